@@ -1,0 +1,45 @@
+"""The array library behind an array: NumPy at once, any other through `array_api_compat`; it knows no music."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.types import Array
+
+
+def namespace(array: Array) -> Any:
+    """The functions of the array API that fit `array`."""
+    if type(array) is np.ndarray:  # NumPy 2 is such a namespace itself, and wrapping it would cost more than its work
+        return np
+    from array_api_compat import array_namespace
+
+    return array_namespace(array)
+
+
+def like(constant: NDArray[Any], array: Array) -> Array:
+    """A NumPy constant as an array of the library, and on the device, of `array`."""
+    if type(array) is np.ndarray:
+        return constant
+    from array_api_compat import device
+
+    return namespace(array).asarray(constant, device=device(array))
+
+
+def numbers(count: int, array: Array) -> Array:
+    """(1, count) the numbers from 0, where `array` lives."""
+    return like(_numbers(count), array)
+
+
+@lru_cache(maxsize=64)
+def _numbers(count: int) -> NDArray[np.int64]:
+    return np.arange(count, dtype=np.int64)[None, :]
+
+
+def with_column(array: Array, column: int, values: Array) -> Array:
+    """A copy of `array` (B, S) with `values` (B,) in one column."""
+    xp = namespace(array)
+    return xp.concat([array[:, :column], values[:, None], array[:, column + 1 :]], axis=1)

@@ -1,0 +1,136 @@
+"""Batches: which pieces run side by side through a training, moved to which key; it knows no network.
+
+Pieces of like length form a batch, which is cut into chunks along time. The recurrent state goes from chunk to chunk
+inside a batch and starts anew with the next, so that nothing leaks from one piece into another; a row whose piece has
+ended is dropped at the next chunk. The whole stream is a function of (seed, batch number), so its place is one number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.corpus import Corpus
+from composer.tokens import transposition
+from composer.types import Tokenizer
+
+IGNORED = -1
+"""The target of a place that is not learnt from: padding, and the key of a transposed piece."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A stretch of a batch. `rows` are those rows of the chunk before that go on (None at a batch's beginning)."""
+
+    inputs: NDArray[np.int64]  # (B, T, C)
+    targets: NDArray[np.int64]  # (B, T), IGNORED where nothing is to be learnt
+    rows: int | None  # rows are sorted by length: the first so many go on
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """The endless stream of batches over some pieces of a corpus."""
+
+    corpus: Corpus
+    tokenizer: Tokenizer
+    pieces: NDArray[np.int64]
+    batch_size: int = 16
+    chunk: int = 128
+    transpose: int = 0  # at most so many semitones, within the range of the corpus
+    seed: int = 0
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each piece."""
+        return np.diff(self.corpus.offsets)[self.pieces]
+
+    @property
+    def batches(self) -> int:
+        """Batches in an epoch."""
+        return -(-len(self.pieces) // self.batch_size)
+
+    def batch(self, number: int) -> NDArray[np.int64]:
+        """Places in `pieces` of the rows of a batch, the longest first."""
+        epoch, place = divmod(number, self.batches)
+        rng = np.random.default_rng((self.seed, epoch, 0))
+        # Neighbours in length, but not the same neighbours every time.
+        order = np.argsort(-self.lengths * rng.uniform(0.97, 1.03, len(self.lengths)), kind="stable")
+        cuts = np.arange(0, len(order), self.batch_size)
+        cut = cuts[rng.permutation(len(cuts))[place]]
+        rows = order[cut : cut + self.batch_size]
+        return rows[np.argsort(-self.lengths[rows], kind="stable")]
+
+    def chunks(self, number: int) -> Iterator[Chunk]:
+        """The chunks of one batch."""
+        rows = self.batch(number)
+        tables = self._tables(number, rows)
+        lengths = self.lengths[rows]
+        begins = self.corpus.offsets[self.pieces[rows]]
+        before: int | None = None
+        for start in range(0, int(lengths[0]), self.chunk):
+            running = int(np.count_nonzero(lengths > start))
+            width = min(self.chunk, int(lengths[0]) - start)
+            inputs = np.zeros((running, width, self.corpus.inputs.shape[1]), dtype=np.int64)
+            targets = np.full((running, width), IGNORED, dtype=np.int64)
+            for row in range(running):
+                stop = min(width, int(lengths[row]) - start)
+                span = slice(begins[row] + start, begins[row] + start + stop)
+                self._fill(inputs[row, :stop], targets[row, :stop], span, tables[row])
+            yield Chunk(inputs, targets, None if before is None else running)
+            before = running
+
+    def _fill(self, inputs: NDArray[np.int64], targets: NDArray[np.int64], span: slice, shift: int) -> None:
+        inputs[:] = self.corpus.inputs[span]
+        targets[:] = self.corpus.tokens[span]
+        if shift:
+            table = self._transpositions[shift]
+            inputs[:, self._token_columns] = table[inputs[:, self._token_columns]]
+            # Which keys are common is learnt from the music as it is, not from its transpositions.
+            targets[:] = np.where(self._is_key[targets], IGNORED, table[targets])
+
+    def _tables(self, number: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The transposition of each row, in semitones."""
+        rng = np.random.default_rng((self.seed, number, 1))
+        lows, highs = self._reach
+        down = np.minimum(lows[rows] - lows.min(), self.transpose)
+        up = np.minimum(highs.max() - highs[rows], self.transpose)
+        return rng.integers(-down, up + 1)
+
+    @cached_property
+    def _reach(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Lowest and highest pitch of each piece."""
+        pitch = self.tokenizer.meaning.pitch
+        found = [pitch[self.corpus.piece(int(piece))] for piece in self.pieces]
+        lows = [int(p[p >= 0].min()) if (p >= 0).any() else 0 for p in found]
+        return np.array(lows), np.array([int(p.max(initial=0)) for p in found])
+
+    @cached_property
+    def _transpositions(self) -> dict[int, NDArray[np.int64]]:
+        vocabulary = self.tokenizer.vocabulary
+        moves = range(-self.transpose, self.transpose + 1)
+        return {semitones: transposition(vocabulary, semitones) for semitones in moves}
+
+    @cached_property
+    def _token_columns(self) -> NDArray[np.int64]:
+        return np.flatnonzero([column.tokens for column in self.tokenizer.grammar.columns])
+
+    @cached_property
+    def _is_key(self) -> NDArray[np.bool_]:
+        return self.tokenizer.meaning.kind == "Key"
+
+
+def real_share(stream: Stream, batches: int | None = None) -> float:
+    """The share of real tokens among all places that a model is run over in an epoch."""
+    real = places = 0
+    for number in range(stream.batches if batches is None else batches):
+        lengths = stream.lengths[stream.batch(number)]
+        for start in range(0, int(lengths[0]), stream.chunk):
+            width = min(stream.chunk, int(lengths[0]) - start)
+            running = lengths[lengths > start] - start
+            real += int(np.minimum(running, width).sum())
+            places += len(running) * width
+    return real / places

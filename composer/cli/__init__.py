@@ -1,0 +1,89 @@
+"""The command line: one file a command, loaded when it is called; this one turns errors into messages."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from typing import Any
+
+import click
+
+from composer import __version__
+from composer.errors import ComposerError, ReadingWarning
+
+COMMANDS = {
+    "generate": ("composer.cli.generate:generate", "Write new pieces of music."),
+    "train": ("composer.cli.train:train", "Train a model on music you choose."),
+    "datasets": ("composer.cli.tables:datasets", "List the datasets."),
+    "models": ("composer.cli.models:models", "List the models, or look at one."),
+    "plugins": ("composer.cli.tables:plugins", "List the plugins and what they offer."),
+    "cache": ("composer.cli.cache:cache", "Say where corpora are cached, or clear the cache."),
+}
+
+
+class LazyGroup(click.Group):
+    """Commands that are imported when they are called, so that help comes at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of a user's day."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands with their summaries, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="composer")
+@click.option("--traceback", is_flag=True, help="Show where an unexpected error came from.")
+def cli(traceback: bool) -> None:
+    """Train small recurrent networks on the music you choose, and compose with them."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 if all went well, 2 for what the user can mend, 1 for the rest."""
+    warnings.showwarning = _show_warning
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line; the exit status. Every error becomes one sentence on stderr here."""
+    try:
+        result: Any = cli.main(arguments, prog_name="composer", standalone_mode=False)
+    except ComposerError as error:
+        return _fail(str(error), error.exit_status)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("stopped.", 130)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has had enough
+        return 0
+    except Exception as error:
+        if "--traceback" in arguments:
+            raise
+        return _fail(f"unexpected {type(error).__name__}: {error} (`composer --traceback …` shows where).", 1)
+    return result if isinstance(result, int) else 0
+
+
+def _fail(sentence: str, status: int) -> int:
+    click.echo(f"composer: {sentence}", err=True)
+    return status
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    if issubclass(category, ReadingWarning):
+        click.echo(f"composer: {message}", err=True)

@@ -1,0 +1,89 @@
+"""`composer models`: the models there are, and the card of one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from composer.cli.tables import table
+from composer.errors import ComposerError, printable
+from composer.plugins import registry
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def models(ctx: click.Context) -> None:
+    """List the models, or look at one: `composer models show NAME`."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from composer.model import find, load
+
+    rows = []
+    for name, offer in sorted(registry().offers["models"].items()):
+        try:
+            card = load(find(name)).card
+            test = card.get("test", {})
+            rows.append([name, str(card.get("title", "")), f"{test.get('nats_per_note', float('nan')):.3f}",
+                         str(card.get("licence", "")), offer.plugin.name])  # fmt: skip
+        except ComposerError as error:
+            rows.append([name, str(error), "", "", offer.plugin.name])
+    table("Models", ["name", "title", "nats per note", "licence", "plugin"], rows)
+
+
+@models.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print the card as JSON.")
+def show(name: str, as_json: bool) -> None:
+    """Show the card of a model: architecture, tokenizer, data, licence, likelihood, and how its music measures up."""
+    from composer.model import find, load
+
+    path = find(name)
+    model = load(path)
+    about = {
+        "file": f"{path.stat().st_size / 1e6:.2f} MB, hash {model.hash[:16]}",
+        "architecture": {model.architecture.name: dict(model.architecture.options)},
+        "tokenizer": {model.tokenizer.name: dict(model.tokenizer.options), "vocabulary": len(model.vocabulary)},
+    }
+    card = {**about, **model.card}
+    listening = card.pop("listening", None)
+    if as_json:
+        click.echo(json.dumps({**card, "listening": listening}, indent=1))
+        return
+    for line in _lines(card):
+        click.echo(line)
+    if listening:
+        from composer.listening import HEADINGS, Figure, rows
+
+        figures = [Figure.from_json(row) for row in listening["figures"]]
+        test = [f"{row['test']:.3g}" for row in listening["figures"]]
+        headings = [*HEADINGS, "test split"]
+        table(listening["title"], headings, [[*row, t] for row, t in zip(rows(figures), test, strict=True)])
+
+
+def _lines(values: Mapping[str, Any], indent: int = 0) -> list[str]:
+    lines = []
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            lines.append(f"{' ' * indent}{printable(name)}")
+            lines.extend(_lines(value, indent + 2))
+        elif value not in (None, "", {}, []):
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            lines.append(f"{' ' * indent}{printable(name):<{22 - indent}} {printable(shown, 400)}")
+    return lines
+
+
+@models.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the pieces that are listened to.")
+def measure(path: Path, seed: int) -> None:
+    """Listen with numbers: write pieces, hold them beside the dataset's, and put the table into the model's card."""
+    from composer.measuring import measured_model
+    from composer.model import load, save
+
+    model = measured_model(load(path), seed=seed)
+    save(model, path)
+    click.echo(f"{path}: measured.")

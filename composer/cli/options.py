@@ -1,0 +1,113 @@
+"""Options of the command line made from what plugins offer: each thing's signature is its schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+
+from composer.errors import BadOption, nearest, printable
+from composer.plugins import Option, registry, schema
+from composer.request import Link
+
+_LINKS = "composer.links"
+_THINGS = "composer.things"
+
+
+class WithSamplers(click.Command):
+    """A command with an option for every registered sampler; the order on the line is the order of the chain.
+
+    A sampler `top-p` takes its first option as `--top-p VALUE`, and any other as `--top-p-NAME VALUE`.
+    """
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The command's own parameters and the samplers'."""
+        own = super().get_params(ctx)
+        return [*own[:-1], *_sampler_options(), own[-1]]
+
+
+def chosen_links(ctx: click.Context) -> tuple[Link, ...]:
+    """The chain that the command line asked for, in its order."""
+    chain: dict[str, dict[str, Any]] = ctx.meta.get(_LINKS, {})
+    return tuple(Link(name, options) for name, options in chain.items())
+
+
+def _sampler_options() -> list[click.Parameter]:
+    options: list[click.Parameter] = []
+    for name, offer in sorted(registry().offers["samplers"].items()):
+        for place, option in enumerate(schema(offer.make)):
+            flag = f"--{name}" if place == 0 else f"--{name}-{option.name.replace('_', '-')}"
+            text = f"{offer.summary} ({option.help})" if place == 0 and option.help else option.help or offer.summary
+            options.append(_collecting(flag, option, text, _collect_link(name, option.name)))
+    return options
+
+
+def _collect_link(name: str, option: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def collect(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+        if value is not None:
+            ctx.meta.setdefault(_LINKS, {}).setdefault(name, {})[option] = value
+
+    return collect
+
+
+def _collecting(
+    flag: str, option: Option, text: str, collect: Callable[[click.Context, click.Parameter, Any], None]
+) -> click.Option:
+    if option.type is bool:
+        return click.Option([f"{flag}/--no-{flag[2:]}"], default=None, expose_value=False, callback=collect, help=text)
+    metavar = {int: "INTEGER", float: "NUMBER"}.get(option.type, "TEXT")
+    return click.Option([flag], metavar=metavar, expose_value=False, callback=collect, help=text)
+
+
+class WithThings(click.Command):
+    """A command with an option for every option of the registered things of some kinds.
+
+    Which thing an option goes to is known when the command line names the things; see `options_for`.
+    """
+
+    kinds = ("architectures", "tokenizers", "datasets")
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The command's own parameters and those of the things."""
+        own = super().get_params(ctx)
+        taken = {name for parameter in own for name in (parameter.name or "",)}
+        found: dict[str, tuple[Option, list[str]]] = {}
+        for kind in self.kinds:
+            for name, offer in sorted(registry().offers[kind].items()):
+                for option in schema(offer.make):
+                    if option.name not in taken and not (kind == "datasets" and option.required):
+                        found.setdefault(option.name, (option, []))[1].append(name)
+        things = [self._option(option, names) for option, names in found.values()]
+        return [*own[:-1], *things, own[-1]]
+
+    def _option(self, option: Option, names: list[str]) -> click.Option:
+        default = "" if option.default in (None, "") else f", {_shown(option.default)} unless given"
+        text = f"[{', '.join(names)}] {option.help or option.name.replace('_', ' ')}{default}"
+        return _collecting(f"--{option.name.replace('_', '-')}", option, text, _collect_thing(option.name))
+
+
+def _shown(value: Any) -> str:
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return text if len(text) <= 40 else text[:36] + "…"
+
+
+def _collect_thing(option: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def collect(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+        if value is not None:
+            ctx.meta.setdefault(_THINGS, {})[option] = value
+
+    return collect
+
+
+def options_for(ctx: click.Context, things: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+    """The options given on the command line for each (kind, name). BadOption for one that none of them has."""
+    given: dict[str, Any] = ctx.meta.get(_THINGS, {})
+    known = [{o.name for o in schema(registry().offer(kind, name).make)} for kind, name in things]
+    for option in given:
+        if not any(option in names for names in known):
+            flags = sorted(f"--{name.replace('_', '-')}" for names in known for name in names)
+            flag = f"--{option.replace('_', '-')}"
+            chosen = ", ".join(name for _, name in things)
+            raise BadOption(f"{flag} is no option of {chosen}; {nearest(printable(flag), flags)}")
+    return [{name: value for name, value in given.items() if name in names} for names in known]

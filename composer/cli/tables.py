@@ -1,0 +1,60 @@
+"""`composer datasets` and `composer plugins`: what there is, as tables."""
+
+from __future__ import annotations
+
+import click
+
+from composer.errors import printable
+from composer.plugins import KINDS, registry
+
+
+def table(title: str, headings: list[str], rows: list[list[str]]) -> None:
+    """Print a table; on a pipe it is as wide as its content."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=max(80, 4 + sum(max(map(len, c)) + 3 for c in zip(headings, *rows))))  # noqa: B905
+    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in headings:
+        shown.add_column(heading, overflow="fold")
+    for row in rows:
+        shown.add_row(*(Text(cell) for cell in row))
+    console.print(shown)
+
+
+@click.command()
+def datasets() -> None:
+    """List the datasets: names that `composer train` takes."""
+    rows = []
+    for name, offer in sorted(registry().offers["datasets"].items()):
+        made = offer.make
+        required = _required(name)
+        shown = f"{name}:{required[0].upper()}" if required else name
+        rows.append([shown, str(getattr(made, "title", "")), str(getattr(made, "licence", "")), offer.plugin.name])
+    table("Datasets", ["name", "title", "licence", "plugin"], rows)
+
+
+def _required(name: str) -> list[str]:
+    from composer.plugins import schema
+
+    return [option.name for option in schema(registry().offer("datasets", name).make) if option.required]
+
+
+@click.command()
+def plugins() -> None:
+    """List the installed plugins, what each offers, and which were left out and why."""
+    found = registry()
+    rows = []
+    for plugin in found.plugins:
+        offered = [
+            f"{kind}: {', '.join(names)}"
+            for kind in KINDS
+            if (names := sorted(n for n, offer in found.offers[kind].items() if offer.plugin == plugin))
+        ]
+        state = f"left out: {plugin.fault}" if plugin.fault else "; ".join(offered)
+        rows.append([printable(plugin.name), f"{plugin.distribution} {plugin.version}", state])
+    table("Plugins", ["plugin", "package", "offers"], rows)

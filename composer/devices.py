@@ -1,0 +1,62 @@
+"""Devices and precisions: what this machine has, and what is used of it; it knows no model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from composer.errors import BadOption
+
+if TYPE_CHECKING:
+    import torch
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device of that name; `auto` is a GPU where there is one. BadOption for a device that is not here."""
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise BadOption(f"there is no device '{name}' here; 'cpu' always works.") from error
+    return device
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device computes in bf16 itself, and not by detours."""
+    import torch
+
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16") or found.get("sve_bf16"))
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """A context in which a model runs at that precision; `auto` is bf16 where the device has it, else fp32."""
+    import torch
+
+    if precision not in PRECISIONS:
+        raise BadOption(f"there is no precision '{precision}'; there is {', '.join(PRECISIONS)}.")
+    if precision == "bfloat16" or (precision == "auto" and has_bfloat16(device)):
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for torch inside: fastest for one small step at a time, and the same sums on any machine."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,110 @@
+"""Scores to what a corpus stores of them: tokens, the model's inputs, and counts; it knows no file of a corpus."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.errors import ComposerError, ReadingWarning, printable
+from composer.request import Request
+from composer.score import Score, bars
+from composer.splits import content_hash
+from composer.tokens import EOS
+from composer.types import Dataset, Tokenizer, Tokens
+
+LONGEST = 50_000
+"""A piece of more tokens is refused: a recurrent model would be trained on little else."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One piece of a corpus."""
+
+    name: str
+    tokens: Tokens
+    notes: int
+    beats: float
+    group: int  # pieces of one group stay on one side of a split
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A piece that a corpus does not take, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Encodings:
+    """What came of some sources: every piece is in one of the two lists. `mended` counts those read with a warning."""
+
+    kept: tuple[Encoded, ...]
+    refused: tuple[Refused, ...]
+    mended: int
+
+
+def encode(dataset: Dataset, tokenizer: Tokenizer, sources: Sequence[str]) -> Encodings:
+    """Every piece of these sources, encoded or refused; no piece is the end of the others."""
+    kept: list[Encoded] = []
+    refused: list[Refused] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ReadingWarning)
+        for source in sources:
+            for name, score in _pieces(dataset, source):
+                result = score if isinstance(score, Exception) else _encode(tokenizer, name, score)
+                if isinstance(result, Encoded):
+                    kept.append(result)
+                else:
+                    refused.append(Refused(name, printable(" ".join(str(result).split()), 200)))
+    return Encodings(tuple(kept), tuple(refused), sum(issubclass(w.category, ReadingWarning) for w in caught))
+
+
+def _pieces(dataset: Dataset, source: str) -> Iterator[tuple[str, Score | Exception]]:
+    try:
+        yield from dataset.read(source)
+    except Exception as error:  # foreign parsers raise anything, and one file is not the end of a thousand
+        text = str(error) if isinstance(error, ComposerError) else f"cannot be read ({type(error).__name__}: {error})"
+        yield source, ComposerError(text)
+
+
+def _encode(tokenizer: Tokenizer, name: str, score: Score) -> Encoded | Exception:
+    try:
+        tokens = tokenizer.encode(score)
+    except ComposerError as error:
+        return error
+    if len(tokens) > LONGEST:
+        return ComposerError(f"is {len(tokens)} tokens long; at most {LONGEST} are taken.")
+    return Encoded(name, tokens.astype(np.uint16), score.note_count, beat_count(score), content_hash(score))
+
+
+def beat_count(score: Score) -> float:
+    """How many beats a score lasts, by its time signatures."""
+    found = bars(score)
+    lengths = np.diff(np.minimum(found.starts, score.end))
+    return float(sum(length / s.beat_ticks for length, s in zip(lengths, found.signatures, strict=True)))
+
+
+def model_inputs(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> list[NDArray[np.uint16]]:
+    """What a model is given to predict each token of each sequence, (T, C); the grammar runs over all side by side."""
+    grammar = tokenizer.grammar
+    order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
+    longest = len(sequences[order[0]]) if order else 0
+    padded = np.full((len(sequences), longest), EOS, dtype=np.int64)
+    for row, i in enumerate(order):
+        padded[row, : len(sequences[i])] = sequences[i]
+    running = np.array([len(sequences[i]) for i in order])
+    inputs = np.zeros((len(sequences), longest, len(grammar.columns)), dtype=np.uint16)
+    state = grammar.start(Request(), len(sequences))
+    for t in range(longest):
+        state = state[: np.count_nonzero(running > t)]  # rows are sorted: those that have ended are the last
+        inputs[: len(state), t] = grammar.inputs(state)
+        state = grammar.advance(state, padded[: len(state), t])
+    result: list[NDArray[np.uint16]] = [inputs[0]] * len(sequences)
+    for row, i in enumerate(order):
+        result[i] = inputs[row, : len(sequences[i])]
+    return result

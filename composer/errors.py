@@ -1,0 +1,98 @@
+"""The errors that a user can act on; it knows no command line, and only `composer.cli` turns them into messages.
+
+    ComposerError             what is wrong, and what there is instead; exit status 2
+    ├── UnknownName           no plugin offers that name
+    ├── BadOption             an option that is unknown, of the wrong type or out of range
+    ├── UnreadableFile        a music file that is not what its name says, or is damaged
+    ├── BadModelFile          a model file that is truncated, foreign or from a later version
+    ├── CannotExpress         a score that a tokenizer has no tokens for
+    ├── EmptyDataset          a dataset without a single usable piece, or too few to split
+    ├── NothingAllowed        constraints and grammar together leave no token
+    ├── CannotWrite           an output that cannot be written
+    └── TrainingFailed        a run that cannot go on; exit status 1
+
+Catch them all with `except ComposerError as error: print(error)`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "BadModelFile",
+    "BadOption",
+    "CannotExpress",
+    "CannotWrite",
+    "ComposerError",
+    "EmptyDataset",
+    "NothingAllowed",
+    "ReadingWarning",
+    "TrainingFailed",
+    "UnknownName",
+    "UnreadableFile",
+    "nearest",
+    "printable",
+]
+
+
+class ComposerError(Exception):
+    """Anything a user can act on; its text is one clear sentence."""
+
+    exit_status = 2
+
+
+class UnknownName(ComposerError):
+    """No plugin offers the name that was asked for."""
+
+
+class BadOption(ComposerError):
+    """An option is unknown, of the wrong type or out of range."""
+
+
+class UnreadableFile(ComposerError):
+    """A music file is not what its name says, or is damaged."""
+
+
+class BadModelFile(ComposerError):
+    """A model file is truncated, foreign or made by a later version."""
+
+
+class CannotExpress(ComposerError):
+    """A score holds something that the tokenizer has no tokens for."""
+
+
+class EmptyDataset(ComposerError):
+    """A dataset has no usable piece, or too few to be split."""
+
+
+class NothingAllowed(ComposerError):
+    """The constraints and the grammar together leave no token to draw."""
+
+
+class CannotWrite(ComposerError):
+    """An output cannot be written where it was asked for."""
+
+
+class TrainingFailed(ComposerError):
+    """A training run cannot go on, through no fault of the user's input."""
+
+    exit_status = 1
+
+
+class ReadingWarning(UserWarning):
+    """Something in a music file was dropped or mended; the text says what."""
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """End of a sentence about an unknown `name`: the closest of `names`, or all of them if none is close."""
+    known = sorted(names)
+    if close := difflib.get_close_matches(name, known, n=1):
+        return f"did you mean '{close[0]}'?"
+    return f"there is: {', '.join(known)}." if known else "there is none."
+
+
+def printable(text: str, limit: int = 80) -> str:
+    """`text` from outside, safe to print: control characters escaped, at most `limit` characters."""
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"

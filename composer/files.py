@@ -1,0 +1,108 @@
+"""Music files by their suffix, and files that appear whole or not at all; it knows no format."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from composer.errors import CannotWrite, ComposerError, ReadingWarning, UnreadableFile, nearest, printable
+from composer.plugins import registry
+from composer.score import Score
+from composer.types import Piece, Reader
+
+
+def read(path: Path, **options: Any) -> Score:
+    """The score in a file of any format that a plugin reads, by its suffix.
+
+    Raises UnreadableFile, whatever a reader made of the file. What was dropped or mended comes as `ReadingWarning`.
+    """
+    return read_by(reader(path, **options), path)
+
+
+def reader(path: Path, **options: Any) -> Reader:
+    """What reads files of the suffix of `path`, made once for many of them. Raises UnreadableFile, BadOption."""
+    readers = registry().offers["readers"]
+    suffix = path.suffix.lower()
+    if suffix not in readers:
+        shown = printable(str(path))
+        raise UnreadableFile(f"{shown}: no plugin reads '{printable(suffix)}' files; {nearest(suffix, readers)}")
+    return registry().make("readers", suffix, **options)
+
+
+def read_by(reader: Reader, path: Path) -> Score:
+    """What `reader` makes of a file. Raises UnreadableFile for whatever it raises."""
+    shown = printable(str(path))
+    if not path.is_file():
+        raise UnreadableFile(f"{shown}: there is no such file.")
+    try:
+        return reader(path)
+    except ComposerError:
+        raise
+    except RecursionError:
+        raise UnreadableFile(f"{shown}: is nested too deeply to be read.") from None
+    except Exception as error:  # readers rest on foreign parsers, which raise anything
+        detail = printable(" ".join(str(error).split()), 160)
+        raise UnreadableFile(f"{shown}: cannot be read ({type(error).__name__}: {detail}).") from error
+
+
+def read_with_warnings(path: Path, **options: Any) -> tuple[Score, list[str]]:
+    """What `read` gives, and the texts of its warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ReadingWarning)
+        score = read(path, **options)
+    return score, [str(w.message) for w in caught if issubclass(w.category, ReadingWarning)]
+
+
+def check_suffix(path: Path) -> str:
+    """The suffix of `path`, in small letters. Raises CannotWrite if no plugin writes such files."""
+    exporters = registry().offers["exporters"]
+    suffix = path.suffix.lower()
+    if suffix not in exporters:
+        shown = printable(str(path))
+        raise CannotWrite(f"{shown}: no plugin writes '{printable(suffix)}' files; {nearest(suffix, exporters)}")
+    return suffix
+
+
+def write(pieces: Sequence[Piece], path: Path, **options: Any) -> None:
+    """Write pieces to `path` with the exporter of its suffix. Raises CannotWrite, BadOption."""
+    registry().make("exporters", check_suffix(path), **options)(pieces, path)
+
+
+def write_piece(piece: Piece, path: Path, **options: Any) -> None:
+    """Write one piece, and beside it (`piece.mid.json`) what made it."""
+    write([piece], path, **options)
+    with whole_file(path.with_name(path.name + ".json")) as scratch:
+        scratch.write_text(json.dumps(dict(piece.provenance), indent=1) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; it takes the place of `path` when all went well, and else vanishes.
+
+    Raises CannotWrite, in one sentence, for any fault of the file system.
+    """
+    scratch = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=".composer-", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        scratch = Path(name)
+        yield scratch
+        scratch.chmod(0o666 & ~_umask())
+        scratch.replace(path)
+    except OSError as error:
+        raise CannotWrite(f"{printable(str(path))}: cannot be written ({error.strerror or error}).") from error
+    finally:
+        if scratch is not None:
+            scratch.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,127 @@
+"""Generation: pieces from a model and requests; it knows the sampling loop, and no file to write.
+
+from composer import generation, model
+from composer.request import Request
+
+chorales = generation.open_model("chorales")
+piece = generation.generate(chorales, [Request(seed=7, bars=16)])[0]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from composer import __version__
+from composer.errors import BadOption, CannotExpress
+from composer.model import Model, find, load
+from composer.plugins import registry
+from composer.request import Link, Request
+from composer.sampling import Sampled, sample
+from composer.score import Score, Tempo
+from composer.types import Piece, Sampler, Stepper, Tokenizer
+
+BATCH = 64
+"""Pieces that run side by side at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Player:
+    """A model made ready to write: its tokenizer, and its steppers when they are first needed."""
+
+    model: Model
+    name: str = ""
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer."""
+        return self.model.make_tokenizer()
+
+    def stepper(self, request: Request) -> Stepper:
+        """The stepper that a request asks for."""
+        if request.stepper != "torch" or request.precision != "float32":
+            raise BadOption(f"there is no stepper '{request.stepper}' of precision '{request.precision}' here.")
+        return self._torch(request.device)
+
+    def _torch(self, device: str) -> Stepper:
+        if device not in self._steppers:
+            from composer.devices import choose_device
+            from composer.stepping import torch_stepper
+
+            self._steppers[device] = torch_stepper(self.model.make_module().to(choose_device(device)))
+        return self._steppers[device]
+
+    @cached_property
+    def _steppers(self) -> dict[str, Stepper]:
+        return {}
+
+    @property
+    def suggested(self) -> Request:
+        """What the model's card suggests to ask for."""
+        return Request.from_json(self.model.card.get("suggested", {}))
+
+
+def open_model(name: str | Path) -> Player:
+    """A model by its name or file. Raises UnknownName, BadModelFile."""
+    return Player(load(find(str(name))), str(name))
+
+
+def make_samplers(links: Sequence[Link]) -> list[Sampler]:
+    """The chain of samplers that links describe."""
+    return [registry().make("samplers", link.name, **link.options) for link in links]
+
+
+def generate(player: Player, requests: Sequence[Request]) -> list[Piece]:
+    """One piece for each request; the order and the company of the requests change nothing in any of them."""
+    pieces: dict[int, Piece] = {}
+    for numbers in _batches(requests):
+        together = [requests[n] for n in numbers]
+        samplers = make_samplers(together[0].samplers)
+        from composer.devices import one_thread
+
+        with one_thread():
+            results = sample(player.stepper(together[0]), player.tokenizer, samplers, together)
+        for number, request, result in zip(numbers, together, results, strict=True):
+            pieces[number] = _piece(player, request, result)
+    return [pieces[number] for number in range(len(requests))]
+
+
+def _batches(requests: Sequence[Request]) -> Iterator[list[int]]:
+    """Places of requests that can run side by side: those with the same chain, stepper and device."""
+    alike: dict[Any, list[int]] = {}
+    for number, request in enumerate(requests):
+        chain = repr(request.samplers)
+        alike.setdefault((chain, request.stepper, request.precision, request.device), []).append(number)
+    for numbers in alike.values():
+        for start in range(0, len(numbers), BATCH):
+            yield numbers[start : start + BATCH]
+
+
+def _piece(player: Player, request: Request, result: Sampled) -> Piece:
+    score = player.tokenizer.decode(result.tokens)
+    if request.tempo is not None:
+        score = replace(score, tempos=(Tempo(0, request.tempo),))
+    return Piece(
+        score,
+        {
+            "composer": __version__,
+            "model": player.name,
+            "model_hash": player.model.hash,
+            "request": request.to_json(),
+            "nats": {"model": round(result.model_nats, 6), "chain": round(result.chain_nats, 6)},
+            "licence": player.model.card.get("licence", ""),
+        },
+    )
+
+
+def with_primer(player: Player, request: Request, score: Score) -> Request:
+    """The request to go on from `score`. Raises CannotExpress if the model has no tokens for it."""
+    try:
+        tokens = player.tokenizer.encode(score, ends=False)
+    except CannotExpress as error:
+        raise CannotExpress(f"the model cannot go on from this primer: {error}") from error
+    end = player.tokenizer.decode(player.tokenizer.encode(score)).end
+    return replace(request, primer=tuple(map(int, tokens)), primer_ticks=end)

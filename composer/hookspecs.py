@@ -1,0 +1,70 @@
+"""The hooks, and nothing else: what a plugin may offer.
+
+Every hook takes nothing and returns `{name that a user types: callable}`. The callable is given its options as keyword
+arguments; its signature (annotations, defaults, docstring) is its schema, and the command line is made from it.
+What the callables return is described in `composer.types`. A plugin is a module with such functions:
+
+    from composer import hookimpl
+
+    @hookimpl
+    def register_architectures():
+        return {"my-cell": MyCell}      # a frozen dataclass with a `module` method
+
+and two lines of its `pyproject.toml`:
+
+    [project.entry-points.composer]
+    my-plugin = "my_module"
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:  # a plugin is found and listed without NumPy
+    from composer.types import Offers
+
+hookspec = pluggy.HookspecMarker("composer")
+hookimpl = pluggy.HookimplMarker("composer")
+
+API_VERSION = 1
+"""A plugin module may state `COMPOSER_API = 1`; one that states another number is left out."""
+
+
+@hookspec
+def register_architectures() -> Offers:  # type: ignore[empty-body]
+    """Offer recurrent models: name to a frozen dataclass that is an `Architecture`."""
+
+
+@hookspec
+def register_tokenizers() -> Offers:  # type: ignore[empty-body]
+    """Offer ways to write music as tokens: name to a frozen dataclass that is a `Tokenizer`."""
+
+
+@hookspec
+def register_samplers() -> Offers:  # type: ignore[empty-body]
+    """Offer links of the sampling chain: name to a frozen dataclass that is a `Constraint` or a `Shaping`."""
+
+
+@hookspec
+def register_readers() -> Offers:  # type: ignore[empty-body]
+    """Offer file formats to read: suffix (`.mid`) to a callable whose options make a `Reader`."""
+
+
+@hookspec
+def register_exporters() -> Offers:  # type: ignore[empty-body]
+    """Offer file formats to write: suffix (`.mid`) to a callable whose options make an `Exporter`."""
+
+
+@hookspec
+def register_datasets() -> Offers:  # type: ignore[empty-body]
+    """Offer collections of music: name to a frozen dataclass that is a `Dataset`.
+
+    What stands after a colon in `name:argument` becomes the first option.
+    """
+
+
+@hookspec
+def register_models() -> Offers:  # type: ignore[empty-body]
+    """Offer trained models: name to a callable without options that returns the path of a model file."""

@@ -1,0 +1,109 @@
+"""Measuring a model by what it writes, beside the music it was trained on; the results go into its card."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from composer import listening
+from composer.corpus import build
+from composer.datasets import make_dataset
+from composer.errors import BadModelFile
+from composer.generation import Player, generate
+from composer.listening import Band, Figure
+from composer.model import Model
+from composer.request import Request
+from composer.score import Score
+
+ASKED = 50
+"""Pieces written for each wish."""
+
+LEVEL = 0.99
+"""Share of sets of real pieces that lie in a band."""
+
+
+def measured_model(model: Model, *, seed: int = 0) -> Model:
+    """The model with `listening` and `wishes` in its card. Raises BadModelFile if its card names no dataset."""
+    try:
+        about = model.card["dataset"]
+        dataset = make_dataset(about["name"], **about["options"])
+    except (KeyError, TypeError) as error:
+        raise BadModelFile("the card of this model does not say what it was trained on.") from error
+    player = Player(model)
+    corpus = build(dataset, player.tokenizer, name=about["name"])
+    real = [player.tokenizer.decode(corpus.piece(number)) for number in range(len(corpus.names))]
+    test = [real[number] for number in corpus.split("test")]
+    found = {
+        "listening": {
+            "title": f"What it writes, beside {dataset.title}",
+            "request": player.suggested.to_json(),
+            "seed": seed,
+            "pieces": len(test),
+            "level": LEVEL,
+            "references": listening.references(real),
+            "figures": _beside(listen(player, len(test), seed), real, test),
+        },
+        "wishes": wishes(player, real, seed),
+    }
+    return Model(model.architecture, model.tokenizer, model.vocabulary, model.weights, {**model.card, **found})
+
+
+def listen(player: Player, count: int, seed: int) -> list[Score]:
+    """So many pieces as the card suggests to ask for them."""
+    requests = [replace(player.suggested, seed=seed, index=index) for index in range(count)]
+    return [piece.score for piece in generate(player, requests)]
+
+
+def _beside(pieces: Sequence[Score], real: Sequence[Score], test: Sequence[Score]) -> list[dict[str, Any]]:
+    figures = listening.compare(pieces, real, level=LEVEL)
+    of_test = {figure.name: figure.model for figure in listening.compare(test, real, samples=1)}
+    return [{**figure.to_json(), "test": of_test[figure.name]} for figure in figures]
+
+
+def judged_again(player: Player) -> tuple[Figure, ...]:
+    """The card's table made anew from the model: the same requests, held against the card's bands."""
+    card = player.model.card["listening"]
+    texts = [{name: row[name] for name in Band.__dataclass_fields__} for row in card["figures"]]
+    bands = [Band(**row) for row in texts]
+    return listening.judge(listen(player, card["pieces"], card["seed"]), bands, card["references"])
+
+
+def wishes(player: Player, real: Sequence[Score], seed: int) -> dict[str, Any]:
+    """Whether asked metres and keys are heard: pieces asked for each of the two commonest, beside real ones in each.
+
+    Metres are heard in the profile of onsets, keys in that of pitch classes; neither sees bar lines or signatures.
+    """
+    return {
+        "time_signature": _wish(player, real, seed, "time_signature", _metre, listening.onset_profile),
+        "key": _wish(player, real, seed, "key", _key, listening.pitch_class_profile),
+    }
+
+
+def _metre(score: Score) -> str:
+    return str(score.time_signatures[0]) if len(score.time_signatures) == 1 else ""
+
+
+def _key(score: Score) -> str:
+    return str(score.key_signatures[0].key) if score.key_signatures else ""
+
+
+def _wish(player: Player, real: Sequence[Score], seed: int, field: str, value_of: Any, profile: Any) -> dict[str, Any]:
+    common = [value for value, _ in Counter(filter(None, map(value_of, real))).most_common(2)]
+    profiles = {value: profile([score for score in real if value_of(score) == value]) for value in common}
+    found: dict[str, Any] = {}
+    for value in common if len(common) == 2 else []:
+        other = next(v for v in common if v != value)
+        pieces = [piece.score for piece in generate(player, _asked(player.suggested, seed, {field: value}))]
+        single = [listening.nearer(profile([score]), profiles[value], profiles[other]) for score in pieces]
+        found[value] = {
+            "nearer_than": other,
+            "bits_nearer": round(listening.margin(profile(pieces), profiles[value], profiles[other]), 5),
+            "pieces_nearer": f"{sum(single)} of {len(pieces)}",
+        }
+    return found
+
+
+def _asked(suggested: Request, seed: int, wish: Mapping[str, Any]) -> list[Request]:
+    return [replace(suggested, seed=seed, index=index, **wish) for index in range(ASKED)]

@@ -1,0 +1,181 @@
+"""A trained model in one safetensors file: weights, architecture, tokenizer, card; it knows no training and no torch.
+
+The header holds one JSON text under `composer`. Nothing is ever unpickled, and nothing that a header names is imported
+until the model is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.errors import BadModelFile, ComposerError, UnknownName, nearest, printable
+from composer.files import whole_file
+from composer.plugins import registry
+from composer.types import Architecture, Tokenizer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FORMAT = 1
+"""Version of the file format; files of a later one are refused."""
+
+LARGEST_HEADER = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class Made:
+    """A thing that a plugin makes, as written in a file: its name, its options, who offers it."""
+
+    name: str
+    options: Mapping[str, Any]
+    plugin: str = ""
+    version: str = ""
+
+    @staticmethod
+    def of(kind: str, name: str, thing: Any) -> Made:
+        """How to make `thing` again: it is a dataclass of its options."""
+        plugin = registry().offer(kind, name).plugin
+        return Made(name, asdict(thing), plugin.distribution, plugin.version)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What a model file holds. `card` says how it came about; it does not change what the model does."""
+
+    architecture: Made
+    tokenizer: Made
+    vocabulary: tuple[str, ...]
+    weights: Mapping[str, NDArray[Any]]
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over weights, architecture and tokenizer; the card is left out."""
+        digest = hashlib.sha256()
+        made = [self.architecture.name, self.architecture.options, self.tokenizer.name, self.tokenizer.options]
+        digest.update(json.dumps([*made, self.vocabulary], sort_keys=True).encode())
+        for name, array in sorted(self.weights.items()):
+            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def make_tokenizer(self) -> Tokenizer:
+        """The tokenizer. Raises BadModelFile if it is not installed, or no longer the same."""
+        tokenizer: Tokenizer = _make("tokenizers", self.tokenizer)
+        if tokenizer.vocabulary != self.vocabulary:
+            raise BadModelFile(
+                f"the tokenizer '{printable(self.tokenizer.name)}' has changed since this model was trained; "
+                f"install {printable(self.tokenizer.plugin)} {printable(self.tokenizer.version)}."
+            )
+        return tokenizer
+
+    def make_module(self) -> nn.Module:
+        """The torch module with its weights in fp32, ready to use. Raises BadModelFile if they do not fit."""
+        import torch
+
+        tokenizer = self.make_tokenizer()
+        architecture: Architecture = _make("architectures", self.architecture)
+        sizes = [column.size for column in tokenizer.grammar.columns]
+        with torch.random.fork_rng(devices=[]):  # initialising draws numbers, which are not this function's to use up
+            module = architecture.module(sizes, len(self.vocabulary))
+        try:
+            module.load_state_dict({name: torch.tensor(a, dtype=torch.float32) for name, a in self.weights.items()})
+        except RuntimeError as error:
+            raise BadModelFile(f"its weights do not fit its architecture ({printable(str(error), 200)}).") from error
+        return module.eval()
+
+
+def _make(kind: str, made: Made) -> Any:
+    try:
+        return registry().make(kind, made.name, **made.options)
+    except UnknownName as error:
+        brings = f"{printable(made.plugin)} {printable(made.version)}"
+        raise BadModelFile(f"the model needs a plugin that is not here: {error} It came with {brings}.") from error
+    except ComposerError as error:
+        raise BadModelFile(f"the model was made with other options: {error}") from error
+
+
+def save(model: Model, path: Path) -> None:
+    """Write a model file, whole or not at all. Raises CannotWrite."""
+    from safetensors.numpy import save_file
+
+    header = {
+        "format": FORMAT,
+        "architecture": asdict(model.architecture),
+        "tokenizer": asdict(model.tokenizer),
+        "vocabulary": model.vocabulary,
+        "card": model.card,
+    }
+    weights = {name: np.ascontiguousarray(array) for name, array in model.weights.items()}
+    with whole_file(path) as scratch:
+        save_file(weights, scratch, {"composer": json.dumps(header)})
+
+
+def load(path: Path) -> Model:
+    """Read a model file. Raises BadModelFile, in one sentence, for anything that is not one."""
+    from safetensors import SafetensorError, safe_open
+
+    shown = printable(str(path))
+    header = _header(path, shown)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+        model = Model(
+            architecture=Made(**header["architecture"]),
+            tokenizer=Made(**header["tokenizer"]),
+            vocabulary=tuple(str(token) for token in header["vocabulary"]),
+            weights=weights,
+            card=dict(header["card"]),
+        )
+    except (SafetensorError, OSError) as error:
+        raise BadModelFile(f"{shown}: is damaged ({printable(str(error), 160)}).") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadModelFile(f"{shown}: its header is not one of a model.") from error
+    if not all(np.isfinite(array).all() for array in weights.values()):
+        raise BadModelFile(f"{shown}: holds weights that are no numbers.")
+    return model
+
+
+def _header(path: Path, shown: str) -> Mapping[str, Any]:
+    """The JSON under `composer`, read without trusting any length in the file."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > min(size - 8, LARGEST_HEADER):
+                raise BadModelFile(f"{shown}: is truncated, or not a model file.")
+            raw = file.read(length)
+        header = json.loads(json.loads(raw)["__metadata__"]["composer"])
+        version = header["format"]
+    except OSError as error:
+        raise BadModelFile(f"{shown}: cannot be read ({error.strerror}).") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BadModelFile(f"{shown}: is not a model file of this program.") from error
+    if version != FORMAT:
+        raise BadModelFile(f"{shown}: is of format {printable(str(version), 20)}; this version reads {FORMAT}.")
+    return header
+
+
+def find(name: str) -> Path:
+    """The file of a model by its registered name, or of a path that ends in `.safetensors`."""
+    offers = registry().offers["models"]
+    if name in offers:
+        path = Path(offers[name].make())
+        if not path.is_file():
+            raise BadModelFile(f"the model '{name}' is offered by {offers[name].plugin.name}, but its file is missing.")
+        return path
+    if name.endswith(".safetensors"):
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise BadModelFile(f"{printable(name)}: there is no such file.")
+        return path
+    raise UnknownName(f"there is no model '{printable(name)}', and it is no .safetensors file: {nearest(name, offers)}")

@@ -1,0 +1,110 @@
+"""Recipes: everything that makes a model file, from a corpus to its card; it knows no command line."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from composer import __version__, training
+from composer.corpus import Corpus
+from composer.evaluation import Likelihood, likelihood
+from composer.model import Made, Model, save
+from composer.types import Architecture, Dataset, Tokenizer
+
+if TYPE_CHECKING:
+    from composer.training import Progress, Settings, Trained
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is trained on what, and how. `half` stores weights in fp16."""
+
+    dataset: Dataset
+    tokenizer_name: str
+    tokenizer: Tokenizer
+    architecture_name: str
+    architecture: Architecture
+    settings: Settings
+    half: bool = True
+
+
+def run(
+    recipe: Recipe,
+    corpus: Corpus,
+    out: Path,
+    *,
+    command: str = "",
+    report: Callable[[Progress], None],
+    checkpoint: Path | None = None,
+) -> Model:
+    """Train, measure the stored weights once on the test split, and write the model file."""
+    trained = training.train(
+        corpus, recipe.tokenizer, recipe.architecture, recipe.settings, report=report, checkpoint=checkpoint
+    )
+    kind = np.float16 if recipe.half else np.float32
+    model = Model(
+        architecture=Made.of("architectures", recipe.architecture_name, recipe.architecture),
+        tokenizer=Made.of("tokenizers", recipe.tokenizer_name, recipe.tokenizer),
+        vocabulary=recipe.tokenizer.vocabulary,
+        weights={name: array.astype(kind) for name, array in trained.weights.items()},
+    )
+    card = {**_card(recipe, corpus, trained, command), "test": measured(model, corpus, recipe.tokenizer)}
+    model = Model(model.architecture, model.tokenizer, model.vocabulary, model.weights, card)
+    save(model, out)
+    return model
+
+
+def measured(model: Model, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any]:
+    """The likelihood of the test split, without and within the grammar."""
+    module, pieces = model.make_module(), corpus.split("test")
+    plain = likelihood(module, corpus, tokenizer, pieces)
+    return {**_figures(plain), "masked": _figures(likelihood(module, corpus, tokenizer, pieces, masked=True))}
+
+
+def _figures(found: Likelihood) -> dict[str, Any]:
+    return {
+        "nats_per_note": round(found.nats_per_note, 5),
+        "nats_per_beat": round(found.nats_per_beat, 5),
+        "pieces": found.pieces,
+        "notes": found.notes,
+        "tokens": found.tokens,
+    }
+
+
+def _card(recipe: Recipe, corpus: Corpus, trained: Trained, command: str) -> Mapping[str, Any]:
+    dataset = recipe.dataset
+    return {
+        "title": f"{recipe.architecture_name} on {dataset.title}",
+        "licence": dataset.licence,
+        "dataset": {
+            "name": corpus.about["name"],
+            "options": asdict(dataset),  # type: ignore[call-overload]
+            "title": dataset.title,
+            "source": dataset.source,
+            "citation": dataset.citation,
+            "kept": corpus.about["kept"],
+            "refused": len(corpus.refused),
+            "split": {side: len(corpus.split(side)) for side in ("train", "valid", "test")},
+        },
+        "command": command,
+        "settings": asdict(recipe.settings),
+        "seed": recipe.settings.seed,
+        "parameters": trained.parameters,
+        "training": {
+            "steps": trained.history[-1].step,
+            "epochs": round(trained.history[-1].epoch, 1),
+            "best_step": trained.best.step,
+            "seconds": round(trained.history[-1].seconds, 1),
+            "valid_nats_per_note": round(trained.best.valid, 5),
+            "interrupted": trained.interrupted,
+            "precision": trained.precision,
+            "machine": f"{platform.machine()} {trained.device}, Python {platform.python_version()}",
+            "composer": __version__,
+        },
+        "suggested": dict(dataset.suggested),
+    }

@@ -1,0 +1,83 @@
+"""Request: what is asked of one piece, as plain values; it knows no model and no file.
+
+With the model, a request is all that a piece depends on: the same request makes the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from composer.errors import BadOption
+from composer.keys import parse_key
+from composer.score import parse_time_signature
+
+
+@dataclass(frozen=True)
+class Link:
+    """One sampler of the chain: its name and its options."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One piece, asked for. Raises BadOption for a value that no model could follow."""
+
+    seed: int = 0
+    index: int = 0  # the place of the piece among those of its seed
+    attempt: int = 0  # counts redraws of the same piece
+    bars: int | None = None  # whole bars after the primer; None: the model ends the piece
+    most_bars: int = 128  # a piece without `bars` is brought to its end by then
+    time_signature: str | None = None
+    key: str | None = None
+    tempo: float | None = None  # quarter notes per minute
+    primer: tuple[int, ...] = ()  # tokens of the model's tokenizer, open at the end
+    primer_ticks: int = 0  # where the primer's last note ends: new music begins there
+    samplers: tuple[Link, ...] = ()  # in the user's order
+    stepper: str = "torch"
+    precision: str = "float32"
+    device: str = "cpu"  # kind of device
+
+    def __post_init__(self) -> None:
+        """Check every value by itself."""
+        _check(0 <= self.seed < 2**64, "seed", self.seed, "a whole number from 0 to 2^64-1")
+        _check(0 <= self.index < 2**64, "index", self.index, "a whole number from 0 to 2^64-1")
+        _check(0 <= self.attempt < 2**32, "attempt", self.attempt, "a whole number from 0 up")
+        _check(self.bars is None or 1 <= self.bars <= 1_000_000, "bars", self.bars, "from 1 to 1,000,000")
+        _check(1 <= self.most_bars <= 1_000_000, "most_bars", self.most_bars, "from 1 to 1,000,000")
+        _check(self.tempo is None or 5 <= self.tempo <= 1000, "tempo", self.tempo, "from 5 to 1000 beats a minute")
+        try:
+            if self.time_signature is not None:
+                parse_time_signature(self.time_signature)
+            if self.key is not None:
+                parse_key(self.key)
+        except ValueError as error:
+            raise BadOption(f"{error}.") from None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, without those left at their defaults."""
+        return {name: value for name, value in asdict(self).items() if value != getattr(_DEFAULT, name)}
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> Request:
+        """The reverse of `to_json`; BadOption for what is not a request."""
+        known = {f.name for f in fields(Request)}
+        if unknown := sorted(set(values) - known):
+            raise BadOption(f"a request has no '{unknown[0]}'.")
+        try:
+            links = tuple(Link(link["name"], dict(link["options"])) for link in values.get("samplers", ()))
+            primer = tuple(int(token) for token in values.get("primer", ()))
+            return replace(Request(), **{**values, "samplers": links, "primer": primer})
+        except (TypeError, KeyError, ValueError) as error:
+            raise BadOption(f"this is not a request: {error}.") from None
+
+
+def _check(true: bool, name: str, value: object, wanted: str) -> None:
+    if not true:
+        raise BadOption(f"'{name}' is {value}, and must be {wanted}.")
+
+
+_DEFAULT = Request()

@@ -1,0 +1,61 @@
+"""Splits by content: which pieces are for training, validation and test; it knows no file and no token.
+
+Pieces with the same melody, whatever its key, rhythm or accompaniment, always fall on one side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.errors import EmptyDataset
+from composer.score import Score
+
+SPLITS = ("train", "valid", "test")
+SHARES = {"valid": 0.1, "test": 0.1}
+_SCALE = 2**64
+
+
+def content_hash(score: Score) -> int:
+    """64 bits that depend only on the melody's steps: the highest note at each onset of the first pitched track.
+
+    Intervals, not pitches, so that transpositions agree; repeated notes count once, so that rhythms may differ.
+    """
+    tracks = [track.notes for track in score.tracks if not track.is_drum and len(track.notes)]
+    if not tracks:
+        tracks = [track.notes for track in score.tracks if len(track.notes)]
+    if not tracks:
+        return 0
+    notes = tracks[0][np.lexsort((-tracks[0]["pitch"], tracks[0]["start"]))]
+    tops = notes["pitch"][np.append(True, notes["start"][1:] != notes["start"][:-1])].astype(np.int16)
+    steps = np.diff(tops)
+    digest = hashlib.blake2b(steps[steps != 0].astype("<i2").tobytes(), digest_size=8).digest()
+    return int.from_bytes(digest, "little")
+
+
+def assign(groups: Sequence[int] | NDArray[np.uint64]) -> NDArray[np.int8]:
+    """(P,) the place in `SPLITS` of each piece, from its group's hash alone; none of the three is left empty.
+
+    Raises EmptyDataset for fewer than three groups.
+    """
+    found = sorted(set(map(int, groups)), key=_spread)
+    if len(found) < 3:
+        raise EmptyDataset(
+            f"there are {len(found)} different pieces, and at least 3 are needed to train, to validate and to test."
+        )
+    side = {}
+    for group in found:
+        place = _spread(group) / _SCALE
+        side[group] = 2 if place < SHARES["test"] else 1 if place < SHARES["test"] + SHARES["valid"] else 0
+    for split in (2, 1, 0):  # too few pieces to meet every side by chance: the nearest group moves over
+        if split not in side.values():
+            side[found[(0, 1, 2)[2 - split]]] = split
+    return np.array([side[int(group)] for group in groups], dtype=np.int8)
+
+
+def _spread(group: int) -> int:
+    """The group's place on a line from 0 to 2^64, unrelated to the hash itself."""
+    return int.from_bytes(hashlib.blake2b(group.to_bytes(8, "little"), digest_size=8).digest(), "little")

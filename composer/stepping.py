@@ -1,0 +1,46 @@
+"""The reference stepper: one step of any model in plain torch; it knows no token.
+
+A row's numbers must not depend on its neighbours, or piece 17 would differ from piece 17 of a batch. A matrix product
+sums in another order for another number of rows, so rows always run in tiles of one size, and in one thread.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.types import State, Stepper
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TILE = 8
+"""Rows of every matrix product; the last tile is filled up."""
+
+
+def torch_stepper(module: nn.Module) -> Stepper:
+    """`step(inputs (B, C), state) -> (logits (B, V), state)` on the module's device, NumPy outside, torch inside."""
+    import torch
+
+    device = next(module.parameters()).device
+    module.eval()
+
+    def step(inputs: NDArray[np.int64], state: State | None) -> tuple[NDArray[np.float32], State]:
+        rows = len(inputs)
+        padded = np.concatenate([inputs, np.repeat(inputs[:1], -rows % TILE, axis=0)])
+        tiles = torch.from_numpy(padded).to(device)[:, None].split(TILE)
+        # oneDNN lays a layer's weights out anew at every call, which costs far more than one step's arithmetic.
+        with torch.inference_mode(), torch.backends.mkldnn.flags(enabled=False):
+            states = [None] * len(tiles) if state is None else _tiled(state, rows)
+            results = [module(tile, before) for tile, before in zip(tiles, states, strict=True)]
+            logits = torch.cat([logits[:, 0] for logits, _ in results])[:rows]
+            after = tuple(torch.cat(parts)[:rows] for parts in zip(*(s for _, s in results), strict=True))
+        return logits.float().cpu().numpy(), after
+
+    def _tiled(state: State, rows: int) -> list[Any]:
+        padded = [torch.cat([t, t[:1].expand(-rows % TILE, *t.shape[1:])]) if rows % TILE else t for t in state]
+        return list(zip(*(t.split(TILE) for t in padded), strict=True))
+
+    return step

@@ -1,0 +1,46 @@
+"""Random streams: the uniforms of a piece, from counters alone; it knows no model.
+
+Philox 4x64-10 (Salmon et al., SC 2011), as NumPy has it: the key is (seed, index), the counter says (block, attempt,
+purpose). So a piece draws the same numbers alone, in any batch, on any worker and after a crash.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCK = 256
+"""Steps whose uniforms are made at once."""
+
+
+def uniforms(seed: int, index: int, attempt: int, block: int, purpose: str = "draw") -> NDArray[np.float64]:
+    """(BLOCK,) uniforms in [0, 1) for the steps from `block * BLOCK` on, for one purpose."""
+    # One step of the counter gives four numbers, so blocks lie BLOCK / 4 apart.
+    counter = np.array([block * (BLOCK // 4), attempt, zlib.crc32(purpose.encode()), 0], dtype=np.uint64)
+    bits = np.random.Philox(key=np.array([seed, index], dtype=np.uint64), counter=counter).random_raw(BLOCK)
+    return np.asarray((bits >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
+
+
+class Streams:
+    """The streams of the rows of a batch; a block is made when its first step is asked for."""
+
+    def __init__(self, rows: list[tuple[int, int, int]]) -> None:
+        """`rows` are (seed, index, attempt)."""
+        self._rows = rows
+        self._blocks = np.zeros((len(rows), BLOCK))
+        self._block = -1
+
+    def at(self, step: int) -> NDArray[np.float64]:
+        """(B,) the uniforms of one step."""
+        block, place = divmod(step, BLOCK)
+        if block != self._block:
+            self._blocks = np.array([uniforms(*row, block) for row in self._rows]).reshape(-1, BLOCK)
+            self._block = block
+        return self._blocks[:, place]
+
+    def keep(self, rows: NDArray[np.int64]) -> None:
+        """Go on with these rows only."""
+        self._rows = [self._rows[int(row)] for row in rows]
+        self._blocks = self._blocks[rows]

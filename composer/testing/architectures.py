@@ -1,0 +1,84 @@
+"""The contract of an architecture, on a module of it with random weights; it knows no music."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from composer.testing.rules import rebuilt, rule
+from composer.types import Architecture
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+SIZES, VOCABULARY = (13, 5, 3), 13
+ROWS, PLACES = 4, 9
+CLOSE = 1e-5
+
+
+def check_architecture(architecture: Architecture) -> None:
+    """Whole, in chunks and one by one are equal; rows are alone; all weights learn; what is saved comes back."""
+    import torch
+
+    rule(rebuilt(architecture) == architecture, "options rebuilt from their fields are equal")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = architecture.module(SIZES, VOCABULARY)
+        inputs = torch.stack([torch.randint(0, size, (ROWS, PLACES)) for size in SIZES], dim=-1)
+        _check_gradient(module, inputs)
+        module.eval()
+        with torch.no_grad():
+            whole = _check_shapes(module, inputs)
+            for chunk in (1, 4):
+                _check_chunks(module, inputs, whole, chunk)
+            _check_rows(module, inputs, whole)
+            _check_saved(architecture, module, inputs, whole)
+
+
+def _check_shapes(module: nn.Module, inputs: Tensor) -> Tensor:
+    logits, state = module(inputs)
+    rule(logits.shape == (ROWS, PLACES, VOCABULARY), f"logits are (B, T, V), not {tuple(logits.shape)}")
+    rule(isinstance(state, tuple), "the state is a tuple of tensors")
+    rule(all(part.shape[0] == ROWS for part in state), "the state's tensors are batch-first")
+    rule(module(inputs, None)[0].equal(logits), "the same inputs give the same logits")
+    return logits
+
+
+def _check_chunks(module: nn.Module, inputs: Tensor, whole: Tensor, chunk: int) -> None:
+    import torch
+
+    parts, state = [], None
+    for part in torch.split(inputs, chunk, dim=1):
+        logits, state = module(part, state)
+        parts.append(logits)
+    off = float((torch.cat(parts, dim=1) - whole).abs().max())
+    rule(off <= CLOSE, f"whole is equal to chunks of {chunk} within {CLOSE}; it is off by {off:.1e}")
+
+
+def _check_rows(module: nn.Module, inputs: Tensor, whole: Tensor) -> None:
+    """A row alone, and rows in another order from halfway on."""
+    half = PLACES // 2
+    alone = module(inputs[1:2])[0]
+    off = float((alone - whole[1:2]).abs().max())
+    rule(off <= CLOSE, f"a row of a batch is equal to that row alone within {CLOSE}; it is off by {off:.1e}")
+    _, state = module(inputs[:, :half])
+    order = [2, 0, 2]
+    gathered = module(inputs[order, half:], tuple(part[order] for part in state))[0]
+    off = float((gathered - whole[order, half:]).abs().max())
+    rule(off <= CLOSE, f"rows gathered out of a state go on as before; they are off by {off:.1e}")
+
+
+def _check_gradient(module: nn.Module, inputs: Tensor) -> None:
+    from torch.nn import functional
+
+    logits, _ = module(inputs[:, :-1])
+    functional.cross_entropy(logits.flatten(0, 1), inputs[:, 1:, 0].flatten()).backward()  # type: ignore[no-untyped-call]
+    dead = [name for name, p in module.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+    rule(not dead, f"the gradient reaches every parameter; not these: {dead}")
+
+
+def _check_saved(architecture: Architecture, module: nn.Module, inputs: Tensor, whole: Tensor) -> None:
+    saved = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    again = architecture.module(SIZES, VOCABULARY)
+    again.load_state_dict(saved)
+    again.eval()
+    rule(again(inputs)[0].equal(whole), "a module with the saved weights of another gives the same logits")

@@ -1,0 +1,38 @@
+"""The contract of a dataset, on its first sources alone; it knows no music but that there is some."""
+
+from __future__ import annotations
+
+import pickle
+from itertools import islice
+
+from composer.score import Score
+from composer.testing.rules import rebuilt, rule
+from composer.types import Dataset
+
+
+def check_dataset(dataset: Dataset, sources: int = 2, pieces: int = 5) -> None:
+    """It says where its music comes from; the first `pieces` of the first `sources` are named, the same every time."""
+    for name in ("title", "licence", "source", "citation"):
+        text = getattr(dataset, name)
+        rule(isinstance(text, str) and text.strip(), f"a dataset states its {name}")
+    rule(rebuilt(dataset) == dataset, "a dataset rebuilt from its fields is equal")
+    names = list(dataset.sources())
+    rule(names, "a dataset has sources")
+    rule(len(set(names)) == len(names), "no two sources have the same name")
+    rule(names == list(dataset.sources()), "sources come in the same order every time")
+    copy = pickle.loads(pickle.dumps(dataset))  # noqa: S301  (made a line before)
+    rule(list(copy.sources()) == names, "a dataset can be pickled, and keeps its sources")
+    read = [_check_source(dataset, copy, name, pieces) for name in names[:sources]]
+    everywhere = [name for found in read for name in found]
+    rule(len(set(everywhere)) == len(everywhere), "no two pieces have the same name")
+
+
+def _check_source(dataset: Dataset, copy: Dataset, source: str, pieces: int) -> list[str]:
+    mark = dataset.fingerprint(source)
+    rule(isinstance(mark, str) and mark == copy.fingerprint(source), "the fingerprint of a source is a text that stays")
+    first, second = (list(islice(one.read(source), pieces)) for one in (dataset, copy))
+    rule([name for name, _ in first] == [name for name, _ in second], f"the names of pieces stay; not so in {source}")
+    for (name, one), (_, other) in zip(first, second, strict=True):
+        rule(isinstance(one, Score | Exception), f"a piece is a Score or an error; not so {name}")
+        rule(not isinstance(one, Score) or one == other, f"a piece is the same every time; not so {name}")
+    return [name for name, _ in first]

@@ -1,0 +1,68 @@
+"""The contract of `Grammar.given`: in the spans the notes of a score, and always a way on; it knows no tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from composer.request import Request
+from composer.score import Score, Track, bars
+from composer.testing.rules import rule
+from composer.testing.sequences import draw
+from composer.types import Span, Tokenizer
+
+Onsets = set[tuple[int, int]]
+
+
+def check_given(tokenizer: Tokenizer, score: Score, spans: Sequence[Span], rows: int = 50, seed: int = 0) -> None:
+    """Random pieces of the same length, metre and key as `score` strike in `spans` what it strikes there.
+
+    Spans are of the tracks that the tokenizer makes of `score`. At the beginning of a span more may be struck, where a
+    note of `score` is held there.
+    """
+    kept = tokenizer.decode(tokenizer.encode(score))
+    mask = tokenizer.grammar.given(kept, spans)
+    for tokens in draw(tokenizer, request_for(kept), rows, seed=seed, mask=mask):
+        found = tokenizer.decode(tokens)
+        for span in spans:
+            for track in range(len(kept.tracks)) if span.track is None else [span.track]:
+                check_span(kept.tracks[track], counterpart(kept, found, track), span)
+
+
+def request_for(score: Score) -> Request:
+    """As many bars as `score` has, in its time signature (if it keeps one) and key."""
+    found = bars(score)
+    metres = {str(signature) for signature in found.signatures}
+    return Request(
+        bars=len(found.signatures) - (score.upbeat > 0),
+        time_signature=metres.pop() if len(metres) == 1 else None,
+        key=str(score.key_signatures[0].key) if score.key_signatures else None,
+    )
+
+
+def counterpart(score: Score, other: Score, track: int) -> Track:
+    """The track of `other` that is `track` of `score`: of the same sound, or else at the same place."""
+    wanted = score.tracks[track]
+    sounds = [(t.program, t.is_drum) for t in score.tracks]
+    if len(set(sounds)) < len(sounds):
+        return other.tracks[track]
+    same = [t for t in other.tracks if (t.program, t.is_drum) == (wanted.program, wanted.is_drum)]
+    return same[0] if same else Track(wanted.notes[:0])
+
+
+def check_span(given: Track, found: Track, span: Span) -> None:
+    """What `found` strikes in the span is what is given."""
+    wanted, struck = onsets(given, span), onsets(found, span)
+    missing, added = sorted(wanted - struck), sorted(struck - wanted)
+    rule(not missing, f"every given note is written; not so (tick, pitch) {missing[:3]} of {span}")
+    held = given.notes[given.notes["start"] < span.start]
+    held = held[held["start"] + held["duration"] > span.start]
+    taken_up = {int(pitch): next((onset for onset in added if onset[1] == pitch), None) for pitch in held["pitch"]}
+    added = [onset for onset in added if onset not in taken_up.values()]
+    rule(not added, f"nothing is added where notes are given; not so (tick, pitch) {added[:3]} of {span}")
+
+
+def onsets(track: Track, span: Span) -> Onsets:
+    """(tick, pitch) of the notes struck in the span."""
+    notes = track.notes
+    inside = notes[(notes["start"] >= span.start) & (notes["start"] < span.end)]
+    return {(int(note["start"]), int(note["pitch"])) for note in inside}

@@ -1,0 +1,94 @@
+"""Sequences through a grammar once more, step by step: what must not change, and what must be equal; it draws none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.request import Request
+from composer.testing.rules import rule
+from composer.tokens import BOS, EOS
+from composer.types import Array, Grammar, Tokenizer, Tokens
+
+
+def check_replays(tokenizer: Tokenizer, replayed: Sequence[tuple[Request, Tokens]]) -> None:
+    """All together, one by one, and on torch: the same masks and inputs; and nothing is changed by being looked at."""
+    grammar = tokenizer.grammar
+    longest = max(len(tokens) for _, tokens in replayed) + 2
+    rows = np.array([np.pad(tokens, (0, longest - len(tokens)), constant_values=EOS) for _, tokens in replayed])
+    start = np.concatenate([grammar.start(request, 1) for request, _ in replayed])
+    together = list(_steps(tokenizer, start, rows))
+    _check_ended(together, np.array([len(tokens) for _, tokens in replayed]))
+    for row, (_, tokens) in enumerate(replayed):
+        alone = _steps(tokenizer, start[row : row + 1], rows[row : row + 1, : len(tokens)])
+        same = (_equal(one, [part[row : row + 1] for part in all_]) for one, all_ in zip(alone, together, strict=False))
+        rule(all(same), "a row is the same in a batch as alone, whatever requests the others began from")
+    _check_torch(grammar, start, rows, together)
+
+
+def _steps(tokenizer: Tokenizer, state: Array, rows: NDArray[np.int64]) -> Iterator[list[Array]]:
+    """State, mask and inputs before each token of `rows` (B, T)."""
+    grammar, last = tokenizer.grammar, np.full(len(rows), BOS)
+    for tokens in rows.T:
+        allowed, inputs = _looked_at(grammar.allowed, state), _looked_at(grammar.inputs, state)
+        _check_shapes(tokenizer, state, allowed, inputs)
+        rule(np.array_equal(inputs[:, 0], last), "the first column of inputs is the last token, BOS at the start")
+        yield [state, allowed, inputs]
+        state, last = _looked_at(partial(_advanced, grammar, tokens), state), tokens
+
+
+def _advanced(grammar: Grammar, tokens: Array, state: Array) -> Array:
+    return grammar.advance(state, tokens)
+
+
+def _looked_at(function: Callable[[Array], Array], state: Array) -> Array:
+    before = state.copy()
+    result = function(state)
+    rule(np.array_equal(before, state), "the argument of a grammar's function is unchanged")
+    return result
+
+
+def _check_shapes(tokenizer: Tokenizer, state: Array, allowed: Array, inputs: Array) -> None:
+    grammar, rows = tokenizer.grammar, len(state)
+    size = len(tokenizer.vocabulary)
+    rule(allowed.shape == (rows, size) and allowed.dtype == bool, "allowed() is a mask (B, V) of booleans")
+    sizes = np.array([column.size for column in grammar.columns])
+    rule(inputs.shape == (rows, len(sizes)), "inputs() has one column for each of `columns`")
+    beyond = np.flatnonzero(((inputs < 0) | (inputs >= sizes)).any(axis=0))
+    rule(not len(beyond), f"inputs are 0..size-1; not so in {[grammar.columns[i].name for i in beyond]}")
+    wrong = [column.name for column in grammar.columns if column.tokens and column.size != size]
+    rule(not wrong, f"a column of tokens is as large as the vocabulary; not so {wrong}")
+    facts = grammar.facts(state)
+    shapes = {field.name: getattr(facts, field.name).shape[:1] for field in fields(facts)}
+    rule(
+        set(shapes.values()) == {(rows,)} and facts.sounding.ndim == 2,
+        f"facts are (B,), sounding (B, voices): {shapes}",
+    )
+
+
+def _check_ended(together: list[list[Array]], lengths: NDArray[np.int64]) -> None:
+    """After EOS nothing comes but EOS, and a state stays as it is."""
+    last_state, last_mask, _ = together[-1]
+    rule(np.all(last_mask.sum(axis=1) == 1) and np.all(last_mask[:, EOS]), "after EOS comes EOS alone")
+    after = np.stack([together[length][0][row] for row, length in enumerate(lengths)])
+    rule(np.array_equal(after, last_state), "after EOS a row stays as it is")
+
+
+def _equal(one: list[Any], other: list[Any]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def _check_torch(grammar: Grammar, start: Array, rows: NDArray[np.int64], together: list[list[Array]]) -> None:
+    import torch
+
+    state = torch.asarray(start)
+    for tokens, expected in zip(rows.T, together, strict=True):
+        found = [state, grammar.allowed(state), grammar.inputs(state)]
+        rule(all(isinstance(part, torch.Tensor) for part in found), "a state of torch gives masks and inputs of torch")
+        rule(_equal([part.numpy() for part in found], expected), "a state of torch gives what NumPy's gives")
+        state = grammar.advance(state, torch.asarray(tokens))

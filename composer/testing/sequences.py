@@ -1,0 +1,103 @@
+"""Sequences drawn at random from a grammar, with nothing of a model in them; it knows no tokenizer but by contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.request import Request
+from composer.testing.rules import rule
+from composer.tokens import EOS
+from composer.types import Array, Grammar, Tokenizer, Tokens
+
+Choice = NDArray[np.int64]
+
+
+def draw(
+    tokenizer: Tokenizer,
+    request: Request,
+    rows: int,
+    *,
+    seed: int = 0,
+    mask: Callable[[Array], Array] | None = None,
+    most: int = 20_000,
+) -> list[Tokens]:
+    """`rows` whole sequences, primer and EOS included. Each kind of token that may come is as likely as another.
+
+    `mask` allows less, as `Grammar.given` makes it. A state without a token, or a sequence beyond `most` tokens, breaks
+    a rule.
+    """
+    grammar, choose = tokenizer.grammar, chooser(tokenizer, np.random.default_rng(seed))
+    state, alive = grammar.start(request, rows), np.arange(rows)
+    found: list[list[int]] = [[] for _ in range(rows)]
+    for token in request.primer:
+        state = grammar.advance(state, np.full(rows, token))
+        for row in found:
+            row.append(token)
+    for _ in range(most):
+        allowed = grammar.allowed(state)
+        if mask is not None:
+            allowed = allowed & mask(state)
+        check_not_empty(tokenizer, allowed, [found[row] for row in alive])
+        tokens = choose(allowed)
+        for row, token in zip(alive, tokens, strict=True):
+            found[row].append(int(token))
+        going = tokens != EOS
+        state, alive = grammar.advance(state, tokens)[going], alive[going]
+        if not len(alive):
+            return [np.array(row, dtype=np.int64) for row in found]
+    raise AssertionError(f"a sequence drawn at random comes to an end: one of {most} tokens did not")
+
+
+def chooser(tokenizer: Tokenizer, random: np.random.Generator) -> Callable[[NDArray[np.bool_]], Choice]:
+    """A function from masks (B, V) to tokens (B,) drawn from them, fair between kinds of tokens."""
+    kinds, kind_of = np.unique(tokenizer.meaning.kind, return_inverse=True)
+    members = (kind_of[:, None] == np.arange(len(kinds))).astype(np.float32)
+
+    def choose(allowed: NDArray[np.bool_]) -> Choice:
+        of_kind = (allowed.astype(np.float32) @ members)[:, kind_of]
+        # The least of exponential variables falls to each in proportion to its rate.
+        waits = random.standard_exponential(allowed.shape, dtype=np.float32) * of_kind
+        found: Choice = np.where(allowed, waits, np.inf).argmin(axis=1)
+        return found
+
+    return choose
+
+
+def check_not_empty(tokenizer: Tokenizer, allowed: NDArray[np.bool_], sequences: list[list[int]]) -> None:
+    """Every reachable state allows a token; the message shows how a state without one was reached."""
+    stuck = np.flatnonzero(~allowed.any(axis=1))
+    if len(stuck):
+        rule(
+            False, f"every reachable state allows a token; none may come after {spoken(tokenizer, sequences[stuck[0]])}"
+        )
+
+
+def spoken(tokenizer: Tokenizer, tokens: list[int] | Tokens, last: int = 24) -> str:
+    """The last tokens of a sequence by name, for a message."""
+    names = [tokenizer.vocabulary[token] for token in tokens[-last:]]
+    return " ".join(["…", *names] if len(tokens) > last else names)
+
+
+def last_bar(tokenizer: Tokenizer, tokens: Tokens) -> int:
+    """How many bars a sequence has begun, an upbeat among them."""
+    grammar = tokenizer.grammar
+    state = grammar.start(Request(), 1)
+    for token in tokens:
+        state = grammar.advance(state, np.array([token]))
+    return int(grammar.facts(state).bar[0]) + 1
+
+
+def check_legal(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:
+    """Every token of a sequence is allowed where it stands."""
+    grammar: Grammar = tokenizer.grammar
+    state = grammar.start(request, 1)
+    for place, token in enumerate(tokens):
+        if not grammar.allowed(state)[0, token]:
+            raise AssertionError(
+                f"what is encoded is allowed by the grammar; {tokenizer.vocabulary[token]} is not after "
+                f"{spoken(tokenizer, tokens[:place])}"
+            )
+        state = grammar.advance(state, np.array([token]))

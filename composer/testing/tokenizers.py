@@ -1,0 +1,92 @@
+"""The contract of a tokenizer: its vocabulary, and scores to tokens and back; of the grammar it asks only its leave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from composer.request import Request
+from composer.score import Score, bars
+from composer.testing.rules import rebuilt, rule
+from composer.testing.sequences import check_legal, draw, last_bar, spoken
+from composer.types import Tokenizer, Tokens
+
+LONG = Request(most_bars=100_000)
+
+
+def check_tokenizer(tokenizer: Tokenizer, scores: Sequence[Score]) -> None:
+    """The vocabulary is as agreed, the tokenizer is its fields, and `scores` come back as far as they are kept."""
+    _check_vocabulary(tokenizer)
+    again = rebuilt(tokenizer)
+    rule(again == tokenizer, "a tokenizer rebuilt from its fields is equal")
+    rule(again.vocabulary == tokenizer.vocabulary, "a tokenizer rebuilt from its fields has the same vocabulary")
+    _check_meaning(tokenizer)
+    for score in scores:
+        check_encoding(tokenizer, score)
+        check_continued(tokenizer, score)
+
+
+def _check_vocabulary(tokenizer: Tokenizer) -> None:
+    vocabulary = tokenizer.vocabulary
+    rule(vocabulary[:2] == ("BOS_None", "EOS_None"), "a vocabulary begins with BOS_None and EOS_None")
+    rule(len(set(vocabulary)) == len(vocabulary), "no token is twice in a vocabulary")
+    strange = [token for token in vocabulary if not all(token.partition("_"))]
+    rule(not strange, f"tokens are Type_Value; these are not: {strange[:3]}")
+
+
+def _check_meaning(tokenizer: Tokenizer) -> None:
+    meaning, size = tokenizer.meaning, (len(tokenizer.vocabulary),)
+    for name in ("kind", "pitch", "ticks"):
+        rule(getattr(meaning, name).shape == size, f"meaning.{name} has one entry a token")
+    kinds = [token.partition("_")[0] for token in tokenizer.vocabulary]
+    rule(meaning.kind.tolist() == kinds, "meaning.kind is the Type of each token")
+    pitched = [token for token, pitch in zip(tokenizer.vocabulary, meaning.pitch, strict=True) if pitch >= 0]
+    wrong = [token for token in pitched if token.startswith("Pitch_") and token != f"Pitch_{_pitch(tokenizer, token)}"]
+    rule(not wrong, f"the meaning of Pitch_n is the MIDI pitch n; it is not for {wrong[:3]}")
+
+
+def _pitch(tokenizer: Tokenizer, token: str) -> int:
+    return int(tokenizer.meaning.pitch[tokenizer.vocabulary.index(token)])
+
+
+def check_encoding(tokenizer: Tokenizer, score: Score) -> None:
+    """What is kept of one score comes back, its tokens are legal, and its open form is the beginning of a piece."""
+    tokens = tokenizer.encode(score)
+    kept = tokenizer.decode(tokens)
+    again = tokenizer.encode(kept)
+    rule(
+        np.array_equal(again, tokens),
+        f"decode, then encode gives the same tokens; {_difference(tokenizer, tokens, again)}",
+    )
+    rule(tokenizer.decode(again) == kept, "what is decoded twice is equal")
+    rule(tokens[-1] == 1 and np.count_nonzero(tokens <= 1) == 1, "EOS is the last token, and BOS is not encoded")
+    check_legal(tokenizer, tokens, LONG)
+    opened = tokenizer.encode(score, ends=False)
+    rule(not np.any(opened <= 1), "with ends=False there is no EOS")
+    check_legal(tokenizer, opened, LONG)
+
+
+def check_continued(tokenizer: Tokenizer, score: Score, *, more: int = 2, rows: int = 8) -> None:
+    """A piece drawn on from a score leaves that as it is, and has so many whole bars more."""
+    kept = tokenizer.decode(tokenizer.encode(score))
+    primer = tuple(int(token) for token in tokenizer.encode(kept, ends=False))
+    request = Request(bars=more, primer=primer, primer_ticks=kept.end)
+    for tokens in draw(tokenizer, request, rows):
+        found = tokenizer.decode(tokens)
+        rule(_onsets(found, kept.end) == _onsets(kept, kept.end), "nothing is added to a primer, nor taken away")
+        whole = len(bars(kept).signatures) + more
+        rule(last_bar(tokenizer, tokens) == whole, f"{more} bars after a primer make {whole}")
+
+
+def _onsets(score: Score, end: int) -> list[tuple[int, int]]:
+    starts = [note for track in score.tracks for note in track.notes[track.notes["start"] < end]]
+    return sorted((int(note["start"]), int(note["pitch"])) for note in starts)
+
+
+def _difference(tokenizer: Tokenizer, one: Tokens, other: Tokens) -> str:
+    shorter = min(len(one), len(other))
+    differ = np.flatnonzero(one[:shorter] != other[:shorter])
+    place = int(differ[0]) if len(differ) else shorter
+    was, became = (spoken(tokenizer, tokens[place : place + 1]) or "nothing" for tokens in (one, other))
+    return f"after {spoken(tokenizer, one[:place], 8)}: {was} became {became}"

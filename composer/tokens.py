@@ -1,0 +1,39 @@
+"""Vocabularies of `Type_Value` tokens: what tokens mean and where a transposition moves them; it knows no grammar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.keys import parse_key
+from composer.types import Meaning
+
+BOS, EOS = 0, 1
+"""Places of `BOS_None` and `EOS_None` in every vocabulary."""
+
+
+def meaning(vocabulary: Sequence[str], step_ticks: int) -> Meaning:
+    """The meaning of each token; `Duration` values count steps of `step_ticks` ticks."""
+    pairs = [token.split("_", 1) for token in vocabulary]
+    return Meaning(
+        kind=np.array([kind for kind, _ in pairs]),
+        pitch=np.array([int(value) if kind == "Pitch" else -1 for kind, value in pairs]),
+        ticks=np.array([int(value) * step_ticks if kind == "Duration" else -1 for kind, value in pairs]),
+    )
+
+
+def transposition(vocabulary: Sequence[str], semitones: int) -> NDArray[np.int64]:
+    """(V,) where each token goes when music moves by so many semitones; -1 where there is no such token."""
+    place = {token: i for i, token in enumerate(vocabulary)}
+    return np.array([place.get(_moved(token, semitones), -1) for token in vocabulary])
+
+
+def _moved(token: str, semitones: int) -> str:
+    kind, value = token.split("_", 1)
+    if kind == "Pitch":
+        return f"Pitch_{int(value) + semitones}"
+    if kind == "Key":
+        return f"Key_{parse_key(value).transposed(semitones)}"
+    return token

@@ -1,0 +1,306 @@
+"""The training loop: one for every architecture; it knows tokens and modules, and no music.
+
+Everything that varies is passed in. The loop is resumed exactly: its place in the data is one number, and a checkpoint
+holds the weights, the best so far, the optimiser and the random state.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.batches import Chunk, Stream
+from composer.corpus import Corpus
+from composer.devices import autocast, choose_device
+from composer.errors import BadOption, TrainingFailed
+from composer.evaluation import likelihood
+from composer.types import Architecture, Tokenizer
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Weights = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train; the defaults make a listenable model of the chorales on a laptop."""
+
+    steps: Annotated[int, "updates of the weights, of about batch_size x chunk tokens each"] = 5000
+    evaluations: Annotated[int, "validations on the way, evenly spread; the best weights are kept"] = 40
+    batch_size: Annotated[int, "pieces side by side"] = 16
+    chunk: Annotated[int, "tokens that a gradient reaches back"] = 128
+    learning_rate: Annotated[float, "of AdamW, at its highest"] = 3e-3
+    weight_decay: Annotated[float, "of AdamW"] = 0.01
+    warmup: Annotated[float, "share of all steps in which the rate rises"] = 0.03
+    clip: Annotated[float, "largest norm of a gradient"] = 1.0
+    transpose: Annotated[int, "move pieces by up to so many semitones"] = 6
+    patience: Annotated[int, "stop after so many validations without a better one"] = 10
+    seed: Annotated[int, "of the weights, the order and the dropout"] = 0
+    device: Annotated[str, "auto, cpu, cuda, …"] = "auto"
+    precision: Annotated[str, "auto, float32 or bfloat16"] = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained with."""
+        if min(self.steps, self.evaluations, self.batch_size, self.chunk, self.patience) < 1:
+            raise BadOption("steps, evaluations, batch_size, chunk and patience must be at least 1.")
+        if not (self.learning_rate > 0 and self.clip > 0 and 0 <= self.warmup <= 1 and self.weight_decay >= 0):
+            raise BadOption("learning_rate and clip must be positive, warmup from 0 to 1, weight_decay at least 0.")
+        if not 0 <= self.transpose <= 24:
+            raise BadOption("transpose must be from 0 to 24 semitones.")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come. Likelihoods are nats per note, without the grammar's mask."""
+
+    step: int
+    steps: int
+    epoch: float
+    tokens_per_second: float
+    seconds_left: float
+    train: float
+    valid: float | None = None
+    best: float | None = None
+
+
+@dataclass(frozen=True)
+class Point:
+    """One validation. `epoch` counts passes over the training pieces."""
+
+    step: int
+    epoch: float
+    train: float
+    valid: float
+    seconds: float
+
+
+@dataclass
+class Run:
+    """A run in progress: all that a checkpoint must hold."""
+
+    module: nn.Module
+    optimiser: torch.optim.Optimizer
+    batch: int = 0  # the next one of the stream
+    step: int = 0
+    best: Weights | None = None
+    history: list[Point] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def best_point(self) -> Point | None:
+        """The validation whose weights are kept."""
+        return min(self.history, key=lambda point: point.valid, default=None)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a run: the best weights, and the course of it. `interrupted` if it was stopped early by the user."""
+
+    weights: Weights
+    history: tuple[Point, ...]
+    parameters: int
+    interrupted: bool
+    precision: str
+    device: str
+
+    @property
+    def best(self) -> Point:
+        """The validation whose weights these are."""
+        return min(self.history, key=lambda point: point.valid)
+
+
+def train(
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    architecture: Architecture,
+    settings: Settings = Settings(),
+    *,
+    report: Callable[[Progress], None] | None = None,
+    checkpoint: Path | None = None,
+) -> Trained:
+    """Train on a corpus and keep the weights that foretold its validation pieces best.
+
+    With `checkpoint`, the run is saved there after every validation, and taken up from there if the file exists.
+    KeyboardInterrupt ends the run and keeps the best so far. Raises TrainingFailed if the loss is no number.
+    """
+    import torch
+
+    from composer import checkpoints
+
+    device = choose_device(settings.device)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(settings.seed)
+        run = _start(tokenizer, architecture, settings, device)
+        if checkpoint is not None and checkpoint.exists():
+            checkpoints.load(run, checkpoint, settings, device)
+        interrupted = False
+        try:
+            _run(run, corpus, tokenizer, settings, device, report or (lambda _: None), checkpoint)
+        except KeyboardInterrupt:
+            if run.best is None:
+                raise TrainingFailed("the run was stopped before its first validation: nothing to keep.") from None
+            interrupted = True
+    assert run.best is not None  # noqa: S101  (a run is validated at least once)
+    parameters = sum(p.numel() for p in run.module.parameters())
+    with autocast(device, settings.precision):
+        low = torch.is_autocast_enabled(device.type)
+    precision = "bfloat16" if low else "float32"
+    return Trained(run.best, tuple(run.history), parameters, interrupted, precision, device.type)
+
+
+def _start(tokenizer: Tokenizer, architecture: Architecture, settings: Settings, device: torch.device) -> Run:
+    import torch
+
+    sizes = [column.size for column in tokenizer.grammar.columns]
+    module = architecture.module(sizes, len(tokenizer.vocabulary)).to(device)
+    # Vectors (biases, norms) are not decayed: they have no scale to lose.
+    matrices = [p for p in module.parameters() if p.dim() > 1]
+    vectors = [p for p in module.parameters() if p.dim() <= 1]
+    optimiser = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
+        lr=settings.learning_rate,
+        betas=(0.9, 0.98),
+        fused=True,
+    )
+    return Run(module, optimiser)
+
+
+def _run(
+    run: Run,
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    settings: Settings,
+    device: torch.device,
+    report: Callable[[Progress], None],
+    checkpoint: Path | None,
+) -> None:
+    from composer import checkpoints
+
+    stream = training_stream(corpus, tokenizer, settings)
+    notes_per_token = float(corpus.notes[stream.pieces].sum() / stream.lengths.sum())
+    while run.step < settings.steps and not _exhausted(run, settings):
+        meter = Meter(run, settings.steps, notes_per_token)
+        until = min(settings.steps, (len(run.history) + 1) * settings.steps / settings.evaluations)
+        while run.step < until:
+            _batch(run, stream, settings, device, meter)
+            report(meter.progress(run.batch / stream.batches))
+        valid = likelihood(run.module, corpus, tokenizer, corpus.split("valid")).nats_per_note
+        run.seconds += meter.seconds
+        now = meter.progress(run.batch / stream.batches)
+        if run.best_point is None or valid < run.best_point.valid:
+            run.best = weights_of(run.module)
+        run.history.append(Point(run.step, now.epoch, now.train, valid, run.seconds))
+        report(replace(now, valid=valid, best=min(point.valid for point in run.history)))
+        if checkpoint is not None:
+            checkpoints.save(run, checkpoint, settings, device)
+
+
+def training_stream(corpus: Corpus, tokenizer: Tokenizer, settings: Settings) -> Stream:
+    """The batches that a run with these settings sees."""
+    return Stream(
+        corpus,
+        tokenizer,
+        corpus.split("train"),
+        batch_size=settings.batch_size,
+        chunk=settings.chunk,
+        transpose=settings.transpose,
+        seed=settings.seed,
+    )
+
+
+def _exhausted(run: Run, settings: Settings) -> bool:
+    best = run.best_point
+    return best is not None and len(run.history) - 1 - run.history.index(best) >= settings.patience
+
+
+def rate_at(step: int, settings: Settings) -> float:
+    """The learning rate: a linear rise, then half a cosine down to a hundredth."""
+    rising = max(1, round(settings.warmup * settings.steps))
+    if step < rising:
+        return settings.learning_rate * (step + 1) / rising
+    place = min(1.0, (step - rising) / max(1, settings.steps - rising))
+    return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * place)))
+
+
+def _batch(run: Run, stream: Stream, settings: Settings, device: torch.device, meter: Meter) -> None:
+    """One batch of pieces: an update a chunk, the state carried along."""
+    run.module.train()
+    state: tuple[torch.Tensor, ...] | None = None
+    for chunk in stream.chunks(run.batch):
+        for group in run.optimiser.param_groups:
+            group["lr"] = rate_at(run.step, settings)
+        if state is not None:
+            state = tuple(tensor.detach()[: chunk.rows] for tensor in state)
+        loss, state = _update(run, chunk, state, settings, device)
+        run.step += 1
+        meter.add(loss, chunk)
+    run.batch += 1
+    meter.check()
+
+
+def _update(
+    run: Run, chunk: Chunk, state: tuple[torch.Tensor, ...] | None, settings: Settings, device: torch.device
+) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    import torch
+
+    inputs = torch.from_numpy(chunk.inputs).to(device, non_blocking=True)
+    targets = torch.from_numpy(chunk.targets).to(device, non_blocking=True)
+    with autocast(device, settings.precision):
+        logits, state = run.module(inputs, state)
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=-1)
+    run.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(run.module.parameters(), settings.clip)
+    run.optimiser.step()
+    return loss.detach(), state
+
+
+class Meter:
+    """Adds up losses where they are computed, so that a GPU is not waited for at every step."""
+
+    def __init__(self, run: Run, steps: int, notes_per_token: float) -> None:
+        self._run, self._steps, self._notes_per_token = run, steps, notes_per_token
+        self._began, self._first_step = monotonic(), run.step
+        self._losses: list[torch.Tensor] = []
+        self._tokens: list[int] = []
+
+    def add(self, loss: torch.Tensor, chunk: Chunk) -> None:
+        """Count one update."""
+        self._losses.append(loss)
+        self._tokens.append(int(np.count_nonzero(chunk.targets >= 0)))
+
+    def check(self) -> None:
+        """Raise TrainingFailed if the last loss is no number."""
+        if not math.isfinite(float(self._losses[-1])):
+            raise TrainingFailed(
+                f"the loss is no number any more after {self._run.step} steps; try a lower --learning-rate or --clip."
+            )
+
+    @property
+    def seconds(self) -> float:
+        """Since the meter began."""
+        return monotonic() - self._began
+
+    def progress(self, epoch: float) -> Progress:
+        """The run as it stands."""
+        losses = [float(loss) for loss in self._losses]
+        tokens = np.array(self._tokens)
+        per_token = float(np.dot(losses, tokens) / max(tokens.sum(), 1))
+        done = self._run.step - self._first_step
+        left = (self._steps - self._run.step) * self.seconds / max(done, 1)
+        rate = float(tokens.sum()) / max(self.seconds, 1e-9)
+        return Progress(self._run.step, self._steps, epoch, rate, left, per_token / self._notes_per_token)
+
+
+def weights_of(module: nn.Module) -> Weights:
+    """A copy of a module's weights as NumPy arrays."""
+    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in module.state_dict().items()}

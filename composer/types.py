@@ -1,0 +1,253 @@
+"""The protocols that things offered by plugins satisfy; it knows none of them.
+
+Shape letters, here and everywhere:
+
+    B  rows: pieces that run side by side        V  tokens in a vocabulary
+    T  places in a sequence of tokens            C  columns of a model's input
+    S  columns of a grammar's state              H  places in a bounded history
+
+Arrays are NumPy's, or whatever array comes in: code behind these protocols takes its functions from
+`array_api_compat.array_namespace(x)`, so that the same grammar runs on a GPU. Only `Architecture.module` and what it
+returns may import torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.score import Score
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from composer.model import Model
+    from composer.request import Request
+
+Array: TypeAlias = Any
+"""An array of the array API: NumPy's, torch's…"""
+
+Tokens: TypeAlias = NDArray[np.int64]
+"""(T,) token ids, places in a vocabulary."""
+
+State: TypeAlias = tuple[Any, ...]
+"""A model's recurrent state: batch-first arrays (B, …), so that rows can be gathered."""
+
+
+# --- tokenizers -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What each token says, for those who do not know the tokenizer. All three are (V,) arrays."""
+
+    kind: NDArray[np.str_]  # the `Type` of `Type_Value`: Pitch, Hold, Bar…
+    pitch: NDArray[np.int64]  # MIDI pitch that it sounds, -1 for none (drum sounds have none)
+    ticks: NDArray[np.int64]  # length in ticks that it states, -1 for none
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a model's input: whole numbers 0..size-1.
+
+    `tokens` says that they are token ids (the pitch that sounds, the key in force), which follow a transposition.
+    """
+
+    name: str
+    size: int
+    tokens: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Where each row of a batch is, in music; every array is (B,), `sounding` (B, voices)."""
+
+    tick: Array  # of the place that is written next, from the start of the piece
+    bar: Array  # 0 for the first bar, upbeat or not
+    beat: Array  # 0 for the first of the bar
+    voice: Array  # that the next token is for, -1 where it is for none
+    sounding: Array  # pitches that sound, -1 for silence
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a score: the ticks from `start` up to `end`, of one track or (None) of all."""
+
+    start: int
+    end: int
+    track: int | None = None
+
+
+class Grammar(Protocol):
+    """Which tokens may follow which, over a batch: table look-ups, no loop over rows.
+
+    A state is a (B, S) array of whole numbers and holds all there is to know of a row: rows may be gathered,
+    copied and joined with rows begun from other requests.
+    """
+
+    columns: tuple[Column, ...]
+    """The columns of `inputs`. The first is the last token (the vocabulary's BOS at the start)."""
+
+    def start(self, request: Request, rows: int) -> Array:
+        """States (B, S) before the first token. Raises BadOption for a wish that this tokenizer has no tokens for."""
+
+    def allowed(self, state: Array) -> Array:
+        """Mask (B, V) of the tokens that may come next; never empty, and EOS is the last token of a piece."""
+
+    def advance(self, state: Array, tokens: Array) -> Array:
+        """States (B, S) after `tokens` (B,); the argument is unchanged. After EOS a row stays as it is."""
+
+    def inputs(self, state: Array) -> Array:
+        """What the model is given to predict the next token from, (B, C)."""
+
+    def facts(self, state: Array) -> Facts:
+        """The same state in musical terms."""
+
+    def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
+        """A function from states to masks (B, V) that keeps the notes of `score` in `spans` and adds none there.
+
+        Its masks are to be intersected with `allowed`. Outside `spans` everything is allowed.
+        """
+
+
+class Tokenizer(Protocol):
+    """Scores to tokens and back: a frozen dataclass of options, equal when rebuilt from its fields.
+
+    `vocabulary` holds `Type_Value` strings, as MidiTok writes them, in a fixed order; it begins with `BOS_None` and
+    `EOS_None`. The types `Pitch` (a MIDI pitch) and `Key` (as `str(Key)`) are those that a transposition moves.
+    """
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Every token, at its id."""
+
+    @property
+    def meaning(self) -> Meaning:
+        """What each token says."""
+
+    @property
+    def grammar(self) -> Grammar:
+        """Which tokens may follow which."""
+
+    def encode(self, score: Score, *, ends: bool = True) -> Tokens:
+        """Tokens of a score, without BOS. With `ends=False` the piece is open: its end is not announced, no EOS.
+
+        Raises CannotExpress, saying what there are no tokens for. What a tokenizer does not keep, it drops.
+        """
+
+    def decode(self, tokens: Tokens) -> Score:
+        """The score of any sequence that the grammar allows, whole or cut short."""
+
+
+# --- architectures ----------------------------------------------------------------------------------------------------
+
+
+class Architecture(Protocol):
+    """A frozen dataclass of options that builds a torch module.
+
+    The module: `model(inputs (B, T, C), state=None) -> (logits (B, T, V), state)`. A row does not depend on its
+    neighbours; whole, in chunks and one by one are equal.
+    """
+
+    def module(self, column_sizes: Sequence[int], vocabulary_size: int) -> nn.Module:
+        """A module for inputs whose columns hold 0..size-1, freshly initialised from torch's generator."""
+
+
+Stepper: TypeAlias = Callable[[Array, "State | None"], "tuple[Array, State]"]
+"""One step of a model: `(inputs (B, C), state) -> (logits (B, V), state)`. A row is the same in any batch."""
+
+
+# --- samplers ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a sampler may look at beside the logits."""
+
+    step: Array  # (B,) tokens drawn so far, the primer's included
+    facts: Facts
+    meaning: Meaning
+    history: Array  # (B, H) the last tokens, oldest first; -1 where there is none yet
+    allowed: Array  # (B, V) what the grammar and the constraints before this one allow
+
+
+@runtime_checkable
+class Constraint(Protocol):
+    """A rule that is never broken. The engine intersects all constraints with the grammar, before any shaping."""
+
+    def mask(self, context: Context) -> Array:
+        """(B, V), true where a token is allowed."""
+
+
+@runtime_checkable
+class Shaping(Protocol):
+    """A change of the distribution, applied in the user's order. Tokens at -inf stay there; one stays possible."""
+
+    def __call__(self, logits: Array, context: Context) -> Array:
+        """New logits (B, V); the argument is unchanged."""
+
+
+Sampler: TypeAlias = Constraint | Shaping
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A score with what made it: plain values, ready for JSON; empty for a score that was read."""
+
+    score: Score
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+Reader: TypeAlias = Callable[[Path], Score]
+"""Reads one file. Raises UnreadableFile; warns with ReadingWarning of what it dropped or mended."""
+
+Exporter: TypeAlias = Callable[[Sequence[Piece], Path], None]
+"""Writes pieces to one file, whole or not at all. Raises CannotWrite."""
+
+
+# --- datasets and models ----------------------------------------------------------------------------------------------
+
+
+class Dataset(Protocol):
+    """Where music comes from: a frozen dataclass that can be pickled, so that its sources are read in parallel."""
+
+    title: str
+    licence: str
+    source: str
+    citation: str
+    tokenizer: str
+    """The tokenizer that suits it, and…"""
+    tokenizer_options: Mapping[str, Any]
+    """…its options, unless the user chooses others."""
+    suggested: Mapping[str, Any]
+    """What to ask of a model trained on it: fields of a `Request`, as in JSON."""
+
+    def sources(self) -> Sequence[str]:
+        """Names of the units that are read one by one (files, mostly), in a stable order."""
+
+    def fingerprint(self, source: str) -> str:
+        """A short text that changes when the content of a source does."""
+
+    def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
+        """The pieces of one source, each with a name that is stable and unique; a refused one with its error."""
+
+
+ModelFile: TypeAlias = Callable[[], Path]
+"""Where a trained model that a package brings lies."""
+
+Offers: TypeAlias = Mapping[str, Callable[..., Any]]
+"""What every hook returns: the name that a user types, and what makes the thing from its options."""
+
+__all__ = [
+    "Architecture", "Array", "Column", "Constraint", "Context", "Dataset", "Exporter", "Facts", "Grammar", "Iterable",
+    "Meaning", "Model", "ModelFile", "Offers", "Piece", "Reader", "Sampler", "Shaping", "Span", "State", "Stepper",
+    "Tokenizer", "Tokens",
+]  # fmt: skip

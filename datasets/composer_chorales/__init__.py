@@ -1,0 +1,25 @@
+"""The four-part chorales of J. S. Bach, and a model trained on them."""
+
+from pathlib import Path
+
+from composer import hookimpl
+from composer.types import Offers
+
+
+@hookimpl
+def register_datasets() -> Offers:
+    """Offer the chorales of music21's corpus."""
+    from composer_chorales.dataset import Chorales
+
+    return {"chorales": Chorales}
+
+
+@hookimpl
+def register_models() -> Offers:
+    """Offer the model trained on them."""
+    return {"chorales": model_path}
+
+
+def model_path() -> Path:
+    """Where the trained model lies."""
+    return Path(__file__).parent / "chorales.safetensors"

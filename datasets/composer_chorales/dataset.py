@@ -1,0 +1,92 @@
+"""The Bach chorales of music21's corpus as a Dataset; it knows files and parts, and leaves the notes to `voices`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
+
+from composer.errors import ComposerError, EmptyDataset, UnreadableFile
+from composer.score import Score
+from composer_chorales.voices import NAMES, chorale
+
+_PIECE = re.compile(r"^bwv[0-9.]+(-[0-9a-z]+)?\.(mxl|xml)$")
+_WITH_INSTRUMENTS = re.compile(r"-(inst|sc|\d)\.")
+_PRELUDE = "bwv846.mxl"
+
+
+@dataclass(frozen=True)
+class Chorales:
+    """Chorales harmonised by J. S. Bach: soprano, alto, tenor and bass, from the corpus that music21 brings."""
+
+    title = "Four-part chorales by J. S. Bach"
+    licence = (
+        "The music is in the public domain; the encodings are distributed with music21 by permission of their "
+        "encoders, and may be restricted in commercial use (music21/corpus/license.txt)"
+    )
+    source = "The corpus of music21, composer 'bach'; most chorales encoded by Margaret Greentree"
+    citation = (
+        "Michael Scott Cuthbert and Christopher Ariza, music21: A Toolkit for Computer-Aided Musicology and Symbolic "
+        "Music Data, ISMIR 2010"
+    )
+    tokenizer = "voices"
+    tokenizer_options: ClassVar[Mapping[str, Any]] = {}
+    suggested: ClassVar[Mapping[str, Any]] = {"tempo": 84.0}
+
+    def sources(self) -> Sequence[str]:
+        """File names in the corpus, sorted. Raises EmptyDataset if music21 came without its corpus."""
+        names = sorted(path.name for path in _folder().glob("bwv*") if _PIECE.match(path.name))
+        if not names:
+            raise EmptyDataset("music21 is installed without its corpus of Bach chorales; reinstall it from the index.")
+        return [name for name in names if name != _PRELUDE and not _is_there_again(name, names)]
+
+    def fingerprint(self, source: str) -> str:
+        """The version of music21 and the size of the file."""
+        return f"music21 {version('music21')} {(_folder() / source).stat().st_size}"
+
+    def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
+        """The one chorale of a file, named after it, or why it is not used."""
+        name = source.rpartition(".")[0]
+        try:
+            yield name, _read(_folder() / source, name)
+        except ComposerError as error:
+            yield name, error
+
+
+def _is_there_again(name: str, names: Sequence[str]) -> bool:
+    """Whether the corpus, which has this chorale with instruments, has it for its four voices alone as well."""
+    return any(_WITH_INSTRUMENTS.sub(alone, name) in names for alone in (".", "-s.") if _WITH_INSTRUMENTS.search(name))
+
+
+@lru_cache(maxsize=1)
+def _folder() -> Path:
+    found = find_spec("music21")
+    if found is None or found.origin is None:
+        raise EmptyDataset(
+            "music21 is not installed, and the pieces come with it; install it with 'pip install music21'."
+        )
+    return Path(found.origin).parent / "corpus" / "bach"
+
+
+def _read(path: Path, name: str) -> Score:
+    from music21 import converter, stream
+
+    from composer_notation.conversion import score_from_music21
+
+    piece: Any = converter.parse(path, forceSource=True)
+    choir: Any = stream.Score(_choir(list(piece.parts), path.name))
+    choir.metadata = piece.metadata
+    return chorale(score_from_music21(choir, f"BWV {name.removeprefix('bwv')}", repeats=False), path.name)
+
+
+def _choir(parts: Sequence[Any], shown: str) -> list[Any]:
+    """The parts of the four voices, in order; UnreadableFile if one is missing or there twice."""
+    found = [[part for part in parts if str(part.partName or "").split()[:1] == [name]] for name in NAMES]
+    if any(len(same) != 1 for same in found):
+        raise UnreadableFile(f"{shown}: is not for one soprano, alto, tenor and bass.")
+    return [same[0] for same in found]

@@ -1,0 +1,12 @@
+"""Any folder of music files as a dataset."""
+
+from composer import hookimpl
+from composer.types import Offers
+
+
+@hookimpl
+def register_datasets() -> Offers:
+    """Offer a folder of the user's own files."""
+    from composer_folder.dataset import Folder
+
+    return {"folder": Folder}

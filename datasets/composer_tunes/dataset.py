@@ -1,0 +1,111 @@
+"""The tune books of music21's corpus as a Dataset; it knows files, and leaves the tunes to `tune`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
+
+from composer.errors import EmptyDataset, UnreadableFile, printable
+from composer.score import Score
+from composer_tunes.tune import score_of
+from composer_tunes.tunebook import tunes
+
+_BOOKS = ("ryansMammoth", "oneills1850")
+_ESSEN = "essenFolksong"
+_OPEN = (
+    "The tunes are in the public domain; the transcriptions, by many contributors, are distributed with music21 by "
+    "permission, and may be restricted in commercial use (music21/corpus/license.txt)"
+)
+_UNCLEAR = (
+    "; the legal status of the Essen songs is unclear, and music21 has permission for non-commercial distribution and "
+    "use alone (music21/corpus/essenFolksong/license.txt)"
+)
+
+
+@dataclass(frozen=True)
+class Tunes:
+    """Dance tunes from Ryan's Mammoth Collection and O'Neill's Music of Ireland, from music21's corpus."""
+
+    essen: bool = field(
+        default=False, metadata={"help": "the Essen folk songs too, for non-commercial use; their licence is unclear"}
+    )
+
+    tokenizer = "voices"
+    tokenizer_options: ClassVar[Mapping[str, Any]] = {
+        "names": ("Tune",),
+        "program": 40,  # a fiddle
+        "steps_per_quarter": 24,  # triplets of 16ths and 32nds both occur
+        "lowest": 48,
+        "highest": 96,
+        "time_signatures": ("2/2", "3/2", "2/4", "3/4", "4/4", "6/4", "3/8", "6/8", "9/8", "12/8"),
+    }
+    suggested: ClassVar[Mapping[str, Any]] = {"tempo": 112.0}
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        return "Irish and American dance tunes" + (" and the Essen folk songs" if self.essen else "")
+
+    @property
+    def licence(self) -> str:
+        """What is known of the rights in it."""
+        return _OPEN + (_UNCLEAR if self.essen else "")
+
+    @property
+    def source(self) -> str:
+        """Where it is from."""
+        books = "William Bradbury Ryan, Mammoth Collection (1883); Francis O'Neill, Music of Ireland: 1850 (1903)"
+        essen = "; Helmut Schaffrath, The Essen Folksong Collection"
+        return f"The corpus of music21: {books}{essen if self.essen else ''}, in ABC"
+
+    @property
+    def citation(self) -> str:
+        """How to cite it."""
+        return (
+            "Michael Scott Cuthbert and Christopher Ariza, music21: A Toolkit for Computer-Aided Musicology and "
+            "Symbolic Music Data, ISMIR 2010"
+        )
+
+    def sources(self) -> Sequence[str]:
+        """Files by book and name, sorted. Raises EmptyDataset if music21 came without its corpus."""
+        books = (*_BOOKS, _ESSEN) if self.essen else _BOOKS
+        names = [f"{book}/{path.name}" for book in books for path in (_folder() / book).glob("*.abc")]
+        if not names:
+            raise EmptyDataset("music21 is installed without its corpus of tunes; reinstall it from the index.")
+        return sorted(names)
+
+    def fingerprint(self, source: str) -> str:
+        """The version of music21 and the size of the file."""
+        return f"music21 {version('music21')} {(_folder() / source).stat().st_size}"
+
+    def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
+        """The tunes of one file, named after it and numbered, or why one is not used."""
+        name = source.removesuffix(".abc")
+        for number, tune in enumerate(tunes(_text(_folder() / source)), start=1):
+            try:
+                yield f"{name}#{number}", score_of(tune, is_mode_known=not source.startswith(_ESSEN))
+            except ValueError as error:
+                yield f"{name}#{number}", UnreadableFile(f"{name}.abc: tune {number} {printable(str(error), 160)}.")
+
+
+@lru_cache(maxsize=1)
+def _folder() -> Path:
+    found = find_spec("music21")
+    if found is None or found.origin is None:
+        raise EmptyDataset(
+            "music21 is not installed, and the pieces come with it; install it with 'pip install music21'."
+        )
+    return Path(found.origin).parent / "corpus"
+
+
+def _text(path: Path) -> str:
+    raw = path.read_bytes()
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")

@@ -1,0 +1,63 @@
+"""How long each symbol of a tune lasts: unit lengths, tuplets and broken rhythm; it knows no pitch and no bar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from composer_tunes.symbols import Symbol, heads
+from composer_tunes.tunebook import metre, unit_length
+
+_IN_THE_TIME_OF = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
+
+
+def lengths(written: Sequence[Symbol], unit: Fraction, *, is_compound: bool) -> list[Fraction]:
+    """Quarter notes for each symbol, 0 for what takes no time. ValueError for rhythm that makes no sense."""
+    found: list[Fraction] = []
+    broken, last = Fraction(1), -1
+    factor, left = Fraction(1), 0
+    for symbol in written:
+        length = Fraction(0)
+        if symbol.kind in ("note", "chord"):
+            factor, left = (factor, left - 1) if left else (Fraction(1), 0)
+            length = heads(symbol)[0].length * unit * factor * broken
+            broken, last = Fraction(1), len(found)
+        elif symbol.kind == "tuplet":
+            factor, left = tuplet(symbol.text, is_compound=is_compound)
+        elif symbol.kind == "broken":
+            if last < 0 or broken != 1:
+                raise ValueError(f"has a '{symbol.text}' without a note before it")
+            first, broken = _broken(symbol.text)
+            found[last] *= first
+        elif symbol.kind == "field":
+            unit, is_compound = _field(symbol.text, unit, is_compound=is_compound)
+        found.append(length)
+    return found
+
+
+def tuplet(text: str, *, is_compound: bool) -> tuple[Fraction, int]:
+    """`(p:q:r`: how much shorter notes are, and how many of them. ValueError for a p of 0 or 1."""
+    numbers = [int(part) if part else 0 for part in text[1:].split(":")]
+    p, q, r = (*numbers, 0, 0)[:3]
+    if p < 2:
+        raise ValueError(f"has '{text}', which is no tuplet")
+    q = q or _IN_THE_TIME_OF.get(p) or (3 if is_compound else 2)
+    return Fraction(q, p), r or p
+
+
+def compound(numerator: int, denominator: int) -> bool:
+    """Whether beats are dotted: 6/8, 9/8, 12/8."""
+    return denominator >= 8 and numerator > 3 and numerator % 3 == 0
+
+
+def _broken(text: str) -> tuple[Fraction, Fraction]:
+    """By how much the notes on either side of `>` or `<` change."""
+    short = Fraction(1, 2 ** len(text))
+    return (2 - short, short) if text[0] == ">" else (short, 2 - short)
+
+
+def _field(text: str, unit: Fraction, *, is_compound: bool) -> tuple[Fraction, bool]:
+    value = text[3:-1]
+    if text[1] == "L":
+        return unit_length(value), is_compound
+    return unit, compound(*metre(value)) if text[1] == "M" else is_compound

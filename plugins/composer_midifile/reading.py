@@ -1,0 +1,90 @@
+"""The reader of Standard MIDI files; how a damaged file is mended it leaves to others."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from composer.errors import ReadingWarning, UnreadableFile, printable
+from composer.score import Score, TimeSignature
+from composer_midifile import upbeats
+from composer_midifile.chunks import Damaged
+from composer_midifile.conversion import Conversion
+from composer_midifile.inspection import Inspected, inspect
+from composer_midifile.provenance import UPBEAT, bytes_of, unpack
+
+
+@dataclass(frozen=True)
+class MidiReader:
+    """Reads Standard MIDI files of type 0 and 1.
+
+    Ticks become the nearest ones of a Score. Notes of one pitch in a track do not overlap afterwards: of those that
+    begin together the longest stays, and an earlier one ends where the next begins. Where notes of one pitch and
+    channel overlap in the file, the first to begin is the first to end. A first bar that is cut short by a second time
+    signature is an upbeat. The title is the name of a first track without notes, or else the file's.
+    """
+
+    drums_by_name: bool = field(
+        default=False, metadata={"help": "take a track whose name speaks of drums for one, on any channel"}
+    )
+
+    def __call__(self, path: Path) -> Score:
+        """The score in the file. Raises UnreadableFile; warns with ReadingWarning of what was dropped or mended."""
+        try:
+            score, remarks = _read(bytes_of(path), path.stem, self.drums_by_name)
+        except Damaged as error:
+            raise UnreadableFile(f"{printable(str(path))}: {error}") from None
+        for text, times in (+remarks).items():
+            often = f" ({times:,} times)" if times > 1 else ""
+            warnings.warn(f"{printable(str(path))}: {text}{often}.", ReadingWarning, stacklevel=2)
+        return score
+
+
+def _read(data: bytes, stem: str, drums_by_name: bool) -> tuple[Score, Counter[str]]:
+    found = inspect(data)
+    parsed = _parsed(found)
+    to = Conversion(found.division, found.remarks)
+    to.remark("a note that never ends was left out", found.notes - parsed.note_num())
+    tracks = to.tracks(parsed.tracks, drums_by_name)
+    if not tracks:
+        to.remark("there are no notes in it")
+    signatures, upbeat = _metre(
+        to.time_signatures(parsed.time_signatures), unpack(found.own_text) if found.own_text else {}, to
+    )
+    score = Score(
+        tracks,
+        tempos=to.tempos(parsed.tempos) if parsed.tempos else (),
+        time_signatures=signatures,
+        key_signatures=to.key_signatures(parsed.key_signatures),
+        upbeat=upbeat,
+        markers=to.markers(parsed.markers) if parsed.markers else (),
+        title=found.title or stem,
+    )
+    return score, to.remarks
+
+
+def _parsed(found: Inspected) -> Any:
+    import symusic
+
+    try:
+        return symusic.Score.from_midi(found.clean)
+    except (RuntimeError, ValueError) as error:
+        raise Damaged(f"cannot be read ({printable(' '.join(str(error).split()))}).") from None
+
+
+def _metre(
+    signatures: tuple[TimeSignature, ...], own: dict[str, Any], to: Conversion
+) -> tuple[tuple[TimeSignature, ...], int]:
+    """The signatures and the upbeat: the one that the file states if it is ours, and else the one it shows."""
+    if not own:
+        return upbeats.guessed(signatures)
+    upbeat = own.get(UPBEAT, 0)
+    folded = upbeats.folded(signatures, upbeat) if type(upbeat) is int else signatures
+    first = folded[0] if folded else TimeSignature(0, 4, 4)
+    if type(upbeat) is int and 0 <= upbeat < first.bar_ticks:
+        return folded, upbeat
+    to.remark("the upbeat that it states does not fit its first bar, and was left out")
+    return signatures, 0

@@ -1,0 +1,66 @@
+"""Written notes and the rows of a Score that they become, ties joined; it knows no file format and no music21."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from composer_notation.bargrid import ticks
+
+VELOCITY = 80
+"""How loud a note is of which nothing is said."""
+
+
+@dataclass(frozen=True)
+class Sounding:
+    """A written note: from `start` for `length` quarter notes, perhaps tied to the next one of its pitch."""
+
+    start: Fraction
+    length: Fraction
+    pitch: int
+    velocity: int = VELOCITY
+    is_tied: bool = False
+    voice: str = ""
+
+
+def rows(notes: Iterable[Sounding]) -> list[tuple[int, int, int, int]]:
+    """Notes as (start, duration, pitch, velocity) in ticks, tied ones joined."""
+    return [
+        (ticks(note.start), max(1, ticks(note.start + note.length) - ticks(note.start)), note.pitch, note.velocity)
+        for note in joined(notes)
+    ]
+
+
+def joined(notes: Iterable[Sounding]) -> list[Sounding]:
+    """Notes by start, a tied one as long as all it is tied to; a tie to nothing or to another pitch is no tie."""
+    found: list[Sounding] = []
+    waiting: dict[tuple[int, Fraction], int] = {}
+    for note in sorted(notes, key=lambda note: note.start):
+        place = waiting.pop((note.pitch, note.start), None)
+        if place is None:
+            place = len(found)
+            found.append(note)
+        else:
+            found[place] = replace(found[place], length=note.start + note.length - found[place].start)
+        if note.is_tied:
+            waiting[note.pitch, note.start + note.length] = place
+    return found
+
+
+def voices(notes: Sequence[Sounding]) -> list[list[Sounding]]:
+    """The notes of each voice if voices sound together, else all in one; notes of no voice go with the first."""
+    if not _overlap(notes):
+        return [list(notes)]
+    names = sorted({note.voice for note in notes if note.voice})
+    return [[n for n in notes if n.voice == name or (name == names[0] and not n.voice)] for name in names]
+
+
+def _overlap(notes: Iterable[Sounding]) -> bool:
+    """Whether notes of different voices ever sound together."""
+    reach: dict[str, Fraction] = {}
+    for note in sorted(notes, key=lambda note: note.start):
+        if any(until > note.start for voice, until in reach.items() if voice and note.voice and voice != note.voice):
+            return True
+        reach[note.voice] = max(reach.get(note.voice, Fraction(0)), note.start + note.length)
+    return False

@@ -1,0 +1,70 @@
+"""The network behind `lstm`, `gru` and `rnn`: embedded columns, torch's recurrent layers, a linear output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class RecurrentNetwork(nn.Module):
+    """`model(inputs (B, T, C), state=None) -> (logits (B, T, V), state)`; its tensors are (B, layers, hidden)."""
+
+    offsets: Tensor
+
+    def __init__(
+        self,
+        layer: str,
+        column_sizes: Sequence[int],
+        vocabulary_size: int,
+        *,
+        hidden_size: int,
+        layers: int,
+        embedding_size: int,
+        dropout: float,
+        tie_weights: bool,
+    ) -> None:
+        super().__init__()
+        sizes = torch.tensor(list(column_sizes))
+        self.register_buffer("offsets", torch.cumsum(sizes, 0) - sizes, persistent=False)
+        # One table for all columns: their embeddings are added up, as one-hot columns through one matrix would be.
+        self.embedding = nn.EmbeddingBag(int(sizes.sum()), embedding_size, mode="sum")
+        between = dropout if layers > 1 else 0.0
+        self.recurrence = getattr(nn, layer)(embedding_size, hidden_size, layers, batch_first=True, dropout=between)
+        self.dropout = nn.Dropout(dropout)
+        self.tied = tie_weights
+        if tie_weights:
+            self.head = nn.Linear(hidden_size, embedding_size)
+            self.bias = nn.Parameter(torch.zeros(vocabulary_size))
+        else:
+            self.head = nn.Linear(hidden_size, vocabulary_size)
+        self._initialise(layer, hidden_size)
+
+    def _initialise(self, layer: str, hidden_size: int) -> None:
+        nn.init.normal_(self.embedding.weight, std=0.25)
+        for name, parameter in self.recurrence.named_parameters():
+            if name.startswith("weight_hh"):
+                for gate in parameter.data.split(hidden_size):
+                    nn.init.orthogonal_(gate)
+            elif layer == "LSTM" and name.startswith("bias_ih"):
+                parameter.data[hidden_size : 2 * hidden_size].fill_(1.0)  # forget gates open (Jozefowicz et al. 2015)
+
+    def forward(self, inputs: Tensor, state: tuple[Tensor, ...] | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Logits for every place, and the state after the last."""
+        rows, places, _ = inputs.shape
+        embedded = self.embedding((inputs + self.offsets).flatten(0, 1)).view(rows, places, -1)
+        hidden, after = self.recurrence(embedded, None if state is None else self._layer_first(state))
+        logits = self._output(self.dropout(hidden))
+        after = after if isinstance(after, tuple) else (after,)
+        return logits, tuple(tensor.transpose(0, 1) for tensor in after)
+
+    def _layer_first(self, state: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+        turned = tuple(tensor.transpose(0, 1).contiguous() for tensor in state)
+        return turned if len(turned) > 1 else turned[0]
+
+    def _output(self, hidden: Tensor) -> Tensor:
+        if not self.tied:
+            return self.head(hidden)
+        return functional.linear(self.head(hidden), self.embedding.weight[: len(self.bias)], self.bias)

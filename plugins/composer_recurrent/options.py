@@ -1,0 +1,64 @@
+"""What can be chosen of `lstm`, `gru` and `rnn`; it knows no torch until a module is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class _Recurrent:
+    layer: ClassVar[str]
+
+    hidden_size: Annotated[int, "width of each recurrent layer"] = 256
+    layers: Annotated[int, "number of recurrent layers"] = 2
+    embedding_size: Annotated[int, "width of the sum of the embedded input columns"] = 256
+    dropout: Annotated[float, "share of activations dropped between layers and before the output"] = 0.3
+    tie_weights: Annotated[bool, "use the token embedding as the output matrix, too"] = False
+
+    def __post_init__(self) -> None:
+        """Refuse options that make no network."""
+        if min(self.hidden_size, self.layers, self.embedding_size) < 1:
+            raise ValueError("hidden_size, layers and embedding_size must be at least 1")
+        if not 0 <= self.dropout < 1:
+            raise ValueError("dropout must be at least 0 and less than 1")
+
+    def module(self, column_sizes: Sequence[int], vocabulary_size: int) -> nn.Module:
+        """The network, freshly initialised."""
+        from composer_recurrent.network import RecurrentNetwork
+
+        return RecurrentNetwork(
+            self.layer,
+            column_sizes,
+            vocabulary_size,
+            hidden_size=self.hidden_size,
+            layers=self.layers,
+            embedding_size=self.embedding_size,
+            dropout=self.dropout,
+            tie_weights=self.tie_weights,
+        )
+
+
+@dataclass(frozen=True)
+class Lstm(_Recurrent):
+    """Long short-term memory (Hochreiter and Schmidhuber 1997; with forget gate, Gers et al. 2000)."""
+
+    layer: ClassVar[str] = "LSTM"
+
+
+@dataclass(frozen=True)
+class Gru(_Recurrent):
+    """Gated recurrent unit (Cho et al. 2014); as torch has it, reset after the recurrent product."""
+
+    layer: ClassVar[str] = "GRU"
+
+
+@dataclass(frozen=True)
+class Rnn(_Recurrent):
+    """Elman's simple recurrent network (1990), with tanh."""
+
+    layer: ClassVar[str] = "RNN"

@@ -1,0 +1,209 @@
+"""The grammar of `remi`: which token may follow which, over a batch; it knows no score but in `given`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer import metrical
+from composer.arrays import like, namespace, numbers, with_column
+from composer.metrical import Field, Grid, Slot
+from composer.request import Request
+from composer.score import Score
+from composer.types import Array, Column, Facts, Span
+from composer_remi.events import Events
+from composer_remi.writing import tempo_token
+
+RECENT = 8
+"""How many of the latest notes `facts` can say whether they still sound."""
+
+
+class Turn:
+    """What comes next at a position; slots beyond the shared ones."""
+
+    OPEN = Slot.OWN  # a tempo, or the first note
+    BEGIN = Slot.OWN + 1  # the first note
+    SOUND = Slot.OWN + 2  # a pitch, or a drum
+    VELOCITY = Slot.OWN + 3
+    DURATION = Slot.OWN + 4
+    MORE = Slot.OWN + 5  # another note, another program, or on
+    COUNT = Slot.OWN + 6
+
+
+class Own:
+    """Columns of the state beyond the shared ones."""
+
+    PROGRAM = Field.OWN  # token in force, 0 for none so far at this position
+    ABOVE = Field.OWN + 1  # token of the last note of this program at this position, 0 for none
+    TEMPO = Field.OWN + 2  # token in force, 0 for none
+    ASKED_TEMPO = Field.OWN + 3  # token, 0 for none
+    SOUND = Field.OWN + 4  # token of the last pitch or drum anywhere, 0 for none
+    END = Field.OWN + 5  # step at which the note that sounds longest ends
+    PITCHES = Field.OWN + 6  # of the RECENT latest notes, oldest first, -1 for none
+    ENDS = PITCHES + RECENT  # and their ends
+    COUNT = ENDS + RECENT
+
+
+@dataclass(frozen=True)
+class RemiGrammar:
+    """Positions with notes in one order only: programs rise at a position, and pitches in a program."""
+
+    events: Events
+
+    @property
+    def grid(self) -> Grid:
+        """The grid in time."""
+        return self.events.grid
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The shared columns, the program in force, the last sound, and how far into the bar notes reach."""
+        size = len(self.events.tokens)
+        return (
+            *self.grid.columns(size, Turn.COUNT),
+            Column("program", size, tokens=True),
+            Column("sound", size, tokens=True),
+            Column("end", self.grid.longest + 2),
+        )
+
+    def start(self, request: Request, rows: int) -> NDArray[np.int64]:
+        """States before the first token: silence."""
+        own = np.zeros((rows, Own.COUNT - Field.OWN), dtype=np.int64)
+        own[:, Own.PITCHES - Field.OWN : Own.ENDS - Field.OWN] = -1
+        if request.tempo is not None and self.events.tempos:
+            own[:, Own.ASKED_TEMPO - Field.OWN] = tempo_token(self.events, request.tempo)
+        return np.concatenate([metrical.start(self.grid, request, rows), own], axis=1)
+
+    # --- what may come ------------------------------------------------------------------------------------------------
+
+    def allowed(self, state: Array) -> Array:
+        """Mask (B, V)."""
+        xp, slot = namespace(state), state[:, Field.SLOT]
+        more = slot == Turn.MORE
+        shared = metrical.allowed(self.grid, state, more | (slot == Slot.MOVE))
+        more = more & (metrical.reached(state) >= state[:, Field.FLOOR])
+        begin = (slot == Turn.BEGIN) | ((slot == Turn.OPEN) & self._tempo_known(state)) | more
+        sound = (slot == Turn.SOUND) | more if self.events.named else begin
+        drums = state[:, Own.PROGRAM] == self.events.drum_program
+        blocks = [
+            shared,
+            self._tempos(state),
+            begin[:, None] & self._higher(state, "Program", Own.PROGRAM),
+            (sound & ~drums)[:, None] & self._higher(state, "Pitch", Own.ABOVE),
+            (sound & drums)[:, None] & self._higher(state, "Drum", Own.ABOVE),
+            xp.broadcast_to((slot == Turn.VELOCITY)[:, None], (state.shape[0], len(self.events.velocities))),
+            self._durations(state),
+        ]
+        return xp.concat(blocks, axis=1)
+
+    def _tempo_known(self, state: Array) -> Array:
+        """(B,) the first position begins with a tempo, if there are any."""
+        return (state[:, Own.TEMPO] != 0) | (not self.events.tempos)
+
+    def _tokens(self, kind: str, state: Array) -> Array:
+        """(1, count) the tokens of a type."""
+        return numbers(self.events.count[kind], state) + self.events.first[kind]
+
+    def _higher(self, state: Array, kind: str, column: int) -> Array:
+        return self._tokens(kind, state) > state[:, column][:, None]
+
+    def _tempos(self, state: Array) -> Array:
+        tokens, asked = self._tokens("Tempo", state), state[:, Own.ASKED_TEMPO][:, None]
+        new = (tokens != state[:, Own.TEMPO][:, None]) & ((asked == 0) | (tokens == asked))
+        return new & (state[:, Field.SLOT] == Turn.OPEN)[:, None]
+
+    def _durations(self, state: Array) -> Array:
+        """Where the end is announced, none that goes beyond it."""
+        xp, left = namespace(state), state[:, Field.COUNTDOWN]
+        # Bars to come may be longer than this one, unless a time signature was asked for.
+        longest = xp.where(state[:, Field.ASKED_METRE] == 0, self.grid.longest, state[:, Field.LENGTH])
+        last = (state[:, Field.NEXT] + (left - 1) * longest)[:, None]
+        ends = metrical.reached(state)[:, None] + like(self.events.steps, state)[None, :]
+        return ((ends <= last) | (left == 0)[:, None]) & (state[:, Field.SLOT] == Turn.DURATION)[:, None]
+
+    # --- what was said ------------------------------------------------------------------------------------------------
+
+    def advance(self, state: Array, tokens: Array) -> Array:
+        """States after `tokens`."""
+        xp = namespace(state)
+        said = {kind: self._is(kind, tokens) for kind in self.events.count}
+        shared = metrical.advance(self.grid, state, tokens)
+        shared = with_column(shared, Field.SLOT, self._slot(said, state, shared[:, Field.SLOT]))
+        after = xp.concat([shared, self._in_force(said, state, tokens), self._lasting(said, state, tokens)], axis=1)
+        return xp.where((state[:, Field.SLOT] == Slot.END)[:, None], state, after)
+
+    def _is(self, kind: str, tokens: Array) -> Array:
+        first = self.events.first[kind]
+        return (tokens >= first) & (tokens < first + self.events.count[kind])
+
+    def _slot(self, said: dict[str, Array], state: Array, slot: Array) -> Array:
+        """(B,) what comes next; `slot` is what the shared part says of it."""
+        xp = namespace(state)
+        loud = bool(self.events.velocities)
+        drums = state[:, Own.PROGRAM] == self.events.drum_program
+        slot = xp.where(said["Tempo"], Turn.BEGIN, slot)
+        slot = xp.where(said["Program"], Turn.SOUND, slot)
+        slot = xp.where(said["Pitch"], Turn.VELOCITY if loud else Turn.DURATION, slot)
+        slot = xp.where(said["Drum"], Turn.VELOCITY if loud else Turn.MORE, slot)
+        slot = xp.where(said["Velocity"], xp.where(drums, Turn.MORE, Turn.DURATION), slot)
+        return xp.where(said["Duration"], Turn.MORE, slot)
+
+    def _in_force(self, said: dict[str, Array], state: Array, tokens: Array) -> Array:
+        """(B, 5) the columns from `PROGRAM` to `SOUND`."""
+        xp = namespace(state)
+        first, last = self.grid.first["Position"], self.grid.last["Position"]
+        position, sound = (tokens >= first) & (tokens < last), said["Pitch"] | said["Drum"]
+        program = xp.where(said["Program"], tokens, state[:, Own.PROGRAM])
+        above = xp.where(sound, tokens, state[:, Own.ABOVE])
+        columns = [
+            xp.where(position, 0, program),
+            xp.where(position | said["Program"], 0, above),
+            xp.where(said["Tempo"], tokens, state[:, Own.TEMPO]),
+            state[:, Own.ASKED_TEMPO],
+            xp.where(sound, tokens, state[:, Own.SOUND]),
+        ]
+        return xp.stack(columns, axis=1)
+
+    def _lasting(self, said: dict[str, Array], state: Array, tokens: Array) -> Array:
+        """(B, 1 + 2 RECENT) the columns from `END` on: a note is complete with its duration."""
+        xp, complete = namespace(state), said["Duration"]
+        place = xp.where(complete, tokens - self.events.first["Duration"], 0)
+        end = metrical.reached(state) + xp.take(like(self.events.steps, state), place)
+        latest = xp.maximum(state[:, Own.END], xp.where(complete, end, 0))
+        pitch = state[:, Own.SOUND] - self.events.first["Pitch"] + self.events.lowest
+        pushed = [state[:, Own.PITCHES + 1 : Own.ENDS], pitch[:, None], state[:, Own.ENDS + 1 :], end[:, None]]
+        recent = xp.where(complete[:, None], xp.concat(pushed, axis=1), state[:, Own.PITCHES :])
+        return xp.concat([latest[:, None], recent], axis=1)
+
+    # --- what others are told -----------------------------------------------------------------------------------------
+
+    def inputs(self, state: Array) -> Array:
+        """What the model is given, (B, 10)."""
+        xp = namespace(state)
+        end = xp.clip(state[:, Own.END] - state[:, Field.ORIGIN], 0, self.grid.longest + 1)
+        own = xp.stack([state[:, Own.PROGRAM], state[:, Own.SOUND], end], axis=1)
+        return xp.concat([metrical.inputs(state), own], axis=1)
+
+    def facts(self, state: Array) -> Facts:
+        """The same in musical terms: the voice is the program's place, and of the latest notes those that sound."""
+        xp = namespace(state)
+        here = xp.maximum(metrical.reached(state), xp.zeros_like(state[:, 0]))
+        program = state[:, Own.PROGRAM]
+        sounds = state[:, Own.ENDS :] > here[:, None]
+        return Facts(
+            tick=here * self.grid.step_ticks,
+            bar=state[:, Field.BAR],
+            beat=metrical.beat(self.grid, state),
+            voice=xp.where(program > 0, program - self.events.first["Program"], -1),
+            sounding=xp.where(sounds, state[:, Own.PITCHES : Own.ENDS], -1),
+        )
+
+    def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
+        """Masks (B, V) that keep the notes of `score` in `spans`; a span's track stands for all of its program."""
+        from composer_remi.given import Given
+
+        return Given(self, score, tuple(spans))

@@ -1,0 +1,65 @@
+"""Reading: the tokens of `remi` as tracks and tempos; it knows no bars."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from composer.score import NOTE, Tempo, Track
+from composer.types import Tokens
+from composer_remi.events import DRUMS, Events
+from composer_remi.sounds import Ints, Sounds, cut, ordered
+
+VELOCITY = 80
+"""Of all notes where velocities are not kept."""
+
+
+def tracks_of(events: Events, steps: Ints, tokens: Tokens, end: int | None) -> tuple[Track, ...]:
+    """One track a program from tokens at these steps; nothing sounds beyond the step `end`, if there is one."""
+    sounds = cut(ordered(_sounds(events, steps, tokens)))
+    lengths = sounds.lengths if end is None else np.minimum(sounds.lengths, end - sounds.steps)
+    tracks = []
+    for part in np.unique(sounds.parts):
+        of_part, program = sounds.parts == part, events.parts[part]
+        notes = np.empty(of_part.sum(), dtype=NOTE)
+        notes["start"] = sounds.steps[of_part] * events.grid.step_ticks
+        notes["duration"] = lengths[of_part] * events.grid.step_ticks
+        notes["pitch"], notes["velocity"] = sounds.pitches[of_part], sounds.velocities[of_part]
+        tracks.append(Track(notes, program=max(program, 0), is_drum=program == DRUMS))
+    return tuple(tracks)
+
+
+def _sounds(events: Events, steps: Ints, tokens: Tokens) -> Sounds:
+    """The complete notes; one that was cut short is none."""
+    place = {kind: _of(events, kind, tokens) for kind in events.count}
+    loud = 1 if events.velocities else 0  # tokens between a sound and what follows its velocity
+    drums = np.flatnonzero(place["Drum"] >= 0)
+    drums = drums[drums + loud < len(tokens)]
+    ends = np.flatnonzero(place["Duration"] >= 0)
+    pitched = ends - 1 - loud
+    at = np.concatenate([pitched, drums])
+    said = np.maximum.accumulate(np.where(place["Program"] >= 0, np.arange(len(tokens)), 0)) if events.named else None
+    values = np.array(events.velocities or (VELOCITY,))
+    return Sounds(
+        steps=steps[at],
+        parts=np.zeros(len(at), dtype=np.int64) if said is None else place["Program"][said[at]],
+        pitches=np.concatenate([place["Pitch"][pitched] + events.lowest, place["Drum"][drums]]),
+        lengths=np.concatenate([events.steps[place["Duration"][ends]], np.ones_like(drums)]),
+        velocities=values[place["Velocity"][at + 1]] if loud else np.full(len(at), VELOCITY),
+    )
+
+
+def _of(events: Events, kind: str, tokens: Tokens) -> Ints:
+    """(tokens,) the place of each among the tokens of a type; -1 for those of others."""
+    place = tokens - events.first[kind]
+    return np.where((place >= 0) & (place < events.count[kind]), place, -1)
+
+
+def tempos_of(events: Events, steps: Ints, tokens: Tokens) -> tuple[Tempo, ...]:
+    """The tempos; the first is in force from the beginning."""
+    places = _of(events, "Tempo", tokens)
+    said = np.flatnonzero(places >= 0)
+    ticks = steps[said] * events.grid.step_ticks
+    return tuple(
+        Tempo(int(tick) if i else 0, float(events.tempos[place]))
+        for i, (tick, place) in enumerate(zip(ticks, places[said], strict=True))
+    )

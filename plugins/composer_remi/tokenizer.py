@@ -1,0 +1,112 @@
+"""Remi: scores of any number of parts to tokens and back; it knows no file and no model.
+
+After the opening and each bar line of `composer.metrical` come positions: `Position_p`, then `Tempo_t` at the first and
+where it changes, then for each program that strikes notes, rising with the drums (-1) last, `Program_p` and its
+notes from the bottom: `Pitch_60 Velocity_72 Duration_12`, of drums `Drum_38 Velocity_72`. Durations count steps. This
+is REMI (Huang and Yang, Pop Music Transformer, 2020) for several parts (von Rütte et al., FIGARO, 2022).
+
+Kept: starts on the grid, durations (to the step up to 4 quarters, then shortened to a coarser one), pitches, velocities
+and tempos to the nearest value, programs, drum sounds without their length, time signatures, the first key, the upbeat.
+Tracks of one program become one; in it a note that is struck again ends there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated
+
+import numpy as np
+
+from composer.measures import Reading, heading, measures, walk, written
+from composer.metrical import TIME_SIGNATURES, Grid
+from composer.score import Score
+from composer.tokens import meaning
+from composer.types import Meaning, Tokens
+from composer_remi.events import DRUMS, Events, durations, tempos, velocities
+from composer_remi.grammar import RemiGrammar
+from composer_remi.reading import tempos_of, tracks_of
+from composer_remi.sounds import changes
+from composer_remi.writing import sounds_of, tokens_of
+
+
+@dataclass(frozen=True)
+class Remi:
+    """Any music: bars, positions, and at each the notes that are struck, by program, with their durations."""
+
+    steps_per_quarter: Annotated[int, "fineness of the grid"] = 12
+    lowest: Annotated[int, "lowest MIDI pitch"] = 21
+    highest: Annotated[int, "highest MIDI pitch"] = 108
+    velocities: Annotated[int, "how many degrees of loudness; 0: not kept"] = 8
+    tempos: Annotated[int, "how many tempos between 40 and 240; 0: not kept"] = 16
+    programs: Annotated[bool, "keep programs apart; without, all parts become one"] = True
+    program: Annotated[int, "General MIDI program of all parts, without `programs`"] = 0
+    drums: Annotated[bool, "keep drums; without, they are dropped"] = True
+    longest_duration: Annotated[int, "in quarter notes; longer notes are shortened"] = 8
+    time_signatures: Annotated[tuple[str, ...], "those that a piece may have"] = TIME_SIGNATURES
+
+    def __post_init__(self) -> None:
+        """Refuse options that make no vocabulary."""
+        if not 0 <= self.lowest <= self.highest <= 127:
+            raise ValueError("pitches go from 0 to 127, and lowest must not be above highest")
+        if not 0 <= self.velocities <= 64:
+            raise ValueError("there are 0 to 64 velocities")
+        if not (self.tempos == 0 or 2 <= self.tempos <= 64):
+            raise ValueError("there are 0 or 2 to 64 tempos")
+        if not 0 <= self.program <= 127:
+            raise ValueError("programs go from 0 to 127")
+        if not 1 <= self.longest_duration <= 1000:
+            raise ValueError("the longest duration is 1 to 1000 quarters")
+        Grid(self.steps_per_quarter, self.time_signatures)
+
+    @cached_property
+    def events(self) -> Events:
+        """The tokens, type by type."""
+        return Events(
+            grid=Grid(self.steps_per_quarter, self.time_signatures),
+            tempos=tempos(self.tempos),
+            parts=(*(range(128) if self.programs else (self.program,)), *((DRUMS,) if self.drums else ())),
+            named=self.programs or self.drums,
+            lowest=self.lowest,
+            highest=self.highest,
+            velocities=velocities(self.velocities),
+            durations=durations(self.steps_per_quarter, self.longest_duration),
+        )
+
+    @cached_property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The grid's tokens, then those of positions."""
+        return self.events.tokens
+
+    @cached_property
+    def meaning(self) -> Meaning:
+        """What each token says."""
+        return meaning(self.vocabulary, self.events.grid.step_ticks)
+
+    @cached_property
+    def grammar(self) -> RemiGrammar:
+        """Which tokens may follow which."""
+        return RemiGrammar(self.events)
+
+    def encode(self, score: Score, *, ends: bool = True) -> Tokens:
+        """Tokens of a score. Raises CannotExpress for one without notes, and for pitches and bars out of reach."""
+        events = self.events
+        sounds = sounds_of(events, score)
+        last = int((sounds.steps + sounds.lengths).max())
+        found = measures(events.grid, score, last * events.grid.step_ticks)
+        first = np.flatnonzero(changes(sounds.steps))
+        rows = tokens_of(events, score, sounds, first)
+        said = rows >= 0
+        counts = np.add.reduceat(said.sum(axis=1), first)
+        return written(events.grid, found, sounds.steps[first], rows[said], counts, ends=ends)
+
+    def decode(self, tokens: Tokens) -> Score:
+        """A score with one track a program; a note that was cut short is left out."""
+        events, reading = self.events, Reading()
+        pairs = np.array(list(walk(events.grid, tokens, reading)), dtype=np.int64).reshape(-1, 2)
+        steps, own = pairs[:, 0], pairs[:, 1]
+        return Score(
+            tracks=tracks_of(events, steps, own, reading.end if reading.ended else None),
+            tempos=tempos_of(events, steps, own),
+            **heading(events.grid, reading),
+        )

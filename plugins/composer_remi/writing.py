@@ -1,0 +1,79 @@
+"""Writing: the sounds and tempos of a score as the tokens of `remi`; it knows no bars."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from composer.errors import CannotExpress
+from composer.score import Score, Track
+from composer_remi.events import Events
+from composer_remi.sounds import Ints, Sounds, changes, on_grid
+
+TEMPO = 120
+"""Where a score says nothing, as in MIDI."""
+
+
+def sounds_of(events: Events, score: Score) -> Sounds:
+    """The notes of a score as tokens can say them. Raises CannotExpress."""
+    tracks = [track for track in score.tracks if len(track.notes) and part_of(events, track) is not None]
+    if not tracks:
+        raise CannotExpress("there is not a note in it.")
+    for track in tracks:
+        _check_range(events, track)
+    sounds = on_grid(tracks, [part_of(events, track) or 0 for track in tracks], events.grid.step_ticks)
+    lengths = np.where(sounds.parts == events.drum_part, 1, events.steps[_durations(events, sounds)])
+    return Sounds(sounds.steps, sounds.parts, sounds.pitches, lengths, sounds.velocities)
+
+
+def part_of(events: Events, track: Track) -> int | None:
+    """The place of a track among the parts; None if it is not written."""
+    if track.is_drum:
+        return events.drum_part if events.drum_part >= 0 else None
+    return events.parts.index(track.program) if track.program in events.parts else 0
+
+
+def _check_range(events: Events, track: Track) -> None:
+    pitches = track.notes["pitch"]
+    if not track.is_drum and (pitches.min() < events.lowest or pitches.max() > events.highest):
+        outside = pitches[(pitches < events.lowest) | (pitches > events.highest)][0]
+        reach = f"{events.lowest} to {events.highest}"
+        raise CannotExpress(f"it has the pitch {outside}; there are tokens for {reach}.")
+
+
+def _durations(events: Events, sounds: Sounds) -> Ints:
+    """(notes,) the places of the longest durations that are not longer than the notes."""
+    return np.searchsorted(events.steps, sounds.lengths, side="right") - 1
+
+
+def tokens_of(events: Events, score: Score, sounds: Sounds, first: Ints) -> Ints:
+    """(notes, 5) tempo, program, sound, velocity and duration of each note, -1 where it is not said.
+
+    `first` holds the places of the notes that are the first at their step.
+    """
+    begin, drums = events.first, sounds.parts == events.drum_part
+    rows = np.full((len(sounds.steps), 5), -1)
+    if events.tempos:
+        tempos = _tempos_at(events, score, sounds.steps[first])
+        rows[first, 0] = np.where(changes(tempos), tempos, -1)
+    if events.named:
+        anew = changes(sounds.parts)
+        anew[first] = True
+        rows[anew, 1] = begin["Program"] + sounds.parts[anew]
+    rows[:, 2] = sounds.pitches + np.where(drums, begin["Drum"], begin["Pitch"] - events.lowest)
+    if events.velocities:
+        rows[:, 3] = begin["Velocity"] + sounds.velocities * len(events.velocities) // 128
+    rows[:, 4] = np.where(drums, -1, begin["Duration"] + _durations(events, sounds))
+    return rows
+
+
+def _tempos_at(events: Events, score: Score, steps: Ints) -> Ints:
+    """The token of the tempo in force at each step."""
+    tick = events.grid.step_ticks
+    changes = np.array([-1, *((tempo.tick + tick // 2) // tick for tempo in score.tempos)])
+    tokens = np.array([tempo_token(events, bpm) for bpm in (TEMPO, *(tempo.bpm for tempo in score.tempos))])
+    return tokens[np.searchsorted(changes, steps, side="right") - 1]
+
+
+def tempo_token(events: Events, bpm: float) -> int:
+    """The token of the nearest tempo."""
+    return events.first["Tempo"] + int(np.searchsorted(events.tempo_borders, bpm))

@@ -1,0 +1,125 @@
+"""Given voices: masks that keep the notes of a score where they are given; it knows the grammar of `voices`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.arrays import like, namespace, numbers
+from composer.errors import CannotExpress
+from composer.given import NEVER, check_track, covered, given_bars, here
+from composer.measures import measures
+from composer.metrical import Field, Slot
+from composer.score import Score
+from composer.types import Array, Span
+from composer_voices.parts import Line, lines
+
+if TYPE_CHECKING:
+    from composer_voices.grammar import VoicesGrammar
+
+Table = NDArray[np.int64]
+
+
+class Given:
+    """A function from states to masks. Where a voice is given, it sounds as in the score: struck, held or silent.
+
+    A span may begin in the middle of a note; where something else sounds then, the note is struck there. The bars are
+    the score's up to the last one in which something is given. Tables are (voices, steps + 1), flat; their last
+    step stands for all later ones.
+    """
+
+    def __init__(self, grammar: VoicesGrammar, score: Score, spans: Sequence[Span]) -> None:
+        grid, voices = grammar.grid, grammar.voices
+        for span in spans:
+            check_track(span, voices)
+        parts = lines(score, voices, grid.step_ticks)
+        _check_range(grammar, parts)
+        found = measures(grid, score, max(int(line.ends.max(initial=1)) for line in parts) * grid.step_ticks)
+        steps = int(found.starts[-1])
+        of = [(span, range(voices) if span.track is None else [span.track]) for span in spans]
+        given = covered(grid, of, voices, steps)
+        sounds, struck = _played(grammar, parts, steps)
+        self.grammar = grammar
+        self.bars = given_bars(grid, found, given)
+        self.steps = steps + 1
+        self.given, self.sounds, self.struck = given.ravel(), sounds.ravel(), struck.ravel()
+        self.next_given = np.stack([_next(row) for row in given]).ravel()
+        self.next_change = np.stack([_next_change(*rows) for rows in zip(given, sounds, struck, strict=True)]).ravel()
+
+    def __call__(self, state: Array) -> Array:
+        """Mask (B, V)."""
+        return namespace(state).concat([self.bars.mask(state, self._need(state)), self._turn(state)], axis=1)
+
+    def _at(self, table: NDArray[np.generic], steps: Array) -> Array:
+        """(B, voices) a table at `steps` (B,) or (B, voices)."""
+        xp, voices = namespace(steps), numbers(self.grammar.voices, steps)
+        places = voices * self.steps + (steps[:, None] if steps.ndim == 1 else steps)
+        return xp.reshape(xp.take(like(table, steps), xp.reshape(places, (-1,))), places.shape)
+
+    def _need(self, state: Array) -> Array:
+        """(B,) the next step at which what sounds now is not what the score has, or a note is struck."""
+        from composer_voices.grammar import FIRST_VOICE
+
+        xp = namespace(state)
+        first = self._at(self.next_given, here(state, self.steps, 1))
+        at_first = xp.clip(first, 0, self.steps - 1)
+        differs = self._at(self.struck, at_first) | (self._at(self.sounds, at_first) != state[:, FIRST_VOICE:])
+        need = xp.where(differs, first, self._at(self.next_change, at_first))
+        return xp.min(xp.where(first == NEVER, NEVER, need), axis=1)
+
+    def _turn(self, state: Array) -> Array:
+        """(B, V - G) which of the grammar's own tokens keep the voice whose turn it is."""
+        from composer_voices.grammar import FIRST_VOICE, STRUCK
+
+        xp, grammar = namespace(state), self.grammar
+        step = here(state, self.steps)
+        given, sounds = self._at(self.given, step), self._at(self.sounds, step)
+        moves = self._at(self.struck, step) | (sounds != state[:, FIRST_VOICE:])
+        voice = xp.clip(state[:, Field.SLOT] - Slot.OWN, 0, grammar.voices - 1)[:, None]
+        wanted = xp.take_along_axis(xp.where(moves, sounds, grammar.hold), voice, axis=1)
+        # A free voice moves if nothing has moved and all after it are given and hold.
+        later = numbers(grammar.voices, state) > voice
+        may_wait = (state[:, STRUCK] != 0) | xp.any(later & (~given | moves), axis=1)
+        tokens = numbers(grammar.size - grammar.hold, state) + grammar.hold
+        free = (tokens != grammar.hold) | may_wait[:, None]
+        return xp.where(xp.take_along_axis(given, voice, axis=1), tokens == wanted, free)
+
+
+def _check_range(grammar: VoicesGrammar, parts: Sequence[Line]) -> None:
+    pitches = np.concatenate([line.pitches for line in parts])
+    outside = pitches[(pitches < grammar.lowest) | (pitches > grammar.highest)]
+    if len(outside):
+        reach = f"{grammar.lowest} to {grammar.highest}"
+        raise CannotExpress(f"the pitch {outside[0]} is to be kept; there are tokens for {reach}.")
+
+
+def _played(grammar: VoicesGrammar, parts: Sequence[Line], steps: int) -> tuple[Table, NDArray[np.bool_]]:
+    """(voices, steps + 1) the token that sounds in each voice at each step, and whether it is struck there."""
+    sounds = np.full((len(parts), steps + 1), grammar.rest)
+    struck = np.zeros(sounds.shape, dtype=bool)
+    for voice, line in enumerate(parts):
+        lengths = line.ends - line.starts
+        inside = np.repeat(line.starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
+        sounds[voice, inside] = np.repeat(line.pitches - grammar.lowest + grammar.first_pitch, lengths)
+        struck[voice, line.starts] = True
+    return sounds, struck
+
+
+def _next(marked: NDArray[np.bool_]) -> Table:
+    """(steps + 1,) the first marked step from each on, NEVER after the last."""
+    steps = np.where(marked, np.arange(len(marked)), NEVER)
+    return np.minimum.accumulate(steps[::-1])[::-1]
+
+
+def _next_change(given: NDArray[np.bool_], sounds: Table, struck: NDArray[np.bool_]) -> Table:
+    """(steps + 1,) for each given step the next one at which something is struck or other than at the given one before.
+
+    Between two spans a voice is taken to sound on; where it does not, it is the next given step that counts.
+    """
+    places = np.flatnonzero(given)
+    changes = np.zeros(len(given), dtype=bool)
+    changes[places[1:]] = struck[places[1:]] | (sounds[places[1:]] != sounds[places[:-1]])
+    return np.append(_next(changes)[1:], NEVER)

@@ -1,0 +1,123 @@
+"""The grammar of `voices`: which token may follow which, over a batch; it knows no score but in `given`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer import metrical
+from composer.arrays import namespace, numbers, with_column
+from composer.metrical import Field, Grid, Slot
+from composer.request import Request
+from composer.score import Score
+from composer.types import Array, Column, Facts, Span
+
+STRUCK = Field.OWN
+"""State column: whether anything has moved in this frame so far."""
+
+FIRST_VOICE = Field.OWN + 1
+"""First of the state's columns with the token that sounds in each voice."""
+
+
+@dataclass(frozen=True)
+class VoicesGrammar:
+    """Frames of one token a voice; the slot `Slot.OWN + v` is voice v's turn."""
+
+    grid: Grid
+    voices: int
+    lowest: int
+    highest: int
+
+    @property
+    def hold(self) -> int:
+        """The token Hold_None."""
+        return len(self.grid.tokens)
+
+    @property
+    def rest(self) -> int:
+        """The token Rest_None."""
+        return self.hold + 1
+
+    @property
+    def first_pitch(self) -> int:
+        """The token of the lowest pitch."""
+        return self.hold + 2
+
+    @property
+    def size(self) -> int:
+        """V, the size of the vocabulary."""
+        return self.first_pitch + self.highest - self.lowest + 1
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The shared columns, and what sounds in each voice."""
+        sounding = (Column(f"voice {voice + 1}", self.size, tokens=True) for voice in range(self.voices))
+        return (*self.grid.columns(self.size, Slot.OWN + self.voices), *sounding)
+
+    def start(self, request: Request, rows: int) -> NDArray[np.int64]:
+        """States before the first token: silence in every voice."""
+        own = np.full((rows, 1 + self.voices), self.rest, dtype=np.int64)
+        own[:, 0] = 0
+        return np.concatenate([metrical.start(self.grid, request, rows), own], axis=1)
+
+    def allowed(self, state: Array) -> Array:
+        """Mask (B, V)."""
+        xp = namespace(state)
+        slot = state[:, Field.SLOT]
+        writing = slot >= Slot.OWN
+        shared = metrical.allowed(self.grid, state, slot == Slot.MOVE)
+        silent = self._sounding_in_turn(state) == self.rest
+        # A frame in which nothing moves does not exist.
+        last = slot == Slot.OWN + self.voices - 1
+        hold = writing & ~(last & (state[:, STRUCK] == 0))
+        pitches = xp.broadcast_to(writing[:, None], (state.shape[0], self.highest - self.lowest + 1))
+        return xp.concat([shared, hold[:, None], (writing & ~silent)[:, None], pitches], axis=1)
+
+    def _sounding_in_turn(self, state: Array) -> Array:
+        """(B,) what sounds in the voice whose turn it is; any voice's where it is none's."""
+        xp = namespace(state)
+        voice = xp.clip(state[:, Field.SLOT] - Slot.OWN, 0, self.voices - 1)
+        return xp.take_along_axis(state, (FIRST_VOICE + voice)[:, None], axis=1)[:, 0]
+
+    def advance(self, state: Array, tokens: Array) -> Array:
+        """States after `tokens`."""
+        xp = namespace(state)
+        shared = metrical.advance(self.grid, state, tokens)
+        voice = state[:, Field.SLOT] - Slot.OWN
+        own = (tokens >= self.hold) & (voice >= 0)
+        slot = xp.where(voice == self.voices - 1, xp.full_like(voice, Slot.MOVE), voice + Slot.OWN + 1)
+        shared = with_column(shared, Field.SLOT, xp.where(own, slot, shared[:, Field.SLOT]))
+        moves = own & (tokens != self.hold)
+        opened = shared[:, Field.SLOT] == Slot.OWN  # a frame that has just begun
+        struck = xp.where(opened, xp.zeros_like(voice), xp.where(moves, xp.ones_like(voice), state[:, STRUCK]))
+        here = moves[:, None] & (numbers(self.voices, state) == voice[:, None])
+        sounding = xp.where(here, tokens[:, None], state[:, FIRST_VOICE:])
+        return xp.concat([shared, struck[:, None], sounding], axis=1)
+
+    def inputs(self, state: Array) -> Array:
+        """What the model is given, (B, 7 + voices)."""
+        return namespace(state).concat([metrical.inputs(state), state[:, FIRST_VOICE:]], axis=1)
+
+    def facts(self, state: Array) -> Facts:
+        """The same in musical terms."""
+        xp = namespace(state)
+        slot, sounding = state[:, Field.SLOT], state[:, FIRST_VOICE:]
+        return Facts(
+            tick=xp.maximum(metrical.reached(state), xp.zeros_like(slot)) * self.grid.step_ticks,
+            bar=state[:, Field.BAR],
+            beat=metrical.beat(self.grid, state),
+            voice=xp.where(slot >= Slot.OWN, slot - Slot.OWN, -1),
+            sounding=xp.where(
+                sounding == self.rest, xp.full_like(sounding, -1), sounding - self.first_pitch + self.lowest
+            ),
+        )
+
+    def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
+        """Masks (B, V) that keep the notes of `score` in `spans`; a span's track is the voice."""
+        from composer_voices.given import Given
+
+        return Given(self, score, tuple(spans))

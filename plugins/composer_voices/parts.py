@@ -1,0 +1,81 @@
+"""Parts: the single lines of a score on a grid, one for each voice; it knows no tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.errors import CannotExpress, printable
+from composer.score import Notes, Score, Track
+
+
+@dataclass(frozen=True)
+class Line:
+    """The notes of one voice: it never holds two at once. All arrays are (notes,), in grid steps."""
+
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    pitches: NDArray[np.int64]
+
+
+def lines(score: Score, voices: int, step_ticks: int) -> list[Line]:
+    """One line for each of so many voices. Raises CannotExpress if the score is not in so many single lines.
+
+    A single track of chords is taken apart from the top; missing voices are silent.
+    """
+    tracks = [track for track in score.tracks if not track.is_drum]
+    if len(tracks) > voices:
+        tracks = [track for track in tracks if len(track.notes)]
+    if len(tracks) > voices:
+        raise CannotExpress(f"there are {len(tracks)} parts, and at most {voices} voices can be written.")
+    found = [_line(track, step_ticks) for track in tracks]
+    if len(tracks) == 1 and found[0] is None:
+        return _apart(tracks[0].notes, voices, step_ticks)
+    if any(line is None for line in found):
+        name = next(track.name for track, line in zip(tracks, found, strict=True) if line is None)
+        raise CannotExpress(f"the part '{printable(name, 40)}' holds chords, and a voice is a single line.")
+    silent = Line(*(np.zeros(0, dtype=np.int64),) * 3)
+    return [line for line in found if line is not None] + [silent] * (voices - len(found))
+
+
+def _steps(notes: Notes, step_ticks: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Starts and ends on the grid; a note keeps one step at least."""
+    starts = (notes["start"] + step_ticks // 2) // step_ticks
+    ends = (notes["start"] + notes["duration"] + step_ticks // 2) // step_ticks
+    return starts, np.maximum(ends, starts + 1)
+
+
+def _line(track: Track, step_ticks: int) -> Line | None:
+    """The track as a single line, or None if it holds chords. A note ends where the next begins."""
+    notes = track.notes
+    starts, ends = _steps(notes, step_ticks)
+    overlap = np.minimum(ends[:-1], ends[1:]) - starts[1:]
+    shorter = np.minimum(ends[:-1] - starts[:-1], ends[1:] - starts[1:])
+    if np.any((notes["start"][1:] == notes["start"][:-1]) | (2 * overlap > shorter) & (overlap > 1)):
+        return None
+    last_of_step = np.append(starts[1:] != starts[:-1], True)[: len(starts)]
+    starts, ends = starts[last_of_step], ends[last_of_step]
+    return Line(starts, np.minimum(ends, np.append(starts[1:], np.iinfo(np.int64).max)), _pitches(notes[last_of_step]))
+
+
+def _pitches(notes: Notes) -> NDArray[np.int64]:
+    return notes["pitch"].astype(np.int64)
+
+
+def _apart(notes: Notes, voices: int, step_ticks: int) -> list[Line]:
+    """Chords taken apart: at every onset, from the top, each note goes to the highest voice that is free."""
+    starts, ends = _steps(notes, step_ticks)
+    busy_until = np.zeros(voices, dtype=np.int64)
+    voice_of = np.empty(len(notes), dtype=np.int64)
+    for i in np.lexsort((-_pitches(notes), starts)):
+        free = np.flatnonzero(busy_until <= starts[i])
+        if not len(free):
+            bar = starts[i] * step_ticks
+            raise CannotExpress(f"more than {voices} notes sound at once at tick {bar}.")
+        voice_of[i] = free[0]
+        busy_until[free[0]] = ends[i]
+    pitches = _pitches(notes)
+    order = [np.flatnonzero(voice_of == voice) for voice in range(voices)]
+    return [Line(starts[i], ends[i], pitches[i]) for i in order]

@@ -1,0 +1,131 @@
+"""Voices: scores of a few single-line parts to tokens and back; it knows no file and no model.
+
+After the opening and each bar line of `composer.metrical` come frames: `Position_p`, then one token a voice from the
+top, `Pitch_60` (struck), `Hold_None` (as before) or `Rest_None` (falls silent). Places where nothing happens have no
+frame. Kept: where notes start and end on the grid, pitches, voices, time signatures, the first key, the upbeat.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated
+
+import numpy as np
+
+from composer.errors import CannotExpress
+from composer.measures import Reading, heading, measures, walk, written
+from composer.metrical import TIME_SIGNATURES, Grid
+from composer.score import NOTE, Notes, Score, Track
+from composer.tokens import meaning
+from composer.types import Meaning, Tokens
+from composer_voices.grammar import VoicesGrammar
+from composer_voices.parts import Line, lines
+
+VELOCITY = 80
+
+
+@dataclass(frozen=True)
+class Voices:
+    """Music in a fixed number of voices on a time grid: chorales, string quartets, a tune."""
+
+    names: Annotated[tuple[str, ...], "the voices, from the top"] = ("Soprano", "Alto", "Tenor", "Bass")
+    program: Annotated[int, "General MIDI program of all voices"] = 52
+    steps_per_quarter: Annotated[int, "fineness of the grid"] = 8
+    lowest: Annotated[int, "lowest MIDI pitch"] = 28
+    highest: Annotated[int, "highest MIDI pitch"] = 96
+    time_signatures: Annotated[tuple[str, ...], "those that a piece may have"] = TIME_SIGNATURES
+
+    def __post_init__(self) -> None:
+        """Refuse options that make no vocabulary."""
+        if not 1 <= len(self.names) <= 16:
+            raise ValueError("there are 1 to 16 voices")
+        if not 0 <= self.lowest <= self.highest <= 127:
+            raise ValueError("pitches go from 0 to 127, and lowest must not be above highest")
+        if not 0 <= self.program <= 127:
+            raise ValueError("programs go from 0 to 127")
+        Grid(self.steps_per_quarter, self.time_signatures)
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The grid in time."""
+        return Grid(self.steps_per_quarter, self.time_signatures)
+
+    @cached_property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The grid's tokens, Hold and Rest, and a token a pitch."""
+        pitches = (f"Pitch_{pitch}" for pitch in range(self.lowest, self.highest + 1))
+        return (*self.grid.tokens, "Hold_None", "Rest_None", *pitches)
+
+    @cached_property
+    def meaning(self) -> Meaning:
+        """What each token says."""
+        return meaning(self.vocabulary, self.grid.step_ticks)
+
+    @cached_property
+    def grammar(self) -> VoicesGrammar:
+        """Which tokens may follow which."""
+        return VoicesGrammar(self.grid, len(self.names), self.lowest, self.highest)
+
+    def encode(self, score: Score, *, ends: bool = True) -> Tokens:
+        """Tokens of a score whose parts are single lines. Raises CannotExpress."""
+        parts = lines(score, len(self.names), self.grid.step_ticks)
+        last = max(int(line.ends.max(initial=0)) for line in parts)
+        if not last:
+            raise CannotExpress("there is not a note in it.")
+        self._check_range(parts)
+        found = measures(self.grid, score, last * self.grid.step_ticks)
+        # The end of the piece itself is no event where the last bar is full or where the piece stays open.
+        silent_from = last if not ends or last == found.starts[-1] else None
+        steps, content = self._frames(parts, silent_from)
+        counts = np.full(len(steps), len(parts))
+        return written(self.grid, found, steps, content.ravel(), counts, ends=ends)
+
+    def _check_range(self, parts: list[Line]) -> None:
+        for line, name in zip(parts, self.names, strict=True):
+            outside = line.pitches[(line.pitches < self.lowest) | (line.pitches > self.highest)]
+            if len(outside):
+                reach = f"{self.lowest} to {self.highest}"
+                raise CannotExpress(f"{name} has the pitch {outside[0]}; there are tokens for {reach}.")
+
+    def _frames(self, parts: list[Line], silent_from: int | None) -> tuple[Tokens, Tokens]:
+        """The steps (E,) where something happens, and what each voice does there, (E, voices)."""
+        grammar = self.grammar
+        stops = []
+        for line in parts:
+            following = np.append(line.starts[1:], -1)
+            rests = line.ends[line.ends != following]
+            stops.append(rests[rests != silent_from] if silent_from is not None else rests)
+        steps = np.unique(np.concatenate([line.starts for line in parts] + stops))
+        content = np.full((len(steps), len(parts)), grammar.hold)
+        for voice, (line, rests) in enumerate(zip(parts, stops, strict=True)):
+            content[np.searchsorted(steps, rests), voice] = grammar.rest
+            content[np.searchsorted(steps, line.starts), voice] = line.pitches - self.lowest + grammar.first_pitch
+        return steps, content
+
+    def decode(self, tokens: Tokens) -> Score:
+        """A score with one track a voice; a frame that was cut short counts as far as it goes."""
+        grammar, reading = self.grammar, Reading()
+        changes: list[list[tuple[int, int]]] = [[] for _ in self.names]
+        at, voice = -1, 0
+        for step, token in walk(self.grid, tokens, reading):
+            at, voice = (step, 0) if step != at else (at, voice + 1)
+            if token != grammar.hold:
+                changes[voice].append((step, token))
+        # An open piece stops with its last event: what sounds there gets a step at least.
+        end = reading.end if reading.ended else max(reading.step + 1, *(c[-1][0] + 1 for c in changes if c), 1)
+        tracks = (
+            Track(self._notes(voice_changes, end), name, self.program)
+            for name, voice_changes in zip(self.names, changes, strict=True)
+        )
+        return Score(tracks=tuple(tracks), **heading(self.grid, reading))
+
+    def _notes(self, changes: list[tuple[int, int]], end: int) -> Notes:
+        grammar, tick = self.grammar, self.grid.step_ticks
+        ends = [step for step, _ in changes[1:]] + [end]
+        rows = [
+            (step * tick, (stop - step) * tick, token - grammar.first_pitch + self.lowest, VELOCITY)
+            for (step, token), stop in zip(changes, ends, strict=False)
+            if token != grammar.rest
+        ]
+        return np.array(rows, dtype=NOTE)
