@@ -95,10 +95,17 @@ class Stream:
     def _tables(self, number: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The transposition of each row, in semitones."""
         rng = np.random.default_rng((self.seed, number, 1))
+        if not self._has_pitches:
+            return np.zeros(len(rows), dtype=np.int64)
         lows, highs = self._reach
         down = np.minimum(lows[rows] - lows.min(), self.transpose)
         up = np.minimum(highs.max() - highs[rows], self.transpose)
         return rng.integers(-down, up + 1)
+
+    @cached_property
+    def _has_pitches(self) -> bool:
+        """Whether there are tokens that a transposition moves; pieces written in C have none but their key."""
+        return "Pitch" in self.tokenizer.meaning.kind
 
     @cached_property
     def _reach(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

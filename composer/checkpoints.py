@@ -17,10 +17,10 @@ from composer.files import whole_file
 if TYPE_CHECKING:
     import torch
 
-    from composer.training import Run, Settings
+    from composer.training import Run
 
 
-def save(run: Run, path: Path, settings: Settings, device: torch.device) -> None:
+def save(run: Run, path: Path, device: torch.device) -> None:
     """Write the run to `path`, whole or not at all."""
     import torch
     from safetensors.torch import save_file
@@ -37,13 +37,13 @@ def save(run: Run, path: Path, settings: Settings, device: torch.device) -> None
         "step": run.step,
         "seconds": run.seconds,
         "history": [asdict(point) for point in run.history],
-        "settings": asdict(settings),
+        "about": run.about,
     }
     with whole_file(path) as scratch:
         save_file({name: tensor.cpu().clone() for name, tensor in tensors.items()}, scratch, {"run": json.dumps(place)})
 
 
-def load(run: Run, path: Path, settings: Settings, device: torch.device) -> None:
+def load(run: Run, path: Path, device: torch.device) -> None:
     """Put `run` where the one in `path` stopped. Raises BadModelFile if it is damaged or was another run."""
     import torch
     from safetensors import SafetensorError, safe_open
@@ -55,8 +55,8 @@ def load(run: Run, path: Path, settings: Settings, device: torch.device) -> None
         with safe_open(path, framework="pt") as file:
             place: dict[str, Any] = json.loads(file.metadata()["run"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-        if place["settings"] != asdict(settings):
-            raise BadModelFile(f"{shown}: was begun with other settings; delete it to start anew.")
+        if others := [name for name, value in run.about.items() if place["about"].get(name) != value]:
+            raise BadModelFile(f"{shown}: was begun with other {' and '.join(others)}; delete it to start anew.")
         run.module.load_state_dict(_under(tensors, "weights"))
         _restore(run.optimiser, _under(tensors, "optimiser"))
         run.batch, run.step, run.seconds = place["batch"], place["step"], place["seconds"]
@@ -65,7 +65,7 @@ def load(run: Run, path: Path, settings: Settings, device: torch.device) -> None
         torch.set_rng_state(tensors["random.cpu"])
         if device.type == "cuda" and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"], device)
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
         raise BadModelFile(f"{shown}: is no checkpoint of this run ({printable(str(error), 120)}).") from error
 
 

@@ -116,12 +116,13 @@ def build(
     *,
     name: str = "",
     cache: Path | None = None,
-    workers: int | None = None,
+    workers: int = 1,
     report: Report | None = None,
 ) -> Corpus:
     """The corpus of a dataset, from the cache or built now. Raises EmptyDataset, with reasons, if nothing is left.
 
-    `name` is how the user calls the dataset. With `workers=1` all is done in this process.
+    `name` is how the user calls the dataset. With more `workers` a long build is shared among processes; they import
+    the main module, which must then keep its work under `if __name__ == "__main__"`.
     """
     sources = list(dataset.sources())
     if not sources:
@@ -137,7 +138,7 @@ def build(
     key = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16).hexdigest()
     folder = (cache or cache_folder()) / "corpora" / key
     if not (folder / "corpus.json").is_file():
-        results = _encodings(dataset, tokenizer, sources, workers or os.cpu_count() or 1, report or _untold)
+        results = _encodings(dataset, tokenizer, sources, workers, report or _untold)
         try:
             _write(folder, results, tokenizer, {"name": name, "title": dataset.title, "licence": dataset.licence})
         except OSError as error:
@@ -179,13 +180,14 @@ def _write(folder: Path, results: Iterator[Encodings], tokenizer: Tokenizer, abo
         with (scratch / "tokens.bin").open("wb") as tokens, (scratch / "inputs.bin").open("wb") as inputs:
             pieces, refused, mended = _stream(results, tokenizer, tokens, inputs)
         if not pieces["names"]:
-            raise EmptyDataset(_why_empty(str(about["name"]), refused))
+            shown = printable(str(about["name"])) or "the dataset"
+            raise EmptyDataset(f"no piece of {shown} can be used.{_reasons(refused)}")
         arrays = {
             "names": np.array(pieces["names"]),
             "offsets": np.concatenate([[0], np.cumsum(pieces["lengths"])]),
             "notes": np.array(pieces["notes"]),
             "beats": np.array(pieces["beats"]),
-            "splits": assign(pieces["groups"]),
+            "splits": _splits(pieces["groups"], refused),
         }
         np.savez(scratch / "pieces.npz", **arrays)  # type: ignore[arg-type]  # names an option that is not given
         counts = {"kept": len(pieces["names"]), "mended": mended, "refused": [asdict(r) for r in refused]}
@@ -215,7 +217,17 @@ def _stream(
     return pieces, refused, mended
 
 
-def _why_empty(name: str, refused: Sequence[Refused]) -> str:
-    shown = "; ".join(f"{printable(r.name, 60)}: {r.reason}" for r in refused[:3])
-    more = f"; and {len(refused) - 3} more" if len(refused) > 3 else ""
-    return f"no piece of {printable(name) or 'the dataset'} can be used. {shown}{more}"
+def _splits(groups: Sequence[int], refused: Sequence[Refused]) -> NDArray[np.int8]:
+    try:
+        return assign(groups)
+    except EmptyDataset as error:
+        raise EmptyDataset(f"{error}{_reasons(refused)}") from None
+
+
+def _reasons(refused: Sequence[Refused]) -> str:
+    """A sentence on the first few refused pieces, if there are any."""
+    if not refused:
+        return ""
+    shown = [f"{printable(r.name, 60)}: {r.reason.rstrip('.')}" for r in refused[:3]]
+    more = [f"and {len(refused) - 3} more"] if len(refused) > 3 else []
+    return f" Refused: {'; '.join(shown + more)}."

@@ -22,7 +22,7 @@ def choose_device(name: str = "auto") -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.empty(1, device=device).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise BadOption(f"there is no device '{name}' here; 'cpu' always works.") from error
     return device
@@ -47,6 +47,20 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
     if precision == "bfloat16" or (precision == "auto" and has_bfloat16(device)):
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
+
+
+@contextmanager
+def without_onednn() -> Iterator[None]:
+    """Plain arithmetic inside: oneDNN lays a layer's weights out anew at every call, which one step does not repay."""
+    import torch
+
+    onednn: Any = torch.backends.mkldnn
+    before = onednn.enabled  # `mkldnn.flags` would set TF32 as well, and warn of hardware that is not here
+    onednn.enabled = False
+    try:
+        yield
+    finally:
+        onednn.enabled = before
 
 
 @contextmanager

@@ -60,8 +60,15 @@ def encode(dataset: Dataset, tokenizer: Tokenizer, sources: Sequence[str]) -> En
                 if isinstance(result, Encoded):
                     kept.append(result)
                 else:
-                    refused.append(Refused(name, printable(" ".join(str(result).split()), 200)))
+                    refused.append(Refused(name, _reason(name, result)))
     return Encodings(tuple(kept), tuple(refused), sum(issubclass(w.category, ReadingWarning) for w in caught))
+
+
+def _reason(name: str, error: Exception) -> str:
+    """What is wrong, in one line; without the path that it begins with, where that ends in the name."""
+    text = printable(" ".join(str(error).split()), 200)
+    before, found, after = text.partition(f"{printable(name)}: ")
+    return after if found and (not before or before.endswith(("/", "\\"))) else text
 
 
 def _pieces(dataset: Dataset, source: str) -> Iterator[tuple[str, Score | Exception]]:
@@ -91,9 +98,11 @@ def beat_count(score: Score) -> float:
 
 def model_inputs(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> list[NDArray[np.uint16]]:
     """What a model is given to predict each token of each sequence, (T, C); the grammar runs over all side by side."""
+    if not sequences:
+        return []
     grammar = tokenizer.grammar
     order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
-    longest = len(sequences[order[0]]) if order else 0
+    longest = len(sequences[order[0]])
     padded = np.full((len(sequences), longest), EOS, dtype=np.int64)
     for row, i in enumerate(order):
         padded[row, : len(sequences[i])] = sequences[i]

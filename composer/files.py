@@ -81,6 +81,21 @@ def write_piece(piece: Piece, path: Path, **options: Any) -> None:
         scratch.write_text(json.dumps(dict(piece.provenance), indent=1) + "\n", encoding="utf-8")
 
 
+def check_place(path: Path) -> None:
+    """Raise CannotWrite now, and not after the work, if no file could be written to `path`."""
+    shown = printable(str(path))
+    if not path.absolute().parent.is_dir():
+        raise CannotWrite(f"{shown}: there is no folder {printable(str(path.parent))}.")
+    if path.is_dir():
+        raise CannotWrite(f"{shown}: is a folder.")
+    try:
+        handle, name = tempfile.mkstemp(prefix=".composer-", dir=path.parent)
+        os.close(handle)
+        Path(name).unlink()
+    except OSError as error:
+        raise CannotWrite(f"{shown}: cannot be written ({error.strerror or error}).") from error
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to; it takes the place of `path` when all went well, and else vanishes.

@@ -17,11 +17,12 @@ from typing import Any
 
 from composer import __version__
 from composer.errors import BadOption, CannotExpress
+from composer.keys import parse_key
 from composer.model import Model, find, load
 from composer.plugins import registry
 from composer.request import Link, Request
 from composer.sampling import Sampled, sample
-from composer.score import Score, Tempo
+from composer.score import KeySignature, Score, Tempo, parse_time_signature
 from composer.types import Piece, Sampler, Stepper, Tokenizer
 
 BATCH = 64
@@ -118,10 +119,37 @@ def _piece(player: Player, request: Request, result: Sampled) -> Piece:
 
 
 def with_primer(player: Player, request: Request, score: Score) -> Request:
-    """The request to go on from `score`. Raises CannotExpress if the model has no tokens for it."""
+    """The request to go on from `score`, which takes on an asked metre and key if it states none.
+
+    Raises BadOption if it states others, CannotExpress if the model has no tokens for it.
+    """
+    primer = _in_asked_key(_in_asked_metre(score, request), request)
+    tokenizer = player.tokenizer
     try:
-        tokens = player.tokenizer.encode(score, ends=False)
+        tokens = tokenizer.encode(primer, ends=False)
+        end = tokenizer.decode(tokenizer.encode(primer)).end  # on the tokenizer's grid
     except CannotExpress as error:
         raise CannotExpress(f"the model cannot go on from this primer: {error}") from error
-    end = player.tokenizer.decode(player.tokenizer.encode(score)).end
     return replace(request, primer=tuple(map(int, tokens)), primer_ticks=end)
+
+
+def _in_asked_metre(score: Score, request: Request) -> Score:
+    if request.time_signature is None:
+        return score
+    asked = parse_time_signature(request.time_signature)
+    if not score.time_signatures:
+        return replace(score, time_signatures=(asked,))
+    if (stated := str(score.time_signatures[-1])) != str(asked):
+        raise BadOption(f"the primer is in {stated}, and {asked} was asked for; leave one of them out.")
+    return score
+
+
+def _in_asked_key(score: Score, request: Request) -> Score:
+    if request.key is None:
+        return score
+    asked = parse_key(request.key)
+    if not score.key_signatures:
+        return replace(score, key_signatures=(KeySignature(0, asked),))
+    if (stated := score.key_signatures[0].key) != asked:
+        raise BadOption(f"the primer is in {stated}, and {asked} was asked for; leave one of them out.")
+    return score

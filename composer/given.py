@@ -1,4 +1,4 @@
-"""The bars of a given score as a mask over the grid's tokens: what every grammar's `given` shares; it knows no notes."""
+"""The bars of a given score as a mask over the grid's tokens, shared by every `given`; it knows no notes."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def given_bars(grid: Grid, found: Measures, cover: NDArray[np.bool_]) -> GivenBa
         metres=np.append(found.metres[:bars], 0),
         upbeat=found.upbeat if bars else -1,
         last=bars - 1,
-        open=~cover.all(axis=0),
+        open=np.any(~cover, axis=0, keepdims=True)[0],
     )
 
 

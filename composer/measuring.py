@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from composer import listening
-from composer.corpus import build
+from composer.corpus import Corpus, build
 from composer.datasets import make_dataset
 from composer.errors import BadModelFile
 from composer.generation import Player, generate
@@ -16,6 +16,7 @@ from composer.listening import Band, Figure
 from composer.model import Model
 from composer.request import Request
 from composer.score import Score
+from composer.types import Dataset
 
 ASKED = 50
 """Pieces written for each wish."""
@@ -25,19 +26,17 @@ LEVEL = 0.99
 
 
 def measured_model(model: Model, *, seed: int = 0) -> Model:
-    """The model with `listening` and `wishes` in its card. Raises BadModelFile if its card names no dataset."""
-    try:
-        about = model.card["dataset"]
-        dataset = make_dataset(about["name"], **about["options"])
-    except (KeyError, TypeError) as error:
-        raise BadModelFile("the card of this model does not say what it was trained on.") from error
-    player = Player(model)
-    corpus = build(dataset, player.tokenizer, name=about["name"])
-    real = [player.tokenizer.decode(corpus.piece(number)) for number in range(len(corpus.names))]
+    """The model with `listening` and `wishes` in its card, asked for pieces as its dataset suggests now.
+
+    Raises BadModelFile if its card names no dataset.
+    """
+    player = Player(_with_card(model, {"suggested": dict(dataset_of(model).suggested)}))
+    corpus = corpus_of(player)
+    real = real_scores(player, corpus)
     test = [real[number] for number in corpus.split("test")]
     found = {
         "listening": {
-            "title": f"What it writes, beside {dataset.title}",
+            "title": f"What it writes, beside {corpus.about['title']}",
             "request": player.suggested.to_json(),
             "seed": seed,
             "pieces": len(test),
@@ -47,7 +46,31 @@ def measured_model(model: Model, *, seed: int = 0) -> Model:
         },
         "wishes": wishes(player, real, seed),
     }
-    return Model(model.architecture, model.tokenizer, model.vocabulary, model.weights, {**model.card, **found})
+    return _with_card(player.model, found)
+
+
+def _with_card(model: Model, more: Mapping[str, Any]) -> Model:
+    return Model(model.architecture, model.tokenizer, model.vocabulary, model.weights, {**model.card, **more})
+
+
+def dataset_of(model: Model) -> Dataset:
+    """The dataset that a model was trained on. Raises BadModelFile if its card does not say."""
+    try:
+        about = model.card["dataset"]
+        return make_dataset(about["name"].partition(":")[0], **about["options"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BadModelFile("the card of this model does not say what it was trained on.") from error
+
+
+def corpus_of(player: Player) -> Corpus:
+    """The corpus that a model was trained on."""
+    return build(dataset_of(player.model), player.tokenizer, name=player.model.card["dataset"]["name"])
+
+
+def real_scores(player: Player, corpus: Corpus | None = None) -> list[Score]:
+    """The pieces that a model was trained, validated and tested on."""
+    found = corpus or corpus_of(player)
+    return [player.tokenizer.decode(found.piece(number)) for number in range(len(found.names))]
 
 
 def listen(player: Player, count: int, seed: int) -> list[Score]:

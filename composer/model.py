@@ -46,6 +46,15 @@ class Made:
         plugin = registry().offer(kind, name).plugin
         return Made(name, asdict(thing), plugin.distribution, plugin.version)
 
+    @staticmethod
+    def read(values: Mapping[str, Any]) -> Made:
+        """The reverse of `asdict`. Raises TypeError for values of other types."""
+        made = Made(**values)
+        texts = (made.name, made.plugin, made.version)
+        if not (isinstance(made.options, Mapping) and all(isinstance(text, str) for text in texts)):
+            raise TypeError("a name, options, and a plugin with its version are asked for")
+        return made
+
 
 @dataclass(frozen=True, eq=False)
 class Model:
@@ -85,11 +94,12 @@ class Model:
         tokenizer = self.make_tokenizer()
         architecture: Architecture = _make("architectures", self.architecture)
         sizes = [column.size for column in tokenizer.grammar.columns]
-        with torch.random.fork_rng(devices=[]):  # initialising draws numbers, which are not this function's to use up
-            module = architecture.module(sizes, len(self.vocabulary))
+        weights = {name: torch.tensor(array, dtype=torch.float32) for name, array in self.weights.items()}
         try:
-            module.load_state_dict({name: torch.tensor(a, dtype=torch.float32) for name, a in self.weights.items()})
-        except RuntimeError as error:
+            with torch.random.fork_rng(devices=[]):  # initialising draws numbers, which are not ours to use up
+                module = architecture.module(sizes, len(self.vocabulary))
+            module.load_state_dict(weights)
+        except (RuntimeError, MemoryError) as error:  # options of a damaged header can ask for any amount of memory
             raise BadModelFile(f"its weights do not fit its architecture ({printable(str(error), 200)}).") from error
         return module.eval()
 
@@ -130,9 +140,9 @@ def load(path: Path) -> Model:
         with safe_open(path, framework="numpy") as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
         model = Model(
-            architecture=Made(**header["architecture"]),
-            tokenizer=Made(**header["tokenizer"]),
-            vocabulary=tuple(str(token) for token in header["vocabulary"]),
+            architecture=Made.read(header["architecture"]),
+            tokenizer=Made.read(header["tokenizer"]),
+            vocabulary=_vocabulary(header["vocabulary"]),
             weights=weights,
             card=dict(header["card"]),
         )
@@ -143,6 +153,12 @@ def load(path: Path) -> Model:
     if not all(np.isfinite(array).all() for array in weights.values()):
         raise BadModelFile(f"{shown}: holds weights that are no numbers.")
     return model
+
+
+def _vocabulary(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list):
+        raise TypeError("a vocabulary is a list")
+    return tuple(map(str, values))
 
 
 def _header(path: Path, shown: str) -> Mapping[str, Any]:

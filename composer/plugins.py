@@ -106,7 +106,7 @@ def make(offer: Offer, **options: Any) -> Any:
     try:
         return offer.make(**values)
     except (TypeError, ValueError) as error:
-        raise BadOption(f"{title}: {error}") from error
+        raise BadOption(f"{title}: {str(error).rstrip('.')}.") from error
 
 
 def schema(thing: Callable[..., Any]) -> tuple[Option, ...]:
@@ -130,7 +130,7 @@ def convert(value: Any, option: Option, title: str) -> Any:
     """`value` as the option's annotation asks: text is parsed, lists become tuples. BadOption if it cannot be."""
     try:
         return _as(value, option.type)
-    except (TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):
         wanted = getattr(option.type, "__name__", str(option.type))
         raise BadOption(f"{title}: '{option.name}' is {printable(repr(value))}, which is not {wanted}.") from None
 
@@ -184,14 +184,15 @@ def registry() -> Registry:
 class _Gathering:
     """What has been gathered so far; one plugin's offers come in whole or not at all."""
 
-    manager: pluggy.PluginManager
     offers: dict[str, dict[str, Offer]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
 
     def add(self, plugin: Plugin, module: object) -> None:
         """Take in all that one module offers; ValueError, with nothing taken, for a fault in any of it."""
-        self.manager.register(module, name=plugin.name)
-        self.manager.check_pending()
-        found = [offer for kind in KINDS for offer in self._offered(kind, plugin)]
+        manager = pluggy.PluginManager("composer")
+        manager.add_hookspecs(hookspecs)
+        manager.register(module)
+        manager.check_pending()
+        found = [offer for kind in KINDS for offer in _offered(manager, kind, plugin)]
         for offer in found:
             if there := self.offers[offer.kind].get(offer.name):
                 raise ValueError(
@@ -201,31 +202,28 @@ class _Gathering:
         for offer in found:
             self.offers[offer.kind][offer.name] = offer
 
-    def _offered(self, kind: str, plugin: Plugin) -> list[Offer]:
-        hook = f"register_{kind}"
-        offers = []
-        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
-            if implementation.plugin_name != plugin.name:
-                continue
-            things = implementation.function()
-            if not isinstance(things, Mapping):
-                raise ValueError(f"{hook} returned {type(things).__name__} where {{name: callable}} is asked for")
-            for name, thing in things.items():
-                if not isinstance(name, str) or not callable(thing):
-                    raise ValueError(f"{hook} offers {name!r}, which is not a name with a callable")
-                offers.append(Offer(kind, name, thing, plugin))
-        return offers
+
+def _offered(manager: pluggy.PluginManager, kind: str, plugin: Plugin) -> list[Offer]:
+    hook = f"register_{kind}"
+    offers = []
+    for implementation in getattr(manager.hook, hook).get_hookimpls():
+        things = implementation.function()
+        if not isinstance(things, Mapping):
+            raise ValueError(f"{hook} returned {type(things).__name__} where {{name: callable}} is asked for")
+        for name, thing in things.items():
+            if not isinstance(name, str) or not callable(thing):
+                raise ValueError(f"{hook} offers {name!r}, which is not a name with a callable")
+            schema(thing)  # raises now, and not in the middle of somebody's help
+            offers.append(Offer(kind, name, thing, plugin))
+    return offers
 
 
 def load(points: list[EntryPoint]) -> Registry:
     """A registry of these entry points. A plugin with a fault is left out, whole, and keeps its reason."""
-    manager = pluggy.PluginManager("composer")
-    manager.add_hookspecs(hookspecs)
-    gathering = _Gathering(manager)
+    gathering = _Gathering()
     plugins = []
     for point in points:
-        version = point.dist.version if point.dist else "?"
-        plugin = Plugin(point.name, _distribution(point), version)
+        plugin = Plugin(point.name, _distribution(point), point.dist.version if point.dist else "?")
         try:
             module = point.load()
             built_for = getattr(module, "COMPOSER_API", hookspecs.API_VERSION)
@@ -233,8 +231,6 @@ def load(points: list[EntryPoint]) -> Registry:
                 raise ValueError(f"was made for version {built_for} of the hooks; this is {hookspecs.API_VERSION}")
             gathering.add(plugin, module)
         except (Exception, SystemExit) as error:  # whatever a stranger's module does at import
-            if manager.has_plugin(point.name):
-                manager.unregister(name=point.name)
             plugin = Plugin(plugin.name, plugin.distribution, plugin.version, _fault(error))
         plugins.append(plugin)
     return Registry(gathering.offers, tuple(plugins))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from composer.errors import BadOption
+from composer.errors import BadOption, printable
 from composer.keys import parse_key
 from composer.score import parse_time_signature
 
@@ -43,11 +43,12 @@ class Request:
 
     def __post_init__(self) -> None:
         """Check every value by itself."""
-        _check(0 <= self.seed < 2**64, "seed", self.seed, "a whole number from 0 to 2^64-1")
-        _check(0 <= self.index < 2**64, "index", self.index, "a whole number from 0 to 2^64-1")
-        _check(0 <= self.attempt < 2**32, "attempt", self.attempt, "a whole number from 0 up")
-        _check(self.bars is None or 1 <= self.bars <= 1_000_000, "bars", self.bars, "from 1 to 1,000,000")
-        _check(1 <= self.most_bars <= 1_000_000, "most_bars", self.most_bars, "from 1 to 1,000,000")
+        _check(_whole(self.seed, 0, 2**64), "seed", self.seed, "a whole number from 0 to 2^64-1")
+        _check(_whole(self.index, 0, 2**64), "index", self.index, "a whole number from 0 to 2^64-1")
+        _check(_whole(self.attempt, 0, 2**32), "attempt", self.attempt, "a whole number from 0 to 2^32-1")
+        bars_fit = self.bars is None or _whole(self.bars, 1, 1_000_001)
+        _check(bars_fit, "bars", self.bars, "a whole number from 1 to 1,000,000")
+        _check(_whole(self.most_bars, 1, 1_000_001), "most_bars", self.most_bars, "a whole number from 1 to 1,000,000")
         _check(self.tempo is None or 5 <= self.tempo <= 1000, "tempo", self.tempo, "from 5 to 1000 beats a minute")
         try:
             if self.time_signature is not None:
@@ -55,7 +56,7 @@ class Request:
             if self.key is not None:
                 parse_key(self.key)
         except ValueError as error:
-            raise BadOption(f"{error}.") from None
+            raise BadOption(f"{printable(str(error))}.") from None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, without those left at their defaults."""
@@ -65,19 +66,23 @@ class Request:
     def from_json(values: Mapping[str, Any]) -> Request:
         """The reverse of `to_json`; BadOption for what is not a request."""
         known = {f.name for f in fields(Request)}
-        if unknown := sorted(set(values) - known):
-            raise BadOption(f"a request has no '{unknown[0]}'.")
         try:
+            if unknown := sorted(set(values) - known):
+                raise BadOption(f"a request has no '{printable(unknown[0])}'.")
             links = tuple(Link(link["name"], dict(link["options"])) for link in values.get("samplers", ()))
             primer = tuple(int(token) for token in values.get("primer", ()))
             return replace(Request(), **{**values, "samplers": links, "primer": primer})
-        except (TypeError, KeyError, ValueError) as error:
-            raise BadOption(f"this is not a request: {error}.") from None
+        except (AttributeError, TypeError, KeyError, ValueError) as error:
+            raise BadOption(f"this is not a request: {printable(str(error))}.") from None
 
 
 def _check(true: bool, name: str, value: object, wanted: str) -> None:
     if not true:
-        raise BadOption(f"'{name}' is {value}, and must be {wanted}.")
+        raise BadOption(f"'{name}' is {printable(str(value))}, and must be {wanted}.")
+
+
+def _whole(value: object, least: int, end: int) -> bool:
+    return isinstance(value, int) and least <= value < end
 
 
 _DEFAULT = Request()

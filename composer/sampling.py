@@ -7,7 +7,7 @@ order, and one draw from the cumulative distribution with the piece's own unifor
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from composer.errors import NothingAllowed
 from composer.request import Request
 from composer.streams import Streams
 from composer.tokens import EOS
-from composer.types import Array, Constraint, Context, Sampler, State, Stepper, Tokenizer, Tokens
+from composer.types import Array, Constraint, Context, Sampler, Shaping, State, Stepper, Tokenizer, Tokens
 
 HISTORY = 64
 """Tokens that a sampler can look back on."""
@@ -70,12 +70,12 @@ def sample(
         logits, rows.state = step(grammar.inputs(rows.grammar), rows.state)
         given = np.array([requests[n].primer[place] if place < len(requests[n].primer) else -1 for n in rows.number])
         allowed = grammar.allowed(rows.grammar)
-        context = Context(np.full(len(given), place), grammar.facts(rows.grammar), meaning, rows.history, allowed)
-        allowed = _constrained(constraints, context, given)
+        if samplers:
+            context = Context(np.full(len(given), place), grammar.facts(rows.grammar), meaning, rows.history, allowed)
+            context = _constrained(constraints, context, given)
+            allowed = context.allowed
         in_grammar = np.where(allowed, logits.astype(np.float64), -np.inf)
-        shaped = in_grammar
-        for shaping in shapings:
-            shaped = shaping(shaped, context)
+        shaped = _shaped(shapings, in_grammar, context, given) if shapings else in_grammar
         tokens = np.where(given >= 0, given, draw(shaped, rows.streams.at(place)))
         drawn = given < 0
         for kind, scores in enumerate((in_grammar, shaped)):
@@ -97,25 +97,40 @@ def _begin(tokenizer: Tokenizer, requests: Sequence[Request]) -> _Rows:
     return _Rows(np.arange(len(requests)), state, None, history, streams)
 
 
-def _constrained(constraints: Sequence[Constraint], context: Context, given: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(B, V) the grammar's mask cut by every constraint. What a primer gives is not held to them."""
-    allowed: NDArray[np.bool_] = context.allowed
+def _constrained(constraints: Sequence[Constraint], context: Context, given: NDArray[np.int64]) -> Context:
+    """The context, its mask cut by every constraint. What a primer gives is not held to them."""
     for constraint in constraints:
-        allowed = allowed & constraint.mask(context)
-        empty = ~allowed.any(axis=1) & (given < 0)
-        if empty.any():
-            row = int(np.flatnonzero(empty)[0])
-            bar = int(context.facts.bar[row]) + 1
-            name = type(constraint).__name__
-            raise NothingAllowed(f"in bar {bar} the constraint {name} leaves nothing that could be written; loosen it.")
-    return allowed
+        context = replace(context, allowed=context.allowed & constraint.mask(context))
+        _check_left(context.allowed.any(axis=1), constraint, context, given)
+    return context
+
+
+def _shaped(
+    shapings: Sequence[Shaping], logits: NDArray[np.float64], context: Context, given: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(B, V) the logits after every link; none can bring back a token that is not allowed."""
+    for shaping in shapings:
+        logits = np.where(context.allowed, shaping(logits, context), -np.inf)
+        _check_left(np.isfinite(logits.max(axis=1)), shaping, context, given)
+    return logits
+
+
+def _check_left(left: NDArray[np.bool_], sampler: Sampler, context: Context, given: NDArray[np.int64]) -> None:
+    """Raise NothingAllowed if `sampler` leaves nothing to a row that is not given by its primer."""
+    empty = np.flatnonzero(~left & (given < 0))
+    if len(empty):
+        bar = max(int(context.facts.bar[empty[0]]), 0) + 1
+        name = type(sampler).__name__
+        raise NothingAllowed(f"in bar {bar} the sampler {name} leaves nothing that could be written; loosen it.")
 
 
 def draw(logits: NDArray[np.float64], uniforms: NDArray[np.float64]) -> NDArray[np.int64]:
     """(B,) one token a row: the first at which the cumulative distribution passes the row's uniform."""
     cumulative = np.cumsum(_weights(logits), axis=1)
-    below = cumulative <= uniforms[:, None] * cumulative[:, -1:]
-    return np.minimum(below.sum(axis=1), logits.shape[1] - 1)
+    total = cumulative[:, -1]
+    # A product that rounds up to the total would pass every token that can be drawn.
+    passed = np.minimum(uniforms * total, np.nextafter(total, 0))
+    return (cumulative > passed[:, None]).argmax(axis=1)
 
 
 def _weights(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -46,13 +46,11 @@ def assign(groups: Sequence[int] | NDArray[np.uint64]) -> NDArray[np.int8]:
         raise EmptyDataset(
             f"there are {len(found)} different pieces, and at least 3 are needed to train, to validate and to test."
         )
-    side = {}
-    for group in found:
-        place = _spread(group) / _SCALE
-        side[group] = 2 if place < SHARES["test"] else 1 if place < SHARES["test"] + SHARES["valid"] else 0
-    for split in (2, 1, 0):  # too few pieces to meet every side by chance: the nearest group moves over
-        if split not in side.values():
-            side[found[(0, 1, 2)[2 - split]]] = split
+    places = np.array([_spread(group) / _SCALE for group in found])
+    # Too few pieces do not meet every side by chance: the nearest groups move over.
+    test = min(max(int(np.count_nonzero(places < SHARES["test"])), 1), len(found) - 2)
+    valid = min(max(int(np.count_nonzero(places < SHARES["test"] + SHARES["valid"])), test + 1), len(found) - 1)
+    side = {group: 2 if n < test else 1 if n < valid else 0 for n, group in enumerate(found)}
     return np.array([side[int(group)] for group in groups], dtype=np.int8)
 
 

@@ -19,7 +19,7 @@ def meaning(vocabulary: Sequence[str], step_ticks: int) -> Meaning:
     pairs = [token.split("_", 1) for token in vocabulary]
     return Meaning(
         kind=np.array([kind for kind, _ in pairs]),
-        pitch=np.array([int(value) if kind == "Pitch" else -1 for kind, value in pairs]),
+        pitch=np.array([int(value) if kind in ("Pitch", "Tone") else -1 for kind, value in pairs]),
         ticks=np.array([int(value) * step_ticks if kind == "Duration" else -1 for kind, value in pairs]),
     )
 

@@ -6,9 +6,10 @@ holds the weights, the best so far, the optimiser and the random state.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,9 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.batches import Chunk, Stream
+from composer.batches import IGNORED, Chunk, Stream
 from composer.corpus import Corpus
-from composer.devices import autocast, choose_device
+from composer.devices import PRECISIONS, autocast, choose_device
 from composer.errors import BadOption, TrainingFailed
 from composer.evaluation import likelihood
 from composer.types import Architecture, Tokenizer
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 Weights = Mapping[str, NDArray[Any]]
+
+REPORT_EVERY = 0.25
+"""Seconds between two reports of progress."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,10 @@ class Settings:
             raise BadOption("learning_rate and clip must be positive, warmup from 0 to 1, weight_decay at least 0.")
         if not 0 <= self.transpose <= 24:
             raise BadOption("transpose must be from 0 to 24 semitones.")
+        if not 0 <= self.seed < 2**63:
+            raise BadOption("seed must be from 0 to 2^63-1.")
+        if self.precision not in PRECISIONS:
+            raise BadOption(f"there is no precision '{self.precision}'; there is {', '.join(PRECISIONS)}.")
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,7 @@ class Point:
 class Run:
     """A run in progress: all that a checkpoint must hold."""
 
+    about: Mapping[str, Any]  # settings, architecture and music, as in JSON: what makes it this run
     module: nn.Module
     optimiser: torch.optim.Optimizer
     batch: int = 0  # the next one of the stream
@@ -139,9 +148,9 @@ def train(
     device = choose_device(settings.device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(settings.seed)
-        run = _start(tokenizer, architecture, settings, device)
+        run = _start(corpus, tokenizer, architecture, settings, device)
         if checkpoint is not None and checkpoint.exists():
-            checkpoints.load(run, checkpoint, settings, device)
+            checkpoints.load(run, checkpoint, device)
         interrupted = False
         try:
             _run(run, corpus, tokenizer, settings, device, report or (lambda _: None), checkpoint)
@@ -157,7 +166,9 @@ def train(
     return Trained(run.best, tuple(run.history), parameters, interrupted, precision, device.type)
 
 
-def _start(tokenizer: Tokenizer, architecture: Architecture, settings: Settings, device: torch.device) -> Run:
+def _start(
+    corpus: Corpus, tokenizer: Tokenizer, architecture: Architecture, settings: Settings, device: torch.device
+) -> Run:
     import torch
 
     sizes = [column.size for column in tokenizer.grammar.columns]
@@ -171,7 +182,9 @@ def _start(tokenizer: Tokenizer, architecture: Architecture, settings: Settings,
         betas=(0.9, 0.98),
         fused=True,
     )
-    return Run(module, optimiser)
+    options = {type(architecture).__name__: asdict(architecture)}  # type: ignore[call-overload]
+    about = {"settings": asdict(settings), "architecture": options, "music": corpus.folder.name}
+    return Run(json.loads(json.dumps(about)), module, optimiser)
 
 
 def _run(
@@ -189,19 +202,30 @@ def _run(
     notes_per_token = float(corpus.notes[stream.pieces].sum() / stream.lengths.sum())
     while run.step < settings.steps and not _exhausted(run, settings):
         meter = Meter(run, settings.steps, notes_per_token)
-        until = min(settings.steps, (len(run.history) + 1) * settings.steps / settings.evaluations)
+        passed = run.step * settings.evaluations // settings.steps  # one batch may pass several
+        until = min(settings.steps, (passed + 1) * settings.steps / settings.evaluations)
         while run.step < until:
             _batch(run, stream, settings, device, meter)
-            report(meter.progress(run.batch / stream.batches))
-        valid = likelihood(run.module, corpus, tokenizer, corpus.split("valid")).nats_per_note
-        run.seconds += meter.seconds
+            if meter.is_due:
+                report(meter.progress(run.batch / stream.batches))
         now = meter.progress(run.batch / stream.batches)
+        found = likelihood(run.module, corpus, tokenizer, corpus.split("valid"))
+        valid = _number(found.nats_per_note, run.step)
+        run.seconds += meter.seconds
         if run.best_point is None or valid < run.best_point.valid:
             run.best = weights_of(run.module)
         run.history.append(Point(run.step, now.epoch, now.train, valid, run.seconds))
         report(replace(now, valid=valid, best=min(point.valid for point in run.history)))
         if checkpoint is not None:
-            checkpoints.save(run, checkpoint, settings, device)
+            checkpoints.save(run, checkpoint, device)
+
+
+def _number(nats: float, step: int) -> float:
+    if not math.isfinite(nats):
+        raise TrainingFailed(
+            f"the loss is no number any more after {step} steps; try a lower --learning-rate or --clip."
+        )
+    return nats
 
 
 def training_stream(corpus: Corpus, tokenizer: Tokenizer, settings: Settings) -> Stream:
@@ -244,7 +268,6 @@ def _batch(run: Run, stream: Stream, settings: Settings, device: torch.device, m
         run.step += 1
         meter.add(loss, chunk)
     run.batch += 1
-    meter.check()
 
 
 def _update(
@@ -256,7 +279,10 @@ def _update(
     targets = torch.from_numpy(chunk.targets).to(device, non_blocking=True)
     with autocast(device, settings.precision):
         logits, state = run.module(inputs, state)
-    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=-1)
+    nats = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="sum"
+    )
+    loss = nats / max(1, int(np.count_nonzero(chunk.targets != IGNORED)))  # a chunk may hold nothing but ignored keys
     run.optimiser.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(run.module.parameters(), settings.clip)
@@ -269,21 +295,20 @@ class Meter:
 
     def __init__(self, run: Run, steps: int, notes_per_token: float) -> None:
         self._run, self._steps, self._notes_per_token = run, steps, notes_per_token
-        self._began, self._first_step = monotonic(), run.step
-        self._losses: list[torch.Tensor] = []
-        self._tokens: list[int] = []
+        self._began = self._shown = monotonic()
+        self._first_step, self._tokens = run.step, 0
+        self._nats: torch.Tensor | float = 0.0
 
     def add(self, loss: torch.Tensor, chunk: Chunk) -> None:
         """Count one update."""
-        self._losses.append(loss)
-        self._tokens.append(int(np.count_nonzero(chunk.targets >= 0)))
+        tokens = int(np.count_nonzero(chunk.targets >= 0))
+        self._nats = self._nats + loss * tokens
+        self._tokens += tokens
 
-    def check(self) -> None:
-        """Raise TrainingFailed if the last loss is no number."""
-        if not math.isfinite(float(self._losses[-1])):
-            raise TrainingFailed(
-                f"the loss is no number any more after {self._run.step} steps; try a lower --learning-rate or --clip."
-            )
+    @property
+    def is_due(self) -> bool:
+        """Whether somebody who watches should hear of it."""
+        return monotonic() - self._shown > REPORT_EVERY
 
     @property
     def seconds(self) -> float:
@@ -291,14 +316,14 @@ class Meter:
         return monotonic() - self._began
 
     def progress(self, epoch: float) -> Progress:
-        """The run as it stands."""
-        losses = [float(loss) for loss in self._losses]
-        tokens = np.array(self._tokens)
-        per_token = float(np.dot(losses, tokens) / max(tokens.sum(), 1))
+        """The run as it stands. Raises TrainingFailed if a loss was no number."""
+        nats = _number(float(self._nats), self._run.step)
+        self._shown = monotonic()
         done = self._run.step - self._first_step
         left = (self._steps - self._run.step) * self.seconds / max(done, 1)
-        rate = float(tokens.sum()) / max(self.seconds, 1e-9)
-        return Progress(self._run.step, self._steps, epoch, rate, left, per_token / self._notes_per_token)
+        rate = self._tokens / max(self.seconds, 1e-9)
+        train = nats / max(self._tokens, 1) / self._notes_per_token
+        return Progress(self._run.step, self._steps, epoch, rate, max(left, 0.0), train)
 
 
 def weights_of(module: nn.Module) -> Weights:

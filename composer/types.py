@@ -13,7 +13,7 @@ returns may import torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
@@ -26,7 +26,6 @@ from composer.score import Score
 if TYPE_CHECKING:
     from torch import nn
 
-    from composer.model import Model
     from composer.request import Request
 
 Array: TypeAlias = Any
@@ -47,7 +46,7 @@ class Meaning:
     """What each token says, for those who do not know the tokenizer. All three are (V,) arrays."""
 
     kind: NDArray[np.str_]  # the `Type` of `Type_Value`: Pitch, Hold, Bar…
-    pitch: NDArray[np.int64]  # MIDI pitch that it sounds, -1 for none (drum sounds have none)
+    pitch: NDArray[np.int64]  # MIDI pitch that it sounds, less `Facts.shift`; -1 for none (drum sounds have none)
     ticks: NDArray[np.int64]  # length in ticks that it states, -1 for none
 
 
@@ -72,6 +71,7 @@ class Facts:
     beat: Array  # 0 for the first of the bar
     voice: Array  # that the next token is for, -1 where it is for none
     sounding: Array  # pitches that sound, -1 for silence
+    shift: Array  # semitones that tokens sound above their `Meaning.pitch`; 0 but where pitches are written in a key
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,8 @@ class Tokenizer(Protocol):
     """Scores to tokens and back: a frozen dataclass of options, equal when rebuilt from its fields.
 
     `vocabulary` holds `Type_Value` strings, as MidiTok writes them, in a fixed order; it begins with `BOS_None` and
-    `EOS_None`. The types `Pitch` (a MIDI pitch) and `Key` (as `str(Key)`) are those that a transposition moves.
+    `EOS_None`. The types `Pitch` (a MIDI pitch) and `Key` (as `str(Key)`) are those that a transposition moves;
+    a `Tone` is a pitch as it would be in C, and stays.
     """
 
     @property
@@ -245,9 +246,3 @@ ModelFile: TypeAlias = Callable[[], Path]
 
 Offers: TypeAlias = Mapping[str, Callable[..., Any]]
 """What every hook returns: the name that a user types, and what makes the thing from its options."""
-
-__all__ = [
-    "Architecture", "Array", "Column", "Constraint", "Context", "Dataset", "Exporter", "Facts", "Grammar", "Iterable",
-    "Meaning", "Model", "ModelFile", "Offers", "Piece", "Reader", "Sampler", "Shaping", "Span", "State", "Stepper",
-    "Tokenizer", "Tokens",
-]  # fmt: skip

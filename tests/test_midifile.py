@@ -38,6 +38,12 @@ def tune(*events, **head):
     return header(**head) + track(*events, C4, D4, END)
 
 
+def text_event(text):
+    """A text of any size, which is written in three bytes of seven bits."""
+    size = len(text)
+    return f"00 FF 01 {0x80 | size >> 14:02X} {0x80 | size >> 7 & 0x7F:02X} {size & 0x7F:02X} {text.hex()}"
+
+
 @pytest.fixture
 def read(tmp_path):
     """The score in some bytes, and what was said of them."""
@@ -404,18 +410,14 @@ def test_provenance_is_read_back_as_it_was_given(tmp_path):
     ],
 )
 def test_a_hostile_text_is_no_provenance(read, tmp_path, text):
-    size = len(text)
-    length = bytes([0x80 | size >> 14, 0x80 | size >> 7 & 0x7F, size & 0x7F])
-    score, _ = read(tune((b"\x00\xff\x01" + length + text).hex()))
+    score, _ = read(tune(text_event(text)))
     assert rows(score) == C4_D4
     assert provenance(tmp_path / "song.mid") == {}
 
 
 @pytest.mark.parametrize("upbeat", ["-1", "1920", "1e999", '"480"', "true", "[480]", "9" * 100])
 def test_an_upbeat_that_does_not_fit_is_left_out_and_said(read, upbeat):
-    text = f'composer:{{"upbeat":{upbeat}}}'.encode()
-    score, said = read(tune((b"\x00\xff\x01\x81" + bytes([len(text) - 128]) + text).hex()) if len(text) > 127 else
-                       tune((b"\x00\xff\x01" + bytes([len(text)]) + text).hex()))  # fmt: skip
+    score, said = read(tune(text_event(f'composer:{{"upbeat":{upbeat}}}'.encode())))
     assert score.upbeat == 0
     assert "upbeat" in said
 

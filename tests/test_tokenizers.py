@@ -1,33 +1,15 @@
 """Every tokenizer that is registered keeps its contract, and small scores come back from it."""
 
 import pytest
+from music import BAR, QUARTER, line, score
 
 from composer.errors import BadOption, CannotExpress
-from composer.keys import parse_key
 from composer.plugins import registry
 from composer.request import Request
-from composer.score import KeySignature, Score, TimeSignature, Track, make_notes
+from composer.score import Track, make_notes
 from composer.testing import check_grammar, check_tokenizer
 
-QUARTER, BAR = 480, 1920
 TOKENIZERS = registry().names("tokenizers")
-
-
-def line(*notes, start=0, **track):
-    """A track of (pitch, quarters) in a row; a pitch of 0 is a rest."""
-    rows, tick = [], start
-    for pitch, quarters in notes:
-        if pitch:
-            rows.append((tick, int(quarters * QUARTER), pitch, 80))
-        tick += int(quarters * QUARTER)
-    return Track(make_notes(rows), **track)
-
-
-def score(*tracks, metres=((0, 4, 4),), key="C", **fields):
-    signatures = tuple(TimeSignature(*metre) for metre in metres)
-    return Score(tracks, time_signatures=signatures, key_signatures=(KeySignature(0, parse_key(key)),), **fields)
-
-
 SCORES = {
     "a scale": score(line((60, 1), (62, 1), (64, 1), (65, 1), (67, 4))),
     "an upbeat": score(line((67, 1), (72, 2), (71, 1), (72, 3)), upbeat=QUARTER, key="Dm"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=WithSamplers)
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path())
 @click.option("--model", "model_name", default="chorales", help="Name of a model, or a .safetensors file.")
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=1, help="How many pieces; OUT is then a folder.")
-@click.option("--seed", type=int, default=0, help="Another seed, other music.  [0]")
+@click.option("--seed", type=int, help="The same seed, the same music; a new one is drawn, and shown, unless given.")
 @click.option("--index", type=int, help="Only this piece of those of the seed, counted from 0.")
 @click.option("--bars", type=int, help="Write exactly so many whole bars (after the primer).")
 @click.option("--time-signature", metavar="N/D", help="Metre, such as 3/4.")
@@ -32,10 +33,10 @@ if TYPE_CHECKING:
 @click.pass_context
 def generate(
     ctx: click.Context,
-    out: Path,
+    out: str,
     model_name: str,
     count: int,
-    seed: int,
+    seed: int | None,
     index: int | None,
     bars: int | None,
     time_signature: str | None,
@@ -53,40 +54,41 @@ def generate(
     composer generate out/ --count 20 --time-signature 3/4 --key Dm
     composer generate more.mid --primer mine.mid
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    folder = count > 1 or str(out).endswith(("/", "\\")) or out.is_dir()
+    place = Path(out)
+    folder = count > 1 or out.endswith(("/", "\\")) or place.is_dir()
     if count > 1 and index is not None:
         raise BadOption("--index asks for one piece and --count for several; give one of them.")
-    _check_out(out, folder)
+    _check_out(place, folder)
     from composer.generation import open_model
 
     player = open_model(model_name)
     links = chosen_links(ctx)
-    asked = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
-    request = replace(
-        player.suggested,
-        seed=seed,
-        device=device,
-        **{name: value for name, value in asked.items() if value is not None},
-    )
+    wishes = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
+    asked: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
+    request = replace(player.suggested, seed=_new_seed() if seed is None else seed, device=device, **asked)
     if links:
         request = replace(request, samplers=links)
     if primer is not None:
         request = _primed(player, request, primer)
     first = index or 0
     if folder:
-        _write_folder(player, [replace(request, index=first + n) for n in range(count)], out, quiet)
+        _write_folder(player, [replace(request, index=first + n) for n in range(count)], place, quiet)
     else:
-        _write(player, [(replace(request, index=first), out)], quiet)
+        _write(player, [(replace(request, index=first), place)], quiet)
+
+
+def _new_seed() -> int:
+    """Short enough to be typed again."""
+    return secrets.randbelow(1_000_000)
 
 
 def _check_out(out: Path, folder: bool) -> None:
     """Refuse, before the work, a place that cannot be written to or a format that nobody writes."""
-    from composer.files import check_suffix
+    from composer.files import check_place, check_suffix
 
     if not folder:
         check_suffix(out)
-        if not out.absolute().parent.is_dir():
-            raise CannotWrite(f"{printable(str(out))}: there is no folder {printable(str(out.parent))}.")
+        check_place(out)
     elif out.exists() and not out.is_dir():
         raise CannotWrite(f"{printable(str(out))}: is a file; several pieces need a folder.")
 
@@ -114,18 +116,12 @@ def _write(player: Player, jobs: list[tuple[Request, Path]], quiet: bool) -> Non
     """Batch by batch, so that pieces are there while later ones are written."""
     from composer.files import write_piece
     from composer.generation import BATCH, generate
+    from composer.score import bars
 
     for start in range(0, len(jobs), BATCH):
         part = jobs[start : start + BATCH]
-        for piece, (_, path) in zip(generate(player, [request for request, _ in part]), part, strict=True):
+        for piece, (request, path) in zip(generate(player, [asked for asked, _ in part]), part, strict=True):
             write_piece(piece, path)
             if not quiet:
-                notes, end = piece.score.note_count, piece.score
-                click.echo(f"{path}: {notes} notes, {_bars(end)} bars")
-
-
-def _bars(score: object) -> int:
-    from composer.score import Score, bars
-
-    assert isinstance(score, Score)  # noqa: S101
-    return len(bars(score).signatures) - (score.upbeat > 0)
+                whole_bars = len(bars(piece.score).signatures) - (piece.score.upbeat > 0)
+                click.echo(f"{path}: {piece.score.note_count} notes, {whole_bars} bars, seed {request.seed}")

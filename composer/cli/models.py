@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from composer.cli.tables import table
-from composer.errors import ComposerError, printable
+from composer.errors import BadModelFile, printable
 from composer.plugins import registry
 
 
@@ -29,7 +29,7 @@ def models(ctx: click.Context) -> None:
             test = card.get("test", {})
             rows.append([name, str(card.get("title", "")), f"{test.get('nats_per_note', float('nan')):.3f}",
                          str(card.get("licence", "")), offer.plugin.name])  # fmt: skip
-        except ComposerError as error:
+        except Exception as error:  # one plugin's broken model is not the end of the list
             rows.append([name, str(error), "", "", offer.plugin.name])
     table("Models", ["name", "title", "nats per note", "licence", "plugin"], rows)
 
@@ -56,12 +56,19 @@ def show(name: str, as_json: bool) -> None:
     for line in _lines(card):
         click.echo(line)
     if listening:
-        from composer.listening import HEADINGS, Figure, rows
+        try:
+            _show_listening(listening)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise BadModelFile(f"{printable(name)}: its card holds a table of figures that is none.") from None
 
-        figures = [Figure.from_json(row) for row in listening["figures"]]
-        test = [f"{row['test']:.3g}" for row in listening["figures"]]
-        headings = [*HEADINGS, "test split"]
-        table(listening["title"], headings, [[*row, t] for row, t in zip(rows(figures), test, strict=True)])
+
+def _show_listening(listening: Mapping[str, Any]) -> None:
+    from composer.listening import HEADINGS, Figure, rows
+
+    figures = [Figure.from_json(row) for row in listening["figures"]]
+    test = [f"{row['test']:.3g}" for row in listening["figures"]]
+    headings = [*HEADINGS, "test split"]
+    table(listening["title"], headings, [[*row, t] for row, t in zip(rows(figures), test, strict=True)])
 
 
 def _lines(values: Mapping[str, Any], indent: int = 0) -> list[str]:

@@ -12,19 +12,23 @@ from composer.plugins import Option, registry, schema
 from composer.request import Link
 
 _LINKS = "composer.links"
+_OPTIONS = "composer.options"
 _THINGS = "composer.things"
 
 
 class WithSamplers(click.Command):
     """A command with an option for every registered sampler; the order on the line is the order of the chain.
 
-    A sampler `top-p` takes its first option as `--top-p VALUE`, and any other as `--top-p-NAME VALUE`.
+    A sampler `top-p` takes its first option as `--top-p VALUE`, and any other as `--top-p-NAME VALUE`. A flag that is
+    taken already gets `sampler-` before it.
     """
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The command's own parameters and the samplers'."""
         own = super().get_params(ctx)
-        return [*own[:-1], *_sampler_options(), own[-1]]
+        if _OPTIONS not in ctx.meta:  # made once: click finds their order on the line by their identity
+            ctx.meta[_OPTIONS] = _sampler_options({flag for parameter in own for flag in parameter.opts})
+        return [*own[:-1], *ctx.meta[_OPTIONS], own[-1]]
 
 
 def chosen_links(ctx: click.Context) -> tuple[Link, ...]:
@@ -33,11 +37,13 @@ def chosen_links(ctx: click.Context) -> tuple[Link, ...]:
     return tuple(Link(name, options) for name, options in chain.items())
 
 
-def _sampler_options() -> list[click.Parameter]:
+def _sampler_options(taken: set[str]) -> list[click.Parameter]:
     options: list[click.Parameter] = []
     for name, offer in sorted(registry().offers["samplers"].items()):
         for place, option in enumerate(schema(offer.make)):
             flag = f"--{name}" if place == 0 else f"--{name}-{option.name.replace('_', '-')}"
+            flag = f"--sampler-{flag[2:]}" if flag in taken else flag
+            taken.add(flag)
             text = f"{offer.summary} ({option.help})" if place == 0 and option.help else option.help or offer.summary
             options.append(_collecting(flag, option, text, _collect_link(name, option.name)))
     return options
@@ -63,28 +69,35 @@ def _collecting(
 class WithThings(click.Command):
     """A command with an option for every option of the registered things of some kinds.
 
-    Which thing an option goes to is known when the command line names the things; see `options_for`.
+    Which thing an option goes to is known when the command line names the things; see `options_for`. An option whose
+    name the command has itself gets the kind of its thing before it: `--architecture-seed`.
     """
 
     kinds = ("architectures", "tokenizers", "datasets")
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The command's own parameters and those of the things."""
-        own = super().get_params(ctx)
-        taken = {name for parameter in own for name in (parameter.name or "",)}
-        found: dict[str, tuple[Option, list[str]]] = {}
+        own = self.own_params(ctx)
+        taken = {flag for parameter in own for flag in parameter.opts}
+        found: dict[str, tuple[Option, str, list[str]]] = {}
         for kind in self.kinds:
             for name, offer in sorted(registry().offers[kind].items()):
                 for option in schema(offer.make):
-                    if option.name not in taken and not (kind == "datasets" and option.required):
-                        found.setdefault(option.name, (option, []))[1].append(name)
-        things = [self._option(option, names) for option, names in found.values()]
+                    if not (kind == "datasets" and option.required):
+                        flag = f"--{option.name.replace('_', '-')}"
+                        flag = f"--{kind.removesuffix('s')}-{flag[2:]}" if flag in taken else flag
+                        found.setdefault(option.name, (option, flag, []))[2].append(name)
+        things = [self._option(option, flag, names) for option, flag, names in found.values()]
         return [*own[:-1], *things, own[-1]]
 
-    def _option(self, option: Option, names: list[str]) -> click.Option:
+    def own_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The parameters that are no thing's; the last one is `--help`."""
+        return super().get_params(ctx)
+
+    def _option(self, option: Option, flag: str, names: list[str]) -> click.Option:
         default = "" if option.default in (None, "") else f", {_shown(option.default)} unless given"
         text = f"[{', '.join(names)}] {option.help or option.name.replace('_', ' ')}{default}"
-        return _collecting(f"--{option.name.replace('_', '-')}", option, text, _collect_thing(option.name))
+        return _collecting(flag, option, text, _collect_thing(option.name))
 
 
 def _shown(value: Any) -> str:

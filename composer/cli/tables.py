@@ -7,6 +7,9 @@ import click
 from composer.errors import printable
 from composer.plugins import KINDS, registry
 
+LONGEST_CELL = 10_000
+"""Characters of a cell; what stands in cells may come from files."""
+
 
 def table(title: str, headings: list[str], rows: list[list[str]]) -> None:
     """Print a table; on a pipe it is as wide as its content."""
@@ -18,11 +21,11 @@ def table(title: str, headings: list[str], rows: list[list[str]]) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=max(80, 4 + sum(max(map(len, c)) + 3 for c in zip(headings, *rows))))  # noqa: B905
-    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    shown = Table(title=Text(printable(title, LONGEST_CELL)), title_justify="left", box=box.SIMPLE_HEAD)
     for heading in headings:
         shown.add_column(heading, overflow="fold")
     for row in rows:
-        shown.add_row(*(Text(cell) for cell in row))
+        shown.add_row(*(Text(printable(cell, LONGEST_CELL)) for cell in row))
     console.print(shown)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -21,12 +22,11 @@ if TYPE_CHECKING:
 class TrainCommand(WithThings):
     """Adds the options of the training loop, from its own settings."""
 
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """The command's parameters, the loop's and the things'."""
+    def own_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The command's parameters and the loop's."""
         from composer.training import Settings
 
-        params = super().get_params(ctx)
-        taken = {parameter.name for parameter in params}
+        params = super().own_params(ctx)
         loop = [
             click.Option(
                 [f"--{option.name.replace('_', '-')}"],
@@ -38,7 +38,6 @@ class TrainCommand(WithThings):
                 help=option.help,
             )
             for option in schema(Settings)
-            if option.name not in taken
         ]
         return [*params[:-1], *loop, params[-1]]
 
@@ -72,7 +71,7 @@ def train(
     composer train chorales --architecture gru --out my.safetensors
     composer train folder:~/midi --out mine.safetensors --hidden-size 384 --layers 2
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    _check_out(out)
+    _check_out(out, checkpoint)
     kind = dataset_name.partition(":")[0]
     registry().offer("architectures", architecture)
     suggested = registry().offer("datasets", kind).make.tokenizer  # type: ignore[attr-defined]
@@ -104,11 +103,15 @@ def train(
     )
 
 
-def _check_out(out: Path) -> None:
+def _check_out(out: Path, checkpoint: Path | None) -> None:
+    """Refuse, before the work, places that cannot be written to."""
+    from composer.files import check_place
+
     if out.suffix != ".safetensors":
         raise CannotWrite(f"{printable(str(out))}: a model file ends in .safetensors.")
-    if not out.absolute().parent.is_dir():
-        raise CannotWrite(f"{printable(str(out))}: there is no folder {printable(str(out.parent))}.")
+    check_place(out)
+    if checkpoint is not None:
+        check_place(checkpoint)
 
 
 def build_corpus(dataset: Dataset, tokenizer: Any, name: str, workers: int | None) -> Corpus:
@@ -117,7 +120,7 @@ def build_corpus(dataset: Dataset, tokenizer: Any, name: str, workers: int | Non
     from composer.corpus import build
 
     with reading() as report:
-        corpus = build(dataset, tokenizer, name=name, workers=workers, report=report)
+        corpus = build(dataset, tokenizer, name=name, workers=workers or os.cpu_count() or 1, report=report)
     refused, shown = corpus.refused, 20
     sides = ", ".join(f"{len(corpus.split(side))} {side}" for side in ("train", "valid", "test"))
     click.echo(f"{corpus.about['kept']} pieces kept ({sides}), {len(refused)} refused.", err=True)

@@ -35,6 +35,7 @@ def check_architecture(architecture: Architecture) -> None:
 
 
 def _check_shapes(module: nn.Module, inputs: Tensor) -> Tensor:
+    logits: Tensor
     logits, state = module(inputs)
     rule(logits.shape == (ROWS, PLACES, VOCABULARY), f"logits are (B, T, V), not {tuple(logits.shape)}")
     rule(isinstance(state, tuple), "the state is a tuple of tensors")
@@ -71,7 +72,7 @@ def _check_gradient(module: nn.Module, inputs: Tensor) -> None:
     from torch.nn import functional
 
     logits, _ = module(inputs[:, :-1])
-    functional.cross_entropy(logits.flatten(0, 1), inputs[:, 1:, 0].flatten()).backward()  # type: ignore[no-untyped-call]
+    functional.cross_entropy(logits.flatten(0, 1), inputs[:, 1:, 0].flatten()).backward()
     dead = [name for name, p in module.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
     rule(not dead, f"the gradient reaches every parameter; not these: {dead}")
 

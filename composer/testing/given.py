@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from composer.request import Request
 from composer.score import Score, Track, bars
 from composer.testing.rules import rule
 from composer.testing.sequences import draw
-from composer.types import Span, Tokenizer
+from composer.types import Array, Span, Tokenizer, Tokens
 
 Onsets = set[tuple[int, int]]
 
 
-def check_given(tokenizer: Tokenizer, score: Score, spans: Sequence[Span], rows: int = 50, seed: int = 0) -> None:
+def check_given(
+    tokenizer: Tokenizer, score: Score, spans: Sequence[Span], rows: int = 50, seed: int = 0
+) -> tuple[Score, list[Score]]:
     """Random pieces of the same length, metre and key as `score` strike in `spans` what it strikes there.
 
     Spans are of the tracks that the tokenizer makes of `score`. At the beginning of a span more may be struck, where a
-    note of `score` is held there.
+    note of `score` is held there. Gives what the tokenizer keeps of `score`, and the pieces.
     """
     kept = tokenizer.decode(tokenizer.encode(score))
-    mask = tokenizer.grammar.given(kept, spans)
-    for tokens in draw(tokenizer, request_for(kept), rows, seed=seed, mask=mask):
-        found = tokenizer.decode(tokens)
+    mask, request = tokenizer.grammar.given(kept, spans), request_for(kept)
+    sequences = draw(tokenizer, request, rows, seed=seed, mask=mask)
+    check_same_on_torch(tokenizer, request, sequences[0], mask)
+    pieces = [tokenizer.decode(tokens) for tokens in sequences]
+    for piece in pieces:
         for span in spans:
             for track in range(len(kept.tracks)) if span.track is None else [span.track]:
-                check_span(kept.tracks[track], counterpart(kept, found, track), span)
+                check_span(kept.tracks[track], counterpart(kept, piece, track), span)
+    return kept, pieces
 
 
 def request_for(score: Score) -> Request:
@@ -37,6 +44,20 @@ def request_for(score: Score) -> Request:
         time_signature=metres.pop() if len(metres) == 1 else None,
         key=str(score.key_signatures[0].key) if score.key_signatures else None,
     )
+
+
+def check_same_on_torch(tokenizer: Tokenizer, request: Request, tokens: Tokens, mask: Callable[[Array], Array]) -> None:
+    """The mask of a state of torch is that of NumPy's."""
+    import torch
+
+    grammar = tokenizer.grammar
+    states = [grammar.start(request, 1)]
+    for token in tokens:
+        states.append(grammar.advance(states[-1], np.array([token])))
+    passed = np.concatenate(states)
+    found = mask(torch.asarray(passed))
+    rule(isinstance(found, torch.Tensor), "a state of torch gives a mask of torch")
+    rule(np.array_equal(found.numpy(), mask(passed)), "a state of torch gives the same mask as NumPy's")
 
 
 def counterpart(score: Score, other: Score, track: int) -> Track:

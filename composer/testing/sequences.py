@@ -34,8 +34,8 @@ def draw(
     found: list[list[int]] = [[] for _ in range(rows)]
     for token in request.primer:
         state = grammar.advance(state, np.full(rows, token))
-        for row in found:
-            row.append(token)
+        for written in found:
+            written.append(token)
     for _ in range(most):
         allowed = grammar.allowed(state)
         if mask is not None:

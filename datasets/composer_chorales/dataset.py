@@ -35,7 +35,7 @@ class Chorales:
         "Music Data, ISMIR 2010"
     )
     tokenizer = "voices"
-    tokenizer_options: ClassVar[Mapping[str, Any]] = {}
+    tokenizer_options: ClassVar[Mapping[str, Any]] = {"relative": True}
     suggested: ClassVar[Mapping[str, Any]] = {"tempo": 84.0}
 
     def sources(self) -> Sequence[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated, Any, ClassVar
 
 from composer import files
 from composer.errors import BadOption, ComposerError, EmptyDataset, printable
@@ -20,14 +21,15 @@ from composer.types import Reader
 class Folder:
     """Every music file in a folder and the folders in it, of any format that a plugin reads; no hidden ones."""
 
-    path: str = field(metadata={"help": "the folder"})
-    drums_by_name: bool = field(
-        default=False, metadata={"help": "take a track whose name speaks of drums for one, on any channel"}
-    )
+    path: Annotated[str, "the folder"]
+    drums_by_name: Annotated[bool, "take a track whose name speaks of drums for one, on any channel"] = False
 
     title = "A folder of music files"
     licence = "the user's own files; licence not stated"
     citation = "none; cite whoever made the files"
+    tokenizer = "remi"
+    tokenizer_options: ClassVar[Mapping[str, Any]] = {}
+    suggested: ClassVar[Mapping[str, Any]] = {}
 
     @property
     def source(self) -> str:

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 
 from composer.errors import EmptyDataset, UnreadableFile, printable
 from composer.score import Score
+from composer_notation.abc.tunebook import text_of, tunes
 from composer_tunes.tune import score_of
-from composer_tunes.tunebook import tunes
 
 _BOOKS = ("ryansMammoth", "oneills1850")
 _ESSEN = "essenFolksong"
@@ -86,7 +86,7 @@ class Tunes:
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
         """The tunes of one file, named after it and numbered, or why one is not used."""
         name = source.removesuffix(".abc")
-        for number, tune in enumerate(tunes(_text(_folder() / source)), start=1):
+        for number, tune in enumerate(tunes(text_of(_folder() / source)), start=1):
             try:
                 yield f"{name}#{number}", score_of(tune, is_mode_known=not source.startswith(_ESSEN))
             except ValueError as error:
@@ -101,11 +101,3 @@ def _folder() -> Path:
             "music21 is not installed, and the pieces come with it; install it with 'pip install music21'."
         )
     return Path(found.origin).parent / "corpus"
-
-
-def _text(path: Path) -> str:
-    raw = path.read_bytes()
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")

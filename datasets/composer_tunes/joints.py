@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from composer_tunes.melody import Written
+from composer_notation.abc.melody import Written
 
 
 def met(played: Sequence[Written], is_joint: Sequence[bool]) -> list[Written]:

@@ -1,19 +1,20 @@
-"""An ABC tune as a Score: repeats played, measures laid end to end; it knows no file."""
+"""A tune of a book as a Score: one note at a time, its sections meeting on the beat; it knows no file."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from fractions import Fraction
+from dataclasses import replace
 
 from composer.keys import Key, estimate_key
-from composer.score import KeySignature, Score, Tempo, TimeSignature, Track, make_notes
-from composer_notation.bargrid import Measure, time_signatures, upbeat_of
+from composer.score import KeySignature, Score, TimeSignature, Track, make_notes
+from composer_notation.abc.fields import signature
+from composer_notation.abc.melody import Written, measures
+from composer_notation.abc.playing import joints, play_order
+from composer_notation.abc.score import lay, notes_of, tempos
+from composer_notation.abc.tunebook import Tune
+from composer_notation.bargrid import time_signatures, upbeat_of
 from composer_notation.sounding import Sounding, rows
 from composer_tunes.joints import met
-from composer_tunes.melody import Written, measures
-from composer_tunes.playing import joints, play_order
-from composer_tunes.tunebook import Tune, signature
 
 VIOLIN = 40
 
@@ -22,35 +23,21 @@ def score_of(tune: Tune, *, is_mode_known: bool = True) -> Score:
     """The Score of a tune: one track, one note at a time.
 
     With `is_mode_known=False` the key is what the notes speak for, whatever the `K:` field says. ValueError, in words
-    that follow a tune's name, for what cannot be read.
+    that follow a tune's name, for what cannot be read, and for bars that are not as long as the metre says.
     """
-    written = measures(tune)
+    if len(tune.voices) != 1:
+        raise ValueError("does not have one voice")
+    written = [_top(measure) for measure in measures(tune.header, tune.voices[0].music)]
+    if not any(measure.notes for measure in written):
+        raise ValueError("has no notes")
     order = play_order(written)
-    laid, notes = lay(met([written[index] for index in order], joints(written, order)))
-    track = Track(make_notes(rows(notes)), "", VIOLIN)
-    key = signature(tune.header["K"]).key if is_mode_known and "K" in tune.header else _estimate(track)
-    signs = time_signatures(laid)
+    played = met([written[index] for index in order], joints(written, order))
+    signs = time_signatures(laid := lay(played))
     check_bars(signs, written)
-    return Score(
-        tracks=(track,),
-        tempos=tempos(tune.header.get("Q", "")),
-        time_signatures=signs,
-        key_signatures=(KeySignature(0, key),),
-        upbeat=upbeat_of(laid),
-        title=tune.header.get("T", ""),
-    )
-
-
-def lay(played: Sequence[Written]) -> tuple[list[Measure], list[Sounding]]:
-    """Measures one after the other, with their notes counted from the start of the piece."""
-    at = Fraction(0)
-    laid: list[Measure] = []
-    notes: list[Sounding] = []
-    for measure in played:
-        laid.append(Measure(at, measure.length, measure.numerator, measure.denominator))
-        notes.extend(Sounding(at + n.start, n.length, n.pitch, n.velocity, n.is_tied) for n in measure.notes)
-        at += measure.length
-    return laid, notes
+    track = Track(make_notes(rows(notes_of(played))), program=VIOLIN)
+    key = signature(tune.header["K"]).key if is_mode_known and "K" in tune.header else _estimate(track)
+    title = tune.header.get("T", "")
+    return Score((track,), tempos(tune.header), signs, (KeySignature(0, key),), upbeat_of(laid), title=title)
 
 
 def check_bars(signs: Sequence[TimeSignature], written: Sequence[Written]) -> None:
@@ -61,12 +48,12 @@ def check_bars(signs: Sequence[TimeSignature], written: Sequence[Written]) -> No
             raise ValueError(f"has a bar of {sign} where the metre is {written[0].numerator}/{written[0].denominator}")
 
 
-def tempos(text: str) -> tuple[Tempo, ...]:
-    """A `Q:` field such as `1/4=100`; nothing for one that names no note value."""
-    found = re.match(r"^(\d)/(\d{1,2})\s*=\s*(\d{1,3})$", text.strip())
-    if not found or not int(found[2]) or not int(found[3]):
-        return ()
-    return (Tempo(0, int(found[3]) * 4 * int(found[1]) / int(found[2])),)
+def _top(measure: Written) -> Written:
+    """The measure with the highest note of each chord alone."""
+    highest: dict[object, Sounding] = {}
+    for note in measure.notes:
+        highest[note.start] = max(note, highest.get(note.start, note), key=lambda n: n.pitch)
+    return replace(measure, notes=tuple(highest.values()))
 
 
 def _estimate(track: Track) -> Key:

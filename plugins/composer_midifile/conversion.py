@@ -1,6 +1,7 @@
 """What a MIDI parser found, turned into the parts of a Score; it knows no bytes.
 
-Every list comes sorted, with one entry a tick (of two, the later one in the file counts), in the ticks of a Score.
+Every list comes sorted, in the ticks of a Score. Of two tempos or signatures at one tick, the later one in the file
+counts.
 """
 
 from __future__ import annotations
@@ -25,8 +26,6 @@ SLOWEST, FASTEST = 5.0, 1000.0
 _DRUM_NAME = re.compile(r"drum|percussion|\bkit\b", re.IGNORECASE)
 _COLUMNS = ("time", "duration", "pitch", "velocity")
 DENOMINATORS = (1, 2, 4, 8, 16, 32, 64)
-
-_Ticks = NDArray[np.int64]
 
 
 @dataclass

@@ -57,4 +57,5 @@ def _untangled(line: _Longs, start: _Longs, end: _Longs, remarks: Counter[str]) 
 def _over(line: _Longs, start: _Longs, end: _Longs, order: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Whether each note but the last, in this order, ends after the next of its line begins."""
     line, start, end = line[order], start[order], end[order]
-    return (line[:-1] == line[1:]) & (end[:-1] > start[1:])
+    over: NDArray[np.bool_] = (line[:-1] == line[1:]) & (end[:-1] > start[1:])
+    return over

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from composer.errors import ReadingWarning
@@ -19,6 +20,7 @@ from composer_notation.parts import exact, is_unpitched, length_of, measures_of,
 from composer_notation.repeats import play_order
 from composer_notation.sounding import rows, voices
 
+SLOWEST, FASTEST = 5, 1000  # quarter notes a minute; others are left out
 _CHOIR = 52
 _SUNG = ("soprano", "alto", "tenor", "bass", "baritone", "voice", "choir", "vocal")
 
@@ -47,7 +49,8 @@ def score_from_music21(stream: Any, title: str = "", *, repeats: bool = True) ->
     parts = list(stream.parts) if isinstance(stream, streams.Score) else [stream]
     written = [measures_of(part) for part in parts]
     longest = max(written, key=len, default=[])
-    laid = _lay(longest, play_order(longest, _brackets(stream)) if repeats else range(len(longest)))
+    order = play_order(longest, _brackets(stream)) if repeats else range(len(longest))
+    laid = _lay(written, longest, order)
     tracks = [track for part, measures in zip(parts, written, strict=True) for track in _tracks(part, measures, laid)]
     return Score(
         tracks=tuple(tracks),
@@ -74,20 +77,31 @@ def _brackets(stream: Any) -> list[Any]:
     return list(stream.recurse().getElementsByClass(spanner.RepeatBracket))
 
 
-def _lay(measures: Sequence[Any], order: Sequence[int]) -> _Laid:
-    """The measures one after the other; a measure that overlaps the next in writing ends where that one begins."""
-    signature, written = (4, 4), []
+def _lay(written: Sequence[Sequence[Any]], measures: Sequence[Any], order: Sequence[int]) -> _Laid:
+    """The measures, of one part, in playing order one after the other; each as long as most parts have it."""
+    alike = [_lengths(part) for part in written if len(part) == len(measures)]
+    signature, laid = (4, 4), []
     for place, measure in enumerate(measures):
         if sign := measure.timeSignature:
             signature = (sign.numerator, sign.denominator)
-        is_last = place + 1 == len(measures)
-        length = length_of(measure) if is_last else exact(measures[place + 1].offset) - exact(measure.offset)
-        written.append(Measure(Fraction(0), max(length, Fraction(0)), *signature))
+        full = Measure(Fraction(0), Fraction(0), *signature)
+        laid.append(replace(full, length=_agreed([lengths[place] for lengths in alike], full.bar)))
     start, played = Fraction(0), []
     for index in order:
-        played.append(replace(written[index], start=start))
-        start += written[index].length
+        played.append(replace(laid[index], start=start))
+        start += laid[index].length
     return _Laid(tuple(order), tuple(played))
+
+
+def _lengths(measures: Sequence[Any]) -> list[Fraction]:
+    """How long each measure of a part lasts; one that overlaps the next in writing ends where that one begins."""
+    starts = [exact(measure.offset) for measure in measures]
+    return [max(b - a, Fraction(0)) for a, b in pairwise(starts)] + [length_of(measure) for measure in measures[-1:]]
+
+
+def _agreed(lengths: Sequence[Fraction], bar: Fraction) -> Fraction:
+    """The length that most parts have; of several such, a full bar, or else the longest."""
+    return max(lengths, key=lambda length: (lengths.count(length), length == bar, length))
 
 
 def _tracks(part: Any, measures: Sequence[Any], laid: _Laid) -> list[Track]:
@@ -110,12 +124,14 @@ def _tracks(part: Any, measures: Sequence[Any], laid: _Laid) -> list[Track]:
 def _tempos(measures: Sequence[Any], laid: _Laid) -> tuple[Tempo, ...]:
     from music21 import tempo
 
-    found = {}
+    found: dict[int, float] = {}
     for index, start in laid.places():
         for mark in measures[index].recurse().getElementsByClass(tempo.MetronomeMark):
-            if (bpm := mark.getQuarterBPM()) and bpm > 0:
+            bpm = mark.getQuarterBPM()
+            if bpm is not None and SLOWEST <= bpm <= FASTEST:
                 found[ticks(start + exact(mark.getOffsetInHierarchy(measures[index])))] = float(bpm)
-    return tuple(Tempo(tick, bpm) for tick, bpm in sorted(found.items()))
+    marks = [Tempo(tick, bpm) for tick, bpm in sorted(found.items())]
+    return tuple(mark for i, mark in enumerate(marks) if i == 0 or mark.bpm != marks[i - 1].bpm)
 
 
 def _chords(written: Sequence[Sequence[Any]], laid: _Laid) -> tuple[Text, ...]:
@@ -135,15 +151,19 @@ def _name(part: Any) -> str:
 
 
 def _program(part: Any) -> int:
-    """General MIDI program of a part: its instrument's if known, a choir for voices, else a piano."""
+    """General MIDI program of a part: a choir for voices, else its instrument's, by its name if need be, or a piano."""
     from music21 import instrument
+    from music21.exceptions21 import Music21Exception
 
     found = part.recurse().getElementsByClass(instrument.Instrument).first()
-    program = getattr(found, "midiProgram", None)
-    if program is not None and 0 <= program <= 127 and not isinstance(found, instrument.Vocalist):
-        return int(program)
-    is_sung = isinstance(found, instrument.Vocalist) or _name(part).lower().startswith(_SUNG)
-    return _CHOIR if is_sung else 0
+    if isinstance(found, instrument.Vocalist) or _name(part).lower().startswith(_SUNG):
+        return _CHOIR
+    if getattr(found, "midiProgram", None) is None:
+        try:
+            found = instrument.fromString(_name(part))
+        except Music21Exception:
+            return 0
+    return int(found.midiProgram) if found.midiProgram in range(128) else 0
 
 
 def _title(stream: Any) -> str:

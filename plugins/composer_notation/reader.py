@@ -1,18 +1,26 @@
-"""Reads notation files through music21, after a look at their size and safety; it knows suffixes, and no notes."""
+"""Reads notation files, most through music21, after a look at size and safety; it knows suffixes, and no notes."""
 
 from __future__ import annotations
 
+import io
 import re
 import warnings
+from contextlib import redirect_stderr
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from composer.errors import ReadingWarning, UnreadableFile, printable
-from composer.score import Score
+from composer.score import TICKS_PER_QUARTER, Score
+from composer_notation.abc.score import score_of
+from composer_notation.abc.tunebook import text_of, tunes
 from composer_notation.xmlcheck import check_archive, check_xml
 
 MOST_BYTES = 20 * 1024 * 1024
-_FORMATS = {".musicxml": "musicxml", ".xml": "musicxml", ".mxl": "musicxml", ".krn": "humdrum", ".abc": "abc"}
+LONGEST = 100_000 * 4 * TICKS_PER_QUARTER
+_FORMATS = {".musicxml": "musicxml", ".xml": "musicxml", ".mxl": "musicxml", ".krn": "humdrum"}
+_KERN = re.compile(rb"^(?:\*\*[^\n]*\t)?\*\*kern", re.MULTILINE)
+_ENDLESS = re.compile(rb"\*M[0-9+]*[0-9]{3}")
 
 
 @dataclass(frozen=True)
@@ -20,51 +28,66 @@ class NotationReader:
     """Reads MusicXML (plain or packed), Humdrum kern and ABC: one piece a file."""
 
     def __call__(self, path: Path) -> Score:
-        """The score in a file, its repeats played. Raises UnreadableFile, and what music21 raises; warns with ReadingWarning."""
+        """The score in a file, repeats played. Raises UnreadableFile and what music21 raises; warns ReadingWarning."""
         shown = printable(str(path))
         _check(path, shown)
         with warnings.catch_warnings(record=True) as caught:  # music21 warns of its own matters
             warnings.simplefilter("always", ReadingWarning)
-            score = _read(path)
+            score = _read(path, shown)
         for text in sorted({str(w.message) for w in caught if issubclass(w.category, ReadingWarning)}):
             warnings.warn(f"{shown}: {text}.", ReadingWarning, stacklevel=2)
         if not score.note_count:
             raise UnreadableFile(f"{shown}: holds no notes.")
-        return score if score.title else replace(score, title=path.stem)
+        if score.end > LONGEST:
+            raise UnreadableFile(f"{shown}: lasts for more than 100,000 bars; a note in it must be far too long.")
+        is_named = score.title not in ("", path.name)  # music21 gives the file's name for want of a better
+        return score if is_named else replace(score, title=path.stem)
 
 
-def _read(path: Path) -> Score:
+def _read(path: Path, shown: str) -> Score:
+    if path.suffix.lower() == ".abc":
+        return _abc(path, shown)
     from music21 import converter
 
     from composer_notation.conversion import score_from_music21
 
-    stream = converter.parse(path, format=_FORMATS[path.suffix.lower()], forceSource=True)
+    said = io.StringIO()
+    with redirect_stderr(said):  # music21 says there, as it stands in the file, what it does not understand
+        stream = converter.parse(path, format=_FORMATS[path.suffix.lower()], forceSource=True)
+    if puzzled := said.getvalue().count("WARNING"):
+        warnings.warn(f"{puzzled} places in it were not understood", ReadingWarning, stacklevel=2)
     return score_from_music21(stream)
 
 
+def _abc(path: Path, shown: str) -> Score:
+    found = list(islice(tunes(text_of(path)), 2))
+    if not found:
+        raise UnreadableFile(f"{shown}: is not ABC; a tune begins with a line 'X:1'.")
+    if len(found) > 1:
+        raise UnreadableFile(f"{shown}: holds several tunes; split it into files of one tune each.")
+    try:
+        return score_of(found[0])
+    except ValueError as error:
+        raise UnreadableFile(f"{shown}: {error}.") from None
+
+
 def _check(path: Path, shown: str) -> None:
-    """Raise UnreadableFile for what music21 should not be given."""
+    """Raise UnreadableFile for what should not be parsed."""
     if path.stat().st_size > MOST_BYTES:
         raise UnreadableFile(f"{shown}: is larger than {MOST_BYTES // 1024**2} MB; split it into pieces.")
     match path.suffix.lower():
         case ".mxl":
             check_archive(path)
-        case ".abc":
-            _check_abc(path.read_bytes(), shown)
         case ".krn":
-            _check_kern(path.read_bytes(), shown)
-        case _:
+            check_kern(path)
+        case ".xml" | ".musicxml":
             check_xml(path)
 
 
-def _check_abc(text: bytes, shown: str) -> None:
-    tunes = len(re.findall(rb"^X:", text, re.MULTILINE))
-    if tunes > 1:
-        raise UnreadableFile(f"{shown}: holds {tunes} tunes; split it into files of one tune each.")
-    if not re.search(rb"^K:", text, re.MULTILINE):
-        raise UnreadableFile(f"{shown}: is not ABC; a tune has a line that begins with 'K:'.")
-
-
-def _check_kern(text: bytes, shown: str) -> None:
-    if not re.search(rb"^\*\*kern", text, re.MULTILINE) and not re.search(rb"^\*\*.*\t\*\*kern", text, re.MULTILINE):
+def check_kern(path: Path) -> None:
+    """Raise UnreadableFile for a file without kern, or with bars so long that music21 would never be done."""
+    text, shown = path.read_bytes(), printable(str(path))
+    if not _KERN.search(text):
         raise UnreadableFile(f"{shown}: is not Humdrum kern; it has no line that begins with '**kern'.")
+    if _ENDLESS.search(text):
+        raise UnreadableFile(f"{shown}: has a time signature of a hundred beats or more; correct it first.")

@@ -73,7 +73,7 @@ def _skeleton(measures: Sequence[Any], brackets: Sequence[Any]) -> Any:
     for bracket in brackets:
         under = [number for number, measure in enumerate(measures) if bracket.hasSpannedElement(measure)]
         if under:
-            part.insert(0, spanner.RepeatBracket(copies[under[0] : under[-1] + 1], number=bracket.number))
+            part.insert(0, spanner.RepeatBracket(copies[under[0] : under[-1] + 1], number=bracket.number or 1))
     return part
 
 

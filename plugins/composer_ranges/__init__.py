@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from composer import hookimpl
-from composer.arrays import like, namespace
+from composer.arrays import like
 from composer.keys import parse_pitch
 from composer.types import Array, Context
 
@@ -35,9 +35,9 @@ class PitchRange:
     def mask(self, context: Context) -> Array:
         """True for tokens without a pitch, or with one p for which lowest <= p <= highest."""
         low, high = self.bounds
-        pitch = like(context.meaning.pitch, context.allowed)
-        fits = (pitch < 0) | ((pitch >= low) & (pitch <= high))
-        return namespace(pitch).broadcast_to(fits[None, :], context.allowed.shape)
+        written = like(context.meaning.pitch, context.allowed)[None, :]
+        pitch = written + context.facts.shift[:, None]
+        return (written < 0) | ((pitch >= low) & (pitch <= high))
 
 
 @hookimpl

@@ -96,7 +96,7 @@ class RemiGrammar:
             (sound & ~drums)[:, None] & self._higher(state, "Pitch", Own.ABOVE),
             (sound & drums)[:, None] & self._higher(state, "Drum", Own.ABOVE),
             xp.broadcast_to((slot == Turn.VELOCITY)[:, None], (state.shape[0], len(self.events.velocities))),
-            self._durations(state),
+            self.durations(state),
         ]
         return xp.concat(blocks, axis=1)
 
@@ -116,8 +116,8 @@ class RemiGrammar:
         new = (tokens != state[:, Own.TEMPO][:, None]) & ((asked == 0) | (tokens == asked))
         return new & (state[:, Field.SLOT] == Turn.OPEN)[:, None]
 
-    def _durations(self, state: Array) -> Array:
-        """Where the end is announced, none that goes beyond it."""
+    def durations(self, state: Array) -> Array:
+        """(B, durations) where the end is announced, none that goes beyond it."""
         xp, left = namespace(state), state[:, Field.COUNTDOWN]
         # Bars to come may be longer than this one, unless a time signature was asked for.
         longest = xp.where(state[:, Field.ASKED_METRE] == 0, self.grid.longest, state[:, Field.LENGTH])
@@ -200,6 +200,7 @@ class RemiGrammar:
             beat=metrical.beat(self.grid, state),
             voice=xp.where(program > 0, program - self.events.first["Program"], -1),
             sounding=xp.where(sounds, state[:, Own.PITCHES : Own.ENDS], -1),
+            shift=xp.zeros_like(here),
         )
 
     def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:

@@ -61,7 +61,7 @@ def ordered(sounds: Sounds) -> Sounds:
     return sounds[order[changes(key[order])]]
 
 
-def changes(values: Ints) -> NDArray[np.bool_]:
+def changes(values: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Where a value differs from the one before it; the first does."""
     differ = np.ones(len(values), dtype=bool)
     np.not_equal(values[1:], values[:-1], out=differ[1:])

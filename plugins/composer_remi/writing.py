@@ -53,7 +53,7 @@ def tokens_of(events: Events, score: Score, sounds: Sounds, first: Ints) -> Ints
     begin, drums = events.first, sounds.parts == events.drum_part
     rows = np.full((len(sounds.steps), 5), -1)
     if events.tempos:
-        tempos = _tempos_at(events, score, sounds.steps[first])
+        tempos = tempos_at(events, score, sounds.steps[first])
         rows[first, 0] = np.where(changes(tempos), tempos, -1)
     if events.named:
         anew = changes(sounds.parts)
@@ -66,12 +66,12 @@ def tokens_of(events: Events, score: Score, sounds: Sounds, first: Ints) -> Ints
     return rows
 
 
-def _tempos_at(events: Events, score: Score, steps: Ints) -> Ints:
+def tempos_at(events: Events, score: Score, steps: Ints) -> Ints:
     """The token of the tempo in force at each step."""
     tick = events.grid.step_ticks
-    changes = np.array([-1, *((tempo.tick + tick // 2) // tick for tempo in score.tempos)])
+    steps_of = np.array([-1, *((tempo.tick + tick // 2) // tick for tempo in score.tempos)])
     tokens = np.array([tempo_token(events, bpm) for bpm in (TEMPO, *(tempo.bpm for tempo in score.tempos))])
-    return tokens[np.searchsorted(changes, steps, side="right") - 1]
+    return tokens[np.searchsorted(steps_of, steps, side="right") - 1]
 
 
 def tempo_token(events: Events, bpm: float) -> int:

@@ -35,7 +35,7 @@ class Given:
         grid, voices = grammar.grid, grammar.voices
         for span in spans:
             check_track(span, voices)
-        parts = lines(score, voices, grid.step_ticks)
+        parts = lines(score, voices, grid.step_ticks, relative=grammar.relative)
         _check_range(grammar, parts)
         found = measures(grid, score, max(int(line.ends.max(initial=1)) for line in parts) * grid.step_ticks)
         steps = int(found.starts[-1])

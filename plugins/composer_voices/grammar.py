@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer import metrical
-from composer.arrays import namespace, numbers, with_column
+from composer.arrays import like, namespace, numbers, with_column
+from composer.keys import ALL_KEYS
 from composer.metrical import Field, Grid, Slot
 from composer.request import Request
 from composer.score import Score
@@ -31,6 +32,7 @@ class VoicesGrammar:
     voices: int
     lowest: int
     highest: int
+    relative: bool = False  # whether pitches are written as they would be in C
 
     @property
     def hold(self) -> int:
@@ -106,15 +108,24 @@ class VoicesGrammar:
         """The same in musical terms."""
         xp = namespace(state)
         slot, sounding = state[:, Field.SLOT], state[:, FIRST_VOICE:]
+        shift = self._shift(state)
         return Facts(
             tick=xp.maximum(metrical.reached(state), xp.zeros_like(slot)) * self.grid.step_ticks,
             bar=state[:, Field.BAR],
             beat=metrical.beat(self.grid, state),
             voice=xp.where(slot >= Slot.OWN, slot - Slot.OWN, -1),
-            sounding=xp.where(
-                sounding == self.rest, xp.full_like(sounding, -1), sounding - self.first_pitch + self.lowest
-            ),
+            sounding=xp.where(sounding == self.rest, -1, sounding - self.first_pitch + self.lowest + shift[:, None]),
+            shift=shift,
         )
+
+    def _shift(self, state: Array) -> Array:
+        """(B,) semitones from what is written to what sounds."""
+        xp, key = namespace(state), state[:, Field.KEY]
+        if not self.relative:
+            return xp.zeros_like(key)
+        homes = like(np.array([key.home for key in ALL_KEYS]), state)
+        known = xp.take(homes, xp.clip(key - self.grid.first["Key"], 0, len(ALL_KEYS) - 1))
+        return xp.where(key == 0, xp.zeros_like(key), known)
 
     def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
         """Masks (B, V) that keep the notes of `score` in `spans`; a span's track is the voice."""

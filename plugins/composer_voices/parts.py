@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import CannotExpress, printable
+from composer.measures import key_of
 from composer.score import Notes, Score, Track
 
 
@@ -20,11 +21,18 @@ class Line:
     pitches: NDArray[np.int64]
 
 
-def lines(score: Score, voices: int, step_ticks: int) -> list[Line]:
+def lines(score: Score, voices: int, step_ticks: int, *, relative: bool = False) -> list[Line]:
     """One line for each of so many voices. Raises CannotExpress if the score is not in so many single lines.
 
-    A single track of chords is taken apart from the top; missing voices are silent.
+    A single track of chords is taken apart from the top; missing voices are silent. With `relative`, pitches are
+    moved to where they would be in C.
     """
+    found = _lines(score, voices, step_ticks)
+    shift = key_of(score).home if relative else 0
+    return [Line(line.starts, line.ends, line.pitches - shift) for line in found]
+
+
+def _lines(score: Score, voices: int, step_ticks: int) -> list[Line]:
     tracks = [track for track in score.tracks if not track.is_drum]
     if len(tracks) > voices:
         tracks = [track for track in tracks if len(track.notes)]

@@ -32,6 +32,7 @@ class Voices:
     names: Annotated[tuple[str, ...], "the voices, from the top"] = ("Soprano", "Alto", "Tenor", "Bass")
     program: Annotated[int, "General MIDI program of all voices"] = 52
     steps_per_quarter: Annotated[int, "fineness of the grid"] = 8
+    relative: Annotated[bool, "write pitches as they would be in C, so that all keys teach one"] = False
     lowest: Annotated[int, "lowest MIDI pitch"] = 28
     highest: Annotated[int, "highest MIDI pitch"] = 96
     time_signatures: Annotated[tuple[str, ...], "those that a piece may have"] = TIME_SIGNATURES
@@ -54,7 +55,8 @@ class Voices:
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
         """The grid's tokens, Hold and Rest, and a token a pitch."""
-        pitches = (f"Pitch_{pitch}" for pitch in range(self.lowest, self.highest + 1))
+        kind = "Tone" if self.relative else "Pitch"
+        pitches = (f"{kind}_{pitch}" for pitch in range(self.lowest, self.highest + 1))
         return (*self.grid.tokens, "Hold_None", "Rest_None", *pitches)
 
     @cached_property
@@ -65,11 +67,11 @@ class Voices:
     @cached_property
     def grammar(self) -> VoicesGrammar:
         """Which tokens may follow which."""
-        return VoicesGrammar(self.grid, len(self.names), self.lowest, self.highest)
+        return VoicesGrammar(self.grid, len(self.names), self.lowest, self.highest, self.relative)
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
         """Tokens of a score whose parts are single lines. Raises CannotExpress."""
-        parts = lines(score, len(self.names), self.grid.step_ticks)
+        parts = lines(score, len(self.names), self.grid.step_ticks, relative=self.relative)
         last = max(int(line.ends.max(initial=0)) for line in parts)
         if not last:
             raise CannotExpress("there is not a note in it.")
@@ -114,17 +116,18 @@ class Voices:
                 changes[voice].append((step, token))
         # An open piece stops with its last event: what sounds there gets a step at least.
         end = reading.end if reading.ended else max(reading.step + 1, *(c[-1][0] + 1 for c in changes if c), 1)
+        shift = reading.key.home if self.relative and reading.key else 0
         tracks = (
-            Track(self._notes(voice_changes, end), name, self.program)
+            Track(self._notes(voice_changes, end, shift), name, self.program)
             for name, voice_changes in zip(self.names, changes, strict=True)
         )
         return Score(tracks=tuple(tracks), **heading(self.grid, reading))
 
-    def _notes(self, changes: list[tuple[int, int]], end: int) -> Notes:
+    def _notes(self, changes: list[tuple[int, int]], end: int, shift: int) -> Notes:
         grammar, tick = self.grammar, self.grid.step_ticks
         ends = [step for step, _ in changes[1:]] + [end]
         rows = [
-            (step * tick, (stop - step) * tick, token - grammar.first_pitch + self.lowest, VELOCITY)
+            (step * tick, (stop - step) * tick, token - grammar.first_pitch + self.lowest + shift, VELOCITY)
             for (step, token), stop in zip(changes, ends, strict=False)
             if token != grammar.rest
         ]

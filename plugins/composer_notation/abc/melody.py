@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from composer_notation.abc.fields import metre, signature, unit
+from composer_notation.abc.rhythm import lengths
+from composer_notation.abc.symbols import Head, Symbol, heads, symbols
 from composer_notation.sounding import Sounding
-from composer_tunes.rhythm import compound, lengths
-from composer_tunes.symbols import Head, Symbol, heads, symbols
-from composer_tunes.tunebook import Tune, metre, signature, unit
 
 _SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _SHARPS = "FCGDAEB"
@@ -26,6 +26,7 @@ class Written:
     denominator: int
     before: str  # the bar line that it follows, "" at an ending without one
     after: str
+    said: tuple[tuple[Fraction, str], ...] = ()  # chord symbols and remarks, counted from its start
     ending: str = ""  # the times round that it, and what follows it, is for: "1", "1,3"
 
     @property
@@ -46,26 +47,24 @@ class _Stretch:
 
 @dataclass(frozen=True)
 class _InForce:
-    """What a measure takes over from the one before: the signature, the metre, a note tied over the bar line."""
+    """What a measure takes over from the one before: the signature, the metre, what is tied over the bar line."""
 
     fifths: int
     numerator: int
     denominator: int
-    tied: tuple[str, str, int] | None = None  # letter, octave marks, semitones
+    tied: tuple[tuple[str, str, int], ...] = ()  # letter, octave marks, semitones
 
 
-def measures(tune: Tune) -> list[Written]:
-    """The measures of a tune in written order. ValueError, in words that follow a tune's name, for what is not ABC."""
-    signs = metre(tune.header.get("M", "C"))
-    written = list(symbols(tune.music))
-    times = lengths(written, unit(tune.header, *signs), is_compound=compound(*signs))
-    force = _InForce(signature(tune.header.get("K", "C")).fifths, *signs)
+def measures(header: Mapping[str, str], music: str) -> list[Written]:
+    """The measures of a voice in written order. ValueError, in words that follow a tune's name, for what is not ABC."""
+    signs = metre(header.get("M", ""))
+    written = list(symbols(music))
+    times = lengths(written, unit(header), signs)
+    force = _InForce(signature(header.get("K", "C")).fifths, *signs)
     found = []
     for stretch in _cut(zip(written, times, strict=True)):
         measure, force = _measure(stretch, force)
         found.append(measure)
-    if not any(measure.notes for measure in found):
-        raise ValueError("has no notes")
     return found
 
 
@@ -91,26 +90,32 @@ def _cut(items: Iterable[tuple[Symbol, Fraction]]) -> list[_Stretch]:
 
 def _measure(stretch: _Stretch, force: _InForce) -> tuple[Written, _InForce]:
     notes: list[Sounding] = []
+    said: list[tuple[Fraction, str]] = []
     altered: dict[str, int] = {}
-    at, last = Fraction(0), None
+    sung: list[tuple[str, str, int]] = []
+    at = Fraction(0)
     for symbol, time in stretch.items:
         if symbol.kind == "field":
             force = _changed(force, symbol.text)
-        elif symbol.kind == "tie" and notes and last:
-            notes[-1] = replace(notes[-1], is_tied=True)
-            force = replace(force, tied=last)
+        elif symbol.kind == "said":
+            said.append((at, symbol.text[1:-1]))
+        elif symbol.kind == "tie" and sung:
+            notes[-len(sung) :] = [replace(note, is_tied=True) for note in notes[-len(sung) :]]
+            force = replace(force, tied=tuple(sung))
         elif time:
-            if sung := _sung(symbol, altered, force):
-                last = max(sung, key=_pitch)
-                notes.append(Sounding(at, time, _pitch(last)))
-            force = replace(force, tied=None)
+            sung = _sung(symbol, altered, force)
+            notes.extend(Sounding(at, time, _pitch(note)) for note in sung)
+            force = replace(force, tied=())
             at += time
     signs = force.numerator, force.denominator
-    return Written(tuple(notes), at, *signs, stretch.before, stretch.after, stretch.ending), force
+    written = Written(tuple(notes), at, *signs, stretch.before, stretch.after, tuple(said), stretch.ending)
+    return written, force
 
 
 def _sung(symbol: Symbol, altered: dict[str, int], force: _InForce) -> list[tuple[str, str, int]]:
     """The notes of a symbol as letter, octave marks and alteration; accidentals are put down in `altered`."""
+    if symbol.kind == "rests":
+        return []
     return [(h.letter, h.octaves, _alteration(h, altered, force)) for h in heads(symbol) if h.letter not in "xz"]
 
 
@@ -121,8 +126,10 @@ def _alteration(head: Head, altered: dict[str, int], force: _InForce) -> int:
         if head.accidental not in _ALTERED:
             raise ValueError(f"has the accidental '{head.accidental}', which is none")
         altered[letter] = _ALTERED[head.accidental]
-    elif force.tied and force.tied[:2] == (head.letter, head.octaves):
-        return force.tied[2]
+    else:
+        for letter_tied, octaves, alteration in force.tied:
+            if (letter_tied, octaves) == (head.letter, head.octaves):
+                return alteration
     return altered.get(letter, _signed(letter, force.fifths))
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from composer_tunes.symbols import Symbol, heads
-from composer_tunes.tunebook import metre, unit_length
+from composer_notation.abc.fields import metre as metre_of
+from composer_notation.abc.fields import unit_length
+from composer_notation.abc.symbols import Symbol, bars_of_rest, heads
 
 _IN_THE_TIME_OF = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
 
 
-def lengths(written: Sequence[Symbol], unit: Fraction, *, is_compound: bool) -> list[Fraction]:
+def lengths(written: Sequence[Symbol], unit: Fraction, metre: tuple[int, int]) -> list[Fraction]:
     """Quarter notes for each symbol, 0 for what takes no time. ValueError for rhythm that makes no sense."""
     found: list[Fraction] = []
     broken, last = Fraction(1), -1
@@ -22,15 +23,17 @@ def lengths(written: Sequence[Symbol], unit: Fraction, *, is_compound: bool) -> 
             factor, left = (factor, left - 1) if left else (Fraction(1), 0)
             length = heads(symbol)[0].length * unit * factor * broken
             broken, last = Fraction(1), len(found)
+        elif symbol.kind == "rests":
+            length = bars_of_rest(symbol) * Fraction(4 * metre[0], metre[1])
         elif symbol.kind == "tuplet":
-            factor, left = tuplet(symbol.text, is_compound=is_compound)
+            factor, left = tuplet(symbol.text, is_compound=_is_compound(*metre))
         elif symbol.kind == "broken":
             if last < 0 or broken != 1:
                 raise ValueError(f"has a '{symbol.text}' without a note before it")
             first, broken = _broken(symbol.text)
             found[last] *= first
         elif symbol.kind == "field":
-            unit, is_compound = _field(symbol.text, unit, is_compound=is_compound)
+            unit, metre = _field(symbol.text, unit, metre)
         found.append(length)
     return found
 
@@ -45,7 +48,7 @@ def tuplet(text: str, *, is_compound: bool) -> tuple[Fraction, int]:
     return Fraction(q, p), r or p
 
 
-def compound(numerator: int, denominator: int) -> bool:
+def _is_compound(numerator: int, denominator: int) -> bool:
     """Whether beats are dotted: 6/8, 9/8, 12/8."""
     return denominator >= 8 and numerator > 3 and numerator % 3 == 0
 
@@ -56,8 +59,8 @@ def _broken(text: str) -> tuple[Fraction, Fraction]:
     return (2 - short, short) if text[0] == ">" else (short, 2 - short)
 
 
-def _field(text: str, unit: Fraction, *, is_compound: bool) -> tuple[Fraction, bool]:
+def _field(text: str, unit: Fraction, metre: tuple[int, int]) -> tuple[Fraction, tuple[int, int]]:
     value = text[3:-1]
     if text[1] == "L":
-        return unit_length(value), is_compound
-    return unit, compound(*metre(value)) if text[1] == "M" else is_compound
+        return unit_length(value), metre
+    return unit, metre_of(value) if text[1] == "M" else metre

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from composer_tunes.melody import Written
+from composer_notation.abc.melody import Written
 
 _MOST_TIMES = 6
 

@@ -1,0 +1,91 @@
+"""What the tests share: small music, a small trained model, and the command line as a function."""
+
+from dataclasses import dataclass
+
+import pytest
+from walks import VOICES, Walks
+
+from composer.keys import parse_key
+from composer.plugins import registry
+from composer.primers import typed_notes
+from composer.score import KeySignature, Score, parse_time_signature
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    """No test reads or fills the user's cache."""
+    monkeypatch.setenv("COMPOSER_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session")
+def small_score():
+    """`small_score("C5 D5*3", "C4*4")`: a score of parts in the notation of typed primers."""
+
+    def make(*parts, metre="4/4", key="C", upbeat=0):
+        tracks = tuple(typed_notes(part).tracks[0] for part in parts)
+        keys = (KeySignature(0, parse_key(key)),)
+        return Score(tracks, time_signatures=(parse_time_signature(metre),), key_signatures=keys, upbeat=upbeat)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    """`voices` with a small vocabulary, as `Walks` suggests it."""
+    return registry().make("tokenizers", "voices", **VOICES)
+
+
+@pytest.fixture(scope="session")
+def corpus(tokenizer, tmp_path_factory):
+    """The random walks as a corpus."""
+    from composer.corpus import build
+
+    return build(Walks(), tokenizer, name="walks", cache=tmp_path_factory.mktemp("corpora"), workers=1)
+
+
+@pytest.fixture(scope="session")
+def lstm():
+    """An LSTM as small as can be."""
+    return registry().make("architectures", "lstm", hidden_size=16, layers=1, embedding_size=16, dropout=0.0)
+
+
+@pytest.fixture(scope="session")
+def model_file(corpus, tokenizer, lstm, tmp_path_factory):
+    """A model file trained for a moment on the random walks."""
+    from composer.recipes import Recipe, run
+    from composer.training import Settings
+
+    path = tmp_path_factory.mktemp("model") / "walks.safetensors"
+    settings = Settings(steps=150, evaluations=3, chunk=32, learning_rate=0.02, transpose=2, device="cpu")
+    run(Recipe(Walks(), "voices", tokenizer, "lstm", lstm, settings), corpus, path, report=lambda progress: None)
+    return path
+
+
+@pytest.fixture(scope="session")
+def player(model_file):
+    """The model, ready to write."""
+    from composer.generation import open_model
+
+    return open_model(model_file)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of a command line."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capsys):
+    """The command line in this process: `run("generate", "x.mid").status`."""
+    from composer import cli
+
+    def call(*arguments):
+        capsys.readouterr()
+        status = cli.run([str(argument) for argument in arguments])
+        return Ran(status, *capsys.readouterr())
+
+    return call

@@ -1,0 +1,37 @@
+"""Small scores for tests, written as rows of (pitch, quarters)."""
+
+from composer.keys import parse_key
+from composer.score import KeySignature, Score, TimeSignature, Track, make_notes
+
+QUARTER, BAR = 480, 1920
+ALWAYS = 10**9
+
+
+def line(*notes, start=0, velocity=80, **track):
+    """A track of (pitch, quarters) in a row; a pitch of 0 is a rest, several pitches are a chord."""
+    rows, tick = [], start
+    for pitches, quarters in notes:
+        chord = pitches if isinstance(pitches, tuple) else (pitches,)
+        rows += [(tick, int(quarters * QUARTER), pitch, velocity) for pitch in chord if pitch]
+        tick += int(quarters * QUARTER)
+    return Track(make_notes(rows), **track)
+
+
+def drums(*hits, velocity=80):
+    """A track of (quarter at which it is struck, sound)."""
+    return Track(make_notes([(int(at * QUARTER), 40, sound, velocity) for at, sound in hits]), is_drum=True)
+
+
+def score(*tracks, metres=((0, 4, 4),), key="C", **fields):
+    signatures = tuple(TimeSignature(*metre) for metre in metres)
+    return Score(tracks, time_signatures=signatures, key_signatures=(KeySignature(0, parse_key(key)),), **fields)
+
+
+def notes(track):
+    """Rows of (start, length, pitch), in quarters."""
+    return [(n["start"] / QUARTER, n["duration"] / QUARTER, int(n["pitch"])) for n in track.notes]
+
+
+def words(tokenizer, tokens):
+    """Tokens by name, as one text."""
+    return " ".join(tokenizer.vocabulary[token] for token in tokens)

@@ -1,0 +1,103 @@
+"""Architectures: every registered one keeps its contract, and nonsense is refused before torch is asked."""
+
+import subprocess
+import sys
+
+import pytest
+
+from composer.errors import BadOption
+from composer.plugins import registry
+from composer.testing import check_architecture
+
+NAMES = registry().names("architectures")
+OURS = ["gru", "lstm", "rnn"]
+SIZES = (11, 4, 11)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_architecture_keeps_the_contract(name):
+    check_architecture(registry().make("architectures", name))
+
+
+@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("options", [{"layers": 1}, {"layers": 3, "hidden_size": 5}, {"tie_weights": True}], ids=str)
+def test_the_contract_holds_for_other_options(name, options):
+    check_architecture(registry().make("architectures", name, **{"embedding_size": 8, "hidden_size": 8, **options}))
+
+
+def built(name, **options):
+    options = {"hidden_size": 6, "layers": 2, "embedding_size": 5, **options}
+    return registry().make("architectures", name, **options).module(SIZES, 11)
+
+
+@pytest.mark.parametrize(("name", "gates"), [("rnn", 1), ("gru", 3), ("lstm", 4)])
+def test_the_number_of_weights_is_what_the_articles_say(name, gates):
+    layer = {0: 5 * 6, 1: 6 * 6}  # from below
+    recurrent = sum(gates * (below + 6 * 6 + 2 * 6) for below in layer.values())
+    expected = sum(SIZES) * 5 + recurrent + (6 * 11 + 11)
+    assert sum(parameter.numel() for parameter in built(name).parameters()) == expected
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_tied_weights_are_one_matrix(name):
+    import torch
+
+    tied, free = built(name, tie_weights=True), built(name)
+    tables = [key for key, tensor in tied.state_dict().items() if 11 in tensor.shape and tensor.dim() == 2]
+    assert tables == []
+    assert any(11 in tensor.shape and tensor.dim() == 2 for tensor in free.state_dict().values())
+    tied.eval()
+    inputs = torch.tensor([[[3, 1, 2]]])
+    before = tied(inputs)[0][0, 0]
+    with torch.no_grad():
+        tied.embedding.weight[7] += 1.0  # a token that is not in the input
+    after = tied(inputs)[0][0, 0]
+    assert (after != before).nonzero().flatten().tolist() == [7]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_column_of_the_input_has_an_embedding_of_its_own(name):
+    import torch
+
+    module = built(name).eval()
+    rows = torch.tensor([[[3, 1, 2]], [[3, 1, 3]], [[2, 1, 3]], [[3, 2, 2]]])
+    found = module(rows)[0][:, 0]
+    assert len({tuple(row.tolist()) for row in found}) == 4
+
+
+def test_the_forget_gates_of_an_lstm_begin_open():
+    module = built("lstm")
+    for layer in range(2):
+        assert getattr(module.recurrence, f"bias_ih_l{layer}")[6:12].tolist() == [1.0] * 6
+
+
+@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"hidden_size": 0}, "must be at least 1"),
+        ({"layers": -1}, "must be at least 1"),
+        ({"embedding_size": 0}, "must be at least 1"),
+        ({"dropout": 1.0}, "dropout must be at least 0 and less than 1"),
+        ({"dropout": float("nan")}, "dropout must be at least 0 and less than 1"),
+        ({"dropout": "much"}, "which is not float"),
+        ({"hidden_size": "2.5"}, "which is not int"),
+        ({"tie_weights": "perhaps"}, "which is not bool"),
+        ({"hiden_size": 3}, "did you mean 'hidden_size'?"),
+    ],
+    ids=str,
+)
+def test_options_that_make_no_network_are_refused(name, options, said):
+    with pytest.raises(BadOption) as caught:
+        registry().make("architectures", name, **options)
+    assert said in str(caught.value)
+
+
+def test_architectures_are_listed_and_chosen_without_torch():
+    program = (
+        "import sys; from composer.plugins import registry\n"
+        "for name in registry().names('architectures'): registry().make('architectures', name)\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

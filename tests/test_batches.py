@@ -1,0 +1,142 @@
+"""Batches: every token is seen once an epoch, little is padding, and a transposed piece is that piece elsewhere."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from composer.batches import IGNORED, Stream, real_share
+from composer.encoding import model_inputs
+from composer.tokens import transposition
+from composer.training import Settings
+
+
+@pytest.fixture
+def stream(corpus, tokenizer):
+    """Streams over the training pieces: `stream(transpose=6)`."""
+
+    def make(**options):
+        return Stream(corpus, tokenizer, corpus.split("train"), **{"batch_size": 4, "chunk": 16, **options})
+
+    return make
+
+
+def pieces_of(stream, number):
+    """(piece, inputs, targets) of each row of a batch, put together from its chunks."""
+    rows = stream.batch(number)
+    chunks = list(stream.chunks(number))
+    for place, row in enumerate(rows):
+        parts = [chunk for chunk in chunks if len(chunk.inputs) > place]
+        length = stream.lengths[row]
+        inputs = np.concatenate([chunk.inputs[place] for chunk in parts])[:length]
+        targets = np.concatenate([chunk.targets[place] for chunk in parts])
+        assert (targets[length:] == IGNORED).all()
+        yield int(stream.pieces[row]), inputs, targets[:length]
+
+
+# --- an epoch ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+@pytest.mark.parametrize("options", [{}, {"batch_size": 5, "chunk": 7}, {"batch_size": 100, "chunk": 1000}])
+def test_every_token_of_every_piece_is_seen_once_an_epoch(stream, corpus, epoch, options):
+    found = stream(**options)
+    seen = []
+    for number in range(epoch * found.batches, (epoch + 1) * found.batches):
+        for piece, inputs, targets in pieces_of(found, number):
+            assert np.array_equal(targets, corpus.piece(piece))
+            assert np.array_equal(inputs, corpus.inputs[corpus.offsets[piece] : corpus.offsets[piece + 1]])
+            seen.append(piece)
+    assert sorted(seen) == sorted(corpus.split("train"))
+
+
+def test_rows_that_go_on_are_the_first_ones_of_the_chunk_before(stream):
+    for number in range(stream().batches):
+        before = None
+        for chunk in stream().chunks(number):
+            assert chunk.rows == (None if before is None else len(chunk.inputs))
+            assert before is None or chunk.rows <= before
+            before = len(chunk.inputs)
+
+
+def test_the_stream_is_a_function_of_the_seed_and_the_number(stream):
+    def content(found, number):
+        return [(chunk.inputs.tobytes(), chunk.targets.tobytes()) for chunk in found.chunks(number)]
+
+    found = stream(transpose=3, seed=1)
+    later = content(found, 7)
+    content(found, 2)
+    assert content(stream(transpose=3, seed=1), 7) == later
+    assert content(stream(transpose=3, seed=2), 7) != later
+
+
+def test_epochs_have_their_pieces_in_other_company(stream):
+    found = stream()
+    first, second = ([set(found.batch(n)) for n in range(e, e + found.batches)] for e in (0, found.batches))
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("pieces", "typical", "spread"), [(270, 450, 0.35), (1000, 300, 0.6)], ids=["chorales", "folk tunes"]
+)
+def test_at_least_94_percent_of_what_a_model_runs_over_is_music(tokenizer, pieces, typical, spread):
+    lengths = np.random.default_rng(0).lognormal(np.log(typical), spread, pieces).astype(np.int64)
+    made_up = SimpleNamespace(offsets=np.concatenate([[0], np.cumsum(lengths)]))
+    usual = Settings()
+    found = Stream(made_up, tokenizer, np.arange(pieces), batch_size=usual.batch_size, chunk=usual.chunk)
+    assert real_share(found) >= 0.94
+
+
+def test_the_share_of_music_is_counted_as_it_is_run_over(stream):
+    found = stream()
+    chunks = [chunk for number in range(found.batches) for chunk in found.chunks(number)]
+    real = sum(np.count_nonzero(chunk.targets != IGNORED) for chunk in chunks)
+    assert real_share(found) == pytest.approx(real / sum(chunk.targets.size for chunk in chunks))
+
+
+# --- transposition ----------------------------------------------------------------------------------------------------
+
+
+def moved_pieces(stream, tokenizer, corpus, epochs=4):
+    """(semitones, inputs, targets, tokens as they are) of many rows."""
+    pitch, is_key = tokenizer.meaning.pitch, tokenizer.meaning.kind == "Key"
+    for number in range(epochs * stream.batches):
+        for piece, inputs, targets in pieces_of(stream, number):
+            tokens = corpus.piece(piece)
+            place = int(np.flatnonzero((pitch[tokens] >= 0) & ~is_key[tokens])[0])
+            yield int(pitch[targets[place]] - pitch[tokens[place]]), inputs, targets, tokens
+
+
+def test_pieces_are_moved_both_ways_and_never_out_of_reach(stream, tokenizer, corpus):
+    found = stream(transpose=5)
+    pitch = tokenizer.meaning.pitch
+    written = np.concatenate([pitch[corpus.piece(piece)] for piece in corpus.split("train")])
+    lowest, highest = written[written >= 0].min(), written.max()
+    moves = set()
+    for semitones, _, targets, _ in moved_pieces(found, tokenizer, corpus):
+        sounding = pitch[targets[targets != IGNORED]]
+        sounding = sounding[sounding >= 0]
+        assert lowest <= sounding.min() <= sounding.max() <= highest
+        assert abs(semitones) <= 5
+        moves.add(semitones)
+    assert min(moves) < 0 < max(moves)
+
+
+def test_inputs_follow_their_targets(stream, tokenizer, corpus):
+    rows = list(moved_pieces(stream(transpose=5), tokenizer, corpus))
+    moved = [transposition(tokenizer.vocabulary, semitones)[tokens] for semitones, _, _, tokens in rows]
+    anew = model_inputs(tokenizer, moved)
+    for (_, inputs, targets, _), tokens, expected in zip(rows, moved, anew, strict=True):
+        assert np.array_equal(inputs, expected)
+        learnt = targets != IGNORED
+        assert np.array_equal(targets[learnt], tokens[learnt])
+
+
+def test_the_key_is_learnt_from_pieces_that_are_not_moved(stream, tokenizer, corpus):
+    is_key = tokenizer.meaning.kind == "Key"
+    counted = {True: 0, False: 0}
+    for semitones, _, targets, tokens in moved_pieces(stream(transpose=5), tokenizer, corpus):
+        ignored = targets == IGNORED
+        assert np.array_equal(ignored, is_key[tokens] & (semitones != 0))
+        counted[semitones != 0] += 1
+    assert min(counted.values()) > 0

@@ -1,0 +1,305 @@
+"""Everything that is registered keeps its contract, and the checks that say so find what is broken."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from music import QUARTER, line, score
+
+from composer.errors import CannotWrite
+from composer.metrical import Field
+from composer.plugins import registry
+from composer.testing import (
+    check_architecture,
+    check_dataset,
+    check_grammar,
+    check_round_trip,
+    check_sampler,
+    check_tokenizer,
+)
+from composer.types import Meaning, Piece
+from composer_remi.tokenizer import Remi
+from composer_voices.tokenizer import Voices
+
+SMALL = {"hidden_size": 16, "embedding_size": 16}
+OPTIONS = {
+    **dict.fromkeys(("lstm", "gru", "rnn"), SMALL),
+    "min-p": {"p": 0.1},
+    "top-p": {"p": 0.9},
+    "top-k": {"k": 3},
+    "temperature": {"temperature": 0.5},
+    "repetition-penalty": {"penalty": 1.3},
+    "pitch-range": {"range": "C3:C5"},
+    "folder": {"path": "music"},
+}
+"""For what cannot be made without options, or should be small."""
+
+TUNE = Voices(names=("Tune",), steps_per_quarter=4)
+MUSIC = {
+    "rests": score(line((60, 1), (62, 2), (0, 2), (64, 3), name="Tune", program=73)),
+    "an upbeat, two parts": score(
+        line((67, 1), (72, 2), (71, 1), (72, 4), name="Flute", program=73),
+        line((0, 1), (48, 4), (43, 3), name="Cello", program=42),
+        upbeat=QUARTER,
+        key="Dm",
+    ),
+}
+
+
+def made(kind, name):
+    return registry().make(kind, name, **OPTIONS.get(name, {}))
+
+
+# --- what is registered -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", registry().names("architectures"))
+def test_architecture(name):
+    check_architecture(made("architectures", name))
+
+
+@pytest.mark.parametrize("name", registry().names("samplers"))
+@pytest.mark.parametrize("tokenizer", [TUNE, Remi(steps_per_quarter=4)], ids=["voices", "remi"])
+def test_sampler(name, tokenizer):
+    check_sampler(made("samplers", name), tokenizer)
+
+
+@pytest.mark.parametrize("suffix", sorted({*registry().names("exporters")} & {*registry().names("readers")}))
+@pytest.mark.parametrize("music", MUSIC.values(), ids=MUSIC)
+def test_exporter_and_reader(suffix, music, tmp_path):
+    check_round_trip(made("exporters", suffix), made("readers", suffix), music, tmp_path, suffix=suffix)
+
+
+@pytest.mark.parametrize("name", [name for name in registry().names("datasets") if name != "folder"])
+def test_dataset(name):
+    check_dataset(made("datasets", name))
+
+
+def test_dataset_of_a_folder(tmp_path, monkeypatch):
+    for name, music in MUSIC.items():
+        made("exporters", ".mid")([Piece(music)], tmp_path / f"{name}.mid")
+    monkeypatch.setitem(OPTIONS, "folder", {"path": str(tmp_path)})
+    check_dataset(made("datasets", "folder"))
+
+
+# --- what is broken ---------------------------------------------------------------------------------------------------
+
+
+def broken(rule, check, *things, **options):
+    with pytest.raises(AssertionError, match=rule):
+        check(*things, **options)
+
+
+@dataclass(frozen=True)
+class Forgetful:
+    """An architecture without what `faults` names."""
+
+    fault: str
+
+    def module(self, column_sizes, vocabulary_size):
+        from torch import nn, zeros
+
+        class Module(nn.Module):
+            def __init__(self, fault):
+                super().__init__()
+                self.fault = fault
+                self.embedding = nn.Embedding(column_sizes[0], 8)
+                self.layer = nn.GRU(8, 8, batch_first=True)
+                self.head = nn.Linear(8, vocabulary_size)
+                if fault == "unused":
+                    self.register_parameter("spare", nn.Parameter(zeros(3)))
+
+            def forward(self, inputs, state=None):
+                begun = None if state is None or self.fault == "state" else state[0].transpose(0, 1).contiguous()
+                hidden, last = self.layer(self.embedding(inputs[..., 0]), begun)
+                if self.fault == "rows":
+                    hidden = hidden - hidden.mean(0, keepdim=True)
+                return self.head(hidden), (last if self.fault == "layers first" else last.transpose(0, 1),)
+
+        return Module(self.fault)
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        ("state", "whole is equal to chunks"),
+        ("rows", "a row of a batch is equal"),
+        ("layers first", "batch-first"),
+        ("unused", "the gradient reaches every parameter; not these: \\['spare'\\]"),
+    ],
+)
+def test_an_architecture_with_a_fault(fault, rule):
+    check_architecture(Forgetful("none"))
+    broken(rule, check_architecture, Forgetful(fault))
+
+
+@dataclass(frozen=True)
+class Careless:
+    """A sampler with a fault."""
+
+    fault: str
+
+    def __call__(self, logits, context):
+        if self.fault == "in place":
+            logits -= 1
+        if self.fault == "revives":
+            return np.nan_to_num(logits, neginf=-50.0)
+        if self.fault == "empties":
+            return np.full_like(logits, -np.inf)
+        if self.fault == "mixes":
+            return logits - logits.max()
+        return logits
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        ("in place", "is unchanged"),
+        ("revives", "at -inf stays there"),
+        ("empties", "at least one token stays possible"),
+        ("mixes", "the same in a batch as alone"),
+    ],
+)
+def test_a_sampler_with_a_fault(fault, rule):
+    check_sampler(Careless("none"), TUNE)
+    broken(rule, check_sampler, Careless(fault), TUNE)
+
+
+class Twice(Voices):
+    """A tokenizer with a token that is there twice."""
+
+    @property
+    def vocabulary(self):
+        return (*super().vocabulary[:-1], "Rest_None")
+
+
+class Unmeant(Voices):
+    """A tokenizer that says nothing of its last token."""
+
+    @property
+    def meaning(self):
+        found = super().meaning
+        return Meaning(found.kind[:-1], found.pitch, found.ticks)
+
+
+class Deaf(Voices):
+    """A tokenizer that decodes all a semitone lower."""
+
+    def decode(self, tokens):
+        found = super().decode(tokens)
+        tracks = []
+        for track in found.tracks:
+            lower = track.notes.copy()
+            lower["pitch"] -= 1
+            tracks.append(replace(track, notes=lower))
+        return replace(found, tracks=tuple(tracks))
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "rule"),
+    [
+        (Twice, "no token is twice"),
+        (Unmeant, "meaning.kind has one entry a token"),
+        (Deaf, "the same tokens; after .*Position_0: Pitch_60 became Pitch_59"),
+    ],
+)
+def test_a_tokenizer_with_a_fault(tokenizer, rule):
+    broken(rule, check_tokenizer, tokenizer(names=("Tune",), steps_per_quarter=4), [score(line((60, 4)))])
+
+
+def with_grammar(**functions):
+    """A tokenizer whose grammar has other functions; each is given the right one first."""
+    tokenizer = Voices(names=("Tune",), steps_per_quarter=4)
+    for name, function in functions.items():
+        right = getattr(tokenizer.grammar, name)
+        object.__setattr__(tokenizer.grammar, name, lambda *args, f=function, r=right: f(r, *args))
+    return tokenizer
+
+
+def no_way_on(right, state):
+    """Nothing goes on in the last bar of three."""
+    mask = right(state)
+    return mask & ~((state[:, Field.BAR] == 2) & mask[:, 1])[:, None]
+
+
+def in_place(right, state, tokens):
+    after = right(state, tokens)
+    state[:, 0] = tokens
+    return after
+
+
+def by_neighbour(right, state):
+    """The inputs of a row say how many rows there are."""
+    found = right(state).copy()
+    found[:, 1] = np.minimum(len(state) - 1, 1)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("functions", "rule"),
+    [
+        ({"allowed": no_way_on}, "every reachable state allows a token; none may come after .* Bar_1"),
+        ({"advance": in_place}, "the argument of a grammar's function is unchanged"),
+        ({"inputs": by_neighbour}, "a row is the same in a batch as alone"),
+        ({"inputs": lambda right, state: right(state) * 1000}, "the first column of inputs|inputs are 0..size-1"),
+        ({"inputs": lambda right, state: right(state)[:, 1:]}, "one column for each of `columns`"),
+    ],
+)
+def test_a_grammar_with_a_fault(functions, rule):
+    broken(rule, check_grammar, with_grammar(**functions), rows=30)
+
+
+@dataclass(frozen=True)
+class Nameless:
+    """A dataset with a fault."""
+
+    fault: str
+    title = "Nothing"
+    source = "nowhere"
+    citation = "nobody"
+
+    @property
+    def licence(self):
+        return " " if self.fault == "licence" else "free"
+
+    def sources(self):
+        return ["one", "two"]
+
+    def fingerprint(self, source):
+        return source
+
+    def read(self, source):
+        name = f"{id(object())}{np.random.default_rng().integers(1e9)}" if self.fault == "random" else source
+        yield "same" if self.fault == "same" else name, MUSIC["rests"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [("licence", "states its licence"), ("random", "names of pieces stay"), ("same", "no two pieces")],
+)
+def test_a_dataset_with_a_fault(fault, rule):
+    check_dataset(Nameless("none"))
+    broken(rule, check_dataset, Nameless(fault))
+
+
+def test_a_format_that_loses_notes_and_one_that_writes_anywhere(tmp_path):
+    kept = {}
+
+    def write(pieces, path):
+        if not path.parent.is_dir():
+            raise CannotWrite("there is no such folder")
+        path.write_bytes(b"")
+        kept[path] = pieces[0].score
+
+    def loses(path):
+        first = kept[path].tracks[0]
+        return replace(kept[path], tracks=(replace(first, notes=first.notes[:-1]),))
+
+    check_round_trip(write, kept.__getitem__, MUSIC["rests"], tmp_path, suffix=".x")
+    broken("the start of each note", check_round_trip, write, loses, MUSIC["rests"], tmp_path, suffix=".x")
+
+    def anywhere(pieces, path):
+        path.parent.mkdir(exist_ok=True)
+        write(pieces, path)
+
+    broken("raises CannotWrite", check_round_trip, anywhere, kept.__getitem__, MUSIC["rests"], tmp_path, suffix=".x")

@@ -1,0 +1,186 @@
+"""Corpora: built once, in parallel as in one process, whole or not at all, with a reason for every refused piece."""
+
+import json
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from walks import VOICES, Walks, walk
+
+from composer import corpus as corpora
+from composer.corpus import build
+from composer.errors import CannotWrite, EmptyDataset, ReadingWarning, UnreadableFile
+from composer.plugins import registry
+from composer.types import Piece
+
+
+@pytest.fixture
+def built(tokenizer, tmp_path):
+    """Builds in a cache of this test alone: `built(Walks())`."""
+
+    def make(dataset, **options):
+        return build(dataset, tokenizer, name="some", cache=tmp_path, **{"workers": 1, **options})
+
+    return make
+
+
+@dataclass(frozen=True)
+class Half(Walks):
+    """Random walks of which every other one is refused or breaks."""
+
+    title = "Half"
+    tokenizer_options: ClassVar = VOICES
+
+    def read(self, source):
+        import warnings
+
+        number = int(source.split()[1])
+        if number % 4 == 1:
+            yield source, UnreadableFile(f"{source}: is damaged.")
+        elif number % 4 == 3:
+            raise RecursionError("deep\nin a \x1b[31mparser")
+        else:
+            warnings.warn("mended", ReadingWarning, stacklevel=1)
+            yield source, walk(number, self.seed)
+
+
+@dataclass(frozen=True)
+class Nothing(Walks):
+    """All pieces are refused."""
+
+    def read(self, source):
+        yield source, UnreadableFile(f"{source}: is damaged.")
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+# --- what a corpus holds ----------------------------------------------------------------------------------------------
+
+
+def test_every_piece_is_there_and_decodes_to_itself(built, tokenizer):
+    corpus = built(Walks())
+    assert corpus.names.tolist() == [f"walk {number}" for number in range(24)]
+    for number in range(24):
+        expected = tokenizer.encode(walk(number))
+        assert np.array_equal(corpus.piece(number), expected)
+        assert corpus.notes[number] == walk(number).note_count
+        assert corpus.beats[number] == walk(number).end / 480
+    assert corpus.inputs.shape == (len(corpus.tokens), len(tokenizer.grammar.columns))
+
+
+def test_the_splits_cover_every_piece_once(built):
+    corpus = built(Walks())
+    sides = [corpus.split(side) for side in ("train", "valid", "test")]
+    assert all(len(side) for side in sides)
+    assert sorted(np.concatenate(sides)) == list(range(24))
+
+
+def test_a_transposed_piece_is_on_the_side_of_the_piece(built):
+    plain, moved = built(Walks()), built(Walks(moved=tuple(range(0, 24, 2))))
+    assert not np.array_equal(plain.tokens, moved.tokens)
+    for side in ("train", "valid", "test"):
+        assert np.array_equal(plain.split(side), moved.split(side))
+
+
+def test_bad_pieces_are_set_aside_with_their_reasons_and_the_rest_is_kept(built):
+    corpus = built(Half())
+    assert len(corpus.names) == corpus.about["kept"] == 12
+    assert corpus.about["mended"] == 12
+    reasons = {row.name: row.reason for row in corpus.refused}
+    assert len(reasons) == 12
+    assert reasons["walk 1"] == "is damaged."
+    assert reasons["walk 3"] == "cannot be read (RecursionError: deep in a \\x1b[31mparser)"
+
+
+def test_a_piece_that_the_tokenizer_has_no_tokens_for_is_set_aside(tmp_path):
+    narrow = registry().make("tokenizers", "voices", **{**VOICES, "highest": 77})
+    corpus = build(Walks(), narrow, cache=tmp_path, workers=1)
+    assert 0 < len(corpus.refused) < 24
+    assert all("there are tokens for 36 to 77" in row.reason for row in corpus.refused)
+
+
+def test_a_dataset_of_which_nothing_is_left_gives_the_reasons(built):
+    with pytest.raises(EmptyDataset) as caught:
+        built(Nothing())
+    assert str(caught.value) == (
+        "no piece of some can be used. Refused: walk 0: is damaged; walk 1: is damaged; walk 2: is damaged; "
+        "and 21 more."
+    )
+
+
+def test_too_few_pieces_to_split_give_the_reasons_as_well(built):
+    with pytest.raises(EmptyDataset, match=r"at least 3 .*\. Refused: walk 1: is damaged; walk 3: .*\."):
+        built(Half(count=4))
+
+
+# --- the cache --------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_build_reads_nothing(built, monkeypatch):
+    first = built(Walks())
+    monkeypatch.setattr(Walks, "read", lambda *_: pytest.fail("a source was read again"))
+    assert built(Walks()).folder == first.folder
+
+
+def test_another_option_tokenizer_or_content_is_another_corpus(built, tmp_path, monkeypatch):
+    folders = {built(Walks()).folder, built(Walks(seed=2)).folder}
+    coarse = registry().make("tokenizers", "voices", **{**VOICES, "steps_per_quarter": 4})
+    folders.add(build(Walks(), coarse, cache=tmp_path, workers=1).folder)
+    monkeypatch.setattr(Walks, "fingerprint", lambda self, source: "changed" if source == "walk 5" else "")
+    folders.add(built(Walks()).folder)
+    assert len(folders) == 4
+
+
+def test_a_folder_is_read_again_when_a_file_in_it_changes(tokenizer, tmp_path):
+    music = tmp_path / "music"
+    music.mkdir()
+    for number in range(6):
+        registry().make("exporters", ".mid")([Piece(walk(number))], music / f"{number}.mid")
+    folder = registry().make("datasets", "folder", path=str(music))
+    first = build(folder, tokenizer, cache=tmp_path, workers=1)
+    registry().make("exporters", ".mid")([Piece(walk(17))], music / "3.mid")
+    second = build(folder, tokenizer, cache=tmp_path, workers=1)
+    assert np.array_equal(first.piece(2), second.piece(2))
+    assert np.array_equal(second.piece(3), tokenizer.encode(walk(17)))
+
+
+def test_two_processes_build_what_one_does(built, tokenizer, tmp_path, monkeypatch):
+    serial = built(Half(count=40))
+    monkeypatch.setattr(corpora, "POOL_AFTER", 0.0)  # at once, and not only after some work
+    told = []
+    options = {"cache": tmp_path / "other", "workers": 2, "report": lambda done, total: told.append((done, total))}
+    parallel = build(Half(count=40), tokenizer, name="some", **options)
+    assert contents(parallel.folder) == contents(serial.folder)
+    assert told[-1] == (40, 40)
+
+
+@pytest.mark.parametrize("done", [4, 20, 24])
+def test_a_build_that_is_stopped_leaves_nothing(built, tmp_path, done):
+    def stop(so_far, total):
+        if so_far >= done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        built(Walks(), report=stop)
+    assert list((tmp_path / "corpora").iterdir()) == []
+    assert len(built(Walks()).names) == 24
+
+
+def test_a_refused_dataset_leaves_nothing(built, tmp_path):
+    with pytest.raises(EmptyDataset):
+        built(Nothing())
+    assert list((tmp_path / "corpora").iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_is_named(tokenizer, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CannotWrite, match="the cache cannot be written"):
+        build(Walks(), tokenizer, cache=tmp_path / "file", workers=1)
+
+
+def test_a_corpus_says_what_it_was_built_from(built):
+    about = json.loads((built(Walks()).folder / "corpus.json").read_text())
+    assert (about["name"], about["title"], about["licence"]) == ("some", "Random walks", "CC0-1.0")

@@ -1,0 +1,62 @@
+"""The shipped models: they load, their cards are complete, and what they write still measures up to the cards."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from composer import generation, measuring, model
+from composer.plugins import registry
+
+NAMES = registry().names("models")
+
+
+@pytest.fixture(params=NAMES)
+def player(request):
+    return generation.open_model(request.param)
+
+
+def test_chorales_and_tunes_are_shipped():
+    assert {"chorales", "tunes"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_is_small(name):
+    assert model.find(name).stat().st_size <= 8_000_000
+
+
+def test_card_is_complete(player):
+    card = player.model.card
+    assert card["command"].startswith("composer train ")
+    for word in ("title", "licence", "seed", "parameters"):
+        assert card[word] not in (None, ""), word
+    assert {"name", "source", "citation", "split"} <= set(card["dataset"])
+    assert 0 < card["test"]["masked"]["nats_per_note"] <= card["test"]["nats_per_note"]
+    json.dumps(card)
+
+
+def test_what_it_writes_lies_inside_the_cards_bands(player):
+    outside = [(f.name, f.model, f.low, f.high) for f in measuring.judged_again(player) if not f.inside]
+    assert not outside
+
+
+def test_asked_metre_and_key_are_heard(player):
+    for wish in player.model.card["wishes"].values():
+        assert len(wish) == 2
+        assert all(found["bits_nearer"] > 0 for found in wish.values())
+
+
+@pytest.mark.soak
+def test_asked_metre_and_key_are_heard_again(player):
+    real = measuring.real_scores(player)
+    for wish in measuring.wishes(player, real, seed=1).values():
+        assert all(found["bits_nearer"] > 0 for found in wish.values())
+
+
+def test_a_piece_ends_where_it_was_asked_to(player):
+    from composer.score import bars
+
+    asked = [replace(player.suggested, index=index, bars=6) for index in range(4)]
+    for piece in generation.generate(player, asked):
+        whole = len(bars(piece.score).signatures) - (piece.score.upbeat > 0)
+        assert whole == 6

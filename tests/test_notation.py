@@ -1,0 +1,321 @@
+"""Notation files: what a musician sees on the page is what the score holds, and a hostile file is refused at once."""
+
+import io
+import warnings
+import zipfile
+from contextlib import suppress
+from fractions import Fraction
+
+import pytest
+
+from composer import files
+from composer.errors import ReadingWarning, UnreadableFile
+from composer.keys import Key
+from composer.score import Tempo, TimeSignature, bars
+from composer_notation.bargrid import Measure, time_signatures
+from composer_notation.reader import NotationReader
+
+Q = 480  # ticks of a quarter note
+
+
+# --- MusicXML, built measure by measure -------------------------------------------------------------------------------
+
+
+def note(step, length=2, *marks, octave=4, voice=1, alter=0):
+    """A note of so many eighths; marks: `chord`, `tie-start`, `tie-stop`, `grace`."""
+    ties = "".join(f'<tie type="{mark[4:]}"/>' for mark in marks if mark.startswith("tie-"))
+    tied = "".join(f'<tied type="{mark[4:]}"/>' for mark in marks if mark.startswith("tie-"))
+    pitch = f"<pitch><step>{step}</step><alter>{alter}</alter><octave>{octave}</octave></pitch>"
+    kind = "<rest/>" if step == "R" else pitch
+    first = "<grace/>" if "grace" in marks else "<chord/>" if "chord" in marks else ""
+    last = "" if "grace" in marks else f"<duration>{length}</duration>"
+    return f"<note>{first}{kind}{last}{ties}<voice>{voice}</voice><notations>{tied}</notations></note>"
+
+
+def attributes(beats=4, unit=4, fifths=0, mode="", transpose=0):
+    mode = f"<mode>{mode}</mode>" if mode else ""
+    moved = f"<transpose><chromatic>{transpose}</chromatic></transpose>" if transpose else ""
+    return (
+        f"<attributes><divisions>2</divisions><key><fifths>{fifths}</fifths>{mode}</key>"
+        f"<time><beats>{beats}</beats><beat-type>{unit}</beat-type></time>{moved}</attributes>"
+    )
+
+
+def bar_line(side, direction="", ending="", kind="start"):
+    mark = f'<ending number="{ending}" type="{kind}"/>' if ending else ""
+    repeat = f'<repeat direction="{direction}"/>' if direction else ""
+    return f'<barline location="{side}">{mark}{repeat}</barline>'
+
+
+def musicxml(*parts):
+    """Each part: a name, and the content of each measure."""
+    listed = "".join(
+        f'<score-part id="P{i}"><part-name>{name}</part-name></score-part>' for i, (name, *_) in enumerate(parts)
+    )
+    written = "".join(
+        f'<part id="P{i}">'
+        + "".join(f'<measure number="{number}">{content}</measure>' for number, content in enumerate(measures))
+        + "</part>"
+        for i, (_, *measures) in enumerate(parts)
+    )
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><!DOCTYPE score-partwise PUBLIC "-//Recordare//DTD MusicXML 3.1 '
+        'Partwise//EN" "http://www.musicxml.org/dtds/partwise.dtd"><score-partwise version="3.1">'
+        f"<part-list>{listed}</part-list>{written}</score-partwise>"
+    )
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Reads a text, or bytes, as a file of that suffix."""
+
+    def reading(content, suffix=".musicxml"):
+        path = tmp_path / f"piece{suffix}"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return files.read_by(NotationReader(), path)
+
+    return reading
+
+
+def rows(track):
+    """Notes as (start, length, pitch), in quarter notes."""
+    return [(n["start"] / Q, n["duration"] / Q, int(n["pitch"])) for n in track.notes]
+
+
+# --- what is on the page ----------------------------------------------------------------------------------------------
+
+
+def test_upbeat_metre_key_and_names(read):
+    score = read(
+        musicxml(
+            ("Soprano", attributes(3, 4, 1, "minor") + note("B"), note("E", 6), note("E", 4)),
+            ("Horn", attributes(3, 4, 1, "minor") + note("G"), note("E", 4) + note("D"), note("E", 4)),
+        )
+    )
+    assert score.upbeat == Q
+    assert score.time_signatures == (TimeSignature(0, 3, 4),)
+    assert [signature.key for signature in score.key_signatures] == [Key(4, minor=True)]
+    assert [(track.name, track.program) for track in score.tracks] == [("Soprano", 52), ("Horn", 60)]
+    assert rows(score.tracks[1]) == [(0, 1, 67), (1, 2, 64), (3, 1, 62), (4, 2, 64)]
+    assert list(bars(score).starts) == [0, Q, 4 * Q, 7 * Q]
+
+
+def test_a_tied_note_is_one_note_and_a_grace_note_is_none(read):
+    tied = note("C", 4) + note("D", 4, "tie-start")
+    score = read(musicxml(("", attributes() + tied, note("D", 8, "tie-stop", "tie-start"), note("D", 2, "tie-stop"))))
+    assert rows(score.tracks[0]) == [(0, 2, 60), (2, 7, 62)]
+    graced = read(musicxml(("", attributes() + note("C", 4) + note("B", 1, "grace") + note("D", 4))))
+    assert rows(graced.tracks[0]) == [(0, 2, 60), (2, 2, 62)]
+
+
+def test_a_signature_without_a_mode_takes_the_key_of_the_notes(read):
+    melody = [note(step, 2, octave=4) for step in "AEABCBEA"]
+    score = read(musicxml(("", attributes() + "".join(melody[:4]), "".join(melody[4:]))))
+    assert str(score.key_signatures[0].key) == "Am"
+
+
+def test_voices_that_sound_together_become_tracks_and_a_chord_stays_in_one(read):
+    two = note("E", 8, octave=5) + "<backup><duration>8</duration></backup>" + note("C", 4, voice=2) * 2
+    score = read(musicxml(("Piano", attributes() + note("C", 8), two)))
+    assert [track.name for track in score.tracks] == ["Piano 1", "Piano 2"]
+    assert rows(score.tracks[0]) == [(0, 4, 60), (4, 4, 76)]
+    chord = read(musicxml(("Piano", attributes() + note("C", 8) + note("E", 8, "chord"))))
+    assert [rows(track) for track in chord.tracks] == [[(0, 4, 60), (0, 4, 64)]]
+
+
+def test_a_transposing_instrument_is_written_down_as_it_sounds(read):
+    score = read(musicxml(("Clarinet", attributes(transpose=-2) + note("D", 8))))
+    assert rows(score.tracks[0]) == [(0, 4, 60)]
+
+
+def test_tempo_and_chord_symbols(read):
+    mark = (
+        "<direction><direction-type><metronome><beat-unit>half</beat-unit><per-minute>50</per-minute></metronome>"
+        "</direction-type></direction>"
+    )
+    harmony = "<harmony><root><root-step>A</root-step></root><kind>minor</kind></harmony>"
+    score = read(musicxml(("", attributes() + mark + note("C", 4) + harmony + note("A", 4))))
+    assert score.tempos == (Tempo(0, 100.0),)
+    assert [(chord.tick, chord.text) for chord in score.chords] == [(2 * Q, "Am")]
+    assert score.note_count == 2
+
+
+# --- repeats and bars -------------------------------------------------------------------------------------------------
+
+
+def test_endings_are_played_in_their_turn(read):
+    first = bar_line("left", ending="1") + note("D", 8) + bar_line("right", "backward", "1", "stop")
+    second = bar_line("left", ending="2") + note("E", 8) + bar_line("right", ending="2", kind="stop")
+    score = read(musicxml(("", attributes() + note("C", 8), first, second, note("F", 8))))
+    assert [pitch for *_, pitch in rows(score.tracks[0])] == [60, 62, 60, 64, 65]
+
+
+def test_a_bar_cut_in_two_by_a_repeat_sign_is_one_bar(read):
+    score = read(
+        musicxml(
+            (
+                "",
+                attributes() + note("G"),
+                note("C", 8),
+                note("D", 6) + bar_line("right", "backward"),
+                note("A"),
+                note("E", 8),
+                note("C", 6),
+            )
+        )
+    )
+    assert score.upbeat == Q
+    assert score.time_signatures == (TimeSignature(0, 4, 4),)
+    starts = {int(pitch): start for start, _, pitch in rows(score.tracks[0])}
+    assert (starts[64] - 1) % 4 == 0, "the bar after the repeat begins on the grid"
+
+
+def test_an_odd_measure_gets_a_signature_of_its_own():
+    lengths = [Fraction(quarters) for quarters in (4, 3, 4, 8, 2)]
+    starts = [sum(lengths[:i], Fraction()) for i in range(len(lengths))]
+    found = time_signatures([Measure(start, length) for start, length in zip(starts, lengths, strict=True)])
+    assert found == (TimeSignature(0, 4, 4), TimeSignature(4 * Q, 3, 4), TimeSignature(7 * Q, 4, 4))
+
+
+def test_repeats_that_cannot_be_played_are_named(read):
+    opened = [bar_line("left", "forward") + note(step, 8) for step in "CDEFG"]
+    measures = [attributes() + opened[0], *opened[1:], note("A", 8) + bar_line("right", "backward")]
+    with pytest.warns(ReadingWarning, match=r"piece\.musicxml: its repeats are not well formed"):
+        score = read(musicxml(("", *measures)))
+    assert score.note_count == 6
+
+
+# --- other formats ----------------------------------------------------------------------------------------------------
+
+KERN = """**kern\t**kern
+*clefF4\t*clefG2
+*k[b-]\t*k[b-]
+*d:\t*d:
+*M3/4\t*M3/4
+4D\t8dd
+.\t8ee
+=1\t=1
+2.D\t[2ff
+.\t4ff]
+=2\t=2
+2.D\t2.dd
+==\t==
+*-\t*-
+"""
+
+ABC = """X:1
+T:A little tune
+M:6/8
+L:1/8
+K:Ador
+e|"Am"A3 Bcd|edc B2e|A3- A2B|cBA G2e|
+A3 Bcd|edc B2G|ABc BAG|A3 A2|]
+"""
+
+
+def test_kern(read):
+    score = read(KERN, ".krn")
+    assert (score.upbeat, score.time_signatures) == (Q, (TimeSignature(0, 3, 4),))
+    assert str(score.key_signatures[0].key) == "Dm"
+    assert rows(score.tracks[0]) == [(0, 0.5, 74), (0.5, 0.5, 76), (1, 3, 77), (4, 3, 74)]
+    assert rows(score.tracks[1]) == [(0, 1, 50), (1, 3, 50), (4, 3, 50)]
+
+
+def test_abc(read):
+    score = read(ABC, ".abc")
+    assert (score.title, score.upbeat) == ("A little tune", Q // 2)
+    assert score.time_signatures == (TimeSignature(0, 6, 8),)
+    assert str(score.key_signatures[0].key) == "Am", "Dorian has a minor third"
+    assert rows(score.tracks[0])[:5] == [(0, 0.5, 76), (0.5, 1.5, 69), (2, 0.5, 71), (2.5, 0.5, 72), (3, 0.5, 74)]
+    assert max(length for _, length, _ in rows(score.tracks[0])) == 2.5, "the tied note"
+
+
+def test_abc_in_voices_with_chords_and_rests(read):
+    score = read(
+        """X:1
+M:3/4
+L:1/4
+Q:1/8=120
+V:S name="Soprano"
+V:B name="Bass"
+K:Bb clef=treble
+V:S
+|: "Bb"d2 e | [FAc]3 :| Z2 | "^slowly"B3 |]
+V:B
+|: B,3 | F,3 | x3 | z3 | B,,3 |]
+""",
+        ".abc",
+    )
+    assert [track.name for track in score.tracks] == ["Soprano", "Bass"]
+    assert rows(score.tracks[0])[:5] == [(0, 2, 74), (2, 1, 75), (3, 3, 65), (3, 3, 69), (3, 3, 72)]
+    assert rows(score.tracks[0])[-1] == (18, 3, 70)
+    assert [pitch for *_, pitch in rows(score.tracks[1])][-1] == 46
+    assert score.tempos == (Tempo(0, 60.0),)
+    assert {(chord.tick, chord.text) for chord in score.chords} == {(0, "Bb"), (6 * Q, "Bb")}
+
+
+def test_a_tune_without_bar_lines_is_read_at_once(read):
+    assert read("X:1\nM:4/4\nL:1/8\nK:C\n" + "C999 " * 50, ".abc").note_count == 50
+
+
+def packed(**members):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("_", "."), content)
+    return data.getvalue()
+
+
+def test_packed_and_plain_are_equal(read):
+    text = musicxml(("", attributes() + note("C", 8)))
+    assert read(packed(score_xml=text), ".mxl") == read(text, ".xml")
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+LAUGHS = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]><score-partwise>&b;</score-partwise>'
+OUTSIDE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]><score-partwise>&a;</score-partwise>'
+
+
+@pytest.mark.parametrize(
+    ("content", "suffix", "reason"),
+    [
+        (LAUGHS, ".xml", "declares entities"),
+        (LAUGHS.encode("utf-16"), ".xml", "declares entities"),
+        (OUTSIDE, ".musicxml", "declares entities"),
+        (packed(score_xml=LAUGHS), ".mxl", "declares entities"),
+        ("<score-partwise>" + "<a>" * 100_000, ".xml", "nested too deeply"),
+        ("<html><body/></html>", ".xml", "no MusicXML score"),
+        ("<score-partwise><part", ".xml", "not well-formed"),
+        ("<score-partwise><part-list/></score-partwise>", ".xml", "holds no notes"),
+        (b"PK\3\4 and nothing more", ".mxl", "damaged"),
+        (packed(readme_txt="hello"), ".mxl", "holds no score"),
+        (packed(score_xml=b" " * (65 * 1024 * 1024)), ".mxl", "unpacks to more than 64 MB"),
+        (b" " * (21 * 1024 * 1024), ".abc", "larger than 20 MB"),
+        (ABC + "\n" + ABC, ".abc", "holds several tunes"),
+        ("a diary\n", ".abc", "is not ABC"),
+        ("X:1\nM:2999999/4\nK:C\nCDEF|", ".abc", "gives no bars"),
+        ("X:1\nK:C\nCD what?\n", ".abc", "where a note was expected"),
+        (KERN.replace("*M3/4", "*M3999999/4"), ".krn", "a hundred beats"),
+        (musicxml(("", attributes(beats=3_999_999) + note("C"))), ".xml", "has a <beats> of 3999999"),
+        (musicxml(("", attributes(fifths=-1_000_000) + note("C"))), ".xml", "has a <fifths> of -1000000"),
+        (musicxml(("", attributes() + note("C", 10**9))), ".xml", "more than 100,000 bars"),
+        ("a diary\n", ".krn", "is not Humdrum kern"),
+        ("**kern\n*-\n", ".krn", "holds no notes"),
+        ("", ".musicxml", "not well-formed"),
+    ],
+)
+def test_a_bad_file_is_refused_in_one_sentence(read, content, suffix, reason):
+    with pytest.raises(UnreadableFile, match=rf"piece\{suffix}: [^\n]*{reason}[^\n]*\.$"):
+        read(content, suffix)
+
+
+def test_a_score_that_is_cut_short_anywhere_is_read_or_refused(read):
+    text = musicxml(("", attributes() + note("C", 8), note("D", 8)))
+    for end in range(0, len(text), 97):
+        with pytest.raises(UnreadableFile):
+            read(text[:end])
+    for end in range(0, len(KERN), 17):
+        with suppress(UnreadableFile), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReadingWarning)
+            read(KERN[:end], ".krn")

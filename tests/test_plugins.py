@@ -1,0 +1,232 @@
+"""Plugins: what is broken is left out with its reason, and everything else works."""
+
+import re
+import sys
+import types
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+
+import composer
+from composer import hookimpl, hookspecs, plugins
+from composer.errors import BadOption, UnknownName
+from composer.plugins import KINDS
+
+
+@dataclass(frozen=True)
+class Swing:
+    """Lengthen every other note.
+
+    More about it.
+    """
+
+    amount: Annotated[float, "how much"]
+    beats: int = 4
+    names: tuple[str, ...] = ("a", "b")
+    loud: bool = False
+    limit: int | None = None
+
+    def __post_init__(self):
+        if self.amount < 0:
+            raise ValueError("amount must not be below 0")
+
+
+@pytest.fixture
+def plugin(monkeypatch):
+    """The entry point of a module with such hooks and constants: `plugin("mine", samplers={…}, COMPOSER_API=7)`."""
+
+    def make(name, *, hooks=(), constants=(), **offers):
+        module = types.ModuleType(f"module_of_{name}")
+        for kind, things in offers.items():
+            setattr(module, f"register_{kind}", hookimpl(_returns(things, f"register_{kind}")))
+        for constant, value in dict(constants).items():
+            setattr(module, constant, value)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        return EntryPoint(name, module.__name__, "composer")
+
+    return make
+
+
+def _returns(things, name):
+    def hook():
+        return things
+
+    hook.__name__ = name
+    return hook
+
+
+@pytest.fixture
+def source(tmp_path, monkeypatch):
+    """The entry point of a module with this source text."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def make(name, text):
+        (tmp_path / f"source_of_{name}.py").write_text(text)
+        return EntryPoint(name, f"source_of_{name}", "composer")
+
+    return make
+
+
+def fault(registry, name):
+    return next(found.fault for found in registry.plugins if found.name == name)
+
+
+# --- what is left out -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        pytest.param("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'", id="import"),
+        pytest.param("1 / 0", "ZeroDivisionError: division by zero", id="any error"),
+        pytest.param("raise SystemExit('I want Python 2')", "SystemExit: I want Python 2", id="SystemExit"),
+        pytest.param("def f(:", "SyntaxError: .*", id="syntax"),
+        pytest.param("raise ValueError('\\x1b[31mred')", r"\\x1b\[31mred", id="control characters"),
+    ],
+)
+def test_a_plugin_that_fails_at_import_is_left_out_and_the_others_work(source, plugin, text, reason):
+    found = plugins.load([source("broken", text), plugin("good", samplers={"swing": Swing})])
+    assert re.fullmatch(reason, fault(found, "broken"))
+    assert fault(found, "good") == ""
+    assert found.names("samplers") == ["swing"]
+
+
+def test_of_two_plugins_with_one_name_the_second_is_left_out_whole_and_both_are_named(plugin):
+    first = plugin("first", samplers={"swing": Swing})
+    second = plugin("second", samplers={"shuffle": Swing, "swing": Swing}, datasets={"dances": Swing})
+    found = plugins.load([first, second])
+    assert "'swing'" in fault(found, "second")
+    assert "'first'" in fault(found, "second")
+    assert (found.names("samplers"), found.names("datasets")) == (["swing"], [])
+    assert found.offers["samplers"]["swing"].plugin.name == "first"
+
+
+def test_one_name_may_stand_for_things_of_two_kinds(plugin):
+    found = plugins.load([plugin("one", samplers={"swing": Swing}), plugin("two", datasets={"swing": Swing})])
+    assert not any(entry.fault for entry in found.plugins)
+
+
+def test_two_plugins_may_have_the_same_entry_point_name(plugin, source):
+    other = source("good", "from composer import hookimpl\n@hookimpl\ndef register_models(): return {'mine': print}")
+    found = plugins.load([plugin("good", samplers={"swing": Swing}), other])
+    assert [entry.fault for entry in found.plugins] == ["", ""]
+    assert (found.names("samplers"), found.names("models")) == (["swing"], ["mine"])
+
+
+@pytest.mark.parametrize(
+    ("offers", "reason"),
+    [
+        pytest.param([Swing], "register_samplers returned list where {name: callable} is asked for", id="no mapping"),
+        pytest.param(None, "register_samplers returned NoneType", id="nothing"),
+        pytest.param({"swing": 3}, "'swing', which is not a name with a callable", id="no callable"),
+        pytest.param({3: Swing}, "3, which is not a name with a callable", id="no name"),
+    ],
+)
+def test_a_hook_that_returns_something_else_leaves_its_plugin_out(plugin, offers, reason):
+    found = plugins.load([plugin("odd", samplers=offers, datasets={"walks": Swing})])
+    assert reason in fault(found, "odd")
+    assert not any(found.offers.values())
+
+
+def test_a_thing_whose_signature_cannot_be_read_leaves_its_plugin_out(source):
+    text = "from composer import hookimpl\ndef f(x: Nowhere = 1): ...\n@hookimpl\ndef register_samplers():"
+    found = plugins.load([source("odd", f"from __future__ import annotations\n{text} return {{'f': f}}")])
+    assert "Nowhere" in fault(found, "odd")
+    assert found.names("samplers") == []
+
+
+def test_an_unknown_hook_leaves_its_plugin_out(plugin):
+    found = plugins.load([plugin("future", foo={"x": Swing}, samplers={"swing": Swing})])
+    assert "register_foo" in fault(found, "future")
+    assert found.names("samplers") == []
+
+
+@pytest.mark.parametrize(("number", "kept"), [(hookspecs.API_VERSION, True), (hookspecs.API_VERSION + 1, False)])
+def test_a_plugin_for_another_version_of_the_hooks_is_left_out(plugin, number, kept):
+    found = plugins.load([plugin("mine", constants={"COMPOSER_API": number}, samplers={"swing": Swing})])
+    assert (found.names("samplers") == ["swing"]) is kept
+    assert (f"version {number} of the hooks; this is {hookspecs.API_VERSION}" in fault(found, "mine")) is not kept
+
+
+def test_the_command_line_shows_what_was_left_out_and_why(source, plugin, run, monkeypatch):
+    points = [source("broken", "1 / 0"), plugin("good", samplers={"swing": Swing})]
+    monkeypatch.setattr("composer.cli.tables.registry", lambda: plugins.load(points))
+    shown = run("plugins").out
+    assert "left out: ZeroDivisionError: division by zero" in shown
+    assert "samplers: swing" in shown
+
+
+# --- making things by name --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def registry(plugin):
+    return plugins.load([plugin("mine", samplers={"swing": Swing})])
+
+
+def test_an_unknown_name_gives_the_nearest(registry):
+    with pytest.raises(UnknownName, match=r"no plugin offers the sampler 'swnig': did you mean 'swing'\?"):
+        registry.make("samplers", "swnig")
+    with pytest.raises(UnknownName, match=r"no plugin offers the dataset 'x': there is none\."):
+        registry.make("datasets", "x")
+
+
+def test_options_in_text_are_read_as_their_annotations_say(registry):
+    made = registry.make("samplers", "swing", amount="0.5", beats="3", names="x,y", loud="yes", limit="7")
+    assert made == Swing(0.5, 3, ("x", "y"), True, 7)
+    assert registry.make("samplers", "swing", amount=1, names=["x"], limit=None) == Swing(1.0, names=("x",))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"amuont": 1}, "sampler 'swing' has no option 'amuont': did you mean 'amount'?"),
+        ({}, "sampler 'swing' needs the option 'amount'."),
+        ({"amount": "much"}, "sampler 'swing': 'amount' is 'much', which is not float."),
+        ({"amount": 1, "beats": "3.5"}, "sampler 'swing': 'beats' is '3.5', which is not int."),
+        ({"amount": 1, "beats": True}, "sampler 'swing': 'beats' is True, which is not int."),
+        ({"amount": 1, "loud": "maybe"}, "sampler 'swing': 'loud' is 'maybe', which is not bool."),
+        ({"amount": 1, "names": 5}, "sampler 'swing': 'names' is 5, which is not"),
+        ({"amount": -1}, "sampler 'swing': amount must not be below 0"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(registry, options, sentence):
+    with pytest.raises(BadOption) as caught:
+        registry.make("samplers", "swing", **options)
+    assert str(caught.value).startswith(sentence)
+    assert str(caught.value).endswith((".", "?"))
+
+
+def test_the_summary_is_the_first_line_of_the_docstring(registry):
+    assert registry.offers["samplers"]["swing"].summary == "Lengthen every other note."
+    amount = plugins.schema(Swing)[0]
+    assert (amount.name, amount.help, amount.required) == ("amount", "how much", True)
+
+
+# --- the engine and its own plugins -----------------------------------------------------------------------------------
+
+
+def test_the_engine_names_no_plugin():
+    for path in Path(composer.__file__).parent.rglob("*.py"):
+        named = re.findall(r"\bcomposer_[a-z]+", path.read_text(encoding="utf-8"))
+        assert not named, f"{path} names {named}"
+
+
+def test_the_hooks_are_the_kinds():
+    hooks = {name for name, thing in vars(hookspecs).items() if hasattr(thing, "composer_spec")}
+    assert hooks == {f"register_{kind}" for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_hook_has_a_plugin_of_ours(kind):
+    offers = plugins.registry().offers[kind].values()
+    assert any(offer.plugin.distribution == "composer-midi" for offer in offers)
+
+
+def test_none_of_our_plugins_is_left_out_and_all_that_they_offer_says_what_it_is():
+    found = plugins.registry()
+    assert [entry for entry in found.plugins if entry.fault] == []
+    assert [offer.name for kind in KINDS for offer in found.offers[kind].values() if not offer.summary] == []

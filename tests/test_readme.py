@@ -1,0 +1,87 @@
+"""The README: its two commands stand in it word for word, and its examples run."""
+
+import re
+import shlex
+import types
+from pathlib import Path
+
+import pytest
+
+from composer import files, generation
+from composer.cli import run
+from composer.request import Request
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def block(name: str) -> str:
+    """The lines under a marker, without their indentation and comments' alignment."""
+    text = re.search(rf"<!-- {name} -->\n(.*?)<!-- end -->", README, re.DOTALL)
+    assert text, name
+    return "\n".join(line[4:] for line in text[1].splitlines())
+
+
+def commands(name: str) -> list[list[str]]:
+    lines = [shlex.split(line, comments=True) for line in block(f"example: {name}").splitlines()]
+    assert all(line[0] == "composer" for line in lines)
+    return [line[1:] for line in lines]
+
+
+def test_the_two_commands_stand_there_word_for_word():
+    assert "\n    pip install -c constraints.txt . && composer generate chorale.mid\n" in README
+    assert "\n    pip install -c constraints.txt -e '.[test]' && pytest\n" in README
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_examples_of_writing_music(workplace):
+    for arguments in commands("generate"):
+        assert run(arguments) == 0, arguments
+        out = workplace / arguments[1]
+        scores = [files.read(path) for path in (out.glob("*.mid") if out.is_dir() else [out])]
+        assert scores
+        assert all(score.note_count for score in scores)
+
+
+def test_examples_of_training(workplace):
+    (workplace / "midi").mkdir()
+    tunes = generation.open_model("tunes")
+    pieces = generation.generate(tunes, [Request(index=index, bars=4) for index in range(12)])
+    for number, piece in enumerate(pieces):
+        files.write([piece], workplace / "midi" / f"{number}.mid")
+    for arguments in commands("train"):
+        quick = ["--steps", "2", "--evaluations", "1"] if arguments[0] == "train" else ["--bars", "2"]
+        assert run([*arguments, *quick]) == 0, arguments
+    assert (workplace / "new.mid").exists()
+
+
+def test_examples_of_tables(capsys):
+    for arguments in commands("tables"):
+        assert run(arguments) == 0, arguments
+    shown = capsys.readouterr().out
+    for word in ("folder:PATH", "tunes", "composer-midi", "nats_per_note"):
+        assert word in shown
+
+
+def test_example_from_python(workplace):
+    exec(block("python"), {})
+    assert files.read(workplace / "first.mid").note_count
+
+
+def test_example_of_a_plugin():
+    from composer.testing import check_sampler
+
+    module = types.ModuleType("composer_sharpen")
+    exec(block("plugin"), module.__dict__)
+    offers = module.register_samplers()
+    tokenizer = generation.open_model("tunes").tokenizer
+    check_sampler(offers["sharpen"](power=1.5), tokenizer)
+
+
+def test_its_figures_are_filled_in():
+    assert "@" not in re.sub(r"`[^`]*`", "", README)

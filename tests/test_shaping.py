@@ -1,0 +1,154 @@
+"""The links of the sampling chain: each against a distribution worked out by hand, and all against their contract."""
+
+import numpy as np
+import pytest
+
+from composer.errors import BadOption
+from composer.plugins import registry
+from composer.testing import check_sampler
+from composer.types import Constraint, Context, Facts, Meaning
+
+NONE = -np.inf
+
+EXAMPLES = {
+    "temperature": ["0.5", "1.0", "3"],
+    "top-k": ["1", "5", "10000"],
+    "top-p": ["0.05", "0.9", "1"],
+    "min-p": ["0", "0.1", "1"],
+    "repetition-penalty": ["1.5", "0.5"],
+    "pitch-range": ["C3:C6"],
+}
+"""Values of the first option; a sampler that is not here is tried with none."""
+
+
+def make(name, value, **more):
+    first = next(iter(registry().offers["samplers"][name].make.__dataclass_fields__))
+    return registry().make("samplers", name, **{first: value}, **more)
+
+
+def context(rows, history=(), pitches=(60, 62, 64, 65, -1)):
+    """The context of rows of five tokens, of which the last has no pitch."""
+    zeros = np.zeros(rows, dtype=np.int64)
+    meaning = Meaning(np.array(["Pitch"] * 4 + ["Bar"]), np.array(pitches), np.full(5, -1))
+    past = np.full((rows, 64), -1)
+    if len(history):
+        past[:, -len(history) :] = history
+    return Context(
+        zeros, Facts(zeros, zeros, zeros, zeros, zeros[:, None], zeros), meaning, past, np.ones((rows, 5), bool)
+    )
+
+
+def shaped(name, value, shares, *, history=(), **more):
+    """The distribution that is left of `shares` (of five tokens)."""
+    with np.errstate(divide="ignore"):
+        logits = np.log(np.array([shares], dtype=float))
+    after = np.exp(make(name, value, **more)(logits, context(1, history)))[0]
+    return after / after.sum()
+
+
+HALVES = [0.5, 0.25, 0.15, 0.1, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("temperature", 1, HALVES),
+        ("temperature", 0.5, [0.25 / 0.345, 0.0625 / 0.345, 0.0225 / 0.345, 0.01 / 0.345, 0]),
+        ("temperature", 100, [0.2525, 0.2508, 0.2495, 0.2485, 0]),
+        ("top-k", 1, [1, 0, 0, 0, 0]),
+        ("top-k", 2, [2 / 3, 1 / 3, 0, 0, 0]),
+        ("top-k", 9, HALVES),
+        ("top-p", 0.4, [1, 0, 0, 0, 0]),
+        ("top-p", 0.6, [2 / 3, 1 / 3, 0, 0, 0]),
+        ("top-p", 0.89, [5 / 9, 2.5 / 9, 1.5 / 9, 0, 0]),
+        ("top-p", 1, HALVES),
+        ("min-p", 0, HALVES),
+        ("min-p", 0.25, [5 / 9, 2.5 / 9, 1.5 / 9, 0, 0]),
+        ("min-p", 0.4, [2 / 3, 1 / 3, 0, 0, 0]),
+        ("min-p", 1, [1, 0, 0, 0, 0]),
+    ],
+)
+def test_a_link_leaves_what_it_should(name, value, expected):
+    assert shaped(name, value, HALVES) == pytest.approx(expected, abs=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kept"), [("top-k", 2, [1, 3]), ("top-p", 0.3, [1]), ("min-p", 1, [1, 3, 4])]
+)
+def test_of_equals_those_with_the_lower_ids_stay_where_not_all_can(name, value, kept):
+    assert np.flatnonzero(shaped(name, value, [0.1, 0.3, 0, 0.3, 0.3])).tolist() == kept
+
+
+def test_a_repetition_penalty_lowers_pitches_that_were_written_lately():
+    found = shaped("repetition-penalty", 2, [0.2] * 5, history=[1, 4, 1, 3])
+    assert found == pytest.approx(np.array([2, 1, 2, 1, 2]) / 8)
+
+
+def test_a_repetition_penalty_below_one_raises_them():
+    assert shaped("repetition-penalty", 0.5, [0.2] * 5, history=[0]) == pytest.approx(np.array([2, 1, 1, 1, 1]) / 6)
+
+
+def test_a_repetition_penalty_looks_back_no_further_than_its_window():
+    found = shaped("repetition-penalty", 2, [0.2] * 5, history=[0, 1, 2], window=2)
+    assert found == pytest.approx(np.array([2, 1, 1, 2, 2]) / 8)
+
+
+def test_a_pitch_range_leaves_its_bounds_and_what_has_no_pitch():
+    for text in ("D4:E4", "62:64"):
+        assert make("pitch-range", text).mask(context(2)).tolist() == [[False, True, True, False, True]] * 2
+
+
+@pytest.mark.parametrize("name", sorted(registry().offers["samplers"]))
+def test_every_sampler_keeps_the_contract(name, tokenizer):
+    for value in EXAMPLES.get(name, [None]):
+        sampler = registry().make("samplers", name) if value is None else make(name, value)
+        check_sampler(sampler, tokenizer)
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_a_link_works_on_the_arrays_of_another_library(name):
+    import torch
+
+    there = context(2, history=[1, 3])
+    zeros = torch.zeros(2, dtype=torch.int64)
+    facts = Facts(zeros, zeros, zeros, zeros, zeros[:, None], zeros)
+    tensors = Context(facts.tick, facts, there.meaning, torch.from_numpy(there.history), torch.ones((2, 5), dtype=bool))
+    logits = np.array([[0.5, 2.0, -1.0, NONE, 0.0], [1.0, 1.0, 1.0, 1.0, 1.0]])
+    sampler = make(name, EXAMPLES[name][0])
+    if isinstance(sampler, Constraint):
+        here, elsewhere = sampler.mask(there), sampler.mask(tensors)
+    else:
+        here, elsewhere = sampler(logits, there), sampler(torch.from_numpy(logits), tensors)
+    assert isinstance(elsewhere, torch.Tensor)
+    assert np.allclose(elsewhere.numpy(), here)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("temperature", "0"),
+        ("temperature", "-1"),
+        ("temperature", "nan"),
+        ("temperature", "warm"),
+        ("top-k", "0"),
+        ("top-k", "1.5"),
+        ("top-p", "0"),
+        ("top-p", "1.1"),
+        ("min-p", "-0.1"),
+        ("min-p", "2"),
+        ("repetition-penalty", "0"),
+        ("repetition-penalty", "nan"),
+        ("pitch-range", "C5:C3"),
+        ("pitch-range", "C5"),
+        ("pitch-range", "H2:C3"),
+        ("pitch-range", "C3:G99"),
+    ],
+)
+def test_nonsense_is_refused_in_a_sentence_that_names_the_sampler(name, value):
+    with pytest.raises(BadOption, match=rf"^sampler '{name}': .*\.$"):
+        make(name, value)
+
+
+def test_a_window_beyond_what_is_remembered_is_refused():
+    with pytest.raises(BadOption, match="window must be from 1 to 64"):
+        make("repetition-penalty", 2, window=65)

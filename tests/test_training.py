@@ -1,0 +1,369 @@
+"""Training: it learns, it stops and goes on exactly, and no piece leaks into another."""
+
+import contextlib
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from walks import Walks
+
+from composer.batches import Stream
+from composer.corpus import build
+from composer.errors import BadModelFile, BadOption, TrainingFailed
+from composer.evaluation import likelihood, piece_nats
+from composer.plugins import registry
+from composer.request import Request
+from composer.tokens import BOS
+from composer.training import Settings, rate_at, train, training_stream
+
+SETTINGS = Settings(steps=48, evaluations=6, batch_size=4, chunk=32, learning_rate=0.02, transpose=3, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def gru():
+    """A small architecture with dropout, so that random numbers matter."""
+    return registry().make("architectures", "gru", hidden_size=12, layers=1, embedding_size=12, dropout=0.2)
+
+
+@pytest.fixture(scope="module")
+def trained(corpus, tokenizer, gru):
+    """An uninterrupted run."""
+    return train(corpus, tokenizer, gru, SETTINGS)
+
+
+def stop_at(validation, error):
+    """A report callback that raises `error` at that validation, counted from 1."""
+    seen = []
+
+    def report(progress):
+        if progress.valid is not None:
+            seen.append(progress)
+            if len(seen) == validation:
+                raise error
+
+    return report
+
+
+def course(found):
+    """The history without its times."""
+    return [replace(point, seconds=0) for point in found.history]
+
+
+def equal(one, other):
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+# --- learning ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_loss_falls(trained):
+    assert trained.history[-1].train < 0.8 * trained.history[0].train
+    assert trained.best.valid < trained.history[0].valid
+    assert not trained.interrupted
+
+
+def test_the_weights_kept_are_those_of_the_best_validation(trained, corpus, tokenizer, gru):
+    import torch
+
+    module = gru.module([column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
+    module.load_state_dict({name: torch.from_numpy(array) for name, array in trained.weights.items()})
+    found = likelihood(module, corpus, tokenizer, corpus.split("valid"))
+    assert found.nats_per_note == trained.best.valid == min(point.valid for point in trained.history)
+
+
+def test_the_same_seed_gives_the_same_weights(trained, corpus, tokenizer, gru):
+    short = replace(SETTINGS, evaluations=1)
+    once, again = (train(corpus, tokenizer, gru, short) for _ in range(2))
+    assert equal(once.weights, again.weights)
+    assert not equal(train(corpus, tokenizer, gru, replace(short, seed=1)).weights, once.weights)
+
+
+def test_training_leaves_torchs_random_numbers_alone(corpus, tokenizer, gru):
+    import torch
+
+    before = torch.get_rng_state()
+    train(corpus, tokenizer, gru, replace(SETTINGS, steps=1, evaluations=1))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(("steps", "evaluations", "chunk"), [(40, 5, 32), (120, 60, 8), (12, 40, 32), (1, 1, 32)])
+def test_every_validation_follows_an_update(corpus, tokenizer, gru, steps, evaluations, chunk):
+    settings = replace(SETTINGS, steps=steps, evaluations=evaluations, chunk=chunk, patience=1000)
+    at = [point.step for point in train(corpus, tokenizer, gru, settings).history]
+    assert at == sorted(set(at))
+    assert at[-1] >= steps
+    assert len(at) <= evaluations
+
+
+def test_a_run_without_progress_is_stopped(corpus, tokenizer, gru):
+    still = replace(SETTINGS, learning_rate=1e-30, weight_decay=0.0, patience=2)
+    assert len(train(corpus, tokenizer, gru, still).history) == 3
+
+
+def test_progress_is_reported(corpus, tokenizer, gru):
+    told = []
+    found = train(corpus, tokenizer, gru, SETTINGS, report=told.append)
+    validated = [progress for progress in told if progress.valid is not None]
+    assert [progress.step for progress in validated] == [point.step for point in found.history]
+    assert validated[-1].best == found.best.valid
+    assert all(progress.steps == 48 and progress.tokens_per_second > 0 for progress in told)
+
+
+@pytest.mark.parametrize("chunk", [1, 2])
+def test_a_chunk_in_which_nothing_is_to_be_learnt_does_no_harm(corpus, tokenizer, gru, chunk):
+    settings = replace(SETTINGS, chunk=chunk, batch_size=1, steps=60, evaluations=1)
+    assert np.isfinite(train(corpus, tokenizer, gru, settings).best.valid)
+
+
+def test_a_learning_rate_beyond_reason_fails_in_a_sentence(corpus, tokenizer, gru):
+    with pytest.raises(TrainingFailed, match=r"no number any more after \d+ steps; try a lower --learning-rate"):
+        train(corpus, tokenizer, gru, replace(SETTINGS, learning_rate=1e9))
+
+
+def test_a_validation_that_is_no_number_fails_in_a_sentence(corpus, tokenizer, gru, monkeypatch):
+    broken = SimpleNamespace(nats_per_note=float("nan"))
+    monkeypatch.setattr("composer.training.likelihood", lambda *_: broken)
+    with pytest.raises(TrainingFailed, match="no number any more after 8 steps"):
+        train(corpus, tokenizer, gru, SETTINGS)
+
+
+def test_the_rate_rises_and_falls():
+    settings = Settings(steps=1000, warmup=0.1, learning_rate=0.5)
+    rates = [rate_at(step, settings) for step in range(1001)]
+    assert rates[0] == pytest.approx(0.005)
+    assert max(rates) == rates[100] == 0.5
+    assert rates[:101] == sorted(rates[:101])
+    assert rates[100:] == sorted(rates[100:], reverse=True)
+    assert rates[1000] == pytest.approx(0.005)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 0},
+        {"evaluations": 0},
+        {"batch_size": 0},
+        {"chunk": 0},
+        {"patience": 0},
+        {"learning_rate": 0.0},
+        {"learning_rate": float("nan")},
+        {"clip": -1.0},
+        {"warmup": 1.5},
+        {"weight_decay": -0.1},
+        {"transpose": -1},
+        {"transpose": 25},
+        {"seed": -1},
+        {"precision": "float8"},
+    ],
+    ids=str,
+)
+def test_settings_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(BadOption, match=next(iter(wrong))):
+        Settings(**wrong)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "nowhere", "meta"])
+def test_a_device_that_is_not_here_is_refused(corpus, tokenizer, gru, device):
+    with pytest.raises(BadOption, match=f"there is no device '{device}' here"):
+        train(corpus, tokenizer, gru, replace(SETTINGS, device=device))
+
+
+# --- stopping and going on --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("validation", [2, 4, 6])
+@pytest.mark.parametrize("error", [RuntimeError("power cut"), KeyboardInterrupt()], ids=["killed", "interrupted"])
+def test_a_run_that_was_stopped_goes_on_to_the_bit(corpus, tokenizer, gru, trained, tmp_path, validation, error):
+    checkpoint = tmp_path / "run.checkpoint"
+    with contextlib.suppress(RuntimeError):
+        train(corpus, tokenizer, gru, SETTINGS, report=stop_at(validation, error), checkpoint=checkpoint)
+    resumed = train(corpus, tokenizer, gru, SETTINGS, checkpoint=checkpoint)
+    assert equal(resumed.weights, trained.weights)
+    assert course(resumed) == course(trained)
+
+
+def test_a_run_that_is_over_is_not_gone_on_with(corpus, tokenizer, gru, trained, tmp_path):
+    told = []
+    checkpoint = tmp_path / "run.checkpoint"
+    train(corpus, tokenizer, gru, SETTINGS, checkpoint=checkpoint)
+    again = train(corpus, tokenizer, gru, SETTINGS, checkpoint=checkpoint, report=told.append)
+    assert equal(again.weights, trained.weights)
+    assert told == []
+
+
+def test_an_interrupted_run_keeps_the_best_so_far(corpus, tokenizer, gru, trained):
+    found = train(corpus, tokenizer, gru, SETTINGS, report=stop_at(3, KeyboardInterrupt()))
+    assert found.interrupted
+    assert course(found) == course(trained)[:3]
+    assert found.best == min(found.history, key=lambda point: point.valid)
+
+
+def test_a_run_interrupted_before_its_first_validation_has_nothing_to_keep(corpus, tokenizer, gru, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("composer.training.likelihood", stop)
+    with pytest.raises(TrainingFailed, match="before its first validation"):
+        train(corpus, tokenizer, gru, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def checkpoint_bytes(corpus, tokenizer, gru, tmp_path_factory):
+    path = tmp_path_factory.mktemp("checkpoint") / "run.checkpoint"
+    train(corpus, tokenizer, gru, replace(SETTINGS, steps=8, evaluations=1), checkpoint=path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("part", [0, 5, 100, 0.5, 0.99])
+def test_a_damaged_checkpoint_is_refused(corpus, tokenizer, gru, checkpoint_bytes, tmp_path, part):
+    checkpoint = tmp_path / "run.checkpoint"
+    kept = part if isinstance(part, int) else int(part * len(checkpoint_bytes))
+    checkpoint.write_bytes(checkpoint_bytes[:kept])
+    with pytest.raises(BadModelFile, match=r"run\.checkpoint: is no checkpoint of this run"):
+        train(corpus, tokenizer, gru, replace(SETTINGS, steps=8, evaluations=1), checkpoint=checkpoint)
+
+
+def test_a_model_file_is_no_checkpoint(corpus, tokenizer, gru, model_file):
+    with pytest.raises(BadModelFile, match="is no checkpoint of this run"):
+        train(corpus, tokenizer, gru, SETTINGS, checkpoint=model_file)
+
+
+def test_a_checkpoint_of_another_run_is_refused(corpus, tokenizer, gru, checkpoint_bytes, tmp_path):
+    checkpoint = tmp_path / "run.checkpoint"
+    checkpoint.write_bytes(checkpoint_bytes)
+    begun = replace(SETTINGS, steps=8, evaluations=1)
+    other_music = build(Walks(seed=2), tokenizer, cache=tmp_path, workers=1)
+    for others in (
+        (corpus, gru, replace(begun, seed=3)),
+        (corpus, replace(gru, dropout=0.5), begun),
+        (corpus, replace(gru, hidden_size=13), begun),
+        (other_music, gru, begun),
+    ):
+        with pytest.raises(BadModelFile, match=r"was begun with other .*; delete it to start anew"):
+            train(others[0], tokenizer, others[1], others[2], checkpoint=checkpoint)
+    assert checkpoint.read_bytes() == checkpoint_bytes
+
+
+# --- no leaks ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Call:
+    """One run of the module over a chunk while it trains."""
+
+    state: Any
+    logits: Any
+    after: Any
+
+
+@dataclass(frozen=True)
+class Watched:
+    """An architecture that writes down what its module is given and gives back."""
+
+    inner: Any
+    calls: list[Call] = field(default_factory=list, compare=False)
+
+    def module(self, column_sizes, vocabulary_size):
+        module = self.inner.module(column_sizes, vocabulary_size)
+        module.register_forward_hook(self._watch)
+        return module
+
+    def _watch(self, module, given, found):
+        if module.training:
+            self.calls.append(Call(given[1], found[0].detach().clone(), [part.detach().clone() for part in found[1]]))
+
+
+@pytest.fixture
+def still(lstm):
+    """Settings under which no weight moves, and an architecture that is watched."""
+    return replace(SETTINGS, steps=12, evaluations=1, learning_rate=1e-30, weight_decay=0.0, transpose=0), Watched(lstm)
+
+
+def chunk_rows(corpus, tokenizer, settings, batches):
+    """For each batch, the `rows` of its chunks."""
+    stream = training_stream(corpus, tokenizer, settings)
+    return [[chunk.rows for chunk in stream.chunks(number)] for number in range(batches)]
+
+
+def test_the_state_goes_from_chunk_to_chunk_and_never_from_batch_to_batch(corpus, tokenizer, still):
+    import torch
+
+    settings, watched = still
+    train(corpus, tokenizer, watched, settings)
+    rows = [rows for batch in chunk_rows(corpus, tokenizer, settings, 3) for rows in batch]
+    before = None
+    for call, going_on in zip(watched.calls, rows, strict=False):
+        if going_on is None:
+            assert call.state is None
+        else:
+            assert all(torch.equal(now, then[:going_on]) for now, then in zip(call.state, before.after, strict=True))
+            assert not any(part.requires_grad for part in call.state)
+        before = call
+
+
+def test_a_batch_is_not_touched_by_the_music_of_the_batch_before(corpus, tokenizer, still, tmp_path):
+    import torch
+
+    settings, watched = still
+    stream = training_stream(corpus, tokenizer, settings)
+    first = tuple(int(piece) for piece in stream.pieces[stream.batch(0)])
+    other = build(Walks(moved=first), tokenizer, cache=tmp_path, workers=1)
+    elsewhere = Watched(watched.inner)
+    train(corpus, tokenizer, watched, settings)
+    train(other, tokenizer, elsewhere, settings)
+    chunks, following = map(len, chunk_rows(corpus, tokenizer, settings, 2))
+    same = [torch.equal(a.logits, b.logits) for a, b in zip(watched.calls, elsewhere.calls, strict=True)]
+    assert not any(same[:chunks])
+    assert all(same[chunks : chunks + following])
+
+
+# --- likelihood -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def module(player):
+    return player.model.make_module()
+
+
+@pytest.fixture
+def _in_short_chunks(monkeypatch):
+    """Pieces of these tests are short; so are the chunks in which they are evaluated, then."""
+    monkeypatch.setattr("composer.evaluation.Stream", lambda *those, **__: Stream(*those, batch_size=5, chunk=16))
+
+
+@pytest.mark.usefixtures("_in_short_chunks")
+def test_a_piece_is_as_likely_in_a_batch_as_alone(module, corpus, tokenizer):
+    pieces = corpus.split("train")
+    together = piece_nats(module, corpus, tokenizer, pieces)
+    alone = [piece_nats(module, corpus, tokenizer, pieces[n : n + 1])[0] for n in range(len(pieces))]
+    assert together == pytest.approx(np.array(alone), rel=1e-5)
+
+
+@pytest.mark.usefixtures("_in_short_chunks")
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_likelihood_is_that_of_every_token_of_the_piece(module, corpus, tokenizer, masked):
+    import torch
+
+    grammar, state, hidden, expected = tokenizer.grammar, tokenizer.grammar.start(Request(), 1), None, 0.0
+    with torch.no_grad():
+        for token in corpus.piece(5):
+            logits, hidden = module(torch.from_numpy(grammar.inputs(state))[:, None], hidden)
+            allowed = torch.from_numpy(grammar.allowed(state)) if masked else torch.ones_like(logits[0], dtype=bool)
+            expected -= float(torch.log_softmax(torch.where(allowed, logits[0], -torch.inf), -1)[0, token])
+            state = grammar.advance(state, np.array([token]))
+    found = likelihood(module, corpus, tokenizer, np.array([5]), masked=masked)
+    assert found.nats == pytest.approx(expected, rel=1e-5)
+    assert found.nats_per_note == pytest.approx(expected / corpus.notes[5], rel=1e-5)
+    assert found.nats_per_beat == pytest.approx(expected / corpus.beats[5], rel=1e-5)
+
+
+def test_the_first_input_is_the_beginning_of_a_piece(corpus):
+    assert (corpus.inputs[corpus.offsets[:-1], 0] == BOS).all()
+
+
+def test_the_grammar_only_ever_helps(module, corpus, tokenizer):
+    pieces = corpus.split("train")
+    free, masked = (piece_nats(module, corpus, tokenizer, pieces, masked=mask) for mask in (False, True))
+    assert (masked < free).all()
