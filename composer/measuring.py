@@ -21,6 +21,9 @@ from composer.types import Dataset
 ASKED = 50
 """Pieces written for each wish."""
 
+MOST = 50
+"""Pieces that are listened to at most."""
+
 LEVEL = 0.99
 """Share of sets of real pieces that lie in a band."""
 
@@ -34,15 +37,16 @@ def measured_model(model: Model, *, seed: int = 0) -> Model:
     corpus = corpus_of(player)
     real = real_scores(player, corpus)
     test = [real[number] for number in corpus.split("test")]
+    count = min(len(test), MOST)
     found = {
         "listening": {
             "title": f"What it writes, beside {corpus.about['title']}",
             "request": player.suggested.to_json(),
             "seed": seed,
-            "pieces": len(test),
+            "pieces": count,
             "level": LEVEL,
             "references": listening.references(real),
-            "figures": _beside(listen(player, len(test), seed), real, test),
+            "figures": _beside(listen(player, count, seed), real, test),
         },
         "wishes": wishes(player, real, seed),
     }

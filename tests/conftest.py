@@ -1,5 +1,6 @@
 """What the tests share: small music, a small trained model, and the command line as a function."""
 
+import os
 from dataclasses import dataclass
 
 import pytest
@@ -9,6 +10,8 @@ from composer.keys import parse_key
 from composer.plugins import registry
 from composer.primers import typed_notes
 from composer.score import KeySignature, Score, parse_time_signature
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for models as small as these, a second thread only waits
 
 
 @pytest.fixture(autouse=True)

@@ -54,9 +54,9 @@ def compare(
 
     Raises EmptyDataset where either set is empty, BadOption for a number out of range.
     """
-    theirs = tallies(real)
+    ours, theirs = summed(tallies(pieces)), tallies(real)
     found = bands_of(theirs, len(pieces), seed, samples=samples, level=level)
-    return judge(pieces, found, _references(summed(theirs)))
+    return _judge(ours, found, _references(summed(theirs)))
 
 
 def references(real: Sequence[Score]) -> dict[str, list[float]]:
@@ -72,7 +72,10 @@ def judge(
     pieces: Sequence[Score], found: Sequence[Band], histograms: Mapping[str, Sequence[float]]
 ) -> tuple[Figure, ...]:
     """The figures of `pieces` beside bands that are known already; no real piece is needed."""
-    ours = summed(tallies(pieces))
+    return _judge(summed(tallies(pieces)), found, histograms)
+
+
+def _judge(ours: Tally, found: Sequence[Band], histograms: Mapping[str, Sequence[float]]) -> tuple[Figure, ...]:
     definitions = {d.name: d for d in DEFINITIONS}
     figures = []
     for band in found:
