@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from composer import generation, measuring, model
+from composer.listening import Figure
 from composer.plugins import registry
 
 NAMES = registry().names("models")
@@ -35,9 +36,11 @@ def test_card_is_complete(player):
     json.dumps(card)
 
 
-def test_what_it_writes_lies_inside_the_cards_bands(player):
-    outside = [(f.name, f.model, f.low, f.high) for f in measuring.judged_again(player) if not f.inside]
-    assert not outside
+def test_what_it_writes_measures_up_to_its_card(player):
+    """A figure may lie outside its band only if the card owns up to it."""
+    owned = {row["name"] for row in player.model.card["listening"]["figures"] if not Figure.from_json(row).inside}
+    outside = {figure.name: figure for figure in measuring.judged_again(player) if not figure.inside}
+    assert outside.keys() <= owned, [outside[name] for name in outside.keys() - owned]
 
 
 def test_asked_metre_and_key_are_heard(player):

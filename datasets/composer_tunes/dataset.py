@@ -40,8 +40,9 @@ class Tunes:
         "names": ("Tune",),
         "program": 40,  # a fiddle
         "steps_per_quarter": 24,  # triplets of 16ths and 32nds both occur
+        "relative": True,
         "lowest": 48,
-        "highest": 96,
+        "highest": 100,
         "time_signatures": ("2/2", "3/2", "2/4", "3/4", "4/4", "6/4", "3/8", "6/8", "9/8", "12/8"),
     }
     suggested: ClassVar[Mapping[str, Any]] = {"tempo": 112.0}
