@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from composer.errors import printable
@@ -34,10 +36,11 @@ def datasets() -> None:
     """List the datasets: names that `composer train` takes."""
     rows = []
     for name, offer in sorted(registry().offers["datasets"].items()):
-        made = offer.make
         required = _required(name)
+        # A dataset that needs nothing is asked itself: what it says of itself may depend on its options.
+        thing: Any = offer.make if required else offer.make()
         shown = f"{name}:{required[0].upper()}" if required else name
-        rows.append([shown, str(getattr(made, "title", "")), str(getattr(made, "licence", "")), offer.plugin.name])
+        rows.append([shown, printable(str(thing.title)), printable(str(thing.licence), 300), offer.plugin.name])
     table("Datasets", ["name", "title", "licence", "plugin"], rows)
 
 
