@@ -133,6 +133,7 @@ def build(
         "options": asdict(dataset),  # type: ignore[call-overload]
         "tokenizer": [type(tokenizer).__name__, asdict(tokenizer)],  # type: ignore[call-overload]
         "vocabulary": tokenizer.vocabulary,
+        "columns": [asdict(column) for column in tokenizer.grammar.columns],
         "sources": [[source, dataset.fingerprint(source)] for source in sources],
     }
     key = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16).hexdigest()

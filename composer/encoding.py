@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.errors import ComposerError, ReadingWarning, printable
+from composer.errors import CannotExpress, ComposerError, ReadingWarning, printable
 from composer.request import Request
 from composer.score import Score, bars
 from composer.splits import content_hash
@@ -81,17 +81,20 @@ def _pieces(dataset: Dataset, source: str) -> Iterator[tuple[str, Score | Except
 
 def _encode(tokenizer: Tokenizer, name: str, score: Score) -> Encoded | Exception:
     try:
-        tokens = tokenizer.encode(score)
+        tokens, beats = tokenizer.encode(score), beat_count(score)
     except ComposerError as error:
         return error
     if len(tokens) > LONGEST:
         return ComposerError(f"is {len(tokens)} tokens long; at most {LONGEST} are taken.")
-    return Encoded(name, tokens.astype(np.uint16), score.note_count, beat_count(score), content_hash(score))
+    return Encoded(name, tokens.astype(np.uint16), score.note_count, beats, content_hash(score))
 
 
 def beat_count(score: Score) -> float:
-    """How many beats a score lasts, by its time signatures."""
-    found = bars(score)
+    """How many beats a score lasts, by its time signatures. Raises CannotExpress if that is beyond all measure."""
+    try:
+        found = bars(score)
+    except ValueError as error:
+        raise CannotExpress(f"the piece has {error}.") from None
     lengths = np.diff(np.minimum(found.starts, score.end))
     return float(sum(length / s.beat_ticks for length, s in zip(lengths, found.signatures, strict=True)))
 

@@ -9,9 +9,11 @@ import pytest
 from walks import VOICES, Walks, walk
 
 from composer import corpus as corpora
+from composer import encoding
 from composer.corpus import build
 from composer.errors import CannotWrite, EmptyDataset, ReadingWarning, UnreadableFile
 from composer.plugins import registry
+from composer.score import Score, Track, make_notes
 from composer.types import Piece
 
 
@@ -184,3 +186,20 @@ def test_a_cache_that_cannot_be_written_is_named(tokenizer, tmp_path):
 def test_a_corpus_says_what_it_was_built_from(built):
     about = json.loads((built(Walks()).folder / "corpus.json").read_text())
     assert (about["name"], about["title"], about["licence"]) == ("some", "Random walks", "CC0-1.0")
+
+
+def test_a_note_of_three_days_is_refused_and_not_the_end_of_the_others(small_score):
+    endless = Score(tracks=(Track(make_notes([(0, 10**9, 60, 80)])),))
+    result = encoding.encode(Listed((endless, small_score("C4 D4"))), registry().make("tokenizers", "remi"), ["0", "1"])
+    assert [piece.name for piece in result.kept] == ["1"]
+    assert "more than 100000 bars" in result.refused[0].reason
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A dataset of the scores it is given, each its own source."""
+
+    scores: tuple[Score, ...]
+
+    def read(self, source):
+        yield source, self.scores[int(source)]
