@@ -61,23 +61,21 @@ class Given:
 
     def _need(self, state: Array) -> Array:
         """(B,) the next step at which what sounds now is not what the score has, or a note is struck."""
-        from composer_voices.grammar import FIRST_VOICE
-
         xp = namespace(state)
         first = self._at(self.next_given, here(state, self.steps, 1))
         at_first = xp.clip(first, 0, self.steps - 1)
-        differs = self._at(self.struck, at_first) | (self._at(self.sounds, at_first) != state[:, FIRST_VOICE:])
+        differs = self._at(self.struck, at_first) | (self._at(self.sounds, at_first) != self.grammar.sounding(state))
         need = xp.where(differs, first, self._at(self.next_change, at_first))
         return xp.min(xp.where(first == NEVER, NEVER, need), axis=1)
 
     def _turn(self, state: Array) -> Array:
         """(B, V - G) which of the grammar's own tokens keep the voice whose turn it is."""
-        from composer_voices.grammar import FIRST_VOICE, STRUCK
+        from composer_voices.grammar import STRUCK
 
         xp, grammar = namespace(state), self.grammar
         step = here(state, self.steps)
         given, sounds = self._at(self.given, step), self._at(self.sounds, step)
-        moves = self._at(self.struck, step) | (sounds != state[:, FIRST_VOICE:])
+        moves = self._at(self.struck, step) | (sounds != self.grammar.sounding(state))
         voice = xp.clip(state[:, Field.SLOT] - Slot.OWN, 0, grammar.voices - 1)[:, None]
         wanted = xp.take_along_axis(xp.where(moves, sounds, grammar.hold), voice, axis=1)
         # A free voice moves if nothing has moved and all after it are given and hold.

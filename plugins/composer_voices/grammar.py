@@ -15,13 +15,18 @@ from composer.keys import ALL_KEYS
 from composer.metrical import Field, Grid, Slot
 from composer.request import Request
 from composer.score import Score
+from composer.tokens import BOS
 from composer.types import Array, Column, Facts, Span
 
 STRUCK = Field.OWN
 """State column: whether anything has moved in this frame so far."""
 
 FIRST_VOICE = Field.OWN + 1
-"""First of the state's columns with the token that sounds in each voice."""
+"""First of the state's columns with the token that sounds in each voice; as many follow with what sounded in each
+before this frame."""
+
+PERFECT = (0, 7)
+"""Semitones, without octaves, of the intervals that part-writing keeps from moving in parallel."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +61,15 @@ class VoicesGrammar:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """The shared columns, and what sounds in each voice."""
-        sounding = (Column(f"voice {voice + 1}", self.size, tokens=True) for voice in range(self.voices))
-        return (*self.grid.columns(self.size, Slot.OWN + self.voices), *sounding)
+        """The shared columns, what sounds in each voice, and with which pitch the voice in turn would follow it."""
+        names = [f"voice {voice + 1}" for voice in range(self.voices)]
+        sounding = (Column(name, self.size, tokens=True) for name in names)
+        parallel = (Column(f"parallel with {name}", self.size, tokens=True) for name in names if self.voices > 1)
+        return (*self.grid.columns(self.size, Slot.OWN + self.voices), *sounding, *parallel)
 
     def start(self, request: Request, rows: int) -> NDArray[np.int64]:
         """States before the first token: silence in every voice."""
-        own = np.full((rows, 1 + self.voices), self.rest, dtype=np.int64)
+        own = np.full((rows, 1 + 2 * self.voices), self.rest, dtype=np.int64)
         own[:, 0] = 0
         return np.concatenate([metrical.start(self.grid, request, rows), own], axis=1)
 
@@ -78,6 +85,10 @@ class VoicesGrammar:
         hold = writing & ~(last & (state[:, STRUCK] == 0))
         pitches = xp.broadcast_to(writing[:, None], (state.shape[0], self.highest - self.lowest + 1))
         return xp.concat([shared, hold[:, None], (writing & ~silent)[:, None], pitches], axis=1)
+
+    def sounding(self, state: Array) -> Array:
+        """(B, voices) the token that sounds in each voice."""
+        return state[:, FIRST_VOICE : FIRST_VOICE + self.voices]
 
     def _sounding_in_turn(self, state: Array) -> Array:
         """(B,) what sounds in the voice whose turn it is; any voice's where it is none's."""
@@ -97,17 +108,35 @@ class VoicesGrammar:
         opened = shared[:, Field.SLOT] == Slot.OWN  # a frame that has just begun
         struck = xp.where(opened, xp.zeros_like(voice), xp.where(moves, xp.ones_like(voice), state[:, STRUCK]))
         here = moves[:, None] & (numbers(self.voices, state) == voice[:, None])
-        sounding = xp.where(here, tokens[:, None], state[:, FIRST_VOICE:])
-        return xp.concat([shared, struck[:, None], sounding], axis=1)
+        sounding = xp.where(here, tokens[:, None], self.sounding(state))
+        before = xp.where(opened[:, None], sounding, state[:, FIRST_VOICE + self.voices :])
+        return xp.concat([shared, struck[:, None], sounding, before], axis=1)
 
     def inputs(self, state: Array) -> Array:
-        """What the model is given, (B, 7 + voices)."""
-        return namespace(state).concat([metrical.inputs(state), state[:, FIRST_VOICE:]], axis=1)
+        """What the model is given, (B, 7 + 2 * voices); for a single voice (B, 8)."""
+        columns = [metrical.inputs(state), self.sounding(state)]
+        return namespace(state).concat([*columns, self._parallels(state)] if self.voices > 1 else columns, axis=1)
+
+    def _parallels(self, state: Array) -> Array:
+        """(B, voices) the token with which the voice in turn would move in parallel fifths or octaves with each other.
+
+        BOS where nothing of the kind threatens: that voice has not moved, or stood in no such interval.
+        """
+        xp = namespace(state)
+        now, before = self.sounding(state), state[:, FIRST_VOICE + self.voices :]
+        own = self._sounding_in_turn(state)[:, None]
+        apart = xp.abs(own - before) % 12
+        perfect = (apart == PERFECT[0]) | (apart == PERFECT[1])
+        pitched = (own > self.rest) & (before > self.rest) & (now > self.rest)
+        moved = (now != before) & (state[:, Field.SLOT] >= Slot.OWN)[:, None]
+        parallel = own + now - before
+        exists = (parallel >= self.first_pitch) & (parallel < self.size)
+        return xp.where(perfect & pitched & moved & exists, parallel, xp.full_like(now, BOS))
 
     def facts(self, state: Array) -> Facts:
         """The same in musical terms."""
         xp = namespace(state)
-        slot, sounding = state[:, Field.SLOT], state[:, FIRST_VOICE:]
+        slot, sounding = state[:, Field.SLOT], self.sounding(state)
         shift = self._shift(state)
         return Facts(
             tick=xp.maximum(metrical.reached(state), xp.zeros_like(slot)) * self.grid.step_ticks,
