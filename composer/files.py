@@ -69,9 +69,10 @@ def check_suffix(path: Path) -> str:
     return suffix
 
 
-def write(pieces: Sequence[Piece], path: Path, **options: Any) -> None:
+def write(pieces: Sequence[Piece], path: Path | str, **options: Any) -> None:
     """Write pieces to `path` with the exporter of its suffix. Raises CannotWrite, BadOption."""
-    registry().make("exporters", check_suffix(path), **options)(pieces, path)
+    out = Path(path)
+    registry().make("exporters", check_suffix(out), **options)(pieces, out)
 
 
 def write_piece(piece: Piece, path: Path, **options: Any) -> None:

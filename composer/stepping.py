@@ -17,7 +17,7 @@ from composer.types import State, Stepper
 if TYPE_CHECKING:
     from torch import nn
 
-TILE = 8
+TILE = 4
 """Rows of every matrix product; the last tile is filled up."""
 
 

@@ -38,7 +38,7 @@ def main() -> None:
         stream = training_stream(corpus, tokenizer, settings)
         print(f"real tokens among all places: {real_share(stream):.3f}")
         for name in registry().names("architectures"):
-            run = _start(tokenizer, registry().make("architectures", name), settings, device)
+            run = _start(corpus, tokenizer, registry().make("architectures", name), settings, device)
             meter = Meter(run, settings.steps, 1.0)
             sizes = [column.size for column in tokenizer.grammar.columns]
             shape = (settings.batch_size, settings.chunk)
@@ -53,7 +53,7 @@ def main() -> None:
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(run.module.parameters(), settings.clip)
                 run.optimiser.step()
-                float(loss)
+                loss.item()
 
             # One batch of pieces of middling length, again and again, so that each round does the same work.
             middle = int(
