@@ -19,8 +19,7 @@ def main(folder: str) -> None:
     sources = list(dataset.sources())
     paths = [Path(folder) / source for source in sources]
     print(describe())
-    tokenizers = {"remi": registry().make("tokenizers", "remi")}
-    tokenizers["voices, one"] = registry().make("tokenizers", "voices", names=("Tune",), steps_per_quarter=12)
+    tokenizers = {"remi": registry().make("tokenizers", "remi")}  # takes any file; `voices` would refuse most
     for name, tokenizer in tokenizers.items():
         result = encode(dataset, tokenizer, sources)
 
