@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.corpus import Corpus
-from composer.tokens import transposition
+from composer.tokens import BOS, transposition
 from composer.types import Tokenizer
 
 IGNORED = -1
@@ -88,24 +88,21 @@ class Stream:
         targets[:] = self.corpus.tokens[span]
         if shift:
             table = self._transpositions[shift]
-            inputs[:, self._token_columns] = table[inputs[:, self._token_columns]]
+            # A column may name a pitch that is out of reach after the move: then it names none.
+            inputs[:, self._token_columns] = np.maximum(table[inputs[:, self._token_columns]], BOS)
             # Which keys are common is learnt from the music as it is, not from its transpositions.
             targets[:] = np.where(self._is_key[targets], IGNORED, table[targets])
 
     def _tables(self, number: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The transposition of each row, in semitones."""
         rng = np.random.default_rng((self.seed, number, 1))
-        if not self._has_pitches:
-            return np.zeros(len(rows), dtype=np.int64)
         lows, highs = self._reach
         down = np.minimum(lows[rows] - lows.min(), self.transpose)
         up = np.minimum(highs.max() - highs[rows], self.transpose)
-        return rng.integers(-down, up + 1)
-
-    @cached_property
-    def _has_pitches(self) -> bool:
-        """Whether there are tokens that a transposition moves; pieces written in C have none but their key."""
-        return "Pitch" in self.tokenizer.meaning.kind
+        moves = rng.integers(-down, up + 1)
+        # What is written in C is sampled in C alone: half of it stays there, and the rest keeps it from being learnt
+        # by heart.
+        return moves * rng.integers(0, 2, len(rows)) if "Tone" in self.tokenizer.meaning.kind else moves
 
     @cached_property
     def _reach(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,6 +1,6 @@
 """Checkpoints: a training run on disk, from which it goes on exactly; it knows no data and no loop.
 
-One safetensors file holds the weights, the best weights, the optimiser's tensors and the random states; its header
+One safetensors file holds the weights, their average, the best of it, the optimiser's tensors and the random states; its header
 says where the run was. Nothing is ever unpickled.
 """
 
@@ -26,6 +26,7 @@ def save(run: Run, path: Path, device: torch.device) -> None:
     from safetensors.torch import save_file
 
     tensors = {f"weights.{name}": tensor.contiguous() for name, tensor in run.module.state_dict().items()}
+    tensors |= {f"average.{name}": tensor.contiguous() for name, tensor in run.average.state_dict().items()}
     tensors |= {f"best.{name}": torch.from_numpy(array) for name, array in (run.best or {}).items()}
     for number, state in run.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{number}.{name}": tensor for name, tensor in state.items()}
@@ -58,6 +59,7 @@ def load(run: Run, path: Path, device: torch.device) -> None:
         if others := [name for name, value in run.about.items() if place["about"].get(name) != value]:
             raise BadModelFile(f"{shown}: was begun with other {' and '.join(others)}; delete it to start anew.")
         run.module.load_state_dict(_under(tensors, "weights"))
+        run.average.load_state_dict(_under(tensors, "average"))
         _restore(run.optimiser, _under(tensors, "optimiser"))
         run.batch, run.step, run.seconds = place["batch"], place["step"], place["seconds"]
         run.history = [Point(**point) for point in place["history"]]

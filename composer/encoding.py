@@ -96,7 +96,7 @@ def beat_count(score: Score) -> float:
     except ValueError as error:
         raise CannotExpress(f"the piece has {error}.") from None
     lengths = np.diff(np.minimum(found.starts, score.end))
-    return float(sum(length / s.beat_ticks for length, s in zip(lengths, found.signatures, strict=True)))
+    return float((lengths / np.array([metre.beat_ticks for metre in found.metres])[found.which]).sum())
 
 
 def model_inputs(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> list[NDArray[np.uint16]]:

@@ -23,7 +23,7 @@ from composer.plugins import registry
 from composer.request import Link, Request
 from composer.sampling import Sampled, sample
 from composer.score import KeySignature, Score, Tempo, parse_time_signature
-from composer.types import Piece, Sampler, Stepper, Tokenizer
+from composer.types import Piece, Sampler, Stepper, StepperMaker, Tokenizer
 
 BATCH = 64
 """Pieces that run side by side at most."""
@@ -41,22 +41,38 @@ class Player:
         """The model's tokenizer."""
         return self.model.make_tokenizer()
 
+    def resolved(self, request: Request) -> Request:
+        """The request with what it leaves to the machine filled in, so that it can be followed again anywhere.
+
+        Raises UnknownName or BadOption for a stepper, precision or device that is not here.
+        """
+        if request.precision != "float32":
+            raise BadOption(f"there is no precision '{request.precision}' here; there is float32.")
+        if request.stepper == "auto":
+            return replace(request, stepper=self._fastest(request.device))
+        if not self._maker(request.stepper).suits(self.model, request.device):
+            raise BadOption(f"the stepper '{request.stepper}' cannot run this model on '{request.device}'.")
+        return request
+
+    def _fastest(self, device: str) -> str:
+        suiting = [name for name in registry().names("steppers") if self._maker(name).suits(self.model, device)]
+        if not suiting:
+            raise BadOption(f"no plugin offers a stepper for this model on '{device}'.")
+        return max(suiting, key=lambda name: self._maker(name).speed)
+
+    def _maker(self, name: str) -> StepperMaker:
+        maker: StepperMaker = registry().make("steppers", name)
+        return maker
+
     def stepper(self, request: Request) -> Stepper:
-        """The stepper that a request asks for."""
-        if request.stepper != "torch" or request.precision != "float32":
-            raise BadOption(f"there is no stepper '{request.stepper}' of precision '{request.precision}' here.")
-        return self._torch(request.device)
-
-    def _torch(self, device: str) -> Stepper:
-        if device not in self._steppers:
-            from composer.devices import choose_device
-            from composer.stepping import torch_stepper
-
-            self._steppers[device] = torch_stepper(self.model.make_module().to(choose_device(device)))
-        return self._steppers[device]
+        """The stepper that a resolved request names, made once."""
+        chosen = request.stepper, request.device
+        if chosen not in self._steppers:
+            self._steppers[chosen] = self._maker(request.stepper).make(self.model, request.device)
+        return self._steppers[chosen]
 
     @cached_property
-    def _steppers(self) -> dict[str, Stepper]:
+    def _steppers(self) -> dict[tuple[str, str], Stepper]:
         return {}
 
     @property
@@ -78,13 +94,11 @@ def make_samplers(links: Sequence[Link]) -> list[Sampler]:
 def generate(player: Player, requests: Sequence[Request]) -> list[Piece]:
     """One piece for each request; the order and the company of the requests change nothing in any of them."""
     pieces: dict[int, Piece] = {}
+    requests = [player.resolved(request) for request in requests]
     for numbers in _batches(requests):
         together = [requests[n] for n in numbers]
         samplers = make_samplers(together[0].samplers)
-        from composer.devices import one_thread
-
-        with one_thread():
-            results = sample(player.stepper(together[0]), player.tokenizer, samplers, together)
+        results = sample(player.stepper(together[0]), player.tokenizer, samplers, together)
         for number, request, result in zip(numbers, together, results, strict=True):
             pieces[number] = _piece(player, request, result)
     return [pieces[number] for number in range(len(requests))]

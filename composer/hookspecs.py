@@ -48,6 +48,11 @@ def register_samplers() -> Offers:  # type: ignore[empty-body]
 
 
 @hookspec
+def register_steppers() -> Offers:  # type: ignore[empty-body]
+    """Offer ways to run the steps of a model: name to a frozen dataclass that is a `StepperMaker`."""
+
+
+@hookspec
 def register_readers() -> Offers:  # type: ignore[empty-body]
     """Offer file formats to read: suffix (`.mid`) to a callable whose options make a `Reader`."""
 

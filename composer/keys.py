@@ -35,6 +35,11 @@ class Key:
         return Key((self.tonic + semitones) % 12, self.minor)
 
     @property
+    def place(self) -> int:
+        """Where it stands in `ALL_KEYS`."""
+        return self.tonic + 12 * self.minor
+
+    @property
     def home(self) -> int:
         """Semitones from C to the tonic by the shorter way, -5..6: a tone in C sounds so much higher in this key."""
         return self.tonic if self.tonic <= 6 else self.tonic - 12

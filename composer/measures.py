@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import CannotExpress
-from composer.keys import ALL_KEYS, Key, estimate_key, parse_key
+from composer.keys import Key, estimate_key, parse_key
 from composer.metrical import COUNTDOWN, Grid
-from composer.score import KeySignature, Score, TimeSignature, bars
+from composer.score import Bars, KeySignature, Score, TimeSignature, bars
 from composer.tokens import EOS
 from composer.types import Tokens
 
@@ -40,24 +40,28 @@ def measures(grid: Grid, score: Score, end: int) -> Measures:
         found = bars(score, max(end, 1))
     except ValueError as error:
         raise CannotExpress(f"the piece has {error}.") from None
-    signatures = {id(signature): signature for signature in found.signatures}
-    names = {key: str(signature) for key, signature in signatures.items()}
-    if strange := next((name for name in names.values() if name not in grid.time_signatures), None):
-        raise CannotExpress(f"this tokenizer has no bars of {strange}; it has {', '.join(grid.time_signatures)}.")
-    places = {key: grid.time_signatures.index(name) for key, name in names.items()}
-    which = np.array([places[id(signature)] for signature in found.signatures])
+    names = [str(metre) for metre in found.metres]
+    strange = {name for name in names if name not in grid.place_of}
+    if strange and (heard := [names[place] for place in found.which.tolist() if names[place] in strange]):
+        raise CannotExpress(f"this tokenizer has no bars of {heard[0]}; it has {', '.join(grid.time_signatures)}.")
+    which = np.array([grid.place_of.get(name, -1) for name in names])[found.which]
     starts, origins = found.starts // grid.step_ticks, found.nominal // grid.step_ticks
-    lengths = found.starts[1:-1] - found.nominal[:-1]  # an upbeat is as long as the whole bar that it ends
-    wrong = np.flatnonzero(lengths != grid.bar_steps[which[:-1]] * grid.step_ticks)
-    if len(wrong):
-        raise CannotExpress(f"bar {wrong[0] + 1} is not a whole bar of {found.signatures[wrong[0]]}.")
+    if len(found.metres) > 1:
+        _check_whole(found, grid.bar_steps[which] * grid.step_ticks)
     return Measures(
         starts=starts,
         origins=origins,
         metres=which + grid.first["TimeSignature"],
-        key=grid.first["Key"] + ALL_KEYS.index(key_of(score)),
-        upbeat=int(found.nominal[0] + found.signatures[0].bar_ticks) // grid.step_ticks if found.nominal[0] < 0 else 0,
+        key=grid.first["Key"] + key_of(score).place,
+        upbeat=int(found.nominal[0] + found.metres[0].bar_ticks) // grid.step_ticks if found.nominal[0] < 0 else 0,
     )
+
+
+def _check_whole(found: Bars, lengths: NDArray[np.int64]) -> None:
+    """Raise CannotExpress if a new time signature cuts a bar short; `lengths` are those that bars should have."""
+    until_next = found.starts[1:-1] - found.nominal[:-1]  # an upbeat is as long as the whole bar that it ends
+    if len(wrong := np.flatnonzero(until_next != lengths[:-1])):
+        raise CannotExpress(f"bar {wrong[0] + 1} is not a whole bar of {found.signatures[wrong[0]]}.")
 
 
 def key_of(score: Score) -> Key:
@@ -120,12 +124,15 @@ def _bar_lines(grid: Grid, found: Measures, total: int, *, ends: bool) -> tuple[
     They are a new time signature, if it changes, and the bar with its place in the countdown.
     """
     metres = found.metres[:total]
-    left = np.arange(total, 0, -1)
-    bars_to_go = np.where(left <= COUNTDOWN, left, 0) if ends else np.zeros(total, dtype=np.int64)
+    lines = np.empty((total, 2), dtype=np.int64)
+    lines[:, 0], lines[:, 1] = metres, grid.first["Bar"]
+    if ends:
+        last = min(COUNTDOWN, total)
+        lines[total - last :, 1] += np.arange(last, 0, -1)
     said = np.ones((total, 2), dtype=bool)
     said[:1, 0] = False
     said[1:, 0] = metres[1:] != metres[:-1]
-    return said.sum(axis=1), np.stack([metres, grid.first["Bar"] + bars_to_go], axis=1)[said]
+    return said.sum(axis=1), lines[said]
 
 
 @dataclass

@@ -38,6 +38,10 @@ BAR_CYCLE = 16
 """Bars are counted modulo this in a model's input: phrases of 2, 4, 8 and 16 bars all fit."""
 
 
+KEY_COLUMN = 6
+"""The place of the key among the columns of a model's input."""
+
+
 class Slot:
     """What comes next. Grammars add their own slots from `OWN` on."""
 
@@ -102,6 +106,11 @@ class Grid:
         return tuple(parse_time_signature(text) for text in self.time_signatures)
 
     @cached_property
+    def place_of(self) -> dict[str, int]:
+        """Where each time signature stands among them."""
+        return {name: place for place, name in enumerate(self.time_signatures)}
+
+    @cached_property
     def bar_steps(self) -> NDArray[np.int64]:
         """Steps in a bar of each time signature."""
         return np.array([s.bar_ticks // self.step_ticks for s in self.signatures])
@@ -147,6 +156,8 @@ class Grid:
             Column("countdown", COUNTDOWN + 1),
             Column("metre", vocabulary_size, tokens=True),
             Column("key", vocabulary_size, tokens=True),
+            Column("upbeat", self.longest + 1),
+            Column("left", self.longest + 1),
         )
 
 
@@ -165,7 +176,7 @@ def start(grid: Grid, request: Request, rows: int) -> NDArray[np.int64]:
     if request.time_signature is not None:
         row[Field.ASKED_METRE] = _metre_token(grid, str(parse_time_signature(request.time_signature)))
     if request.key is not None:
-        row[Field.ASKED_KEY] = grid.first["Key"] + ALL_KEYS.index(parse_key(request.key))
+        row[Field.ASKED_KEY] = grid.first["Key"] + parse_key(request.key).place
     return np.tile(row, (rows, 1))
 
 
@@ -289,8 +300,12 @@ def advance(grid: Grid, state: Array, tokens: Array) -> Array:
 
 
 def inputs(state: Array) -> Array:
-    """(B, 7) the shared columns of a model's input."""
+    """(B, 9) the shared columns of a model's input.
+
+    The last is how many steps are left of the last bar, once it is announced, if it and the upbeat make a whole one.
+    """
     xp = namespace(state)
+    left = state[:, Field.LENGTH] - state[:, Field.UPBEAT] - xp.maximum(state[:, Field.POSITION], 0)
     columns = [
         state[:, Field.TOKEN],
         state[:, Field.SLOT],
@@ -299,6 +314,8 @@ def inputs(state: Array) -> Array:
         state[:, Field.COUNTDOWN],
         state[:, Field.METRE],
         state[:, Field.KEY],
+        state[:, Field.UPBEAT],
+        xp.where((state[:, Field.COUNTDOWN] == 1) & (left > 0), left, xp.zeros_like(left)),
     ]
     return xp.stack(columns, axis=1)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from composer.errors import BadModelFile, ComposerError, UnknownName, nearest, printable
 from composer.files import whole_file
 from composer.plugins import registry
-from composer.types import Architecture, Tokenizer
+from composer.types import Architecture, Cell, Described, Tokenizer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -87,21 +87,59 @@ class Model:
             )
         return tokenizer
 
+    def make_architecture(self) -> Architecture:
+        """The architecture. Raises BadModelFile if it is not installed."""
+        architecture: Architecture = _make("architectures", self.architecture)
+        return architecture
+
+    def make_cell(self) -> Cell:
+        """The network as arrays, in fp32, for an architecture that describes it. BadModelFile if they do not fit."""
+        architecture = self.make_architecture()
+        if not isinstance(architecture, Described):
+            raise BadModelFile(f"the architecture '{printable(self.architecture.name)}' does not describe its cell.")
+        weights = {name: array.astype(np.float32) for name, array in self.weights.items()}
+        sizes = self._column_sizes()
+        try:
+            cell = architecture.cell(sizes, weights)
+            _check_cell(cell, sizes, len(self.vocabulary))
+        except (KeyError, ValueError) as error:
+            raise BadModelFile(f"its weights do not fit its architecture ({printable(str(error), 200)}).") from error
+        return cell
+
     def make_module(self) -> nn.Module:
         """The torch module with its weights in fp32, ready to use. Raises BadModelFile if they do not fit."""
         import torch
 
-        tokenizer = self.make_tokenizer()
-        architecture: Architecture = _make("architectures", self.architecture)
-        sizes = [column.size for column in tokenizer.grammar.columns]
+        architecture = self.make_architecture()
         weights = {name: torch.tensor(array, dtype=torch.float32) for name, array in self.weights.items()}
         try:
             with torch.random.fork_rng(devices=[]):  # initialising draws numbers, which are not ours to use up
-                module = architecture.module(sizes, len(self.vocabulary))
+                module = architecture.module(self._column_sizes(), len(self.vocabulary))
             module.load_state_dict(weights)
         except (RuntimeError, MemoryError) as error:  # options of a damaged header can ask for any amount of memory
             raise BadModelFile(f"its weights do not fit its architecture ({printable(str(error), 200)}).") from error
         return module.eval()
+
+    def _column_sizes(self) -> list[int]:
+        return [column.size for column in self.make_tokenizer().grammar.columns]
+
+
+def _check_cell(cell: Cell, column_sizes: Sequence[int], vocabulary_size: int) -> None:
+    """Raise ValueError if the arrays of a cell do not fit each other, a model's inputs or its vocabulary."""
+    width = cell.columns[0].shape[1]
+    fits = [tuple(table.shape) for table in cell.columns] == [(size, width) for size in column_sizes]
+    below = width
+    for layer in cell.layers:
+        gates, hidden = layer.recurrent.shape
+        fits &= layer.inputs.shape == (gates, below) and layer.input_bias.shape == layer.recurrent_bias.shape == (gates,)
+        below = hidden
+    fits &= cell.bias.shape == (vocabulary_size,)
+    fits &= cell.head.shape in ((vocabulary_size, below), (vocabulary_size, below + width))
+    if cell.pointer is not None and cell.pointer_bias is not None:
+        fits &= cell.pointer.shape == (len(cell.pointed), cell.head.shape[1])
+        fits &= cell.pointer_bias.shape == (len(cell.pointed),)
+    if not fits:
+        raise ValueError("shapes differ")
 
 
 def _make(kind: str, made: Made) -> Any:

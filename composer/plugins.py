@@ -21,7 +21,7 @@ from composer import hookspecs
 from composer.errors import BadOption, UnknownName, nearest, printable
 
 GROUP = "composer"
-KINDS = ("architectures", "tokenizers", "samplers", "readers", "exporters", "datasets", "models")
+KINDS = ("architectures", "tokenizers", "samplers", "steppers", "readers", "exporters", "datasets", "models")
 
 
 @dataclass(frozen=True)

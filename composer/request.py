@@ -37,7 +37,7 @@ class Request:
     primer: tuple[int, ...] = ()  # tokens of the model's tokenizer, open at the end
     primer_ticks: int = 0  # where the primer's last note ends: new music begins there
     samplers: tuple[Link, ...] = ()  # in the user's order
-    stepper: str = "torch"
+    stepper: str = "auto"  # the fastest that suits the model, unless named
     precision: str = "float32"
     device: str = "cpu"  # kind of device
 

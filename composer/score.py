@@ -135,7 +135,13 @@ class Bars:
 
     starts: NDArray[np.int64]  # (bars + 1,), the last one is the end of the last bar
     nominal: NDArray[np.int64]  # (bars,)
-    signatures: tuple[TimeSignature, ...]  # (bars,)
+    metres: tuple[TimeSignature, ...]  # those of the score, 4/4 if it states none
+    which: NDArray[np.int64]  # (bars,) places in `metres`
+
+    @property
+    def signatures(self) -> tuple[TimeSignature, ...]:
+        """Each bar's time signature, (bars,)."""
+        return tuple(self.metres[place] for place in self.which.tolist())
 
 
 def bars(score: Score, end: int | None = None, most: int = 100_000) -> Bars:
@@ -144,29 +150,30 @@ def bars(score: Score, end: int | None = None, most: int = 100_000) -> Bars:
     A time signature in the middle of a bar ends that bar there. Raises ValueError beyond `most` bars.
     """
     end = score.end if end is None else end
-    signatures = list(score.time_signatures) or [TimeSignature(0, 4, 4)]
-    starts, nominal, which = [], [], []
-    tick = 0
-    for i, signature in enumerate(signatures):
-        until = min(end, signatures[i + 1].tick) if i + 1 < len(signatures) else end
-        length = signature.bar_ticks
-        if i == 0 and 0 < score.upbeat < length and tick < until:
-            starts.append(0)
-            nominal.append(score.upbeat - length)
-            which.append(signature)
-            tick = score.upbeat
-        count = max(-((tick - until) // length), 0)
-        if count + len(starts) > most:
+    metres = score.time_signatures or (TimeSignature(0, 4, 4),)
+    first = metres[0].bar_ticks
+    begins = [np.zeros(0, dtype=np.int64)]
+    counts = []
+    tick = total = 0
+    upbeat = 0 < score.upbeat < first and (end if len(metres) == 1 else min(end, metres[1].tick)) > 0
+    if upbeat:
+        begins.append(np.zeros(1, dtype=np.int64))
+        tick = score.upbeat
+    for place, metre in enumerate(metres):
+        until = min(end, metres[place + 1].tick) if place + 1 < len(metres) else end
+        count = max(-((tick - until) // metre.bar_ticks), 0)
+        total += count
+        if total + upbeat > most:
             raise ValueError(f"more than {most} bars")
-        whole = range(tick, tick + count * length, length)
-        starts += whole
-        nominal += whole
-        which += [signature] * count
-        tick += count * length
-        if i + 1 < len(signatures):
-            tick = max(until, 0)
-    starts.append(max(tick, end))
-    return Bars(np.array(starts, dtype=np.int64), np.array(nominal, dtype=np.int64), tuple(which))
+        begins.append(np.arange(count) * metre.bar_ticks + tick)
+        counts.append(count)
+        tick = max(until, 0) if place + 1 < len(metres) else tick + count * metre.bar_ticks
+    counts[0] += upbeat
+    starts = np.concatenate([*begins, [max(tick, end)]])
+    nominal = starts[:-1].copy()
+    if upbeat:
+        nominal[0] = score.upbeat - first
+    return Bars(starts, nominal, metres, np.repeat(np.arange(len(metres)), counts))
 
 
 def parse_time_signature(text: str) -> TimeSignature:

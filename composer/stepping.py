@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.devices import without_onednn
+from composer.devices import one_thread, without_onednn
 from composer.types import State, Stepper
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def torch_stepper(module: nn.Module) -> Stepper:
         rows = len(inputs)
         padded = np.concatenate([inputs, np.repeat(inputs[:1], -rows % TILE, axis=0)])
         tiles = torch.from_numpy(padded).to(device)[:, None].split(TILE)
-        with torch.inference_mode(), without_onednn():
+        with torch.inference_mode(), one_thread(), without_onednn():
             states = [None] * len(tiles) if state is None else _tiled(state, rows)
             results = [module(tile, before) for tile, before in zip(tiles, states, strict=True)]
             logits = torch.cat([logits[:, 0] for logits, _ in results])[:rows]

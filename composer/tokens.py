@@ -32,8 +32,8 @@ def transposition(vocabulary: Sequence[str], semitones: int) -> NDArray[np.int64
 
 def _moved(token: str, semitones: int) -> str:
     kind, value = token.split("_", 1)
-    if kind == "Pitch":
-        return f"Pitch_{int(value) + semitones}"
+    if kind in ("Pitch", "Tone"):
+        return f"{kind}_{int(value) + semitones}"
     if kind == "Key":
         return f"Key_{parse_key(value).transposed(semitones)}"
     return token

@@ -6,6 +6,7 @@ holds the weights, the best so far, the optimiser and the random state.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -38,12 +39,13 @@ REPORT_EVERY = 0.25
 class Settings:
     """How to train; the defaults make a listenable model of the chorales on a laptop."""
 
-    steps: Annotated[int, "updates of the weights, of about batch_size x chunk tokens each"] = 5000
+    steps: Annotated[int, "updates of the weights, of about batch_size x chunk tokens each"] = 4000
     evaluations: Annotated[int, "validations on the way, evenly spread; the best weights are kept"] = 40
     batch_size: Annotated[int, "pieces side by side"] = 16
     chunk: Annotated[int, "tokens that a gradient reaches back"] = 128
     learning_rate: Annotated[float, "of AdamW, at its highest"] = 3e-3
     weight_decay: Annotated[float, "of AdamW"] = 0.01
+    average: Annotated[float, "share that the average of the weights, which is kept, holds on to at each step"] = 0.998
     warmup: Annotated[float, "share of all steps in which the rate rises"] = 0.03
     clip: Annotated[float, "largest norm of a gradient"] = 1.0
     transpose: Annotated[int, "move pieces by up to so many semitones"] = 6
@@ -58,6 +60,8 @@ class Settings:
             raise BadOption("steps, evaluations, batch_size, chunk and patience must be at least 1.")
         if not (self.learning_rate > 0 and self.clip > 0 and 0 <= self.warmup <= 1 and self.weight_decay >= 0):
             raise BadOption("learning_rate and clip must be positive, warmup from 0 to 1, weight_decay at least 0.")
+        if not 0 <= self.average < 1:
+            raise BadOption("average must be at least 0 and less than 1.")
         if not 0 <= self.transpose <= 24:
             raise BadOption("transpose must be from 0 to 24 semitones.")
         if not 0 <= self.seed < 2**63:
@@ -97,6 +101,7 @@ class Run:
 
     about: Mapping[str, Any]  # settings, architecture and music, as in JSON: what makes it this run
     module: nn.Module
+    average: nn.Module  # the same, with the weights averaged over the steps (Polyak and Juditsky 1992)
     optimiser: torch.optim.Optimizer
     batch: int = 0  # the next one of the stream
     step: int = 0
@@ -184,7 +189,7 @@ def _start(
     )
     options = {type(architecture).__name__: asdict(architecture)}  # type: ignore[call-overload]
     about = {"settings": asdict(settings), "architecture": options, "music": corpus.folder.name}
-    return Run(json.loads(json.dumps(about)), module, optimiser)
+    return Run(json.loads(json.dumps(about)), module, copy.deepcopy(module), optimiser)
 
 
 def _run(
@@ -209,11 +214,11 @@ def _run(
             if meter.is_due:
                 report(meter.progress(run.batch / stream.batches))
         now = meter.progress(run.batch / stream.batches)
-        found = likelihood(run.module, corpus, tokenizer, corpus.split("valid"))
+        found = likelihood(run.average, corpus, tokenizer, corpus.split("valid"))
         valid = _number(found.nats_per_note, run.step)
         run.seconds += meter.seconds
         if run.best_point is None or valid < run.best_point.valid:
-            run.best = weights_of(run.module)
+            run.best = weights_of(run.average)
         run.history.append(Point(run.step, now.epoch, now.train, valid, run.seconds))
         report(replace(now, valid=valid, best=min(point.valid for point in run.history)))
         if checkpoint is not None:
@@ -266,6 +271,7 @@ def _batch(run: Run, stream: Stream, settings: Settings, device: torch.device, m
             state = tuple(tensor.detach()[: chunk.rows] for tensor in state)
         loss, state = _update(run, chunk, state, settings, device)
         run.step += 1
+        _take_into_average(run, settings)
         meter.add(loss, chunk)
     run.batch += 1
 
@@ -288,6 +294,15 @@ def _update(
     torch.nn.utils.clip_grad_norm_(run.module.parameters(), settings.clip)
     run.optimiser.step()
     return loss.detach(), state
+
+
+def _take_into_average(run: Run, settings: Settings) -> None:
+    import torch
+
+    held = min(settings.average, run.step / (run.step + 10))  # the first steps are soon forgotten
+    with torch.no_grad():
+        for mean, now in zip(run.average.parameters(), run.module.parameters(), strict=True):
+            mean.lerp_(now, 1 - held)
 
 
 class Meter:

@@ -26,6 +26,7 @@ from composer.score import Score
 if TYPE_CHECKING:
     from torch import nn
 
+    from composer.model import Model
     from composer.request import Request
 
 Array: TypeAlias = Any
@@ -119,8 +120,8 @@ class Tokenizer(Protocol):
     """Scores to tokens and back: a frozen dataclass of options, equal when rebuilt from its fields.
 
     `vocabulary` holds `Type_Value` strings, as MidiTok writes them, in a fixed order; it begins with `BOS_None` and
-    `EOS_None`. The types `Pitch` (a MIDI pitch) and `Key` (as `str(Key)`) are those that a transposition moves;
-    a `Tone` is a pitch as it would be in C, and stays.
+    `EOS_None`. The types `Pitch` (a MIDI pitch), `Tone` (a pitch as it would be in C) and `Key` (as `str(Key)`) are
+    those that a transposition moves.
     """
 
     @property
@@ -159,8 +160,63 @@ class Architecture(Protocol):
         """A module for inputs whose columns hold 0..size-1, freshly initialised from torch's generator."""
 
 
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One recurrent layer as arrays: G numbers from what comes in, G from what it was, and how they make a new state.
+
+    `update(from_input (B, G), from_state (B, G), state) -> state` uses array functions alone; a state is a tuple of
+    (B, H) arrays, the first of which is the layer's output.
+    """
+
+    inputs: NDArray[np.float32]  # (G, E)
+    input_bias: NDArray[np.float32]  # (G,)
+    recurrent: NDArray[np.float32]  # (G, H)
+    recurrent_bias: NDArray[np.float32]  # (G,)
+    update: Callable[[Array, Array, State], State]
+    parts: int  # arrays in its state
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """A trained network as arrays, for steppers that do without torch: embedded columns, layers, a linear output.
+
+    The state of a module that is described so is a tuple of `parts` tensors (B, layers, H), as the layers have them.
+    """
+
+    columns: tuple[NDArray[np.float32], ...]  # a (size, E) table for each column of the input; embeddings are added up
+    layers: tuple[Layer, ...]
+    head: NDArray[np.float32]  # (V, H), or (V, H + E) if the output sees the embedded input, too
+    bias: NDArray[np.float32]  # (V,)
+    pointed: tuple[int, ...] = ()  # P columns of tokens, each of which the output raises or lowers
+    pointer: NDArray[np.float32] | None = None  # (P, as the head) by how much
+    pointer_bias: NDArray[np.float32] | None = None  # (P,)
+
+
+@runtime_checkable
+class Described(Protocol):
+    """An architecture that says what its module computes, so that faster steppers can run it."""
+
+    def cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
+        """The network with these weights, which are named and shaped as in its module. KeyError, ValueError if not."""
+
+
 Stepper: TypeAlias = Callable[[Array, "State | None"], "tuple[Array, State]"]
-"""One step of a model: `(inputs (B, C), state) -> (logits (B, V), state)`. A row is the same in any batch."""
+"""One step of a model: `(inputs (B, C), state) -> (logits (B, V), state)`. A row is the same to the bit in any batch."""
+
+
+class StepperMaker(Protocol):
+    """A way to run the steps of models: a frozen dataclass of options. All run the same model to within `tolerance`."""
+
+    speed: int
+    """Of those that suit a model, the one with the highest number is taken unless the user names another."""
+    tolerance: float
+    """How far its logits may be from those of the reference, in fp32."""
+
+    def suits(self, model: Model, device: str) -> bool:
+        """Whether it can run this model on that kind of device."""
+
+    def make(self, model: Model, device: str) -> Stepper:
+        """The steps of a model. Raises BadModelFile if its weights do not fit its architecture."""
 
 
 # --- samplers ---------------------------------------------------------------------------------------------------------

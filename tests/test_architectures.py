@@ -34,7 +34,8 @@ def built(name, **options):
 def test_the_number_of_weights_is_what_the_articles_say(name, gates):
     layer = {0: 5 * 6, 1: 6 * 6}  # from below
     recurrent = sum(gates * (below + 6 * 6 + 2 * 6) for below in layer.values())
-    expected = sum(SIZES) * 5 + recurrent + (6 * 11 + 11)
+    output = (6 + 5 + 1) * (11 + 2)  # for each token, and for each of two columns of tokens
+    expected = sum(SIZES) * 5 + recurrent + output
     assert sum(parameter.numel() for parameter in built(name).parameters()) == expected
 
 
@@ -42,7 +43,7 @@ def test_the_number_of_weights_is_what_the_articles_say(name, gates):
 def test_tied_weights_are_one_matrix(name):
     import torch
 
-    tied, free = built(name, tie_weights=True), built(name)
+    tied, free = built(name, tie_weights=True, skip=False), built(name, skip=False)
     tables = [key for key, tensor in tied.state_dict().items() if 11 in tensor.shape and tensor.dim() == 2]
     assert tables == []
     assert any(11 in tensor.shape and tensor.dim() == 2 for tensor in free.state_dict().values())
@@ -53,6 +54,20 @@ def test_tied_weights_are_one_matrix(name):
         tied.embedding.weight[7] += 1.0  # a token that is not in the input
     after = tied(inputs)[0][0, 0]
     assert (after != before).nonzero().flatten().tolist() == [7]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_pointer_raises_the_tokens_that_stand_in_the_input(name):
+    import torch
+
+    module = built(name).eval()
+    inputs = torch.tensor([[[3, 1, 2], [3, 1, 3]]])
+    before = module(inputs)[0][0]
+    with torch.no_grad():
+        module.pointer.bias += torch.tensor([1.0, -5.0])  # of the first column and the last, which hold tokens
+    change = (module(inputs)[0][0] - before).round(decimals=4)
+    assert {place: change[0, place].item() for place in change[0].nonzero().flatten().tolist()} == {2: -5.0, 3: 1.0}
+    assert {place: change[1, place].item() for place in change[1].nonzero().flatten().tolist()} == {3: -4.0}
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -4,11 +4,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from music import line, score
 
 from composer.batches import IGNORED, Stream, real_share
 from composer.encoding import model_inputs
 from composer.tokens import transposition
 from composer.training import Settings
+from composer_voices.tokenizer import Voices
 
 
 @pytest.fixture
@@ -140,3 +142,18 @@ def test_the_key_is_learnt_from_pieces_that_are_not_moved(stream, tokenizer, cor
         assert np.array_equal(ignored, is_key[tokens] & (semitones != 0))
         counted[semitones != 0] += 1
     assert min(counted.values()) > 0
+
+
+def test_a_column_that_names_a_pitch_out_of_reach_names_none_after_a_move():
+    duet = Voices(names=("High", "Low"), steps_per_quarter=4, lowest=60, highest=79)
+    crossing = score(line((67, 1), (72, 1)), line((74, 1), (60, 1)))  # 79 would be in parallel
+    pieces = [duet.encode(music) for music in (crossing, score(line((79, 2)), line((60, 2))))]
+    inputs = np.concatenate(model_inputs(duet, pieces))
+    offsets = np.cumsum([0, *map(len, pieces)])
+    corpus = SimpleNamespace(
+        tokens=np.concatenate(pieces), inputs=inputs, offsets=offsets, piece=lambda number: pieces[number]
+    )
+    place = [column.name for column in duet.grammar.columns].index("parallel with voice 1")
+    stream = Stream(corpus, duet, np.array([0, 1]), transpose=6)
+    named = {int(name) for number in range(40) for chunk in stream.chunks(number) for name in chunk.inputs[0, :, place]}
+    assert {duet.vocabulary[name] for name in named} == {"BOS_None", "Pitch_79"}

@@ -15,7 +15,9 @@ from composer.testing import (
     check_grammar,
     check_round_trip,
     check_sampler,
+    check_stepper,
     check_tokenizer,
+    random_model,
 )
 from composer.types import Meaning, Piece
 from composer_remi.tokenizer import Remi
@@ -62,6 +64,18 @@ def test_architecture(name):
 @pytest.mark.parametrize("tokenizer", [TUNE, Remi(steps_per_quarter=4)], ids=["voices", "remi"])
 def test_sampler(name, tokenizer):
     check_sampler(made("samplers", name), tokenizer)
+
+
+@pytest.mark.parametrize("name", registry().names("steppers"))
+@pytest.mark.parametrize("architecture", registry().names("architectures"))
+def test_stepper(name, architecture):
+    check_stepper(made("steppers", name), random_model(architecture, "voices"))
+
+
+@pytest.mark.parametrize("options", [{"skip": False}, {"tie_weights": True}, {"layers": 1, "hidden_size": 33}], ids=str)
+@pytest.mark.parametrize("architecture", ["lstm", "gru", "rnn"])
+def test_the_cells_described_are_those_of_torch_with_any_options(architecture, options):
+    check_stepper(made("steppers", "numpy"), random_model(architecture, "voices", **options))
 
 
 @pytest.mark.parametrize("suffix", sorted({*registry().names("exporters")} & {*registry().names("readers")}))
@@ -131,6 +145,45 @@ class Forgetful:
 def test_an_architecture_with_a_fault(fault, rule):
     check_architecture(Forgetful("none"))
     broken(rule, check_architecture, Forgetful(fault))
+
+
+@dataclass(frozen=True)
+class Hasty:
+    """A stepper with a fault."""
+
+    fault: str
+    speed = 1
+    tolerance = 1e-4
+
+    def suits(self, model, device):
+        return True
+
+    def make(self, model, device):
+        right = registry().make("steppers", "numpy").make(model, device)
+
+        def step(inputs, state):
+            if self.fault == "in place":
+                inputs[:, 0] = 0
+            logits, after = right(inputs, None if self.fault == "forgets" else state)
+            if self.fault == "mixes":
+                logits = logits + 1e-7 * len(logits)
+            return logits, after
+
+        return step
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        ("in place", "the argument of a stepper is unchanged"),
+        ("forgets", "logits are those of the reference within 0.0001; they are off by"),
+        ("mixes", "a row is the same to the bit in a batch of 1 with 1 threads"),
+    ],
+)
+def test_a_stepper_with_a_fault(fault, rule):
+    model = random_model("gru", "voices", **SMALL)
+    check_stepper(Hasty("none"), model)
+    broken(rule, check_stepper, Hasty(fault), model)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from walks import VOICES
 
 from composer import generation
 from composer.encoding import model_inputs
-from composer.errors import BadOption, CannotExpress, NothingAllowed
+from composer.errors import BadOption, CannotExpress, NothingAllowed, UnknownName
 from composer.evaluation import piece_nats
 from composer.files import write_piece
 from composer.generation import generate, with_primer
@@ -18,7 +18,6 @@ from composer.plugins import registry
 from composer.request import Link, Request
 from composer.sampling import draw, sample
 from composer.score import TICKS_PER_QUARTER, bars
-from composer.stepping import torch_stepper
 from composer.streams import BLOCK, Streams, uniforms
 from composer.testing.sequences import last_bar
 
@@ -91,33 +90,6 @@ def test_seed_index_and_attempt_make_other_pieces(player):
     ]
     starts = {piece.score.tracks[0].notes.tobytes() for piece in generate(player, requests)}
     assert len(starts) == 8
-
-
-@pytest.fixture(scope="module", params=["gru", "lstm", "rnn"])
-def step(request, tokenizer):
-    """A stepper of an architecture in its usual size, with random weights."""
-    sizes = [column.size for column in tokenizer.grammar.columns]
-    return torch_stepper(registry().make("architectures", request.param).module(sizes, len(tokenizer.vocabulary)))
-
-
-@pytest.mark.parametrize("rows", [2, 8, 9, 33])
-@pytest.mark.parametrize("threads", [1, 2])
-def test_logits_of_a_row_are_the_same_to_the_bit_in_any_batch(step, tokenizer, rows, threads):
-    import torch
-
-    sizes = [column.size for column in tokenizer.grammar.columns]
-    inputs = np.random.default_rng(0).integers(0, sizes, (3, rows, len(sizes)))
-    before, state, alone_state = torch.get_num_threads(), None, None
-    row = rows - 1
-    try:
-        for column in inputs:
-            torch.set_num_threads(threads)
-            logits, state = step(column, state)
-            torch.set_num_threads(1)
-            alone, alone_state = step(column[row:], alone_state)
-            assert logits[row].tobytes() == alone[0].tobytes()
-    finally:
-        torch.set_num_threads(before)
 
 
 # --- the random stream ------------------------------------------------------------------------------------------------
@@ -215,7 +187,7 @@ class Careless:
 
 
 def sampled(player, samplers, requests):
-    return sample(player.stepper(requests[0]), player.tokenizer, samplers, requests)
+    return sample(player.stepper(player.resolved(requests[0])), player.tokenizer, samplers, requests)
 
 
 def test_links_come_in_the_order_of_the_user_and_constraints_before_them_all(player):
@@ -340,10 +312,30 @@ def test_a_metre_that_the_model_does_not_know_is_refused(player):
         generate(player, asked(time_signature="5/8"))
 
 
-@pytest.mark.parametrize("wish", [{"stepper": "fast"}, {"precision": "int8"}, {"device": "abacus"}], ids=str)
-def test_a_stepper_precision_or_device_that_is_not_here_is_refused(player, wish):
-    with pytest.raises(BadOption, match="there is no"):
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ({"stepper": "fast"}, "no plugin offers the stepper 'fast'"),
+        ({"stepper": "numpy", "device": "cuda"}, "'numpy' cannot run this model on 'cuda'"),
+        ({"precision": "int8"}, "there is no precision 'int8'"),
+        ({"device": "abacus"}, "there is no device 'abacus'"),
+    ],
+)
+def test_a_stepper_precision_or_device_that_is_not_here_is_refused(player, wish, said):
+    with pytest.raises((BadOption, UnknownName), match=said):
         generate(player, asked(**wish))
+
+
+def notes_of(pieces):
+    return [[track.notes.tobytes() for track in piece.score.tracks] for piece in pieces]
+
+
+def test_every_stepper_writes_the_same_piece_and_is_named_in_it(player):
+    by_torch, by_numpy, unasked = (
+        generate(player, asked(3, stepper=stepper)) for stepper in ("torch", "numpy", "auto")
+    )
+    assert notes_of(by_torch) == notes_of(by_numpy) == notes_of(unasked)
+    assert [piece.provenance["request"]["stepper"] for piece in unasked] == ["numpy"] * 3
 
 
 # --- primers ----------------------------------------------------------------------------------------------------------

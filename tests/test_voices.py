@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from music import ALWAYS, BAR, QUARTER, line, notes, score, words
 
+from composer.encoding import model_inputs
 from composer.errors import BadOption, CannotExpress
 from composer.plugins import registry
 from composer.request import Request
@@ -78,6 +79,54 @@ def test_a_piece_that_is_cut_short_in_a_frame_counts_as_far_as_it_goes():
     until = words(DUET, tokens).split().index("Pitch_74") + 1
     found = DUET.decode(tokens[:until])
     assert [notes(track)[0] for track in found.tracks] == [(0, 2, 72), (0, 2.25, 48)]
+
+
+# --- what a model is told ---------------------------------------------------------------------------------------------
+
+
+def told(tokenizer, music, *columns):
+    """Each token of a piece with what the model is told, in these columns, when it is to predict it."""
+    tokens = tokenizer.encode(music)
+    (inputs,) = model_inputs(tokenizer, [tokens])
+    places = [[column.name for column in tokenizer.grammar.columns].index(name) for name in columns]
+    return [(tokenizer.vocabulary[token], *map(int, row[places])) for token, row in zip(tokens, inputs, strict=True)]
+
+
+def test_a_model_is_told_the_upbeat_and_what_is_left_of_the_last_bar():
+    music = score(line((67, 1), (72, 4), (72, 1), (71, 1), (72, 1)), upbeat=QUARTER)
+    assert told(DUET, music, "upbeat", "left")[-15:-5] == [
+        ("Hold_None", 4, 0),
+        ("Bar_1", 4, 0),
+        ("Position_0", 4, 12),
+        ("Pitch_72", 4, 12),
+        ("Hold_None", 4, 12),
+        ("Position_4", 4, 12),
+        ("Pitch_71", 4, 8),
+        ("Hold_None", 4, 8),
+        ("Position_8", 4, 8),
+        ("Pitch_72", 4, 4),
+    ]
+
+
+def test_a_model_is_told_which_pitch_would_be_in_parallel():
+    music = score(line((67, 1), (69, 1), (69, 1)), line((60, 1), (62, 1), (64, 1)))
+    named = {
+        (token, DUET.vocabulary[parallel])
+        for token, parallel in told(DUET, music, "parallel with voice 1")
+        if DUET.vocabulary[parallel] != "BOS_None"
+    }
+    assert named == {("Pitch_62", "Pitch_62")}  # a fifth moves up; later the upper voice only repeats its note
+
+
+@pytest.mark.parametrize(("relative", "key", "home"), [(True, "Key_Cm", [2]), (False, "Key_Dm", [])])
+def test_a_model_is_told_degrees_and_the_key_in_which_it_reads(relative, key, home):
+    tokenizer = Voices(names=("High", "Low"), steps_per_quarter=4, relative=relative)
+    music = score(line((69, 1), (0, 1), (74, 2)), line((50, 4)), key="Dm")
+    columns = ["key", "degree of voice 1", "degree of voice 2", *(["home"] if relative else [])]
+    found, *after = [row for row in told(tokenizer, music, *columns) if row[0] in ("Position_4", "EOS_None")]
+    keys = tokenizer.vocabulary.index(key)
+    assert found == ("Position_4", keys, 7, 0, *home)
+    assert after == [("EOS_None", keys, 0, 0, *home)]
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--tempo", type=float, help="Quarter notes per minute.")
 @click.option("--primer", help='Go on from a music file, or from notes: "D4 E4 F4/2 A4/2".')
 @click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]")
+@click.option("--stepper", default="auto", help="What runs the model: torch, numpy, …  [the fastest that can]")
 @click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong.")
 @click.pass_context
 def generate(
@@ -44,6 +45,7 @@ def generate(
     tempo: float | None,
     primer: str | None,
     device: str,
+    stepper: str,
     quiet: bool,
 ) -> None:
     """Write new music to OUT: a file, whose suffix says the format, or a folder.
@@ -65,7 +67,8 @@ def generate(
     links = chosen_links(ctx)
     wishes = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
     asked: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
-    request = replace(player.suggested, seed=_new_seed() if seed is None else seed, device=device, **asked)
+    chosen_seed = _new_seed() if seed is None else seed
+    request = replace(player.suggested, seed=chosen_seed, device=device, stepper=stepper, **asked)
     if links:
         request = replace(request, samplers=links)
     if primer is not None:

@@ -17,6 +17,7 @@ from composer.testing.grammars import check_grammar
 from composer.testing.rules import rule
 from composer.testing.samplers import check_sampler
 from composer.testing.sequences import draw
+from composer.testing.steppers import check_stepper, random_model
 from composer.testing.tokenizers import check_tokenizer
 
 __all__ = [
@@ -26,7 +27,9 @@ __all__ = [
     "check_grammar",
     "check_round_trip",
     "check_sampler",
+    "check_stepper",
     "check_tokenizer",
     "draw",
+    "random_model",
     "rule",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from composer_midifile.chunks import Damaged
-from composer_midifile.stretches import QUANTITY, STRETCH, last_status, quantity
+from composer_midifile.stretches import LONG_STRETCH, QUANTITY, STRETCH, last_status, quantity
 
 MOST_CHARACTERS = 100
 """Longer names and markers are cut."""
@@ -72,13 +72,12 @@ class _Walk:
 
     def step(self) -> None:
         """Take in a stretch of notes and controllers, or one event of another kind."""
-        found = QUANTITY.match(self.data, self.at, self.end)
-        if found is None and self.end - self.at > 3:
+        body = self._after_quantity(self.at)
+        if body > self.end and self.end - self.at > 3:
             raise Damaged(f"has at byte {self.at} a time of more than 4 bytes; export it again.")
-        if found is None or found.end() == self.end:
+        if body >= self.end:
             return self._break_off()
-        time, body = found[0], found.end()
-        status = self.data[body]
+        time, status = self.data[self.at : body], self.data[body]
         if status < 0x80:
             status = self._status_left_out(body)
         else:
@@ -108,10 +107,14 @@ class _Walk:
         return self.running
 
     def _stretch(self, time: bytes, status: int, body: int) -> None:
-        while found := STRETCH.match(self.data, self.at, self.end):
-            self.at = found.end()
-        if self.at <= body:
+        reached = self.at
+        while found := STRETCH.match(self.data, reached, self.end):
+            reached = found.end()
+            if reached - found.start() < LONG_STRETCH:
+                break
+        if reached <= body:
             return self._check_data(body, 2)
+        self.at = reached
         self.stretches.append(time + bytes([status]) + self.data[body : self.at])
         self.parts.append(self.stretches[-1])
         self.running, self.cancelled = -1, False
@@ -153,13 +156,20 @@ class _Walk:
 
     def _payload(self, at: int) -> bytes | None:
         """The bytes whose length stands at `at`, and go on after them; None where the track breaks off there."""
-        found = QUANTITY.match(self.data, at, self.end)
-        after = found.end() + quantity(found[0]) if found else self.end + 1
-        if found is None or after > self.end:
+        begin = self._after_quantity(at)
+        after = begin + quantity(self.data[at:begin]) if begin <= self.end else begin
+        if after > self.end:
             self._break_off()
             return None
         self.at = after
-        return self.data[found.end() : after]
+        return self.data[begin:after]
+
+    def _after_quantity(self, at: int) -> int:
+        """Where the variable-length quantity at `at` ends; beyond the track if it does not."""
+        if at < self.end and self.data[at] < 0x80:
+            return at + 1
+        found = QUANTITY.match(self.data, at, self.end)
+        return found.end() if found else self.end + 1
 
     def _meta(self, time: bytes, body: int) -> None:
         payload = self._payload(body + 1)

@@ -52,7 +52,7 @@ def inspect(data: bytes) -> Inspected:
         _joined(chunks.division, tracks),
         chunks.division,
         notes,
-        title=first.name if first and first.name and not count_notes(first.stretches) else "",
+        title=first.name if first and first.name and not (notes and count_notes(first.stretches)) else "",
         own_text=first.own_text if first else b"",
         remarks=Counter([*chunks.remarks, *(remark for track in tracks for remark in track.remarks)]),
     )

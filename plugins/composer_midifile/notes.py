@@ -39,7 +39,7 @@ def notes_of_parts(
 def _untangled(line: _Longs, start: _Longs, end: _Longs, remarks: Counter[str]) -> tuple[_Longs, NDArray[np.bool_]]:
     """Where each note ends, and whether it stays; `line` is one pitch of one part."""
     kept = np.ones(len(line), dtype=np.bool_)
-    order = np.argsort(line, kind="stable")
+    order = np.argsort(line.astype(np.int16) if line[-1] < 2**15 else line, kind="stable")  # by radix if it is short
     if not _over(line, start, end, order).any():
         return end, kept
     order = np.lexsort((end, start, line))  # of those that begin together, the longest is the last, and stays

@@ -17,6 +17,9 @@ STRETCH = re.compile(rb"(?:[\x80-\xff]{0,3}+[\x00-\x7f][\x80-\xbf\xe0-\xef]?+[\x
 It is bounded, since `re` keeps a record of every round.
 """
 
+LONG_STRETCH = 2048 * 3
+"""Bytes: a match that is shorter ended for another reason than that bound."""
+
 QUANTITY = re.compile(rb"[\x80-\xff]{0,3}[\x00-\x7f]")
 """A variable-length quantity: ticks since the last event, or a length."""
 

@@ -24,6 +24,8 @@ class RecurrentNetwork(nn.Module):
         layers: int,
         embedding_size: int,
         dropout: float,
+        skip: bool,
+        pointer: bool,
         tie_weights: bool,
     ) -> None:
         super().__init__()
@@ -34,16 +36,23 @@ class RecurrentNetwork(nn.Module):
         between = dropout if layers > 1 else 0.0
         self.recurrence = getattr(nn, layer)(embedding_size, hidden_size, layers, batch_first=True, dropout=between)
         self.dropout = nn.Dropout(dropout)
-        self.tied = tie_weights
+        self.skip, self.tied = skip, tie_weights
+        seen = hidden_size + embedding_size if skip else hidden_size
         if tie_weights:
-            self.head = nn.Linear(hidden_size, embedding_size)
+            self.head = nn.Linear(seen, embedding_size)
             self.bias = nn.Parameter(torch.zeros(vocabulary_size))
         else:
-            self.head = nn.Linear(hidden_size, vocabulary_size)
+            self.head = nn.Linear(seen, vocabulary_size)
+        # A column as large as the vocabulary holds tokens.
+        self.pointed = [place for place, size in enumerate(column_sizes) if pointer and size == vocabulary_size]
+        self.pointer = nn.Linear(seen, len(self.pointed)) if self.pointed else None
         self._initialise(layer, hidden_size)
 
     def _initialise(self, layer: str, hidden_size: int) -> None:
         nn.init.normal_(self.embedding.weight, std=0.25)
+        if self.pointer is not None:
+            nn.init.zeros_(self.pointer.weight)
+            nn.init.zeros_(self.pointer.bias)
         for name, parameter in self.recurrence.named_parameters():
             if name.startswith("weight_hh"):
                 for gate in parameter.data.split(hidden_size):
@@ -56,7 +65,11 @@ class RecurrentNetwork(nn.Module):
         rows, places, _ = inputs.shape
         embedded = self.embedding((inputs + self.offsets).flatten(0, 1)).view(rows, places, -1)
         hidden, after = self.recurrence(embedded, None if state is None else self._layer_first(state))
-        logits = self._output(self.dropout(hidden))
+        seen = torch.cat([hidden, embedded], dim=2) if self.skip else hidden
+        seen = self.dropout(seen)
+        logits = self._output(seen)
+        if self.pointer is not None:
+            logits = logits.scatter_add(2, inputs[..., self.pointed], self.pointer(seen).to(logits.dtype))
         after = after if isinstance(after, tuple) else (after,)
         return logits, tuple(tensor.transpose(0, 1) for tensor in after)
 
@@ -64,7 +77,7 @@ class RecurrentNetwork(nn.Module):
         turned = tuple(tensor.transpose(0, 1).contiguous() for tensor in state)
         return turned if len(turned) > 1 else turned[0]
 
-    def _output(self, hidden: Tensor) -> Tensor:
+    def _output(self, seen: Tensor) -> Tensor:
         if not self.tied:
-            return self.head(hidden)
-        return functional.linear(self.head(hidden), self.embedding.weight[: len(self.bias)], self.bias)
+            return self.head(seen)
+        return functional.linear(self.head(seen), self.embedding.weight[: len(self.bias)], self.bias)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 if TYPE_CHECKING:
     from torch import nn
+
+    from composer.types import Cell
 
 
 @dataclass(frozen=True)
@@ -17,7 +22,9 @@ class _Recurrent:
     hidden_size: Annotated[int, "width of each recurrent layer"] = 256
     layers: Annotated[int, "number of recurrent layers"] = 2
     embedding_size: Annotated[int, "width of the sum of the embedded input columns"] = 256
-    dropout: Annotated[float, "share of activations dropped between layers and before the output"] = 0.3
+    dropout: Annotated[float, "share of activations dropped between layers and before the output"] = 0.4
+    skip: Annotated[bool, "let the output see the embedded input as well (Graves 2013)"] = True
+    pointer: Annotated[bool, "let the output point at the tokens in the input, to raise or lower their chances"] = True
     tie_weights: Annotated[bool, "use the token embedding as the output matrix, too"] = False
 
     def __post_init__(self) -> None:
@@ -39,8 +46,16 @@ class _Recurrent:
             layers=self.layers,
             embedding_size=self.embedding_size,
             dropout=self.dropout,
+            skip=self.skip,
+            pointer=self.pointer,
             tie_weights=self.tie_weights,
         )
+
+    def cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
+        """The network with these weights as arrays."""
+        from composer_recurrent.cells import described
+
+        return described(self.layer, self.layers, column_sizes, weights)
 
 
 @dataclass(frozen=True)

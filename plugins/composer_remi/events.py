@@ -77,6 +77,11 @@ class Events:
         return np.array(self.durations)
 
     @cached_property
+    def place_of_length(self) -> NDArray[np.int64]:
+        """(longest + 1,) the place of the longest duration that is not longer than so many steps; -1 for none."""
+        return np.searchsorted(self.steps, np.arange(self.durations[-1] + 1), side="right") - 1
+
+    @cached_property
     def tempo_borders(self) -> NDArray[np.float64]:
         """(tempos - 1,) the tempos halfway, by ratio, between neighbours."""
         tempos = np.array(self.tempos, dtype=np.float64)

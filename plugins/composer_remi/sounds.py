@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.score import NOTE, Track
+from composer.score import Notes
 
 Ints = NDArray[np.int64]
 
@@ -30,22 +29,14 @@ class Sounds:
         )
 
 
-def on_grid(tracks: Sequence[Track], parts: Sequence[int], step_ticks: int) -> Sounds:
-    """The notes of `tracks`, each of which belongs to one of the `parts`, rounded to steps; a note keeps one at least.
+def on_grid(notes: Notes, parts: Ints, step_ticks: int) -> Sounds:
+    """The notes, each of which belongs to one of the `parts` (notes,), rounded to steps; a note keeps one at least.
 
     Of two notes that fall together the longer one stays; one that is struck again before its end ends there.
     """
-    notes = [track.notes for track in tracks]
-    starts, durations, pitches, velocities = (np.concatenate([n[name] for n in notes]) for name in NOTE.names or ())
-    steps = _steps(starts, step_ticks)
-    found = Sounds(
-        steps=steps,
-        parts=np.repeat(np.array(parts), [len(n) for n in notes]),
-        pitches=pitches.astype(np.int64),
-        lengths=np.maximum(_steps(starts + durations, step_ticks) - steps, 1),
-        velocities=velocities.astype(np.int64),
-    )
-    return cut(ordered(found))
+    steps = _steps(notes["start"], step_ticks)
+    lengths = np.maximum(_steps(notes["start"] + notes["duration"], step_ticks) - steps, 1)
+    return cut(ordered(Sounds(steps, parts, notes["pitch"].astype(np.int64), lengths, notes["velocity"])))
 
 
 def _steps(ticks: Ints, step_ticks: int) -> Ints:
@@ -54,11 +45,14 @@ def _steps(ticks: Ints, step_ticks: int) -> Ints:
 
 def ordered(sounds: Sounds) -> Sounds:
     """The same, sorted, and the longest of each that fall together."""
-    key = (sounds.steps * 256 + sounds.parts) * 128 + sounds.pitches
-    if np.all(key[1:] > key[:-1]):
-        return sounds
-    order = np.lexsort((-sounds.lengths, key))
-    return sounds[order[changes(key[order])]]
+    key = (sounds.steps << 8 | sounds.parts) << 7 | sounds.pitches
+    order = np.argsort(key << 22 | _LONGEST - np.minimum(sounds.lengths, _LONGEST))
+    fresh = changes(key[order])
+    return sounds[order if fresh.all() else order[fresh]]
+
+
+_LONGEST = 2**22 - 1
+"""Steps: longer notes are all one when it is asked which one is the longest."""
 
 
 def changes(values: NDArray[np.integer]) -> NDArray[np.bool_]:
@@ -72,8 +66,7 @@ def cut(sounds: Sounds) -> Sounds:
     """The same, where a note ends when the same pitch of the same part is struck again."""
     line = (sounds.parts * 128 + sounds.pitches).astype(np.int16)
     order = np.argsort(line, kind="stable")
-    again = np.flatnonzero(~changes(line[order]))
-    later, earlier = order[again], order[again - 1]
-    lengths = sounds.lengths.copy()
-    lengths[earlier] = np.minimum(lengths[earlier], sounds.steps[later] - sounds.steps[earlier])
+    steps, lengths = sounds.steps[order], sounds.lengths.copy()
+    until = np.where(line[order[1:]] == line[order[:-1]], steps[1:] - steps[:-1], lengths[order[:-1]])
+    lengths[order[:-1]] = np.minimum(lengths[order[:-1]], until)
     return Sounds(sounds.steps, sounds.parts, sounds.pitches, lengths, sounds.velocities)

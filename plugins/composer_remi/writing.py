@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from composer.errors import CannotExpress
-from composer.score import Score, Track
+from composer.score import NOTE, Score, Track
 from composer_remi.events import Events
 from composer_remi.sounds import Ints, Sounds, changes, on_grid
 
@@ -15,13 +15,16 @@ TEMPO = 120
 
 def sounds_of(events: Events, score: Score) -> Sounds:
     """The notes of a score as tokens can say them. Raises CannotExpress."""
-    tracks = [track for track in score.tracks if len(track.notes) and part_of(events, track) is not None]
-    if not tracks:
+    found = [(track, part) for track in score.tracks if (part := part_of(events, track)) is not None]
+    notes = np.concatenate([track.notes for track, _ in found]) if found else np.zeros(0, dtype=NOTE)
+    if not len(notes):
         raise CannotExpress("there is not a note in it.")
-    for track in tracks:
-        _check_range(events, track)
-    sounds = on_grid(tracks, [part_of(events, track) or 0 for track in tracks], events.grid.step_ticks)
-    lengths = np.where(sounds.parts == events.drum_part, 1, events.steps[_durations(events, sounds)])
+    parts = np.repeat([part for _, part in found], [len(track.notes) for track, _ in found])
+    _check_range(events, notes["pitch"], parts)
+    sounds = on_grid(notes, parts, events.grid.step_ticks)
+    lengths = events.steps[_durations(events, sounds.lengths)]
+    if events.drum_part >= 0:
+        lengths[sounds.parts == events.drum_part] = 1
     return Sounds(sounds.steps, sounds.parts, sounds.pitches, lengths, sounds.velocities)
 
 
@@ -32,17 +35,16 @@ def part_of(events: Events, track: Track) -> int | None:
     return events.parts.index(track.program) if track.program in events.parts else 0
 
 
-def _check_range(events: Events, track: Track) -> None:
-    pitches = track.notes["pitch"]
-    if not track.is_drum and (pitches.min() < events.lowest or pitches.max() > events.highest):
-        outside = pitches[(pitches < events.lowest) | (pitches > events.highest)][0]
+def _check_range(events: Events, pitches: Ints, parts: Ints) -> None:
+    outside = (pitches < events.lowest) | (pitches > events.highest)
+    if outside.any() and (outside := outside & (parts != events.drum_part)).any():
         reach = f"{events.lowest} to {events.highest}"
-        raise CannotExpress(f"it has the pitch {outside}; there are tokens for {reach}.")
+        raise CannotExpress(f"it has the pitch {pitches[outside][0]}; there are tokens for {reach}.")
 
 
-def _durations(events: Events, sounds: Sounds) -> Ints:
+def _durations(events: Events, lengths: Ints) -> Ints:
     """(notes,) the places of the longest durations that are not longer than the notes."""
-    return np.searchsorted(events.steps, sounds.lengths, side="right") - 1
+    return events.place_of_length[np.minimum(lengths, len(events.place_of_length) - 1)]
 
 
 def tokens_of(events: Events, score: Score, sounds: Sounds, first: Ints) -> Ints:
@@ -50,8 +52,9 @@ def tokens_of(events: Events, score: Score, sounds: Sounds, first: Ints) -> Ints
 
     `first` holds the places of the notes that are the first at their step.
     """
-    begin, drums = events.first, sounds.parts == events.drum_part
-    rows = np.full((len(sounds.steps), 5), -1)
+    begin = events.first
+    rows = np.empty((len(sounds.steps), 5), dtype=np.int64)
+    rows[:, :2] = -1
     if events.tempos:
         tempos = tempos_at(events, score, sounds.steps[first])
         rows[first, 0] = np.where(changes(tempos), tempos, -1)
@@ -59,10 +62,13 @@ def tokens_of(events: Events, score: Score, sounds: Sounds, first: Ints) -> Ints
         anew = changes(sounds.parts)
         anew[first] = True
         rows[anew, 1] = begin["Program"] + sounds.parts[anew]
-    rows[:, 2] = sounds.pitches + np.where(drums, begin["Drum"], begin["Pitch"] - events.lowest)
-    if events.velocities:
-        rows[:, 3] = begin["Velocity"] + sounds.velocities * len(events.velocities) // 128
-    rows[:, 4] = np.where(drums, -1, begin["Duration"] + _durations(events, sounds))
+    rows[:, 2] = sounds.pitches + (begin["Pitch"] - events.lowest)
+    rows[:, 3] = begin["Velocity"] + sounds.velocities.astype(np.int64) * len(events.velocities) // 128
+    rows[:, 4] = begin["Duration"] + _durations(events, sounds.lengths)
+    if not events.velocities:
+        rows[:, 3] = -1
+    if events.drum_part >= 0 and (drums := sounds.parts == events.drum_part).any():
+        rows[drums, 2], rows[drums, 4] = sounds.pitches[drums] + begin["Drum"], -1
     return rows
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from composer import metrical
 from composer.arrays import like, namespace, numbers, with_column
-from composer.keys import ALL_KEYS
-from composer.metrical import Field, Grid, Slot
+from composer.keys import ALL_KEYS, Key
+from composer.metrical import KEY_COLUMN, Field, Grid, Slot
 from composer.request import Request
 from composer.score import Score
 from composer.tokens import BOS
@@ -24,6 +24,9 @@ STRUCK = Field.OWN
 FIRST_VOICE = Field.OWN + 1
 """First of the state's columns with the token that sounds in each voice; as many follow with what sounded in each
 before this frame."""
+
+SILENT = 12
+"""The degree of a voice that is silent."""
 
 PERFECT = (0, 7)
 """Semitones, without octaves, of the intervals that part-writing keeps from moving in parallel."""
@@ -61,11 +64,22 @@ class VoicesGrammar:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """The shared columns, what sounds in each voice, and with which pitch the voice in turn would follow it."""
+        """The shared columns; what sounds in each voice, as a token and as a degree; the home of what is written in C.
+
+        Where there are several voices, what sounds in the one whose turn it is, and what would move it in parallel.
+        """
         names = [f"voice {voice + 1}" for voice in range(self.voices)]
-        sounding = (Column(name, self.size, tokens=True) for name in names)
-        parallel = (Column(f"parallel with {name}", self.size, tokens=True) for name in names if self.voices > 1)
-        return (*self.grid.columns(self.size, Slot.OWN + self.voices), *sounding, *parallel)
+        columns = [
+            *self.grid.columns(self.size, Slot.OWN + self.voices),
+            *(Column(name, self.size, tokens=True) for name in names),
+            *(Column(f"degree of {name}", SILENT + 1) for name in names),
+        ]
+        if self.relative:
+            columns.append(Column("home", 12))
+        if self.voices > 1:
+            columns.append(Column("voice in turn", self.size, tokens=True))
+            columns += (Column(f"parallel with {name}", self.size, tokens=True) for name in names)
+        return tuple(columns)
 
     def start(self, request: Request, rows: int) -> NDArray[np.int64]:
         """States before the first token: silence in every voice."""
@@ -113,9 +127,31 @@ class VoicesGrammar:
         return xp.concat([shared, struck[:, None], sounding, before], axis=1)
 
     def inputs(self, state: Array) -> Array:
-        """What the model is given, (B, 7 + 2 * voices); for a single voice (B, 8)."""
-        columns = [metrical.inputs(state), self.sounding(state)]
-        return namespace(state).concat([*columns, self._parallels(state)] if self.voices > 1 else columns, axis=1)
+        """What the model is given, (B, C)."""
+        xp = namespace(state)
+        columns = [metrical.inputs(state), self.sounding(state), self._degrees(state)]
+        if self.relative:
+            columns[0] = with_column(columns[0], KEY_COLUMN, self._written_key(state))
+            columns.append((self._home(state) % 12)[:, None])
+        if self.voices > 1:
+            own = self._sounding_in_turn(state)
+            turn = xp.where(state[:, Field.SLOT] >= Slot.OWN, own, xp.full_like(own, BOS))
+            columns += [turn[:, None], self._parallels(state)]
+        return xp.concat(columns, axis=1)
+
+    def _degrees(self, state: Array) -> Array:
+        """(B, voices) semitones of what sounds above the tonic, without octaves."""
+        xp, sounding = namespace(state), self.sounding(state)
+        tonic = 0 if self.relative else self._home(state)[:, None]
+        degrees = (sounding - self.first_pitch + self.lowest - tonic) % 12
+        return xp.where(sounding == self.rest, xp.full_like(degrees, SILENT), degrees)
+
+    def _written_key(self, state: Array) -> Array:
+        """(B,) the token of C or C minor, after the mode of the piece; BOS before its key is known."""
+        xp, key, first = namespace(state), state[:, Field.KEY], self.grid.first["Key"]
+        major, minor = (xp.full_like(key, first + Key(0, minor=mode).place) for mode in (False, True))
+        is_minor = xp.take(like(np.array([known.minor for known in ALL_KEYS]), state), self._place(key))
+        return xp.where(key == BOS, key, xp.where(is_minor, minor, major))
 
     def _parallels(self, state: Array) -> Array:
         """(B, voices) the token with which the voice in turn would move in parallel fifths or octaves with each other.
@@ -149,12 +185,17 @@ class VoicesGrammar:
 
     def _shift(self, state: Array) -> Array:
         """(B,) semitones from what is written to what sounds."""
+        return self._home(state) if self.relative else namespace(state).zeros_like(state[:, Field.KEY])
+
+    def _home(self, state: Array) -> Array:
+        """(B,) semitones from C to the tonic, 0 before the key is known."""
         xp, key = namespace(state), state[:, Field.KEY]
-        if not self.relative:
-            return xp.zeros_like(key)
-        homes = like(np.array([key.home for key in ALL_KEYS]), state)
-        known = xp.take(homes, xp.clip(key - self.grid.first["Key"], 0, len(ALL_KEYS) - 1))
-        return xp.where(key == 0, xp.zeros_like(key), known)
+        homes = xp.take(like(np.array([known.home for known in ALL_KEYS]), state), self._place(key))
+        return xp.where(key == BOS, xp.zeros_like(key), homes)
+
+    def _place(self, key: Array) -> Array:
+        """(B,) the place of a key's token among all keys; any for BOS."""
+        return namespace(key).clip(key - self.grid.first["Key"], 0, len(ALL_KEYS) - 1)
 
     def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
         """Masks (B, V) that keep the notes of `score` in `spans`; a span's track is the voice."""

@@ -1,0 +1,102 @@
+"""The contract of a stepper, on a model with random weights: it does what the reference does; it knows no music."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from composer.model import Made, Model
+from composer.plugins import registry
+from composer.stepping import torch_stepper
+from composer.testing.rules import rebuilt, rule
+from composer.types import Architecture, State, Stepper, StepperMaker, Tokenizer
+
+BATCHES = (1, 2, 7, 33)
+STEPS = 6
+
+
+def check_stepper(maker: StepperMaker, model: Model, device: str = "cpu") -> None:
+    """Equal to the reference within its tolerance; a row is the same in any batch and with any number of threads."""
+    rule(rebuilt(maker) == maker, "options rebuilt from their fields are equal")
+    if not maker.suits(model, device):
+        return
+    step = maker.make(model, device)
+    sizes = [column.size for column in model.make_tokenizer().grammar.columns]
+    inputs = np.random.default_rng(0).integers(0, sizes, (STEPS, max(BATCHES), len(sizes)))
+    before = inputs.copy()
+    found = _run(step, inputs)
+    rule(np.array_equal(inputs, before), "the argument of a stepper is unchanged")
+    rule(found.shape == (STEPS, max(BATCHES), len(model.vocabulary)), f"logits are (B, V), not {found.shape[1:]}")
+    _check_reference(maker, model, inputs, found)
+    for rows in BATCHES:
+        for threads in (1, 2):
+            with _threads(threads):
+                company = _run(step, inputs[:, -rows:])
+            rule(
+                company.tobytes() == found[:, -rows:].tobytes(),
+                f"a row is the same to the bit in a batch of {rows} with {threads} threads",
+            )
+    _check_gathered(step, inputs, found)
+
+
+def random_model(architecture: str, tokenizer: str, **options: object) -> Model:
+    """A model of that architecture, untrained; of the tokenizer as it is by default."""
+    import torch
+
+    layer: Architecture = registry().make("architectures", architecture, **options)
+    written: Tokenizer = registry().make("tokenizers", tokenizer)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = layer.module([column.size for column in written.grammar.columns], len(written.vocabulary))
+    weights = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
+    made = Made.of("architectures", architecture, layer), Made.of("tokenizers", tokenizer, written)
+    return Model(*made, written.vocabulary, weights)
+
+
+def _run(step: Stepper, inputs: NDArray[np.int64], state: State | None = None) -> NDArray[np.float32]:
+    """(T, B, V) the logits of `inputs` (T, B, C), step by step."""
+    logits = []
+    for columns in inputs:
+        found, state = step(columns, state)
+        logits.append(np.asarray(found))
+    return np.stack(logits)
+
+
+def _check_reference(
+    maker: StepperMaker, model: Model, inputs: NDArray[np.int64], found: NDArray[np.float32]
+) -> None:
+    off = float(np.abs(found - _run(torch_stepper(model.make_module()), inputs)).max())
+    rule(off <= maker.tolerance, f"logits are those of the reference within {maker.tolerance}; they are off by {off:.1e}")
+
+
+def _check_gathered(step: Stepper, inputs: NDArray[np.int64], found: NDArray[np.float32]) -> None:
+    """Rows out of a state, in another order, go on as before."""
+    half = STEPS // 2
+    state: State | None = None
+    for columns in inputs[:half]:
+        _, state = step(columns, state)
+    if state is None:
+        return
+    rule(all(len(part) == inputs.shape[1] for part in state), "the state's arrays are batch-first")
+    order = np.array([5, 0, 5])
+    gathered = _run(step, inputs[half:, order], tuple(part[order] for part in state))
+    rule(gathered.tobytes() == found[half:, order].tobytes(), "rows gathered out of a state go on as before")
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        with threadpool_limits(count):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+

@@ -1,0 +1,77 @@
+"""What one step of `lstm`, `gru` and `rnn` does, in array functions, with the gates in torch's order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.arrays import namespace
+from composer.types import Array, Cell, Layer, State
+
+Weights = Mapping[str, NDArray[np.float32]]
+
+
+def lstm(from_input: Array, from_state: Array, state: State) -> State:
+    """Input, forget, cell and output gates; the state is (hidden, cell)."""
+    xp = namespace(from_input)
+    sums = from_input + from_state
+    width = sums.shape[1] // 4
+    taken, kept, shown = (_sigmoid(xp, sums[:, gate * width : (gate + 1) * width]) for gate in (0, 1, 3))
+    cell = kept * state[1] + taken * xp.tanh(sums[:, 2 * width : 3 * width])
+    return shown * xp.tanh(cell), cell
+
+
+def gru(from_input: Array, from_state: Array, state: State) -> State:
+    """Reset and update gates and the candidate, reset after the product as in torch and cuDNN."""
+    xp = namespace(from_input)
+    width = from_input.shape[1] // 3
+    gates = _sigmoid(xp, from_input[:, : 2 * width] + from_state[:, : 2 * width])
+    reset, kept = gates[:, :width], gates[:, width:]
+    candidate = xp.tanh(from_input[:, 2 * width :] + reset * from_state[:, 2 * width :])
+    return (candidate + kept * (state[0] - candidate),)
+
+
+def rnn(from_input: Array, from_state: Array, state: State) -> State:
+    """Elman's cell."""
+    return (namespace(from_input).tanh(from_input + from_state),)
+
+
+def _sigmoid(xp: Array, x: Array) -> Array:
+    return 0.5 + 0.5 * xp.tanh(0.5 * x)
+
+
+UPDATES = {"LSTM": (lstm, 2), "GRU": (gru, 1), "RNN": (rnn, 1)}
+"""The update of each of torch's layers, and how many parts its state has."""
+
+
+def described(kind: str, layers: int, column_sizes: Sequence[int], weights: Weights) -> Cell:
+    """The cell of a `RecurrentNetwork` with these weights."""
+    update, parts = UPDATES[kind]
+    embedding, head = weights["embedding.weight"], weights["head.weight"]
+    if "bias" in weights:  # the head gives an embedding, to be compared with those of the tokens
+        tokens = embedding[: len(weights["bias"])]
+        head, bias = tokens @ head, tokens @ weights["head.bias"] + weights["bias"]
+    else:
+        bias = weights["head.bias"]
+    points = "pointer.weight" in weights
+    return Cell(
+        columns=tuple(np.split(embedding, np.cumsum(column_sizes)[:-1])),
+        layers=tuple(
+            Layer(
+                inputs=weights[f"recurrence.weight_ih_l{layer}"],
+                input_bias=weights[f"recurrence.bias_ih_l{layer}"],
+                recurrent=weights[f"recurrence.weight_hh_l{layer}"],
+                recurrent_bias=weights[f"recurrence.bias_hh_l{layer}"],
+                update=update,
+                parts=parts,
+            )
+            for layer in range(layers)
+        ),
+        head=head,
+        bias=bias,
+        pointed=tuple(place for place, size in enumerate(column_sizes) if points and size == len(bias)),
+        pointer=weights.get("pointer.weight"),
+        pointer_bias=weights.get("pointer.bias"),
+    )

@@ -1,0 +1,83 @@
+"""One step of a described cell in NumPy; it knows no architecture by name.
+
+Each row goes through a matrix by itself (a matrix-vector product), in one thread: so a row is the same in any batch.
+What the first layer and the output make of each value of a column is looked up in a table, computed once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
+
+from composer.types import Cell, Layer, State, Stepper
+
+Floats = NDArray[np.float32]
+
+
+def array_stepper(cell: Cell) -> Stepper:
+    """`step(inputs (B, C), state) -> (logits (B, V), state)`, all of it NumPy's."""
+    threads = ThreadpoolController()
+    width, size = cell.layers[-1].recurrent.shape[1], len(cell.bias)
+    head, bias = _with_pointer(cell)
+    with threads.limit(limits=1):
+        to_first = _looked_up(cell, cell.layers[0].inputs)
+        to_output = _looked_up(cell, head[:, width:]) if head.shape[1] > width else None
+    head = _turned(head[:, :width])
+    recurrent = [_turned(layer.recurrent) for layer in cell.layers]
+    inputs = [_turned(layer.inputs) for layer in cell.layers]
+
+    def step(columns: NDArray[np.int64], state: State | None) -> tuple[Floats, State]:
+        before = _silence(cell.layers, len(columns)) if state is None else state
+        after: list[State] = []
+        with threads.limit(limits=1):
+            for number, layer in enumerate(cell.layers):
+                own = tuple(part[:, number] for part in before)
+                from_input = _summed(to_first, columns) if number == 0 else _product(after[-1][0], inputs[number])
+                from_state = _product(own[0], recurrent[number])
+                after.append(layer.update(from_input + layer.input_bias, from_state + layer.recurrent_bias, own))
+            out = _product(after[-1][0], head) + bias
+            if to_output is not None:
+                out += _summed(to_output, columns)
+        logits, rows = out[:, :size], np.arange(len(columns))
+        for place, column in enumerate(cell.pointed):  # one by one: two may point at the same token
+            logits[rows, columns[:, column]] += out[:, size + place]
+        return logits, tuple(np.stack(parts, axis=1) for parts in zip(*after, strict=True))
+
+    return step
+
+
+def _with_pointer(cell: Cell) -> tuple[Floats, Floats]:
+    """The matrix and the bias of the output, with the rows of the pointer below, since they see the same."""
+    if cell.pointer is None or cell.pointer_bias is None:
+        return cell.head, cell.bias
+    return np.concatenate([cell.head, cell.pointer]), np.concatenate([cell.bias, cell.pointer_bias])
+
+
+def _turned(matrix: Floats) -> Floats:
+    return np.ascontiguousarray(matrix.T)
+
+
+def _looked_up(cell: Cell, matrix: Floats) -> list[Floats]:
+    """For each column a (size, G) table of the matrix times its embeddings."""
+    turned = _turned(matrix)
+    return [table @ turned for table in cell.columns]
+
+
+def _summed(tables: list[Floats], columns: NDArray[np.int64]) -> Floats:
+    """(B, G) the sum of what each column says, in their order."""
+    total = tables[0][columns[:, 0]]
+    for number, table in enumerate(tables[1:], start=1):
+        total += table[columns[:, number]]
+    return total
+
+
+def _product(rows: Floats, matrix: Floats) -> Floats:
+    """(B, G) each row times the matrix, by itself."""
+    product: Floats = np.matmul(np.ascontiguousarray(rows)[:, None, :], matrix)[:, 0]
+    return product
+
+
+def _silence(layers: tuple[Layer, ...], rows: int) -> State:
+    shape = (rows, len(layers), layers[0].recurrent.shape[1])
+    return tuple(np.zeros(shape, dtype=np.float32) for _ in range(layers[0].parts))
