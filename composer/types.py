@@ -55,7 +55,8 @@ class Meaning:
 class Column:
     """One column of a model's input: whole numbers 0..size-1.
 
-    `tokens` says that they are token ids (the pitch that sounds, the key in force), which follow a transposition.
+    `tokens` says that they are token ids (the pitch that sounds, the key in force), which follow a transposition; 0,
+    the vocabulary's BOS, stands for none.
     """
 
     name: str
@@ -187,7 +188,7 @@ class Cell:
     layers: tuple[Layer, ...]
     head: NDArray[np.float32]  # (V, H), or (V, H + E) if the output sees the embedded input, too
     bias: NDArray[np.float32]  # (V,)
-    pointed: tuple[int, ...] = ()  # P columns of tokens, each of which the output raises or lowers
+    pointed: tuple[int, ...] = ()  # P columns of tokens, each of which (but 0) the output raises or lowers
     pointer: NDArray[np.float32] | None = None  # (P, as the head) by how much
     pointer_bias: NDArray[np.float32] | None = None  # (P,)
 

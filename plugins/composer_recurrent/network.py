@@ -69,7 +69,9 @@ class RecurrentNetwork(nn.Module):
         seen = self.dropout(seen)
         logits = self._output(seen)
         if self.pointer is not None:
-            logits = logits.scatter_add(2, inputs[..., self.pointed], self.pointer(seen).to(logits.dtype))
+            tokens = inputs[..., self.pointed]
+            raised = self.pointer(seen).masked_fill(tokens == 0, 0.0)  # 0 stands for no token
+            logits = logits.scatter_add(2, tokens, raised.to(logits.dtype))
         after = after if isinstance(after, tuple) else (after,)
         return logits, tuple(tensor.transpose(0, 1) for tensor in after)
 

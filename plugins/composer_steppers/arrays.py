@@ -41,7 +41,8 @@ def array_stepper(cell: Cell) -> Stepper:
                 out += _summed(to_output, columns)
         logits, rows = out[:, :size], np.arange(len(columns))
         for place, column in enumerate(cell.pointed):  # one by one: two may point at the same token
-            logits[rows, columns[:, column]] += out[:, size + place]
+            tokens = columns[:, column]
+            logits[rows, tokens] += np.where(tokens == 0, np.float32(0), out[:, size + place])
         return logits, tuple(np.stack(parts, axis=1) for parts in zip(*after, strict=True))
 
     return step

@@ -66,7 +66,8 @@ class VoicesGrammar:
     def columns(self) -> tuple[Column, ...]:
         """The shared columns; what sounds in each voice, as a token and as a degree; the home of what is written in C.
 
-        Where there are several voices, what sounds in the one whose turn it is, and what would move it in parallel.
+        For the voice whose turn it is, the nearest pitch of each degree; where there are several voices, what sounds
+        in it, and what would move it in parallel.
         """
         names = [f"voice {voice + 1}" for voice in range(self.voices)]
         columns = [
@@ -76,6 +77,7 @@ class VoicesGrammar:
         ]
         if self.relative:
             columns.append(Column("home", 12))
+        columns += (Column(f"near degree {degree}", self.size, tokens=True) for degree in range(12))
         if self.voices > 1:
             columns.append(Column("voice in turn", self.size, tokens=True))
             columns += (Column(f"parallel with {name}", self.size, tokens=True) for name in names)
@@ -133,11 +135,24 @@ class VoicesGrammar:
         if self.relative:
             columns[0] = with_column(columns[0], KEY_COLUMN, self._written_key(state))
             columns.append((self._home(state) % 12)[:, None])
+        own = self._sounding_in_turn(state)
+        turn = xp.where(state[:, Field.SLOT] >= Slot.OWN, own, xp.full_like(own, BOS))[:, None]
+        columns.append(self._near(state, turn))
         if self.voices > 1:
-            own = self._sounding_in_turn(state)
-            turn = xp.where(state[:, Field.SLOT] >= Slot.OWN, own, xp.full_like(own, BOS))
-            columns += [turn[:, None], self._parallels(state)]
+            columns += [turn, self._parallels(state)]
         return xp.concat(columns, axis=1)
+
+    def _near(self, state: Array, turn: Array) -> Array:
+        """(B, 12) the token of each degree that is nearest to `turn` (B, 1), what sounds in the voice in turn.
+
+        BOS where that is no pitch, or where the nearest is out of reach.
+        """
+        xp = namespace(state)
+        tonic = 0 if self.relative else self._home(state)[:, None]
+        own = turn - self.first_pitch + self.lowest - tonic
+        near = turn + (numbers(12, state) - own + 6) % 12 - 6
+        exists = (turn > self.rest) & (near >= self.first_pitch) & (near < self.size)
+        return xp.where(exists, near, xp.full_like(near, BOS))
 
     def _degrees(self, state: Array) -> Array:
         """(B, voices) semitones of what sounds above the tonic, without octaves."""

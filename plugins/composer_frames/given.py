@@ -1,0 +1,67 @@
+"""Given frames: masks that keep what sounds in a score; it knows the grammar of `frames`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from composer.arrays import like, namespace, numbers
+from composer.errors import CannotExpress
+from composer.given import check_track
+from composer.score import NOTE, Score
+from composer.types import Array, Span
+from composer_frames.grammar import Field
+
+if TYPE_CHECKING:
+    from composer_frames.grammar import FramesGrammar
+
+
+class Given:
+    """A function from states to masks: in a span a frame has the pitches of the score, and no others.
+
+    A pitch that is struck where a span begins does not sound in the frame before it, or it would only be held.
+    Tables are (frames + 1, pitches); their last row, of free frames, stands for all later ones.
+    """
+
+    def __init__(self, grammar: FramesGrammar, score: Score, spans: Sequence[Span]) -> None:
+        for span in spans:
+            check_track(span, 1)
+        notes = np.concatenate([np.zeros(0, dtype=NOTE), *(track.notes for track in score.tracks if not track.is_drum)])
+        if len(notes) and not (0 <= notes["pitch"] - grammar.lowest).all():
+            raise CannotExpress(f"the pitch {notes['pitch'].min()} is to be kept; the lowest is {grammar.lowest}.")
+        if len(notes) and not (notes["pitch"] - grammar.lowest < grammar.pitches).all():
+            raise CannotExpress(f"the pitch {notes['pitch'].max()} is to be kept; it is too high for this model.")
+        starts, ends = notes["start"] // grammar.frame_ticks, (notes["start"] + notes["duration"]) // grammar.frame_ticks
+        length = max([int(ends.max(initial=0)), *(-(-span.end // grammar.frame_ticks) for span in spans)])
+        length = min(length, int(ends.max(initial=0)) + 1)
+        sounding = np.zeros((length + 1, grammar.pitches), dtype=bool)
+        struck = sounding.copy()
+        for start, end, pitch in zip(starts, np.maximum(ends, starts + 1), notes["pitch"] - grammar.lowest, strict=True):
+            sounding[start:end, pitch] = True
+            struck[start, pitch] = True
+        given = np.zeros(length + 1, dtype=bool)
+        for span in spans:
+            first, end = (-(-max(tick, 0) // grammar.frame_ticks) for tick in (span.start, span.end))
+            given[first : end if end <= length else None] = True
+        begins = np.append(given[1:] & ~given[:-1], False)
+        self.grammar, self.given = grammar, given
+        self.wanted = sounding & given[:, None]
+        self.barred = np.where(begins[:, None], np.roll(struck, -1, axis=0), False)
+        needed = np.flatnonzero(self.wanted.any(axis=1))
+        self.least = int(needed[-1]) + 1 if len(needed) else 0
+
+    def __call__(self, state: Array) -> Array:
+        """Mask (B, V)."""
+        xp, grammar = namespace(state), self.grammar
+        frame = state[:, Field.FRAME]
+        row = xp.clip(frame, 0, len(self.given) - 1)
+        given = xp.take(like(self.given, state), row)[:, None]
+        tokens = numbers(grammar.pitches, state) + grammar.first_pitch
+        remains = xp.take(like(self.wanted, state), row, axis=0) & (tokens < grammar.ceiling(state)[:, None])
+        highest = xp.max(xp.where(remains, tokens, 0 * tokens), axis=1)[:, None]
+        barred = xp.take(like(self.barred, state), row, axis=0)
+        pitches = xp.where(given, remains & (tokens == highest), ~barred)
+        end = (frame >= self.least)[:, None]
+        return xp.concat([xp.zeros_like(end), end, ~given | (highest == 0), pitches], axis=1)

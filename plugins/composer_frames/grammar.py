@@ -1,0 +1,207 @@
+"""The grammar of `frames`: which token may follow which, over a batch; it knows no score but in `given`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.arrays import namespace, numbers
+from composer.errors import BadOption
+from composer.request import Request
+from composer.score import TICKS_PER_QUARTER, Score, parse_time_signature
+from composer.tokens import BOS, EOS
+from composer.types import Array, Column, Facts, Span
+
+FRAME = 2
+"""The token Frame_None, the end of a frame."""
+
+OLDEST = 16
+"""Frames: what sounds longer is told to a model as sounding for so many."""
+
+CYCLES = (16, 12)
+"""Frames are counted modulo these in a model's input: they fit bars in two, three and four."""
+
+NO_DEGREE = 12
+
+
+class Field:
+    """Columns of a state; after them come `most_notes` tokens of this frame, as many of the one before, and their ages."""
+
+    TOKEN = 0
+    FRAME = 1  # that is being written
+    NOTES = 2  # written of it so far
+    LEAST = 3  # frames that a piece must have
+    MOST = 4  # frames that it may have
+    ENDED = 5
+    OWN = 6
+
+
+@dataclass(frozen=True)
+class FramesGrammar:
+    """Pitches from the top, then the end of the frame; `pitches` of them from `lowest` on."""
+
+    frame_ticks: int
+    lowest: int
+    pitches: int
+    most_notes: int
+    shown: int
+
+    @property
+    def first_pitch(self) -> int:
+        """The token of the lowest pitch."""
+        return FRAME + 1
+
+    @property
+    def size(self) -> int:
+        """V, the size of the vocabulary."""
+        return self.first_pitch + self.pitches
+
+    @property
+    def bar_frames(self) -> int:
+        """Frames in a bar."""
+        return 4 * TICKS_PER_QUARTER // self.frame_ticks
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The last token; place in the frame and in time; the pitches of this frame and of the one before.
+
+        `held` is the highest pitch of the frame before that may still come: the one that would sound on.
+        """
+        before = [f"before {number + 1}" for number in range(self.shown)]
+        return (
+            Column("token", self.size, tokens=True),
+            Column("place", self.most_notes + 1),
+            *(Column(f"frame of {cycle}", cycle) for cycle in CYCLES),
+            *(Column(f"now {number + 1}", self.size, tokens=True) for number in range(self.shown)),
+            *(Column(name, self.size, tokens=True) for name in before),
+            *(Column(f"degree of {name}", NO_DEGREE + 1) for name in before),
+            *(Column(f"age of {name}", OLDEST + 1) for name in before),
+            Column("held", self.size, tokens=True),
+            Column("age of held", OLDEST + 1),
+            Column("degree", NO_DEGREE + 1),
+        )
+
+    def start(self, request: Request, rows: int) -> NDArray[np.int64]:
+        """States before the first token. Raises BadOption for a key, or another metre than 4/4."""
+        if request.key is not None:
+            raise BadOption("this model knows no keys; leave --key out.")
+        if request.time_signature is not None and str(parse_time_signature(request.time_signature)) != "4/4":
+            raise BadOption("this model writes bars of 4/4 alone; leave --time-signature out.")
+        floor = -(-request.primer_ticks // self.frame_ticks)
+        before = -(-floor // self.bar_frames) * self.bar_frames
+        state = np.zeros((rows, Field.OWN + 3 * self.most_notes), dtype=np.int64)
+        state[:, Field.TOKEN] = BOS
+        state[:, Field.LEAST] = max(floor, 1) if request.bars is None else before + request.bars * self.bar_frames
+        wanted = request.most_bars if request.bars is None else request.bars
+        state[:, Field.MOST] = before + wanted * self.bar_frames
+        return state
+
+    def now(self, state: Array) -> Array:
+        """(B, most_notes) the tokens of this frame from the top, BOS for none."""
+        return state[:, Field.OWN : Field.OWN + self.most_notes]
+
+    def before(self, state: Array) -> Array:
+        """(B, most_notes) the tokens of the frame before from the top, BOS for none."""
+        return state[:, Field.OWN + self.most_notes : Field.OWN + 2 * self.most_notes]
+
+    def ages(self, state: Array) -> Array:
+        """(B, most_notes) for how many frames each of those has sounded, 0 for none."""
+        return state[:, Field.OWN + 2 * self.most_notes :]
+
+    def ceiling(self, state: Array) -> Array:
+        """(B,) what a pitch's token must be below: the last pitch of this frame."""
+        xp, token = namespace(state), state[:, Field.TOKEN]
+        return xp.where(state[:, Field.NOTES] > 0, token, xp.full_like(token, self.size))
+
+    def allowed(self, state: Array) -> Array:
+        """Mask (B, V)."""
+        xp = namespace(state)
+        frame, notes, ended = state[:, Field.FRAME], state[:, Field.NOTES], state[:, Field.ENDED] != 0
+        writing = ~ended & (frame < state[:, Field.MOST])
+        end = ended | ((notes == 0) & (frame >= state[:, Field.LEAST])) | (frame >= state[:, Field.MOST])
+        tokens = numbers(self.pitches, state) + self.first_pitch
+        room = (writing & (notes < self.most_notes))[:, None]
+        pitches = room & (tokens < self.ceiling(state)[:, None])
+        return xp.concat([xp.zeros_like(ended)[:, None], end[:, None], writing[:, None], pitches], axis=1)
+
+    def advance(self, state: Array, tokens: Array) -> Array:
+        """States after `tokens`."""
+        xp = namespace(state)
+        is_end = (tokens == FRAME)[:, None]
+        is_pitch = tokens >= self.first_pitch
+        now, before, ages, notes = self.now(state), self.before(state), self.ages(state), state[:, Field.NOTES]
+        here = is_pitch[:, None] & (numbers(self.most_notes, state) == notes[:, None])
+        written = xp.where(here, tokens[:, None], now)
+        sounded = xp.sum(xp.where(now[:, :, None] == before[:, None, :], ages[:, None, :], 0 * ages[:, None, :]), axis=2)
+        older = xp.where(now == BOS, xp.zeros_like(now), xp.clip(sounded + 1, 0, OLDEST))
+        shared = xp.stack(
+            [
+                tokens,
+                state[:, Field.FRAME] + xp.where(is_end[:, 0], xp.ones_like(notes), xp.zeros_like(notes)),
+                xp.where(is_pitch, notes + 1, xp.zeros_like(notes)),
+                state[:, Field.LEAST],
+                state[:, Field.MOST],
+                xp.where(tokens == EOS, xp.ones_like(notes), state[:, Field.ENDED]),
+            ],
+            axis=1,
+        )
+        own = [
+            xp.where(is_end, xp.zeros_like(now), written),
+            xp.where(is_end, now, before),
+            xp.where(is_end, older, ages),
+        ]
+        return xp.where((state[:, Field.ENDED] != 0)[:, None], state, xp.concat([shared, *own], axis=1))
+
+    def inputs(self, state: Array) -> Array:
+        """What the model is given, (B, C)."""
+        xp, shown = namespace(state), self.shown
+        before, ages = self.before(state), self.ages(state)
+        last = state[:, Field.TOKEN]
+        above = xp.sum(xp.where(before >= self.ceiling(state)[:, None], 1, 0), axis=1)  # those that can come no more
+        place = xp.clip(above, 0, self.most_notes - 1)[:, None]
+        remains = (above < self.most_notes)[:, None]
+        held = xp.where(remains, xp.take_along_axis(before, place, axis=1), BOS * place)
+        age = xp.where(remains, xp.take_along_axis(ages, place, axis=1), 0 * place)
+        columns = [
+            xp.stack([last, state[:, Field.NOTES], *(state[:, Field.FRAME] % cycle for cycle in CYCLES)], axis=1),
+            self.now(state)[:, :shown],
+            before[:, :shown],
+            self._degrees(before[:, :shown]),
+            ages[:, :shown],
+            held,
+            age,
+            self._degrees(last[:, None]),
+        ]
+        return xp.concat(columns, axis=1)
+
+    def _degrees(self, tokens: Array) -> Array:
+        """Semitones above C, without octaves; they stay as they are when music in C is moved."""
+        xp = namespace(tokens)
+        pitched = tokens >= self.first_pitch
+        return xp.where(pitched, (tokens - self.first_pitch + self.lowest) % 12, xp.full_like(tokens, NO_DEGREE))
+
+    def facts(self, state: Array) -> Facts:
+        """The same in musical terms."""
+        xp = namespace(state)
+        frame = state[:, Field.FRAME]
+        reached = frame - xp.where(state[:, Field.ENDED] != 0, xp.ones_like(frame), xp.zeros_like(frame))
+        before = self.before(state)
+        silent = xp.full_like(before, -1)
+        return Facts(
+            tick=frame * self.frame_ticks,
+            bar=reached // self.bar_frames,
+            beat=reached % self.bar_frames // (self.bar_frames // 4),
+            voice=xp.full_like(frame, -1),
+            sounding=xp.where(before == BOS, silent, before - self.first_pitch + self.lowest),
+            shift=xp.zeros_like(frame),
+        )
+
+    def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
+        """Masks (B, V) that keep what sounds in `score` in `spans`; its notes of all tracks are one."""
+        from composer_frames.given import Given
+
+        return Given(self, score, tuple(spans))

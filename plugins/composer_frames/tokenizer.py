@@ -1,0 +1,132 @@
+"""Frames: scores as the sets of pitches that sound in equal stretches of time, to tokens and back; it knows no model.
+
+Each frame is its pitches from the top, `Pitch_67 Pitch_64 Pitch_60`, and `Frame_None`, which ends it; a silent frame is
+that alone. So the tokens of a frame say one of all 2^P sets of pitches, and their probabilities multiply to the joint
+one, which is what likelihoods of binary piano rolls are measured by (Boulanger-Lewandowski et al., 2012).
+
+Kept: which pitches sound in each frame. All parts become one; a pitch that sounds on and one that is struck again are
+the same. There are no keys, and all bars are of 4/4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.errors import CannotExpress
+from composer.score import NOTE, TICKS_PER_QUARTER, Score, Track
+from composer.tokens import EOS, meaning
+from composer.types import Meaning, Tokens
+from composer_frames.grammar import FRAME, FramesGrammar
+
+VELOCITY = 80
+LONGEST = 20_000
+"""Frames: a longer piece is refused."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Any music as a binary piano roll: in each frame the pitches that sound, from the top."""
+
+    frames_per_quarter: Annotated[int, "frames in a quarter note"] = 1
+    lowest: Annotated[int, "lowest MIDI pitch"] = 21
+    highest: Annotated[int, "highest MIDI pitch"] = 108
+    most_notes: Annotated[int, "pitches in a frame at most"] = 12
+    shown: Annotated[int, "pitches of this frame, and of the one before, that a model is shown"] = 4
+    in_c: Annotated[bool, "the music is in C already, whatever it was written in"] = False
+    program: Annotated[int, "General MIDI program of what is written"] = 0
+
+    def __post_init__(self) -> None:
+        """Refuse options that make no vocabulary."""
+        if self.frames_per_quarter < 1 or TICKS_PER_QUARTER % self.frames_per_quarter:
+            raise ValueError(f"frames_per_quarter must divide {TICKS_PER_QUARTER}")
+        if not 0 <= self.lowest <= self.highest <= 127:
+            raise ValueError("pitches go from 0 to 127, and lowest must not be above highest")
+        if not 1 <= self.shown <= self.most_notes <= 128:
+            raise ValueError("shown must be at least 1, and most_notes from there to 128")
+        if not 0 <= self.program <= 127:
+            raise ValueError("programs go from 0 to 127")
+
+    @property
+    def frame_ticks(self) -> int:
+        """Ticks in a frame."""
+        return TICKS_PER_QUARTER // self.frames_per_quarter
+
+    @cached_property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The end of a frame, and a token a pitch."""
+        kind = "Tone" if self.in_c else "Pitch"
+        return ("BOS_None", "EOS_None", "Frame_None", *(f"{kind}_{p}" for p in range(self.lowest, self.highest + 1)))
+
+    @cached_property
+    def meaning(self) -> Meaning:
+        """What each token says."""
+        return meaning(self.vocabulary, self.frame_ticks)
+
+    @cached_property
+    def grammar(self) -> FramesGrammar:
+        """Which tokens may follow which."""
+        return FramesGrammar(
+            self.frame_ticks, self.lowest, self.highest - self.lowest + 1, self.most_notes, self.shown
+        )
+
+    def encode(self, score: Score, *, ends: bool = True) -> Tokens:
+        """Tokens of a score. Raises CannotExpress for one without notes, too long, or with pitches out of reach."""
+        frames = self.roll(score)
+        per_frame = frames.sum(axis=1)
+        if (crowded := int(per_frame.max(initial=0))) > self.most_notes:
+            raise CannotExpress(f"{crowded} pitches sound at once; there is room for {self.most_notes}.")
+        sounding, pitches = np.nonzero(frames[:, ::-1])  # from the top
+        tokens = np.full(len(sounding) + len(frames) + ends, FRAME)
+        places = np.arange(len(sounding)) + sounding  # each end of a frame before moves them by one
+        tokens[places] = self.grammar.first_pitch + self.highest - self.lowest - pitches
+        if ends:
+            tokens[-1] = EOS
+        return tokens
+
+    def roll(self, score: Score) -> NDArray[np.bool_]:
+        """(frames, pitches) which pitches sound. Raises CannotExpress."""
+        notes = [track.notes for track in score.tracks if not track.is_drum]
+        found = np.concatenate(notes) if notes else np.zeros(0, dtype=NOTE)
+        if not len(found):
+            raise CannotExpress("there is not a note in it.")
+        outside = found["pitch"][(found["pitch"] < self.lowest) | (found["pitch"] > self.highest)]
+        if len(outside):
+            raise CannotExpress(
+                f"it has the pitch {outside[0]}; there are tokens for {self.lowest} to {self.highest}."
+            )
+        ticks = self.frame_ticks
+        starts = (found["start"] + ticks // 2) // ticks
+        ends = np.maximum((found["start"] + found["duration"] + ticks // 2) // ticks, starts + 1)
+        length = int(ends.max())
+        if length > LONGEST:
+            raise CannotExpress(f"it is {length:,} frames long; at most {LONGEST:,} are taken.")
+        edges = np.zeros((length + 1, self.highest - self.lowest + 1), dtype=np.int64)
+        np.add.at(edges, (starts, found["pitch"] - self.lowest), 1)
+        np.add.at(edges, (ends, found["pitch"] - self.lowest), -1)
+        return edges.cumsum(axis=0)[:-1] > 0
+
+    def decode(self, tokens: Tokens) -> Score:
+        """A score of one track; a frame that was cut short counts as far as it goes."""
+        tokens = np.asarray(tokens)
+        frame = np.cumsum(tokens == FRAME) - (tokens == FRAME)
+        struck = tokens >= self.grammar.first_pitch
+        sounding = np.zeros((int(frame.max(initial=-1)) + 2, self.highest - self.lowest + 1), dtype=np.int8)
+        sounding[frame[struck], tokens[struck] - self.grammar.first_pitch] = 1
+        changes = np.diff(sounding, axis=0, prepend=np.zeros_like(sounding[:1]))
+        pitches, starts = np.nonzero(changes.T == 1)
+        _, ends = np.nonzero(changes.T == -1)  # of each pitch as many, in the same order
+        notes = np.empty(len(starts), dtype=NOTE)
+        notes["start"], notes["duration"] = starts * self.frame_ticks, (ends - starts) * self.frame_ticks
+        notes["pitch"], notes["velocity"] = pitches + self.lowest, VELOCITY
+        notes = notes[np.lexsort((notes["pitch"], notes["start"]))]
+        return Score(tracks=(Track(notes, program=self.program),))
+
+    def frames(self, tokens: Tokens) -> NDArray[np.int64]:
+        """(T,) the frame that each token belongs to, counted from 0; -1 for EOS."""
+        ends = tokens == FRAME
+        return np.where(tokens == EOS, -1, np.cumsum(ends) - ends)
