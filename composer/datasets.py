@@ -1,7 +1,8 @@
-"""Datasets by the name that a user types, `name` or `name:argument`; it knows none of them."""
+"""Datasets by the name that a user types, `name` or `name:argument`, and what they suggest; it knows none of them."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from composer.errors import BadOption
@@ -18,3 +19,16 @@ def make_dataset(name: str, **options: Any) -> Dataset:
     first = {names[0]: argument} if argument else {}
     dataset: Dataset = registry().make("datasets", kind, **{**options, **first})
     return dataset
+
+
+def suggested_training(dataset: Dataset, architecture: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What suits a dataset: fields of `composer.training.Settings`, and options of that architecture."""
+    from composer.training import Settings
+
+    in_training = {field.name for field in fields(Settings)}
+    in_architecture = {option.name for option in schema(registry().offer("architectures", architecture).make)}
+    wanted = dataset.training_options
+    return (
+        {name: value for name, value in wanted.items() if name in in_training},
+        {name: value for name, value in wanted.items() if name in in_architecture},
+    )

@@ -131,7 +131,9 @@ def _check_cell(cell: Cell, column_sizes: Sequence[int], vocabulary_size: int) -
     below = width
     for layer in cell.layers:
         gates, hidden = layer.recurrent.shape
-        fits &= layer.inputs.shape == (gates, below) and layer.input_bias.shape == layer.recurrent_bias.shape == (gates,)
+        fits &= layer.inputs.shape == (gates, below) and layer.input_bias.shape == layer.recurrent_bias.shape == (
+            gates,
+        )
         below = hidden
     fits &= cell.bias.shape == (vocabulary_size,)
     fits &= cell.head.shape in ((vocabulary_size, below), (vocabulary_size, below + width))

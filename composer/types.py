@@ -285,6 +285,8 @@ class Dataset(Protocol):
     """The tokenizer that suits it, and…"""
     tokenizer_options: Mapping[str, Any]
     """…its options, unless the user chooses others."""
+    training_options: Mapping[str, Any]
+    """Settings of training, and options of architectures that have them, unless the user chooses others."""
     suggested: Mapping[str, Any]
     """What to ask of a model trained on it: fields of a `Request`, as in JSON."""
 

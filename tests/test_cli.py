@@ -126,7 +126,14 @@ def test_one_piece_goes_to_a_file_and_what_made_it_beside_it(run, here):
     assert shown.status == 0
     assert there(here) == ["x.mid", "x.mid.json"]
     made = json.loads((here / "x.mid.json").read_text())
-    assert made["request"] == {"seed": 5, "index": 2, "bars": 3, "key": "Dm", "tempo": 90.0}
+    assert made["request"] == {
+        "seed": 5,
+        "index": 2,
+        "bars": 3,
+        "key": "Dm",
+        "tempo": 90.0,
+        "stepper": "numpy",
+    }
     assert made["model_hash"] == load(here.parent / "walks.safetensors").hash
     assert made["licence"] == "CC0-1.0"
     score = files.read(here / "x.mid")

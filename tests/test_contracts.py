@@ -1,6 +1,7 @@
 """Everything that is registered keeps its contract, and the checks that say so find what is broken."""
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -310,6 +311,7 @@ class Nameless:
     title = "Nothing"
     source = "nowhere"
     citation = "nobody"
+    tokenizer_options = training_options = suggested = MappingProxyType({})
 
     @property
     def licence(self):

@@ -34,6 +34,7 @@ class Walks:
     citation = "none"
     tokenizer = "voices"
     tokenizer_options = VOICES
+    training_options: ClassVar[Mapping[str, Any]] = {}
     suggested: ClassVar[Mapping[str, Any]] = {"tempo": 96.0}
 
     def sources(self):

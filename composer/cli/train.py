@@ -31,11 +31,9 @@ class TrainCommand(WithThings):
             click.Option(
                 [f"--{option.name.replace('_', '-')}"],
                 type=option.type,
-                default=option.default,
-                show_default=True,
                 expose_value=False,
                 callback=_collect_setting,
-                help=option.help,
+                help=f"{option.help}, {option.default} unless given",
             )
             for option in schema(Settings)
         ]
@@ -43,7 +41,8 @@ class TrainCommand(WithThings):
 
 
 def _collect_setting(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
-    ctx.meta.setdefault("composer.settings", {})[parameter.name] = value
+    if value is not None:
+        ctx.meta.setdefault("composer.settings", {})[parameter.name] = value
 
 
 @click.command(cls=TrainCommand)
@@ -67,6 +66,8 @@ def train(
 ) -> None:
     """Train a model on DATASET: a name of `composer datasets`, or folder:PATH.
 
+    A dataset may bring values of its own for options that are not given; the model's card states them all.
+
     \b
     composer train chorales --architecture gru --out my.safetensors
     composer train folder:~/midi --out mine.safetensors --hidden-size 384 --layers 2
@@ -78,15 +79,16 @@ def train(
     tokenizer_kind = tokenizer_name or suggested
     things = [("datasets", kind), ("tokenizers", tokenizer_kind), ("architectures", architecture)]
     dataset_options, tokenizer_options, architecture_options = options_for(ctx, things)
-    from composer.datasets import make_dataset
+    from composer.datasets import make_dataset, suggested_training
     from composer.training import Settings
 
-    settings = Settings(**ctx.meta["composer.settings"])
     dataset = make_dataset(dataset_name, **dataset_options)
+    suits, suits_architecture = suggested_training(dataset, architecture)
+    settings = Settings(**{**suits, **ctx.meta.get("composer.settings", {})})
     if tokenizer_kind == suggested:
         tokenizer_options = {**dataset.tokenizer_options, **tokenizer_options}
     tokenizer = registry().make("tokenizers", tokenizer_kind, **tokenizer_options)
-    thing = registry().make("architectures", architecture, **architecture_options)
+    thing = registry().make("architectures", architecture, **{**suits_architecture, **architecture_options})
     corpus = build_corpus(dataset, tokenizer, dataset_name, workers)
     from composer.cli.watching import Watch
     from composer.recipes import Recipe, run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from itertools import islice
 
 from composer.score import Score
@@ -16,6 +17,8 @@ def check_dataset(dataset: Dataset, sources: int = 2, pieces: int = 5) -> None:
         text = getattr(dataset, name)
         rule(isinstance(text, str) and text.strip(), f"a dataset states its {name}")
     rule(rebuilt(dataset) == dataset, "a dataset rebuilt from its fields is equal")
+    for name in ("tokenizer_options", "training_options", "suggested"):
+        rule(isinstance(getattr(dataset, name, None), Mapping), f"a dataset's {name} are a mapping, empty for none")
     names = list(dataset.sources())
     rule(names, "a dataset has sources")
     rule(len(set(names)) == len(names), "no two sources have the same name")

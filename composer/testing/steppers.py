@@ -66,11 +66,11 @@ def _run(step: Stepper, inputs: NDArray[np.int64], state: State | None = None) -
     return np.stack(logits)
 
 
-def _check_reference(
-    maker: StepperMaker, model: Model, inputs: NDArray[np.int64], found: NDArray[np.float32]
-) -> None:
+def _check_reference(maker: StepperMaker, model: Model, inputs: NDArray[np.int64], found: NDArray[np.float32]) -> None:
     off = float(np.abs(found - _run(torch_stepper(model.make_module()), inputs)).max())
-    rule(off <= maker.tolerance, f"logits are those of the reference within {maker.tolerance}; they are off by {off:.1e}")
+    rule(
+        off <= maker.tolerance, f"logits are those of the reference within {maker.tolerance}; they are off by {off:.1e}"
+    )
 
 
 def _check_gathered(step: Stepper, inputs: NDArray[np.int64], found: NDArray[np.float32]) -> None:
@@ -98,5 +98,3 @@ def _threads(count: int) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
-
-

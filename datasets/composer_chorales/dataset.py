@@ -36,6 +36,7 @@ class Chorales:
     )
     tokenizer = "voices"
     tokenizer_options: ClassVar[Mapping[str, Any]] = {"relative": True}
+    training_options: ClassVar[Mapping[str, Any]] = {}
     suggested: ClassVar[Mapping[str, Any]] = {"tempo": 84.0}
 
     def sources(self) -> Sequence[str]:

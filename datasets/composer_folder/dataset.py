@@ -29,6 +29,7 @@ class Folder:
     citation = "none; cite whoever made the files"
     tokenizer = "remi"
     tokenizer_options: ClassVar[Mapping[str, Any]] = {}
+    training_options: ClassVar[Mapping[str, Any]] = {}
     suggested: ClassVar[Mapping[str, Any]] = {}
 
     @property

@@ -33,12 +33,17 @@ class Given:
             raise CannotExpress(f"the pitch {notes['pitch'].min()} is to be kept; the lowest is {grammar.lowest}.")
         if len(notes) and not (notes["pitch"] - grammar.lowest < grammar.pitches).all():
             raise CannotExpress(f"the pitch {notes['pitch'].max()} is to be kept; it is too high for this model.")
-        starts, ends = notes["start"] // grammar.frame_ticks, (notes["start"] + notes["duration"]) // grammar.frame_ticks
+        starts, ends = (
+            notes["start"] // grammar.frame_ticks,
+            (notes["start"] + notes["duration"]) // grammar.frame_ticks,
+        )
         length = max([int(ends.max(initial=0)), *(-(-span.end // grammar.frame_ticks) for span in spans)])
         length = min(length, int(ends.max(initial=0)) + 1)
         sounding = np.zeros((length + 1, grammar.pitches), dtype=bool)
         struck = sounding.copy()
-        for start, end, pitch in zip(starts, np.maximum(ends, starts + 1), notes["pitch"] - grammar.lowest, strict=True):
+        for start, end, pitch in zip(
+            starts, np.maximum(ends, starts + 1), notes["pitch"] - grammar.lowest, strict=True
+        ):
             sounding[start:end, pitch] = True
             struck[start, pitch] = True
         given = np.zeros(length + 1, dtype=bool)

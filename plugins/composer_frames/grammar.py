@@ -136,7 +136,9 @@ class FramesGrammar:
         now, before, ages, notes = self.now(state), self.before(state), self.ages(state), state[:, Field.NOTES]
         here = is_pitch[:, None] & (numbers(self.most_notes, state) == notes[:, None])
         written = xp.where(here, tokens[:, None], now)
-        sounded = xp.sum(xp.where(now[:, :, None] == before[:, None, :], ages[:, None, :], 0 * ages[:, None, :]), axis=2)
+        sounded = xp.sum(
+            xp.where(now[:, :, None] == before[:, None, :], ages[:, None, :], 0 * ages[:, None, :]), axis=2
+        )
         older = xp.where(now == BOS, xp.zeros_like(now), xp.clip(sounded + 1, 0, OLDEST))
         shared = xp.stack(
             [

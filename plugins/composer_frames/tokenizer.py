@@ -70,9 +70,7 @@ class Frames:
     @cached_property
     def grammar(self) -> FramesGrammar:
         """Which tokens may follow which."""
-        return FramesGrammar(
-            self.frame_ticks, self.lowest, self.highest - self.lowest + 1, self.most_notes, self.shown
-        )
+        return FramesGrammar(self.frame_ticks, self.lowest, self.highest - self.lowest + 1, self.most_notes, self.shown)
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
         """Tokens of a score. Raises CannotExpress for one without notes, too long, or with pitches out of reach."""
@@ -96,9 +94,7 @@ class Frames:
             raise CannotExpress("there is not a note in it.")
         outside = found["pitch"][(found["pitch"] < self.lowest) | (found["pitch"] > self.highest)]
         if len(outside):
-            raise CannotExpress(
-                f"it has the pitch {outside[0]}; there are tokens for {self.lowest} to {self.highest}."
-            )
+            raise CannotExpress(f"it has the pitch {outside[0]}; there are tokens for {self.lowest} to {self.highest}.")
         ticks = self.frame_ticks
         starts = (found["start"] + ticks // 2) // ticks
         ends = np.maximum((found["start"] + found["duration"] + ticks // 2) // ticks, starts + 1)

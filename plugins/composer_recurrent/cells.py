@@ -33,7 +33,7 @@ def gru(from_input: Array, from_state: Array, state: State) -> State:
     return (candidate + kept * (state[0] - candidate),)
 
 
-def rnn(from_input: Array, from_state: Array, state: State) -> State:
+def rnn(from_input: Array, from_state: Array, _: State) -> State:
     """Elman's cell."""
     return (namespace(from_input).tanh(from_input + from_state),)
 

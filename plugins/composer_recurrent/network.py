@@ -64,9 +64,10 @@ class RecurrentNetwork(nn.Module):
         """Logits for every place, and the state after the last."""
         rows, places, _ = inputs.shape
         embedded = self.embedding((inputs + self.offsets).flatten(0, 1)).view(rows, places, -1)
+        embedded = self.dropout(embedded)
         hidden, after = self.recurrence(embedded, None if state is None else self._layer_first(state))
+        hidden = self.dropout(hidden)
         seen = torch.cat([hidden, embedded], dim=2) if self.skip else hidden
-        seen = self.dropout(seen)
         logits = self._output(seen)
         if self.pointer is not None:
             tokens = inputs[..., self.pointed]

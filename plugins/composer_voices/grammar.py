@@ -28,6 +28,9 @@ before this frame."""
 SILENT = 12
 """The degree of a voice that is silent."""
 
+ENDINGS = (0, 3, 4, 7)
+"""Degrees, in semitones, of the major and the minor tonic chord."""
+
 PERFECT = (0, 7)
 """Semitones, without octaves, of the intervals that part-writing keeps from moving in parallel."""
 
@@ -66,8 +69,8 @@ class VoicesGrammar:
     def columns(self) -> tuple[Column, ...]:
         """The shared columns; what sounds in each voice, as a token and as a degree; the home of what is written in C.
 
-        For the voice whose turn it is, the nearest pitch of each degree; where there are several voices, what sounds
-        in it, and what would move it in parallel.
+        For the voice whose turn it is, the nearest pitches with which a piece can end; where there are several voices,
+        what sounds in it, and what would move it in parallel.
         """
         names = [f"voice {voice + 1}" for voice in range(self.voices)]
         columns = [
@@ -77,7 +80,7 @@ class VoicesGrammar:
         ]
         if self.relative:
             columns.append(Column("home", 12))
-        columns += (Column(f"near degree {degree}", self.size, tokens=True) for degree in range(12))
+        columns += (Column(f"ending on {degree}", self.size, tokens=True) for degree in ENDINGS)
         if self.voices > 1:
             columns.append(Column("voice in turn", self.size, tokens=True))
             columns += (Column(f"parallel with {name}", self.size, tokens=True) for name in names)
@@ -137,22 +140,22 @@ class VoicesGrammar:
             columns.append((self._home(state) % 12)[:, None])
         own = self._sounding_in_turn(state)
         turn = xp.where(state[:, Field.SLOT] >= Slot.OWN, own, xp.full_like(own, BOS))[:, None]
-        columns.append(self._near(state, turn))
+        columns.append(self._endings(state, turn))
         if self.voices > 1:
             columns += [turn, self._parallels(state)]
         return xp.concat(columns, axis=1)
 
-    def _near(self, state: Array, turn: Array) -> Array:
-        """(B, 12) the token of each degree that is nearest to `turn` (B, 1), what sounds in the voice in turn.
+    def _endings(self, state: Array, turn: Array) -> Array:
+        """(B, 4) in the last bar the tokens of the tonic chord that are nearest to `turn` (B, 1), and BOS before it.
 
-        BOS where that is no pitch, or where the nearest is out of reach.
+        `turn` is what sounds in the voice in turn; where that is no pitch, or the nearest is out of reach, BOS.
         """
         xp = namespace(state)
         tonic = 0 if self.relative else self._home(state)[:, None]
-        own = turn - self.first_pitch + self.lowest - tonic
-        near = turn + (numbers(12, state) - own + 6) % 12 - 6
+        above = (like(np.array([ENDINGS]), state) - (turn - self.first_pitch + self.lowest - tonic) + 6) % 12 - 6
+        near = turn + above
         exists = (turn > self.rest) & (near >= self.first_pitch) & (near < self.size)
-        return xp.where(exists, near, xp.full_like(near, BOS))
+        return xp.where(exists & (state[:, Field.COUNTDOWN] == 1)[:, None], near, xp.full_like(near, BOS))
 
     def _degrees(self, state: Array) -> Array:
         """(B, voices) semitones of what sounds above the tonic, without octaves."""
