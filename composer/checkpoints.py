@@ -1,7 +1,7 @@
 """Checkpoints: a training run on disk, from which it goes on exactly; it knows no data and no loop.
 
-One safetensors file holds the weights, their average, the best of it, the optimiser's tensors and the random states; its header
-says where the run was. Nothing is ever unpickled.
+One safetensors file holds the weights, their average, the best of it, the optimiser's tensors and the random states;
+its header says where the run was. Nothing is ever unpickled.
 """
 
 from __future__ import annotations

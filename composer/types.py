@@ -202,7 +202,7 @@ class Described(Protocol):
 
 
 Stepper: TypeAlias = Callable[[Array, "State | None"], "tuple[Array, State]"]
-"""One step of a model: `(inputs (B, C), state) -> (logits (B, V), state)`. A row is the same to the bit in any batch."""
+"""One step of a model: `(inputs (B, C), state) -> (logits (B, V), state)`. A row is the same bits in any batch."""
 
 
 class StepperMaker(Protocol):

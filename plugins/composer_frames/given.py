@@ -29,7 +29,7 @@ class Given:
         for span in spans:
             check_track(span, 1)
         notes = np.concatenate([np.zeros(0, dtype=NOTE), *(track.notes for track in score.tracks if not track.is_drum)])
-        if len(notes) and not (0 <= notes["pitch"] - grammar.lowest).all():
+        if len(notes) and not (notes["pitch"] - grammar.lowest >= 0).all():
             raise CannotExpress(f"the pitch {notes['pitch'].min()} is to be kept; the lowest is {grammar.lowest}.")
         if len(notes) and not (notes["pitch"] - grammar.lowest < grammar.pitches).all():
             raise CannotExpress(f"the pitch {notes['pitch'].max()} is to be kept; it is too high for this model.")

@@ -29,7 +29,7 @@ NO_DEGREE = 12
 
 
 class Field:
-    """Columns of a state; after them come `most_notes` tokens of this frame, as many of the one before, and their ages."""
+    """Columns of a state, before `most_notes` tokens of this frame, as many of the one before, and their ages."""
 
     TOKEN = 0
     FRAME = 1  # that is being written
