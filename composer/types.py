@@ -297,6 +297,14 @@ class Dataset(Protocol):
         """The pieces of one source, each with a name that is stable and unique; a refused one with its error."""
 
 
+@runtime_checkable
+class Divided(Protocol):
+    """A dataset that says itself what it is to be tested on; published figures can be compared on the same pieces."""
+
+    def side(self, source: str) -> str:
+        """Where the pieces of a source belong: `train`, `valid` or `test`. None of the three is empty."""
+
+
 ModelFile: TypeAlias = Callable[[], Path]
 """Where a trained model that a package brings lies."""
 
