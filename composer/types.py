@@ -146,6 +146,14 @@ class Tokenizer(Protocol):
         """The score of any sequence that the grammar allows, whole or cut short."""
 
 
+@runtime_checkable
+class Framed(Protocol):
+    """A tokenizer that writes music frame by frame, so that likelihoods can be told per frame."""
+
+    def frames(self, tokens: Tokens) -> NDArray[np.int64]:
+        """(T,) the frame that each token of a piece belongs to, from 0 without a gap; -1 for none (heading, EOS)."""
+
+
 # --- architectures ----------------------------------------------------------------------------------------------------
 
 

@@ -372,6 +372,32 @@ def test_a_dataset_that_divides_itself_with_a_fault(fault, rule):
     broken(rule, check_dataset, Divided(fault))
 
 
+class Framed(Voices):
+    """A tokenizer of which each token after the heading is a frame, with a fault."""
+
+    fault = "none"
+
+    def frames(self, tokens):
+        frames = np.arange(len(tokens)) - 3
+        frames[:3] = -1
+        if self.fault != "ends":
+            frames[tokens == 1] = -1
+        if self.fault == "gap":
+            frames[5:-1] += 1
+        return frames[:-1] if self.fault == "short" else frames
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [("gap", "each follows the last"), ("short", "one entry a token"), ("ends", "EOS belongs to no frame")],
+)
+def test_a_tokenizer_with_a_fault_in_its_frames(fault, rule, monkeypatch):
+    tokenizer = Framed(names=("Tune",), steps_per_quarter=4)
+    check_tokenizer(tokenizer, [MUSIC["rests"]])
+    monkeypatch.setattr(Framed, "fault", fault)
+    broken(rule, check_tokenizer, tokenizer, [MUSIC["rests"]])
+
+
 def test_a_format_that_loses_notes_and_one_that_writes_anywhere(tmp_path):
     kept = {}
 
