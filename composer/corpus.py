@@ -1,7 +1,8 @@
 """A corpus: the pieces of a dataset as tokens on disk, memory-mapped and split; it knows no network.
 
-Built once for a dataset and a tokenizer, in parallel, and cached by the content of both. Its folder holds `tokens.bin`
-(N,) and `inputs.bin` (N, C) of all pieces end to end, `pieces.npz` and `corpus.json`.
+Built once for a dataset and a tokenizer, in parallel, and cached by the content of both and the sides that the dataset
+gives. Its folder holds `tokens.bin` (N,) and `inputs.bin` (N, C) of all pieces end to end, `pieces.npz` and
+`corpus.json`.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer import __version__
-from composer.encoding import Encodings, Refused, encode, model_inputs
+from composer.encoding import Encodings, Refused, encode, given_side, model_inputs
 from composer.errors import CannotWrite, EmptyDataset, printable
-from composer.splits import SPLITS, assign
+from composer.splits import SPLITS, assign, given
 from composer.types import Dataset, Tokenizer, Tokens
 
 CHUNK = 64
@@ -134,7 +135,7 @@ def build(
         "tokenizer": [type(tokenizer).__name__, asdict(tokenizer)],  # type: ignore[call-overload]
         "vocabulary": tokenizer.vocabulary,
         "columns": [asdict(column) for column in tokenizer.grammar.columns],
-        "sources": [[source, dataset.fingerprint(source)] for source in sources],
+        "sources": [[source, dataset.fingerprint(source), given_side(dataset, source)] for source in sources],
     }
     key = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16).hexdigest()
     folder = (cache or cache_folder()) / "corpora" / key
@@ -188,7 +189,7 @@ def _write(folder: Path, results: Iterator[Encodings], tokenizer: Tokenizer, abo
             "offsets": np.concatenate([[0], np.cumsum(pieces["lengths"])]),
             "notes": np.array(pieces["notes"]),
             "beats": np.array(pieces["beats"]),
-            "splits": _splits(pieces["groups"], refused),
+            "splits": _splits(pieces["sides"], pieces["groups"], refused),
         }
         np.savez(scratch / "pieces.npz", **arrays)  # type: ignore[arg-type]  # names an option that is not given
         counts = {"kept": len(pieces["names"]), "mended": mended, "refused": [asdict(r) for r in refused]}
@@ -203,14 +204,14 @@ def _stream(
     results: Iterator[Encodings], tokenizer: Tokenizer, tokens: BinaryIO, inputs: BinaryIO
 ) -> tuple[dict[str, list[Any]], list[Refused], int]:
     """Write tokens and inputs as they come; memory holds one chunk and a few numbers a piece."""
-    pieces: dict[str, list[Any]] = {field: [] for field in ("names", "lengths", "notes", "beats", "groups")}
+    pieces: dict[str, list[Any]] = {field: [] for field in ("names", "lengths", "notes", "beats", "groups", "sides")}
     refused: list[Refused] = []
     mended = 0
     for result in results:
         for piece, columns in zip(result.kept, model_inputs(tokenizer, [p.tokens for p in result.kept]), strict=True):
             tokens.write(piece.tokens.tobytes())
             inputs.write(columns.tobytes())
-            row = (piece.name, len(piece.tokens), piece.notes, piece.beats, piece.group)
+            row = (piece.name, len(piece.tokens), piece.notes, piece.beats, piece.group, piece.side)
             for values, value in zip(pieces.values(), row, strict=True):
                 values.append(value)
         refused.extend(result.refused)
@@ -218,9 +219,9 @@ def _stream(
     return pieces, refused, mended
 
 
-def _splits(groups: Sequence[int], refused: Sequence[Refused]) -> NDArray[np.int8]:
+def _splits(sides: Sequence[str], groups: Sequence[int], refused: Sequence[Refused]) -> NDArray[np.int8]:
     try:
-        return assign(groups)
+        return given(sides) if any(sides) else assign(groups)
     except EmptyDataset as error:
         raise EmptyDataset(f"{error}{_reasons(refused)}") from None
 

@@ -14,7 +14,7 @@ from composer.request import Request
 from composer.score import Score, bars
 from composer.splits import content_hash
 from composer.tokens import EOS
-from composer.types import Dataset, Tokenizer, Tokens
+from composer.types import Dataset, Divided, Tokenizer, Tokens
 
 LONGEST = 50_000
 """A piece of more tokens is refused: a recurrent model would be trained on little else."""
@@ -28,7 +28,8 @@ class Encoded:
     tokens: Tokens
     notes: int
     beats: float
-    group: int  # pieces of one group stay on one side of a split
+    group: int  # pieces of one group stay on one side of a split, unless…
+    side: str  # …the dataset gives the side itself; "" if it does not
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,19 @@ def encode(dataset: Dataset, tokenizer: Tokenizer, sources: Sequence[str]) -> En
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ReadingWarning)
         for source in sources:
+            side = given_side(dataset, source)
             for name, score in _pieces(dataset, source):
-                result = score if isinstance(score, Exception) else _encode(tokenizer, name, score)
+                result = score if isinstance(score, Exception) else _encode(tokenizer, name, score, side)
                 if isinstance(result, Encoded):
                     kept.append(result)
                 else:
                     refused.append(Refused(name, _reason(name, result)))
     return Encodings(tuple(kept), tuple(refused), sum(issubclass(w.category, ReadingWarning) for w in caught))
+
+
+def given_side(dataset: Dataset, source: str) -> str:
+    """The side of a split that a dataset gives the pieces of a source itself; "" if it does not."""
+    return dataset.side(source) if isinstance(dataset, Divided) else ""
 
 
 def _reason(name: str, error: Exception) -> str:
@@ -79,14 +86,14 @@ def _pieces(dataset: Dataset, source: str) -> Iterator[tuple[str, Score | Except
         yield source, ComposerError(text)
 
 
-def _encode(tokenizer: Tokenizer, name: str, score: Score) -> Encoded | Exception:
+def _encode(tokenizer: Tokenizer, name: str, score: Score, side: str) -> Encoded | Exception:
     try:
         tokens, beats = tokenizer.encode(score), beat_count(score)
     except ComposerError as error:
         return error
     if len(tokens) > LONGEST:
         return ComposerError(f"is {len(tokens)} tokens long; at most {LONGEST} are taken.")
-    return Encoded(name, tokens.astype(np.uint16), score.note_count, beats, content_hash(score))
+    return Encoded(name, tokens.astype(np.uint16), score.note_count, beats, content_hash(score), side)
 
 
 def beat_count(score: Score) -> float:

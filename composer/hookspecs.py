@@ -64,7 +64,7 @@ def register_exporters() -> Offers:  # type: ignore[empty-body]
 
 @hookspec
 def register_datasets() -> Offers:  # type: ignore[empty-body]
-    """Offer collections of music: name to a frozen dataclass that is a `Dataset`.
+    """Offer collections of music: name to a frozen dataclass that is a `Dataset`, and may be `Divided`.
 
     What stands after a colon in `name:argument` becomes the first option.
     """

@@ -12,7 +12,7 @@ import numpy as np
 
 from composer import __version__, training
 from composer.corpus import Corpus
-from composer.evaluation import Likelihood, likelihood
+from composer.evaluation import evaluate
 from composer.model import Made, Model, save
 from composer.types import Architecture, Dataset, Tokenizer
 
@@ -53,27 +53,10 @@ def run(
         vocabulary=recipe.tokenizer.vocabulary,
         weights={name: array.astype(kind) for name, array in trained.weights.items()},
     )
-    card = {**_card(recipe, corpus, trained, command), "test": measured(model, corpus, recipe.tokenizer)}
+    card = {**_card(recipe, corpus, trained, command), "test": evaluate(model.make_module(), corpus, recipe.tokenizer)}
     model = Model(model.architecture, model.tokenizer, model.vocabulary, model.weights, card)
     save(model, out)
     return model
-
-
-def measured(model: Model, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any]:
-    """The likelihood of the test split, without and within the grammar."""
-    module, pieces = model.make_module(), corpus.split("test")
-    plain = likelihood(module, corpus, tokenizer, pieces)
-    return {**_figures(plain), "masked": _figures(likelihood(module, corpus, tokenizer, pieces, masked=True))}
-
-
-def _figures(found: Likelihood) -> dict[str, Any]:
-    return {
-        "nats_per_note": round(found.nats_per_note, 5),
-        "nats_per_beat": round(found.nats_per_beat, 5),
-        "pieces": found.pieces,
-        "notes": found.notes,
-        "tokens": found.tokens,
-    }
 
 
 def _card(recipe: Recipe, corpus: Corpus, trained: Trained, command: str) -> Mapping[str, Any]:

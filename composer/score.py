@@ -21,6 +21,9 @@ TICKS_PER_QUARTER = 480
 NOTE = np.dtype([("start", "<i8"), ("duration", "<i8"), ("pitch", "<i2"), ("velocity", "<i2")])
 """A note: start and duration in ticks, MIDI pitch 0..127, velocity 1..127."""
 
+END = "end"
+"""The text of a marker that says how long a piece lasts, where silence follows its last note."""
+
 Notes = NDArray[Any]
 
 
@@ -118,6 +121,11 @@ class Score:
         """The tick at which the last note ends; 0 for a piece without notes."""
         ends = [int((t.notes["start"] + t.notes["duration"]).max()) for t in self.tracks if len(t.notes)]
         return max(ends, default=0)
+
+    @property
+    def length(self) -> int:
+        """The tick at which the piece ends: where a marker says `END`, if that is after the last note, or there."""
+        return max([self.end, *(marker.tick for marker in self.markers if marker.text == END)])
 
     @property
     def note_count(self) -> int:

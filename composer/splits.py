@@ -1,6 +1,7 @@
 """Splits by content: which pieces are for training, validation and test; it knows no file and no token.
 
-Pieces with the same melody, whatever its key, rhythm or accompaniment, always fall on one side.
+Pieces with the same melody, whatever its key, rhythm or accompaniment, always fall on one side, unless their dataset
+gives its sides itself.
 """
 
 from __future__ import annotations
@@ -52,6 +53,13 @@ def assign(groups: Sequence[int] | NDArray[np.uint64]) -> NDArray[np.int8]:
     valid = min(max(int(np.count_nonzero(places < SHARES["test"] + SHARES["valid"])), test + 1), len(found) - 1)
     side = {group: 2 if n < test else 1 if n < valid else 0 for n, group in enumerate(found)}
     return np.array([side[int(group)] for group in groups], dtype=np.int8)
+
+
+def given(sides: Sequence[str]) -> NDArray[np.int8]:
+    """(P,) the place in `SPLITS` of each piece, where a dataset gives its side. EmptyDataset if a side has none."""
+    if empty := [side for side in SPLITS if side not in sides]:
+        raise EmptyDataset(f"the dataset divides its pieces itself, and has none to use for {' and '.join(empty)}.")
+    return np.array([SPLITS.index(side) for side in sides], dtype=np.int8)
 
 
 def _spread(group: int) -> int:

@@ -147,6 +147,14 @@ class Tokenizer(Protocol):
         """The score of any sequence that the grammar allows, whole or cut short."""
 
 
+@runtime_checkable
+class Framed(Protocol):
+    """A tokenizer that writes music frame by frame, so that likelihoods can be told per frame."""
+
+    def frames(self, tokens: Tokens) -> NDArray[np.int64]:
+        """(T,) the frame that each token of a piece belongs to, from 0 without a gap; -1 for none (heading, EOS)."""
+
+
 # --- architectures ----------------------------------------------------------------------------------------------------
 
 
@@ -298,6 +306,14 @@ class Dataset(Protocol):
 
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
         """The pieces of one source, each with a name that is stable and unique; a refused one with its error."""
+
+
+@runtime_checkable
+class Divided(Protocol):
+    """A dataset that says itself what it is to be tested on; published figures can be compared on the same pieces."""
+
+    def side(self, source: str) -> str:
+        """Where the pieces of a source belong: `train`, `valid` or `test`. None of the three is empty."""
 
 
 ModelFile: TypeAlias = Callable[[], Path]

@@ -1,4 +1,6 @@
-"""Small scores for tests, written as rows of (pitch, quarters)."""
+"""Small music for tests: scores, written as rows of (pitch, quarters), and piano rolls."""
+
+import numpy as np
 
 from composer.keys import parse_key
 from composer.score import KeySignature, Score, TimeSignature, Track, make_notes
@@ -35,3 +37,28 @@ def notes(track):
 def words(tokenizer, tokens):
     """Tokens by name, as one text."""
     return " ".join(tokenizer.vocabulary[token] for token in tokens)
+
+
+def roll(*frames):
+    """A piano roll; each frame is a tuple of the MIDI pitches that are on."""
+    found = np.zeros((len(frames), 88), dtype=np.uint8)
+    for row, pitches in zip(found, frames, strict=True):
+        row[[pitch - 21 for pitch in pitches]] = 1
+    return found
+
+
+def tune_roll(number):
+    """A roll of eight frames, another one for each number."""
+    pitches = np.random.default_rng(number).integers(60, 72, 8).tolist()
+    return roll(*((pitch, 48) for pitch in pitches))
+
+
+def save_rolls(path, train, valid, test, **more):
+    """A MATLAB file of rolls, as the published sets are."""
+    from scipy.io import savemat
+
+    cells = {}
+    for name, rolls in (("traindata", train), ("validdata", valid), ("testdata", test)):
+        cells[name] = np.empty((1, len(rolls)), dtype=object)
+        cells[name][0, :] = rolls
+    savemat(path, {**cells, **more}, do_compression=True)

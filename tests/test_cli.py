@@ -6,7 +6,9 @@ import subprocess
 import sys
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
+from music import roll, save_rolls, tune_roll
 from walks import walk
 
 from composer import files, plugins
@@ -396,6 +398,106 @@ def test_a_mistake_in_train_is_one_sentence_and_writes_nothing(run, here, music,
     shutil.copy(music / "1.mid", here.parent / "few")
     assert said in mistake(run("train", *arguments))
     assert there(here) == ["a.safetensors"]
+
+
+# --- evaluate ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mine(run, here, music):
+    """A model of the folder of music."""
+    assert run("train", "folder:../music", "--out", "mine.safetensors", *SMALL, "--device", "cpu").status == 0
+    return load(here / "mine.safetensors")
+
+
+EVALUATE = ["evaluate", "mine.safetensors", "folder:../music", "--device", "cpu"]
+
+
+def test_an_evaluation_finds_what_the_card_of_a_model_says(run, mine):
+    ran = run(*EVALUATE, "--json")
+    assert ran.status == 0
+    assert json.loads(ran.out) == mine.card["test"]
+    assert set(mine.card["test"]) == {"nats_per_note", "nats_per_beat", "pieces", "notes", "tokens", "masked"}
+    assert "8 pieces kept" in ran.err
+    assert "broken.mid: " in ran.err
+
+
+def test_an_evaluation_is_shown_as_a_table(run, mine):
+    shown = run(*EVALUATE).out
+    test = mine.card["test"]
+    rows = [line.split() for line in shown.splitlines()]
+    assert rows[0] == ["Likelihood", "of", "the", "test", "split"]
+    assert ["pieces", *[str(test["pieces"])] * 2] in rows
+    assert ["notes", *[str(test["notes"])] * 2] in rows
+    for unit in ("note", "beat"):
+        plain, masked = (f"{found[f'nats_per_{unit}']:.3f}" for found in (test, test["masked"]))
+        assert ["nats", "per", unit, plain, masked] in rows
+    assert "frame" not in shown
+
+
+def test_any_split_is_evaluated(run, mine):
+    sides = {side: json.loads(run(*EVALUATE, "--json", "--split", side).out) for side in ("train", "valid", "test")}
+    assert sum(found["pieces"] for found in sides.values()) == 8
+    assert len({found["nats_per_note"] for found in sides.values()}) == 3
+
+
+def test_an_evaluation_tells_nats_per_frame_where_the_tokenizer_writes_frames(run, mine, monkeypatch):
+    from composer_remi.tokenizer import Remi
+
+    def frames(_, tokens):
+        return np.where(tokens == 1, -1, np.arange(len(tokens)) // 5)
+
+    monkeypatch.setattr(Remi, "frames", frames, raising=False)
+    found = json.loads(run(*EVALUATE, "--json").out)
+    assert 0 < found["frames"] == found["masked"]["frames"] <= found["tokens"] / 5
+    assert found["masked"]["nats_per_frame"] < found["nats_per_frame"]
+    [line] = [line for line in run(*EVALUATE).out.splitlines() if "nats per frame" in line]
+    assert line.split()[-2] == f"{found['nats_per_frame']:.3f}"
+
+
+def test_piano_rolls_are_trained_on_and_evaluated_on_the_sides_of_their_file(run, here):
+    save_rolls("rolls.mat", *([tune_roll(10 * side + n) for n in range(count)] for side, count in enumerate((5, 1, 2))))
+    rolls = ["piano-rolls:rolls.mat", "--frames-per-quarter", 2]
+    assert run("train", *rolls, "--out", "mine.safetensors", *SMALL, "--device", "cpu").status == 0
+    ran = run("evaluate", "mine.safetensors", *rolls, "--json", "--device", "cpu")
+    assert "8 pieces kept (5 train, 1 valid, 2 test), 0 refused." in ran.err
+    card = load(here / "mine.safetensors").card
+    assert json.loads(ran.out) == card["test"]
+    assert card["test"]["pieces"] == 2
+    assert "not stated" in card["licence"]
+
+
+WALKS = "../walks.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["chorale", "folder:../music"], "there is no model 'chorale'"),
+        (["none.safetensors", "folder:../music"], "none.safetensors: there is no such file."),
+        (["../music/1.mid", "folder:../music"], "there is no model '../music/1.mid'"),
+        ([WALKS, "chorals"], "did you mean 'chorales'?"),
+        ([WALKS, "folder:nowhere"], "nowhere: there is no such folder"),
+        ([WALKS, "folder"], "dataset 'folder' needs the option 'path'."),
+        ([WALKS, "folder:../few"], "at least 3 are needed"),
+        ([WALKS, "piano-rolls:none.mat"], "none.mat: there is no such file; give a .mat file of piano rolls."),
+        ([WALKS, "piano-rolls:../music/1.mid"], "1.mid: is not a MATLAB file"),
+        ([WALKS, "piano-rolls:low.mat"], "no piece of piano-rolls:low.mat can be used. Refused: train/0001: "),
+        ([WALKS, "piano-rolls:low.mat", "--frames-per-quarter", "7"], "frames_per_quarter must divide 480"),
+        ([WALKS, "folder:../music", "--frames-per-quarter", "2"], "--frames-per-quarter is no option of folder"),
+        ([WALKS, "folder:../music", "--hidden-size", "3"], "No such option"),
+        ([WALKS, "folder:../music", "--split", "all"], "Invalid value for '--split'"),
+        ([WALKS, "folder:../music", "--device", "abacus"], "there is no device 'abacus' here"),
+        ([WALKS], "Missing argument 'DATASET'"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
+)
+def test_a_mistake_in_evaluate_is_one_sentence(run, here, music, arguments, said):
+    (here.parent / "few").mkdir()
+    shutil.copy(music / "1.mid", here.parent / "few")
+    save_rolls("low.mat", *([roll((21, 22), (23,))] for _ in range(3)))  # lower than the model has tokens for
+    assert said in mistake(run("evaluate", *arguments))
+    assert there(here) == ["low.mat"]
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------

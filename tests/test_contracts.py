@@ -1,11 +1,12 @@
 """Everything that is registered keeps its contract, and the checks that say so find what is broken."""
 
 from dataclasses import dataclass, replace
+from itertools import count
 from types import MappingProxyType
 
 import numpy as np
 import pytest
-from music import QUARTER, line, score
+from music import QUARTER, line, save_rolls, score, tune_roll
 
 from composer.errors import CannotWrite
 from composer.metrical import Field
@@ -34,6 +35,7 @@ OPTIONS = {
     "repetition-penalty": {"penalty": 1.3},
     "pitch-range": {"range": "C3:C5"},
     "folder": {"path": "music"},
+    "piano-rolls": {"file": "rolls.mat"},
 }
 """For what cannot be made without options, or should be small."""
 
@@ -85,7 +87,7 @@ def test_exporter_and_reader(suffix, music, tmp_path):
     check_round_trip(made("exporters", suffix), made("readers", suffix), music, tmp_path, suffix=suffix)
 
 
-@pytest.mark.parametrize("name", [name for name in registry().names("datasets") if name != "folder"])
+@pytest.mark.parametrize("name", sorted({*registry().names("datasets")} - {"folder", "piano-rolls"}))
 def test_dataset(name):
     check_dataset(made("datasets", name))
 
@@ -95,6 +97,12 @@ def test_dataset_of_a_folder(tmp_path, monkeypatch):
         made("exporters", ".mid")([Piece(music)], tmp_path / f"{name}.mid")
     monkeypatch.setitem(OPTIONS, "folder", {"path": str(tmp_path)})
     check_dataset(made("datasets", "folder"))
+
+
+def test_dataset_of_piano_rolls(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_rolls("rolls.mat", *([tune_roll(number) for number in range(rolls)] for rolls in (3, 1, 2)))
+    check_dataset(made("datasets", "piano-rolls"))
 
 
 # --- what is broken ---------------------------------------------------------------------------------------------------
@@ -335,6 +343,61 @@ class Nameless:
 def test_a_dataset_with_a_fault(fault, rule):
     check_dataset(Nameless("none"))
     broken(rule, check_dataset, Nameless(fault))
+
+
+class Divided(Nameless):
+    """A dataset that gives its sides, with a fault."""
+
+    asked = count()
+
+    def sources(self):
+        return ["one", "two", "three"]
+
+    def side(self, source):
+        if self.fault == "moves":
+            turn = next(self.asked)
+            return ("train", "valid", "test")[(turn + turn // 3) % 3]
+        third = {"empty": "valid", "strange": "validation"}.get(self.fault, "test")
+        return {"one": "train", "two": "valid", "three": third}[source]
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        ("empty", "none of the three empty"),
+        ("strange", "is one of train, valid, test"),
+        ("moves", "a source stays on its side"),
+    ],
+)
+def test_a_dataset_that_divides_itself_with_a_fault(fault, rule):
+    check_dataset(Divided("none"))
+    broken(rule, check_dataset, Divided(fault))
+
+
+class Framed(Voices):
+    """A tokenizer of which each token after the heading is a frame, with a fault."""
+
+    fault = "none"
+
+    def frames(self, tokens):
+        frames = np.arange(len(tokens)) - 3
+        frames[:3] = -1
+        if self.fault != "ends":
+            frames[tokens == 1] = -1
+        if self.fault == "gap":
+            frames[5:-1] += 1
+        return frames[:-1] if self.fault == "short" else frames
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [("gap", "each follows the last"), ("short", "one entry a token"), ("ends", "EOS belongs to no frame")],
+)
+def test_a_tokenizer_with_a_fault_in_its_frames(fault, rule, monkeypatch):
+    tokenizer = Framed(names=("Tune",), steps_per_quarter=4)
+    check_tokenizer(tokenizer, [MUSIC["rests"]])
+    monkeypatch.setattr(Framed, "fault", fault)
+    broken(rule, check_tokenizer, tokenizer, [MUSIC["rests"]])
 
 
 def test_a_format_that_loses_notes_and_one_that_writes_anywhere(tmp_path):

@@ -118,6 +118,63 @@ def test_too_few_pieces_to_split_give_the_reasons_as_well(built):
         built(Half(count=4))
 
 
+# --- given sides ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Given(Walks):
+    """Random walks with sides of their own: the pieces of these numbers are for validation and test."""
+
+    valid: tuple[int, ...] = (0, 1, 2)
+    test: tuple[int, ...] = (3,)
+    refused: tuple[int, ...] = ()
+
+    def side(self, source):
+        number = int(source.split()[1])
+        return "valid" if number in self.valid else "test" if number in self.test else "train"
+
+    def read(self, source):
+        if int(source.split()[1]) in self.refused:
+            yield source, UnreadableFile(f"{source}: is damaged.")
+        else:
+            yield from super().read(source)
+
+
+def test_pieces_are_on_the_side_that_their_dataset_gives(built):
+    corpus = built(Given(refused=(1, 20)))
+    sides = {side: corpus.names[corpus.split(side)].tolist() for side in ("train", "valid", "test")}
+    assert sides["valid"] == ["walk 0", "walk 2"]
+    assert sides["test"] == ["walk 3"]
+    assert sides["train"] == [f"walk {number}" for number in range(4, 24) if number != 20]
+
+
+def test_two_processes_give_the_same_sides(built, tokenizer, tmp_path, monkeypatch):
+    serial = built(Given())
+    monkeypatch.setattr(corpora, "POOL_AFTER", 0.0)
+    parallel = build(Given(), tokenizer, name="some", cache=tmp_path / "other", workers=2)
+    assert contents(parallel.folder) == contents(serial.folder)
+
+
+def test_other_sides_are_another_corpus(built, monkeypatch):
+    first = built(Given())
+    assert built(Given()).folder == first.folder
+    monkeypatch.setattr(Given, "side", lambda _, source: {"walk 1": "valid", "walk 2": "test"}.get(source, "train"))
+    second = built(Given())
+    assert second.folder != first.folder
+    assert second.names[second.split("test")].tolist() == ["walk 2"]
+
+
+def test_a_given_side_without_a_piece_is_a_mistake_with_reasons(built, tmp_path):
+    with pytest.raises(EmptyDataset) as caught:
+        built(Given(refused=(3,)))
+    assert str(caught.value) == (
+        "the dataset divides its pieces itself, and has none to use for test. Refused: walk 3: is damaged."
+    )
+    with pytest.raises(EmptyDataset, match="none to use for valid and test"):
+        built(Given(valid=(), test=()))
+    assert list((tmp_path / "corpora").iterdir()) == []
+
+
 # --- the cache --------------------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from walks import Walks
 from composer.batches import Stream
 from composer.corpus import build
 from composer.errors import BadModelFile, BadOption, TrainingFailed
-from composer.evaluation import likelihood, piece_nats
+from composer.evaluation import evaluate, likelihood, piece_nats
 from composer.plugins import registry
 from composer.request import Request
 from composer.tokens import BOS
@@ -367,3 +367,72 @@ def test_the_grammar_only_ever_helps(module, corpus, tokenizer):
     pieces = corpus.split("train")
     free, masked = (piece_nats(module, corpus, tokenizer, pieces, masked=mask) for mask in (False, True))
     assert (masked < free).all()
+
+
+def drawing(probabilities):
+    """A module that gives every token the same probabilities, whatever came before."""
+    import torch
+
+    class Drawing(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.logits = torch.nn.Parameter(torch.tensor(probabilities, dtype=torch.float64).log())
+
+        def forward(self, inputs, state=None):
+            return self.logits.expand(*inputs.shape[:2], -1), ()
+
+    return Drawing()
+
+
+class Cells:
+    """A tokenizer of which `2` begins a frame, `3` goes on with it, and all before the first frame is heading."""
+
+    meaning = SimpleNamespace(kind=np.array(["BOS", "EOS", "Begin", "More", "Heading"]), pitch=np.full(5, -1))
+
+    def frames(self, tokens):
+        return np.where(tokens == 1, -1, np.cumsum(tokens == 2) - 1)
+
+
+def pieces_of(*sequences):
+    """A corpus of these pieces, with a note and two beats each."""
+    tokens = np.concatenate(sequences)
+    return SimpleNamespace(
+        tokens=tokens,
+        inputs=np.zeros((len(tokens), 1), dtype=np.uint16),
+        offsets=np.concatenate([[0], np.cumsum(list(map(len, sequences)))]),
+        notes=np.ones(len(sequences), dtype=np.int64),
+        beats=np.full(len(sequences), 2.0),
+        piece=lambda number: np.array(sequences[number]),
+    )
+
+
+def test_nats_per_frame_are_of_every_frame_but_the_first_of_each_piece():
+    module = drawing([0.1, 0.1, 0.2, 0.5, 0.1])
+    corpus = pieces_of(
+        [4, 2, 3, 3, 2, 3, 2, 1],  # frames of three, two and one tokens: two begin and one goes on after the first
+        [4, 4, 2, 3, 1],  # a single frame: nothing to score
+        [2, 2, 3, 3, 3, 1],  # one frame is scored: one begins and three go on
+    )
+    found = likelihood(module, corpus, Cells(), np.arange(3))
+    begin, more = -np.log([0.2, 0.5])
+    assert found.frames == 3
+    assert found.nats_per_frame == pytest.approx((3 * begin + 4 * more) / 3)
+    assert found.nats == pytest.approx(6 * begin + 7 * more - 6 * np.log(0.1))
+    assert likelihood(module, corpus, Cells(), np.array([2])).nats_per_frame == pytest.approx(begin + 3 * more)
+    assert {"nats_per_frame", "frames"} <= found.figures().keys()
+
+
+def test_a_tokenizer_without_frames_has_no_figure_for_them(module, corpus, tokenizer):
+    found = likelihood(module, corpus, tokenizer, corpus.split("test"))
+    assert found.nats_per_frame is None
+    assert "nats_per_frame" not in found.figures()
+
+
+def test_an_evaluation_leaves_a_module_in_training_as_it_was(module, corpus, tokenizer):
+    module.train()
+    found = evaluate(module, corpus, tokenizer, "valid")
+    assert module.training
+    module.eval()
+    assert evaluate(module, corpus, tokenizer, "valid") == found
+    assert found["pieces"] == found["masked"]["pieces"] == len(corpus.split("valid"))
+    assert found["masked"]["nats_per_note"] < found["nats_per_note"]

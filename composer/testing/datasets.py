@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from itertools import islice
 
 from composer.score import Score
+from composer.splits import SPLITS
 from composer.testing.rules import rebuilt, rule
-from composer.types import Dataset
+from composer.types import Dataset, Divided
 
 
 def check_dataset(dataset: Dataset, sources: int = 2, pieces: int = 5) -> None:
@@ -25,6 +26,11 @@ def check_dataset(dataset: Dataset, sources: int = 2, pieces: int = 5) -> None:
     rule(names == list(dataset.sources()), "sources come in the same order every time")
     copy = pickle.loads(pickle.dumps(dataset))  # noqa: S301  (made a line before)
     rule(list(copy.sources()) == names, "a dataset can be pickled, and keeps its sources")
+    if isinstance(dataset, Divided):
+        sides = [dataset.side(name) for name in names]
+        rule(set(sides) <= set(SPLITS), f"a side is one of {', '.join(SPLITS)}")
+        rule(set(sides) == set(SPLITS), "a dataset that gives its sides leaves none of the three empty")
+        rule(isinstance(copy, Divided) and sides == [copy.side(name) for name in names], "a source stays on its side")
     read = [_check_source(dataset, copy, name, pieces) for name in names[:sources]]
     everywhere = [name for found in read for name in found]
     rule(len(set(everywhere)) == len(everywhere), "no two pieces have the same name")

@@ -10,7 +10,7 @@ from composer.request import Request
 from composer.score import Score, bars
 from composer.testing.rules import rebuilt, rule
 from composer.testing.sequences import check_legal, draw, last_bar, spoken
-from composer.types import Tokenizer, Tokens
+from composer.types import Framed, Tokenizer, Tokens
 
 LONG = Request(most_bars=100_000)
 
@@ -62,9 +62,20 @@ def check_encoding(tokenizer: Tokenizer, score: Score) -> None:
     rule(tokenizer.decode(again) == kept, "what is decoded twice is equal")
     rule(tokens[-1] == 1 and np.count_nonzero(tokens <= 1) == 1, "EOS is the last token, and BOS is not encoded")
     check_legal(tokenizer, tokens, LONG)
+    if isinstance(tokenizer, Framed):
+        check_frames(tokenizer, tokens)
     opened = tokenizer.encode(score, ends=False)
     rule(not np.any(opened <= 1), "with ends=False there is no EOS")
     check_legal(tokenizer, opened, LONG)
+
+
+def check_frames(tokenizer: Framed, tokens: Tokens) -> None:
+    """Each token is in a frame or in none, and no frame is without one, so that they can be counted."""
+    frames = tokenizer.frames(tokens)
+    rule(frames.shape == tokens.shape, "frames has one entry a token")
+    found = frames[frames >= 0]
+    rule(found.size and found[0] == 0 and set(np.diff(found)) <= {0, 1}, "frames begin at 0, and each follows the last")
+    rule((frames[tokens <= 1] == -1).all(), "EOS belongs to no frame")
 
 
 def check_continued(tokenizer: Tokenizer, score: Score, *, more: int = 2, rows: int = 8) -> None:

@@ -1,0 +1,103 @@
+"""A file of piano rolls as a Dataset, and one roll as a Score; it leaves the file itself to `matfile`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+
+from composer.errors import UnreadableFile
+from composer.score import END, NOTE, TICKS_PER_QUARTER, Score, Text, Track
+from composer_pianorolls.matfile import LOWEST, Contents, Roll, as_roll, contents
+
+VELOCITY = 80
+"""Of every note: a roll does not say how loud they are."""
+
+
+@dataclass(frozen=True)
+class PianoRolls:
+    """Piano rolls in a MATLAB file (JSB Chorales, Nottingham, MuseData, Piano-midi.de), on the sides that it gives."""
+
+    file: Annotated[str, "the .mat file"]
+    frames_per_quarter: Annotated[int, "frames of a roll to a quarter note: 1 in JSB Chorales, else 2"] = 1
+
+    title = "Piano rolls of a standard polyphonic set"
+    licence = "the licence of the sets is not stated"
+    citation = (
+        "Nicolas Boulanger-Lewandowski, Yoshua Bengio and Pascal Vincent, Modeling Temporal Dependencies in "
+        "High-Dimensional Sequences: Application to Polyphonic Music Generation and Transcription, ICML 2012"
+    )
+    tokenizer = "remi"
+
+    def __post_init__(self) -> None:
+        """Refuse frames of no whole number of ticks."""
+        if self.frames_per_quarter < 1 or TICKS_PER_QUARTER % self.frames_per_quarter:
+            raise ValueError(f"frames_per_quarter must divide {TICKS_PER_QUARTER}; {self.frames_per_quarter} does not")
+
+    @property
+    def source(self) -> str:
+        """The file, as the user named it."""
+        return self.file
+
+    @property
+    def tokenizer_options(self) -> Mapping[str, Any]:
+        """The grid of the rolls, and nothing that they do not say."""
+        return {
+            "steps_per_quarter": self.frames_per_quarter,
+            "velocities": 0,
+            "tempos": 0,
+            "programs": False,
+            "drums": False,
+            "time_signatures": ("4/4",),
+        }
+
+    @property
+    def suggested(self) -> Mapping[str, Any]:
+        """Nothing."""
+        return {}
+
+    def sources(self) -> Sequence[str]:
+        """`train/0001` and so on. Raises UnreadableFile, or BadOption without a file."""
+        rolls = self._contents().rolls
+        return [f"{side}/{number:04d}" for side, found in rolls.items() for number in range(1, len(found) + 1)]
+
+    def fingerprint(self, source: str) -> str:
+        """A hash of the file's content."""
+        return self._contents().digest
+
+    def side(self, source: str) -> str:
+        """As the file has it, for published figures are of its sides."""
+        return source.partition("/")[0]
+
+    def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
+        """One roll, or why it is none."""
+        side, _, number = source.partition("/")
+        try:
+            roll = as_roll(self._contents().rolls[side][int(number) - 1])
+            yield source, score_of(roll, TICKS_PER_QUARTER // self.frames_per_quarter, source)
+        except UnreadableFile as error:
+            yield source, error
+
+    def _contents(self) -> Contents:
+        return contents(self.file)
+
+
+def score_of(roll: Roll, ticks: int, title: str = "") -> Score:
+    """A roll (frames, pitches) as notes, a frame being so many `ticks`; what is on in frames in a row is one note.
+
+    Published figures score every frame. Silent ones at the beginning are before the first note, and a marker keeps
+    those after the last: a rest is nothing in a Score, and its end would be that of the last note.
+    """
+    silence = np.zeros((1, roll.shape[1]), dtype=np.int8)
+    changes = np.diff(np.concatenate([silence, roll, silence]), axis=0)
+    pitches, starts = np.nonzero(changes.T == 1)
+    _, ends = np.nonzero(changes.T == -1)  # in the same order: in each column on and off take turns
+    notes = np.zeros(len(pitches), dtype=NOTE)
+    notes["start"], notes["duration"] = starts * ticks, (ends - starts) * ticks
+    notes["pitch"], notes["velocity"] = pitches + LOWEST, VELOCITY
+    notes.sort(order=["start", "pitch"])
+    last = len(roll) * ticks
+    falls_silent = last > (notes["start"] + notes["duration"]).max(initial=0)
+    return Score((Track(notes),), markers=(Text(last, END),) if falls_silent else (), title=title)

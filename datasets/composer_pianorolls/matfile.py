@@ -1,0 +1,133 @@
+"""The rolls in a MATLAB file, as Boulanger-Lewandowski, Bengio and Vincent published them; it knows no Score.
+
+Cells `traindata`, `validdata` and `testdata` hold a matrix for each piece: a row a frame, and 88 columns of 0 and 1, a
+column a key of the piano from the lowest, A0. A file is looked at before scipy takes memory for what it says it holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.errors import BadOption, EmptyDataset, UnreadableFile, printable
+from composer.splits import SPLITS
+
+LOWEST = 21
+"""MIDI pitch of the first column."""
+
+KEYS = 88
+
+LARGEST = 2**29
+"""Bytes that a file may unpack to; Nottingham has 24 million."""
+
+HEADER = 128
+COMPRESSED = 15
+"""Type of an element that holds another one, packed by zlib."""
+
+Roll = NDArray[np.int8]
+"""(frames, 88) of 0 and 1."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds: for each side what should be its rolls, and a hash of it all."""
+
+    rolls: Mapping[str, NDArray[Any]]
+    digest: str
+
+
+def contents(name: str) -> Contents:
+    """What is in a file, read once while it does not change. Raises BadOption, UnreadableFile, EmptyDataset."""
+    path, shown = Path(name).expanduser(), printable(name)
+    if not path.is_file():
+        raise BadOption(f"{shown}: there is no such file; give a .mat file of piano rolls.")
+    stat = path.stat()
+    if stat.st_size > LARGEST:
+        raise _too_large(shown)
+    try:
+        return _read(path, shown, stat.st_mtime_ns, stat.st_size)
+    except OSError as error:
+        raise UnreadableFile(f"{shown}: cannot be read ({error.strerror}).") from error
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path, shown: str, *_: int) -> Contents:
+    data = path.read_bytes()
+    _check(data, shown)
+    variables = _variables(data, shown)
+    rolls = {}
+    for side in SPLITS:
+        cells = variables.get(f"{side}data")
+        if cells is None:
+            raise UnreadableFile(f"{shown}: has no {side}data; rolls are in traindata, validdata and testdata.")
+        if cells.dtype != object:
+            raise UnreadableFile(f"{shown}: {side}data is not a cell array with a roll for each piece.")
+        rolls[side] = cells.ravel()
+    return Contents(rolls, hashlib.blake2b(data, digest_size=16).hexdigest())
+
+
+def _variables(data: bytes, shown: str) -> dict[str, Any]:
+    try:
+        from scipy.io import loadmat
+    except ImportError:
+        raise EmptyDataset(
+            "scipy reads .mat files and is not installed; install it with 'pip install scipy'."
+        ) from None
+    try:
+        return loadmat(BytesIO(data), variable_names=[f"{side}data" for side in SPLITS])
+    except Exception as error:  # what scipy makes of a damaged file is anything
+        raise UnreadableFile(f"{shown}: is damaged ({printable(' '.join(str(error).split()), 100)}).") from error
+
+
+def _check(data: bytes, shown: str) -> None:
+    """Refuse what is no MATLAB 5 file, and one that unpacks to more than LARGEST bytes."""
+    order = {b"IM": "<", b"MI": ">"}.get(data[126:HEADER])
+    if order is None or struct.unpack_from(f"{order}H", data, 124)[0] != 0x0100:
+        raise UnreadableFile(f"{shown}: is not a MATLAB file of version 5 to 7, which 'save -v7' writes.")
+    place, size = HEADER, 0
+    while place + 8 <= len(data) and size <= LARGEST:
+        kind, length = struct.unpack_from(f"{order}II", data, place)
+        place += 8
+        size += _unpacked(data[place : place + length], shown) if kind == COMPRESSED else length
+        place += length
+    if size > LARGEST:
+        raise _too_large(shown)
+
+
+def _unpacked(packed: bytes, shown: str) -> int:
+    """How many bytes it is unpacked; they are counted part by part, and only until they are too many."""
+    unpacker, size, part = zlib.decompressobj(), 0, 2**14  # zlib unpacks to at most 1032 times as much
+    try:
+        for place in range(0, len(packed), part):
+            size += len(unpacker.decompress(packed[place : place + part]))
+            if size > LARGEST:
+                break
+    except zlib.error as error:
+        raise UnreadableFile(f"{shown}: is damaged ({error}).") from error
+    return size
+
+
+def _too_large(shown: str) -> UnreadableFile:
+    return UnreadableFile(f"{shown}: is too large for a set of piano rolls; at most {LARGEST // 2**20} MB are taken.")
+
+
+def as_roll(found: Any) -> Roll:
+    """A cell's matrix as a roll. Raises UnreadableFile for anything else."""
+    roll = np.asarray(found)
+    if roll.ndim != 2 or roll.dtype.kind not in "biuf":
+        raise UnreadableFile("is not a matrix of numbers.")
+    if roll.shape[1] != KEYS:
+        raise UnreadableFile(f"is a matrix of {roll.shape[0]} x {roll.shape[1]}, and a roll is of frames x {KEYS}.")
+    if not np.isin(roll, (0, 1)).all():
+        raise UnreadableFile("has values other than 0 and 1.")
+    return roll.astype(np.int8)
