@@ -1,5 +1,7 @@
 """`frames`: sets of pitches in time as tokens, and what is kept of them when they are given."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from music import ALWAYS, BAR, QUARTER, drums, line, notes, score, words
@@ -8,6 +10,7 @@ from composer.encoding import model_inputs
 from composer.errors import BadOption, CannotExpress
 from composer.plugins import registry
 from composer.request import Request
+from composer.score import END, Text
 from composer.testing import check_given, check_grammar, check_tokenizer, draw
 from composer.types import Span
 from composer_frames.tokenizer import Frames
@@ -48,6 +51,13 @@ def test_a_note_shorter_than_a_frame_sounds_in_one():
     assert words(QUARTERS, QUARTERS.encode(score(line((60, 0.25), (0, 1.75), (62, 1))), ends=False)) == (
         "Pitch_60 Frame_None Frame_None Pitch_62 Frame_None"
     )
+
+
+def test_silent_frames_at_the_end_are_kept_unless_the_piece_stays_open():
+    music = replace(score(line((60, 1))), markers=(Text(3 * QUARTER, END),))
+    assert words(QUARTERS, QUARTERS.encode(music)) == "Pitch_60 Frame_None Frame_None Frame_None EOS_None"
+    assert words(QUARTERS, QUARTERS.encode(music, ends=False)) == "Pitch_60 Frame_None"
+    assert QUARTERS.decode(QUARTERS.encode(music)).length == 3 * QUARTER
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------

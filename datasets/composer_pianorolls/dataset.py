@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -29,7 +29,9 @@ class PianoRolls:
         "Nicolas Boulanger-Lewandowski, Yoshua Bengio and Pascal Vincent, Modeling Temporal Dependencies in "
         "High-Dimensional Sequences: Application to Polyphonic Music Generation and Transcription, ICML 2012"
     )
-    tokenizer = "remi"
+    tokenizer = "frames"
+    training_options: ClassVar[Mapping[str, Any]] = {}
+    suggested: ClassVar[Mapping[str, Any]] = {}
 
     def __post_init__(self) -> None:
         """Refuse frames of no whole number of ticks."""
@@ -43,20 +45,8 @@ class PianoRolls:
 
     @property
     def tokenizer_options(self) -> Mapping[str, Any]:
-        """The grid of the rolls, and nothing that they do not say."""
-        return {
-            "steps_per_quarter": self.frames_per_quarter,
-            "velocities": 0,
-            "tempos": 0,
-            "programs": False,
-            "drums": False,
-            "time_signatures": ("4/4",),
-        }
-
-    @property
-    def suggested(self) -> Mapping[str, Any]:
-        """Nothing."""
-        return {}
+        """The frames of the rolls, which are in C major and C minor already."""
+        return {"frames_per_quarter": self.frames_per_quarter, "in_c": True}
 
     def sources(self) -> Sequence[str]:
         """`train/0001` and so on. Raises UnreadableFile, or BadOption without a file."""

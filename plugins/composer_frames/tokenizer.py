@@ -4,7 +4,7 @@ Each frame is its pitches from the top, `Pitch_67 Pitch_64 Pitch_60`, and `Frame
 that alone. So the tokens of a frame say one of all 2^P sets of pitches, and their probabilities multiply to the joint
 one, which is what likelihoods of binary piano rolls are measured by (Boulanger-Lewandowski et al., 2012).
 
-Kept: which pitches sound in each frame. All parts become one; a pitch that sounds on and one that is struck again are
+Kept: which pitches sound in each frame, and how many silent ones end the piece. All parts become one; a pitch that sounds on and one that is struck again are
 the same. There are no keys, and all bars are of 4/4.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import CannotExpress
-from composer.score import NOTE, TICKS_PER_QUARTER, Score, Track
+from composer.score import END, NOTE, TICKS_PER_QUARTER, Score, Text, Track
 from composer.tokens import EOS, meaning
 from composer.types import Meaning, Tokens
 from composer_frames.grammar import FRAME, FramesGrammar
@@ -75,6 +75,9 @@ class Frames:
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
         """Tokens of a score. Raises CannotExpress for one without notes, too long, or with pitches out of reach."""
         frames = self.roll(score)
+        silent = (score.length + self.frame_ticks // 2) // self.frame_ticks - len(frames) if ends else 0
+        if silent > 0:
+            frames = np.pad(frames, ((0, min(silent, LONGEST)), (0, 0)))
         per_frame = frames.sum(axis=1)
         if (crowded := int(per_frame.max(initial=0))) > self.most_notes:
             raise CannotExpress(f"{crowded} pitches sound at once; there is room for {self.most_notes}.")
@@ -120,7 +123,10 @@ class Frames:
         notes["start"], notes["duration"] = starts * self.frame_ticks, (ends - starts) * self.frame_ticks
         notes["pitch"], notes["velocity"] = pitches + self.lowest, VELOCITY
         notes = notes[np.lexsort((notes["pitch"], notes["start"]))]
-        return Score(tracks=(Track(notes, program=self.program),))
+        length = int(np.count_nonzero(tokens == FRAME)) * self.frame_ticks
+        falls_silent = length > int((notes["start"] + notes["duration"]).max(initial=0))
+        markers = (Text(length, END),) if falls_silent else ()
+        return Score(tracks=(Track(notes, program=self.program),), markers=markers)
 
     def frames(self, tokens: Tokens) -> NDArray[np.int64]:
         """(T,) the frame that each token belongs to, counted from 0; -1 for EOS."""
