@@ -39,7 +39,7 @@ REPORT_EVERY = 0.25
 class Settings:
     """How to train; the defaults make a listenable model of the chorales on a laptop."""
 
-    steps: Annotated[int, "updates of the weights, of about batch_size x chunk tokens each"] = 4000
+    steps: Annotated[int, "updates of the weights, of about batch_size x chunk tokens each"] = 5000
     evaluations: Annotated[int, "validations on the way, evenly spread; the best weights are kept"] = 40
     batch_size: Annotated[int, "pieces side by side"] = 16
     chunk: Annotated[int, "tokens that a gradient reaches back"] = 128

@@ -37,7 +37,13 @@ class Chorales:
     tokenizer = "voices"
     tokenizer_options: ClassVar[Mapping[str, Any]] = {"relative": True}
     training_options: ClassVar[Mapping[str, Any]] = {}
-    suggested: ClassVar[Mapping[str, Any]] = {"tempo": 84.0}
+    suggested: ClassVar[Mapping[str, Any]] = {
+        "tempo": 84.0,
+        "samplers": [
+            {"name": "temperature", "options": {"temperature": 0.95}},
+            {"name": "min-p", "options": {"p": 0.02}},
+        ],
+    }
 
     def sources(self) -> Sequence[str]:
         """File names in the corpus, sorted. Raises EmptyDataset if music21 came without its corpus."""

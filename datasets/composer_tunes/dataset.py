@@ -45,7 +45,7 @@ class Tunes:
         "highest": 100,
         "time_signatures": ("2/2", "3/2", "2/4", "3/4", "4/4", "6/4", "3/8", "6/8", "9/8", "12/8"),
     }
-    training_options: ClassVar[Mapping[str, Any]] = {"dropout": 0.2, "transpose": 0}
+    training_options: ClassVar[Mapping[str, Any]] = {"dropout": 0.1, "transpose": 0}
     suggested: ClassVar[Mapping[str, Any]] = {"tempo": 112.0}
 
     @property
