@@ -130,10 +130,9 @@ def _check_cell(cell: Cell, column_sizes: Sequence[int], vocabulary_size: int) -
     fits = [tuple(table.shape) for table in cell.columns] == [(size, width) for size in column_sizes]
     below = width
     for layer in cell.layers:
-        gates, hidden = layer.recurrent.shape
-        fits &= layer.inputs.shape == (gates, below) and layer.input_bias.shape == layer.recurrent_bias.shape == (
-            gates,
-        )
+        gates, (from_state, hidden) = len(layer.inputs), layer.recurrent.shape
+        fits &= layer.inputs.shape == (gates, below) and layer.input_bias.shape == (gates,)
+        fits &= from_state in (0, gates) and layer.recurrent_bias.shape == (from_state,)
         below = hidden
     fits &= cell.bias.shape == (vocabulary_size,)
     fits &= cell.head.shape in ((vocabulary_size, below), (vocabulary_size, below + width))

@@ -10,7 +10,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -111,7 +111,9 @@ def make(offer: Offer, **options: Any) -> Any:
 
 def schema(thing: Callable[..., Any]) -> tuple[Option, ...]:
     """The options of a callable, from its signature; help is the text in `Annotated[type, "help"]`."""
-    hints = typing.get_type_hints(thing.__init__ if inspect.isclass(thing) else thing, include_extras=True)
+    # A dataclass is asked itself: of a field that it inherits, the annotation is read where its base class stands.
+    annotated = thing.__init__ if inspect.isclass(thing) and not is_dataclass(thing) else thing
+    hints = typing.get_type_hints(annotated, include_extras=True)
     options = []
     for parameter in inspect.signature(thing).parameters.values():
         annotation = hints.get(parameter.name, str)

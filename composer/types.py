@@ -171,16 +171,16 @@ class Architecture(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One recurrent layer as arrays: G numbers from what comes in, G from what it was, and how they make a new state.
+    """One recurrent layer as arrays: G numbers from what comes in, F from what it was, and how they make a new state.
 
-    `update(from_input (B, G), from_state (B, G), state) -> state` uses array functions alone; a state is a tuple of
-    (B, H) arrays, the first of which is the layer's output.
+    F is G, or 0 for a layer without a recurrent matrix. `update(from_input (B, G), from_state (B, F), state) -> state`
+    uses array functions alone; a state is a tuple of (B, H) arrays, the first of which is the layer's output.
     """
 
     inputs: NDArray[np.float32]  # (G, E)
     input_bias: NDArray[np.float32]  # (G,)
-    recurrent: NDArray[np.float32]  # (G, H)
-    recurrent_bias: NDArray[np.float32]  # (G,)
+    recurrent: NDArray[np.float32]  # (F, H)
+    recurrent_bias: NDArray[np.float32]  # (F,)
     update: Callable[[Array, Array, State], State]
     parts: int  # arrays in its state
 
@@ -190,6 +190,8 @@ class Cell:
     """A trained network as arrays, for steppers that do without torch: embedded columns, layers, a linear output.
 
     The state of a module that is described so is a tuple of `parts` tensors (B, layers, H), as the layers have them.
+    A layer reads the output of the one below, and the head that of the last. With `residual` they read the sum of the
+    outputs of all layers below, normalised: each row (x - mean) / sqrt(variance + 1e-5).
     """
 
     columns: tuple[NDArray[np.float32], ...]  # a (size, E) table for each column of the input; embeddings are added up
@@ -199,6 +201,7 @@ class Cell:
     pointed: tuple[int, ...] = ()  # P columns of tokens, each of which (but 0) the output raises or lowers
     pointer: NDArray[np.float32] | None = None  # (P, as the head) by how much
     pointer_bias: NDArray[np.float32] | None = None  # (P,)
+    residual: bool = False
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ from composer.plugins import registry
 from composer.testing import check_architecture
 
 NAMES = registry().names("architectures")
-OURS = ["gru", "lstm", "rnn"]
+OURS = ["gru", "lstm", "mingru", "minlstm", "rnn"]
 SIZES = (11, 4, 11)
 
 
@@ -34,9 +34,21 @@ def built(name, **options):
 def test_the_number_of_weights_is_what_the_articles_say(name, gates):
     layer = {0: 5 * 6, 1: 6 * 6}  # from below
     recurrent = sum(gates * (below + 6 * 6 + 2 * 6) for below in layer.values())
-    output = (6 + 5 + 1) * (11 + 2)  # for each token, and for each of two columns of tokens
-    expected = sum(SIZES) * 5 + recurrent + output
-    assert sum(parameter.numel() for parameter in built(name).parameters()) == expected
+    assert weights_in(built(name)) == sum(SIZES) * 5 + recurrent + OUTPUT
+
+
+@pytest.mark.parametrize(("name", "sums"), [("mingru", 2), ("minlstm", 3)])
+def test_minimal_layers_have_no_recurrent_matrix(name, sums):
+    layers = sum(sums * 6 * (below + 1) for below in (5, 6))
+    assert weights_in(built(name)) == sum(SIZES) * 5 + layers + OUTPUT
+
+
+def weights_in(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+OUTPUT = (6 + 5 + 1) * (11 + 2)
+"""For each token, and for each of two columns of tokens."""
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -78,6 +90,19 @@ def test_a_column_of_the_input_has_an_embedding_of_its_own(name):
     rows = torch.tensor([[[3, 1, 2]], [[3, 1, 3]], [[2, 1, 3]], [[3, 2, 2]]])
     found = module(rows)[0][:, 0]
     assert len({tuple(row.tolist()) for row in found}) == 4
+
+
+@pytest.mark.parametrize(("name", "layer"), [("rnn", "RNN"), ("gru", "GRU"), ("lstm", "LSTM")])
+def test_the_weights_of_torchs_layers_have_torchs_names_as_in_the_files_of_trained_models(name, layer):
+    from torch import nn
+
+    theirs = {f"recurrence.{key}": weight.shape for key, weight in getattr(nn, layer)(5, 6, 2).named_parameters()}
+    around = {"embedding.weight": (26, 5)} | {
+        f"{part}.{key}": shape
+        for part, size in (("head", 11), ("pointer", 2))
+        for key, shape in (("weight", (size, 6 + 5)), ("bias", (size,)))
+    }
+    assert {key: tuple(weight.shape) for key, weight in built(name).state_dict().items()} == theirs | around
 
 
 def test_the_forget_gates_of_an_lstm_begin_open():

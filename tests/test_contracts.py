@@ -25,9 +25,10 @@ from composer.types import Meaning, Piece
 from composer_remi.tokenizer import Remi
 from composer_voices.tokenizer import Voices
 
+RECURRENT = ("lstm", "gru", "rnn", "mingru", "minlstm")
 SMALL = {"hidden_size": 16, "embedding_size": 16}
 OPTIONS = {
-    **dict.fromkeys(("lstm", "gru", "rnn"), SMALL),
+    **dict.fromkeys(RECURRENT, SMALL),
     "min-p": {"p": 0.1},
     "top-p": {"p": 0.9},
     "top-k": {"k": 3},
@@ -76,7 +77,7 @@ def test_stepper(name, architecture):
 
 
 @pytest.mark.parametrize("options", [{"skip": False}, {"tie_weights": True}, {"layers": 1, "hidden_size": 33}], ids=str)
-@pytest.mark.parametrize("architecture", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("architecture", RECURRENT)
 def test_the_cells_described_are_those_of_torch_with_any_options(architecture, options):
     check_stepper(made("steppers", "numpy"), random_model(architecture, "voices", **options))
 

@@ -206,6 +206,28 @@ def test_the_summary_is_the_first_line_of_the_docstring(registry):
     assert (amount.name, amount.help, amount.required) == ("amount", "how much", True)
 
 
+def test_options_of_a_base_class_elsewhere_are_read_where_it_stands(monkeypatch):
+    """Its module writes annotations as text, of names that the module of the subclass need not know."""
+    module = types.ModuleType("elsewhere")
+    monkeypatch.setitem(sys.modules, "elsewhere", module)
+    program = (
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n"
+        "from typing import Annotated as Told\n"
+        "@dataclass(frozen=True)\n"
+        "class Base:\n"
+        "    width: Told[int, 'of it'] = 3\n"
+    )
+    exec(program, vars(module))
+
+    @dataclass(frozen=True)
+    class Own(module.Base):
+        depth: int = 2
+
+    found = {option.name: (option.type, option.help, option.default) for option in plugins.schema(Own)}
+    assert found == {"width": (int, "of it", 3), "depth": (int, "", 2)}
+
+
 # --- the engine and its own plugins -----------------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ def lstm(from_input: Array, from_state: Array, state: State) -> State:
     xp = namespace(from_input)
     sums = from_input + from_state
     width = sums.shape[1] // 4
-    taken, kept, shown = (_sigmoid(xp, sums[:, gate * width : (gate + 1) * width]) for gate in (0, 1, 3))
+    taken, kept, shown = (sigmoid(xp, sums[:, gate * width : (gate + 1) * width]) for gate in (0, 1, 3))
     cell = kept * state[1] + taken * xp.tanh(sums[:, 2 * width : 3 * width])
     return shown * xp.tanh(cell), cell
 
@@ -27,7 +27,7 @@ def gru(from_input: Array, from_state: Array, state: State) -> State:
     """Reset and update gates and the candidate, reset after the product as in torch and cuDNN."""
     xp = namespace(from_input)
     width = from_input.shape[1] // 3
-    gates = _sigmoid(xp, from_input[:, : 2 * width] + from_state[:, : 2 * width])
+    gates = sigmoid(xp, from_input[:, : 2 * width] + from_state[:, : 2 * width])
     reset, kept = gates[:, :width], gates[:, width:]
     candidate = xp.tanh(from_input[:, 2 * width :] + reset * from_state[:, 2 * width :])
     return (candidate + kept * (state[0] - candidate),)
@@ -38,7 +38,8 @@ def rnn(from_input: Array, from_state: Array, _: State) -> State:
     return (namespace(from_input).tanh(from_input + from_state),)
 
 
-def _sigmoid(xp: Array, x: Array) -> Array:
+def sigmoid(xp: Array, x: Array) -> Array:
+    """The logistic function, by way of tanh, which never overflows."""
     return 0.5 + 0.5 * xp.tanh(0.5 * x)
 
 
@@ -46,9 +47,26 @@ UPDATES = {"LSTM": (lstm, 2), "GRU": (gru, 1), "RNN": (rnn, 1)}
 """The update of each of torch's layers, and how many parts its state has."""
 
 
-def described(kind: str, layers: int, column_sizes: Sequence[int], weights: Weights) -> Cell:
-    """The cell of a `RecurrentNetwork` with these weights."""
+def layers_of(kind: str, layers: int, weights: Weights) -> tuple[Layer, ...]:
+    """Torch's layers in a network with these weights."""
     update, parts = UPDATES[kind]
+    return tuple(
+        Layer(
+            inputs=weights[f"recurrence.weight_ih_l{layer}"],
+            input_bias=weights[f"recurrence.bias_ih_l{layer}"],
+            recurrent=weights[f"recurrence.weight_hh_l{layer}"],
+            recurrent_bias=weights[f"recurrence.bias_hh_l{layer}"],
+            update=update,
+            parts=parts,
+        )
+        for layer in range(layers)
+    )
+
+
+def described(
+    layers: tuple[Layer, ...], column_sizes: Sequence[int], weights: Weights, *, residual: bool = False
+) -> Cell:
+    """The cell of a `RecurrentNetwork` with these layers and weights."""
     embedding, head = weights["embedding.weight"], weights["head.weight"]
     if "bias" in weights:  # the head gives an embedding, to be compared with those of the tokens
         tokens = embedding[: len(weights["bias"])]
@@ -58,20 +76,11 @@ def described(kind: str, layers: int, column_sizes: Sequence[int], weights: Weig
     points = "pointer.weight" in weights
     return Cell(
         columns=tuple(np.split(embedding, np.cumsum(column_sizes)[:-1])),
-        layers=tuple(
-            Layer(
-                inputs=weights[f"recurrence.weight_ih_l{layer}"],
-                input_bias=weights[f"recurrence.bias_ih_l{layer}"],
-                recurrent=weights[f"recurrence.weight_hh_l{layer}"],
-                recurrent_bias=weights[f"recurrence.bias_hh_l{layer}"],
-                update=update,
-                parts=parts,
-            )
-            for layer in range(layers)
-        ),
+        layers=layers,
         head=head,
         bias=bias,
         pointed=tuple(place for place, size in enumerate(column_sizes) if points and size == len(bias)),
         pointer=weights.get("pointer.weight"),
         pointer_bias=weights.get("pointer.bias"),
+        residual=residual,
     )

@@ -1,4 +1,4 @@
-"""The network behind `lstm`, `gru` and `rnn`: embedded columns, torch's recurrent layers, a linear output."""
+"""The network around recurrent layers: embedded columns, a linear output, a pointer; it knows no layers by name."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from torch.nn import functional
 
 
 class RecurrentNetwork(nn.Module):
-    """`model(inputs (B, T, C), state=None) -> (logits (B, T, V), state)`; its tensors are (B, layers, hidden)."""
+    """`model(inputs (B, T, C), state=None) -> (logits (B, T, V), state)`; its tensors are (B, layers, hidden).
+
+    `recurrence` is called as torch's own layers are, batch first, and is all that differs between architectures:
+    `recurrence(x (B, T, E), state) -> (hidden (B, T, H), state)`, the state a tensor (layers, B, H) or a tuple of them.
+    """
 
     offsets: Tensor
 
     def __init__(
         self,
-        layer: str,
+        recurrence: nn.Module,
         column_sizes: Sequence[int],
         vocabulary_size: int,
         *,
         hidden_size: int,
-        layers: int,
         embedding_size: int,
         dropout: float,
         skip: bool,
@@ -33,8 +36,7 @@ class RecurrentNetwork(nn.Module):
         self.register_buffer("offsets", torch.cumsum(sizes, 0) - sizes, persistent=False)
         # One table for all columns: their embeddings are added up, as one-hot columns through one matrix would be.
         self.embedding = nn.EmbeddingBag(int(sizes.sum()), embedding_size, mode="sum")
-        between = dropout if layers > 1 else 0.0
-        self.recurrence = getattr(nn, layer)(embedding_size, hidden_size, layers, batch_first=True, dropout=between)
+        self.recurrence = recurrence
         self.dropout = nn.Dropout(dropout)
         self.skip, self.tied = skip, tie_weights
         seen = hidden_size + embedding_size if skip else hidden_size
@@ -46,19 +48,10 @@ class RecurrentNetwork(nn.Module):
         # A column as large as the vocabulary holds tokens.
         self.pointed = [place for place, size in enumerate(column_sizes) if pointer and size == vocabulary_size]
         self.pointer = nn.Linear(seen, len(self.pointed)) if self.pointed else None
-        self._initialise(layer, hidden_size)
-
-    def _initialise(self, layer: str, hidden_size: int) -> None:
         nn.init.normal_(self.embedding.weight, std=0.25)
         if self.pointer is not None:
             nn.init.zeros_(self.pointer.weight)
             nn.init.zeros_(self.pointer.bias)
-        for name, parameter in self.recurrence.named_parameters():
-            if name.startswith("weight_hh"):
-                for gate in parameter.data.split(hidden_size):
-                    nn.init.orthogonal_(gate)
-            elif layer == "LSTM" and name.startswith("bias_ih"):
-                parameter.data[hidden_size : 2 * hidden_size].fill_(1.0)  # forget gates open (Jozefowicz et al. 2015)
 
     def forward(self, inputs: Tensor, state: tuple[Tensor, ...] | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Logits for every place, and the state after the last."""

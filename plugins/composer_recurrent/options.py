@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Recurrent:
-    layer: ClassVar[str]
+class Recurrent(ABC):
+    """Any recurrent layers between embedded columns and a linear output; a subclass says which they are."""
 
     hidden_size: Annotated[int, "width of each recurrent layer"] = 256
     layers: Annotated[int, "number of recurrent layers"] = 2
@@ -39,11 +40,10 @@ class _Recurrent:
         from composer_recurrent.network import RecurrentNetwork
 
         return RecurrentNetwork(
-            self.layer,
+            self.recurrence(),
             column_sizes,
             vocabulary_size,
             hidden_size=self.hidden_size,
-            layers=self.layers,
             embedding_size=self.embedding_size,
             dropout=self.dropout,
             skip=self.skip,
@@ -51,29 +51,48 @@ class _Recurrent:
             tie_weights=self.tie_weights,
         )
 
+    @abstractmethod
+    def recurrence(self) -> nn.Module:
+        """The layers, freshly initialised, to be called as `RecurrentNetwork` says."""
+
+    @abstractmethod
     def cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
         """The network with these weights as arrays."""
-        from composer_recurrent.cells import described
-
-        return described(self.layer, self.layers, column_sizes, weights)
 
 
 @dataclass(frozen=True)
-class Lstm(_Recurrent):
+class _TorchLayers(Recurrent):
+    layer: ClassVar[str]
+
+    def recurrence(self) -> nn.Module:
+        """The layers, freshly initialised."""
+        from composer_recurrent.layers import torch_layers
+
+        return torch_layers(self.layer, self.embedding_size, self.hidden_size, self.layers, self.dropout)
+
+    def cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
+        """The network with these weights as arrays."""
+        from composer_recurrent.cells import described, layers_of
+
+        return described(layers_of(self.layer, self.layers, weights), column_sizes, weights)
+
+
+@dataclass(frozen=True)
+class Lstm(_TorchLayers):
     """Long short-term memory (Hochreiter and Schmidhuber 1997; with forget gate, Gers et al. 2000)."""
 
     layer: ClassVar[str] = "LSTM"
 
 
 @dataclass(frozen=True)
-class Gru(_Recurrent):
+class Gru(_TorchLayers):
     """Gated recurrent unit (Cho et al. 2014); as torch has it, reset after the recurrent product."""
 
     layer: ClassVar[str] = "GRU"
 
 
 @dataclass(frozen=True)
-class Rnn(_Recurrent):
+class Rnn(_TorchLayers):
     """Elman's simple recurrent network (1990), with tanh."""
 
     layer: ClassVar[str] = "RNN"

@@ -14,6 +14,9 @@ from composer.types import Cell, Layer, State, Stepper
 
 Floats = NDArray[np.float32]
 
+EPSILON = np.float32(1e-5)
+"""Added to a variance before it divides, as `Cell` says."""
+
 
 def array_stepper(cell: Cell) -> Stepper:
     """`step(inputs (B, C), state) -> (logits (B, V), state)`, all of it NumPy's."""
@@ -33,10 +36,10 @@ def array_stepper(cell: Cell) -> Stepper:
         with threads.limit(limits=1):
             for number, layer in enumerate(cell.layers):
                 own = tuple(part[:, number] for part in before)
-                from_input = _summed(to_first, columns) if number == 0 else _product(after[-1][0], inputs[number])
+                from_input = _summed(to_first, columns) if number == 0 else _product(_read(cell, after), inputs[number])
                 from_state = _product(own[0], recurrent[number])
                 after.append(layer.update(from_input + layer.input_bias, from_state + layer.recurrent_bias, own))
-            out = _product(after[-1][0], head) + bias
+            out = _product(_read(cell, after), head) + bias
             if to_output is not None:
                 out += _summed(to_output, columns)
         logits, rows = out[:, :size], np.arange(len(columns))
@@ -77,6 +80,17 @@ def _product(rows: Floats, matrix: Floats) -> Floats:
     """(B, G) each row times the matrix, by itself."""
     product: Floats = np.matmul(np.ascontiguousarray(rows)[:, None, :], matrix)[:, 0]
     return product
+
+
+def _read(cell: Cell, after: list[State]) -> Floats:
+    """(B, H) what is read of the layers so far."""
+    if not cell.residual:
+        return after[-1][0]
+    # The mean over the last axis of an array in C order is taken row by row, whatever the number of rows.
+    total = np.ascontiguousarray(sum((state[0] for state in after[1:]), start=after[0][0]))
+    centred = total - total.mean(axis=1, keepdims=True)
+    normalised: Floats = centred / np.sqrt((centred * centred).mean(axis=1, keepdims=True) + EPSILON)
+    return normalised
 
 
 def _silence(layers: tuple[Layer, ...], rows: int) -> State:

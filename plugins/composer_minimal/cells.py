@@ -1,0 +1,60 @@
+"""What one step of `mingru` and `minlstm` does, in array functions, with the gates in the order of their modules."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from composer.arrays import namespace
+from composer.types import Array, Layer, State
+from composer_recurrent.cells import Weights, sigmoid
+
+
+def mingru(from_input: Array, _: Array, state: State) -> State:
+    """Update gate and candidate."""
+    xp = namespace(from_input)
+    width = from_input.shape[1] // 2
+    update = sigmoid(xp, from_input[:, :width])
+    return (state[0] + update * (_g(xp, from_input[:, width:]) - state[0]),)
+
+
+def minlstm(from_input: Array, _: Array, state: State) -> State:
+    """Forget gate, input gate and candidate."""
+    xp = namespace(from_input)
+    width = from_input.shape[1] // 3
+    forget, taken = (_log_sigmoid(xp, from_input[:, gate * width : (gate + 1) * width]) for gate in (0, 1))
+    kept = sigmoid(xp, forget - taken)
+    candidate = _g(xp, from_input[:, 2 * width :])
+    return (candidate + kept * (state[0] - candidate),)
+
+
+def _g(xp: Array, x: Array) -> Array:
+    return xp.where(x >= 0, x + 0.5, sigmoid(xp, x))
+
+
+def _log_sigmoid(xp: Array, x: Array) -> Array:
+    size = xp.abs(x)
+    return 0.5 * (x - size) - xp.log1p(xp.exp(-size))
+
+
+UPDATES = {"minGRU": (mingru, 2), "minLSTM": (minlstm, 3)}
+"""The update of each kind of cell, and how many sums a unit has."""
+
+
+def layers_of(kind: str, layers: int, weights: Weights) -> tuple[Layer, ...]:
+    """The layers of a `MinimalLayers` in a network with these weights."""
+    update, sums = UPDATES[kind]
+    found = []
+    for layer in range(layers):
+        inputs = weights[f"recurrence.gates.{layer}.weight"]
+        width = len(np.split(inputs, sums)[0])  # ValueError unless each unit has its sums
+        found.append(
+            Layer(
+                inputs=inputs,
+                input_bias=weights[f"recurrence.gates.{layer}.bias"],
+                recurrent=np.zeros((0, width), dtype=np.float32),
+                recurrent_bias=np.zeros(0, dtype=np.float32),
+                update=update,
+                parts=1,
+            )
+        )
+    return tuple(found)

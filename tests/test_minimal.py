@@ -1,0 +1,216 @@
+"""Minimal layers: worked by hand, and one function whole, in chunks, step by step, in a loop and in a scan."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from composer.errors import BadModelFile, BadOption
+from composer.plugins import registry
+from composer.testing import check_architecture, random_model
+from composer_minimal import layers as module_of_layers
+from composer_minimal.layers import MinimalLayers
+from composer_minimal.scan import parallel, sequential
+
+NAMES = ["mingru", "minlstm"]
+KINDS = ["minGRU", "minLSTM"]
+WAYS = [sequential, parallel]
+CLOSE = 1e-5
+PLACES = 70
+
+
+@pytest.fixture(params=WAYS, ids=lambda way: way.__name__)
+def way(request, monkeypatch):
+    """Both ways in turn, whatever the device."""
+    monkeypatch.setattr(module_of_layers, "recurrence", request.param)
+    return request.param
+
+
+def network(name, **options):
+    """A small network with gates that open and shut, and its input (3, PLACES, 2)."""
+    torch.manual_seed(0)
+    options = {"hidden_size": 7, "embedding_size": 6, "layers": 3, "dropout": 0.0, **options}
+    module = registry().make("architectures", name, **options).module((11, 5), 11)
+    with torch.no_grad():
+        for gates in module.recurrence.gates:
+            gates.weight *= 4
+    return module, torch.stack([torch.randint(0, size, (3, PLACES)) for size in (11, 5)], dim=-1)
+
+
+def off(found, expected):
+    return float((found - expected).detach().abs().max())
+
+
+# --- the recurrence ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("places", [1, 2, 3, 7, 8, 100])
+@pytest.mark.parametrize("decays", ["any", "all 0", "all 1", "nearly 0"])
+def test_loop_and_scan_give_the_same_states_and_gradients(places, decays):
+    torch.manual_seed(places)
+    decay = torch.rand(3, places, 5)
+    decay = {"any": decay, "all 0": 0 * decay, "all 1": decay**0, "nearly 0": 1e-30 * decay}[decays]
+    given = [tensor.requires_grad_() for tensor in (decay, torch.randn(3, places, 5), torch.randn(3, 5))]
+    heard = torch.randn(3, places, 5)
+    states = [way(*given) for way in WAYS]
+    gradients = [torch.autograd.grad(hidden, given, heard) for hidden in states]
+    assert all(gradient.isfinite().all() for gradient in gradients[1])
+    largest = max(1.0, off(states[0], 0))
+    assert off(states[1], states[0]) < CLOSE * largest
+    assert all(off(*pair) < CLOSE * largest**2 for pair in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_three_places_by_hand(way):
+    decay, fresh = torch.tensor([[[0.5], [1.0], [0.0]]]), torch.tensor([[[1.0], [2.0], [7.0]]])
+    assert way(decay, fresh, torch.tensor([[4.0]])).flatten().tolist() == [3.0, 5.0, 7.0]
+    assert way(decay, fresh, torch.tensor([[0.0]])).flatten().tolist() == [1.0, 3.0, 7.0]
+
+
+# --- the cells --------------------------------------------------------------------------------------------------------
+
+
+def one_unit(kind, weights):
+    """One layer of one unit that is given one number; the logistic of log(3) is 3/4."""
+    made = MinimalLayers(kind, 1, 1, 1, 0.0)
+    with torch.no_grad():
+        made.gates[0].weight.copy_(torch.tensor(weights)[:, None])
+        made.gates[0].bias.zero_()
+    return made
+
+
+LOG3 = math.log(3)
+AT_MINUS_1 = 1 / (1 + math.e)  # g(-1), the logistic of -1
+
+
+@pytest.mark.parametrize(
+    ("kind", "weights", "states"),
+    [
+        # z = 3/4, 1/2, 1/4; g = 1.5, 0.5 and the logistic of -1
+        ("minGRU", [LOG3, 1.0], [3 / 4 * 1.5, 0.8125, 3 / 4 * 0.8125 + 1 / 4 * AT_MINUS_1]),
+        # f = 3/4, 1/2, 1/4 and i = 1/2: of the sum, f is 3/5, 1/2, 1/3
+        ("minLSTM", [LOG3, 0.0, 1.0], [2 / 5 * 1.5, 0.55, 1 / 3 * 0.55 + 2 / 3 * AT_MINUS_1]),
+    ],
+)
+def test_three_steps_by_hand(way, kind, weights, states):
+    layer, x = one_unit(kind, weights), torch.tensor([[[1.0], [0.0], [-1.0]]])
+    for places, expected in enumerate(states, start=1):
+        assert layer(x[:, :places])[1].item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gates_that_are_shut_or_open_for_good_leave_numbers_and_gradients(way, kind):
+    layer = one_unit(kind, [1.0] * (2 if kind == "minGRU" else 3))
+    x = torch.tensor([[[-1e4], [1e4], [-200.0], [200.0], [0.0]]])
+    read, state = layer(x)
+    state.sum().backward()
+    assert read.isfinite().all()
+    assert state.isfinite().all()
+    assert layer.gates[0].weight.grad.isfinite().all()
+
+
+def test_a_state_that_fades_by_a_thousandth_is_not_rounded_away_in_bf16(way):
+    layer = one_unit("minGRU", [0.0, 0.0])
+    with torch.no_grad():
+        layer.gates[0].bias.copy_(torch.tensor([-math.log(999), 0.5]))  # z = 1/1000, g = 1
+    x = torch.zeros(1, 1000, 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        _, state = layer(x[:, :500])
+        _, state = layer(x[:, 500:], state)
+    assert state.item() == pytest.approx(1 - 0.999**1000, rel=0.02)
+
+
+# --- the layers -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_contract_holds_both_ways(way, name):
+    check_architecture(registry().make("architectures", name, hidden_size=8, embedding_size=8, layers=3))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whole_networks_agree_in_logits_and_gradients(monkeypatch, name):
+    module, inputs = network(name)
+    found = []
+    for way in WAYS:
+        monkeypatch.setattr(module_of_layers, "recurrence", way)
+        logits, (state,) = module(inputs)
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), inputs[..., 0].flatten())
+        found.append([logits, state, *torch.autograd.grad(loss, list(module.parameters()))])
+    assert all(off(scanned, looped) < CLOSE for looped, scanned in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("chunk", [1, 3, 16, 64])
+def test_a_state_that_one_way_leaves_goes_on_in_the_other(monkeypatch, name, chunk):
+    module, inputs = network(name)
+    with torch.no_grad():
+        whole, (last,) = module(inputs)
+        logits, state = [], None
+        for number, part in enumerate(inputs.split(chunk, dim=1)):
+            monkeypatch.setattr(module_of_layers, "recurrence", WAYS[number % 2])
+            found, state = module(part, state)
+            logits.append(found)
+    assert off(torch.cat(logits, dim=1), whole) < CLOSE
+    assert off(state[0], last) < CLOSE
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_heard_of_other_rows_of_later_places_or_of_an_earlier_call(way, name):
+    module, inputs = network(name)
+    with torch.no_grad():
+        before, (state,) = module(inputs)
+        changed = inputs.clone()
+        changed[1, 30:, 0] = (changed[1, 30:, 0] + 1) % 11
+        after, _ = module(changed)
+        silent = torch.zeros_like(state)
+        again, _ = module(inputs, (silent,))
+    assert after[[0, 2]].equal(before[[0, 2]])
+    assert after[1, :30].equal(before[1, :30])
+    assert not after[1, 30:].equal(before[1, 30:])
+    assert again.equal(before)  # a state of zeros is that before the first token
+    assert not silent.any()  # and it is left as it was
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_layer_adds_to_what_is_below(name):
+    """The output reads the sum of the layers, normalised: with a silent layer on top, it reads as without one."""
+    torch.manual_seed(0)
+    kind = dict(zip(NAMES, KINDS, strict=True))[name]
+    two = MinimalLayers(kind, 4, 5, 2, 0.0)
+    one = MinimalLayers(kind, 4, 5, 1, 0.0)
+    one.load_state_dict({key: weight for key, weight in two.state_dict().items() if ".0." in key})
+    x = torch.randn(2, 6, 4)
+    with torch.no_grad():
+        two.gates[1].weight.zero_()
+        two.gates[1].bias.zero_()
+        two.gates[1].bias[-5:] = -100.0  # g of it is 0
+        read, expected = two(x)[0], one(x)[0]
+    assert off(read, expected) < CLOSE
+    assert off(read.mean(-1), torch.zeros(2, 6)) < CLOSE
+    assert off(read.var(-1, correction=0), torch.ones(2, 6)) < 0.05
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_single_unit_which_a_norm_would_silence_is_refused(name):
+    with pytest.raises(BadOption, match="hidden_size must be at least 2"):
+        registry().make("architectures", name, hidden_size=1)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_of_another_shape_are_refused_without_torch_too(name):
+    model = random_model(name, "voices", hidden_size=8, embedding_size=8, layers=2)
+    deeper = replace(
+        model, architecture=replace(model.architecture, options={**model.architecture.options, "layers": 3})
+    )
+    gates = "recurrence.gates.1.weight"
+    fewer = replace(model, weights={**model.weights, gates: model.weights[gates][:-1]})
+    for broken in (deeper, fewer):
+        with pytest.raises(BadModelFile, match="its weights do not fit its architecture"):
+            broken.make_cell()
+        with pytest.raises(BadModelFile, match="its weights do not fit its architecture"):
+            broken.make_module()
