@@ -19,6 +19,9 @@ from composer.types import Architecture, Dataset, Tokenizer
 if TYPE_CHECKING:
     from composer.training import Progress, Settings, Trained
 
+Plain = Mapping[str, Any]
+"""A recipe in plain values: numbers, texts, booleans, lists, and tables of these."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -59,6 +62,19 @@ def run(
     return model
 
 
+def plain(recipe: Recipe, name: str) -> dict[str, Any]:
+    """Everything that the recipe says, every option written out. `name` is how the user calls the dataset."""
+    dataset = asdict(recipe.dataset)  # type: ignore[call-overload]
+    return {
+        "dataset": name,
+        "half": recipe.half,
+        "dataset_options": dict(list(dataset.items())[1:]) if ":" in name else dataset,
+        "tokenizer": {"name": recipe.tokenizer_name, **asdict(recipe.tokenizer)},  # type: ignore[call-overload]
+        "architecture": {"name": recipe.architecture_name, **asdict(recipe.architecture)},  # type: ignore[call-overload]
+        "training": asdict(recipe.settings),
+    }
+
+
 def measured(model: Model, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any]:
     """The likelihood of the test split, without and within the grammar."""
     module, pieces = model.make_module(), corpus.split("test")
@@ -92,7 +108,7 @@ def _card(recipe: Recipe, corpus: Corpus, trained: Trained, command: str) -> Map
             "split": {side: len(corpus.split(side)) for side in ("train", "valid", "test")},
         },
         "command": command,
-        "settings": asdict(recipe.settings),
+        "recipe": plain(recipe, corpus.about["name"]),
         "seed": recipe.settings.seed,
         "parameters": trained.parameters,
         "training": {

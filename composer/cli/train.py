@@ -1,22 +1,33 @@
-"""`composer train`: a dataset to a model file."""
+"""`composer train`: a dataset, or a recipe, to a model file."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from composer.cli.options import WithThings, options_for
-from composer.errors import CannotWrite, printable
+from composer.errors import BadOption, CannotWrite, printable
 from composer.plugins import registry, schema
 
 if TYPE_CHECKING:
     from composer.corpus import Corpus
+    from composer.recipes import Plain
     from composer.types import Dataset
+
+ARCHITECTURE = "lstm"
+"""The architecture, unless another is named."""
+
+DATASET = "chorales"
+"""The dataset of a recipe that is printed without naming one."""
+
+_SETTINGS = "composer.settings"
 
 
 class TrainCommand(WithThings):
@@ -43,57 +54,100 @@ class TrainCommand(WithThings):
 
 
 def _collect_setting(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
-    ctx.meta.setdefault("composer.settings", {})[parameter.name] = value
+    if ctx.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE:  # a default gives way to a recipe
+        ctx.meta.setdefault(_SETTINGS, {})[parameter.name] = value
 
 
 @click.command(cls=TrainCommand)
-@click.argument("dataset_name", metavar="DATASET")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The model file to write (.safetensors).")
-@click.option("--architecture", default="lstm", show_default=True, help="Name of an architecture.")
-@click.option("--tokenizer", "tokenizer_name", help="Name of a tokenizer; the dataset's own choice unless given.")
+@click.argument("source", metavar="DATASET|RECIPE.toml", required=False)
+@click.option("--dataset", help="Follow the recipe with another dataset.")
+@click.option("--out", help="The model file to write (.safetensors).")
+@click.option("--architecture", help=f"Name of an architecture.  [{ARCHITECTURE}]")
+@click.option("--tokenizer", help="Name of a tokenizer; the dataset's own choice unless given.")
 @click.option("--workers", type=click.IntRange(1), help="Processes that read files; as many as cores unless given.")
-@click.option("--half/--full", default=True, help="Store weights in fp16 or fp32.  [fp16]")
+@click.option("--half/--full", default=None, help="Store weights in fp16 or fp32.  [fp16]")
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="Save the run here, or take it up from here.")
+@click.option("--print-recipe", is_flag=True, help="Train nothing; print what would be done as a recipe.")
 @click.pass_context
 def train(
     ctx: click.Context,
-    dataset_name: str,
-    out: Path,
-    architecture: str,
-    tokenizer_name: str | None,
+    /,
+    source: str | None,
     workers: int | None,
-    half: bool,
     checkpoint: Path | None,
+    print_recipe: bool,
+    **given: Any,
 ) -> None:
-    """Train a model on DATASET: a name of `composer datasets`, or folder:PATH.
+    """Train a model on DATASET: a name of `composer datasets`, or folder:PATH; or as RECIPE.toml says.
 
     \b
     composer train chorales --architecture gru --out my.safetensors
     composer train folder:~/midi --out mine.safetensors --hidden-size 384 --layers 2
-    """  # noqa: D301  (a \b keeps click from filling the lines)
-    _check_out(out, checkpoint)
-    kind = dataset_name.partition(":")[0]
-    registry().offer("architectures", architecture)
-    suggested = registry().offer("datasets", kind).make.tokenizer  # type: ignore[attr-defined]
-    tokenizer_kind = tokenizer_name or suggested
-    things = [("datasets", kind), ("tokenizers", tokenizer_kind), ("architectures", architecture)]
-    dataset_options, tokenizer_options, architecture_options = options_for(ctx, things)
-    from composer.datasets import make_dataset
-    from composer.training import Settings
+    composer train chorales --print-recipe > recipe.toml
+    composer train recipe.toml --out mine.safetensors --steps 200
 
-    settings = Settings(**ctx.meta["composer.settings"])
-    dataset = make_dataset(dataset_name, **dataset_options)
-    if tokenizer_kind == suggested:
-        tokenizer_options = {**dataset.tokenizer_options, **tokenizer_options}
-    tokenizer = registry().make("tokenizers", tokenizer_kind, **tokenizer_options)
-    thing = registry().make("architectures", architecture, **architecture_options)
-    corpus = build_corpus(dataset, tokenizer, dataset_name, workers)
+    A recipe holds every choice in one file; what the command line says goes before it.
+    """  # noqa: D301  (a \b keeps click from filling the lines)
+    from composer import recipefile, recipes
+
+    plain = _chosen(ctx, source, {key: value for key, value in given.items() if value is not None}, print_recipe)
+    if print_recipe:
+        recipe = recipefile.make(plain)
+        click.echo(recipefile.text({**recipes.plain(recipe, plain["dataset"]), "out": plain.get("out")}), nl=False)
+        return
+    if "out" not in plain:
+        raise click.MissingParameter(ctx=ctx, param_hint="'--out'", param_type="option")
+    follow(plain, "composer " + shlex.join(sys.argv[1:]), workers, checkpoint)
+
+
+def _chosen(ctx: click.Context, source: str | None, given: Mapping[str, Any], print_recipe: bool) -> dict[str, Any]:
+    """The recipe that the command line asks for: what it says itself, over what stands in a file."""
+    from composer import recipefile
+
+    plain: dict[str, Any] = {"architecture": {"name": ARCHITECTURE}}
+    if source is not None and source.endswith(".toml"):
+        plain.update(recipefile.read(Path(source).expanduser()))
+    elif source is not None:
+        if "dataset" in given:
+            raise BadOption("two datasets are named; --dataset goes with a recipe.")
+        plain["dataset"] = source
+    for key, value in given.items():
+        plain = recipefile.exchanged(plain, key, value)
+    if "dataset" not in plain:
+        if not print_recipe:
+            raise click.MissingParameter(ctx=ctx, param_hint="'DATASET'", param_type="argument")
+        plain["dataset"] = DATASET
+    return plain | _options(ctx, plain)
+
+
+def _options(ctx: click.Context, plain: Plain) -> dict[str, Any]:
+    """The tables of a recipe with the options of the command line in them."""
+    kind = plain["dataset"].partition(":")[0]
+    suggested = registry().offer("datasets", kind).make.tokenizer  # type: ignore[attr-defined]
+    tokenizer = plain.get("tokenizer", {"name": suggested})
+    architecture = plain["architecture"]
+    things = [("datasets", kind), ("tokenizers", tokenizer["name"]), ("architectures", architecture["name"])]
+    of_dataset, of_tokenizer, of_architecture = options_for(ctx, things)
+    return {
+        "dataset_options": {**plain.get("dataset_options", {}), **of_dataset},
+        "tokenizer": {**tokenizer, **of_tokenizer},
+        "architecture": {**architecture, **of_architecture},
+        "training": {**plain.get("training", {}), **ctx.meta.get(_SETTINGS, {})},
+    }
+
+
+def follow(plain: Plain, command: str, workers: int | None, checkpoint: Path | None) -> None:
+    """Train as a recipe says, with the progress in the terminal, and say what came of it."""
+    from composer.recipefile import make
+
+    out = Path(plain["out"]).expanduser()
+    _check_out(out, checkpoint)
+    recipe = make(plain)
+    corpus = build_corpus(recipe.dataset, recipe.tokenizer, plain["dataset"], workers)
     from composer.cli.watching import Watch
-    from composer.recipes import Recipe, run
+    from composer.recipes import run
 
     with Watch() as watch:
-        recipe = Recipe(dataset, tokenizer_kind, tokenizer, architecture, thing, settings, half)
-        command = "composer " + shlex.join(sys.argv[1:])
         model = run(recipe, corpus, out, command=command, report=watch.report, checkpoint=checkpoint)
     test = model.card["test"]
     click.echo(
