@@ -30,6 +30,7 @@ __all__ = [
     "EmptyDataset",
     "NothingAllowed",
     "ReadingWarning",
+    "RunWarning",
     "TrainingFailed",
     "UnknownName",
     "UnreadableFile",
@@ -88,6 +89,10 @@ class TrainingFailed(ComposerError):
 
 class ReadingWarning(UserWarning):
     """Something in a music file was dropped or mended; the text says what."""
+
+
+class RunWarning(UserWarning):
+    """Something beside a training run went wrong, and the run goes on; the text says what."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

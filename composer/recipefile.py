@@ -25,10 +25,12 @@ KEYS: Mapping[str, tuple[type, str]] = {
     "dataset": (str, "a name of `composer datasets`, or folder:PATH"),
     "out": (str, "the model file to write (.safetensors)"),
     "half": (bool, "store weights in fp16, else in fp32"),
+    "run": (str, "the folder in which the run is kept, to be watched and gone on with"),
     "dataset_options": (dict, ""),
     "tokenizer": (dict, ""),
     "architecture": (dict, ""),
     "training": (dict, ""),
+    "started": (dict, ""),
 }
 """What a recipe may hold, in the order in which it is written: the type of each value, and what it is."""
 
@@ -132,6 +134,8 @@ def _about(plain: Plain, key: str) -> Mapping[str, str]:
     """What each option of a table is."""
     if key == "training":
         options = schema(Settings)
+    elif key == "started":
+        options = ()
     elif key == "dataset_options":
         options = schema(registry().offer("datasets", plain["dataset"].partition(":")[0]).make)
     else:

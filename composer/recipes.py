@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from composer.model import Made, Model, save
 from composer.types import Architecture, Dataset, Tokenizer
 
 if TYPE_CHECKING:
-    from composer.training import Progress, Settings, Trained
+    from composer.training import Progress, Report, Settings, Trained, Weights
 
 Plain = Mapping[str, Any]
 """A recipe in plain values: numbers, texts, booleans, lists, and tables of these."""
@@ -42,24 +43,51 @@ def run(
     out: Path,
     *,
     command: str = "",
-    report: Callable[[Progress], None],
-    checkpoint: Path | None = None,
+    report: Report,
+    folder: Path | None = None,
 ) -> Model:
-    """Train, measure the stored weights once on the test split, and write the model file."""
+    """Train, measure the stored weights once on the test split, and write the model file.
+
+    With `folder`, the run is kept there (see `composer.runs`), and gone on with if it was begun.
+    """
+    from composer import runs
+
+    reports = [report]
+    if folder is not None:
+        reports += [runs.metrics(folder), runs.samples(folder, partial(model_of, recipe), recipe.settings.seed)]
     trained = training.train(
-        corpus, recipe.tokenizer, recipe.architecture, recipe.settings, report=report, checkpoint=checkpoint
+        corpus,
+        recipe.tokenizer,
+        recipe.architecture,
+        recipe.settings,
+        report=_all(reports),
+        folder=folder,
     )
+    model = model_of(recipe, trained.weights)
+    test = measured(model, corpus, recipe.tokenizer)
+    model = replace(model, card={**_card(recipe, corpus, trained, command), "test": test})
+    save(model, out)
+    return model
+
+
+def _all(reports: Sequence[Report]) -> Report:
+    def tell(progress: Progress) -> None:
+        for report in reports:
+            report(progress)
+
+    return tell
+
+
+def model_of(recipe: Recipe, weights: Weights) -> Model:
+    """The model with these weights, as it is stored; of its card, what it takes to write with it."""
     kind = np.float16 if recipe.half else np.float32
-    model = Model(
+    return Model(
         architecture=Made.of("architectures", recipe.architecture_name, recipe.architecture),
         tokenizer=Made.of("tokenizers", recipe.tokenizer_name, recipe.tokenizer),
         vocabulary=recipe.tokenizer.vocabulary,
-        weights={name: array.astype(kind) for name, array in trained.weights.items()},
+        weights={name: array.astype(kind) for name, array in weights.items()},
+        card={"licence": recipe.dataset.licence, "suggested": dict(recipe.dataset.suggested)},
     )
-    card = {**_card(recipe, corpus, trained, command), "test": measured(model, corpus, recipe.tokenizer)}
-    model = Model(model.architecture, model.tokenizer, model.vocabulary, model.weights, card)
-    save(model, out)
-    return model
 
 
 def plain(recipe: Recipe, name: str) -> dict[str, Any]:

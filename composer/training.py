@@ -1,7 +1,7 @@
 """The training loop: one for every architecture; it knows tokens and modules, and no music.
 
-Everything that varies is passed in. The loop is resumed exactly: its place in the data is one number, and a checkpoint
-holds the weights, the best so far, the optimiser and the random state.
+Everything that varies is passed in. The loop is resumed exactly: its place in the data is one number, and a checkpoint,
+always between two batches, holds the weights, the best so far, the optimiser, the random state and the sums.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class Settings:
     seed: Annotated[int, "of the weights, the order and the dropout"] = 0
     device: Annotated[str, "auto, cpu, cuda, …"] = "auto"
     precision: Annotated[str, "auto, float32 or bfloat16"] = "auto"
+    checkpoint_every: Annotated[float, "seconds between two checkpoints of a run that is kept"] = 300.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with."""
@@ -64,6 +65,8 @@ class Settings:
             raise BadOption("average must be at least 0 and less than 1.")
         if not 0 <= self.transpose <= 24:
             raise BadOption("transpose must be from 0 to 24 semitones.")
+        if not self.checkpoint_every >= 0:
+            raise BadOption("checkpoint_every must be at least 0 seconds.")
         if not 0 <= self.seed < 2**63:
             raise BadOption("seed must be from 0 to 2^63-1.")
         if self.precision not in PRECISIONS:
@@ -72,16 +75,25 @@ class Settings:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come. Likelihoods are nats per note, without the grammar's mask."""
+    """How far a run has come. Likelihoods are nats per note, without the grammar's mask.
+
+    After a validation there are `valid`, the `best` of all so far, and the `weights` that were validated.
+    """
 
     step: int
     steps: int
     epoch: float
     tokens_per_second: float
+    seconds: float
     seconds_left: float
     train: float
     valid: float | None = None
     best: float | None = None
+    weights: Weights | None = field(default=None, repr=False)
+
+
+Report = Callable[[Progress], None]
+"""Told of progress: a few times a second, and after each validation."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +120,8 @@ class Run:
     best: Weights | None = None
     history: list[Point] = field(default_factory=list)
     seconds: float = 0.0
+    nats: torch.Tensor | float = 0.0  # since the last validation…
+    tokens: int = 0  # …over so many tokens
 
     @property
     def best_point(self) -> Point | None:
@@ -138,12 +152,13 @@ def train(
     architecture: Architecture,
     settings: Settings = Settings(),
     *,
-    report: Callable[[Progress], None] | None = None,
-    checkpoint: Path | None = None,
+    report: Report | None = None,
+    folder: Path | None = None,
 ) -> Trained:
     """Train on a corpus and keep the weights that foretold its validation pieces best.
 
-    With `checkpoint`, the run is saved there after every validation, and taken up from there if the file exists.
+    With `folder`, the run is saved there after every validation and every `checkpoint_every` seconds, and taken up from
+    what is there. Killed at any moment and taken up again, it ends as if nothing had happened, on a CPU to the bit.
     KeyboardInterrupt ends the run and keeps the best so far. Raises TrainingFailed if the loss is no number.
     """
     import torch
@@ -154,11 +169,11 @@ def train(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(settings.seed)
         run = _start(corpus, tokenizer, architecture, settings, device)
-        if checkpoint is not None and checkpoint.exists():
-            checkpoints.load(run, checkpoint, device)
+        if folder is not None:
+            checkpoints.load(run, folder, device)
         interrupted = False
         try:
-            _run(run, corpus, tokenizer, settings, device, report or (lambda _: None), checkpoint)
+            _run(run, corpus, tokenizer, settings, device, report or (lambda _: None), folder)
         except KeyboardInterrupt:
             if run.best is None:
                 raise TrainingFailed("the run was stopped before its first validation: nothing to keep.") from None
@@ -198,11 +213,12 @@ def _run(
     tokenizer: Tokenizer,
     settings: Settings,
     device: torch.device,
-    report: Callable[[Progress], None],
-    checkpoint: Path | None,
+    report: Report,
+    folder: Path | None,
 ) -> None:
     from composer import checkpoints
 
+    saved = monotonic()
     stream = training_stream(corpus, tokenizer, settings)
     notes_per_token = float(corpus.notes[stream.pieces].sum() / stream.lengths.sum())
     while run.step < settings.steps and not _exhausted(run, settings):
@@ -213,16 +229,24 @@ def _run(
             _batch(run, stream, settings, device, meter)
             if meter.is_due:
                 report(meter.progress(run.batch / stream.batches))
+            # At `until` comes the validation: a checkpoint before it would be taken for one after it.
+            if folder is not None and run.step < until and monotonic() - saved >= settings.checkpoint_every:
+                meter.progress(0)  # raises if the run is not worth saving
+                checkpoints.save(run, folder, device)
+                saved = monotonic()
         now = meter.progress(run.batch / stream.batches)
         found = likelihood(run.average, corpus, tokenizer, corpus.split("valid"))
-        valid = _number(found.nats_per_note, run.step)
-        run.seconds += meter.seconds
+        valid, weights = _number(found.nats_per_note, run.step), weights_of(run.average)
+        meter.tick()
         if run.best_point is None or valid < run.best_point.valid:
-            run.best = weights_of(run.average)
+            run.best = weights
         run.history.append(Point(run.step, now.epoch, now.train, valid, run.seconds))
-        report(replace(now, valid=valid, best=min(point.valid for point in run.history)))
-        if checkpoint is not None:
-            checkpoints.save(run, checkpoint, device)
+        run.nats, run.tokens = 0.0, 0
+        best = min(point.valid for point in run.history)
+        report(replace(now, seconds=run.seconds, valid=valid, best=best, weights=weights))
+        if folder is not None:
+            checkpoints.save(run, folder, device)
+            saved = monotonic()
 
 
 def _number(nats: float, step: int) -> float:
@@ -306,39 +330,44 @@ def _take_into_average(run: Run, settings: Settings) -> None:
 
 
 class Meter:
-    """Adds up losses where they are computed, so that a GPU is not waited for at every step."""
+    """Adds up losses where they are computed, so that a GPU is not waited for at every step.
+
+    The sums are the run's, and last from one validation to the next.
+    """
 
     def __init__(self, run: Run, steps: int, notes_per_token: float) -> None:
         self._run, self._steps, self._notes_per_token = run, steps, notes_per_token
-        self._began = self._shown = monotonic()
-        self._first_step, self._tokens = run.step, 0
-        self._nats: torch.Tensor | float = 0.0
+        self._began = self._shown = self._ticked = monotonic()
+        self._first_step, self._first_token = run.step, run.tokens
 
     def add(self, loss: torch.Tensor, chunk: Chunk) -> None:
         """Count one update."""
         tokens = int(np.count_nonzero(chunk.targets >= 0))
-        self._nats = self._nats + loss * tokens
-        self._tokens += tokens
+        self._run.nats = self._run.nats + loss * tokens
+        self._run.tokens += tokens
 
     @property
     def is_due(self) -> bool:
         """Whether somebody who watches should hear of it."""
         return monotonic() - self._shown > REPORT_EVERY
 
-    @property
-    def seconds(self) -> float:
-        """Since the meter began."""
-        return monotonic() - self._began
+    def tick(self) -> None:
+        """Count the time up to now as the run's."""
+        now = monotonic()
+        self._run.seconds += now - self._ticked
+        self._ticked = now
 
     def progress(self, epoch: float) -> Progress:
         """The run as it stands. Raises TrainingFailed if a loss was no number."""
-        nats = _number(float(self._nats), self._run.step)
-        self._shown = monotonic()
-        done = self._run.step - self._first_step
-        left = (self._steps - self._run.step) * self.seconds / max(done, 1)
-        rate = self._tokens / max(self.seconds, 1e-9)
-        train = nats / max(self._tokens, 1) / self._notes_per_token
-        return Progress(self._run.step, self._steps, epoch, rate, max(left, 0.0), train)
+        run = self._run
+        nats = _number(float(run.nats), run.step)
+        self.tick()
+        self._shown = self._ticked
+        passed = max(self._ticked - self._began, 1e-9)
+        left = (self._steps - run.step) * passed / max(run.step - self._first_step, 1)
+        rate = (run.tokens - self._first_token) / passed
+        train = nats / max(run.tokens, 1) / self._notes_per_token
+        return Progress(run.step, self._steps, epoch, rate, run.seconds, max(left, 0.0), train)
 
 
 def weights_of(module: nn.Module) -> Weights:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
@@ -66,7 +67,8 @@ def _collect_setting(ctx: click.Context, parameter: click.Parameter, value: Any)
 @click.option("--tokenizer", help="Name of a tokenizer; the dataset's own choice unless given.")
 @click.option("--workers", type=click.IntRange(1), help="Processes that read files; as many as cores unless given.")
 @click.option("--half/--full", default=None, help="Store weights in fp16 or fp32.  [fp16]")
-@click.option("--checkpoint", type=click.Path(path_type=Path), help="Save the run here, or take it up from here.")
+@click.option("--run", metavar="FOLDER", help="Keep the run here: checkpoints, metrics, and a sample a validation.")
+@click.option("--resume", metavar="FOLDER", help="Go on with the run that is kept there; nothing else is needed.")
 @click.option("--print-recipe", is_flag=True, help="Train nothing; print what would be done as a recipe.")
 @click.pass_context
 def train(
@@ -74,7 +76,7 @@ def train(
     /,
     source: str | None,
     workers: int | None,
-    checkpoint: Path | None,
+    resume: str | None,
     print_recipe: bool,
     **given: Any,
 ) -> None:
@@ -84,20 +86,25 @@ def train(
     composer train chorales --architecture gru --out my.safetensors
     composer train folder:~/midi --out mine.safetensors --hidden-size 384 --layers 2
     composer train chorales --print-recipe > recipe.toml
-    composer train recipe.toml --out mine.safetensors --steps 200
+    composer train recipe.toml --out mine.safetensors --steps 200 --run run/
+    composer train --resume run/
 
     A recipe holds every choice in one file; what the command line says goes before it.
     """  # noqa: D301  (a \b keeps click from filling the lines)
     from composer import recipefile, recipes
 
+    if resume is not None:
+        _go_on(ctx, resume, workers)
+        return
     plain = _chosen(ctx, source, {key: value for key, value in given.items() if value is not None}, print_recipe)
     if print_recipe:
         recipe = recipefile.make(plain)
-        click.echo(recipefile.text({**recipes.plain(recipe, plain["dataset"]), "out": plain.get("out")}), nl=False)
+        places: dict[str, Any] = {key: plain[key] for key in ("out", "run") if key in plain}
+        click.echo(recipefile.text({**recipes.plain(recipe, plain["dataset"]), **places}), nl=False)
         return
     if "out" not in plain:
         raise click.MissingParameter(ctx=ctx, param_hint="'--out'", param_type="option")
-    follow(plain, "composer " + shlex.join(sys.argv[1:]), workers, checkpoint)
+    follow(plain, "composer " + shlex.join(sys.argv[1:]), workers)
 
 
 def _chosen(ctx: click.Context, source: str | None, given: Mapping[str, Any], print_recipe: bool) -> dict[str, Any]:
@@ -136,19 +143,44 @@ def _options(ctx: click.Context, plain: Plain) -> dict[str, Any]:
     }
 
 
-def follow(plain: Plain, command: str, workers: int | None, checkpoint: Path | None) -> None:
+_ALONE = ("resume", "workers")
+"""The options of a run that is gone on with."""
+
+
+def _go_on(ctx: click.Context, resume: str, workers: int | None) -> None:
+    """Go on with the run in a folder, as if from where it was started. BadOption if anything else is asked for."""
+    from composer import runs
+
+    given = [p for p in ctx.command.get_params(ctx) if p.name not in _ALONE]
+    if others := [p for p in given if ctx.get_parameter_source(str(p.name)) is ParameterSource.COMMANDLINE]:
+        raise BadOption(f"--resume takes everything from the run that was begun; leave out {others[0].opts[0]}.")
+    folder = Path(resume).expanduser()
+    plain, started = runs.reopen(folder)
+    if not Path(started.folder).is_dir():
+        raise BadOption(f"the run was started in {printable(started.folder)}, which is no folder any more.")
+    plain = {**plain, "run": str(folder.absolute())}
+    with contextlib.chdir(started.folder):
+        follow(plain, started.command, workers)
+
+
+def follow(plain: Plain, command: str, workers: int | None) -> None:
     """Train as a recipe says, with the progress in the terminal, and say what came of it."""
-    from composer.recipefile import make
+    from composer import recipefile, recipes, runs
 
     out = Path(plain["out"]).expanduser()
-    _check_out(out, checkpoint)
-    recipe = make(plain)
+    folder = Path(plain["run"]).expanduser() if "run" in plain else None
+    _check_out(out, folder)
+    recipe = recipefile.make(plain)
     corpus = build_corpus(recipe.dataset, recipe.tokenizer, plain["dataset"], workers)
+    if folder is not None:
+        whole = {**recipes.plain(recipe, plain["dataset"]), "out": plain["out"], "run": plain["run"]}
+        runs.begin(folder, whole, runs.Started(str(Path.cwd()), command, corpus.folder.name))
     from composer.cli.watching import Watch
-    from composer.recipes import run
 
     with Watch() as watch:
-        model = run(recipe, corpus, out, command=command, report=watch.report, checkpoint=checkpoint)
+        model = recipes.run(recipe, corpus, out, command=command, report=watch.report, folder=folder)
+    if folder is not None and model.card["training"]["interrupted"]:
+        click.echo(f"stopped; `composer train --resume {printable(str(folder))}` goes on.", err=True)
     test = model.card["test"]
     click.echo(
         f"{out}: {model.card['parameters']:,} parameters, {out.stat().st_size / 1e6:.1f} MB. Test split: "
@@ -157,15 +189,15 @@ def follow(plain: Plain, command: str, workers: int | None, checkpoint: Path | N
     )
 
 
-def _check_out(out: Path, checkpoint: Path | None) -> None:
+def _check_out(out: Path, folder: Path | None) -> None:
     """Refuse, before the work, places that cannot be written to."""
     from composer.files import check_place
 
     if out.suffix != ".safetensors":
         raise CannotWrite(f"{printable(str(out))}: a model file ends in .safetensors.")
     check_place(out)
-    if checkpoint is not None:
-        check_place(checkpoint)
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise CannotWrite(f"{printable(str(folder))}: is a file; a run needs a folder.")
 
 
 def build_corpus(dataset: Dataset, tokenizer: Any, name: str, workers: int | None) -> Corpus:
