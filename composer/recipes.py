@@ -13,6 +13,7 @@ import numpy as np
 
 from composer import __version__, training
 from composer.corpus import Corpus
+from composer.errors import TrainingFailed, printable
 from composer.evaluation import Likelihood, likelihood
 from composer.model import Made, Model, save
 from composer.types import Architecture, Dataset, Tokenizer
@@ -48,6 +49,7 @@ def run(
 ) -> Model:
     """Train, measure the stored weights once on the test split, and write the model file.
 
+    Raises TrainingFailed for a run that could not go on, after writing the best that it came to, if there is any.
     With `folder`, the run is kept there (see `composer.runs`), and gone on with if it was begun.
     """
     from composer import runs
@@ -64,9 +66,14 @@ def run(
         folder=folder,
     )
     model = model_of(recipe, trained.weights)
+    if not all(np.isfinite(array).all() for array in model.weights.values()):
+        raise TrainingFailed("the weights are too large to be stored; try --full, or a lower --learning-rate.")
     test = measured(model, corpus, recipe.tokenizer)
     model = replace(model, card={**_card(recipe, corpus, trained, command), "test": test})
     save(model, out)
+    if trained.failure:
+        kept = f"of step {trained.best.step}, is kept in {printable(str(out))}"
+        raise TrainingFailed(f"{trained.failure} The best model up to then, {kept}.")
     return model
 
 
@@ -146,6 +153,7 @@ def _card(recipe: Recipe, corpus: Corpus, trained: Trained, command: str) -> Map
             "seconds": round(trained.history[-1].seconds, 1),
             "valid_nats_per_note": round(trained.best.valid, 5),
             "interrupted": trained.interrupted,
+            "failure": trained.failure,
             "precision": trained.precision,
             "machine": f"{platform.machine()} {trained.device}, Python {platform.python_version()}",
             "composer": __version__,

@@ -131,7 +131,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of a run: the best weights, and the course of it. `interrupted` if it was stopped early by the user."""
+    """What came of a run: the best weights, and the course of it.
+
+    `interrupted` if it was stopped early by the user; `failure` says why, if it could not go on.
+    """
 
     weights: Weights
     history: tuple[Point, ...]
@@ -139,6 +142,7 @@ class Trained:
     interrupted: bool
     precision: str
     device: str
+    failure: str = ""
 
     @property
     def best(self) -> Point:
@@ -159,7 +163,8 @@ def train(
 
     With `folder`, the run is saved there after every validation and every `checkpoint_every` seconds, and taken up from
     what is there. Killed at any moment and taken up again, it ends as if nothing had happened, on a CPU to the bit.
-    KeyboardInterrupt ends the run and keeps the best so far. Raises TrainingFailed if the loss is no number.
+    KeyboardInterrupt ends the run and keeps the best so far, and so does a loss that is no number any more. Raises
+    TrainingFailed if there is nothing to keep.
     """
     import torch
 
@@ -171,19 +176,23 @@ def train(
         run = _start(corpus, tokenizer, architecture, settings, device)
         if folder is not None:
             checkpoints.load(run, folder, device)
-        interrupted = False
+        interrupted, failure = False, ""
         try:
             _run(run, corpus, tokenizer, settings, device, report or (lambda _: None), folder)
         except KeyboardInterrupt:
             if run.best is None:
                 raise TrainingFailed("the run was stopped before its first validation: nothing to keep.") from None
             interrupted = True
+        except TrainingFailed as error:
+            if run.best is None:
+                raise
+            failure = str(error)
     assert run.best is not None  # noqa: S101  (a run is validated at least once)
     parameters = sum(p.numel() for p in run.module.parameters())
     with autocast(device, settings.precision):
         low = torch.is_autocast_enabled(device.type)
     precision = "bfloat16" if low else "float32"
-    return Trained(run.best, tuple(run.history), parameters, interrupted, precision, device.type)
+    return Trained(run.best, tuple(run.history), parameters, interrupted, precision, device.type, failure)
 
 
 def _start(
@@ -315,9 +324,13 @@ def _update(
     loss = nats / max(1, int(np.count_nonzero(chunk.targets != IGNORED)))  # a chunk may hold nothing but ignored keys
     run.optimiser.zero_grad(set_to_none=True)
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(run.module.parameters(), settings.clip)
+    norm = torch.nn.utils.clip_grad_norm_(run.module.parameters(), settings.clip)
+    # A gradient that is no number is not applied, and the loss tells of it when the meter is read. The optimiser looks
+    # at the flag where it computes, as it does for torch's GradScaler: nobody waits for a GPU.
+    sound = torch.isfinite(norm)
+    run.optimiser.found_inf = (~sound).float()  # type: ignore[attr-defined]
     run.optimiser.step()
-    return loss.detach(), state
+    return torch.where(sound, loss.detach(), torch.nan), state
 
 
 def _take_into_average(run: Run, settings: Settings) -> None:

@@ -1,6 +1,7 @@
 """The command line: it writes what it says, and every mistake is one sentence that leaves nothing behind."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -344,6 +345,27 @@ def test_a_folder_becomes_a_model_that_writes(run, here, music):
     assert card["training"]["steps"] >= 6
     assert run("generate", "x.mid", "--model", "mine.safetensors", "--bars", 2).status == 0
     assert there(here) == ["mine.safetensors", "x.mid", "x.mid.json"]
+
+
+def test_a_run_that_fails_says_where_the_best_model_is_kept(run, here, music, monkeypatch):
+    found = []
+
+    def likelihood(*arguments):
+        found.append(measured(*arguments))
+        return replace(found[-1], nats=float("nan")) if len(found) == 2 else found[-1]
+
+    from composer import training
+
+    measured = training.likelihood
+    monkeypatch.setattr(training, "likelihood", likelihood)
+    ran = run("train", "folder:../music", "--out", "mine.safetensors", *SMALL)
+    assert ran.status == 1
+    step = load(here / "mine.safetensors").card["training"]["best_step"]
+    assert re.fullmatch(
+        r"composer: the loss is no number any more after \d+ steps; try a lower --learning-rate or --clip. "
+        rf"The best model up to then, of step {step}, is kept in mine\.safetensors\.",
+        ran.err.splitlines()[-1],
+    )
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,58 @@ def test_a_validation_that_is_no_number_fails_in_a_sentence(corpus, tokenizer, g
         train(corpus, tokenizer, gru, SETTINGS)
 
 
+@dataclass(frozen=True)
+class Poisoned:
+    """An architecture of which one gradient, at that update, is no number, though the loss is one."""
+
+    inner: Any
+    at: int
+    poison: float
+
+    def module(self, column_sizes, vocabulary_size):
+        module = self.inner.module(column_sizes, vocabulary_size)
+        updates = iter(range(10_000))
+        next(module.parameters()).register_hook(
+            lambda gradient: gradient * (self.poison if next(updates) == self.at else 1)
+        )
+        return module
+
+
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+@pytest.mark.parametrize("update", [0, 20])
+def test_a_gradient_that_is_no_number_reaches_no_weight(corpus, tokenizer, gru, trained, monkeypatch, poison, update):
+    import torch
+
+    runs = []
+
+    def start(*arguments):
+        runs.append(begin(*arguments))
+        return runs[0]
+
+    begin = training._start
+    monkeypatch.setattr(training, "_start", start)
+    if update == 0:
+        with pytest.raises(TrainingFailed, match=r"no number any more after \d+ steps; try a lower --learning-rate"):
+            train(corpus, tokenizer, Poisoned(gru, update, poison), SETTINGS)
+    else:
+        found = train(corpus, tokenizer, Poisoned(gru, update, poison), SETTINGS)
+        assert "no number any more" in found.failure
+        assert 0 < len(found.history) < len(trained.history)
+        assert course(found) == course(trained)[: len(found.history)]
+        assert all(np.isfinite(array).all() for array in found.weights.values())
+    (run,) = runs
+    state = [value for part in run.optimiser.state_dict()["state"].values() for value in part.values()]
+    for tensor in (*run.module.state_dict().values(), *run.average.state_dict().values(), *state):
+        assert torch.isfinite(tensor).all()
+
+
+def test_a_run_that_fails_keeps_the_best_so_far(corpus, tokenizer, gru, trained):
+    failed = train(corpus, tokenizer, Poisoned(gru, 20, float("nan")), SETTINGS)
+    stopped = train(corpus, tokenizer, gru, SETTINGS, report=stop_at(len(failed.history), KeyboardInterrupt()))
+    assert equal(failed.weights, stopped.weights)
+    assert not failed.interrupted
+
+
 def test_the_rate_rises_and_falls():
     settings = Settings(steps=1000, warmup=0.1, learning_rate=0.5)
     rates = [rate_at(step, settings) for step in range(1001)]
