@@ -14,9 +14,11 @@ from typing import Any
 
 from composer.datasets import make_dataset
 from composer.errors import BadOption, BadRecipe, ComposerError, nearest, printable
+from composer.model import find, load
 from composer.plugins import convert, registry, schema
-from composer.recipes import Plain, Recipe
-from composer.training import Settings
+from composer.recipes import Beginning, Plain, Recipe
+from composer.training import FINETUNING, Settings
+from composer.types import Dataset
 
 LARGEST = 2**20
 """Bytes of a recipe at most."""
@@ -26,6 +28,7 @@ KEYS: Mapping[str, tuple[type, str]] = {
     "out": (str, "the model file to write (.safetensors)"),
     "half": (bool, "store weights in fp16, else in fp32"),
     "run": (str, "the folder in which the run is kept, to be watched and gone on with"),
+    "begin_from": (str, "a trained model to begin from: its name, or a .safetensors file"),
     "dataset_options": (dict, ""),
     "tokenizer": (dict, ""),
     "architecture": (dict, ""),
@@ -70,6 +73,8 @@ def check(plain: Plain) -> None:
     _settings(plain)
     for kind in THINGS:
         if kind in plain:
+            if "begin_from" in plain:
+                raise BadRecipe(f"'begin_from' brings its own {kind}; leave out [{kind}].")
             if not isinstance(plain[kind].get("name"), str):
                 raise BadRecipe(f"[{kind}] needs the 'name' of {'an' if kind[0] in 'aeiou' else 'a'} {kind}.")
             _thing(kind, plain[kind])
@@ -88,8 +93,17 @@ def exchanged(plain: Plain, key: str, value: Any) -> dict[str, Any]:
 
 
 def make(plain: Plain) -> Recipe:
-    """The recipe with its things made. It must name a dataset and an architecture; the dataset suggests a tokenizer."""
+    """The recipe with its things made.
+
+    It must name a dataset, and an architecture or a model to begin from; the dataset suggests a tokenizer.
+    """
+    check(plain)
+    for key in ("dataset",) if "begin_from" in plain else ("dataset", "architecture"):
+        if key not in plain:
+            raise BadRecipe(f"a recipe needs '{key}'.")
     dataset = make_dataset(plain["dataset"], **plain.get("dataset_options", {}))
+    if "begin_from" in plain:
+        return _begun(plain, dataset)
     tokenizer = plain.get("tokenizer", {"name": dataset.tokenizer})
     if tokenizer["name"] == dataset.tokenizer:
         tokenizer = {**dataset.tokenizer_options, **tokenizer}
@@ -101,6 +115,20 @@ def make(plain: Plain) -> Recipe:
         _thing("architecture", plain["architecture"]),
         _settings(plain),
         plain.get("half", True),
+    )
+
+
+def _begun(plain: Plain, dataset: Dataset) -> Recipe:
+    model = load(find(plain["begin_from"]))
+    return Recipe(
+        dataset,
+        model.tokenizer.name,
+        model.make_tokenizer(),
+        model.architecture.name,
+        model.make_architecture(),
+        _settings(plain),
+        plain.get("half", True),
+        Beginning(plain["begin_from"], model),
     )
 
 
@@ -116,7 +144,8 @@ def _settings(plain: Plain) -> Settings:
     for name in given:
         if name not in known:
             raise BadOption(f"[training] has no '{printable(name)}': {nearest(name, known)}")
-    return replace(Settings(), **{name: convert(value, known[name], "[training]") for name, value in given.items()})
+    usual = FINETUNING if "begin_from" in plain else Settings()
+    return replace(usual, **{name: convert(value, known[name], "[training]") for name, value in given.items()})
 
 
 def text(plain: Plain) -> str:

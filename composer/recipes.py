@@ -26,8 +26,19 @@ Plain = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Beginning:
+    """A trained model that a training starts from, under the name that the user calls it by."""
+
+    name: str
+    model: Model
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """What is trained on what, and how. `half` stores weights in fp16."""
+    """What is trained on what, and how. `half` stores weights in fp16.
+
+    With a `beginning`, tokenizer and architecture are its own.
+    """
 
     dataset: Dataset
     tokenizer_name: str
@@ -36,6 +47,21 @@ class Recipe:
     architecture: Architecture
     settings: Settings
     half: bool = True
+    beginning: Beginning | None = None
+
+    @property
+    def suggested(self) -> dict[str, Any]:
+        """What to ask of the model: as the dataset says, and else as the model does that it began from."""
+        before = self.beginning.model.card.get("suggested", {}) if self.beginning else {}
+        return {**before, **self.dataset.suggested}
+
+    @property
+    def licence(self) -> str:
+        """That of the music, and of the model that it began from."""
+        before = self.beginning.model.card.get("licence", "not stated") if self.beginning else self.dataset.licence
+        if before == self.dataset.licence:
+            return self.dataset.licence
+        return f"{self.dataset.licence}; begun from a model whose licence is: {before}"
 
 
 def run(
@@ -62,14 +88,17 @@ def run(
         recipe.tokenizer,
         recipe.architecture,
         recipe.settings,
+        beginning=recipe.beginning.model.weights if recipe.beginning else None,
         report=_all(reports),
         folder=folder,
     )
     model = model_of(recipe, trained.weights)
     if not all(np.isfinite(array).all() for array in model.weights.values()):
         raise TrainingFailed("the weights are too large to be stored; try --full, or a lower --learning-rate.")
-    test = measured(model, corpus, recipe.tokenizer)
-    model = replace(model, card={**_card(recipe, corpus, trained, command), "test": test})
+    card = {**_card(recipe, corpus, trained, command), "test": measured(model, corpus, recipe.tokenizer)}
+    if recipe.beginning:
+        card["finetuned_from"] = _origin(recipe.beginning, corpus, recipe.tokenizer)
+    model = replace(model, card=card)
     save(model, out)
     if trained.failure:
         kept = f"of step {trained.best.step}, is kept in {printable(str(out))}"
@@ -93,19 +122,22 @@ def model_of(recipe: Recipe, weights: Weights) -> Model:
         tokenizer=Made.of("tokenizers", recipe.tokenizer_name, recipe.tokenizer),
         vocabulary=recipe.tokenizer.vocabulary,
         weights={name: array.astype(kind) for name, array in weights.items()},
-        card={"licence": recipe.dataset.licence, "suggested": dict(recipe.dataset.suggested)},
+        card={"licence": recipe.licence, "suggested": recipe.suggested},
     )
 
 
 def plain(recipe: Recipe, name: str) -> dict[str, Any]:
     """Everything that the recipe says, every option written out. `name` is how the user calls the dataset."""
     dataset = asdict(recipe.dataset)  # type: ignore[call-overload]
+    things: dict[str, Any] = {
+        "tokenizer": {"name": recipe.tokenizer_name, **asdict(recipe.tokenizer)},  # type: ignore[call-overload]
+        "architecture": {"name": recipe.architecture_name, **asdict(recipe.architecture)},  # type: ignore[call-overload]
+    }
     return {
         "dataset": name,
         "half": recipe.half,
         "dataset_options": dict(list(dataset.items())[1:]) if ":" in name else dataset,
-        "tokenizer": {"name": recipe.tokenizer_name, **asdict(recipe.tokenizer)},  # type: ignore[call-overload]
-        "architecture": {"name": recipe.architecture_name, **asdict(recipe.architecture)},  # type: ignore[call-overload]
+        **({"begin_from": recipe.beginning.name} if recipe.beginning else things),
         "training": asdict(recipe.settings),
     }
 
@@ -115,6 +147,14 @@ def measured(model: Model, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, An
     module, pieces = model.make_module(), corpus.split("test")
     plain = likelihood(module, corpus, tokenizer, pieces)
     return {**_figures(plain), "masked": _figures(likelihood(module, corpus, tokenizer, pieces, masked=True))}
+
+
+def _origin(beginning: Beginning, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any]:
+    """What a model was made from, and how well that foretold the same test split."""
+    model = beginning.model
+    about = {"name": beginning.name, "hash": model.hash}
+    about |= {name: model.card[name] for name in ("title", "licence") if name in model.card}
+    return {**about, "test": measured(model, corpus, tokenizer)}
 
 
 def _figures(found: Likelihood) -> dict[str, Any]:
@@ -129,9 +169,10 @@ def _figures(found: Likelihood) -> dict[str, Any]:
 
 def _card(recipe: Recipe, corpus: Corpus, trained: Trained, command: str) -> Mapping[str, Any]:
     dataset = recipe.dataset
+    begun = f", begun from {recipe.beginning.name}" if recipe.beginning else ""
     return {
-        "title": f"{recipe.architecture_name} on {dataset.title}",
-        "licence": dataset.licence,
+        "title": f"{recipe.architecture_name} on {dataset.title}{begun}",
+        "licence": recipe.licence,
         "dataset": {
             "name": corpus.about["name"],
             "options": asdict(dataset),  # type: ignore[call-overload]
@@ -158,5 +199,5 @@ def _card(recipe: Recipe, corpus: Corpus, trained: Trained, command: str) -> Map
             "machine": f"{platform.machine()} {trained.device}, Python {platform.python_version()}",
             "composer": __version__,
         },
-        "suggested": dict(dataset.suggested),
+        "suggested": recipe.suggested,
     }

@@ -36,6 +36,7 @@ class Started:
     folder: str  # relative paths of the recipe are from there
     command: str
     music: str  # the corpus by its content
+    beginning: str = ""  # the model that it began from by its hash, if from any
 
 
 def begin(folder: Path, plain: Plain, started: Started) -> None:
@@ -63,6 +64,7 @@ def reopen(folder: Path) -> tuple[Plain, Started]:
     plain = read(folder / RECIPE)
     try:
         started = Started(**plain["started"])
+        _ = plain["out"]
     except (KeyError, TypeError):
         raise BadRecipe(f"{shown}: its {RECIPE} does not say how the run was started.") from None
     return plain, started
@@ -70,11 +72,11 @@ def reopen(folder: Path) -> tuple[Plain, Started]:
 
 def _check_same(there: Plain, here: Plain, shown: str) -> None:
     """Raise CannotWrite if the run in a folder is not this one. The line that was typed may differ."""
-    if there["started"]["music"] != here["started"]["music"]:
-        raise CannotWrite(
-            f"{shown}: the music, or the version of composer, has changed since this run was begun; "
-            "bring it back, or begin a new run in another folder."
-        )
+    for name, what in (("music", "the music, or the version of composer,"), ("beginning", "the model to begin from")):
+        if there["started"].get(name) != here["started"][name]:
+            raise CannotWrite(
+                f"{shown}: {what} has changed since this run was begun; bring it back, or begin a new run elsewhere."
+            )
     keys = {*there, *here} - {"run", "out", "started"}
     if others := sorted(key for key in keys if there.get(key) != here.get(key)):
         raise CannotWrite(f"{shown}: holds a run with other {' and '.join(others)}; name another folder, or delete it.")

@@ -7,6 +7,7 @@ always between two batches, holds the weights, the best so far, the optimiser, t
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from composer.batches import IGNORED, Chunk, Stream
 from composer.corpus import Corpus
 from composer.devices import PRECISIONS, autocast, choose_device
-from composer.errors import BadOption, TrainingFailed
+from composer.errors import BadModelFile, BadOption, TrainingFailed, printable
 from composer.evaluation import likelihood
 from composer.types import Architecture, Tokenizer
 
@@ -71,6 +72,10 @@ class Settings:
             raise BadOption("seed must be from 0 to 2^63-1.")
         if self.precision not in PRECISIONS:
             raise BadOption(f"there is no precision '{self.precision}'; there is {', '.join(PRECISIONS)}.")
+
+
+FINETUNING = Settings(steps=600, evaluations=20, learning_rate=5e-4, average=0.99, warmup=0.1)
+"""How to train on from a trained model: fewer steps, and smaller ones, so that it keeps what it knows."""
 
 
 @dataclass(frozen=True)
@@ -156,15 +161,17 @@ def train(
     architecture: Architecture,
     settings: Settings = Settings(),
     *,
+    beginning: Weights | None = None,
     report: Report | None = None,
     folder: Path | None = None,
 ) -> Trained:
     """Train on a corpus and keep the weights that foretold its validation pieces best.
 
-    With `folder`, the run is saved there after every validation and every `checkpoint_every` seconds, and taken up from
-    what is there. Killed at any moment and taken up again, it ends as if nothing had happened, on a CPU to the bit.
-    KeyboardInterrupt ends the run and keeps the best so far, and so does a loss that is no number any more. Raises
-    TrainingFailed if there is nothing to keep.
+    `beginning` are weights of this architecture to start from, instead of drawn ones. With `folder`, the run is saved
+    there after every validation and every `checkpoint_every` seconds, and taken up from what is there. Killed at any
+    moment and taken up again, it ends as if nothing had happened, on a CPU to the bit. KeyboardInterrupt ends the run
+    and keeps the best so far, and so does a loss that is no number any more. Raises TrainingFailed if there is nothing
+    to keep, BadModelFile if the beginning does not fit.
     """
     import torch
 
@@ -173,7 +180,7 @@ def train(
     device = choose_device(settings.device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(settings.seed)
-        run = _start(corpus, tokenizer, architecture, settings, device)
+        run = _start(corpus, tokenizer, architecture, settings, device, beginning)
         if folder is not None:
             checkpoints.load(run, folder, device)
         interrupted, failure = False, ""
@@ -196,12 +203,19 @@ def train(
 
 
 def _start(
-    corpus: Corpus, tokenizer: Tokenizer, architecture: Architecture, settings: Settings, device: torch.device
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    architecture: Architecture,
+    settings: Settings,
+    device: torch.device,
+    beginning: Weights | None = None,
 ) -> Run:
     import torch
 
     sizes = [column.size for column in tokenizer.grammar.columns]
     module = architecture.module(sizes, len(tokenizer.vocabulary)).to(device)
+    if beginning is not None:
+        _fill(module, beginning)
     # Vectors (biases, norms) are not decayed: they have no scale to lose.
     matrices = [p for p in module.parameters() if p.dim() > 1]
     vectors = [p for p in module.parameters() if p.dim() <= 1]
@@ -213,7 +227,25 @@ def _start(
     )
     options = {type(architecture).__name__: asdict(architecture)}  # type: ignore[call-overload]
     about = {"settings": asdict(settings), "architecture": options, "music": corpus.folder.name}
+    if beginning is not None:
+        about["beginning"] = _digest(beginning)
     return Run(json.loads(json.dumps(about)), module, copy.deepcopy(module), optimiser)
+
+
+def _fill(module: nn.Module, weights: Weights) -> None:
+    import torch
+
+    try:
+        module.load_state_dict({name: torch.tensor(array, dtype=torch.float32) for name, array in weights.items()})
+    except RuntimeError as error:
+        raise BadModelFile(f"the weights to begin with do not fit ({printable(str(error), 200)}).") from error
+
+
+def _digest(weights: Weights) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name, array in sorted(weights.items()):
+        digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _run(

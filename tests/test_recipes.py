@@ -185,6 +185,8 @@ def test_a_recipe_can_be_made_of_things_and_back(tokenizer):
         ('[architecture]\nname = "lstm"\nhidden_size = 2.5', "'hidden_size' is 2.5, which is not int."),
         ('[architecture]\nname = "lstm"\ndropout = true', "'dropout' is True, which is not float."),
         ('[architecture]\nname = "lstm"\nlayers = 0', "must be at least 1"),
+        ('begin_from = "chorales"\n[architecture]\nname = "lstm"', "brings its own architecture; leave out [architec"),
+        ("begin_from = 3", "'begin_from' is 3, which is not a text."),
         ("[training]\nstep = 3", "[training] has no 'step': did you mean 'steps'?"),
         ('[training]\nsteps = "many"', "[training]: 'steps' is 'many', which is not int."),
         ("[training]\nsteps = 0", "must be at least 1"),

@@ -15,6 +15,7 @@ from composer.errors import ComposerError, ReadingWarning, RunWarning
 COMMANDS = {
     "generate": ("composer.cli.generate:generate", "Write new pieces of music."),
     "train": ("composer.cli.train:train", "Train a model on music you choose."),
+    "finetune": ("composer.cli.finetune:finetune", "Train a model on with music of yours."),
     "datasets": ("composer.cli.tables:datasets", "List the datasets."),
     "models": ("composer.cli.models:models", "List the models, or look at one."),
     "plugins": ("composer.cli.tables:plugins", "List the plugins and what they offer."),

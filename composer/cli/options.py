@@ -73,7 +73,7 @@ class WithThings(click.Command):
     name the command has itself gets the kind of its thing before it: `--architecture-seed`.
     """
 
-    kinds = ("architectures", "tokenizers", "datasets")
+    kinds: tuple[str, ...] = ("architectures", "tokenizers", "datasets")
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The command's own parameters and those of the things."""

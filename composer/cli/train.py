@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
-from composer.cli.options import WithThings, options_for
+from composer.cli.choices import WithSettings, is_given, with_options
 from composer.errors import BadOption, CannotWrite, printable
-from composer.plugins import registry, schema
 
 if TYPE_CHECKING:
     from composer.corpus import Corpus
@@ -28,48 +26,29 @@ ARCHITECTURE = "lstm"
 DATASET = "chorales"
 """The dataset of a recipe that is printed without naming one."""
 
-_SETTINGS = "composer.settings"
+
+def kept_options(command: Any) -> Any:
+    """The options of `train` and `finetune`: what is written, and where the run is kept."""
+    for option in (
+        click.option("--print-recipe", is_flag=True, help="Train nothing; print what would be done as a recipe."),
+        click.option("--run", metavar="FOLDER", help="Keep the run here: checkpoints, metrics, a sample a validation."),
+        click.option("--half/--full", default=None, help="Store weights in fp16 or fp32.  [fp16]"),
+        click.option(
+            "--workers", type=click.IntRange(1), help="Processes that read files; as many as cores unless given."
+        ),
+        click.option("--out", help="The model file to write (.safetensors)."),
+    ):
+        command = option(command)
+    return command
 
 
-class TrainCommand(WithThings):
-    """Adds the options of the training loop, from its own settings."""
-
-    def own_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """The command's parameters and the loop's."""
-        from composer.training import Settings
-
-        params = super().own_params(ctx)
-        loop = [
-            click.Option(
-                [f"--{option.name.replace('_', '-')}"],
-                type=option.type,
-                default=option.default,
-                show_default=True,
-                expose_value=False,
-                callback=_collect_setting,
-                help=option.help,
-            )
-            for option in schema(Settings)
-        ]
-        return [*params[:-1], *loop, params[-1]]
-
-
-def _collect_setting(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
-    if ctx.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE:  # a default gives way to a recipe
-        ctx.meta.setdefault(_SETTINGS, {})[parameter.name] = value
-
-
-@click.command(cls=TrainCommand)
+@click.command(cls=WithSettings)
 @click.argument("source", metavar="DATASET|RECIPE.toml", required=False)
 @click.option("--dataset", help="Follow the recipe with another dataset.")
-@click.option("--out", help="The model file to write (.safetensors).")
 @click.option("--architecture", help=f"Name of an architecture.  [{ARCHITECTURE}]")
 @click.option("--tokenizer", help="Name of a tokenizer; the dataset's own choice unless given.")
-@click.option("--workers", type=click.IntRange(1), help="Processes that read files; as many as cores unless given.")
-@click.option("--half/--full", default=None, help="Store weights in fp16 or fp32.  [fp16]")
-@click.option("--run", metavar="FOLDER", help="Keep the run here: checkpoints, metrics, and a sample a validation.")
 @click.option("--resume", metavar="FOLDER", help="Go on with the run that is kept there; nothing else is needed.")
-@click.option("--print-recipe", is_flag=True, help="Train nothing; print what would be done as a recipe.")
+@kept_options
 @click.pass_context
 def train(
     ctx: click.Context,
@@ -91,56 +70,44 @@ def train(
 
     A recipe holds every choice in one file; what the command line says goes before it.
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    from composer import recipefile, recipes
-
     if resume is not None:
         _go_on(ctx, resume, workers)
         return
-    plain = _chosen(ctx, source, {key: value for key, value in given.items() if value is not None}, print_recipe)
+    plain = _recipe(source, {key: value for key, value in given.items() if value is not None})
+    if "dataset" not in plain and not print_recipe:
+        raise click.MissingParameter(ctx=ctx, param_hint="'DATASET'", param_type="argument")
+    carry_out(ctx, {"dataset": DATASET, **plain}, workers, print_recipe)
+
+
+def _recipe(source: str | None, given: Mapping[str, Any]) -> Plain:
+    """The recipe in a file or of a dataset, with what else is given put over it."""
+    from composer import recipefile
+
+    plain: Plain = {}
+    if source is not None and source.endswith(".toml"):
+        plain = recipefile.read(Path(source).expanduser())
+    elif source is not None:
+        if "dataset" in given:
+            raise BadOption("two datasets are named; --dataset goes with a recipe.")
+        plain = {"dataset": source}
+    for key, value in given.items():
+        plain = recipefile.exchanged(plain, key, value)
+    return plain if "begin_from" in plain else {"architecture": {"name": ARCHITECTURE}, **plain}
+
+
+def carry_out(ctx: click.Context, plain: Plain, workers: int | None, print_recipe: bool) -> None:
+    """Train as a recipe and the options on the command line say, or print what would be done."""
+    from composer import recipefile, recipes
+
+    plain = with_options(ctx, plain)
     if print_recipe:
-        recipe = recipefile.make(plain)
         places: dict[str, Any] = {key: plain[key] for key in ("out", "run") if key in plain}
-        click.echo(recipefile.text({**recipes.plain(recipe, plain["dataset"]), **places}), nl=False)
+        whole = recipes.plain(recipefile.make(plain), plain["dataset"])
+        click.echo(recipefile.text({**whole, **places}), nl=False)
         return
     if "out" not in plain:
         raise click.MissingParameter(ctx=ctx, param_hint="'--out'", param_type="option")
     follow(plain, "composer " + shlex.join(sys.argv[1:]), workers)
-
-
-def _chosen(ctx: click.Context, source: str | None, given: Mapping[str, Any], print_recipe: bool) -> dict[str, Any]:
-    """The recipe that the command line asks for: what it says itself, over what stands in a file."""
-    from composer import recipefile
-
-    plain: dict[str, Any] = {"architecture": {"name": ARCHITECTURE}}
-    if source is not None and source.endswith(".toml"):
-        plain.update(recipefile.read(Path(source).expanduser()))
-    elif source is not None:
-        if "dataset" in given:
-            raise BadOption("two datasets are named; --dataset goes with a recipe.")
-        plain["dataset"] = source
-    for key, value in given.items():
-        plain = recipefile.exchanged(plain, key, value)
-    if "dataset" not in plain:
-        if not print_recipe:
-            raise click.MissingParameter(ctx=ctx, param_hint="'DATASET'", param_type="argument")
-        plain["dataset"] = DATASET
-    return plain | _options(ctx, plain)
-
-
-def _options(ctx: click.Context, plain: Plain) -> dict[str, Any]:
-    """The tables of a recipe with the options of the command line in them."""
-    kind = plain["dataset"].partition(":")[0]
-    suggested = registry().offer("datasets", kind).make.tokenizer  # type: ignore[attr-defined]
-    tokenizer = plain.get("tokenizer", {"name": suggested})
-    architecture = plain["architecture"]
-    things = [("datasets", kind), ("tokenizers", tokenizer["name"]), ("architectures", architecture["name"])]
-    of_dataset, of_tokenizer, of_architecture = options_for(ctx, things)
-    return {
-        "dataset_options": {**plain.get("dataset_options", {}), **of_dataset},
-        "tokenizer": {**tokenizer, **of_tokenizer},
-        "architecture": {**architecture, **of_architecture},
-        "training": {**plain.get("training", {}), **ctx.meta.get(_SETTINGS, {})},
-    }
 
 
 _ALONE = ("resume", "workers")
@@ -152,7 +119,7 @@ def _go_on(ctx: click.Context, resume: str, workers: int | None) -> None:
     from composer import runs
 
     given = [p for p in ctx.command.get_params(ctx) if p.name not in _ALONE]
-    if others := [p for p in given if ctx.get_parameter_source(str(p.name)) is ParameterSource.COMMANDLINE]:
+    if others := [p for p in given if is_given(ctx, p)]:
         raise BadOption(f"--resume takes everything from the run that was begun; leave out {others[0].opts[0]}.")
     folder = Path(resume).expanduser()
     plain, started = runs.reopen(folder)
@@ -174,7 +141,8 @@ def follow(plain: Plain, command: str, workers: int | None) -> None:
     corpus = build_corpus(recipe.dataset, recipe.tokenizer, plain["dataset"], workers)
     if folder is not None:
         whole = {**recipes.plain(recipe, plain["dataset"]), "out": plain["out"], "run": plain["run"]}
-        runs.begin(folder, whole, runs.Started(str(Path.cwd()), command, corpus.folder.name))
+        begun = recipe.beginning.model.hash if recipe.beginning else ""
+        runs.begin(folder, whole, runs.Started(str(Path.cwd()), command, corpus.folder.name, begun))
     from composer.cli.watching import Watch
 
     with Watch() as watch:
@@ -182,10 +150,13 @@ def follow(plain: Plain, command: str, workers: int | None) -> None:
     if folder is not None and model.card["training"]["interrupted"]:
         click.echo(f"stopped; `composer train --resume {printable(str(folder))}` goes on.", err=True)
     test = model.card["test"]
+    before = ""
+    if origin := model.card.get("finetuned_from"):
+        before = f", from {origin['test']['nats_per_note']:.3f} of {printable(origin['name'])}"
     click.echo(
         f"{out}: {model.card['parameters']:,} parameters, {out.stat().st_size / 1e6:.1f} MB. Test split: "
         f"{test['nats_per_note']:.3f} nats per note over {test['pieces']} pieces "
-        f"({test['masked']['nats_per_note']:.3f} within the grammar)."
+        f"({test['masked']['nats_per_note']:.3f} within the grammar){before}."
     )
 
 
