@@ -13,6 +13,7 @@ import numpy as np
 
 from composer import __version__, training
 from composer.corpus import Corpus
+from composer.distributed import ALONE, Team
 from composer.errors import TrainingFailed, printable
 from composer.evaluation import Likelihood, likelihood
 from composer.model import Made, Model, save
@@ -72,16 +73,18 @@ def run(
     command: str = "",
     report: Report,
     folder: Path | None = None,
-) -> Model:
+    team: Team = ALONE,
+) -> Model | None:
     """Train, measure the stored weights once on the test split, and write the model file.
 
     Raises TrainingFailed for a run that could not go on, after writing the best that it came to, if there is any.
-    With `folder`, the run is kept there (see `composer.runs`), and gone on with if it was begun.
+    With `folder`, the run is kept there (see `composer.runs`), and gone on with if it was begun. Of a `team`, the
+    process that leads does all but the training alone; the others come back without a model.
     """
     from composer import runs
 
-    reports = [report]
-    if folder is not None:
+    reports = [report] if team.leads else []
+    if folder is not None and team.leads:
         reports += [runs.metrics(folder), runs.samples(folder, partial(model_of, recipe), recipe.settings.seed)]
     trained = training.train(
         corpus,
@@ -91,7 +94,10 @@ def run(
         beginning=recipe.beginning.model.weights if recipe.beginning else None,
         report=_all(reports),
         folder=folder,
+        team=team,
     )
+    if not team.leads:
+        return None
     model = model_of(recipe, trained.weights)
     if not all(np.isfinite(array).all() for array in model.weights.values()):
         raise TrainingFailed("the weights are too large to be stored; try --full, or a lower --learning-rate.")

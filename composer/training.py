@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from composer.batches import IGNORED, Chunk, Stream
 from composer.corpus import Corpus
 from composer.devices import PRECISIONS, autocast, choose_device
+from composer.distributed import ALONE, Team
 from composer.errors import BadModelFile, BadOption, TrainingFailed, printable
 from composer.evaluation import likelihood
 from composer.types import Architecture, Tokenizer
@@ -164,6 +165,7 @@ def train(
     beginning: Weights | None = None,
     report: Report | None = None,
     folder: Path | None = None,
+    team: Team = ALONE,
 ) -> Trained:
     """Train on a corpus and keep the weights that foretold its validation pieces best.
 
@@ -171,7 +173,7 @@ def train(
     there after every validation and every `checkpoint_every` seconds, and taken up from what is there. Killed at any
     moment and taken up again, it ends as if nothing had happened, on a CPU to the bit. KeyboardInterrupt ends the run
     and keeps the best so far, and so does a loss that is no number any more. Raises TrainingFailed if there is nothing
-    to keep, BadModelFile if the beginning does not fit.
+    to keep, BadModelFile if the beginning does not fit. The processes of a `team` train as one; all must call this.
     """
     import torch
 
@@ -183,9 +185,10 @@ def train(
         run = _start(corpus, tokenizer, architecture, settings, device, beginning)
         if folder is not None:
             checkpoints.load(run, folder, device)
+        team.begin_alike(run.step, (run.module, run.average))
         interrupted, failure = False, ""
         try:
-            _run(run, corpus, tokenizer, settings, device, report or (lambda _: None), folder)
+            _run(run, corpus, tokenizer, settings, device, report or (lambda _: None), folder, team)
         except KeyboardInterrupt:
             if run.best is None:
                 raise TrainingFailed("the run was stopped before its first validation: nothing to keep.") from None
@@ -256,10 +259,12 @@ def _run(
     device: torch.device,
     report: Report,
     folder: Path | None,
+    team: Team,
 ) -> None:
     from composer import checkpoints
 
-    saved = monotonic()
+    folder = folder if team.leads else None
+    saved, unseen = monotonic(), corpus.split("valid")
     stream = training_stream(corpus, tokenizer, settings)
     notes_per_token = float(corpus.notes[stream.pieces].sum() / stream.lengths.sum())
     while run.step < settings.steps and not _exhausted(run, settings):
@@ -267,7 +272,7 @@ def _run(
         passed = run.step * settings.evaluations // settings.steps  # one batch may pass several
         until = min(settings.steps, (passed + 1) * settings.steps / settings.evaluations)
         while run.step < until:
-            _batch(run, stream, settings, device, meter)
+            _batch(run, stream, settings, device, meter, team)
             if meter.is_due:
                 report(meter.progress(run.batch / stream.batches))
             # At `until` comes the validation: a checkpoint before it would be taken for one after it.
@@ -276,8 +281,8 @@ def _run(
                 checkpoints.save(run, folder, device)
                 saved = monotonic()
         now = meter.progress(run.batch / stream.batches)
-        found = likelihood(run.average, corpus, tokenizer, corpus.split("valid"))
-        valid, weights = _number(found.nats_per_note, run.step), weights_of(run.average)
+        valid = team.told(lambda: likelihood(run.average, corpus, tokenizer, unseen).nats_per_note)
+        valid, weights = _number(valid, run.step), weights_of(run.average)
         meter.tick()
         if run.best_point is None or valid < run.best_point.valid:
             run.best = weights
@@ -325,16 +330,21 @@ def rate_at(step: int, settings: Settings) -> float:
     return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * place)))
 
 
-def _batch(run: Run, stream: Stream, settings: Settings, device: torch.device, meter: Meter) -> None:
+def _batch(
+    run: Run, stream: Stream, settings: Settings, device: torch.device, meter: Meter, team: Team = ALONE
+) -> None:
     """One batch of pieces: an update a chunk, the state carried along."""
     run.module.train()
+    team.draw_apart(settings.seed, run.batch)
     state: tuple[torch.Tensor, ...] | None = None
     for chunk in stream.chunks(run.batch):
         for group in run.optimiser.param_groups:
             group["lr"] = rate_at(run.step, settings)
+        mine = team.share(chunk)
         if state is not None:
-            state = tuple(tensor.detach()[: chunk.rows] for tensor in state)
-        loss, state = _update(run, chunk, state, settings, device)
+            state = tuple(tensor.detach()[: mine.rows] for tensor in state)
+        learnt = int(np.count_nonzero(chunk.targets != IGNORED))  # a chunk may hold nothing but ignored keys
+        loss, state = _update(run, mine, max(1, learnt), state, settings, device, team)
         run.step += 1
         _take_into_average(run, settings)
         meter.add(loss, chunk)
@@ -342,20 +352,30 @@ def _batch(run: Run, stream: Stream, settings: Settings, device: torch.device, m
 
 
 def _update(
-    run: Run, chunk: Chunk, state: tuple[torch.Tensor, ...] | None, settings: Settings, device: torch.device
-) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    run: Run,
+    chunk: Chunk,
+    tokens: int,
+    state: tuple[torch.Tensor, ...] | None,
+    settings: Settings,
+    device: torch.device,
+    team: Team,
+) -> tuple[torch.Tensor, tuple[torch.Tensor, ...] | None]:
+    """The loss a token of the whole batch, of which `chunk` is this process's share, and the state after it."""
     import torch
 
-    inputs = torch.from_numpy(chunk.inputs).to(device, non_blocking=True)
-    targets = torch.from_numpy(chunk.targets).to(device, non_blocking=True)
-    with autocast(device, settings.precision):
-        logits, state = run.module(inputs, state)
-    nats = torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="sum"
-    )
-    loss = nats / max(1, int(np.count_nonzero(chunk.targets != IGNORED)))  # a chunk may hold nothing but ignored keys
     run.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    loss = torch.zeros((), device=device)
+    if len(chunk.inputs):
+        inputs = torch.from_numpy(chunk.inputs).to(device, non_blocking=True)
+        targets = torch.from_numpy(chunk.targets).to(device, non_blocking=True)
+        with autocast(device, settings.precision):
+            logits, state = run.module(inputs, state)
+        nats = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="sum"
+        )
+        loss = nats / tokens
+        loss.backward()
+    loss = team.summed(loss, list(run.module.parameters()))
     norm = torch.nn.utils.clip_grad_norm_(run.module.parameters(), settings.clip)
     # A gradient that is no number is not applied, and the loss tells of it when the meter is read. The optimiser looks
     # at the flag where it computes, as it does for torch's GradScaler: nobody waits for a GPU.

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli.choices import WithSettings, is_given, with_options
-from composer.errors import BadOption, CannotWrite, printable
+from composer.errors import BadOption, CannotWrite, TrainingFailed, printable
 
 if TYPE_CHECKING:
     from composer.corpus import Corpus
+    from composer.model import Model
     from composer.recipes import Plain
     from composer.types import Dataset
 
@@ -110,7 +111,7 @@ def carry_out(ctx: click.Context, plain: Plain, workers: int | None, print_recip
     follow(plain, "composer " + shlex.join(sys.argv[1:]), workers)
 
 
-_ALONE = ("resume", "workers")
+_WITH_RESUME = ("resume", "workers")
 """The options of a run that is gone on with."""
 
 
@@ -118,7 +119,7 @@ def _go_on(ctx: click.Context, resume: str, workers: int | None) -> None:
     """Go on with the run in a folder, as if from where it was started. BadOption if anything else is asked for."""
     from composer import runs
 
-    given = [p for p in ctx.command.get_params(ctx) if p.name not in _ALONE]
+    given = [p for p in ctx.command.get_params(ctx) if p.name not in _WITH_RESUME]
     if others := [p for p in given if is_given(ctx, p)]:
         raise BadOption(f"--resume takes everything from the run that was begun; leave out {others[0].opts[0]}.")
     folder = Path(resume).expanduser()
@@ -131,22 +132,39 @@ def _go_on(ctx: click.Context, resume: str, workers: int | None) -> None:
 
 
 def follow(plain: Plain, command: str, workers: int | None) -> None:
-    """Train as a recipe says, with the progress in the terminal, and say what came of it."""
+    """Train as a recipe says; of several processes, the first shows the progress and says what came of it."""
     from composer import recipefile, recipes, runs
+    from composer.cli.watching import Watch
+    from composer.corpus import build
+    from composer.distributed import team
 
     out = Path(plain["out"]).expanduser()
     folder = Path(plain["run"]).expanduser() if "run" in plain else None
     _check_out(out, folder)
     recipe = recipefile.make(plain)
-    corpus = build_corpus(recipe.dataset, recipe.tokenizer, plain["dataset"], workers)
-    if folder is not None:
-        whole = {**recipes.plain(recipe, plain["dataset"]), "out": plain["out"], "run": plain["run"]}
-        begun = recipe.beginning.model.hash if recipe.beginning else ""
-        runs.begin(folder, whole, runs.Started(str(Path.cwd()), command, corpus.folder.name, begun))
-    from composer.cli.watching import Watch
+    name = plain["dataset"]
+    with team(recipe.settings.device) as us:
+        with us.first_here_first():
+            if us.leads:
+                corpus = build_corpus(recipe.dataset, recipe.tokenizer, name, workers)
+            else:
+                corpus = build(recipe.dataset, recipe.tokenizer, name=name, workers=workers or 1)
+        if not us.leads:
+            with contextlib.suppress(TrainingFailed):  # the first process tells of it
+                recipes.run(recipe, corpus, out, report=lambda _: None, folder=folder, team=us)
+            return
+        if folder is not None:
+            whole = {**recipes.plain(recipe, name), "out": plain["out"], "run": plain["run"]}
+            begun = recipe.beginning.model.hash if recipe.beginning else ""
+            runs.begin(folder, whole, runs.Started(str(Path.cwd()), command, corpus.folder.name, begun))
+        with Watch() as watch:
+            model = recipes.run(recipe, corpus, out, command=command, report=watch.report, folder=folder, team=us)
+    if model is not None:
+        _say(model, out, folder)
 
-    with Watch() as watch:
-        model = recipes.run(recipe, corpus, out, command=command, report=watch.report, folder=folder)
+
+def _say(model: Model, out: Path, folder: Path | None) -> None:
+    """Say what came of a training, and how to go on with one that was stopped."""
     if folder is not None and model.card["training"]["interrupted"]:
         click.echo(f"stopped; `composer train --resume {printable(str(folder))}` goes on.", err=True)
     test = model.card["test"]
