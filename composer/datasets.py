@@ -10,7 +10,7 @@ from composer.plugins import registry, schema
 from composer.types import Dataset
 
 
-def make_dataset(name: str, **options: Any) -> Dataset:
+def make_dataset(name: str, /, **options: Any) -> Dataset:
     """The dataset; what stands after a colon is its first option. Raises UnknownName, BadOption."""
     kind, _, argument = name.partition(":")
     names = [option.name for option in schema(registry().offer("datasets", kind).make)]

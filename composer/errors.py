@@ -5,6 +5,7 @@
     ├── BadOption             an option that is unknown, of the wrong type or out of range
     ├── UnreadableFile        a music file that is not what its name says, or is damaged
     ├── BadModelFile          a model file that is truncated, foreign or from a later version
+    ├── BadRecipe             a recipe that is no TOML, or holds what no recipe has
     ├── CannotExpress         a score that a tokenizer has no tokens for
     ├── EmptyDataset          a dataset without a single usable piece, or too few to split
     ├── NothingAllowed        constraints and grammar together leave no token
@@ -22,12 +23,14 @@ from collections.abc import Iterable
 __all__ = [
     "BadModelFile",
     "BadOption",
+    "BadRecipe",
     "CannotExpress",
     "CannotWrite",
     "ComposerError",
     "EmptyDataset",
     "NothingAllowed",
     "ReadingWarning",
+    "RunWarning",
     "TrainingFailed",
     "UnknownName",
     "UnreadableFile",
@@ -58,6 +61,10 @@ class BadModelFile(ComposerError):
     """A model file is truncated, foreign or made by a later version."""
 
 
+class BadRecipe(ComposerError):
+    """A recipe is no TOML, or holds a key or a value that no recipe has."""
+
+
 class CannotExpress(ComposerError):
     """A score holds something that the tokenizer has no tokens for."""
 
@@ -82,6 +89,10 @@ class TrainingFailed(ComposerError):
 
 class ReadingWarning(UserWarning):
     """Something in a music file was dropped or mended; the text says what."""
+
+
+class RunWarning(UserWarning):
+    """Something beside a training run went wrong, and the run goes on; the text says what."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -23,6 +23,9 @@ from composer.errors import BadOption, UnknownName, nearest, printable
 GROUP = "composer"
 KINDS = ("architectures", "tokenizers", "samplers", "steppers", "readers", "exporters", "datasets", "models")
 
+NAMED = ("architectures", "tokenizers")
+"""Kinds of which a recipe holds a name and, in the same table, the options: none of these may be called `name`."""
+
 
 @dataclass(frozen=True)
 class Plugin:
@@ -85,7 +88,7 @@ class Registry:
                 f"no plugin offers the {thing} '{printable(name)}': {nearest(name, self.offers[kind])}"
             ) from None
 
-    def make(self, kind: str, name: str, **options: Any) -> Any:
+    def make(self, kind: str, name: str, /, **options: Any) -> Any:
         """The named thing made from options; values given as text are read as their annotation says.
 
         Raises UnknownName for the name, BadOption for an option that is unknown, missing or not what it should be.
@@ -93,7 +96,7 @@ class Registry:
         return make(self.offer(kind, name), **options)
 
 
-def make(offer: Offer, **options: Any) -> Any:
+def make(offer: Offer, /, **options: Any) -> Any:
     """What `Registry.make` does, for an offer in hand."""
     known = {option.name: option for option in schema(offer.make)}
     title = f"{offer.kind.removesuffix('s')} '{offer.name}'"
@@ -151,7 +154,7 @@ def _as(value: Any, annotation: Any) -> Any:
     if annotation is int:
         return int(value) if isinstance(value, str) else _exactly(value, int)
     if annotation is float:
-        return float(value)
+        return _exactly(value, float) if isinstance(value, bool) else float(value)
     if annotation is str:
         return _exactly(value, str)
     return value
@@ -215,7 +218,9 @@ def _offered(manager: pluggy.PluginManager, kind: str, plugin: Plugin) -> list[O
         for name, thing in things.items():
             if not isinstance(name, str) or not callable(thing):
                 raise ValueError(f"{hook} offers {name!r}, which is not a name with a callable")
-            schema(thing)  # raises now, and not in the middle of somebody's help
+            options = schema(thing)  # raises now, and not in the middle of somebody's help
+            if kind in NAMED and any(option.name == "name" for option in options):
+                raise ValueError(f"{hook} offers {name!r} with an option 'name', which stands for {name!r} in recipes")
             offers.append(Offer(kind, name, thing, plugin))
     return offers
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,17 +13,33 @@ import numpy as np
 
 from composer import __version__, training
 from composer.corpus import Corpus
+from composer.distributed import ALONE, Team
+from composer.errors import TrainingFailed, printable
 from composer.evaluation import evaluate
 from composer.model import Made, Model, save
 from composer.types import Architecture, Dataset, Tokenizer
 
 if TYPE_CHECKING:
-    from composer.training import Progress, Settings, Trained
+    from composer.training import Progress, Report, Settings, Trained, Weights
+
+Plain = Mapping[str, Any]
+"""A recipe in plain values: numbers, texts, booleans, lists, and tables of these."""
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """A trained model that a training starts from, under the name that the user calls it by."""
+
+    name: str
+    model: Model
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is trained on what, and how. `half` stores weights in fp16."""
+    """What is trained on what, and how. `half` stores weights in fp16.
+
+    With a `beginning`, tokenizer and architecture are its own.
+    """
 
     dataset: Dataset
     tokenizer_name: str
@@ -31,6 +48,21 @@ class Recipe:
     architecture: Architecture
     settings: Settings
     half: bool = True
+    beginning: Beginning | None = None
+
+    @property
+    def suggested(self) -> dict[str, Any]:
+        """What to ask of the model: as the dataset says, and else as the model does that it began from."""
+        before = self.beginning.model.card.get("suggested", {}) if self.beginning else {}
+        return {**before, **self.dataset.suggested}
+
+    @property
+    def licence(self) -> str:
+        """That of the music, and of the model that it began from."""
+        before = self.beginning.model.card.get("licence", "not stated") if self.beginning else self.dataset.licence
+        if before == self.dataset.licence:
+            return self.dataset.licence
+        return f"{self.dataset.licence}; begun from a model whose licence is: {before}"
 
 
 def run(
@@ -39,31 +71,97 @@ def run(
     out: Path,
     *,
     command: str = "",
-    report: Callable[[Progress], None],
-    checkpoint: Path | None = None,
-) -> Model:
-    """Train, measure the stored weights once on the test split, and write the model file."""
+    report: Report,
+    folder: Path | None = None,
+    team: Team = ALONE,
+) -> Model | None:
+    """Train, measure the stored weights once on the test split, and write the model file.
+
+    Raises TrainingFailed for a run that could not go on, after writing the best that it came to, if there is any.
+    With `folder`, the run is kept there (see `composer.runs`), and gone on with if it was begun. Of a `team`, the
+    process that leads does all but the training alone; the others come back without a model.
+    """
+    from composer import runs
+
+    reports = [report] if team.leads else []
+    if folder is not None and team.leads:
+        reports += [runs.metrics(folder), runs.samples(folder, partial(model_of, recipe), recipe.settings.seed)]
     trained = training.train(
-        corpus, recipe.tokenizer, recipe.architecture, recipe.settings, report=report, checkpoint=checkpoint
+        corpus,
+        recipe.tokenizer,
+        recipe.architecture,
+        recipe.settings,
+        beginning=recipe.beginning.model.weights if recipe.beginning else None,
+        report=_all(reports),
+        folder=folder,
+        team=team,
     )
+    if not team.leads:
+        return None
+    model = model_of(recipe, trained.weights)
+    if not all(np.isfinite(array).all() for array in model.weights.values()):
+        raise TrainingFailed("the weights are too large to be stored; try --full, or a lower --learning-rate.")
+    card = {**_card(recipe, corpus, trained, command), "test": evaluate(model.make_module(), corpus, recipe.tokenizer)}
+    if recipe.beginning:
+        card["finetuned_from"] = _origin(recipe.beginning, corpus, recipe.tokenizer)
+    model = replace(model, card=card)
+    save(model, out)
+    if trained.failure:
+        kept = f"of step {trained.best.step}, is kept in {printable(str(out))}"
+        raise TrainingFailed(f"{trained.failure} The best model up to then, {kept}.")
+    return model
+
+
+def _all(reports: Sequence[Report]) -> Report:
+    def tell(progress: Progress) -> None:
+        for report in reports:
+            report(progress)
+
+    return tell
+
+
+def model_of(recipe: Recipe, weights: Weights) -> Model:
+    """The model with these weights, as it is stored; of its card, what it takes to write with it."""
     kind = np.float16 if recipe.half else np.float32
-    model = Model(
+    return Model(
         architecture=Made.of("architectures", recipe.architecture_name, recipe.architecture),
         tokenizer=Made.of("tokenizers", recipe.tokenizer_name, recipe.tokenizer),
         vocabulary=recipe.tokenizer.vocabulary,
-        weights={name: array.astype(kind) for name, array in trained.weights.items()},
+        weights={name: array.astype(kind) for name, array in weights.items()},
+        card={"licence": recipe.licence, "suggested": recipe.suggested},
     )
-    card = {**_card(recipe, corpus, trained, command), "test": evaluate(model.make_module(), corpus, recipe.tokenizer)}
-    model = Model(model.architecture, model.tokenizer, model.vocabulary, model.weights, card)
-    save(model, out)
-    return model
+
+
+def plain(recipe: Recipe, name: str) -> dict[str, Any]:
+    """Everything that the recipe says, every option written out. `name` is how the user calls the dataset."""
+    dataset = asdict(recipe.dataset)  # type: ignore[call-overload]
+    things: dict[str, Any] = {
+        "tokenizer": {"name": recipe.tokenizer_name, **asdict(recipe.tokenizer)},  # type: ignore[call-overload]
+        "architecture": {"name": recipe.architecture_name, **asdict(recipe.architecture)},  # type: ignore[call-overload]
+    }
+    return {
+        "dataset": name,
+        "half": recipe.half,
+        "dataset_options": dict(list(dataset.items())[1:]) if ":" in name else dataset,
+        **({"begin_from": recipe.beginning.name} if recipe.beginning else things),
+        "training": asdict(recipe.settings),
+    }
+
+
+def _origin(beginning: Beginning, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any]:
+    """What a model was made from, and how well that foretold the same test split."""
+    model = beginning.model
+    about = {"name": beginning.name, "hash": model.hash}
+    about |= {name: model.card[name] for name in ("title", "licence") if name in model.card}
+    return {**about, "test": evaluate(model.make_module(), corpus, tokenizer)}
 
 
 def _card(recipe: Recipe, corpus: Corpus, trained: Trained, command: str) -> Mapping[str, Any]:
     dataset = recipe.dataset
+    begun = f", begun from {recipe.beginning.name}" if recipe.beginning else ""
     return {
-        "title": f"{recipe.architecture_name} on {dataset.title}",
-        "licence": dataset.licence,
+        "title": f"{recipe.architecture_name} on {dataset.title}{begun}",
+        "licence": recipe.licence,
         "dataset": {
             "name": corpus.about["name"],
             "options": asdict(dataset),  # type: ignore[call-overload]
@@ -75,7 +173,7 @@ def _card(recipe: Recipe, corpus: Corpus, trained: Trained, command: str) -> Map
             "split": {side: len(corpus.split(side)) for side in ("train", "valid", "test")},
         },
         "command": command,
-        "settings": asdict(recipe.settings),
+        "recipe": plain(recipe, corpus.about["name"]),
         "seed": recipe.settings.seed,
         "parameters": trained.parameters,
         "training": {
@@ -85,9 +183,10 @@ def _card(recipe: Recipe, corpus: Corpus, trained: Trained, command: str) -> Map
             "seconds": round(trained.history[-1].seconds, 1),
             "valid_nats_per_note": round(trained.best.valid, 5),
             "interrupted": trained.interrupted,
+            "failure": trained.failure,
             "precision": trained.precision,
             "machine": f"{platform.machine()} {trained.device}, Python {platform.python_version()}",
             "composer": __version__,
         },
-        "suggested": dict(dataset.suggested),
+        "suggested": recipe.suggested,
     }

@@ -1,12 +1,13 @@
 """The training loop: one for every architecture; it knows tokens and modules, and no music.
 
-Everything that varies is passed in. The loop is resumed exactly: its place in the data is one number, and a checkpoint
-holds the weights, the best so far, the optimiser and the random state.
+Everything that varies is passed in. The loop is resumed exactly: its place in the data is one number, and a checkpoint,
+always between two batches, holds the weights, the best so far, the optimiser, the random state and the sums.
 """
 
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -21,7 +22,8 @@ from numpy.typing import NDArray
 from composer.batches import IGNORED, Chunk, Stream
 from composer.corpus import Corpus
 from composer.devices import PRECISIONS, autocast, choose_device
-from composer.errors import BadOption, TrainingFailed
+from composer.distributed import ALONE, Team
+from composer.errors import BadModelFile, BadOption, TrainingFailed, printable
 from composer.evaluation import likelihood
 from composer.types import Architecture, Tokenizer
 
@@ -53,6 +55,7 @@ class Settings:
     seed: Annotated[int, "of the weights, the order and the dropout"] = 0
     device: Annotated[str, "auto, cpu, cuda, …"] = "auto"
     precision: Annotated[str, "auto, float32 or bfloat16"] = "auto"
+    checkpoint_every: Annotated[float, "seconds between two checkpoints of a run that is kept"] = 300.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with."""
@@ -64,24 +67,39 @@ class Settings:
             raise BadOption("average must be at least 0 and less than 1.")
         if not 0 <= self.transpose <= 24:
             raise BadOption("transpose must be from 0 to 24 semitones.")
+        if not self.checkpoint_every >= 0:
+            raise BadOption("checkpoint_every must be at least 0 seconds.")
         if not 0 <= self.seed < 2**63:
             raise BadOption("seed must be from 0 to 2^63-1.")
         if self.precision not in PRECISIONS:
             raise BadOption(f"there is no precision '{self.precision}'; there is {', '.join(PRECISIONS)}.")
 
 
+FINETUNING = Settings(steps=600, evaluations=20, learning_rate=5e-4, average=0.99, warmup=0.1)
+"""How to train on from a trained model: fewer steps, and smaller ones, so that it keeps what it knows."""
+
+
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come. Likelihoods are nats per note, without the grammar's mask."""
+    """How far a run has come. Likelihoods are nats per note, without the grammar's mask.
+
+    After a validation there are `valid`, the `best` of all so far, and the `weights` that were validated.
+    """
 
     step: int
     steps: int
     epoch: float
     tokens_per_second: float
+    seconds: float
     seconds_left: float
     train: float
     valid: float | None = None
     best: float | None = None
+    weights: Weights | None = field(default=None, repr=False)
+
+
+Report = Callable[[Progress], None]
+"""Told of progress: a few times a second, and after each validation."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +126,8 @@ class Run:
     best: Weights | None = None
     history: list[Point] = field(default_factory=list)
     seconds: float = 0.0
+    nats: torch.Tensor | float = 0.0  # since the last validation…
+    tokens: int = 0  # …over so many tokens
 
     @property
     def best_point(self) -> Point | None:
@@ -117,7 +137,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of a run: the best weights, and the course of it. `interrupted` if it was stopped early by the user."""
+    """What came of a run: the best weights, and the course of it.
+
+    `interrupted` if it was stopped early by the user; `failure` says why, if it could not go on.
+    """
 
     weights: Weights
     history: tuple[Point, ...]
@@ -125,6 +148,7 @@ class Trained:
     interrupted: bool
     precision: str
     device: str
+    failure: str = ""
 
     @property
     def best(self) -> Point:
@@ -138,13 +162,18 @@ def train(
     architecture: Architecture,
     settings: Settings = Settings(),
     *,
-    report: Callable[[Progress], None] | None = None,
-    checkpoint: Path | None = None,
+    beginning: Weights | None = None,
+    report: Report | None = None,
+    folder: Path | None = None,
+    team: Team = ALONE,
 ) -> Trained:
     """Train on a corpus and keep the weights that foretold its validation pieces best.
 
-    With `checkpoint`, the run is saved there after every validation, and taken up from there if the file exists.
-    KeyboardInterrupt ends the run and keeps the best so far. Raises TrainingFailed if the loss is no number.
+    `beginning` are weights of this architecture to start from, instead of drawn ones. With `folder`, the run is saved
+    there after every validation and every `checkpoint_every` seconds, and taken up from what is there. Killed at any
+    moment and taken up again, it ends as if nothing had happened, on a CPU to the bit. KeyboardInterrupt ends the run
+    and keeps the best so far, and so does a loss that is no number any more. Raises TrainingFailed if there is nothing
+    to keep, BadModelFile if the beginning does not fit. The processes of a `team` train as one; all must call this.
     """
     import torch
 
@@ -153,31 +182,43 @@ def train(
     device = choose_device(settings.device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(settings.seed)
-        run = _start(corpus, tokenizer, architecture, settings, device)
-        if checkpoint is not None and checkpoint.exists():
-            checkpoints.load(run, checkpoint, device)
-        interrupted = False
+        run = _start(corpus, tokenizer, architecture, settings, device, beginning)
+        if folder is not None:
+            checkpoints.load(run, folder, device)
+        team.begin_alike(run.step, (run.module, run.average))
+        interrupted, failure = False, ""
         try:
-            _run(run, corpus, tokenizer, settings, device, report or (lambda _: None), checkpoint)
+            _run(run, corpus, tokenizer, settings, device, report or (lambda _: None), folder, team)
         except KeyboardInterrupt:
             if run.best is None:
                 raise TrainingFailed("the run was stopped before its first validation: nothing to keep.") from None
             interrupted = True
+        except TrainingFailed as error:
+            if run.best is None:
+                raise
+            failure = str(error)
     assert run.best is not None  # noqa: S101  (a run is validated at least once)
     parameters = sum(p.numel() for p in run.module.parameters())
     with autocast(device, settings.precision):
         low = torch.is_autocast_enabled(device.type)
     precision = "bfloat16" if low else "float32"
-    return Trained(run.best, tuple(run.history), parameters, interrupted, precision, device.type)
+    return Trained(run.best, tuple(run.history), parameters, interrupted, precision, device.type, failure)
 
 
 def _start(
-    corpus: Corpus, tokenizer: Tokenizer, architecture: Architecture, settings: Settings, device: torch.device
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    architecture: Architecture,
+    settings: Settings,
+    device: torch.device,
+    beginning: Weights | None = None,
 ) -> Run:
     import torch
 
     sizes = [column.size for column in tokenizer.grammar.columns]
     module = architecture.module(sizes, len(tokenizer.vocabulary)).to(device)
+    if beginning is not None:
+        _fill(module, beginning)
     # Vectors (biases, norms) are not decayed: they have no scale to lose.
     matrices = [p for p in module.parameters() if p.dim() > 1]
     vectors = [p for p in module.parameters() if p.dim() <= 1]
@@ -189,7 +230,25 @@ def _start(
     )
     options = {type(architecture).__name__: asdict(architecture)}  # type: ignore[call-overload]
     about = {"settings": asdict(settings), "architecture": options, "music": corpus.folder.name}
+    if beginning is not None:
+        about["beginning"] = _digest(beginning)
     return Run(json.loads(json.dumps(about)), module, copy.deepcopy(module), optimiser)
+
+
+def _fill(module: nn.Module, weights: Weights) -> None:
+    import torch
+
+    try:
+        module.load_state_dict({name: torch.tensor(array, dtype=torch.float32) for name, array in weights.items()})
+    except RuntimeError as error:
+        raise BadModelFile(f"the weights to begin with do not fit ({printable(str(error), 200)}).") from error
+
+
+def _digest(weights: Weights) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name, array in sorted(weights.items()):
+        digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _run(
@@ -198,11 +257,14 @@ def _run(
     tokenizer: Tokenizer,
     settings: Settings,
     device: torch.device,
-    report: Callable[[Progress], None],
-    checkpoint: Path | None,
+    report: Report,
+    folder: Path | None,
+    team: Team,
 ) -> None:
     from composer import checkpoints
 
+    folder = folder if team.leads else None
+    saved, unseen = monotonic(), corpus.split("valid")
     stream = training_stream(corpus, tokenizer, settings)
     notes_per_token = float(corpus.notes[stream.pieces].sum() / stream.lengths.sum())
     while run.step < settings.steps and not _exhausted(run, settings):
@@ -210,19 +272,27 @@ def _run(
         passed = run.step * settings.evaluations // settings.steps  # one batch may pass several
         until = min(settings.steps, (passed + 1) * settings.steps / settings.evaluations)
         while run.step < until:
-            _batch(run, stream, settings, device, meter)
+            _batch(run, stream, settings, device, meter, team)
             if meter.is_due:
                 report(meter.progress(run.batch / stream.batches))
+            # At `until` comes the validation: a checkpoint before it would be taken for one after it.
+            if folder is not None and run.step < until and monotonic() - saved >= settings.checkpoint_every:
+                meter.progress(0)  # raises if the run is not worth saving
+                checkpoints.save(run, folder, device)
+                saved = monotonic()
         now = meter.progress(run.batch / stream.batches)
-        found = likelihood(run.average, corpus, tokenizer, corpus.split("valid"))
-        valid = _number(found.nats_per_note, run.step)
-        run.seconds += meter.seconds
+        valid = team.told(lambda: likelihood(run.average, corpus, tokenizer, unseen).nats_per_note)
+        valid, weights = _number(valid, run.step), weights_of(run.average)
+        meter.tick()
         if run.best_point is None or valid < run.best_point.valid:
-            run.best = weights_of(run.average)
+            run.best = weights
         run.history.append(Point(run.step, now.epoch, now.train, valid, run.seconds))
-        report(replace(now, valid=valid, best=min(point.valid for point in run.history)))
-        if checkpoint is not None:
-            checkpoints.save(run, checkpoint, device)
+        run.nats, run.tokens = 0.0, 0
+        best = min(point.valid for point in run.history)
+        report(replace(now, seconds=run.seconds, valid=valid, best=best, weights=weights))
+        if folder is not None:
+            checkpoints.save(run, folder, device)
+            saved = monotonic()
 
 
 def _number(nats: float, step: int) -> float:
@@ -260,16 +330,21 @@ def rate_at(step: int, settings: Settings) -> float:
     return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * place)))
 
 
-def _batch(run: Run, stream: Stream, settings: Settings, device: torch.device, meter: Meter) -> None:
+def _batch(
+    run: Run, stream: Stream, settings: Settings, device: torch.device, meter: Meter, team: Team = ALONE
+) -> None:
     """One batch of pieces: an update a chunk, the state carried along."""
     run.module.train()
+    team.draw_apart(settings.seed, run.batch)
     state: tuple[torch.Tensor, ...] | None = None
     for chunk in stream.chunks(run.batch):
         for group in run.optimiser.param_groups:
             group["lr"] = rate_at(run.step, settings)
+        mine = team.share(chunk)
         if state is not None:
-            state = tuple(tensor.detach()[: chunk.rows] for tensor in state)
-        loss, state = _update(run, chunk, state, settings, device)
+            state = tuple(tensor.detach()[: mine.rows] for tensor in state)
+        learnt = int(np.count_nonzero(chunk.targets != IGNORED))  # a chunk may hold nothing but ignored keys
+        loss, state = _update(run, mine, max(1, learnt), state, settings, device, team)
         run.step += 1
         _take_into_average(run, settings)
         meter.add(loss, chunk)
@@ -277,23 +352,37 @@ def _batch(run: Run, stream: Stream, settings: Settings, device: torch.device, m
 
 
 def _update(
-    run: Run, chunk: Chunk, state: tuple[torch.Tensor, ...] | None, settings: Settings, device: torch.device
-) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    run: Run,
+    chunk: Chunk,
+    tokens: int,
+    state: tuple[torch.Tensor, ...] | None,
+    settings: Settings,
+    device: torch.device,
+    team: Team,
+) -> tuple[torch.Tensor, tuple[torch.Tensor, ...] | None]:
+    """The loss a token of the whole batch, of which `chunk` is this process's share, and the state after it."""
     import torch
 
-    inputs = torch.from_numpy(chunk.inputs).to(device, non_blocking=True)
-    targets = torch.from_numpy(chunk.targets).to(device, non_blocking=True)
-    with autocast(device, settings.precision):
-        logits, state = run.module(inputs, state)
-    nats = torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="sum"
-    )
-    loss = nats / max(1, int(np.count_nonzero(chunk.targets != IGNORED)))  # a chunk may hold nothing but ignored keys
     run.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(run.module.parameters(), settings.clip)
+    loss = torch.zeros((), device=device)
+    if len(chunk.inputs):
+        inputs = torch.from_numpy(chunk.inputs).to(device, non_blocking=True)
+        targets = torch.from_numpy(chunk.targets).to(device, non_blocking=True)
+        with autocast(device, settings.precision):
+            logits, state = run.module(inputs, state)
+        nats = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="sum"
+        )
+        loss = nats / tokens
+        loss.backward()
+    loss = team.summed(loss, list(run.module.parameters()))
+    norm = torch.nn.utils.clip_grad_norm_(run.module.parameters(), settings.clip)
+    # A gradient that is no number is not applied, and the loss tells of it when the meter is read. The optimiser looks
+    # at the flag where it computes, as it does for torch's GradScaler: nobody waits for a GPU.
+    sound = torch.isfinite(norm)
+    run.optimiser.found_inf = (~sound).float()  # type: ignore[attr-defined]
     run.optimiser.step()
-    return loss.detach(), state
+    return torch.where(sound, loss.detach(), torch.nan), state
 
 
 def _take_into_average(run: Run, settings: Settings) -> None:
@@ -306,39 +395,44 @@ def _take_into_average(run: Run, settings: Settings) -> None:
 
 
 class Meter:
-    """Adds up losses where they are computed, so that a GPU is not waited for at every step."""
+    """Adds up losses where they are computed, so that a GPU is not waited for at every step.
+
+    The sums are the run's, and last from one validation to the next.
+    """
 
     def __init__(self, run: Run, steps: int, notes_per_token: float) -> None:
         self._run, self._steps, self._notes_per_token = run, steps, notes_per_token
-        self._began = self._shown = monotonic()
-        self._first_step, self._tokens = run.step, 0
-        self._nats: torch.Tensor | float = 0.0
+        self._began = self._shown = self._ticked = monotonic()
+        self._first_step, self._first_token = run.step, run.tokens
 
     def add(self, loss: torch.Tensor, chunk: Chunk) -> None:
         """Count one update."""
         tokens = int(np.count_nonzero(chunk.targets >= 0))
-        self._nats = self._nats + loss * tokens
-        self._tokens += tokens
+        self._run.nats = self._run.nats + loss * tokens
+        self._run.tokens += tokens
 
     @property
     def is_due(self) -> bool:
         """Whether somebody who watches should hear of it."""
         return monotonic() - self._shown > REPORT_EVERY
 
-    @property
-    def seconds(self) -> float:
-        """Since the meter began."""
-        return monotonic() - self._began
+    def tick(self) -> None:
+        """Count the time up to now as the run's."""
+        now = monotonic()
+        self._run.seconds += now - self._ticked
+        self._ticked = now
 
     def progress(self, epoch: float) -> Progress:
         """The run as it stands. Raises TrainingFailed if a loss was no number."""
-        nats = _number(float(self._nats), self._run.step)
-        self._shown = monotonic()
-        done = self._run.step - self._first_step
-        left = (self._steps - self._run.step) * self.seconds / max(done, 1)
-        rate = self._tokens / max(self.seconds, 1e-9)
-        train = nats / max(self._tokens, 1) / self._notes_per_token
-        return Progress(self._run.step, self._steps, epoch, rate, max(left, 0.0), train)
+        run = self._run
+        nats = _number(float(run.nats), run.step)
+        self.tick()
+        self._shown = self._ticked
+        passed = max(self._ticked - self._began, 1e-9)
+        left = (self._steps - run.step) * passed / max(run.step - self._first_step, 1)
+        rate = (run.tokens - self._first_token) / passed
+        train = nats / max(run.tokens, 1) / self._notes_per_token
+        return Progress(run.step, self._steps, epoch, rate, run.seconds, max(left, 0.0), train)
 
 
 def weights_of(module: nn.Module) -> Weights:

@@ -1,10 +1,11 @@
 """What the tests share: small music, a small trained model, and the command line as a function."""
 
 import os
+import shutil
 from dataclasses import dataclass
 
 import pytest
-from walks import VOICES, Walks
+from walks import VOICES, Walks, walk
 
 from composer.keys import parse_key
 from composer.plugins import registry
@@ -44,6 +45,24 @@ def corpus(tokenizer, tmp_path_factory):
     from composer.corpus import build
 
     return build(Walks(), tokenizer, name="walks", cache=tmp_path_factory.mktemp("corpora"), workers=1)
+
+
+@pytest.fixture(scope="session")
+def tunes_once(tmp_path_factory):
+    """A folder of eight random walks as MIDI files."""
+    from composer.types import Piece
+
+    folder = tmp_path_factory.mktemp("music") / "tunes"
+    folder.mkdir()
+    for number in range(8):
+        registry().make("exporters", ".mid")([Piece(walk(number))], folder / f"{number}.mid")
+    return folder
+
+
+@pytest.fixture
+def tunes(tunes_once, tmp_path):
+    """A copy of that folder, `tunes` in the test's own."""
+    return shutil.copytree(tunes_once, tmp_path / "tunes")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The command line: it writes what it says, and every mistake is one sentence that leaves nothing behind."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -355,16 +356,25 @@ def test_a_folder_becomes_a_model_that_writes(run, here, music):
     assert there(here) == ["mine.safetensors", "x.mid", "x.mid.json"]
 
 
-def test_a_training_goes_on_from_its_checkpoint(run, here, music):
-    line = ["train", "folder:../music", "--out", "mine.safetensors", "--checkpoint", "run.checkpoint", *SMALL]
-    assert run(*line).status == 0
-    first = load(here / "mine.safetensors")
-    (here / "mine.safetensors").unlink()
-    assert run(*line).status == 0
-    assert load(here / "mine.safetensors").hash == first.hash
-    other = run(*line, "--seed", 1)
-    assert "was begun with other settings; delete it to start anew." in other.err
-    assert other.status == 2
+def test_a_run_that_fails_says_where_the_best_model_is_kept(run, here, music, monkeypatch):
+    found = []
+
+    def likelihood(*arguments):
+        found.append(measured(*arguments))
+        return replace(found[-1], nats=float("nan")) if len(found) == 2 else found[-1]
+
+    from composer import training
+
+    measured = training.likelihood
+    monkeypatch.setattr(training, "likelihood", likelihood)
+    ran = run("train", "folder:../music", "--out", "mine.safetensors", *SMALL)
+    assert ran.status == 1
+    step = load(here / "mine.safetensors").card["training"]["best_step"]
+    assert re.fullmatch(
+        r"composer: the loss is no number any more after \d+ steps; try a lower --learning-rate or --clip. "
+        rf"The best model up to then, of step {step}, is kept in mine\.safetensors\.",
+        ran.err.splitlines()[-1],
+    )
 
 
 @pytest.mark.parametrize(
@@ -382,7 +392,10 @@ def test_a_training_goes_on_from_its_checkpoint(run, here, music):
         (["folder:../music", "--out", "x.safetensors", "--precision", "half"], "there is no precision 'half'"),
         (["folder:../music", "--out", "x.safetensors", "--hiden-size", "3"], "No such option"),
         (["folder:../music", "--out", "x.safetensors", "--names", "a,b"], "--names is no option of folder, remi, lstm"),
-        (["folder:../music", "--out", "x.safetensors", "--checkpoint", "no/run"], "there is no folder no."),
+        (
+            ["folder:../music", "--out", "x.safetensors", "--run", "../music/1.mid"],
+            "1.mid: is a file; a run needs a folder.",
+        ),
         (["folder:nowhere", "--out", "x.safetensors"], "nowhere: there is no such folder"),
         (["folder:.", "--out", "x.safetensors"], "there is no music file in it"),
         (["folder", "--out", "x.safetensors"], "dataset 'folder' needs the option 'path'."),

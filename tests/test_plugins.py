@@ -131,6 +131,16 @@ def test_a_hook_that_returns_something_else_leaves_its_plugin_out(plugin, offers
     assert not any(found.offers.values())
 
 
+def test_a_thing_with_an_option_called_name_which_a_recipe_has_no_place_for_leaves_its_plugin_out(plugin):
+    def named(name: str = "x") -> None: ...
+
+    found = plugins.load([plugin("odd", architectures={"wide": named}), plugin("fine", samplers={"wide": named})])
+    assert fault(found, "odd") == (
+        "register_architectures offers 'wide' with an option 'name', which stands for 'wide' in recipes"
+    )
+    assert found.names("samplers") == ["wide"]
+
+
 def test_a_thing_whose_signature_cannot_be_read_leaves_its_plugin_out(source):
     text = "from composer import hookimpl\ndef f(x: Nowhere = 1): ...\n@hookimpl\ndef register_samplers():"
     found = plugins.load([source("odd", f"from __future__ import annotations\n{text} return {{'f': f}}")])

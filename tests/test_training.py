@@ -1,6 +1,8 @@
 """Training: it learns, it stops and goes on exactly, and no piece leaks into another."""
 
 import contextlib
+import errno
+import shutil
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
@@ -9,9 +11,10 @@ import numpy as np
 import pytest
 from walks import Walks
 
+from composer import training
 from composer.batches import Stream
 from composer.corpus import build
-from composer.errors import BadModelFile, BadOption, TrainingFailed
+from composer.errors import BadModelFile, BadOption, CannotWrite, RunWarning, TrainingFailed
 from composer.evaluation import evaluate, likelihood, piece_nats
 from composer.plugins import registry
 from composer.request import Request
@@ -129,6 +132,58 @@ def test_a_validation_that_is_no_number_fails_in_a_sentence(corpus, tokenizer, g
         train(corpus, tokenizer, gru, SETTINGS)
 
 
+@dataclass(frozen=True)
+class Poisoned:
+    """An architecture of which one gradient, at that update, is no number, though the loss is one."""
+
+    inner: Any
+    at: int
+    poison: float
+
+    def module(self, column_sizes, vocabulary_size):
+        module = self.inner.module(column_sizes, vocabulary_size)
+        updates = iter(range(10_000))
+        next(module.parameters()).register_hook(
+            lambda gradient: gradient * (self.poison if next(updates) == self.at else 1)
+        )
+        return module
+
+
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+@pytest.mark.parametrize("update", [0, 20])
+def test_a_gradient_that_is_no_number_reaches_no_weight(corpus, tokenizer, gru, trained, monkeypatch, poison, update):
+    import torch
+
+    runs = []
+
+    def start(*arguments):
+        runs.append(begin(*arguments))
+        return runs[0]
+
+    begin = training._start
+    monkeypatch.setattr(training, "_start", start)
+    if update == 0:
+        with pytest.raises(TrainingFailed, match=r"no number any more after \d+ steps; try a lower --learning-rate"):
+            train(corpus, tokenizer, Poisoned(gru, update, poison), SETTINGS)
+    else:
+        found = train(corpus, tokenizer, Poisoned(gru, update, poison), SETTINGS)
+        assert "no number any more" in found.failure
+        assert 0 < len(found.history) < len(trained.history)
+        assert course(found) == course(trained)[: len(found.history)]
+        assert all(np.isfinite(array).all() for array in found.weights.values())
+    (run,) = runs
+    state = [value for part in run.optimiser.state_dict()["state"].values() for value in part.values()]
+    for tensor in (*run.module.state_dict().values(), *run.average.state_dict().values(), *state):
+        assert torch.isfinite(tensor).all()
+
+
+def test_a_run_that_fails_keeps_the_best_so_far(corpus, tokenizer, gru, trained):
+    failed = train(corpus, tokenizer, Poisoned(gru, 20, float("nan")), SETTINGS)
+    stopped = train(corpus, tokenizer, gru, SETTINGS, report=stop_at(len(failed.history), KeyboardInterrupt()))
+    assert equal(failed.weights, stopped.weights)
+    assert not failed.interrupted
+
+
 def test_the_rate_rises_and_falls():
     settings = Settings(steps=1000, warmup=0.1, learning_rate=0.5)
     rates = [rate_at(step, settings) for step in range(1001)]
@@ -156,6 +211,7 @@ def test_the_rate_rises_and_falls():
         {"transpose": 25},
         {"seed": -1},
         {"precision": "float8"},
+        {"checkpoint_every": -1.0},
     ],
     ids=str,
 )
@@ -176,21 +232,52 @@ def test_a_device_that_is_not_here_is_refused(corpus, tokenizer, gru, device):
 @pytest.mark.parametrize("validation", [2, 4, 6])
 @pytest.mark.parametrize("error", [RuntimeError("power cut"), KeyboardInterrupt()], ids=["killed", "interrupted"])
 def test_a_run_that_was_stopped_goes_on_to_the_bit(corpus, tokenizer, gru, trained, tmp_path, validation, error):
-    checkpoint = tmp_path / "run.checkpoint"
     with contextlib.suppress(RuntimeError):
-        train(corpus, tokenizer, gru, SETTINGS, report=stop_at(validation, error), checkpoint=checkpoint)
-    resumed = train(corpus, tokenizer, gru, SETTINGS, checkpoint=checkpoint)
+        train(corpus, tokenizer, gru, SETTINGS, report=stop_at(validation, error), folder=tmp_path)
+    resumed = train(corpus, tokenizer, gru, SETTINGS, folder=tmp_path)
     assert equal(resumed.weights, trained.weights)
     assert course(resumed) == course(trained)
 
 
+@pytest.mark.parametrize("batch", range(1, 16))
+def test_a_run_goes_on_from_between_two_validations(corpus, tokenizer, gru, trained, tmp_path, monkeypatch, batch):
+    steady = replace(SETTINGS, checkpoint_every=0.0)
+    whole = train(corpus, tokenizer, gru, steady)
+    done = []
+
+    def stop(run, *arguments):
+        if len(done) == batch:
+            raise RuntimeError("power cut")
+        done.append(run.step)
+        return one_batch(run, *arguments)
+
+    one_batch = training._batch
+    monkeypatch.setattr(training, "_batch", stop)
+    with contextlib.suppress(RuntimeError):
+        train(corpus, tokenizer, gru, steady, folder=tmp_path)
+    monkeypatch.setattr(training, "_batch", one_batch)
+    resumed = train(corpus, tokenizer, gru, steady, folder=tmp_path)
+    assert equal(resumed.weights, whole.weights)
+    assert equal(whole.weights, trained.weights)
+    assert course(resumed) == course(whole)
+
+
 def test_a_run_that_is_over_is_not_gone_on_with(corpus, tokenizer, gru, trained, tmp_path):
     told = []
-    checkpoint = tmp_path / "run.checkpoint"
-    train(corpus, tokenizer, gru, SETTINGS, checkpoint=checkpoint)
-    again = train(corpus, tokenizer, gru, SETTINGS, checkpoint=checkpoint, report=told.append)
+    train(corpus, tokenizer, gru, SETTINGS, folder=tmp_path)
+    again = train(corpus, tokenizer, gru, SETTINGS, folder=tmp_path, report=told.append)
     assert equal(again.weights, trained.weights)
     assert told == []
+
+
+def steps_in(folder):
+    return sorted(int(path.stem.removeprefix("step-")) for path in folder.glob("*.checkpoint"))
+
+
+def test_the_last_two_checkpoints_are_kept(corpus, tokenizer, gru, trained, tmp_path):
+    train(corpus, tokenizer, gru, SETTINGS, folder=tmp_path)
+    assert steps_in(tmp_path) == [point.step for point in trained.history[-2:]]
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_an_interrupted_run_keeps_the_best_so_far(corpus, tokenizer, gru, trained):
@@ -209,41 +296,97 @@ def test_a_run_interrupted_before_its_first_validation_has_nothing_to_keep(corpu
         train(corpus, tokenizer, gru, SETTINGS)
 
 
-@pytest.fixture(scope="module")
-def checkpoint_bytes(corpus, tokenizer, gru, tmp_path_factory):
-    path = tmp_path_factory.mktemp("checkpoint") / "run.checkpoint"
-    train(corpus, tokenizer, gru, replace(SETTINGS, steps=8, evaluations=1), checkpoint=path)
-    return path.read_bytes()
+@pytest.fixture
+def begun(corpus, tokenizer, gru, tmp_path):
+    """The folder of a run that was stopped at its fourth validation."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    train(corpus, tokenizer, gru, SETTINGS, report=stop_at(4, KeyboardInterrupt()), folder=folder)
+    return folder
 
 
-@pytest.mark.parametrize("part", [0, 5, 100, 0.5, 0.99])
-def test_a_damaged_checkpoint_is_refused(corpus, tokenizer, gru, checkpoint_bytes, tmp_path, part):
-    checkpoint = tmp_path / "run.checkpoint"
-    kept = part if isinstance(part, int) else int(part * len(checkpoint_bytes))
-    checkpoint.write_bytes(checkpoint_bytes[:kept])
-    with pytest.raises(BadModelFile, match=r"run\.checkpoint: is no checkpoint of this run"):
-        train(corpus, tokenizer, gru, replace(SETTINGS, steps=8, evaluations=1), checkpoint=checkpoint)
+def cut(part):
+    return lambda content: content[: part if isinstance(part, int) else int(part * len(content))]
 
 
-def test_a_model_file_is_no_checkpoint(corpus, tokenizer, gru, model_file):
-    with pytest.raises(BadModelFile, match="is no checkpoint of this run"):
-        train(corpus, tokenizer, gru, SETTINGS, checkpoint=model_file)
+def turn_a_bit(content):
+    place = int(len(content) * 0.7)
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
 
-def test_a_checkpoint_of_another_run_is_refused(corpus, tokenizer, gru, checkpoint_bytes, tmp_path):
-    checkpoint = tmp_path / "run.checkpoint"
-    checkpoint.write_bytes(checkpoint_bytes)
-    begun = replace(SETTINGS, steps=8, evaluations=1)
+DAMAGES = {
+    "empty": cut(0),
+    "five bytes": cut(5),
+    "header": cut(100),
+    "half": cut(0.5),
+    "end": cut(0.99),
+    "bit": turn_a_bit,
+    "zeros": lambda content: bytes(len(content)),
+    "text": lambda content: b"not a checkpoint",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_of_a_damaged_checkpoint_the_one_before_is_taken(corpus, tokenizer, gru, trained, begun, damage):
+    newest = begun / f"step-{steps_in(begun)[-1]:06d}.checkpoint"
+    newest.write_bytes(DAMAGES[damage](newest.read_bytes()))
+    with pytest.warns(
+        RunWarning, match=rf"{newest.name}: is damaged .* The one before it, step-\d+.checkpoint, is taken."
+    ):
+        resumed = train(corpus, tokenizer, gru, SETTINGS, folder=begun)
+    assert equal(resumed.weights, trained.weights)
+    assert course(resumed) == course(trained)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_if_all_checkpoints_are_damaged_that_is_said(corpus, tokenizer, gru, begun, damage):
+    for path in begun.iterdir():
+        path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    with pytest.raises(BadModelFile, match=r"step-\d+\.checkpoint: is damaged .* Delete it to start anew\."):
+        train(corpus, tokenizer, gru, SETTINGS, folder=begun)
+
+
+def test_a_model_file_is_no_checkpoint(corpus, tokenizer, gru, model_file, tmp_path):
+    shutil.copy(model_file, tmp_path / "step-000008.checkpoint")
+    with pytest.raises(BadModelFile, match="is damaged"):
+        train(corpus, tokenizer, gru, SETTINGS, folder=tmp_path)
+
+
+def test_a_checkpoint_of_another_run_is_refused(corpus, tokenizer, gru, begun, tmp_path):
+    before = {path: path.read_bytes() for path in begun.iterdir()}
     other_music = build(Walks(seed=2), tokenizer, cache=tmp_path, workers=1)
     for others in (
-        (corpus, gru, replace(begun, seed=3)),
-        (corpus, replace(gru, dropout=0.5), begun),
-        (corpus, replace(gru, hidden_size=13), begun),
-        (other_music, gru, begun),
+        (corpus, gru, replace(SETTINGS, seed=3)),
+        (corpus, replace(gru, dropout=0.5), SETTINGS),
+        (corpus, replace(gru, hidden_size=13), SETTINGS),
+        (other_music, gru, SETTINGS),
     ):
         with pytest.raises(BadModelFile, match=r"was begun with other .*; delete it to start anew"):
-            train(others[0], tokenizer, others[1], others[2], checkpoint=checkpoint)
-    assert checkpoint.read_bytes() == checkpoint_bytes
+            train(others[0], tokenizer, others[1], others[2], folder=begun)
+    assert {path: path.read_bytes() for path in begun.iterdir()} == before
+
+
+def test_a_full_disk_stops_the_run_and_leaves_the_checkpoints_before(
+    corpus, tokenizer, gru, trained, tmp_path, monkeypatch
+):
+    written = []
+
+    def fail(place):
+        written.append(place)
+        if len(written) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr("os.fsync", fail)
+        with pytest.raises(CannotWrite) as caught:
+            train(corpus, tokenizer, gru, SETTINGS, folder=tmp_path)
+    second = f"step-{trained.history[1].step:06d}.checkpoint"
+    assert str(caught.value).endswith(
+        f": cannot be written (No space left on device). {second} is whole: make room, and go on with --resume."
+    )
+    assert steps_in(tmp_path) == [point.step for point in trained.history[:2]]
+    assert len(list(tmp_path.iterdir())) == 2
+    assert equal(train(corpus, tokenizer, gru, SETTINGS, folder=tmp_path).weights, trained.weights)
 
 
 # --- no leaks ---------------------------------------------------------------------------------------------------------

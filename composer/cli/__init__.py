@@ -10,12 +10,13 @@ from typing import Any
 import click
 
 from composer import __version__
-from composer.errors import ComposerError, ReadingWarning
+from composer.errors import ComposerError, ReadingWarning, RunWarning
 
 COMMANDS = {
     "generate": ("composer.cli.generate:generate", "Write new pieces of music."),
     "train": ("composer.cli.train:train", "Train a model on music you choose."),
     "evaluate": ("composer.cli.evaluate:evaluate", "Say how well a model foretells music."),
+    "finetune": ("composer.cli.finetune:finetune", "Train a model on with music of yours."),
     "datasets": ("composer.cli.tables:datasets", "List the datasets."),
     "models": ("composer.cli.models:models", "List the models, or look at one."),
     "plugins": ("composer.cli.tables:plugins", "List the plugins and what they offer."),
@@ -86,5 +87,5 @@ def _fail(sentence: str, status: int) -> int:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    if issubclass(category, ReadingWarning):
+    if issubclass(category, ReadingWarning | RunWarning):
         click.echo(f"composer: {message}", err=True)

@@ -1,119 +1,194 @@
-"""`composer train`: a dataset to a model file."""
+"""`composer train`: a dataset, or a recipe, to a model file."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.cli.options import WithThings, options_for
-from composer.errors import CannotWrite, printable
-from composer.plugins import registry, schema
+from composer.cli.choices import WithSettings, is_given, with_options
+from composer.errors import BadOption, CannotWrite, TrainingFailed, printable
 
 if TYPE_CHECKING:
     from composer.corpus import Corpus
+    from composer.model import Model
+    from composer.recipes import Plain
     from composer.types import Dataset
 
+ARCHITECTURE = "lstm"
+"""The architecture, unless another is named."""
 
-class TrainCommand(WithThings):
-    """Adds the options of the training loop, from its own settings."""
-
-    def own_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """The command's parameters and the loop's."""
-        from composer.training import Settings
-
-        params = super().own_params(ctx)
-        loop = [
-            click.Option(
-                [f"--{option.name.replace('_', '-')}"],
-                type=option.type,
-                expose_value=False,
-                callback=_collect_setting,
-                help=f"{option.help}, {option.default} unless given",
-            )
-            for option in schema(Settings)
-        ]
-        return [*params[:-1], *loop, params[-1]]
+DATASET = "chorales"
+"""The dataset of a recipe that is printed without naming one."""
 
 
-def _collect_setting(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
-    if value is not None:
-        ctx.meta.setdefault("composer.settings", {})[parameter.name] = value
+def kept_options(command: Any) -> Any:
+    """The options of `train` and `finetune`: what is written, and where the run is kept."""
+    for option in (
+        click.option("--print-recipe", is_flag=True, help="Train nothing; print what would be done as a recipe."),
+        click.option("--run", metavar="FOLDER", help="Keep the run here: checkpoints, metrics, a sample a validation."),
+        click.option("--half/--full", default=None, help="Store weights in fp16 or fp32.  [fp16]"),
+        click.option(
+            "--workers", type=click.IntRange(1), help="Processes that read files; as many as cores unless given."
+        ),
+        click.option("--out", help="The model file to write (.safetensors)."),
+    ):
+        command = option(command)
+    return command
 
 
-@click.command(cls=TrainCommand)
-@click.argument("dataset_name", metavar="DATASET")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The model file to write (.safetensors).")
-@click.option("--architecture", default="lstm", show_default=True, help="Name of an architecture.")
-@click.option("--tokenizer", "tokenizer_name", help="Name of a tokenizer; the dataset's own choice unless given.")
-@click.option("--workers", type=click.IntRange(1), help="Processes that read files; as many as cores unless given.")
-@click.option("--half/--full", default=True, help="Store weights in fp16 or fp32.  [fp16]")
-@click.option("--checkpoint", type=click.Path(path_type=Path), help="Save the run here, or take it up from here.")
+@click.command(cls=WithSettings)
+@click.argument("source", metavar="DATASET|RECIPE.toml", required=False)
+@click.option("--dataset", help="Follow the recipe with another dataset.")
+@click.option("--architecture", help=f"Name of an architecture.  [{ARCHITECTURE}]")
+@click.option("--tokenizer", help="Name of a tokenizer; the dataset's own choice unless given.")
+@click.option("--resume", metavar="FOLDER", help="Go on with the run that is kept there; nothing else is needed.")
+@kept_options
 @click.pass_context
 def train(
     ctx: click.Context,
-    dataset_name: str,
-    out: Path,
-    architecture: str,
-    tokenizer_name: str | None,
+    /,
+    source: str | None,
     workers: int | None,
-    half: bool,
-    checkpoint: Path | None,
+    resume: str | None,
+    print_recipe: bool,
+    **given: Any,
 ) -> None:
-    """Train a model on DATASET: a name of `composer datasets`, or folder:PATH.
+    """Train a model on DATASET: a name of `composer datasets`, or folder:PATH; or as RECIPE.toml says.
 
     A dataset may bring values of its own for options that are not given; the model's card states them all.
 
     \b
     composer train chorales --architecture gru --out my.safetensors
     composer train folder:~/midi --out mine.safetensors --hidden-size 384 --layers 2
+    composer train chorales --print-recipe > recipe.toml
+    composer train recipe.toml --out mine.safetensors --steps 200 --run run/
+    composer train --resume run/
+
+    A recipe holds every choice in one file; what the command line says goes before it.
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    _check_out(out, checkpoint)
-    kind = dataset_name.partition(":")[0]
-    registry().offer("architectures", architecture)
-    suggested = registry().offer("datasets", kind).make.tokenizer  # type: ignore[attr-defined]
-    tokenizer_kind = tokenizer_name or suggested
-    things = [("datasets", kind), ("tokenizers", tokenizer_kind), ("architectures", architecture)]
-    dataset_options, tokenizer_options, architecture_options = options_for(ctx, things)
-    from composer.datasets import make_dataset, suggested_training
-    from composer.training import Settings
+    if resume is not None:
+        _go_on(ctx, resume, workers)
+        return
+    plain = _recipe(source, {key: value for key, value in given.items() if value is not None})
+    if "dataset" not in plain and not print_recipe:
+        raise click.MissingParameter(ctx=ctx, param_hint="'DATASET'", param_type="argument")
+    carry_out(ctx, {"dataset": DATASET, **plain}, workers, print_recipe)
 
-    dataset = make_dataset(dataset_name, **dataset_options)
-    suits, suits_architecture = suggested_training(dataset, architecture)
-    settings = Settings(**{**suits, **ctx.meta.get("composer.settings", {})})
-    if tokenizer_kind == suggested:
-        tokenizer_options = {**dataset.tokenizer_options, **tokenizer_options}
-    tokenizer = registry().make("tokenizers", tokenizer_kind, **tokenizer_options)
-    thing = registry().make("architectures", architecture, **{**suits_architecture, **architecture_options})
-    corpus = build_corpus(dataset, tokenizer, dataset_name, workers)
+
+def _recipe(source: str | None, given: Mapping[str, Any]) -> Plain:
+    """The recipe in a file or of a dataset, with what else is given put over it."""
+    from composer import recipefile
+
+    plain: Plain = {}
+    if source is not None and source.endswith(".toml"):
+        plain = recipefile.read(Path(source).expanduser())
+    elif source is not None:
+        if "dataset" in given:
+            raise BadOption("two datasets are named; --dataset goes with a recipe.")
+        plain = {"dataset": source}
+    for key, value in given.items():
+        plain = recipefile.exchanged(plain, key, value)
+    return plain if "begin_from" in plain else {"architecture": {"name": ARCHITECTURE}, **plain}
+
+
+def carry_out(ctx: click.Context, plain: Plain, workers: int | None, print_recipe: bool) -> None:
+    """Train as a recipe and the options on the command line say, or print what would be done."""
+    from composer import recipefile, recipes
+
+    plain = with_options(ctx, plain)
+    if print_recipe:
+        places: dict[str, Any] = {key: plain[key] for key in ("out", "run") if key in plain}
+        whole = recipes.plain(recipefile.make(plain), plain["dataset"])
+        click.echo(recipefile.text({**whole, **places}), nl=False)
+        return
+    if "out" not in plain:
+        raise click.MissingParameter(ctx=ctx, param_hint="'--out'", param_type="option")
+    follow(plain, "composer " + shlex.join(sys.argv[1:]), workers)
+
+
+_WITH_RESUME = ("resume", "workers")
+"""The options of a run that is gone on with."""
+
+
+def _go_on(ctx: click.Context, resume: str, workers: int | None) -> None:
+    """Go on with the run in a folder, as if from where it was started. BadOption if anything else is asked for."""
+    from composer import runs
+
+    given = [p for p in ctx.command.get_params(ctx) if p.name not in _WITH_RESUME]
+    if others := [p for p in given if is_given(ctx, p)]:
+        raise BadOption(f"--resume takes everything from the run that was begun; leave out {others[0].opts[0]}.")
+    folder = Path(resume).expanduser()
+    plain, started = runs.reopen(folder)
+    if not Path(started.folder).is_dir():
+        raise BadOption(f"the run was started in {printable(started.folder)}, which is no folder any more.")
+    plain = {**plain, "run": str(folder.absolute())}
+    with contextlib.chdir(started.folder):
+        follow(plain, started.command, workers)
+
+
+def follow(plain: Plain, command: str, workers: int | None) -> None:
+    """Train as a recipe says; of several processes, the first shows the progress and says what came of it."""
+    from composer import recipefile, recipes, runs
     from composer.cli.watching import Watch
-    from composer.recipes import Recipe, run
+    from composer.corpus import build
+    from composer.distributed import team
 
-    with Watch() as watch:
-        recipe = Recipe(dataset, tokenizer_kind, tokenizer, architecture, thing, settings, half)
-        command = "composer " + shlex.join(sys.argv[1:])
-        model = run(recipe, corpus, out, command=command, report=watch.report, checkpoint=checkpoint)
+    out = Path(plain["out"]).expanduser()
+    folder = Path(plain["run"]).expanduser() if "run" in plain else None
+    _check_out(out, folder)
+    recipe = recipefile.make(plain)
+    name = plain["dataset"]
+    with team(recipe.settings.device) as us:
+        with us.first_here_first():
+            if us.leads:
+                corpus = build_corpus(recipe.dataset, recipe.tokenizer, name, workers)
+            else:
+                corpus = build(recipe.dataset, recipe.tokenizer, name=name, workers=workers or 1)
+        if not us.leads:
+            with contextlib.suppress(TrainingFailed):  # the first process tells of it
+                recipes.run(recipe, corpus, out, report=lambda _: None, folder=folder, team=us)
+            return
+        if folder is not None:
+            whole = {**recipes.plain(recipe, name), "out": plain["out"], "run": plain["run"]}
+            begun = recipe.beginning.model.hash if recipe.beginning else ""
+            runs.begin(folder, whole, runs.Started(str(Path.cwd()), command, corpus.folder.name, begun))
+        with Watch() as watch:
+            model = recipes.run(recipe, corpus, out, command=command, report=watch.report, folder=folder, team=us)
+    if model is not None:
+        _say(model, out, folder)
+
+
+def _say(model: Model, out: Path, folder: Path | None) -> None:
+    """Say what came of a training, and how to go on with one that was stopped."""
+    if folder is not None and model.card["training"]["interrupted"]:
+        click.echo(f"stopped; `composer train --resume {printable(str(folder))}` goes on.", err=True)
     test = model.card["test"]
+    before = ""
+    if origin := model.card.get("finetuned_from"):
+        before = f", from {origin['test']['nats_per_note']:.3f} of {printable(origin['name'])}"
     click.echo(
         f"{out}: {model.card['parameters']:,} parameters, {out.stat().st_size / 1e6:.1f} MB. Test split: "
         f"{test['nats_per_note']:.3f} nats per note over {test['pieces']} pieces "
-        f"({test['masked']['nats_per_note']:.3f} within the grammar)."
+        f"({test['masked']['nats_per_note']:.3f} within the grammar){before}."
     )
 
 
-def _check_out(out: Path, checkpoint: Path | None) -> None:
+def _check_out(out: Path, folder: Path | None) -> None:
     """Refuse, before the work, places that cannot be written to."""
     from composer.files import check_place
 
     if out.suffix != ".safetensors":
         raise CannotWrite(f"{printable(str(out))}: a model file ends in .safetensors.")
     check_place(out)
-    if checkpoint is not None:
-        check_place(checkpoint)
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise CannotWrite(f"{printable(str(folder))}: is a file; a run needs a folder.")
 
 
 def build_corpus(dataset: Dataset, tokenizer: Any, name: str, workers: int | None) -> Corpus:

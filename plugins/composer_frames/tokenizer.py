@@ -4,8 +4,8 @@ Each frame is its pitches from the top, `Pitch_67 Pitch_64 Pitch_60`, and `Frame
 that alone. So the tokens of a frame say one of all 2^P sets of pitches, and their probabilities multiply to the joint
 one, which is what likelihoods of binary piano rolls are measured by (Boulanger-Lewandowski et al., 2012).
 
-Kept: which pitches sound in each frame, and how many silent ones end the piece. All parts become one; a pitch that sounds on and one that is struck again are
-the same. There are no keys, and all bars are of 4/4.
+Kept: which pitches sound in each frame, and how many silent ones end the piece. All parts become one; a pitch that
+sounds on and one that is struck again are the same. There are no keys, and all bars are of 4/4.
 """
 
 from __future__ import annotations

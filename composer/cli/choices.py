@@ -1,0 +1,68 @@
+"""What the command line asks of a training, over what a recipe says; it knows no training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from composer.cli.options import WithThings, options_for
+from composer.plugins import registry, schema
+
+if TYPE_CHECKING:
+    from composer.recipes import Plain
+    from composer.training import Settings
+
+_SETTINGS = "composer.settings"
+
+
+class WithSettings(WithThings):
+    """A command with the options of the things, and those of the training loop from its own settings."""
+
+    def usual(self) -> Settings:
+        """The settings that help shows."""
+        from composer.training import Settings
+
+        return Settings()
+
+    def own_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The command's parameters and the loop's."""
+        params, usual = super().own_params(ctx), self.usual()
+        loop = [
+            click.Option(
+                [f"--{option.name.replace('_', '-')}"],
+                type=option.type,
+                default=getattr(usual, option.name),
+                show_default=True,
+                expose_value=False,
+                callback=_collect_setting,
+                help=option.help,
+            )
+            for option in schema(type(usual))
+        ]
+        return [*params[:-1], *loop, params[-1]]
+
+
+def _collect_setting(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if is_given(ctx, parameter):  # a default gives way to a recipe
+        ctx.meta.setdefault(_SETTINGS, {})[parameter.name] = value
+
+
+def is_given(ctx: click.Context, parameter: click.Parameter) -> bool:
+    """Whether a parameter stands on the command line."""
+    return ctx.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+
+
+def with_options(ctx: click.Context, plain: Plain) -> Plain:
+    """The recipe with the options of the command line in its tables. BadOption for one that none of its things has."""
+    kind = plain["dataset"].partition(":")[0]
+    things, tables = {"dataset_options": ("datasets", kind)}, {"dataset_options": plain.get("dataset_options", {})}
+    if "begin_from" not in plain:
+        suggested = registry().offer("datasets", kind).make.tokenizer  # type: ignore[attr-defined]
+        for key in ("tokenizer", "architecture"):
+            tables[key] = plain.get(key, {"name": suggested})
+            things[key] = (f"{key}s", tables[key]["name"])
+    found = dict(zip(things, options_for(ctx, things.values()), strict=True))
+    filled = {key: {**tables[key], **options} for key, options in found.items()}
+    return {**plain, **filled, "training": {**plain.get("training", {}), **ctx.meta.get(_SETTINGS, {})}}

@@ -1,0 +1,47 @@
+"""`composer finetune`: a trained model, trained on with more music."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from composer.cli.choices import WithSettings
+from composer.cli.train import carry_out, kept_options
+
+if TYPE_CHECKING:
+    from composer.training import Settings
+
+
+class FinetuneCommand(WithSettings):
+    """Tokenizer and architecture are the model's: there is nothing to choose of them."""
+
+    kinds = ("datasets",)
+
+    def usual(self) -> Settings:
+        """Fewer steps, and smaller ones."""
+        from composer.training import FINETUNING
+
+        return FINETUNING
+
+
+@click.command(cls=FinetuneCommand)
+@click.argument("model")
+@click.argument("dataset")
+@kept_options
+@click.pass_context
+def finetune(
+    ctx: click.Context, /, model: str, dataset: str, workers: int | None, print_recipe: bool, **given: Any
+) -> None:
+    """Train MODEL, a name of `composer models` or a .safetensors file, on with DATASET, such as folder:PATH.
+
+    \b
+    composer finetune chorales folder:~/mine --out mine.safetensors
+    composer finetune tunes folder:~/tunes --out mine.safetensors --steps 200 --run run/
+
+    The model's tokenizer, architecture and weights are the beginning. The learning rate is lower than that of
+    `composer train`, and the steps are fewer, so that a few files are enough; there must be three at least. A run that
+    is kept with --run goes on by `composer train --resume`.
+    """  # noqa: D301  (a \b keeps click from filling the lines)
+    places = {key: value for key, value in given.items() if value is not None}
+    carry_out(ctx, {"begin_from": model, "dataset": dataset, **places}, workers, print_recipe)

@@ -1,0 +1,139 @@
+"""The folder of a run: what was asked for, how it goes, how it sounds; it knows no loop.
+
+recipe.toml               every choice, and where and by what line the run was started
+metrics.jsonl             a line a validation
+samples/step-000500.mid   what the model writes after each validation
+step-000500.checkpoint    the last two (composer.checkpoints)
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from composer.errors import BadRecipe, CannotWrite, ComposerError, RunWarning, printable
+from composer.files import whole_file, write
+from composer.generation import Player, generate
+from composer.model import Model
+from composer.recipefile import read, text
+from composer.recipes import Plain
+from composer.training import Progress, Report, Weights
+
+RECIPE = "recipe.toml"
+
+SAMPLE_BARS = 8
+
+
+@dataclass(frozen=True)
+class Started:
+    """How a run was started; with its recipe, all that is needed to go on with it from anywhere."""
+
+    folder: str  # relative paths of the recipe are from there
+    command: str
+    music: str  # the corpus by its content
+    beginning: str = ""  # the model that it began from by its hash, if from any
+
+
+def begin(folder: Path, plain: Plain, started: Started) -> None:
+    """Make the folder of a run, or find the same run there. Raises CannotWrite if it holds another."""
+    shown, path = printable(str(folder), 200), folder / RECIPE
+    recipe = text({**plain, "started": asdict(started)})
+    if path.exists():
+        _check_same(reopen(folder)[0], tomllib.loads(recipe), shown)
+        for scratch in (*folder.glob(".composer-*"), *folder.glob("samples/.composer-*")):
+            scratch.unlink(missing_ok=True)  # what was being written when the run was killed
+        return
+    try:
+        (folder / "samples").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"{shown}: cannot be made ({error.strerror}).") from error
+    with whole_file(path) as scratch:
+        scratch.write_text(recipe, encoding="utf-8")
+
+
+def reopen(folder: Path) -> tuple[Plain, Started]:
+    """The recipe of the run in a folder, and how it was started. Raises BadRecipe if there is none."""
+    shown = printable(str(folder))
+    if not (folder / RECIPE).is_file():
+        raise BadRecipe(f"{shown}: there is no run in it, since there is no {RECIPE}.")
+    plain = read(folder / RECIPE)
+    try:
+        started = Started(**plain["started"])
+        _ = plain["out"]
+    except (KeyError, TypeError):
+        raise BadRecipe(f"{shown}: its {RECIPE} does not say how the run was started.") from None
+    return plain, started
+
+
+def _check_same(there: Plain, here: Plain, shown: str) -> None:
+    """Raise CannotWrite if the run in a folder is not this one. The line that was typed may differ."""
+    for name, what in (("music", "the music, or the version of composer,"), ("beginning", "the model to begin from")):
+        if there["started"].get(name) != here["started"][name]:
+            raise CannotWrite(
+                f"{shown}: {what} has changed since this run was begun; bring it back, or begin a new run elsewhere."
+            )
+    keys = {*there, *here} - {"run", "out", "started"}
+    if others := sorted(key for key in keys if there.get(key) != here.get(key)):
+        raise CannotWrite(f"{shown}: holds a run with other {' and '.join(others)}; name another folder, or delete it.")
+
+
+def metrics(folder: Path) -> Report:
+    """Write a line into `metrics.jsonl` after each validation."""
+    path = folder / "metrics.jsonl"
+
+    def note(progress: Progress) -> None:
+        if progress.valid is None:
+            return
+        fields = ("step", "epoch", "train", "valid", "best", "seconds", "tokens_per_second")
+        line = json.dumps({name: getattr(progress, name) for name in fields})
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            # A line of this step or a later one is of a run that was killed before its checkpoint.
+            kept = [line for line in lines if _step(line) < progress.step]
+            if len(kept) < len(lines):
+                with whole_file(path) as scratch:
+                    scratch.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+            with path.open("a", encoding="utf-8") as file:
+                file.write(f"{line}\n")
+        except OSError as error:
+            raise CannotWrite(f"{printable(str(path))}: cannot be written ({error.strerror}).") from error
+
+    return note
+
+
+def _step(line: str) -> float:
+    """The step of a line; a torn one, which a power cut may leave, comes after all."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
+
+
+def samples(folder: Path, model: Callable[[Weights], Model], seed: int) -> Report:
+    """Write a few bars after each validation. If none can be written, that is said, and the run goes on."""
+
+    def sing(progress: Progress) -> None:
+        if progress.weights is None:
+            return
+        try:
+            _sing(model(progress.weights), seed, folder / "samples" / f"step-{progress.step:06d}.mid")
+        except Exception as error:  # plugins made the model, write with it and export it
+            what = str(error) if isinstance(error, ComposerError) else f"{type(error).__name__}: {error}."
+            warnings.warn(f"no sample could be written: {printable(what, 200)}", RunWarning, stacklevel=2)
+
+    return sing
+
+
+def _sing(model: Model, seed: int, path: Path) -> None:
+    import torch
+
+    player = Player(model, path.stem)
+    with torch.random.fork_rng(devices=[]):  # the run's random numbers are its own
+        (piece,) = generate(player, [replace(player.suggested, seed=seed, bars=SAMPLE_BARS)])
+    path.parent.mkdir(exist_ok=True)
+    write([piece], path)
