@@ -55,7 +55,8 @@ def test_examples_of_training(workplace):
     for number, piece in enumerate(pieces):
         files.write([piece], workplace / "midi" / f"{number}.mid")
     for arguments in commands("train"):
-        quick = {"train": ["--steps", "2", "--evaluations", "1"], "generate": ["--bars", "2"]}.get(arguments[0], [])
+        few = ["--steps", "2", "--evaluations", "1"]
+        quick = {"train": few, "finetune": few, "generate": ["--bars", "2"]}.get(arguments[0], [])
         assert run([*arguments, *quick]) == 0, arguments
     assert (workplace / "new.mid").exists()
 

@@ -41,7 +41,7 @@ class Chorales:
         "tempo": 84.0,
         "samplers": [
             {"name": "temperature", "options": {"temperature": 0.95}},
-            {"name": "min-p", "options": {"p": 0.02}},
+            {"name": "min-p", "options": {"p": 0.025}},
         ],
     }
 
