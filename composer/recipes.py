@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,10 +17,11 @@ from composer.distributed import ALONE, Team
 from composer.errors import TrainingFailed, printable
 from composer.evaluation import evaluate
 from composer.model import Made, Model, save
+from composer.training import together
 from composer.types import Architecture, Dataset, Tokenizer
 
 if TYPE_CHECKING:
-    from composer.training import Progress, Report, Settings, Trained, Weights
+    from composer.training import Report, Settings, Trained, Weights
 
 Plain = Mapping[str, Any]
 """A recipe in plain values: numbers, texts, booleans, lists, and tables of these."""
@@ -92,7 +93,7 @@ def run(
         recipe.architecture,
         recipe.settings,
         beginning=recipe.beginning.model.weights if recipe.beginning else None,
-        report=_all(reports),
+        report=together(*reports),
         folder=folder,
         team=team,
     )
@@ -110,14 +111,6 @@ def run(
         kept = f"of step {trained.best.step}, is kept in {printable(str(out))}"
         raise TrainingFailed(f"{trained.failure} The best model up to then, {kept}.")
     return model
-
-
-def _all(reports: Sequence[Report]) -> Report:
-    def tell(progress: Progress) -> None:
-        for report in reports:
-            report(progress)
-
-    return tell
 
 
 def model_of(recipe: Recipe, weights: Weights) -> Model:

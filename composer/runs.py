@@ -4,6 +4,7 @@ recipe.toml               every choice, and where and by what line the run was s
 metrics.jsonl             a line a validation
 samples/step-000500.mid   what the model writes after each validation
 step-000500.checkpoint    the last two (composer.checkpoints)
+tensorboard/              the same as in metrics.jsonl, if it is asked for
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import tomllib
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from composer.errors import BadRecipe, CannotWrite, ComposerError, RunWarning, printable
+from composer.errors import BadOption, BadRecipe, CannotWrite, ComposerError, RunWarning, printable
 from composer.files import whole_file, write
 from composer.generation import Player, generate
 from composer.model import Model
@@ -112,6 +115,27 @@ def _step(line: str) -> float:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
         return math.inf
+
+
+def scalars(folder: Path) -> Report:
+    """Write what TensorBoard shows into `tensorboard/`. Raises BadOption if it is not installed."""
+    if find_spec("tensorboard") is None:
+        raise BadOption("TensorBoard is not installed; install it with `pip install tensorboard`.")
+    writers: list[Any] = []
+
+    def show(progress: Progress) -> None:
+        if progress.valid is None:
+            return
+        if not writers:
+            from torch.utils.tensorboard import SummaryWriter
+
+            # What a killed run wrote of this step or later ones is not shown.
+            writers.append(SummaryWriter(str(folder / "tensorboard"), purge_step=progress.step))
+        for name in ("train", "valid", "best", "tokens_per_second"):
+            writers[0].add_scalar(name, getattr(progress, name), progress.step)
+        writers[0].flush()
+
+    return show
 
 
 def samples(folder: Path, model: Callable[[Weights], Model], seed: int) -> Report:

@@ -102,6 +102,16 @@ Report = Callable[[Progress], None]
 """Told of progress: a few times a second, and after each validation."""
 
 
+def together(*reports: Report) -> Report:
+    """All of these, in their order."""
+
+    def tell(progress: Progress) -> None:
+        for report in reports:
+            report(progress)
+
+    return tell
+
+
 @dataclass(frozen=True)
 class Point:
     """One validation. `epoch` counts passes over the training pieces."""

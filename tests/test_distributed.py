@@ -43,7 +43,7 @@ def here(tmp_path, monkeypatch, tunes):
 
 def test_two_processes_train_as_one(run, here):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2]
-    line = [*torchrun, "-m", "composer", *TRAIN, "--out", "two.safetensors", "--run", "run"]
+    line = [*torchrun, "-m", "composer", *TRAIN, "--out", "two.safetensors", "--run-folder", "run"]
     done = subprocess.run([*map(str, line)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert run(*TRAIN, "--out", "one.safetensors").status == 0

@@ -10,6 +10,8 @@ import sys
 import tomllib
 from pathlib import Path
 from time import monotonic, sleep
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
@@ -128,6 +130,49 @@ def test_a_sample_that_cannot_be_written_does_not_end_the_run(run, here, monkeyp
     with pytest.warns(UserWarning, match="no sample could be written: 'bars' is 0"):
         assert run(*TRAIN, "--out", "mine.safetensors", "--run", "run").status == 0
     assert len(lines(here / "run")) == 4
+
+
+class Written:
+    """A writer that TensorBoard would read from."""
+
+    found: ClassVar[list] = []
+
+    def __init__(self, folder, purge_step):
+        self.found.append((Path(folder).name, purge_step))
+
+    def add_scalar(self, *scalar):
+        self.found.append(scalar)
+
+    def flush(self): ...
+
+
+def test_tensorboard_is_shown_the_course(run, here, monkeypatch):
+    monkeypatch.setattr("composer.runs.find_spec", lambda _: "there")
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Written))
+    monkeypatch.setattr(Written, "found", [])
+    assert run(*TRAIN, "--out", "mine.safetensors", "--run", "run", "--tensorboard").status == 0
+    course = lines(here / "run")
+    names = ("train", "valid", "best", "tokens_per_second")
+    scalars = [(name, line[name], line["step"]) for line in course for name in names]
+    assert Written.found == [("tensorboard", course[0]["step"]), *scalars]
+
+
+def test_tensorboard_itself_writes_into_the_folder(run, here):
+    pytest.importorskip("tensorboard")
+    assert run(*TRAIN, "--out", "mine.safetensors", "--run", "run", "--tensorboard").status == 0
+    (events,) = (here / "run/tensorboard").iterdir()
+    assert b"tokens_per_second" in events.read_bytes()
+
+
+def test_without_tensorboard_it_is_said_what_to_install(run, here, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    said = mistake(run(*TRAIN, "--out", "mine.safetensors", "--run", "run", "--tensorboard"))
+    assert said == "composer: TensorBoard is not installed; install it with `pip install tensorboard`."
+    assert list(here.iterdir()) == []
+
+
+def test_tensorboard_needs_a_folder(run, here):
+    assert "give --run as well." in mistake(run(*TRAIN, "--out", "mine.safetensors", "--tensorboard"))
 
 
 # --- going on ---------------------------------------------------------------------------------------------------------

@@ -31,7 +31,14 @@ class FinetuneCommand(WithSettings):
 @kept_options
 @click.pass_context
 def finetune(
-    ctx: click.Context, /, model: str, dataset: str, workers: int | None, print_recipe: bool, **given: Any
+    ctx: click.Context,
+    /,
+    model: str,
+    dataset: str,
+    workers: int | None,
+    tensorboard: bool,
+    print_recipe: bool,
+    **given: Any,
 ) -> None:
     """Train MODEL, a name of `composer models` or a .safetensors file, on with DATASET, such as folder:PATH.
 
@@ -44,4 +51,4 @@ def finetune(
     is kept with --run goes on by `composer train --resume`.
     """  # noqa: D301  (a \b keeps click from filling the lines)
     places = {key: value for key, value in given.items() if value is not None}
-    carry_out(ctx, {"begin_from": model, "dataset": dataset, **places}, workers, print_recipe)
+    carry_out(ctx, {"begin_from": model, "dataset": dataset, **places}, workers, tensorboard, print_recipe)

@@ -32,7 +32,16 @@ def kept_options(command: Any) -> Any:
     """The options of `train` and `finetune`: what is written, and where the run is kept."""
     for option in (
         click.option("--print-recipe", is_flag=True, help="Train nothing; print what would be done as a recipe."),
-        click.option("--run", metavar="FOLDER", help="Keep the run here: checkpoints, metrics, a sample a validation."),
+        click.option(
+            "--tensorboard", is_flag=True, help="Let TensorBoard show the run: `tensorboard --logdir FOLDER`."
+        ),
+        click.option(
+            "--run",
+            "--run-folder",
+            "run",
+            metavar="FOLDER",
+            help="Keep the run here: checkpoints, metrics, a sample a validation.",
+        ),
         click.option("--half/--full", default=None, help="Store weights in fp16 or fp32.  [fp16]"),
         click.option(
             "--workers", type=click.IntRange(1), help="Processes that read files; as many as cores unless given."
@@ -57,6 +66,7 @@ def train(
     source: str | None,
     workers: int | None,
     resume: str | None,
+    tensorboard: bool,
     print_recipe: bool,
     **given: Any,
 ) -> None:
@@ -74,12 +84,12 @@ def train(
     A recipe holds every choice in one file; what the command line says goes before it.
     """  # noqa: D301  (a \b keeps click from filling the lines)
     if resume is not None:
-        _go_on(ctx, resume, workers)
+        _go_on(ctx, resume, workers, tensorboard)
         return
     plain = _recipe(source, {key: value for key, value in given.items() if value is not None})
     if "dataset" not in plain and not print_recipe:
         raise click.MissingParameter(ctx=ctx, param_hint="'DATASET'", param_type="argument")
-    carry_out(ctx, {"dataset": DATASET, **plain}, workers, print_recipe)
+    carry_out(ctx, {"dataset": DATASET, **plain}, workers, tensorboard, print_recipe)
 
 
 def _recipe(source: str | None, given: Mapping[str, Any]) -> Plain:
@@ -98,7 +108,7 @@ def _recipe(source: str | None, given: Mapping[str, Any]) -> Plain:
     return plain if "begin_from" in plain else {"architecture": {"name": ARCHITECTURE}, **plain}
 
 
-def carry_out(ctx: click.Context, plain: Plain, workers: int | None, print_recipe: bool) -> None:
+def carry_out(ctx: click.Context, plain: Plain, workers: int | None, tensorboard: bool, print_recipe: bool) -> None:
     """Train as a recipe and the options on the command line say, or print what would be done."""
     from composer import recipefile, recipes
 
@@ -110,14 +120,14 @@ def carry_out(ctx: click.Context, plain: Plain, workers: int | None, print_recip
         return
     if "out" not in plain:
         raise click.MissingParameter(ctx=ctx, param_hint="'--out'", param_type="option")
-    follow(plain, "composer " + shlex.join(sys.argv[1:]), workers)
+    follow(plain, "composer " + shlex.join(sys.argv[1:]), workers, tensorboard)
 
 
-_WITH_RESUME = ("resume", "workers")
+_WITH_RESUME = ("resume", "workers", "tensorboard")
 """The options of a run that is gone on with."""
 
 
-def _go_on(ctx: click.Context, resume: str, workers: int | None) -> None:
+def _go_on(ctx: click.Context, resume: str, workers: int | None, tensorboard: bool) -> None:
     """Go on with the run in a folder, as if from where it was started. BadOption if anything else is asked for."""
     from composer import runs
 
@@ -130,19 +140,23 @@ def _go_on(ctx: click.Context, resume: str, workers: int | None) -> None:
         raise BadOption(f"the run was started in {printable(started.folder)}, which is no folder any more.")
     plain = {**plain, "run": str(folder.absolute())}
     with contextlib.chdir(started.folder):
-        follow(plain, started.command, workers)
+        follow(plain, started.command, workers, tensorboard)
 
 
-def follow(plain: Plain, command: str, workers: int | None) -> None:
+def follow(plain: Plain, command: str, workers: int | None, tensorboard: bool) -> None:
     """Train as a recipe says; of several processes, the first shows the progress and says what came of it."""
     from composer import recipefile, recipes, runs
     from composer.cli.watching import Watch
     from composer.corpus import build
     from composer.distributed import team
+    from composer.training import together
 
     out = Path(plain["out"]).expanduser()
     folder = Path(plain["run"]).expanduser() if "run" in plain else None
     _check_out(out, folder)
+    if tensorboard and folder is None:
+        raise BadOption("--tensorboard writes into the folder of a run; give --run as well.")
+    shown = [runs.scalars(folder)] if tensorboard and folder is not None else []
     recipe = recipefile.make(plain)
     name = plain["dataset"]
     with team(recipe.settings.device) as us:
@@ -160,7 +174,8 @@ def follow(plain: Plain, command: str, workers: int | None) -> None:
             begun = recipe.beginning.model.hash if recipe.beginning else ""
             runs.begin(folder, whole, runs.Started(str(Path.cwd()), command, corpus.folder.name, begun))
         with Watch() as watch:
-            model = recipes.run(recipe, corpus, out, command=command, report=watch.report, folder=folder, team=us)
+            report = together(watch.report, *shown)
+            model = recipes.run(recipe, corpus, out, command=command, report=report, folder=folder, team=us)
     if model is not None:
         _say(model, out, folder)
 
