@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 
 from composer.errors import CannotExpress, ComposerError, ReadingWarning, printable
 from composer.request import Request
-from composer.score import Score, bars
+from composer.score import Score, TimeSignature
 from composer.splits import content_hash
 from composer.tokens import EOS
 from composer.types import Dataset, Divided, Tokenizer, Tokens
 
 LONGEST = 50_000
 """A piece of more tokens is refused: a recurrent model would be trained on little else."""
+
+
+MOST_BARS = 100_000
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,9 @@ def encode(dataset: Dataset, tokenizer: Tokenizer, sources: Sequence[str]) -> En
     refused: list[Refused] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ReadingWarning)
+        divided = isinstance(dataset, Divided)  # asked once: a protocol takes its time
         for source in sources:
-            side = given_side(dataset, source)
+            side = given_side(dataset, source) if divided else ""
             for name, score in _pieces(dataset, source):
                 result = score if isinstance(score, Exception) else _encode(tokenizer, name, score, side)
                 if isinstance(result, Encoded):
@@ -98,12 +102,13 @@ def _encode(tokenizer: Tokenizer, name: str, score: Score, side: str) -> Encoded
 
 def beat_count(score: Score) -> float:
     """How many beats a score lasts, by its time signatures. Raises CannotExpress if that is beyond all measure."""
-    try:
-        found = bars(score)
-    except ValueError as error:
-        raise CannotExpress(f"the piece has {error}.") from None
-    lengths = np.diff(np.minimum(found.starts, score.end))
-    return float((lengths / np.array([metre.beat_ticks for metre in found.metres])[found.which]).sum())
+    metres = score.time_signatures or (TimeSignature(0, 4, 4),)
+    end = score.end
+    ends = [min(metre.tick, end) for metre in metres[1:]] + [end]
+    lasts = [max(until - start, 0) for start, until in zip([0, *ends], ends, strict=False)]
+    if sum(ticks // metre.bar_ticks for ticks, metre in zip(lasts, metres, strict=True)) > MOST_BARS:
+        raise CannotExpress(f"the piece has more than {MOST_BARS} bars.")
+    return sum(ticks / metre.beat_ticks for ticks, metre in zip(lasts, metres, strict=True))
 
 
 def model_inputs(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> list[NDArray[np.uint16]]:
