@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from composer.errors import CannotExpress
 from composer.keys import Key, estimate_key, parse_key
 from composer.metrical import COUNTDOWN, Grid
-from composer.score import Bars, KeySignature, Score, TimeSignature, bars
+from composer.score import Bars, KeySignature, Score, TimeSignature, bars, joined
 from composer.tokens import EOS
 from composer.types import Tokens
 
@@ -68,46 +68,62 @@ def key_of(score: Score) -> Key:
     """The key at the beginning of a score: as written, or else estimated from its notes."""
     if score.key_signatures:
         return score.key_signatures[0].key
-    tracks = [track.notes for track in score.tracks if not track.is_drum and len(track.notes)]
-    if not tracks:
+    notes = joined([track.notes for track in score.tracks if not track.is_drum])
+    if not len(notes):
         return Key(0)
-    starts, durations, pitches = (
-        np.concatenate([notes[name] for notes in tracks]) for name in ("start", "duration", "pitch")
-    )
-    ends = starts + durations
-    return estimate_key(pitches, durations, int(pitches[ends == ends.max()].min()))
+    ends = notes["start"] + notes["duration"]
+    last = int(notes["pitch"][ends == ends.max()].min())
+    return estimate_key(notes["pitch"], notes["duration"], last)
 
 
 def written(
     grid: Grid,
     found: Measures,
     steps: NDArray[np.int64],
-    content: NDArray[np.int64],
-    counts: NDArray[np.int64],
+    rows: NDArray[np.int64],
     *,
     ends: bool,
 ) -> Tokens:
-    """A whole piece in tokens: events at `steps` (E, rising), of `counts` (E,) tokens each out of `content`.
+    """A whole piece in tokens: at `steps` (R, rising) the tokens of `rows` (R, K), where -1 says nothing.
 
-    With `ends=False` nothing is written of the end: bars up to the last event, none announced.
+    The position is written before the first row of each step. With `ends=False` nothing is written of the end: bars
+    up to the last row, none announced.
     """
     bar_of = np.searchsorted(found.starts[:-1], steps, side="right") - 1
     total = len(found.metres) if ends else int(bar_of[-1]) + 1 if len(steps) else 0
     _check_silences(bar_of, total)
-    line_counts, lines = _bar_lines(grid, found, total, ends=ends)
-    opening = [found.metres[0], found.key, grid.first["Upbeat"] + found.upbeat]
-    # Each event moves back by the opening, by all bar lines up to its own, and by the events before it.
-    sizes = counts + 1
-    events_before = np.cumsum(sizes) - sizes
-    before = np.cumsum(line_counts)[bar_of] + events_before + len(opening)
-    inside = np.repeat(before + 1 - events_before + np.arange(len(steps)), counts) + np.arange(len(content))
-    music = np.full(len(opening) + len(lines) + len(steps) + len(content) + ends, -1)
-    music[before], music[inside] = grid.first["Position"] + steps - found.origins[bar_of], content
-    music[:3] = opening
+    said = np.empty((len(steps), rows.shape[1] + 1), dtype=np.int64)
+    said[:, 0] = np.where(changes(steps), grid.first["Position"] + steps - found.origins[bar_of], -1)
+    said[:, 1:] = rows
+    is_said = said >= 0
+    before = np.concatenate([[0], is_said.sum(axis=1).cumsum()])  # tokens before each row
+    # A bar line moves on by all that comes before it: the opening, the rows of the bars before, and other lines.
+    places = before[np.searchsorted(steps, found.starts[:total])] + np.arange(3, 3 + total)
+    lines = np.full(total, grid.first["Bar"])
     if ends:
-        music[-1] = EOS
-    music[music < 0] = lines
+        last = min(COUNTDOWN, total)
+        lines[total - last :] += np.arange(last, 0, -1)
+    fresh = changes(found.metres[:total])
+    anew = np.flatnonzero(fresh)[1:]  # the bars that a new time signature stands before
+    if len(anew):
+        places += fresh.cumsum() - 1
+    music = np.empty(3 + total + len(anew) + int(before[-1]) + ends, dtype=np.int64)
+    is_content = np.ones(len(music), dtype=bool)
+    is_content[:3], is_content[places], is_content[places[anew] - 1] = False, False, False
+    music[:3] = found.metres[0], found.key, grid.first["Upbeat"] + found.upbeat
+    music[places], music[places[anew] - 1] = lines, found.metres[anew]
+    if ends:
+        music[-1], is_content[-1] = EOS, False
+    music[is_content] = said[is_said]
     return music
+
+
+def changes(values: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Where a value differs from the one before it; the first does."""
+    differ = np.empty(len(values), dtype=bool)
+    differ[:1] = True
+    np.not_equal(values[1:], values[:-1], out=differ[1:])
+    return differ
 
 
 def _check_silences(bar_of: NDArray[np.int64], total: int) -> None:
@@ -116,23 +132,6 @@ def _check_silences(bar_of: NDArray[np.int64], total: int) -> None:
     longest = max(bar_of[0], total - bar_of[-1], steps.max(initial=0)) if len(bar_of) else total
     if longest > MOST_EMPTY_BARS:
         raise CannotExpress(f"nothing begins for {longest} bars; at most {MOST_EMPTY_BARS} such bars can be written.")
-
-
-def _bar_lines(grid: Grid, found: Measures, total: int, *, ends: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How many tokens begin each of the first `total` bars, and these tokens.
-
-    They are a new time signature, if it changes, and the bar with its place in the countdown.
-    """
-    metres = found.metres[:total]
-    lines = np.empty((total, 2), dtype=np.int64)
-    lines[:, 0], lines[:, 1] = metres, grid.first["Bar"]
-    if ends:
-        last = min(COUNTDOWN, total)
-        lines[total - last :, 1] += np.arange(last, 0, -1)
-    said = np.ones((total, 2), dtype=bool)
-    said[:1, 0] = False
-    said[1:, 0] = metres[1:] != metres[:-1]
-    return said.sum(axis=1), lines[said]
 
 
 @dataclass

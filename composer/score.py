@@ -6,7 +6,7 @@ Time is counted in ticks, `TICKS_PER_QUARTER` to a quarter note, from the first 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,16 @@ def make_notes(rows: Iterable[tuple[int, int, int, int]]) -> Notes:
     """An array of `NOTE` from rows of (start, duration, pitch, velocity), sorted by start, then pitch."""
     notes = np.array(list(rows), dtype=NOTE)
     return notes[np.lexsort((notes["pitch"], notes["start"]))]
+
+
+def joined(parts: Sequence[Notes]) -> Notes:
+    """The notes of all parts, one after the other (`np.concatenate` would compare their fields by name each time)."""
+    notes = np.empty(sum(map(len, parts)), dtype=NOTE)
+    begin = 0
+    for part in parts:
+        notes[begin : begin + len(part)] = part
+        begin += len(part)
+    return notes
 
 
 @dataclass(frozen=True, eq=False)

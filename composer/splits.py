@@ -30,9 +30,9 @@ def content_hash(score: Score) -> int:
         tracks = [track.notes for track in score.tracks if len(track.notes)]
     if not tracks:
         return 0
-    notes = tracks[0][np.lexsort((-tracks[0]["pitch"], tracks[0]["start"]))]
-    tops = notes["pitch"][np.append(True, notes["start"][1:] != notes["start"][:-1])].astype(np.int16)
-    steps = np.diff(tops)
+    start, pitch = tracks[0]["start"], tracks[0]["pitch"]
+    tops = pitch[np.append(start[1:] != start[:-1], True)]  # sorted by start, then pitch
+    steps = tops[1:] - tops[:-1]
     digest = hashlib.blake2b(steps[steps != 0].astype("<i2").tobytes(), digest_size=8).digest()
     return int.from_bytes(digest, "little")
 

@@ -239,10 +239,9 @@ def test_a_run_that_was_stopped_goes_on_to_the_bit(corpus, tokenizer, gru, train
     assert course(resumed) == course(trained)
 
 
-@pytest.mark.parametrize("batch", range(1, 16))
+@pytest.mark.parametrize("batch", [1, 2, 5, 8, 11])
 def test_a_run_goes_on_from_between_two_validations(corpus, tokenizer, gru, trained, tmp_path, monkeypatch, batch):
     steady = replace(SETTINGS, checkpoint_every=0.0)
-    whole = train(corpus, tokenizer, gru, steady)
     done = []
 
     def stop(run, *arguments):
@@ -252,14 +251,13 @@ def test_a_run_goes_on_from_between_two_validations(corpus, tokenizer, gru, trai
         return one_batch(run, *arguments)
 
     one_batch = training._batch
-    monkeypatch.setattr(training, "_batch", stop)
-    with contextlib.suppress(RuntimeError):
-        train(corpus, tokenizer, gru, steady, folder=tmp_path)
-    monkeypatch.setattr(training, "_batch", one_batch)
+    with monkeypatch.context() as broken:
+        broken.setattr(training, "_batch", stop)
+        with pytest.raises(RuntimeError, match="power cut"):
+            train(corpus, tokenizer, gru, steady, folder=tmp_path)
     resumed = train(corpus, tokenizer, gru, steady, folder=tmp_path)
-    assert equal(resumed.weights, whole.weights)
-    assert equal(whole.weights, trained.weights)
-    assert course(resumed) == course(whole)
+    assert equal(resumed.weights, trained.weights)
+    assert course(resumed) == course(trained)
 
 
 def test_a_run_that_is_over_is_not_gone_on_with(corpus, tokenizer, gru, trained, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 
 from composer.errors import UnreadableFile
 from composer.keys import Key, estimate_key
-from composer.score import KeySignature, Notes, Score, Track, bars
+from composer.score import KeySignature, Notes, Score, Track, bars, joined
 
 NAMES = ("Soprano", "Alto", "Tenor", "Bass")
 MOST_BARS = 64
@@ -50,7 +50,7 @@ def one_at_a_time(notes: Notes, *, lowest: bool = False) -> Notes:
 
 def longest_silence(tracks: tuple[Track, ...]) -> int:
     """The longest time in ticks, from the beginning to the last note, in which no voice sounds."""
-    notes = np.concatenate([track.notes for track in tracks])
+    notes = joined([track.notes for track in tracks])
     notes = notes[np.argsort(notes["start"], kind="stable")]
     reached = np.maximum.accumulate(np.concatenate(([0], notes["start"] + notes["duration"])))[:-1]
     return int((notes["start"] - reached).max(initial=0))
@@ -62,7 +62,7 @@ def key_of(tracks: tuple[Track, ...], fifths: int | None) -> Key:
     Where that is three or more signs away from the signature, its parallel key is taken if that is nearer: a minor
     piece that ends on a major chord.
     """
-    notes = np.concatenate([track.notes for track in tracks])
+    notes = joined([track.notes for track in tracks])
     key = estimate_key(notes["pitch"], notes["duration"], int(tracks[-1].notes["pitch"][-1]))
     parallel = Key(key.tonic, not key.minor)
     if fifths is None or _distance(key, fifths) < 3 or _distance(parallel, fifths) >= _distance(key, fifths):

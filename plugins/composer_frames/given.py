@@ -10,7 +10,7 @@ import numpy as np
 from composer.arrays import like, namespace, numbers
 from composer.errors import CannotExpress
 from composer.given import check_track
-from composer.score import NOTE, Score
+from composer.score import Score, joined
 from composer.types import Array, Span
 from composer_frames.grammar import Field
 
@@ -28,7 +28,7 @@ class Given:
     def __init__(self, grammar: FramesGrammar, score: Score, spans: Sequence[Span]) -> None:
         for span in spans:
             check_track(span, 1)
-        notes = np.concatenate([np.zeros(0, dtype=NOTE), *(track.notes for track in score.tracks if not track.is_drum)])
+        notes = joined([track.notes for track in score.tracks if not track.is_drum])
         if len(notes) and not (notes["pitch"] - grammar.lowest >= 0).all():
             raise CannotExpress(f"the pitch {notes['pitch'].min()} is to be kept; the lowest is {grammar.lowest}.")
         if len(notes) and not (notes["pitch"] - grammar.lowest < grammar.pitches).all():

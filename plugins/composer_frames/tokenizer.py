@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import CannotExpress
-from composer.score import END, NOTE, TICKS_PER_QUARTER, Score, Text, Track
+from composer.score import END, NOTE, TICKS_PER_QUARTER, Score, Text, Track, joined
 from composer.tokens import EOS, meaning
 from composer.types import Meaning, Tokens
 from composer_frames.grammar import FRAME, FramesGrammar
@@ -91,8 +91,7 @@ class Frames:
 
     def roll(self, score: Score) -> NDArray[np.bool_]:
         """(frames, pitches) which pitches sound. Raises CannotExpress."""
-        notes = [track.notes for track in score.tracks if not track.is_drum]
-        found = np.concatenate(notes) if notes else np.zeros(0, dtype=NOTE)
+        found = joined([track.notes for track in score.tracks if not track.is_drum])
         if not len(found):
             raise CannotExpress("there is not a note in it.")
         outside = found["pitch"][(found["pitch"] < self.lowest) | (found["pitch"] > self.highest)]

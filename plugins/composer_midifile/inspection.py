@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from composer.score import TICKS_PER_QUARTER
 from composer_midifile.chunks import Chunks, Damaged, find_chunks
 from composer_midifile.events import CleanTrack, clean_track
-from composer_midifile.stretches import count_notes, most_ticks, ticks
+from composer_midifile.stretches import count_messages, count_notes, most_ticks, ticks
 
 MOST_BYTES = 16 * 2**20
 """A larger file is refused: no piece of music is that long."""
@@ -32,10 +32,16 @@ class Inspected:
 
     clean: bytes
     division: int
-    notes: int  # that begin; a parser finds fewer if some never end
+    stretches: bytes  # of all tracks, where the notes are
     title: str  # the name of a first track that has no notes
     own_text: bytes
     remarks: Counter[str]  # what was dropped or mended, and how often
+
+    def unfinished(self, notes: int, others: int) -> int:
+        """How many notes never end, where a parser found so many that do, and controllers and bends beside them."""
+        if count_messages(self.stretches) == 2 * notes + others:  # a note takes two, so there is nothing else
+            return 0
+        return count_notes(self.stretches) - notes
 
 
 def inspect(data: bytes) -> Inspected:
@@ -43,16 +49,15 @@ def inspect(data: bytes) -> Inspected:
     chunks = find_chunks(data)
     tracks = _clean_tracks(data, chunks)
     stretches = b"".join([track.stretches for track in tracks])
-    notes = count_notes(stretches)
-    if notes > MOST_NOTES:
+    if count_messages(stretches) > MOST_NOTES and (notes := count_notes(stretches)) > MOST_NOTES:
         raise Damaged(f"holds {notes:,} notes; at most {MOST_NOTES:,} are read. Split it.")
     _check_length(tracks, most_ticks(stretches), chunks.division)
     first = tracks[0] if tracks else None
     return Inspected(
         _joined(chunks.division, tracks),
         chunks.division,
-        notes,
-        title=first.name if first and first.name and not (notes and count_notes(first.stretches)) else "",
+        stretches,
+        title=first.name if first and first.name and not count_notes(first.stretches) else "",
         own_text=first.own_text if first else b"",
         remarks=Counter([*chunks.remarks, *(remark for track in tracks for remark in track.remarks)]),
     )

@@ -47,7 +47,8 @@ def _read(data: bytes, stem: str, drums_by_name: bool) -> tuple[Score, Counter[s
     found = inspect(data)
     parsed = _parsed(found)
     to = Conversion(found.division, found.remarks)
-    to.remark("a note that never ends was left out", found.notes - parsed.note_num())
+    others = sum(len(track.controls) + len(track.pitch_bends) for track in parsed.tracks)
+    to.remark("a note that never ends was left out", found.unfinished(parsed.note_num(), others))
     tracks = to.tracks(parsed.tracks, drums_by_name)
     if not tracks:
         to.remark("there are no notes in it")

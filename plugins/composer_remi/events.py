@@ -82,6 +82,12 @@ class Events:
         return np.searchsorted(self.steps, np.arange(self.durations[-1] + 1), side="right") - 1
 
     @cached_property
+    def velocity_tokens(self) -> NDArray[np.int64]:
+        """(128,) the token of each velocity, -1 where none is kept."""
+        degrees = len(self.velocities)
+        return np.arange(128) * degrees // 128 + self.first["Velocity"] if degrees else np.full(128, -1)
+
+    @cached_property
     def tempo_borders(self) -> NDArray[np.float64]:
         """(tempos - 1,) the tempos halfway, by ratio, between neighbours."""
         tempos = np.array(self.tempos, dtype=np.float64)

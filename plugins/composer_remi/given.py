@@ -16,7 +16,6 @@ from composer.score import Score
 from composer.types import Array, Span
 from composer_remi.events import Events
 from composer_remi.grammar import Own, RemiGrammar, Turn
-from composer_remi.sounds import changes
 from composer_remi.writing import part_of, sounds_of, tempos_at, tokens_of
 
 PITCHES = 129
@@ -37,7 +36,7 @@ class Given:
         steps = int(found.starts[-1])
         cover = covered(grid, [(span, _parts(events, score, span)) for span in spans], len(events.parts), steps)
         given = cover[sounds.parts, sounds.steps]
-        rows = tokens_of(events, score, sounds, np.flatnonzero(changes(sounds.steps)))[given]
+        rows = tokens_of(events, score, sounds)[given]
         self.grammar, self.events = grammar, events
         self.bars = given_bars(grid, found, cover)
         self.cover = np.ascontiguousarray(cover.T)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.measures import changes
 from composer.score import Notes
 
 Ints = NDArray[np.int64]
@@ -53,13 +54,6 @@ def ordered(sounds: Sounds) -> Sounds:
 
 _LONGEST = 2**22 - 1
 """Steps: longer notes are all one when it is asked which one is the longest."""
-
-
-def changes(values: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Where a value differs from the one before it; the first does."""
-    differ = np.ones(len(values), dtype=bool)
-    np.not_equal(values[1:], values[:-1], out=differ[1:])
-    return differ
 
 
 def cut(sounds: Sounds) -> Sounds:

@@ -26,7 +26,6 @@ from composer.types import Meaning, Tokens
 from composer_remi.events import DRUMS, Events, durations, tempos, velocities
 from composer_remi.grammar import RemiGrammar
 from composer_remi.reading import tempos_of, tracks_of
-from composer_remi.sounds import changes
 from composer_remi.writing import sounds_of, tokens_of
 
 
@@ -94,11 +93,7 @@ class Remi:
         sounds = sounds_of(events, score)
         last = int((sounds.steps + sounds.lengths).max())
         found = measures(events.grid, score, last * events.grid.step_ticks)
-        first = np.flatnonzero(changes(sounds.steps))
-        rows = tokens_of(events, score, sounds, first)
-        said = rows >= 0
-        counts = np.add.reduceat(said.sum(axis=1), first)
-        return written(events.grid, found, sounds.steps[first], rows[said], counts, ends=ends)
+        return written(events.grid, found, sounds.steps, tokens_of(events, score, sounds), ends=ends)
 
     def decode(self, tokens: Tokens) -> Score:
         """A score with one track a program; a note that was cut short is left out."""

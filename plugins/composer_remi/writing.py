@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from composer.errors import CannotExpress
-from composer.score import NOTE, Score, Track
+from composer.measures import changes
+from composer.score import Score, Track, joined
 from composer_remi.events import Events
-from composer_remi.sounds import Ints, Sounds, changes, on_grid
+from composer_remi.sounds import Ints, Sounds, on_grid
 
 TEMPO = 120
 """Where a score says nothing, as in MIDI."""
@@ -16,7 +17,7 @@ TEMPO = 120
 def sounds_of(events: Events, score: Score) -> Sounds:
     """The notes of a score as tokens can say them. Raises CannotExpress."""
     found = [(track, part) for track in score.tracks if (part := part_of(events, track)) is not None]
-    notes = np.concatenate([track.notes for track, _ in found]) if found else np.zeros(0, dtype=NOTE)
+    notes = joined([track.notes for track, _ in found])
     if not len(notes):
         raise CannotExpress("there is not a note in it.")
     parts = np.repeat([part for _, part in found], [len(track.notes) for track, _ in found])
@@ -47,37 +48,30 @@ def _durations(events: Events, lengths: Ints) -> Ints:
     return events.place_of_length[np.minimum(lengths, len(events.place_of_length) - 1)]
 
 
-def tokens_of(events: Events, score: Score, sounds: Sounds, first: Ints) -> Ints:
-    """(notes, 5) tempo, program, sound, velocity and duration of each note, -1 where it is not said.
-
-    `first` holds the places of the notes that are the first at their step.
-    """
-    begin = events.first
+def tokens_of(events: Events, score: Score, sounds: Sounds) -> Ints:
+    """(notes, 5) tempo, program, sound, velocity and duration of each note, -1 where it is not said."""
+    begin, drums = events.first, events.drum_part
     rows = np.empty((len(sounds.steps), 5), dtype=np.int64)
     rows[:, :2] = -1
     if events.tempos:
-        tempos = tempos_at(events, score, sounds.steps[first])
-        rows[first, 0] = np.where(changes(tempos), tempos, -1)
+        tempos = tempos_at(events, score, sounds.steps)
+        rows[:, 0] = np.where(changes(tempos), tempos, -1)
     if events.named:
-        anew = changes(sounds.parts)
-        anew[first] = True
-        rows[anew, 1] = begin["Program"] + sounds.parts[anew]
+        rows[:, 1] = np.where(changes(sounds.steps) | changes(sounds.parts), sounds.parts + begin["Program"], -1)
     rows[:, 2] = sounds.pitches + (begin["Pitch"] - events.lowest)
-    rows[:, 3] = begin["Velocity"] + sounds.velocities.astype(np.int64) * len(events.velocities) // 128
+    rows[:, 3] = events.velocity_tokens[sounds.velocities]
     rows[:, 4] = begin["Duration"] + _durations(events, sounds.lengths)
-    if not events.velocities:
-        rows[:, 3] = -1
-    if events.drum_part >= 0 and (drums := sounds.parts == events.drum_part).any():
-        rows[drums, 2], rows[drums, 4] = sounds.pitches[drums] + begin["Drum"], -1
+    if drums >= 0 and (is_drum := sounds.parts == drums).any():
+        rows[is_drum, 2], rows[is_drum, 4] = sounds.pitches[is_drum] + begin["Drum"], -1
     return rows
 
 
 def tempos_at(events: Events, score: Score, steps: Ints) -> Ints:
     """The token of the tempo in force at each step."""
     tick = events.grid.step_ticks
-    steps_of = np.array([-1, *((tempo.tick + tick // 2) // tick for tempo in score.tempos)])
-    tokens = np.array([tempo_token(events, bpm) for bpm in (TEMPO, *(tempo.bpm for tempo in score.tempos))])
-    return tokens[np.searchsorted(steps_of, steps, side="right") - 1]
+    tokens = [tempo_token(events, bpm) for bpm in (TEMPO, *(tempo.bpm for tempo in score.tempos))]
+    begins = [(tempo.tick + tick // 2) // tick for tempo in score.tempos]
+    return np.array(tokens)[np.searchsorted(begins, steps, side="right")] if begins else np.full(len(steps), tokens[0])
 
 
 def tempo_token(events: Events, bpm: float) -> int:

@@ -80,8 +80,7 @@ class Voices:
         # The end of the piece itself is no event where the last bar is full or where the piece stays open.
         silent_from = last if not ends or last == found.starts[-1] else None
         steps, content = self._frames(parts, silent_from)
-        counts = np.full(len(steps), len(parts))
-        return written(self.grid, found, steps, content.ravel(), counts, ends=ends)
+        return written(self.grid, found, steps, content, ends=ends)
 
     def _check_range(self, parts: list[Line]) -> None:
         for line, name in zip(parts, self.names, strict=True):
