@@ -16,6 +16,7 @@ from composer.types import Span
 from composer_frames.tokenizer import Frames
 
 QUARTERS, EIGHTHS = Frames(), Frames(frames_per_quarter=2, in_c=True, most_notes=5, shown=3)
+REMINDED = Frames(lookback=(2, 1, 4))
 CHORDS = score(line(((60, 64, 67), 2), ((60, 65), 1)), line((48, 1), (48, 1), (50, 1)), metres=((0, 3, 4),))
 RESTS = score(line((60, 1), (62, 2), (0, 2), (64, 3)))
 MUSIC = {"chords": CHORDS, "rests": RESTS}
@@ -92,6 +93,7 @@ def test_wishes_that_there_are_no_tokens_for_are_refused(wish, said):
         ({"frames_per_quarter": 7}, "must divide 480"),
         ({"lowest": 70, "highest": 60}, "lowest must not be above"),
         ({"shown": 9, "most_notes": 8}, "shown must be at least 1, and most_notes from there"),
+        ({"lookback": (8, 0)}, "lookback goes from 1 to 256"),
         ({"program": 128}, "programs go from 0 to 127"),
     ],
 )
@@ -121,10 +123,40 @@ def test_a_model_is_told_what_sounded_and_what_may_sound_on():
     assert told(third + 3, "held", "age of held") == [token(48), 2]
 
 
+def test_a_model_is_told_what_comes_if_this_frame_is_as_one_before():
+    music = score(line(((64, 67), 1), (60, 1), ((64, 67), 1), (60, 1), ((64, 67), 1), (59, 1), (59, 1)))
+    tokens = REMINDED.encode(music)
+    (inputs,) = model_inputs(REMINDED, [tokens])
+    as_ago, agreed = (
+        inputs[:, [column.name for column in REMINDED.grammar.columns].index(name)]
+        for name in ("as 2 ago", "agreed with 2 ago")
+    )
+    named = ["BOS_None" if token == 0 else REMINDED.vocabulary[token] for token in as_ago]
+    assert words(REMINDED, tokens) == (
+        "Pitch_67 Pitch_64 Frame_None Pitch_60 Frame_None Pitch_67 Pitch_64 Frame_None "
+        "Pitch_60 Frame_None Pitch_67 Pitch_64 Frame_None Pitch_59 Frame_None Pitch_59 Frame_None EOS_None"
+    )
+    assert " ".join(named) == (
+        "BOS_None BOS_None BOS_None BOS_None BOS_None Pitch_67 Pitch_64 Frame_None "
+        "Pitch_60 Frame_None Pitch_67 Pitch_64 Frame_None Pitch_60 Frame_None Pitch_67 Frame_None Pitch_59"
+    )
+    assert agreed.tolist() == [0] * 5 + [0, 0, 0] + [1, 1] + [2, 2, 2] + [3, 0] + [0, 0] + [0]
+
+
+@pytest.mark.parametrize("tokenizer", [QUARTERS, EIGHTHS, REMINDED], ids=["quarters", "eighths", "reminded"])
+def test_the_states_of_a_whole_piece_are_those_that_steps_reach(tokenizer):
+    grammar = tokenizer.grammar
+    for tokens in (*(tokenizer.encode(music) for music in MUSIC.values()), *draw(tokenizer, Request(bars=3), 8)):
+        state, states = grammar.start(Request(), 1), grammar.states(tokens)
+        for place in range(len(tokens)):
+            assert np.array_equal(states[place], state[0])
+            state = grammar.advance(state, tokens[place : place + 1])
+
+
 # --- the contract -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("tokenizer", [QUARTERS, EIGHTHS], ids=["quarters", "eighths"])
+@pytest.mark.parametrize("tokenizer", [QUARTERS, EIGHTHS, REMINDED], ids=["quarters", "eighths", "reminded"])
 def test_the_contract(tokenizer):
     check_tokenizer(tokenizer, list(MUSIC.values()))
     check_grammar(tokenizer, rows=300)

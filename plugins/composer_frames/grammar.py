@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import namespace, numbers
+from composer.arrays import like, namespace, numbers
 from composer.errors import BadOption
 from composer.request import Request
 from composer.score import TICKS_PER_QUARTER, Score, parse_time_signature
 from composer.tokens import BOS, EOS
-from composer.types import Array, Column, Facts, Span
+from composer.types import Array, Column, Facts, Span, Tokens
 
 FRAME = 2
 """The token Frame_None, the end of a frame."""
@@ -28,8 +28,16 @@ CYCLES = (16, 12)
 NO_DEGREE = 12
 
 
+AGREED = 16
+"""Frames: a longer agreement with what was looked back at is told as one of so many."""
+
+
 class Field:
-    """Columns of a state, before `most_notes` tokens of this frame, as many of the one before, and their ages."""
+    """Columns of a state, before `most_notes` tokens of this frame, as many of the one before, and their ages.
+
+    Then, where a model looks back, come the frames before that one, the latest first, and for how long each that is
+    looked back at has agreed.
+    """
 
     TOKEN = 0
     FRAME = 1  # that is being written
@@ -49,6 +57,7 @@ class FramesGrammar:
     pitches: int
     most_notes: int
     shown: int
+    lookback: tuple[int, ...] = ()
 
     @property
     def first_pitch(self) -> int:
@@ -69,20 +78,25 @@ class FramesGrammar:
     def columns(self) -> tuple[Column, ...]:
         """The last token; place in the frame and in time; the pitches of this frame and of the one before.
 
-        `held` is the highest pitch of the frame before that may still come: the one that would sound on.
+        `held` is the highest pitch of the frame before that may still come: the one that would sound on. `as 8 ago` is
+        the token that comes next if this frame is as the one 8 before, and `agreed with 8 ago` how many frames in a
+        row have been so, 0 once this one is not; after Magenta's Lookback RNN (Waite 2016).
         """
-        before = [f"before {number + 1}" for number in range(self.shown)]
+        now, before = ([f"{when} {number + 1}" for number in range(self.shown)] for when in ("now", "before"))
         return (
             Column("token", self.size, tokens=True),
             Column("place", self.most_notes + 1),
             *(Column(f"frame of {cycle}", cycle) for cycle in CYCLES),
-            *(Column(f"now {number + 1}", self.size, tokens=True) for number in range(self.shown)),
+            *(Column(name, self.size, tokens=True) for name in now),
+            *(Column(f"degree of {name}", NO_DEGREE + 1) for name in now),
             *(Column(name, self.size, tokens=True) for name in before),
             *(Column(f"degree of {name}", NO_DEGREE + 1) for name in before),
             *(Column(f"age of {name}", OLDEST + 1) for name in before),
             Column("held", self.size, tokens=True),
             Column("age of held", OLDEST + 1),
             Column("degree", NO_DEGREE + 1),
+            *(Column(f"as {frames} ago", self.size, tokens=True) for frames in self.lookback),
+            *(Column(f"agreed with {frames} ago", AGREED + 1) for frames in self.lookback),
         )
 
     def start(self, request: Request, rows: int) -> NDArray[np.int64]:
@@ -93,7 +107,7 @@ class FramesGrammar:
             raise BadOption("this model writes bars of 4/4 alone; leave --time-signature out.")
         floor = -(-request.primer_ticks // self.frame_ticks)
         before = -(-floor // self.bar_frames) * self.bar_frames
-        state = np.zeros((rows, Field.OWN + 3 * self.most_notes), dtype=np.int64)
+        state = np.zeros((rows, self.agreements_begin + len(self.lookback)), dtype=np.int64)
         state[:, Field.TOKEN] = BOS
         state[:, Field.LEAST] = max(floor, 1) if request.bars is None else before + request.bars * self.bar_frames
         wanted = request.most_bars if request.bars is None else request.bars
@@ -110,7 +124,36 @@ class FramesGrammar:
 
     def ages(self, state: Array) -> Array:
         """(B, most_notes) for how many frames each of those has sounded, 0 for none."""
-        return state[:, Field.OWN + 2 * self.most_notes :]
+        return state[:, Field.OWN + 2 * self.most_notes : self.older_begin]
+
+    @property
+    def older_begin(self) -> int:
+        """The first column of the frames that are only looked back at."""
+        return Field.OWN + 3 * self.most_notes
+
+    @property
+    def agreements_begin(self) -> int:
+        """The first column of how long those have agreed."""
+        return self.older_begin + (max(self.lookback, default=1) - 1) * self.most_notes
+
+    def _ago(self, state: Array) -> Array:
+        """(B, L, most_notes) the frames that are looked back at, seen from the one that is being written."""
+        xp, most = namespace(state), self.most_notes
+        begins = [
+            self.older_begin + (frames - 2) * most if frames > 1 else Field.OWN + most for frames in self.lookback
+        ]
+        return xp.stack([state[:, begin : begin + most] for begin in begins], axis=1)
+
+    def _agreed(self, state: Array) -> Array:
+        """(B, L) whether this frame, as far as it is written, begins as those that are looked back at."""
+        xp = namespace(state)
+        unwritten = numbers(self.most_notes, state) >= state[:, Field.NOTES][:, None]
+        same = (self._ago(state) == self.now(state)[:, None, :]) | unwritten[:, None, :]
+        return self._exist(state) & xp.all(same, axis=2)
+
+    def _exist(self, state: Array) -> Array:
+        """(B, L) whether the piece had begun so many frames ago."""
+        return state[:, Field.FRAME][:, None] >= like(np.array([self.lookback]), state)
 
     def ceiling(self, state: Array) -> Array:
         """(B,) what a pitch's token must be below: the last pitch of this frame."""
@@ -156,12 +199,28 @@ class FramesGrammar:
             xp.where(is_end, now, before),
             xp.where(is_end, older, ages),
         ]
+        if self.lookback:
+            own += [xp.where(is_end, then, known) for then, known in self._looked_back(state)]
         return xp.where((state[:, Field.ENDED] != 0)[:, None], state, xp.concat([shared, *own], axis=1))
+
+    def _looked_back(self, state: Array) -> Iterator[tuple[Array, Array]]:
+        """The columns of what is looked back at, after the end of this frame and before it."""
+        xp = namespace(state)
+        older, agreements = state[:, self.older_begin : self.agreements_begin], state[:, self.agreements_begin :]
+        yield xp.concat([self.before(state), older], axis=1)[:, : older.shape[1]], older
+        whole = self._exist(state) & xp.all(self._ago(state) == self.now(state)[:, None, :], axis=2)
+        yield xp.where(whole, xp.clip(agreements + 1, 0, AGREED), 0 * agreements), agreements
+
+    def states(self, tokens: Tokens) -> NDArray[np.int64]:
+        """The states (T, S) before each token of a whole piece."""
+        from composer_frames.replay import states
+
+        return states(self, tokens)
 
     def inputs(self, state: Array) -> Array:
         """What the model is given, (B, C)."""
         xp, shown = namespace(state), self.shown
-        before, ages = self.before(state), self.ages(state)
+        now, before, ages = self.now(state), self.before(state), self.ages(state)
         last = state[:, Field.TOKEN]
         above = xp.sum(xp.where(before >= self.ceiling(state)[:, None], 1, 0), axis=1)  # those that can come no more
         place = xp.clip(above, 0, self.most_notes - 1)[:, None]
@@ -170,7 +229,8 @@ class FramesGrammar:
         age = xp.where(remains, xp.take_along_axis(ages, place, axis=1), 0 * place)
         columns = [
             xp.stack([last, state[:, Field.NOTES], *(state[:, Field.FRAME] % cycle for cycle in CYCLES)], axis=1),
-            self.now(state)[:, :shown],
+            now[:, :shown],
+            self._degrees(now[:, :shown]),
             before[:, :shown],
             self._degrees(before[:, :shown]),
             ages[:, :shown],
@@ -178,7 +238,18 @@ class FramesGrammar:
             age,
             self._degrees(last[:, None]),
         ]
+        if self.lookback:
+            agreed, agreements = self._agreed(state), state[:, self.agreements_begin :]
+            columns += [self._as_ago(state), xp.where(agreed, agreements, 0 * agreements)]
         return xp.concat(columns, axis=1)
+
+    def _as_ago(self, state: Array) -> Array:
+        """(B, L) the token that comes next if this frame is as each that is looked back at, BOS if there is none."""
+        xp, ago = namespace(state), self._ago(state)
+        lower = ago < self.ceiling(state)[:, None, None]
+        following = xp.max(xp.where(lower, ago, 0 * ago), axis=2)
+        following = xp.where(following == BOS, FRAME, following)
+        return xp.where(self._exist(state), following, BOS)
 
     def _degrees(self, tokens: Array) -> Array:
         """Semitones above C, without octaves; they stay as they are when music in C is moved."""

@@ -27,6 +27,8 @@ VELOCITY = 80
 LONGEST = 20_000
 """Frames: a longer piece is refused."""
 
+MOST_LOOKBACK = 256
+
 
 @dataclass(frozen=True)
 class Frames:
@@ -37,6 +39,7 @@ class Frames:
     highest: Annotated[int, "highest MIDI pitch"] = 108
     most_notes: Annotated[int, "pitches in a frame at most"] = 12
     shown: Annotated[int, "pitches of this frame, and of the one before, that a model is shown"] = 4
+    lookback: Annotated[tuple[int, ...], "frames ago that a model is reminded of, such as those of phrases before"] = ()
     in_c: Annotated[bool, "the music is in C already, whatever it was written in"] = False
     program: Annotated[int, "General MIDI program of what is written"] = 0
 
@@ -48,6 +51,8 @@ class Frames:
             raise ValueError("pitches go from 0 to 127, and lowest must not be above highest")
         if not 1 <= self.shown <= self.most_notes <= 128:
             raise ValueError("shown must be at least 1, and most_notes from there to 128")
+        if not all(1 <= frames <= MOST_LOOKBACK for frames in self.lookback):
+            raise ValueError(f"lookback goes from 1 to {MOST_LOOKBACK} frames")
         if not 0 <= self.program <= 127:
             raise ValueError("programs go from 0 to 127")
 
@@ -70,7 +75,8 @@ class Frames:
     @cached_property
     def grammar(self) -> FramesGrammar:
         """Which tokens may follow which."""
-        return FramesGrammar(self.frame_ticks, self.lowest, self.highest - self.lowest + 1, self.most_notes, self.shown)
+        pitches = self.highest - self.lowest + 1
+        return FramesGrammar(self.frame_ticks, self.lowest, pitches, self.most_notes, self.shown, self.lookback)
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
         """Tokens of a score. Raises CannotExpress for one without notes, too long, or with pitches out of reach."""

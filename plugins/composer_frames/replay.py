@@ -1,0 +1,62 @@
+"""The states of the grammar of `frames` along a whole piece, all at once; it knows no model and no score."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.request import Request
+from composer.tokens import BOS
+from composer.types import Tokens
+from composer_frames.grammar import AGREED, FRAME, OLDEST, Field
+
+if TYPE_CHECKING:
+    from composer_frames.grammar import FramesGrammar
+
+
+def states(grammar: FramesGrammar, tokens: Tokens) -> NDArray[np.int64]:
+    """The states (T, S) before each token of a piece that began from a plain request; `advance` reaches the same."""
+    places = np.arange(len(tokens))
+    ends = np.flatnonzero(tokens == FRAME)
+    begins = np.concatenate([[0], ends + 1])
+    frame = np.searchsorted(ends, places, side="left")
+    notes = places - begins[frame]
+    chords = np.full((len(begins), grammar.most_notes), BOS)  # of each frame, the last one being that of EOS
+    pitched = tokens >= grammar.first_pitch
+    chords[frame[pitched], notes[pitched]] = tokens[pitched]
+    state = np.tile(grammar.start(Request(), 1), (len(tokens), 1))
+    state[1:, Field.TOKEN] = tokens[:-1]
+    state[:, Field.FRAME], state[:, Field.NOTES] = frame, notes
+    grammar.now(state)[:] = np.where(np.arange(grammar.most_notes) < notes[:, None], chords[frame], BOS)
+    grammar.before(state)[:] = _ago(chords, 1)[frame]
+    grammar.ages(state)[:] = _ago(_ages(chords, grammar.size), 1)[frame]
+    older = [_ago(chords, frames)[frame] for frames in range(2, max(grammar.lookback, default=1) + 1)]
+    if older:
+        state[:, grammar.older_begin : grammar.agreements_begin] = np.concatenate(older, axis=1)
+    for column, frames in enumerate(grammar.lookback, grammar.agreements_begin):
+        same = (chords == _ago(chords, frames)).all(axis=1) & (np.arange(len(chords)) >= frames)
+        state[:, column] = _ago(np.minimum(_run(same), AGREED), 1)[frame]
+    return state
+
+
+def _ages(chords: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """(frames, notes) for how many frames each token of the `chords` has sounded, 0 for none."""
+    sounds = np.zeros((len(chords), size), dtype=bool)
+    sounds[np.arange(len(chords))[:, None], chords] = True
+    sounds[:, BOS] = False
+    return np.take_along_axis(np.minimum(_run(sounds), OLDEST), chords, axis=1)
+
+
+def _ago(rows: NDArray[np.int64], frames: int) -> NDArray[np.int64]:
+    """For each frame the row of so many frames ago, zeros before the first."""
+    moved = np.zeros_like(rows)
+    moved[frames:] = rows[:-frames]
+    return moved
+
+
+def _run(true: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """For how many frames in a row, this one included, each column has been true."""
+    frames = np.arange(len(true)).reshape(-1, *[1] * (true.ndim - 1))
+    return frames - np.maximum.accumulate(np.where(true, -1, frames), axis=0)
