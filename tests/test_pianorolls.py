@@ -4,13 +4,14 @@ import sys
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from music import notes, roll, save_rolls, tune_roll
 
 from composer.corpus import build
 from composer.errors import BadOption, EmptyDataset, UnreadableFile
 from composer.plugins import registry
 from composer.score import Text
-from composer_pianorolls import matfile
+from composer_pianorolls import matfile, trial
 from composer_pianorolls.dataset import PianoRolls, score_of
 
 Q = 480  # ticks of a quarter note
@@ -168,3 +169,46 @@ def test_without_scipy_it_is_said_what_to_install(rolls, monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy.io", None)
     with pytest.raises(EmptyDataset, match="install it with 'pip install scipy'"):
         PianoRolls("set.mat").sources()
+
+
+# --- a trial of several architectures ---------------------------------------------------------------------------------
+
+TINY = """
+dataset = "piano-rolls:set.mat"
+tokenizer = {name = "frames", in_c = true, lookback = [2, 4]}
+architecture = {name = "lstm", hidden_size = 8, embedding_size = 8, layers = 1}
+training = {evaluations = 2, batch_size = 2, chunk = 16}
+"""
+
+
+def test_a_trial_keeps_every_run_and_does_none_twice(rolls, monkeypatch):
+    monkeypatch.setattr(trial, "TRIED", (1, 2))
+    (rolls / "tiny.toml").write_text(TINY)
+    asked = ["tiny.toml", "--results", "runs.jsonl", "--architectures", "lstm,mingru", "--minutes", "0"]
+    first = CliRunner().invoke(trial.main, [*asked, "--seeds", "1"], catch_exceptions=False).output
+    again = CliRunner().invoke(trial.main, [*asked, "--seeds", "2"], catch_exceptions=False).output
+    rows = trial.read(rolls / "runs.jsonl")
+    assert [(row["architecture"], row["seed"]) for row in rows] == [
+        ("lstm", 0),
+        ("mingru", 0),
+        ("lstm", 1),
+        ("mingru", 1),
+    ]
+    assert trial.table(rows[:2]) == first.splitlines()[-4:]
+    assert trial.table(rows) == again.splitlines()[-4:]
+    assert all(row["test"]["frames"] == 2 * 7 for row in rows)  # two rolls of eight frames, the first not scored
+
+
+def test_a_trial_puts_the_best_first(rolls):
+    def row(name, nats):
+        return {
+            "architecture": name,
+            "parameters": 1000,
+            "training": {"steps": 10, "seconds": 300},
+            "test": {"nats_per_frame": nats},
+        }
+
+    assert trial.table([row("worse", 2.0), row("better", 1.0), row("better", 1.5)])[2:] == [
+        "| `better` | 1,000 | 10 | 5.0 | 1.250 | 1.000, 1.500 |",
+        "| `worse` | 1,000 | 10 | 5.0 | 2.000 | 2.000 |",
+    ]

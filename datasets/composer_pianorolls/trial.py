@@ -1,0 +1,122 @@
+"""One recipe with several architectures and seeds, each run for the same time; it knows none of them but by name.
+
+    python -m composer_pianorolls.trial jsb.toml --dataset piano-rolls:JSB_Chorales.mat --results jsb.jsonl
+
+A run that has ended is a line of JSON in the file of results, and is not run again. How many steps fit into the time
+is measured first; with so many, and its seed, a run can be made again.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from composer.corpus import Corpus
+    from composer.recipes import Recipe
+
+ARCHITECTURES = "rnn,lstm,gru,mingru,minlstm"
+
+TRIED = (20, 60)
+"""Steps of the two short runs of which the speed is taken."""
+
+Result = Mapping[str, Any]
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dataset", help="Follow the recipe with another dataset.")
+@click.option("--results", type=click.Path(dir_okay=False, path_type=Path), required=True, help="A file of JSON lines.")
+@click.option("--architectures", default=ARCHITECTURES, show_default=True, help="Names, with commas between.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Runs of each.")
+@click.option("--minutes", type=float, default=5.0, show_default=True, help="How long a run takes.")
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of a run.")
+def main(
+    recipe: Path, dataset: str | None, results: Path, architectures: str, seeds: int, minutes: float, threads: int
+) -> None:
+    """Train every architecture after RECIPE, and print a table of what they reached."""
+    import torch
+
+    torch.set_num_threads(threads)
+    done = {(row["architecture"], row["seed"]) for row in read(results)}
+    for seed in range(seeds):
+        for name in architectures.split(","):
+            if (name, seed) not in done:
+                row = {**run(recipe, dataset, name, seed, minutes * 60), "threads": threads}
+                with results.open("a") as file:
+                    file.write(json.dumps(row) + "\n")
+    click.echo("\n".join(table(read(results))))
+
+
+def run(path: Path, dataset: str | None, name: str, seed: int, seconds: float) -> Result:
+    """What one training of about so many seconds came to: the figures of its card."""
+    from composer import recipefile, recipes
+    from composer.cli.train import build_corpus
+
+    plain = recipefile.exchanged(recipefile.read(path), "architecture", name)
+    recipe = recipefile.make({**plain, "dataset": dataset or plain["dataset"]})
+    corpus = build_corpus(recipe.dataset, recipe.tokenizer, path.stem, None)
+    settings = replace(recipe.settings, seed=seed, patience=recipe.settings.evaluations)
+    recipe = replace(recipe, settings=settings)
+    recipe = replace(recipe, settings=replace(settings, steps=_steps(recipe, corpus, seconds)))
+    with tempfile.TemporaryDirectory() as folder:
+        model = recipes.run(recipe, corpus, Path(folder) / "model.safetensors", report=lambda _: None)
+    assert model is not None  # noqa: S101  (only a team has processes that come back without one)
+    card = model.card
+    kept = {key: card[key] for key in ("seed", "parameters", "training", "test")}
+    return {"recipe": path.name, "architecture": name, **kept}
+
+
+def _steps(recipe: Recipe, corpus: Corpus, seconds: float) -> int:
+    """How many steps fit into the time, with the validations."""
+    from composer.training import train
+
+    took = []
+    for steps in TRIED:
+        began = perf_counter()
+        train(corpus, recipe.tokenizer, recipe.architecture, replace(recipe.settings, steps=steps, evaluations=1))
+        took.append(perf_counter() - began)
+    step = (took[1] - took[0]) / (TRIED[1] - TRIED[0])
+    validation = max(took[0] - TRIED[0] * step, 0.0)
+    return max(round((seconds - recipe.settings.evaluations * validation) / step), 1)
+
+
+def read(path: Path) -> list[Result]:
+    """The results in a file, none if there is no such file."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def table(results: Sequence[Result]) -> list[str]:
+    """The lines of a table in Markdown: one for each architecture, the means over its seeds, the best first."""
+    rows = [(name, [row for row in results if row["architecture"] == name]) for name in _names(results)]
+    rows.sort(key=lambda row: _mean(row[1], "test", "nats_per_frame"))
+    head = "| architecture | parameters | steps | minutes | nats per frame: mean | of each seed |"
+    return [head, "|---|--:|--:|--:|--:|---|", *(_line(name, runs) for name, runs in rows)]
+
+
+def _names(results: Sequence[Result]) -> list[str]:
+    return list(dict.fromkeys(row["architecture"] for row in results))
+
+
+def _line(name: str, runs: Sequence[Result]) -> str:
+    each = ", ".join(f"{row['test']['nats_per_frame']:.3f}" for row in runs)
+    return (
+        f"| `{name}` | {runs[0]['parameters']:,} | {_mean(runs, 'training', 'steps'):,.0f} "
+        f"| {_mean(runs, 'training', 'seconds') / 60:.1f} | {_mean(runs, 'test', 'nats_per_frame'):.3f} | {each} |"
+    )
+
+
+def _mean(runs: Sequence[Result], group: str, figure: str) -> float:
+    return statistics.mean(row[group][figure] for row in runs)
+
+
+if __name__ == "__main__":
+    main()
