@@ -4,10 +4,12 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from composer.errors import BadOption
 from composer.plugins import registry
 from composer.testing import check_architecture
+from composer_recurrent.dropout import Dropout
 
 NAMES = registry().names("architectures")
 OURS = ["gru", "lstm", "mingru", "minlstm", "rnn"]
@@ -141,3 +143,29 @@ def test_architectures_are_listed_and_chosen_without_torch():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("shape", [(40, 33, 7), (1, 1, 1), (2, 0, 3)])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.999999])
+def test_dropout_drops_its_share_and_leaves_the_mean(shape, share):
+    dropout = Dropout(share)
+    x = torch.full(shape, 2.0, requires_grad=True)
+    assert dropout.eval()(x) is x
+    torch.manual_seed(0)
+    y = dropout.train()(x)
+    y.sum().backward()
+    assert y.shape == x.shape
+    assert torch.equal(x.grad, y.detach() / 2)
+    assert len(y.unique()) <= 2
+    if x.numel() > 1000 and share < 0.9:
+        assert (y == 0).float().mean().item() == pytest.approx(share, abs=0.02)
+        assert y.mean().item() == pytest.approx(2.0, abs=0.1)
+
+
+def test_dropout_follows_the_seed():
+    torch.manual_seed(1)
+    first = Dropout(0.5)(torch.ones(100))
+    second = Dropout(0.5)(torch.ones(100))
+    torch.manual_seed(1)
+    assert torch.equal(Dropout(0.5)(torch.ones(100)), first)
+    assert not torch.equal(first, second)

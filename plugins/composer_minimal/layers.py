@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from composer_minimal.scan import recurrence
+from composer_recurrent.dropout import Dropout
 
 
 def mingru(sums: Tensor) -> tuple[Tensor, Tensor]:
@@ -47,7 +48,7 @@ class MinimalLayers(nn.Module):
         self.cell, sums = CELLS[kind]
         below = [input_size] + [hidden_size] * (layers - 1)
         self.gates = nn.ModuleList(nn.Linear(size, sums * hidden_size) for size in below)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """What the output reads at every place, and the state after the last."""

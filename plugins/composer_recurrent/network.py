@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from composer_recurrent.dropout import Dropout
+
 
 class RecurrentNetwork(nn.Module):
     """`model(inputs (B, T, C), state=None) -> (logits (B, T, V), state)`; its tensors are (B, layers, hidden).
@@ -37,7 +39,7 @@ class RecurrentNetwork(nn.Module):
         # One table for all columns: their embeddings are added up, as one-hot columns through one matrix would be.
         self.embedding = nn.EmbeddingBag(int(sizes.sum()), embedding_size, mode="sum")
         self.recurrence = recurrence
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.skip, self.tied = skip, tie_weights
         seen = hidden_size + embedding_size if skip else hidden_size
         if tie_weights:
