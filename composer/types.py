@@ -183,6 +183,9 @@ class Layer:
     recurrent_bias: NDArray[np.float32]  # (F,)
     update: Callable[[Array, Array, State], State]
     parts: int  # arrays in its state
+    gates: str = (
+        ""  # the standard cell that `update` is (lstm, gru, rnn, as in torch), for those who compute it themselves
+    )
 
 
 @dataclass(frozen=True, eq=False)

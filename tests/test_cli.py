@@ -125,7 +125,8 @@ def test_no_plugin_takes_over_an_option_of_a_command(run, here, crowded, recwarn
 
 
 def test_one_piece_goes_to_a_file_and_what_made_it_beside_it(run, here):
-    shown = run("generate", "x.mid", *MODEL, "--bars", 3, "--seed", 5, "--index", 2, "--tempo", 90, "--key", "Dm")
+    wishes = ["--bars", 3, "--seed", 5, "--index", 2, "--tempo", 90, "--key", "Dm", "--stepper", "numpy"]
+    shown = run("generate", "x.mid", *MODEL, *wishes)
     assert shown.status == 0
     assert there(here) == ["x.mid", "x.mid.json"]
     made = json.loads((here / "x.mid.json").read_text())

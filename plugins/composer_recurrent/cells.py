@@ -58,6 +58,7 @@ def layers_of(kind: str, layers: int, weights: Weights) -> tuple[Layer, ...]:
             recurrent_bias=weights[f"recurrence.bias_hh_l{layer}"],
             update=update,
             parts=parts,
+            gates=kind.lower(),
         )
         for layer in range(layers)
     )
