@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+UNLIMITED = Request(most_bars=1_000_000)
+"""A piece that is evaluated is as long as it is, and not as one that is asked for."""
+
+
 @dataclass(frozen=True)
 class Likelihood:
     """The likelihood of some pieces. `masked` says that the grammar was part of the model's distribution."""
@@ -154,7 +158,7 @@ def _masks(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> NDArray[np.bool
     grammar = tokenizer.grammar
     longest = max(len(s) for s in sequences)
     masks = np.ones((len(sequences), longest, len(tokenizer.vocabulary)), dtype=bool)
-    state = grammar.start(Request(), len(sequences))
+    state = grammar.start(UNLIMITED, len(sequences))
     for t in range(longest):
         running = np.array([t < len(s) for s in sequences])
         masks[running, t] = grammar.allowed(state)[running]

@@ -563,6 +563,15 @@ def test_nats_per_frame_are_of_every_frame_but_the_first_of_each_piece():
     assert {"nats_per_frame", "frames"} <= found.figures().keys()
 
 
+def test_a_piece_longer_than_any_that_is_asked_for_is_within_the_grammar():
+    tokenizer = registry().make("tokenizers", "frames", lowest=60, highest=60, most_notes=1, shown=1)
+    beats = 4 * Request().most_bars + 3
+    corpus = pieces_of([tokenizer.vocabulary.index(token) for token in (["Pitch_60", "Frame_None"] * beats)] + [1])
+    masked = likelihood(drawing([0.25] * 4), corpus, tokenizer, np.arange(1), masked=True)
+    assert masked.frames == beats - 1
+    assert masked.nats_per_frame == pytest.approx(np.log(3))  # a note, silence or the end; then nothing but the frame's
+
+
 def test_a_tokenizer_without_frames_has_no_figure_for_them(module, corpus, tokenizer):
     found = likelihood(module, corpus, tokenizer, corpus.split("test"))
     assert found.nats_per_frame is None
