@@ -471,12 +471,14 @@ def test_an_evaluation_tells_nats_per_frame_where_the_tokenizer_writes_frames(ru
 
 def test_piano_rolls_are_trained_on_and_evaluated_on_the_sides_of_their_file(run, here):
     save_rolls("rolls.mat", *([tune_roll(10 * side + n) for n in range(count)] for side, count in enumerate((5, 1, 2))))
-    rolls = ["piano-rolls:rolls.mat", "--frames-per-quarter", 2]
-    assert run("train", *rolls, "--out", "mine.safetensors", *SMALL, "--device", "cpu").status == 0
-    ran = run("evaluate", "mine.safetensors", *rolls, "--json", "--device", "cpu")
+    eighths = ["--frames-per-quarter", 2]
+    assert run("train", "piano-rolls:rolls.mat", *eighths, "--out", "mine.safetensors", *SMALL).status == 0
+    evaluate = ["evaluate", "mine.safetensors", "piano-rolls:rolls.mat", "--json", "--device", "cpu"]
+    ran = run(*evaluate)  # its frames are eighths, as they were in training
     assert "8 pieces kept (5 train, 1 valid, 2 test), 0 refused." in ran.err
     card = load(here / "mine.safetensors").card
-    assert json.loads(ran.out) == card["test"]
+    assert json.loads(ran.out) == json.loads(run(*evaluate, *eighths).out) == card["test"]
+    assert json.loads(run(*evaluate, "--frames-per-quarter", 1).out)["frames"] > card["test"]["frames"]
     assert card["test"]["pieces"] == 2
     assert "not stated" in card["licence"]
 

@@ -40,6 +40,8 @@ def evaluate(
 ) -> None:
     """Say how likely MODEL, a name or a .safetensors file, finds the pieces of DATASET, in nats (less is better).
 
+    A dataset of the kind that the model was trained on is read as it was then, unless options say otherwise.
+
     \b
     composer evaluate chorales chorales
     composer evaluate mine.safetensors folder:~/midi --split valid --json
@@ -55,12 +57,19 @@ def evaluate(
 
     model = load(find(model_name))
     tokenizer, module = model.make_tokenizer(), model.make_module().to(choose_device(device))
+    options = {**_as_trained(model.card, kind), **options}
     corpus = build_corpus(make_dataset(dataset_name, **options), tokenizer, dataset_name, workers)
     found = evaluation.evaluate(module, corpus, tokenizer, split)
     if as_json:
         click.echo(json.dumps(found, indent=1))
     else:
         _show(split, found)
+
+
+def _as_trained(card: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """The options that the dataset had which the model was trained on, if it was of that kind."""
+    recipe = card.get("recipe", {})
+    return recipe.get("dataset_options", {}) if recipe.get("dataset", "").partition(":")[0] == kind else {}
 
 
 def _show(split: str, found: Mapping[str, Any]) -> None:
