@@ -1,8 +1,8 @@
 """A corpus: the pieces of a dataset as tokens on disk, memory-mapped and split; it knows no network.
 
 Built once for a dataset and a tokenizer, in parallel, and cached by the content of both and the sides that the dataset
-gives. Its folder holds `tokens.bin` (N,) and `inputs.bin` (N, C) of all pieces end to end, `pieces.npz` and
-`corpus.json`.
+gives. Its folder holds `tokens.bin` (N,) and `inputs.bin` (N, C) of all pieces end to end, `pieces.npz` with a few
+numbers a piece, `names.json` and `corpus.json`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import json
 import os
 import shutil
 import tempfile
+from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -75,10 +76,10 @@ class Corpus:
         flat = np.memmap(self.folder / "inputs.bin", dtype=np.uint16, mode="r")
         return flat.reshape(len(self.tokens), -1)
 
-    @property
+    @cached_property
     def names(self) -> NDArray[np.str_]:
         """(P,) names of the pieces."""
-        return self._pieces["names"]
+        return np.array(json.loads((self.folder / "names.json").read_text()))
 
     @property
     def offsets(self) -> NDArray[np.int64]:
@@ -94,6 +95,16 @@ class Corpus:
     def beats(self) -> NDArray[np.float64]:
         """(P,) beats of each piece."""
         return self._pieces["beats"]
+
+    @property
+    def lowest(self) -> NDArray[np.int64]:
+        """(P,) the lowest MIDI pitch in the tokens of each piece, 0 if there is none."""
+        return self._pieces["lowest"]
+
+    @property
+    def highest(self) -> NDArray[np.int64]:
+        """(P,) the highest MIDI pitch in the tokens of each piece, 0 if there is none."""
+        return self._pieces["highest"]
 
     @property
     def refused(self) -> list[Refused]:
@@ -224,13 +235,12 @@ def _write(
             shown = printable(str(about["name"])) or "the dataset"
             raise EmptyDataset(f"no piece of {shown} can be used.{_reasons(refused)}")
         arrays = {
-            "names": np.array(pieces["names"]),
             "offsets": np.concatenate([[0], np.cumsum(pieces["lengths"])]),
-            "notes": np.array(pieces["notes"]),
-            "beats": np.array(pieces["beats"]),
+            **{field: np.array(pieces[field]) for field in ("notes", "beats", "lowest", "highest")},
             "splits": _splits(pieces["sides"], pieces["groups"], refused),
         }
         np.savez(scratch / "pieces.npz", **arrays)  # type: ignore[arg-type]  # names an option that is not given
+        (scratch / "names.json").write_text(json.dumps(pieces["names"]))
         counts = {"kept": len(pieces["names"]), "mended": mended, "refused": [asdict(r) for r in refused]}
         (scratch / "corpus.json").write_text(json.dumps({**about, **counts}, indent=1))
         if not folder.exists():
@@ -241,9 +251,10 @@ def _write(
 
 def _stream(
     encodings: Iterable[Encodings], tokenizer: Tokenizer, each: Map, tokens: BinaryIO, inputs: BinaryIO
-) -> tuple[dict[str, list[Any]], list[Refused], int]:
-    """Write tokens and inputs as they come; memory holds a few groups and a few numbers a piece."""
-    pieces: dict[str, list[Any]] = {field: [] for field in ("names", "lengths", "notes", "beats", "groups", "sides")}
+) -> tuple[dict[str, MutableSequence[Any]], list[Refused], int]:
+    """Write tokens and inputs as they come; memory holds a few groups, and of each piece its name and a few numbers."""
+    pieces: dict[str, MutableSequence[Any]] = {"names": [], "sides": [], "groups": array("Q")}
+    pieces |= {field: array("q") for field in ("lengths", "notes", "lowest", "highest")} | {"beats": array("d")}
     refused: list[Refused] = []
     mended = 0
 
@@ -258,9 +269,12 @@ def _stream(
         for piece, columns in group:
             tokens.write(piece.tokens.tobytes())
             inputs.write(columns.tobytes())
-            row = (piece.name, len(piece.tokens), piece.notes, piece.beats, piece.group, piece.side)
-            for values, value in zip(pieces.values(), row, strict=True):
-                values.append(value)
+            pieces["names"].append(piece.name)
+            pieces["sides"].append(piece.side)
+            pieces["groups"].append(piece.group)
+            pieces["lengths"].append(len(piece.tokens))
+            for field in ("notes", "beats", "lowest", "highest"):
+                pieces[field].append(getattr(piece, field))
     return pieces, refused, mended
 
 

@@ -32,6 +32,8 @@ class Encoded:
     tokens: Tokens
     notes: int
     beats: float
+    lowest: int  # MIDI pitch in its tokens, 0 if there is none
+    highest: int
     group: int  # pieces of one group stay on one side of a split, unless…
     side: str  # …the dataset gives the side itself; "" if it does not
 
@@ -104,7 +106,10 @@ def _encode(tokenizer: Tokenizer, name: str, score: Score, side: str) -> Encoded
         return error
     if len(tokens) > LONGEST:
         return ComposerError(f"is {len(tokens)} tokens long; at most {LONGEST} are taken.")
-    return Encoded(name, tokens.astype(np.uint16), score.note_count, beats, content_hash(score), side)
+    pitch = tokenizer.meaning.pitch[tokens]
+    pitch = pitch[pitch >= 0] if (pitch >= 0).any() else np.zeros(1, dtype=np.int64)
+    reach = int(pitch.min()), int(pitch.max())
+    return Encoded(name, tokens.astype(np.uint16), score.note_count, beats, *reach, content_hash(score), side)
 
 
 def beat_count(score: Score) -> float:

@@ -70,6 +70,8 @@ def test_every_piece_is_there_and_decodes_to_itself(built, tokenizer):
         assert np.array_equal(corpus.piece(number), expected)
         assert corpus.notes[number] == walk(number).note_count
         assert corpus.beats[number] == walk(number).end / 480
+        pitches = [note["pitch"] for track in walk(number).tracks for note in track.notes]
+        assert (corpus.lowest[number], corpus.highest[number]) == (min(pitches), max(pitches))
     assert corpus.inputs.shape == (len(corpus.tokens), len(tokenizer.grammar.columns))
 
 
