@@ -13,16 +13,12 @@ import os
 import shutil
 import tempfile
 from array import array
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
-from multiprocessing import get_context
 from pathlib import Path
 from time import monotonic
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +26,7 @@ from numpy.typing import NDArray
 from composer import __version__
 from composer.encoding import Encoded, Encodings, Refused, encode, given_side, with_inputs
 from composer.errors import CannotWrite, EmptyDataset, printable
+from composer.processes import Map, shared
 from composer.splits import SPLITS, assign, given
 from composer.types import Dataset, Tokenizer, Tokens
 
@@ -39,14 +36,8 @@ CHUNK, CHUNK_SECONDS = 64, 0.25
 GROUP = 250_000
 """Tokens of the pieces whose inputs are made by one call: many pieces side by side, and a bounded memory."""
 
-POOL_AFTER = 2.0
-"""Seconds of building after which the rest is shared among processes; a small folder is done before."""
-
 Report = Callable[[int, int], None]
 """Told of progress: sources done, sources in all."""
-
-Map: TypeAlias = Callable[..., Iterator[Any]]
-"""What the built-in `map` is, but perhaps in other processes: `(function, arguments) -> results`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +138,7 @@ def build(
     sources = list(dataset.sources())
     if not sources:
         raise EmptyDataset(f"the dataset {printable(name)} is empty: no file in it can be read by any plugin.")
-    about = {
+    made_of = {
         "version": __version__,
         "dataset": type(dataset).__name__,
         "options": asdict(dataset),  # type: ignore[call-overload]
@@ -155,14 +146,14 @@ def build(
         "vocabulary": tokenizer.vocabulary,
         "columns": [asdict(column) for column in tokenizer.grammar.columns],
     }
-    key = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16)
+    key = hashlib.blake2b(json.dumps(made_of, sort_keys=True).encode(), digest_size=16)
     for source in sources:
         key.update(json.dumps([source, dataset.fingerprint(source), given_side(dataset, source)]).encode())
     folder = (cache or cache_folder()) / "corpora" / key.hexdigest()
     if not (folder / "corpus.json").is_file():
         about = {"name": name, "title": dataset.title, "licence": dataset.licence}
         try:
-            with _shared(workers) as each:
+            with shared(workers) as each:
                 encodings = each(partial(encode, dataset, tokenizer), _chunks(sources), long=True)
                 _write(folder, _told(encodings, len(sources), report or _untold), tokenizer, each, about)
         except OSError as error:
@@ -191,35 +182,6 @@ def _chunks(sources: Sequence[str]) -> Iterator[Sequence[str]]:
         size = max(1, min(CHUNK, int(pace * CHUNK_SECONDS)))
         yield sources[done : done + size]
         done += size
-
-
-@contextmanager
-def _shared(workers: int) -> Iterator[Map]:
-    """A `map` that is shared among processes once the work, if it is `long`, has gone on for long enough to pay.
-
-    Results come in order, and only so many calls are made ahead as keep the processes busy, so that the results that
-    wait to be taken are few.
-    """
-    began, pool = monotonic(), None
-    with ExitStack() as stack:
-
-        def each(function: Callable[[Any], Any], arguments: Iterable[Any], long: bool = False) -> Iterator[Any]:
-            nonlocal pool
-            ahead: deque[Future[Any]] = deque()
-            for argument in arguments:
-                if pool is None and long and workers > 1 and monotonic() - began >= POOL_AFTER:
-                    pool = ProcessPoolExecutor(workers, get_context("spawn"))
-                    stack.callback(pool.shutdown, cancel_futures=True)
-                if pool is None:
-                    yield function(argument)
-                    continue
-                ahead.append(pool.submit(function, argument))
-                if len(ahead) > workers:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-
-        yield each
 
 
 def _write(
