@@ -173,11 +173,11 @@ class RemiGrammar:
         xp, complete = namespace(state), said["Duration"]
         place = xp.where(complete, tokens - self.events.first["Duration"], 0)
         end = metrical.reached(state) + xp.take(like(self.events.steps, state), place)
-        latest = xp.maximum(state[:, Own.END], xp.where(complete, end, 0))
+        furthest = xp.maximum(state[:, Own.END], xp.where(complete, end, 0))
         pitch = state[:, Own.SOUND] - self.events.first["Pitch"] + self.events.lowest
         pushed = [state[:, Own.PITCHES + 1 : Own.ENDS], pitch[:, None], state[:, Own.ENDS + 1 :], end[:, None]]
         recent = xp.where(complete[:, None], xp.concat(pushed, axis=1), state[:, Own.PITCHES :])
-        return xp.concat([latest[:, None], recent], axis=1)
+        return xp.concat([furthest[:, None], recent], axis=1)
 
     # --- all that was said, at once -----------------------------------------------------------------------------------
 
