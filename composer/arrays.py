@@ -43,3 +43,11 @@ def with_column(array: Array, column: int, values: Array) -> Array:
     """A copy of `array` (B, S) with `values` (B,) in one column."""
     xp = namespace(array)
     return xp.concat([array[:, :column], values[:, None], array[:, column + 1 :]], axis=1)
+
+
+def latest(values: NDArray[Any], said: NDArray[np.bool_], first: int) -> NDArray[Any]:
+    """(T,) at each place along a piece, the last of `values` (T,) that was `said` (T,) up to there, or `first`."""
+    place = np.maximum.accumulate(np.where(said, np.arange(len(said)), -1))
+    found = values[place]
+    found[: np.searchsorted(place, 0)] = first  # places never fall: those of -1 are in front
+    return found

@@ -56,13 +56,24 @@ class Stream:
     def batch(self, number: int) -> NDArray[np.int64]:
         """Places in `pieces` of the rows of a batch, the longest first."""
         epoch, place = divmod(number, self.batches)
+        if epoch not in self._epoch:
+            self._epoch.clear()
+            self._epoch[epoch] = self._order(epoch)
+        order, cuts = self._epoch[epoch]
+        rows = order[cuts[place] : cuts[place] + self.batch_size]
+        return rows[np.argsort(-self.lengths[rows], kind="stable")]
+
+    @cached_property
+    def _epoch(self) -> dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """The order of the epoch that was last asked for."""
+        return {}
+
+    def _order(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """All places in `pieces`, and where each batch of an epoch begins among them."""
         rng = np.random.default_rng((self.seed, epoch, 0))
         # Neighbours in length, but not the same neighbours every time.
         order = np.argsort(-self.lengths * rng.uniform(0.97, 1.03, len(self.lengths)), kind="stable")
-        cuts = np.arange(0, len(order), self.batch_size)
-        cut = cuts[rng.permutation(len(cuts))[place]]
-        rows = order[cut : cut + self.batch_size]
-        return rows[np.argsort(-self.lengths[rows], kind="stable")]
+        return order, rng.permutation(np.arange(0, len(order), self.batch_size))
 
     def chunks(self, number: int) -> Iterator[Chunk]:
         """The chunks of one batch."""
@@ -95,6 +106,8 @@ class Stream:
 
     def _tables(self, number: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The transposition of each row, in semitones."""
+        if not self.transpose:
+            return np.zeros_like(rows)
         rng = np.random.default_rng((self.seed, number, 1))
         lows, highs = self._reach
         down = np.minimum(lows[rows] - lows.min(), self.transpose)
@@ -107,10 +120,7 @@ class Stream:
     @cached_property
     def _reach(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Lowest and highest pitch of each piece."""
-        pitch = self.tokenizer.meaning.pitch
-        found = [pitch[self.corpus.piece(int(piece))] for piece in self.pieces]
-        lows = [int(p[p >= 0].min()) if (p >= 0).any() else 0 for p in found]
-        return np.array(lows), np.array([int(p.max(initial=0)) for p in found])
+        return self.corpus.lowest[self.pieces], self.corpus.highest[self.pieces]
 
     @cached_property
     def _transpositions(self) -> dict[int, NDArray[np.int64]]:

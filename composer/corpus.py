@@ -1,8 +1,8 @@
 """A corpus: the pieces of a dataset as tokens on disk, memory-mapped and split; it knows no network.
 
 Built once for a dataset and a tokenizer, in parallel, and cached by the content of both and the sides that the dataset
-gives. Its folder holds `tokens.bin` (N,) and `inputs.bin` (N, C) of all pieces end to end, `pieces.npz` and
-`corpus.json`.
+gives. Its folder holds `tokens.bin` (N,) and `inputs.bin` (N, C) of all pieces end to end, `pieces.npz` with a few
+numbers a piece, `names.json` and `corpus.json`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
-from multiprocessing import get_context
 from pathlib import Path
 from time import monotonic
 from typing import Any, BinaryIO
@@ -25,16 +24,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer import __version__
-from composer.encoding import Encodings, Refused, encode, given_side, model_inputs
+from composer.encoding import Encoded, Encodings, Refused, encode, given_side, with_inputs
 from composer.errors import CannotWrite, EmptyDataset, printable
+from composer.processes import Map, shared
 from composer.splits import SPLITS, assign, given
 from composer.types import Dataset, Tokenizer, Tokens
 
-CHUNK = 64
-"""Sources that one call of a worker reads."""
+CHUNK, CHUNK_SECONDS = 64, 0.25
+"""Sources that one call reads at most, and the time that it should take, so that progress is told often."""
 
-POOL_AFTER = 2.0
-"""Seconds of building after which the rest is shared among processes; a small folder is done before."""
+GROUP = 250_000
+"""Tokens of the pieces whose inputs are made by one call: many pieces side by side, and a bounded memory."""
 
 Report = Callable[[int, int], None]
 """Told of progress: sources done, sources in all."""
@@ -67,10 +67,10 @@ class Corpus:
         flat = np.memmap(self.folder / "inputs.bin", dtype=np.uint16, mode="r")
         return flat.reshape(len(self.tokens), -1)
 
-    @property
+    @cached_property
     def names(self) -> NDArray[np.str_]:
         """(P,) names of the pieces."""
-        return self._pieces["names"]
+        return np.array(json.loads((self.folder / "names.json").read_text()))
 
     @property
     def offsets(self) -> NDArray[np.int64]:
@@ -86,6 +86,16 @@ class Corpus:
     def beats(self) -> NDArray[np.float64]:
         """(P,) beats of each piece."""
         return self._pieces["beats"]
+
+    @property
+    def lowest(self) -> NDArray[np.int64]:
+        """(P,) the lowest MIDI pitch in the tokens of each piece, 0 if there is none."""
+        return self._pieces["lowest"]
+
+    @property
+    def highest(self) -> NDArray[np.int64]:
+        """(P,) the highest MIDI pitch in the tokens of each piece, 0 if there is none."""
+        return self._pieces["highest"]
 
     @property
     def refused(self) -> list[Refused]:
@@ -128,21 +138,24 @@ def build(
     sources = list(dataset.sources())
     if not sources:
         raise EmptyDataset(f"the dataset {printable(name)} is empty: no file in it can be read by any plugin.")
-    about = {
+    made_of = {
         "version": __version__,
         "dataset": type(dataset).__name__,
         "options": asdict(dataset),  # type: ignore[call-overload]
         "tokenizer": [type(tokenizer).__name__, asdict(tokenizer)],  # type: ignore[call-overload]
         "vocabulary": tokenizer.vocabulary,
         "columns": [asdict(column) for column in tokenizer.grammar.columns],
-        "sources": [[source, dataset.fingerprint(source), given_side(dataset, source)] for source in sources],
     }
-    key = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16).hexdigest()
-    folder = (cache or cache_folder()) / "corpora" / key
+    key = hashlib.blake2b(json.dumps(made_of, sort_keys=True).encode(), digest_size=16)
+    for source in sources:
+        key.update(json.dumps([source, dataset.fingerprint(source), given_side(dataset, source)]).encode())
+    folder = (cache or cache_folder()) / "corpora" / key.hexdigest()
     if not (folder / "corpus.json").is_file():
-        results = _encodings(dataset, tokenizer, sources, workers, report or _untold)
+        about = {"name": name, "title": dataset.title, "licence": dataset.licence}
         try:
-            _write(folder, results, tokenizer, {"name": name, "title": dataset.title, "licence": dataset.licence})
+            with shared(workers) as each:
+                encodings = each(partial(encode, dataset, tokenizer), _chunks(sources), long=True)
+                _write(folder, _told(encodings, len(sources), report or _untold), tokenizer, each, about)
         except OSError as error:
             raise CannotWrite(f"{printable(str(folder))}: the cache cannot be written ({error.strerror}).") from error
     return Corpus(folder)
@@ -152,46 +165,44 @@ def _untold(done: int, total: int) -> None:
     """Nobody wants to know."""
 
 
-def _encodings(
-    dataset: Dataset, tokenizer: Tokenizer, sources: Sequence[str], workers: int, report: Report
-) -> Iterator[Encodings]:
-    """What came of all sources, in their order; by more processes only where the work is long enough to pay."""
-    work = partial(encode, dataset, tokenizer)
-    started, done = monotonic(), 0
-    while done < len(sources) and (workers == 1 or monotonic() - started < POOL_AFTER):
-        step = CHUNK if monotonic() - started < POOL_AFTER / 8 and done else 4
-        yield work(sources[done : done + step])
-        done = min(done + step, len(sources))
-        report(done, len(sources))
-    if done == len(sources):
-        return
-    size = max(1, min(CHUNK, (len(sources) - done) // (4 * workers)))
-    chunks = [sources[i : i + size] for i in range(done, len(sources), size)]
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        for chunk, result in zip(chunks, pool.map(work, chunks), strict=True):
-            done += len(chunk)
-            report(done, len(sources))
-            yield result
+def _told(encodings: Iterable[Encodings], total: int, report: Report) -> Iterator[Encodings]:
+    """The same, with a report after each."""
+    done = 0
+    for result in encodings:
+        yield result
+        done += result.sources
+        report(done, total)
 
 
-def _write(folder: Path, results: Iterator[Encodings], tokenizer: Tokenizer, about: Mapping[str, Any]) -> None:
+def _chunks(sources: Sequence[str]) -> Iterator[Sequence[str]]:
+    """All sources, so many at a time as have been taken lately in `CHUNK_SECONDS`."""
+    began, done = monotonic(), 0
+    while done < len(sources):
+        pace = done / max(monotonic() - began, 1e-3)
+        size = max(1, min(CHUNK, int(pace * CHUNK_SECONDS)))
+        yield sources[done : done + size]
+        done += size
+
+
+def _write(
+    folder: Path, encodings: Iterable[Encodings], tokenizer: Tokenizer, each: Map, about: Mapping[str, Any]
+) -> None:
     """A corpus folder that appears whole or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
     try:
         with (scratch / "tokens.bin").open("wb") as tokens, (scratch / "inputs.bin").open("wb") as inputs:
-            pieces, refused, mended = _stream(results, tokenizer, tokens, inputs)
+            pieces, refused, mended = _stream(encodings, tokenizer, each, tokens, inputs)
         if not pieces["names"]:
             shown = printable(str(about["name"])) or "the dataset"
             raise EmptyDataset(f"no piece of {shown} can be used.{_reasons(refused)}")
         arrays = {
-            "names": np.array(pieces["names"]),
             "offsets": np.concatenate([[0], np.cumsum(pieces["lengths"])]),
-            "notes": np.array(pieces["notes"]),
-            "beats": np.array(pieces["beats"]),
+            **{field: np.array(pieces[field]) for field in ("notes", "beats", "lowest", "highest")},
             "splits": _splits(pieces["sides"], pieces["groups"], refused),
         }
         np.savez(scratch / "pieces.npz", **arrays)  # type: ignore[arg-type]  # names an option that is not given
+        (scratch / "names.json").write_text(json.dumps(pieces["names"]))
         counts = {"kept": len(pieces["names"]), "mended": mended, "refused": [asdict(r) for r in refused]}
         (scratch / "corpus.json").write_text(json.dumps({**about, **counts}, indent=1))
         if not folder.exists():
@@ -201,22 +212,46 @@ def _write(folder: Path, results: Iterator[Encodings], tokenizer: Tokenizer, abo
 
 
 def _stream(
-    results: Iterator[Encodings], tokenizer: Tokenizer, tokens: BinaryIO, inputs: BinaryIO
-) -> tuple[dict[str, list[Any]], list[Refused], int]:
-    """Write tokens and inputs as they come; memory holds one chunk and a few numbers a piece."""
-    pieces: dict[str, list[Any]] = {field: [] for field in ("names", "lengths", "notes", "beats", "groups", "sides")}
+    encodings: Iterable[Encodings], tokenizer: Tokenizer, each: Map, tokens: BinaryIO, inputs: BinaryIO
+) -> tuple[dict[str, MutableSequence[Any]], list[Refused], int]:
+    """Write tokens and inputs as they come; memory holds a few groups, and of each piece its name and a few numbers."""
+    pieces: dict[str, MutableSequence[Any]] = {"names": [], "sides": [], "groups": array("Q")}
+    pieces |= {field: array("q") for field in ("lengths", "notes", "lowest", "highest")} | {"beats": array("d")}
     refused: list[Refused] = []
     mended = 0
-    for result in results:
-        for piece, columns in zip(result.kept, model_inputs(tokenizer, [p.tokens for p in result.kept]), strict=True):
+
+    def kept() -> Iterator[Encoded]:
+        nonlocal mended
+        for result in encodings:
+            refused.extend(result.refused)
+            mended += result.mended
+            yield from result.kept
+
+    for group in each(partial(with_inputs, tokenizer), _groups(kept())):
+        for piece, columns in group:
             tokens.write(piece.tokens.tobytes())
             inputs.write(columns.tobytes())
-            row = (piece.name, len(piece.tokens), piece.notes, piece.beats, piece.group, piece.side)
-            for values, value in zip(pieces.values(), row, strict=True):
-                values.append(value)
-        refused.extend(result.refused)
-        mended += result.mended
+            pieces["names"].append(piece.name)
+            pieces["sides"].append(piece.side)
+            pieces["groups"].append(piece.group)
+            pieces["lengths"].append(len(piece.tokens))
+            for field in ("notes", "beats", "lowest", "highest"):
+                pieces[field].append(getattr(piece, field))
     return pieces, refused, mended
+
+
+def _groups(pieces: Iterable[Encoded]) -> Iterator[list[Encoded]]:
+    """The pieces in groups of about `GROUP` tokens."""
+    group: list[Encoded] = []
+    tokens = 0
+    for piece in pieces:
+        group.append(piece)
+        tokens += len(piece.tokens)
+        if tokens >= GROUP:
+            yield group
+            group, tokens = [], 0
+    if group:
+        yield group
 
 
 def _splits(sides: Sequence[str], groups: Sequence[int], refused: Sequence[Refused]) -> NDArray[np.int8]:

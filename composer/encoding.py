@@ -13,8 +13,7 @@ from composer.errors import CannotExpress, ComposerError, ReadingWarning, printa
 from composer.request import Request
 from composer.score import Score, TimeSignature
 from composer.splits import content_hash
-from composer.tokens import EOS
-from composer.types import Dataset, Divided, Tokenizer, Tokens
+from composer.types import Dataset, Divided, Grammar, Tokenizer, Tokens, Unrolled
 
 LONGEST = 50_000
 """A piece of more tokens is refused: a recurrent model would be trained on little else."""
@@ -33,6 +32,8 @@ class Encoded:
     tokens: Tokens
     notes: int
     beats: float
+    lowest: int  # MIDI pitch in its tokens, 0 if there is none
+    highest: int
     group: int  # pieces of one group stay on one side of a split, unless…
     side: str  # …the dataset gives the side itself; "" if it does not
 
@@ -49,6 +50,7 @@ class Refused:
 class Encodings:
     """What came of some sources: every piece is in one of the two lists. `mended` counts those read with a warning."""
 
+    sources: int
     kept: tuple[Encoded, ...]
     refused: tuple[Refused, ...]
     mended: int
@@ -73,7 +75,8 @@ def encode(dataset: Dataset, tokenizer: Tokenizer, sources: Sequence[str]) -> En
                     kept.append(result)
                 else:
                     refused.append(Refused(name, _reason(name, result)))
-    return Encodings(tuple(kept), tuple(refused), sum(issubclass(w.category, ReadingWarning) for w in caught))
+    mended = sum(issubclass(w.category, ReadingWarning) for w in caught)
+    return Encodings(len(sources), tuple(kept), tuple(refused), mended)
 
 
 def given_side(dataset: Dataset, source: str) -> str:
@@ -103,7 +106,10 @@ def _encode(tokenizer: Tokenizer, name: str, score: Score, side: str) -> Encoded
         return error
     if len(tokens) > LONGEST:
         return ComposerError(f"is {len(tokens)} tokens long; at most {LONGEST} are taken.")
-    return Encoded(name, tokens.astype(np.uint16), score.note_count, beats, content_hash(score), side)
+    pitch = tokenizer.meaning.pitch[tokens]
+    pitch = pitch[pitch >= 0] if (pitch >= 0).any() else np.zeros(1, dtype=np.int64)
+    reach = int(pitch.min()), int(pitch.max())
+    return Encoded(name, tokens.astype(np.uint16), score.note_count, beats, *reach, content_hash(score), side)
 
 
 def beat_count(score: Score) -> float:
@@ -117,24 +123,36 @@ def beat_count(score: Score) -> float:
     return sum(ticks / metre.beat_ticks for ticks, metre in zip(lasts, metres, strict=True))
 
 
+def with_inputs(tokenizer: Tokenizer, pieces: Sequence[Encoded]) -> list[tuple[Encoded, NDArray[np.uint16]]]:
+    """Pieces with what a model is given to predict each of their tokens, (T, C)."""
+    return list(zip(pieces, model_inputs(tokenizer, [piece.tokens for piece in pieces]), strict=True))
+
+
 def model_inputs(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> list[NDArray[np.uint16]]:
-    """What a model is given to predict each token of each sequence, (T, C); the grammar runs over all side by side."""
+    """What a model is given to predict each token of each sequence, (T, C)."""
+    grammar = tokenizer.grammar
+    if not isinstance(grammar, Unrolled):
+        return _side_by_side(grammar, sequences)
+    return [grammar.inputs(grammar.states(np.asarray(s, dtype=np.int64))).astype(np.uint16) for s in sequences]
+
+
+def _side_by_side(grammar: Grammar, sequences: Sequence[Tokens]) -> list[NDArray[np.uint16]]:
+    """The same by any grammar: token by token, over all sequences at once, the longest first."""
     if not sequences:
         return []
-    grammar = tokenizer.grammar
     order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
-    longest = len(sequences[order[0]])
-    padded = np.full((len(sequences), longest), EOS, dtype=np.int64)
-    for row, i in enumerate(order):
-        padded[row, : len(sequences[i])] = sequences[i]
-    running = np.array([len(sequences[i]) for i in order])
-    inputs = np.zeros((len(sequences), longest, len(grammar.columns)), dtype=np.uint16)
+    tokens = np.concatenate([sequences[i] for i in order]).astype(np.int64)
+    lengths = np.array([len(sequences[i]) for i in order])
+    begins = np.cumsum(lengths) - lengths
+    running = np.searchsorted(-lengths, -np.arange(lengths[0]))  # how many are longer than t, for each t
     state = grammar.start(Request(), len(sequences))
-    for t in range(longest):
-        state = state[: np.count_nonzero(running > t)]  # rows are sorted: those that have ended are the last
-        inputs[: len(state), t] = grammar.inputs(state)
-        state = grammar.advance(state, padded[: len(state), t])
-    result: list[NDArray[np.uint16]] = [inputs[0]] * len(sequences)
+    steps = []
+    for t, rows in enumerate(running):
+        state = state[:rows]
+        steps.append(grammar.inputs(state).astype(np.uint16))
+        state = grammar.advance(state, tokens[begins[:rows] + t])
+    inputs, first_rows = np.concatenate(steps), np.cumsum(running) - running
+    result = [inputs[:0]] * len(sequences)
     for row, i in enumerate(order):
-        result[i] = inputs[row, : len(sequences[i])]
+        result[i] = inputs[first_rows[: lengths[row]] + row]
     return result

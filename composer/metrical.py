@@ -17,13 +17,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import like, namespace, numbers
+from composer.arrays import latest, like, namespace, numbers
 from composer.errors import BadOption
 from composer.keys import ALL_KEYS, parse_key
 from composer.request import Request
 from composer.score import TICKS_PER_QUARTER, TimeSignature, parse_time_signature
 from composer.tokens import BOS, EOS
-from composer.types import Array, Column
+from composer.types import Array, Column, Tokens
 
 COUNTDOWN = 8
 """How many bars ahead an ending is announced."""
@@ -266,10 +266,7 @@ def advance(grid: Grid, state: Array, tokens: Array) -> Array:
     ended = state[:, Field.SLOT] == Slot.END
     columns = [state[:, i] for i in range(Field.OWN)]
     old = list(columns)
-    is_metre, is_key, is_upbeat, is_bar, is_position = (
-        (tokens >= grid.first[name]) & (tokens < grid.last[name])
-        for name in ("TimeSignature", "Key", "Upbeat", "Bar", "Position")
-    )
+    is_metre, is_key, is_upbeat, is_bar, is_position = said = _said(grid, tokens)
     bar_steps = like(grid.bar_steps, state)
     metre = xp.where(is_metre, tokens - grid.first["TimeSignature"], xp.zeros_like(tokens))
     columns[Field.TOKEN] = tokens
@@ -288,15 +285,61 @@ def advance(grid: Grid, state: Array, tokens: Array) -> Array:
     columns[Field.LEFT] = xp.where(counted, old[Field.LEFT] - 1, old[Field.LEFT])
     moved = xp.where(is_position, tokens - grid.first["Position"], old[Field.POSITION])
     columns[Field.POSITION] = xp.where(is_bar, xp.full_like(moved, -1), moved)
-    slot = old[Field.SLOT]
+    slot = _slot(said, first_bar, old[Field.SLOT])
+    columns[Field.SLOT] = xp.where(tokens == EOS, Slot.END, slot)
+    after = xp.stack(columns, axis=1)
+    return xp.where(ended[:, None], state[:, : Field.OWN], after)
+
+
+def _said(grid: Grid, tokens: Array) -> tuple[Array, ...]:
+    """Masks (B,) of the tokens that are a time signature, a key, an upbeat, a bar, a position."""
+    return tuple(
+        (tokens >= grid.first[name]) & (tokens < grid.last[name])
+        for name in ("TimeSignature", "Key", "Upbeat", "Bar", "Position")
+    )
+
+
+def _slot(said: tuple[Array, ...], first_bar: Array, slot: Array) -> Array:
+    """(B,) what comes next; `slot` after any other token."""
+    is_metre, is_key, is_upbeat, is_bar, is_position = said
+    xp = namespace(slot)
     slot = xp.where(is_metre, xp.where(first_bar, Slot.KEY, Slot.BAR), slot)
     slot = xp.where(is_key, Slot.UPBEAT, slot)
     slot = xp.where(is_upbeat, Slot.BAR, slot)
     slot = xp.where(is_bar, Slot.MOVE, slot)
-    slot = xp.where(is_position, Slot.OWN, slot)
-    columns[Field.SLOT] = xp.where(tokens == EOS, Slot.END, slot)
-    after = xp.stack(columns, axis=1)
-    return xp.where(ended[:, None], state[:, : Field.OWN], after)
+    return xp.where(is_position, Slot.OWN, slot)
+
+
+def states(grid: Grid, tokens: Tokens) -> NDArray[np.int64]:
+    """The shared part (T, Field.OWN) of the state before each token of a piece that nothing was asked of.
+
+    It is what `advance` makes of them one by one; the grammar then sets the slot after tokens of its own.
+    """
+    tokens = before(tokens)
+    columns = list(np.repeat(start(grid, Request(), 1).T, len(tokens), axis=1))
+    is_metre, is_key, is_upbeat, is_bar, is_position = said = _said(grid, tokens)
+    metre = np.where(is_metre, tokens - grid.first["TimeSignature"], 0)
+    columns[Field.TOKEN] = tokens
+    columns[Field.METRE] = latest(tokens, is_metre, 0)
+    columns[Field.LENGTH] = latest(grid.bar_steps[metre], is_metre, 0)
+    columns[Field.KEY] = latest(tokens, is_key, 0)
+    columns[Field.UPBEAT] = latest(tokens - grid.first["Upbeat"], is_upbeat, 0)
+    columns[Field.BAR] = np.cumsum(is_bar) - 1
+    short = is_bar & (columns[Field.BAR] == 0) & (columns[Field.UPBEAT] > 0)
+    steps = np.where(short, columns[Field.UPBEAT], columns[Field.LENGTH])
+    columns[Field.NEXT] = np.cumsum(np.where(is_bar, steps, 0))
+    columns[Field.ORIGIN] = latest(columns[Field.NEXT] - columns[Field.LENGTH], is_bar, 0)
+    columns[Field.COUNTDOWN] = latest(tokens - grid.first["Bar"], is_bar, 0)
+    columns[Field.LEFT] = columns[Field.LEFT] - np.cumsum(is_bar & ~short)
+    moved = np.where(is_bar, -1, tokens - grid.first["Position"])
+    columns[Field.POSITION] = latest(moved, is_bar | is_position, -1)
+    columns[Field.SLOT] = _slot(said, columns[Field.BAR] == -1, columns[Field.SLOT])
+    return np.stack(columns).T  # each column in one piece: that is how they are read
+
+
+def before(tokens: Tokens) -> Tokens:
+    """(T,) the token before each token, which its state comes after."""
+    return np.concatenate([[BOS], tokens])[:-1]
 
 
 def inputs(state: Array) -> Array:

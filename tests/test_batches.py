@@ -152,9 +152,8 @@ def test_a_column_that_names_a_pitch_out_of_reach_names_none_after_a_move():
     pieces = [duet.encode(music) for music in (crossing, score(line((79, 2)), line((60, 2))))]
     inputs = np.concatenate(model_inputs(duet, pieces))
     offsets = np.cumsum([0, *map(len, pieces)])
-    corpus = SimpleNamespace(
-        tokens=np.concatenate(pieces), inputs=inputs, offsets=offsets, piece=lambda number: pieces[number]
-    )
+    reach = {"lowest": np.array([60, 60]), "highest": np.array([74, 79])}
+    corpus = SimpleNamespace(tokens=np.concatenate(pieces), inputs=inputs, offsets=offsets, **reach)
     place = [column.name for column in duet.grammar.columns].index("parallel with voice 1")
     stream = Stream(corpus, duet, np.array([0, 1]), transpose=6)
     named = {int(name) for number in range(40) for chunk in stream.chunks(number) for name in chunk.inputs[0, :, place]}

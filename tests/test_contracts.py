@@ -291,6 +291,13 @@ def in_place(right, state, tokens):
     return after
 
 
+def without_upbeats(right, tokens):
+    """All states at once, which take a first bar that is short for a whole one."""
+    states = right(tokens).copy()
+    states[:, Field.NEXT] += (states[:, Field.BAR] >= 0) * (states[:, Field.UPBEAT] > 0)
+    return states
+
+
 def by_neighbour(right, state):
     """The inputs of a row say how many rows there are."""
     found = right(state).copy()
@@ -306,6 +313,8 @@ def by_neighbour(right, state):
         ({"inputs": by_neighbour}, "a row is the same in a batch as alone"),
         ({"inputs": lambda right, state: right(state) * 1000}, "the first column of inputs|inputs are 0..size-1"),
         ({"inputs": lambda right, state: right(state)[:, 1:]}, "one column for each of `columns`"),
+        ({"states": without_upbeats}, r"states\(\) is what advance\(\) makes .* not in column 4 after .* Bar_"),
+        ({"states": lambda right, tokens: right(tokens)[1:]}, r"states\(\) is \(T, S\)"),
     ],
 )
 def test_a_grammar_with_a_fault(functions, rule):

@@ -9,7 +9,7 @@ import pytest
 from walks import VOICES, Walks, walk
 
 from composer import corpus as corpora
-from composer import encoding
+from composer import encoding, processes
 from composer.corpus import build
 from composer.errors import CannotWrite, EmptyDataset, ReadingWarning, UnreadableFile
 from composer.plugins import registry
@@ -70,6 +70,8 @@ def test_every_piece_is_there_and_decodes_to_itself(built, tokenizer):
         assert np.array_equal(corpus.piece(number), expected)
         assert corpus.notes[number] == walk(number).note_count
         assert corpus.beats[number] == walk(number).end / 480
+        pitches = [note["pitch"] for track in walk(number).tracks for note in track.notes]
+        assert (corpus.lowest[number], corpus.highest[number]) == (min(pitches), max(pitches))
     assert corpus.inputs.shape == (len(corpus.tokens), len(tokenizer.grammar.columns))
 
 
@@ -150,7 +152,7 @@ def test_pieces_are_on_the_side_that_their_dataset_gives(built):
 
 def test_two_processes_give_the_same_sides(built, tokenizer, tmp_path, monkeypatch):
     serial = built(Given())
-    monkeypatch.setattr(corpora, "POOL_AFTER", 0.0)
+    monkeypatch.setattr(processes, "POOL_AFTER", 0.0)
     parallel = build(Given(), tokenizer, name="some", cache=tmp_path / "other", workers=2)
     assert contents(parallel.folder) == contents(serial.folder)
 
@@ -208,12 +210,45 @@ def test_a_folder_is_read_again_when_a_file_in_it_changes(tokenizer, tmp_path):
 
 def test_two_processes_build_what_one_does(built, tokenizer, tmp_path, monkeypatch):
     serial = built(Half(count=40))
-    monkeypatch.setattr(corpora, "POOL_AFTER", 0.0)  # at once, and not only after some work
+    monkeypatch.setattr(processes, "POOL_AFTER", 0.0)  # at once, and not only after some work
     told = []
     options = {"cache": tmp_path / "other", "workers": 2, "report": lambda done, total: told.append((done, total))}
     parallel = build(Half(count=40), tokenizer, name="some", **options)
     assert contents(parallel.folder) == contents(serial.folder)
     assert told[-1] == (40, 40)
+
+
+def test_pieces_are_the_same_in_groups_of_any_size(built, tokenizer, tmp_path, monkeypatch):
+    whole = built(Walks())
+    monkeypatch.setattr(corpora, "GROUP", 100)
+    parts = build(Walks(), tokenizer, name="some", cache=tmp_path / "other", workers=1)
+    assert contents(parts.folder) == contents(whole.folder)
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0.5, 1), (0.1, 2), (0.001, corpora.CHUNK)])
+def test_progress_is_told_often_however_slow_the_sources_are(built, monkeypatch, seconds, most):
+    clock, told = [0.0], [0]
+    monkeypatch.setattr(corpora, "monotonic", lambda: clock[0])
+
+    def read(self, source):
+        clock[0] += seconds
+        yield source, walk(int(source.split()[1]))
+
+    monkeypatch.setattr(Walks, "read", read)
+    built(Walks(count=100), report=lambda done, total: told.append(done))
+    steps = np.diff(told)
+    assert steps.sum() == 100
+    assert steps.max() == most
+
+
+def test_no_more_is_made_ahead_than_keeps_the_processes_busy(monkeypatch):
+    monkeypatch.setattr(processes, "POOL_AFTER", 0.0)
+    taken = []
+    with processes.shared(2) as each:
+        results = each(abs, (taken.append(number) or -number for number in range(20)), long=True)
+        assert next(results) == 0
+        assert len(taken) <= 4
+        assert list(results) == list(range(1, 20))
 
 
 @pytest.mark.parametrize("done", [4, 20, 24])

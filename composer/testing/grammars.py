@@ -7,7 +7,7 @@ import numpy as np
 from composer.errors import CannotExpress
 from composer.keys import parse_key
 from composer.request import Request
-from composer.testing.replay import check_replays
+from composer.testing.replay import check_replays, check_unrolled
 from composer.testing.rules import rule
 from composer.testing.sequences import draw, last_bar, spoken
 from composer.types import Tokenizer, Tokens
@@ -28,6 +28,7 @@ def check_grammar(tokenizer: Tokenizer, rows: int = 1000, seed: int = 0) -> None
             _check_bars(tokenizer, tokens, request)
         replayed += [(request, tokens) for tokens in sequences[:REPLAYED]]
     check_replays(tokenizer, replayed)
+    check_unrolled(tokenizer, [tokens for _, tokens in replayed])
 
 
 def requests(tokenizer: Tokenizer) -> list[Request]:

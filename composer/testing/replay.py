@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from composer.request import Request
 from composer.testing.rules import rule
+from composer.testing.sequences import spoken
 from composer.tokens import BOS, EOS
-from composer.types import Array, Grammar, Tokenizer, Tokens
+from composer.types import Array, Grammar, Tokenizer, Tokens, Unrolled
 
 
 def check_replays(tokenizer: Tokenizer, replayed: Sequence[tuple[Request, Tokens]]) -> None:
     """All together, one by one, and on torch: the same masks and inputs; and nothing is changed by being looked at."""
     grammar = tokenizer.grammar
-    longest = max(len(tokens) for _, tokens in replayed) + 2
-    rows = np.array([np.pad(tokens, (0, longest - len(tokens)), constant_values=EOS) for _, tokens in replayed])
+    rows = _padded([tokens for _, tokens in replayed], 2)
     start = np.concatenate([grammar.start(request, 1) for request, _ in replayed])
     together = list(_steps(tokenizer, start, rows))
     _check_ended(together, np.array([len(tokens) for _, tokens in replayed]))
@@ -29,6 +29,29 @@ def check_replays(tokenizer: Tokenizer, replayed: Sequence[tuple[Request, Tokens
         same = (_equal(one, [part[row : row + 1] for part in all_]) for one, all_ in zip(alone, together, strict=False))
         rule(all(same), "a row is the same in a batch as alone, whatever requests the others began from")
     _check_torch(grammar, start, rows, together)
+
+
+def check_unrolled(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> None:
+    """If the grammar gives all states of a piece at once, they are those that it reaches one by one."""
+    grammar = tokenizer.grammar
+    if not isinstance(grammar, Unrolled):
+        return
+    states = [grammar.start(Request(), len(sequences))]
+    for tokens in _padded(sequences).T:
+        states.append(grammar.advance(states[-1], tokens))
+    for row, tokens in enumerate(sequences):
+        found, expected = _looked_at(grammar.states, tokens), np.array([state[row] for state in states[: len(tokens)]])
+        rule(found.shape == expected.shape, f"states() is (T, S), here {expected.shape} and not {found.shape}")
+        differ = np.argwhere(found != expected)
+        for place, column in differ[:1]:
+            where = f"column {column} after {spoken(tokenizer, tokens[:place]) or 'nothing'}"
+            rule(False, f"states() is what advance() makes of the tokens one by one; it is not in {where}")
+
+
+def _padded(sequences: Sequence[Tokens], more: int = 0) -> NDArray[np.int64]:
+    """(B, T) sequences, filled up with EOS to the longest and `more`."""
+    longest = max(len(tokens) for tokens in sequences) + more
+    return np.array([np.pad(tokens, (0, longest - len(tokens)), constant_values=EOS) for tokens in sequences])
 
 
 def _steps(tokenizer: Tokenizer, state: Array, rows: NDArray[np.int64]) -> Iterator[list[Array]]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from composer.request import Request
 from composer.score import Score, bars
+from composer.testing.replay import check_unrolled
 from composer.testing.rules import rebuilt, rule
 from composer.testing.sequences import check_legal, draw, last_bar, spoken
 from composer.types import Framed, Tokenizer, Tokens
@@ -67,6 +68,7 @@ def check_encoding(tokenizer: Tokenizer, score: Score) -> None:
     opened = tokenizer.encode(score, ends=False)
     rule(not np.any(opened <= 1), "with ends=False there is no EOS")
     check_legal(tokenizer, opened, LONG)
+    check_unrolled(tokenizer, [tokens, opened])
 
 
 def check_frames(tokenizer: Framed, tokens: Tokens) -> None:

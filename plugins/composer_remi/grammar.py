@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer import metrical
-from composer.arrays import like, namespace, numbers, with_column
+from composer.arrays import latest, like, namespace, numbers, with_column
 from composer.metrical import Field, Grid, Slot
 from composer.request import Request
 from composer.score import Score
-from composer.types import Array, Column, Facts, Span
+from composer.types import Array, Column, Facts, Span, Tokens
 from composer_remi.events import Events
 from composer_remi.writing import tempo_token
 
@@ -132,7 +132,7 @@ class RemiGrammar:
         xp = namespace(state)
         said = {kind: self._is(kind, tokens) for kind in self.events.count}
         shared = metrical.advance(self.grid, state, tokens)
-        shared = with_column(shared, Field.SLOT, self._slot(said, state, shared[:, Field.SLOT]))
+        shared = with_column(shared, Field.SLOT, self._slot(said, state[:, Own.PROGRAM], shared[:, Field.SLOT]))
         after = xp.concat([shared, self._in_force(said, state, tokens), self._lasting(said, state, tokens)], axis=1)
         return xp.where((state[:, Field.SLOT] == Slot.END)[:, None], state, after)
 
@@ -140,11 +140,11 @@ class RemiGrammar:
         first = self.events.first[kind]
         return (tokens >= first) & (tokens < first + self.events.count[kind])
 
-    def _slot(self, said: dict[str, Array], state: Array, slot: Array) -> Array:
-        """(B,) what comes next; `slot` is what the shared part says of it."""
-        xp = namespace(state)
+    def _slot(self, said: dict[str, Array], program: Array, slot: Array) -> Array:
+        """(B,) what comes next, with this program in force; `slot` is what the shared part says of it."""
+        xp = namespace(slot)
         loud = bool(self.events.velocities)
-        drums = state[:, Own.PROGRAM] == self.events.drum_program
+        drums = program == self.events.drum_program
         slot = xp.where(said["Tempo"], Turn.BEGIN, slot)
         slot = xp.where(said["Program"], Turn.SOUND, slot)
         slot = xp.where(said["Pitch"], Turn.VELOCITY if loud else Turn.DURATION, slot)
@@ -173,11 +173,40 @@ class RemiGrammar:
         xp, complete = namespace(state), said["Duration"]
         place = xp.where(complete, tokens - self.events.first["Duration"], 0)
         end = metrical.reached(state) + xp.take(like(self.events.steps, state), place)
-        latest = xp.maximum(state[:, Own.END], xp.where(complete, end, 0))
+        furthest = xp.maximum(state[:, Own.END], xp.where(complete, end, 0))
         pitch = state[:, Own.SOUND] - self.events.first["Pitch"] + self.events.lowest
         pushed = [state[:, Own.PITCHES + 1 : Own.ENDS], pitch[:, None], state[:, Own.ENDS + 1 :], end[:, None]]
         recent = xp.where(complete[:, None], xp.concat(pushed, axis=1), state[:, Own.PITCHES :])
-        return xp.concat([latest[:, None], recent], axis=1)
+        return xp.concat([furthest[:, None], recent], axis=1)
+
+    # --- all that was said, at once -----------------------------------------------------------------------------------
+
+    def states(self, tokens: Tokens) -> NDArray[np.int64]:
+        """The states before each token of a piece, (T, S), as `advance` makes them."""
+        shared, before = metrical.states(self.grid, tokens), metrical.before(tokens)
+        said = {kind: self._is(kind, before) for kind in self.events.count}
+        first, last = self.grid.first["Position"], self.grid.last["Position"]
+        position, sound = (before >= first) & (before < last), said["Pitch"] | said["Drum"]
+        program = latest(np.where(position, 0, before), position | said["Program"], 0)
+        shared[:, Field.SLOT] = self._slot(said, program, shared[:, Field.SLOT])
+        in_force = [
+            program,
+            latest(np.where(sound, before, 0), position | said["Program"] | sound, 0),
+            latest(before, said["Tempo"], 0),
+            np.zeros_like(before),
+            latest(before, sound, 0),
+        ]
+        lasting = self._lasted(said["Duration"], before, in_force[-1], metrical.reached(shared))
+        return np.concatenate([shared.T, in_force, lasting]).T
+
+    def _lasted(self, complete: NDArray[np.bool_], tokens: Tokens, sound: Tokens, here: Tokens) -> NDArray[np.int64]:
+        """(1 + 2 RECENT, T) the columns from `END` on: RECENT notes of silence, then one with each duration."""
+        ends = here[complete] + self.events.steps[tokens[complete] - self.events.first["Duration"]]
+        pitches = sound[complete] - self.events.first["Pitch"] + self.events.lowest
+        ends = np.concatenate([np.zeros(RECENT, dtype=np.int64), ends])
+        pitches = np.concatenate([np.full(RECENT, -1), pitches])
+        recent = np.cumsum(complete) + np.arange(RECENT)[:, None]
+        return np.concatenate([np.maximum.accumulate(ends)[recent[-1:]], pitches[recent], ends[recent]])
 
     # --- what others are told -----------------------------------------------------------------------------------------
 

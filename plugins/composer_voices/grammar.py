@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer import metrical
-from composer.arrays import like, namespace, numbers, with_column
+from composer.arrays import latest, like, namespace, numbers, with_column
 from composer.keys import ALL_KEYS, Key
 from composer.metrical import KEY_COLUMN, Field, Grid, Slot
 from composer.request import Request
 from composer.score import Score
 from composer.tokens import BOS
-from composer.types import Array, Column, Facts, Span
+from composer.types import Array, Column, Facts, Span, Tokens
 
 STRUCK = Field.OWN
 """State column: whether anything has moved in this frame so far."""
@@ -130,6 +130,20 @@ class VoicesGrammar:
         sounding = xp.where(here, tokens[:, None], self.sounding(state))
         before = xp.where(opened[:, None], sounding, state[:, FIRST_VOICE + self.voices :])
         return xp.concat([shared, struck[:, None], sounding, before], axis=1)
+
+    def states(self, tokens: Tokens) -> NDArray[np.int64]:
+        """The states before each token of a piece, (T, S), as `advance` makes them."""
+        shared, said = metrical.states(self.grid, tokens), metrical.before(tokens)
+        own, places = said >= self.hold, np.arange(len(said))
+        voice = places - latest(places, ~own, 0) - 1  # the position stands before the first voice
+        slot = np.where(voice == self.voices - 1, Slot.MOVE, voice + Slot.OWN + 1)
+        shared[:, Field.SLOT] = np.where(own, slot, shared[:, Field.SLOT])
+        moves = own & (said != self.hold)
+        opened = shared[:, Field.SLOT] == Slot.OWN
+        struck = latest(np.where(moves, 1, 0), opened | moves, 0)
+        sounding = [latest(said, moves & (voice == turn), self.rest) for turn in range(self.voices)]
+        before = [latest(sounds, opened, self.rest) for sounds in sounding]
+        return np.concatenate([shared.T, [struck], sounding, before]).T
 
     def inputs(self, state: Array) -> Array:
         """What the model is given, (B, C)."""

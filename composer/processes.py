@@ -1,0 +1,46 @@
+"""A `map` that is shared among processes once that pays; it knows nothing of what is done."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from multiprocessing import get_context
+from time import monotonic
+from typing import Any, TypeAlias
+
+POOL_AFTER = 2.0
+"""Seconds after which the rest of long work is shared; short work is done before other processes have begun."""
+
+Map: TypeAlias = Callable[..., Iterator[Any]]
+"""What the built-in `map` is, but perhaps in other processes: `(function, arguments) -> results`."""
+
+
+@contextmanager
+def shared(workers: int) -> Iterator[Map]:
+    """A `map` that is shared among processes from the first argument of `long` work that comes after `POOL_AFTER`.
+
+    Results come in order, and only so many calls are made ahead as keep the processes busy, so that the results that
+    wait to be taken are few.
+    """
+    began, pool = monotonic(), None
+    with ExitStack() as stack:
+
+        def each(function: Callable[[Any], Any], arguments: Iterable[Any], long: bool = False) -> Iterator[Any]:
+            nonlocal pool
+            ahead: deque[Future[Any]] = deque()
+            for argument in arguments:
+                if pool is None and long and workers > 1 and monotonic() - began >= POOL_AFTER:
+                    pool = ProcessPoolExecutor(workers, get_context("spawn"))
+                    stack.callback(pool.shutdown, cancel_futures=True)
+                if pool is None:
+                    yield function(argument)
+                    continue
+                ahead.append(pool.submit(function, argument))
+                if len(ahead) > workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+
+        yield each
