@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -37,6 +38,16 @@ def numbers(count: int, array: Array) -> Array:
 @lru_cache(maxsize=64)
 def _numbers(count: int) -> NDArray[np.int64]:
     return np.arange(count, dtype=np.int64)[None, :]
+
+
+def side_by_side(columns: Sequence[Array]) -> Array:
+    """(B, N) of N arrays (B,); twice as fast as `stack`, which looks at each of them once more."""
+    return namespace(columns[0]).concat([column[:, None] for column in columns], axis=1)
+
+
+def nowhere(mask: Array) -> bool:
+    """Whether a mask is known to be false everywhere; no GPU is asked, since one would wait for the answer."""
+    return type(mask) is np.ndarray and not mask.any()
 
 
 def with_column(array: Array, column: int, values: Array) -> Array:

@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import latest, like, namespace, numbers
+from composer.arrays import latest, like, namespace, nowhere, numbers, side_by_side, with_column
 from composer.errors import BadOption
 from composer.keys import ALL_KEYS, parse_key
 from composer.request import Request
@@ -202,6 +202,8 @@ def allowed(grid: Grid, state: Array, may_move: Array) -> Array:
     """(B, G) which of the grid's G tokens may come next; `may_move` (B,) are the rows that may leave a position."""
     xp = namespace(state)
     slot, last_bar = state[:, Field.SLOT], state[:, Field.COUNTDOWN] == 1
+    if nowhere(may_move | (slot < Slot.OWN)):  # in the middle of a position, as most rows are most of the time
+        return np.zeros((len(state), len(grid.tokens)), dtype=bool)
     late = behind(state)
     leave = may_move & ~late
     end = (leave & last_bar) | (slot == Slot.END)
@@ -264,6 +266,8 @@ def advance(grid: Grid, state: Array, tokens: Array) -> Array:
     """The shared part (B, Field.OWN) after `tokens` (B,); the grammar then sets the slot after tokens of its own."""
     xp = namespace(state)
     ended = state[:, Field.SLOT] == Slot.END
+    if nowhere(ended | (tokens < len(grid.tokens))):
+        return with_column(state[:, : Field.OWN], Field.TOKEN, tokens)
     columns = [state[:, i] for i in range(Field.OWN)]
     old = list(columns)
     is_metre, is_key, is_upbeat, is_bar, is_position = said = _said(grid, tokens)
@@ -287,8 +291,7 @@ def advance(grid: Grid, state: Array, tokens: Array) -> Array:
     columns[Field.POSITION] = xp.where(is_bar, xp.full_like(moved, -1), moved)
     slot = _slot(said, first_bar, old[Field.SLOT])
     columns[Field.SLOT] = xp.where(tokens == EOS, Slot.END, slot)
-    after = xp.stack(columns, axis=1)
-    return xp.where(ended[:, None], state[:, : Field.OWN], after)
+    return xp.where(ended[:, None], state[:, : Field.OWN], side_by_side(columns))
 
 
 def _said(grid: Grid, tokens: Array) -> tuple[Array, ...]:
@@ -360,7 +363,7 @@ def inputs(state: Array) -> Array:
         state[:, Field.UPBEAT],
         xp.where((state[:, Field.COUNTDOWN] == 1) & (left > 0), left, xp.zeros_like(left)),
     ]
-    return xp.stack(columns, axis=1)
+    return side_by_side(columns)
 
 
 def beat(grid: Grid, state: Array) -> Array:

@@ -34,6 +34,10 @@ ENDINGS = (0, 3, 4, 7)
 PERFECT = (0, 7)
 """Semitones, without octaves, of the intervals that part-writing keeps from moving in parallel."""
 
+_ENDINGS = np.array([ENDINGS])
+_HOMES = np.array([known.home for known in ALL_KEYS])
+_MINORS = np.array([known.minor for known in ALL_KEYS])
+
 
 @dataclass(frozen=True)
 class VoicesGrammar:
@@ -166,7 +170,7 @@ class VoicesGrammar:
         """
         xp = namespace(state)
         tonic = 0 if self.relative else self._home(state)[:, None]
-        above = (like(np.array([ENDINGS]), state) - (turn - self.first_pitch + self.lowest - tonic) + 6) % 12 - 6
+        above = (like(_ENDINGS, state) - (turn - self.first_pitch + self.lowest - tonic) + 6) % 12 - 6
         near = turn + above
         exists = (turn > self.rest) & (near >= self.first_pitch) & (near < self.size)
         return xp.where(exists & (state[:, Field.COUNTDOWN] == 1)[:, None], near, xp.full_like(near, BOS))
@@ -182,7 +186,7 @@ class VoicesGrammar:
         """(B,) the token of C or C minor, after the mode of the piece; BOS before its key is known."""
         xp, key, first = namespace(state), state[:, Field.KEY], self.grid.first["Key"]
         major, minor = (xp.full_like(key, first + Key(0, minor=mode).place) for mode in (False, True))
-        is_minor = xp.take(like(np.array([known.minor for known in ALL_KEYS]), state), self._place(key))
+        is_minor = xp.take(like(_MINORS, state), self._place(key))
         return xp.where(key == BOS, key, xp.where(is_minor, minor, major))
 
     def _parallels(self, state: Array) -> Array:
@@ -222,7 +226,7 @@ class VoicesGrammar:
     def _home(self, state: Array) -> Array:
         """(B,) semitones from C to the tonic, 0 before the key is known."""
         xp, key = namespace(state), state[:, Field.KEY]
-        homes = xp.take(like(np.array([known.home for known in ALL_KEYS]), state), self._place(key))
+        homes = xp.take(like(_HOMES, state), self._place(key))
         return xp.where(key == BOS, xp.zeros_like(key), homes)
 
     def _place(self, key: Array) -> Array:
