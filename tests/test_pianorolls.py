@@ -204,7 +204,8 @@ def test_a_trial_puts_the_best_first(rolls):
         return {
             "architecture": name,
             "parameters": 1000,
-            "training": {"steps": 10, "seconds": 300},
+            "seconds": 300,
+            "training": {"steps": 10},
             "test": {"nats_per_frame": nats},
         }
 
