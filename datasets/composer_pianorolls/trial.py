@@ -107,10 +107,9 @@ def _names(results: Sequence[Result]) -> list[str]:
 
 def _line(name: str, runs: Sequence[Result]) -> str:
     each = ", ".join(f"{row['test']['nats_per_frame']:.3f}" for row in runs)
-    return (
-        f"| `{name}` | {runs[0]['parameters']:,} | {_mean(runs, 'training', 'steps'):,.0f} "
-        f"| {statistics.mean(row['seconds'] for row in runs) / 60:.1f} | {_mean(runs, 'test', 'nats_per_frame'):.3f} | {each} |"
-    )
+    minutes = statistics.mean(row["seconds"] for row in runs) / 60
+    steps, nats = _mean(runs, "training", "steps"), _mean(runs, "test", "nats_per_frame")
+    return f"| `{name}` | {runs[0]['parameters']:,} | {steps:,.0f} | {minutes:.1f} | {nats:.3f} | {each} |"
 
 
 def _mean(runs: Sequence[Result], group: str, figure: str) -> float:
