@@ -107,8 +107,8 @@ def _encode(tokenizer: Tokenizer, name: str, score: Score, side: str) -> Encoded
     if len(tokens) > LONGEST:
         return ComposerError(f"is {len(tokens)} tokens long; at most {LONGEST} are taken.")
     pitch = tokenizer.meaning.pitch[tokens]
-    pitch = pitch[pitch >= 0] if (pitch >= 0).any() else np.zeros(1, dtype=np.int64)
-    reach = int(pitch.min()), int(pitch.max())
+    highest = int(pitch.max(initial=-1))
+    reach = (int(pitch.view(np.uint64).min()), highest) if highest >= 0 else (0, 0)  # -1 is the largest there
     return Encoded(name, tokens.astype(np.uint16), score.note_count, beats, *reach, content_hash(score), side)
 
 

@@ -103,15 +103,17 @@ def written(
     if ends:
         last = min(COUNTDOWN, total)
         lines[total - last :] += np.arange(last, 0, -1)
-    fresh = changes(found.metres[:total])
-    anew = np.flatnonzero(fresh)[1:]  # the bars that a new time signature stands before
+    metres = found.metres[:total]
+    anew = np.flatnonzero(metres[1:] != metres[:-1]) + 1  # the bars that a new time signature stands before
     if len(anew):
-        places += fresh.cumsum() - 1
-    music = np.empty(3 + total + len(anew) + int(before[-1]) + ends, dtype=np.int64)
+        lines = np.concatenate([lines, metres[anew]])
+        places += np.searchsorted(anew, np.arange(total), side="right")
+        places = np.concatenate([places, places[anew] - 1])
+    music = np.empty(3 + len(lines) + int(before[-1]) + ends, dtype=np.int64)
     is_content = np.ones(len(music), dtype=bool)
-    is_content[:3], is_content[places], is_content[places[anew] - 1] = False, False, False
+    is_content[:3], is_content[places] = False, False
     music[:3] = found.metres[0], found.key, grid.first["Upbeat"] + found.upbeat
-    music[places], music[places[anew] - 1] = lines, found.metres[anew]
+    music[places] = lines
     if ends:
         music[-1], is_content[-1] = EOS, False
     music[is_content] = said[is_said]

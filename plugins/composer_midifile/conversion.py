@@ -105,8 +105,8 @@ class Conversion:
         return (tick * TICKS_PER_QUARTER + self.division // 2) // self.division
 
     def _scaled(self, ticks: NDArray[np.int64]) -> NDArray[np.int64]:
-        if self.division == TICKS_PER_QUARTER:
-            return ticks
+        if TICKS_PER_QUARTER % self.division == 0:
+            return ticks * (TICKS_PER_QUARTER // self.division)
         return (ticks * TICKS_PER_QUARTER + self.division // 2) // self.division
 
 
