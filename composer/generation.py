@@ -126,10 +126,18 @@ def _piece(player: Player, request: Request, result: Sampled) -> Piece:
             "model": player.name,
             "model_hash": player.model.hash,
             "request": request.to_json(),
-            "nats": {"model": round(result.model_nats, 6), "chain": round(result.chain_nats, 6)},
+            "nats": _nats(result),
             "licence": player.model.card.get("licence", ""),
         },
     )
+
+
+def _nats(result: Sampled) -> dict[str, float | int]:
+    """What a piece cost, by kind; of constraints only where they cost anything, with the dead ends they led into."""
+    nats: dict[str, float | int] = {"model": round(result.model_nats, 6), "chain": round(result.chain_nats, 6)}
+    if result.constraint_nats or result.dead_ends:
+        nats |= {"constraints": round(result.constraint_nats, 6), "dead_ends": result.dead_ends}
+    return nats
 
 
 def with_primer(player: Player, request: Request, score: Score) -> Request:

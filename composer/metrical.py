@@ -23,7 +23,7 @@ from composer.keys import ALL_KEYS, parse_key
 from composer.request import Request
 from composer.score import TICKS_PER_QUARTER, TimeSignature, parse_time_signature
 from composer.tokens import BOS, EOS
-from composer.types import Array, Column, Tokens
+from composer.types import Array, Column, Facts, Tokens
 
 COUNTDOWN = 8
 """How many bars ahead an ending is announced."""
@@ -114,6 +114,11 @@ class Grid:
     def bar_steps(self) -> NDArray[np.int64]:
         """Steps in a bar of each time signature."""
         return np.array([s.bar_ticks // self.step_ticks for s in self.signatures])
+
+    @cached_property
+    def beat_steps(self) -> NDArray[np.int64]:
+        """Steps in a beat of each time signature, 1 at least."""
+        return np.array([s.beat_ticks // self.step_ticks or 1 for s in self.signatures])
 
     @cached_property
     def tokens(self) -> tuple[str, ...]:
@@ -366,10 +371,31 @@ def inputs(state: Array) -> Array:
     return side_by_side(columns)
 
 
-def beat(grid: Grid, state: Array) -> Array:
-    """(B,) the beat of the bar that was reached, 0 for the first."""
+def here(state: Array) -> Array:
+    """(B,) the step of the place of the note that comes next: the last position, or the bar's beginning."""
     xp = namespace(state)
-    beats = like(np.array([s.beat_ticks // grid.step_ticks or 1 for s in grid.signatures]), state)
-    metre = xp.maximum(state[:, Field.METRE] - grid.first["TimeSignature"], xp.zeros_like(state[:, Field.METRE]))
-    position = xp.maximum(state[:, Field.POSITION], xp.zeros_like(state[:, Field.POSITION]))
-    return position // xp.take(beats, metre)
+    nothing = xp.zeros_like(state[:, Field.ORIGIN])
+    return xp.maximum(state[:, Field.ORIGIN] + xp.maximum(state[:, Field.POSITION], nothing), nothing)
+
+
+def facts(grid: Grid, state: Array, **own: Array) -> Facts:
+    """The shared part of a state in musical terms, and the grammar's `own`: voice, sounding, shift, written, others."""
+    xp = namespace(state)
+    step = here(state)
+    place = step - state[:, Field.ORIGIN]
+    known = state[:, Field.METRE] != BOS
+    metre = xp.where(known, state[:, Field.METRE] - grid.first["TimeSignature"], 0)
+    beat = xp.take(like(grid.beat_steps, state), metre)
+    key = state[:, Field.KEY]
+    return Facts(
+        tick=step * grid.step_ticks,
+        bar=state[:, Field.BAR],
+        beat=place // beat,
+        place=place * grid.step_ticks,
+        upbeat=state[:, Field.UPBEAT] * grid.step_ticks,
+        bar_ticks=state[:, Field.LENGTH] * grid.step_ticks,
+        beat_ticks=xp.where(known, beat * grid.step_ticks, 0),
+        bars_left=state[:, Field.COUNTDOWN],
+        key=xp.where(key == BOS, -1, key - grid.first["Key"]),
+        **own,
+    )

@@ -30,17 +30,17 @@ class Streams:
         """`rows` are (seed, index, attempt)."""
         self._rows = rows
         self._blocks = np.zeros((len(rows), BLOCK))
-        self._block = -1
+        self._block = np.full(len(rows), -1)
 
-    def at(self, step: int) -> NDArray[np.float64]:
-        """(B,) the uniforms of one step."""
-        block, place = divmod(step, BLOCK)
-        if block != self._block:
-            self._blocks = np.array([uniforms(*row, block) for row in self._rows]).reshape(-1, BLOCK)
-            self._block = block
-        return self._blocks[:, place]
+    def at(self, step: int | NDArray[np.int64]) -> NDArray[np.float64]:
+        """(B,) the uniforms of one step, or of another one for each row."""
+        block, place = np.divmod(np.broadcast_to(step, (len(self._rows),)), BLOCK)
+        for row in np.flatnonzero(block != self._block).tolist():
+            self._blocks[row] = uniforms(*self._rows[row], int(block[row]))
+        self._block = block
+        return self._blocks[np.arange(len(place)), place]
 
     def keep(self, rows: NDArray[np.int64]) -> None:
         """Go on with these rows only."""
         self._rows = [self._rows[int(row)] for row in rows]
-        self._blocks = self._blocks[rows]
+        self._blocks, self._block = self._blocks[rows], self._block[rows]

@@ -7,20 +7,26 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.keys import parse_key
+from composer.keys import ALL_KEYS, parse_key
 from composer.types import Meaning
 
 BOS, EOS = 0, 1
 """Places of `BOS_None` and `EOS_None` in every vocabulary."""
 
 
-def meaning(vocabulary: Sequence[str], step_ticks: int) -> Meaning:
-    """The meaning of each token; `Duration` values count steps of `step_ticks` ticks."""
+def meaning(
+    vocabulary: Sequence[str], step_ticks: int, voices: Sequence[str] = (), *, sustains: bool = False
+) -> Meaning:
+    """The meaning of each token; `Duration` and `Position` values count steps of `step_ticks` ticks."""
     pairs = [token.split("_", 1) for token in vocabulary]
     return Meaning(
         kind=np.array([kind for kind, _ in pairs]),
         pitch=np.array([int(value) if kind in ("Pitch", "Tone") else -1 for kind, value in pairs]),
         ticks=np.array([int(value) * step_ticks if kind == "Duration" else -1 for kind, value in pairs]),
+        place=np.array([int(value) * step_ticks if kind == "Position" else -1 for kind, value in pairs]),
+        key=np.array([ALL_KEYS.index(parse_key(value)) if kind == "Key" else -1 for kind, value in pairs]),
+        voices=tuple(voices),
+        sustains=sustains,
     )
 
 

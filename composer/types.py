@@ -42,13 +42,21 @@ State: TypeAlias = tuple[Any, ...]
 # --- tokenizers -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Meaning:
-    """What each token says, for those who do not know the tokenizer. All three are (V,) arrays."""
+    """What each token says, for those who do not know the tokenizer. Arrays are (V,); one is equal to itself alone.
+
+    Of kinds that stand for no number, `Hold` lets the voice in turn sound on, `Rest` silences it, and `Frame` ends what
+    is written at a place.
+    """
 
     kind: NDArray[np.str_]  # the `Type` of `Type_Value`: Pitch, Hold, Bar…
     pitch: NDArray[np.int64]  # MIDI pitch that it sounds, less `Facts.shift`; -1 for none (drum sounds have none)
     ticks: NDArray[np.int64]  # length in ticks that it states, -1 for none
+    place: NDArray[np.int64]  # ticks from the beginning of the bar to where it moves, -1 if it does not
+    key: NDArray[np.int64]  # place among `composer.keys.ALL_KEYS` of the key that it states, -1 for none
+    voices: tuple[str, ...] = ()  # the names of what `Facts.voice` counts
+    sustains: bool = False  # whether a pitch of `Facts.sounding`, said again, sounds on and is not struck
 
 
 @dataclass(frozen=True)
@@ -66,14 +74,34 @@ class Column:
 
 @dataclass(frozen=True)
 class Facts:
-    """Where each row of a batch is, in music; every array is (B,), `sounding` (B, voices)."""
+    """Where each row of a batch is, in music; every array is (B,), `sounding` and `written` are (B, n).
 
-    tick: Array  # of the place that is written next, from the start of the piece
-    bar: Array  # 0 for the first bar, upbeat or not
+    The place is that of the note that comes next, if it comes before any move.
+    """
+
+    tick: Array  # of the place, from the start of the piece
+    bar: Array  # 0 for the first bar, upbeat or not; -1 before it
     beat: Array  # 0 for the first of the bar
     voice: Array  # that the next token is for, -1 where it is for none
-    sounding: Array  # pitches that sound, -1 for silence
+    sounding: Array  # pitches that sound, -1 for silence; where voices hold and rest, one for each
     shift: Array  # semitones that tokens sound above their `Meaning.pitch`; 0 but where pitches are written in a key
+    place: Array  # ticks from the beginning of the bar; of an upbeat, from where a whole bar would begin
+    upbeat: Array  # its length in ticks, 0 for none
+    bar_ticks: Array  # length of a bar in the metre in force, 0 before that is known
+    beat_ticks: Array  # and of a beat
+    bars_left: Array  # this one included, 0 where the end is not announced yet
+    key: Array  # place among `composer.keys.ALL_KEYS`, -1 where none is known
+    written: Array  # of the pitches that sound at this place, those that are decided, -1 for none
+    others: Array  # how many pitches sound at this place beside the one that comes next, as far as is known
+
+
+@dataclass(frozen=True)
+class Struck:
+    """The last notes with a pitch that were struck, oldest first; arrays are (B, H), -1 where there is none yet."""
+
+    tick: Array
+    pitch: Array
+    voice: Array
 
 
 @dataclass(frozen=True)
@@ -261,14 +289,18 @@ class Context:
     meaning: Meaning
     history: Array  # (B, H) the last tokens, oldest first; -1 where there is none yet
     allowed: Array  # (B, V) what the grammar and the constraints before this one allow
+    struck: Struck  # at least as many notes as any sampler of the chain asks for by its attribute `lookback`
 
 
 @runtime_checkable
 class Constraint(Protocol):
-    """A rule that is never broken. The engine intersects all constraints with the grammar, before any shaping."""
+    """A rule that is never broken. The engine intersects all constraints with the grammar, before any shaping.
+
+    Where nothing is left, the engine goes back some tokens and draws others, and refuses only when that does not help.
+    """
 
     def mask(self, context: Context) -> Array:
-        """(B, V), true where a token is allowed."""
+        """(B, V), true where a token is allowed. Raises BadOption for a rule that no piece of this model can keep."""
 
 
 @runtime_checkable

@@ -21,7 +21,8 @@ from composer.testing import (
     check_tokenizer,
     random_model,
 )
-from composer.types import Meaning, Piece
+from composer.types import Piece
+from composer_frames.tokenizer import Frames
 from composer_remi.tokenizer import Remi
 from composer_voices.tokenizer import Voices
 
@@ -35,6 +36,14 @@ OPTIONS = {
     "temperature": {"temperature": 0.5},
     "repetition-penalty": {"penalty": 1.3},
     "pitch-range": {"range": "C3:C5"},
+    "range": {"range": "all=C3:C6"},
+    "scale": {"scale": "D dorian"},
+    "chords": {"chords": "Dm7 G7 | Cmaj7"},
+    "ending": {"key": "Dm"},
+    "polyphony": {"polyphony": 2},
+    "density": {"density": 3},
+    "rhythm": {"rhythm": "1/8"},
+    "no-repeat": {"n": 3},
     "folder": {"path": "music"},
     "piano-rolls": {"file": "rolls.mat"},
 }
@@ -65,7 +74,7 @@ def test_architecture(name):
 
 
 @pytest.mark.parametrize("name", registry().names("samplers"))
-@pytest.mark.parametrize("tokenizer", [TUNE, Remi(steps_per_quarter=4)], ids=["voices", "remi"])
+@pytest.mark.parametrize("tokenizer", [TUNE, Remi(steps_per_quarter=4), Frames()], ids=["voices", "remi", "frames"])
 def test_sampler(name, tokenizer):
     check_sampler(made("samplers", name), tokenizer)
 
@@ -242,7 +251,7 @@ class Unmeant(Voices):
     @property
     def meaning(self):
         found = super().meaning
-        return Meaning(found.kind[:-1], found.pitch, found.ticks)
+        return replace(found, kind=found.kind[:-1])
 
 
 class Deaf(Voices):

@@ -194,6 +194,7 @@ def test_links_come_in_the_order_of_the_user_and_constraints_before_them_all(pla
     seen = []
     samplers = [Recorder("first", seen), Only("even", seen), Recorder("second", seen), Only("by three", seen, 3)]
     sampled(player, samplers, asked())
+    seen = [call for call in seen if len(call[2].allowed) == 1]  # without those that ask for contradictions
     assert [name for name, *_ in seen[:4]] == ["even", "by three", "first", "second"]
     for (_, _, early), (_, _, late), (_, logits, context) in zip(seen[0::4], seen[1::4], seen[2::4], strict=True):
         pitch = context.meaning.pitch
@@ -237,9 +238,50 @@ def test_a_link_that_leaves_nothing_is_named(player, value):
         sampled(player, [Careless(value)], asked())
 
 
+@dataclass(frozen=True)
+class Stop:
+    """A constraint: nothing from some bar on, or no notes on from some beat of every bar."""
+
+    bar: int = 10**6
+    beat: int = 10**6
+
+    def mask(self, context):
+        pitched, facts = context.meaning.pitch >= 0, context.facts
+        return ~((facts.bar >= self.bar)[:, None] | ((facts.beat >= self.beat)[:, None] & pitched))
+
+
 def test_a_constraint_that_leaves_nothing_is_named_with_the_bar(player):
-    with pytest.raises(NothingAllowed, match=r"in bar \d+ the sampler PitchRange leaves nothing .*; loosen it\."):
-        generate(player, asked(5, samplers=(link("pitch-range", range="C0:D0"),)))
+    with pytest.raises(NothingAllowed, match=r"^in bar 2 the sampler Stop leaves nothing .*; loosen it\.$"):
+        sampled(player, [Stop(bar=1)], asked(5))
+
+
+def test_a_piece_goes_back_from_where_nothing_is_allowed_and_is_the_same_in_any_company(player):
+    requests = asked(7, bars=4)
+    together = sampled(player, [Stop(beat=2)], requests)
+    assert sum(result.dead_ends for result in together) > 0
+    for request, result in zip(requests, together, strict=True):
+        (alone,) = sampled(player, [Stop(beat=2)], [request])
+        assert np.array_equal(alone.tokens, result.tokens)
+        assert alone == replace(result, tokens=alone.tokens)
+        assert last_bar(player.tokenizer, result.tokens) == 4
+        score = player.tokenizer.decode(result.tokens)
+        beats = [note["start"] % bars(score).metres[0].bar_ticks // 480 for t in score.tracks for note in t.notes]
+        assert all(beat < 2 for beat in beats)
+
+
+def test_what_constraints_cost_is_the_mass_that_they_leave(player):
+    (free,), (bound,) = (sampled(player, chain, asked()) for chain in ([], [Only("even", [])]))
+    assert (free.constraint_nats, free.dead_ends) == (0, 0)
+    assert bound.constraint_nats > 0
+    grammar, step, state, mass = player.tokenizer.grammar, player.stepper(player.resolved(Request())), None, 0.0
+    place = grammar.start(asked()[0], 1)
+    for token in bound.tokens:
+        logits, state = step(grammar.inputs(place), state)
+        allowed, pitch = grammar.allowed(place)[0], player.tokenizer.meaning.pitch
+        shares = np.exp(logits[0].astype(float)) * allowed
+        mass -= np.log(shares[(pitch < 0) | (pitch % 2 == 0)].sum() / shares.sum())
+        place = grammar.advance(place, np.array([token]))
+    assert bound.constraint_nats == pytest.approx(mass, rel=1e-4)
 
 
 # --- likelihood -------------------------------------------------------------------------------------------------------

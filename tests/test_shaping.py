@@ -1,12 +1,14 @@
 """The links of the sampling chain: each against a distribution worked out by hand, and all against their contract."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
 from composer.errors import BadOption
 from composer.plugins import registry
 from composer.testing import check_sampler
-from composer.types import Constraint, Context, Facts, Meaning
+from composer.types import Constraint, Context, Facts, Meaning, Struck
 
 NONE = -np.inf
 
@@ -17,6 +19,13 @@ EXAMPLES = {
     "min-p": ["0", "0.1", "1"],
     "repetition-penalty": ["1.5", "0.5"],
     "pitch-range": ["C3:C6"],
+    "range": ["C3:C6", "all=C3:C6"],
+    "scale": ["D dorian", "A minor", "Bb", "chromatic"],
+    "chords": ["Dm7 G7 | Cmaj7", "F#m7b5/C"],
+    "polyphony": ["1", "3"],
+    "density": ["1", "7"],
+    "rhythm": ["1/8", "x..x..x."],
+    "no-repeat": ["1", "3"],
 }
 """Values of the first option; a sampler that is not here is tried with none."""
 
@@ -29,13 +38,18 @@ def make(name, value, **more):
 def context(rows, history=(), pitches=(60, 62, 64, 65, -1)):
     """The context of rows of five tokens, of which the last has no pitch."""
     zeros = np.zeros(rows, dtype=np.int64)
-    meaning = Meaning(np.array(["Pitch"] * 4 + ["Bar"]), np.array(pitches), np.full(5, -1))
+    none = np.full(5, -1)
+    meaning = Meaning(np.array(["Pitch"] * 4 + ["Bar"]), np.array(pitches), none, none, none)
     past = np.full((rows, 64), -1)
     if len(history):
         past[:, -len(history) :] = history
-    return Context(
-        zeros, Facts(zeros, zeros, zeros, zeros, zeros[:, None], zeros), meaning, past, np.ones((rows, 5), bool)
-    )
+    return Context(zeros, facts(zeros), meaning, past, np.ones((rows, 5), bool), Struck(past, past, past))
+
+
+def facts(zeros):
+    """Facts that are all 0, of no voice."""
+    others = {"sounding": zeros[:, None], "written": zeros[:, None], "voice": zeros - 1}
+    return Facts(**{**{field.name: zeros for field in fields(Facts)}, **others})
 
 
 def shaped(name, value, shares, *, history=(), **more):
@@ -111,8 +125,8 @@ def test_a_link_works_on_the_arrays_of_another_library(name):
 
     there = context(2, history=[1, 3])
     zeros = torch.zeros(2, dtype=torch.int64)
-    facts = Facts(zeros, zeros, zeros, zeros, zeros[:, None], zeros)
-    tensors = Context(facts.tick, facts, there.meaning, torch.from_numpy(there.history), torch.ones((2, 5), dtype=bool))
+    past, all_ = torch.from_numpy(there.history), torch.ones((2, 5), dtype=bool)
+    tensors = Context(zeros, facts(zeros), there.meaning, past, all_, Struck(past, past, past))
     logits = np.array([[0.5, 2.0, -1.0, NONE, 0.0], [1.0, 1.0, 1.0, 1.0, 1.0]])
     sampler = make(name, EXAMPLES[name][0])
     if isinstance(sampler, Constraint):

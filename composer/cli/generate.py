@@ -127,4 +127,6 @@ def _write(player: Player, jobs: list[tuple[Request, Path]], quiet: bool) -> Non
             write_piece(piece, path)
             if not quiet:
                 whole_bars = len(bars(piece.score).signatures) - (piece.score.upbeat > 0)
-                click.echo(f"{path}: {piece.score.note_count} notes, {whole_bars} bars, seed {request.seed}")
+                cost = piece.provenance["nats"].get("constraints")
+                said = "" if cost is None else f", constraints cost {cost:.1f} nats"
+                click.echo(f"{path}: {piece.score.note_count} notes, {whole_bars} bars{said}, seed {request.seed}")

@@ -9,27 +9,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.request import Request
+from composer.rows import begin, context_of
 from composer.testing.rules import rebuilt, rule
 from composer.testing.sequences import chooser
 from composer.tokens import EOS
 from composer.types import Array, Constraint, Context, Sampler, Tokenizer
 
-ROWS, STEPS, HISTORY = 6, 120, 16
+ROWS, STEPS = 6, 120
 
 
 def check_sampler(sampler: Sampler, tokenizer: Tokenizer, seed: int = 0) -> None:
-    """A row is the same alone; something stays possible, nothing more becomes so; what comes in is unchanged."""
+    """A row is the same alone; something stays possible, nothing more becomes so; what comes in is unchanged.
+
+    A constraint may leave a piece nothing: the engine then goes back, and here other pieces go on.
+    """
     rule(rebuilt(sampler) == sampler, "a sampler rebuilt from its fields is equal")
     random = np.random.default_rng(seed)
-    grammar, choose = tokenizer.grammar, chooser(tokenizer, random)
-    state, history = grammar.start(Request(bars=4), ROWS), np.full((ROWS, HISTORY), -1)
-    for step in range(STEPS):
-        allowed = grammar.allowed(state)
-        context = Context(np.full(ROWS, step), grammar.facts(state), tokenizer.meaning, history, allowed)
+    choose = chooser(tokenizer, random)
+    rows = begin(tokenizer, [sampler], [Request(bars=4)] * ROWS)
+    for _ in range(STEPS):
+        context = context_of(tokenizer, rows)
         possible = check_step(sampler, context, random)
-        tokens = choose(possible)
-        state = grammar.advance(state, tokens)
-        history = np.concatenate([history[:, 1:], tokens[:, None]], axis=1)
+        going = np.flatnonzero(possible.any(axis=1))
+        rule(len(going), "of several pieces under a constraint, one at least goes on")
+        rows, context = rows.gather(going), rows_of(context, going)
+        tokens = choose(possible[going])
+        rows = rows.after(tokenizer, tokens, context.facts)
         if np.all(tokens == EOS):
             return
 
@@ -45,9 +50,10 @@ def check_step(sampler: Sampler, context: Context, random: np.random.Generator) 
     rule(not np.isnan(after).any() and not np.isposinf(after).any(), "logits are numbers or -inf")
     possible = after > -np.inf
     rule(not np.any(possible & ~context.allowed), "what is at -inf stays there")
-    rule(possible.any(axis=1).all(), "at least one token stays possible")
+    if not isinstance(sampler, Constraint):
+        rule(possible.any(axis=1).all(), "at least one token stays possible")
     for row in (0, len(logits) - 1):
-        alone = _applied(sampler, logits[row : row + 1], row_of(context, row))
+        alone = _applied(sampler, logits[row : row + 1], rows_of(context, slice(row, row + 1)))
         rule(np.array_equal(alone, after[row : row + 1]), "a row is the same in a batch as alone")
     return possible
 
@@ -62,12 +68,16 @@ def _applied(sampler: Sampler, logits: Array, context: Context) -> NDArray[Any]:
 
 
 def _arrays(logits: Array, context: Context) -> list[NDArray[Any]]:
-    facts = [getattr(context.facts, field.name) for field in fields(context.facts)]
-    return [logits, context.step, context.history, context.allowed, *facts]
+    parts = [getattr(part, field.name) for part in (context.facts, context.struck) for field in fields(part)]
+    return [logits, context.step, context.history, context.allowed, *parts]
 
 
-def row_of(context: Context, row: int) -> Context:
-    """The context of one row alone."""
-    one = slice(row, row + 1)
-    facts = replace(context.facts, **{f.name: getattr(context.facts, f.name)[one] for f in fields(context.facts)})
-    return Context(context.step[one], facts, context.meaning, context.history[one], context.allowed[one])
+def rows_of(context: Context, rows: slice | NDArray[np.int64]) -> Context:
+    """The context of some rows alone."""
+    facts, struck = _rows(context.facts, rows), _rows(context.struck, rows)
+    step, history, allowed = (part[rows] for part in (context.step, context.history, context.allowed))
+    return Context(step, facts, context.meaning, history, allowed, struck)
+
+
+def _rows(part: Any, rows: slice | NDArray[np.int64]) -> Any:
+    return replace(part, **{field.name: getattr(part, field.name)[rows] for field in fields(part)})

@@ -260,18 +260,32 @@ class FramesGrammar:
     def facts(self, state: Array) -> Facts:
         """The same in musical terms."""
         xp = namespace(state)
-        frame = state[:, Field.FRAME]
-        reached = frame - xp.where(state[:, Field.ENDED] != 0, xp.ones_like(frame), xp.zeros_like(frame))
-        before = self.before(state)
-        silent = xp.full_like(before, -1)
+        frame, bar, most = state[:, Field.FRAME], self.bar_frames, state[:, Field.MOST]
+        # Where nothing can be written any more, the place is that of the last frame.
+        over = (state[:, Field.ENDED] != 0) | (frame == most)
+        reached = xp.where(over, frame - 1, frame)
+        left = most // bar - reached // bar
+        announced = (state[:, Field.LEAST] == most) | (left == 1)
         return Facts(
             tick=frame * self.frame_ticks,
-            bar=reached // self.bar_frames,
-            beat=reached % self.bar_frames // (self.bar_frames // 4),
+            bar=reached // bar,
+            beat=reached % bar // (bar // 4),
             voice=xp.full_like(frame, -1),
-            sounding=xp.where(before == BOS, silent, before - self.first_pitch + self.lowest),
+            sounding=self._pitches(self.before(state)),
             shift=xp.zeros_like(frame),
+            place=reached % bar * self.frame_ticks,
+            upbeat=xp.zeros_like(frame),
+            bar_ticks=xp.full_like(frame, bar * self.frame_ticks),
+            beat_ticks=xp.full_like(frame, bar // 4 * self.frame_ticks),
+            bars_left=xp.where(announced, left, 0),
+            key=xp.full_like(frame, -1),
+            written=self._pitches(self.now(state)),
+            others=state[:, Field.NOTES],
         )
+
+    def _pitches(self, tokens: Array) -> Array:
+        """The pitches of tokens, -1 for BOS."""
+        return namespace(tokens).where(tokens == BOS, -1, tokens - self.first_pitch + self.lowest)
 
     def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
         """Masks (B, V) that keep what sounds in `score` in `spans`; its notes of all tracks are one."""

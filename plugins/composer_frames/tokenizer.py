@@ -70,7 +70,7 @@ class Frames:
     @cached_property
     def meaning(self) -> Meaning:
         """What each token says."""
-        return meaning(self.vocabulary, self.frame_ticks)
+        return meaning(self.vocabulary, self.frame_ticks, sustains=True)
 
     @cached_property
     def grammar(self) -> FramesGrammar:

@@ -1,46 +1,86 @@
-"""The constraint `pitch-range`: no note outside a range."""
+"""The constraint `range`, also called `pitch-range`: no note outside a range, of all voices or of one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Annotated, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from composer import hookimpl
-from composer.arrays import like
-from composer.keys import parse_pitch
-from composer.types import Array, Context
+from composer.arrays import like, namespace
+from composer.errors import BadOption, nearest, printable
+from composer.keys import parse_pitch, pitch_name
+from composer.notes import pitches, sounds_on
+from composer.types import Array, Context, Meaning
+
+ALL = "all"
 
 
 @dataclass(frozen=True)
-class PitchRange:
-    """Write no note below or above these pitches."""
+class Range:
+    """Write no note below or above these pitches, in all voices or in those named.
 
-    range: Annotated[str, "lowest:highest, as in C3:G5 or 48:79"]
+    A pitch p may be written in a voice if lowest <= p <= highest, by the voice's own range and by that of `all`, where
+    they are given. Voices are those of the tokenizer: `bass` of the chorales; General MIDI programs, as in `32=E1:G3`.
+    """
+
+    range: Annotated[str, "lowest:highest, as in C3:G5 or 48:79, or of voices, as in bass=E2:C4,tenor=C3:G4"]
 
     def __post_init__(self) -> None:
         """Refuse what is no range."""
-        low, high = self.bounds
-        if low > high:
-            raise ValueError(f"the range {self.range} is upside down")
+        for voice, (low, high) in self.bounds.items():
+            if low > high:
+                raise ValueError(f"the range of {voice} in {self.range} is upside down")
 
-    @property
-    def bounds(self) -> tuple[int, int]:
-        """The lowest and the highest MIDI pitch."""
-        low, colon, high = self.range.partition(":")
-        if not colon:
-            raise ValueError(f"'{self.range}' is not a range such as C3:G5")
-        return parse_pitch(low), parse_pitch(high)
+    @cached_property
+    def bounds(self) -> Mapping[str, tuple[int, int]]:
+        """The lowest and the highest MIDI pitch of each voice that is named, in small letters."""
+        found: dict[str, tuple[int, int]] = {}
+        for part in self.range.split(","):
+            voice, equals, text = part.rpartition("=")
+            name = voice.strip().lower() if equals else ALL
+            low, colon, high = text.partition(":")
+            if not colon:
+                raise ValueError(f"'{part}' is not a range such as C3:G5 or bass=E2:C4")
+            if name in found:
+                raise ValueError(f"there are two ranges of {name} in {self.range}")
+            found[name] = parse_pitch(low.strip()), parse_pitch(high.strip())
+        return found
 
     def mask(self, context: Context) -> Array:
-        """True for tokens without a pitch, or with one p for which lowest <= p <= highest."""
-        low, high = self.bounds
-        written = like(context.meaning.pitch, context.allowed)[None, :]
-        pitch = written + context.facts.shift[:, None]
-        return (written < 0) | ((pitch >= low) & (pitch <= high))
+        """True for tokens without a pitch, or with one in its range. Raises BadOption for a voice that is not there."""
+        xp, facts = namespace(context.allowed), context.facts
+        limits = xp.take(like(_limits(self, context.meaning), facts.voice), facts.voice + 1, axis=0)
+        pitch = pitches(context.meaning, facts)
+        inside = (pitch >= limits[:, :1]) & (pitch <= limits[:, 1:])
+        return (pitch < 0) | inside | sounds_on(context)
+
+
+@lru_cache(maxsize=64)
+def _limits(wanted: Range, meaning: Meaning) -> NDArray[np.int64]:
+    """(voices + 1, 2) the bounds of no voice, and of each."""
+    names = [voice.lower() for voice in meaning.voices]
+    for name in wanted.bounds:
+        if name != ALL and name not in names:
+            raise BadOption(f"this model has no voice '{printable(name)}' for a range: {nearest(name, [*names, ALL])}")
+    moves = 6 if "Tone" in meaning.kind else 0  # semitones by which a key may move what is written in C
+    written = meaning.pitch[meaning.pitch >= 0]
+    reach = max(int(written.min()) - moves, 0), min(int(written.max()) + moves, 127)
+    for name, (low, high) in wanted.bounds.items():
+        if high < reach[0] or low > reach[1]:
+            asked, there = (":".join(map(pitch_name, bounds)) for bounds in ((low, high), reach))
+            raise BadOption(f"the range {asked} of {name} is outside {there}, which is all that this model writes.")
+    everywhere = wanted.bounds.get(ALL, (0, 127))
+    own = [wanted.bounds.get(name, (0, 127)) for name in names]
+    limits = [(max(low, everywhere[0]), min(high, everywhere[1])) for low, high in own]
+    return np.array([everywhere, *limits])
 
 
 @hookimpl
 def register_samplers() -> dict[str, Callable[..., Any]]:
-    """Offer `pitch-range`."""
-    return {"pitch-range": PitchRange}
+    """Offer `range`, also by its older name."""
+    return {"range": Range, "pitch-range": Range}

@@ -18,7 +18,7 @@ from composer.types import Array, Column, Facts, Span, Tokens
 from composer_remi.events import Events
 from composer_remi.writing import tempo_token
 
-RECENT = 8
+RECENT = 32
 """How many of the latest notes `facts` can say whether they still sound."""
 
 
@@ -43,7 +43,8 @@ class Own:
     ASKED_TEMPO = Field.OWN + 3  # token, 0 for none
     SOUND = Field.OWN + 4  # token of the last pitch or drum anywhere, 0 for none
     END = Field.OWN + 5  # step at which the note that sounds longest ends
-    PITCHES = Field.OWN + 6  # of the RECENT latest notes, oldest first, -1 for none
+    OLDER = Field.OWN + 6  # step at which the last of the notes before the RECENT latest ends
+    PITCHES = Field.OWN + 7  # of the RECENT latest notes, oldest first, -1 for none
     ENDS = PITCHES + RECENT  # and their ends
     COUNT = ENDS + RECENT
 
@@ -169,15 +170,16 @@ class RemiGrammar:
         return xp.stack(columns, axis=1)
 
     def _lasting(self, said: dict[str, Array], state: Array, tokens: Array) -> Array:
-        """(B, 1 + 2 RECENT) the columns from `END` on: a note is complete with its duration."""
+        """(B, 2 + 2 RECENT) the columns from `END` on: a note is complete with its duration."""
         xp, complete = namespace(state), said["Duration"]
         place = xp.where(complete, tokens - self.events.first["Duration"], 0)
         end = metrical.reached(state) + xp.take(like(self.events.steps, state), place)
         furthest = xp.maximum(state[:, Own.END], xp.where(complete, end, 0))
         pitch = state[:, Own.SOUND] - self.events.first["Pitch"] + self.events.lowest
+        older = xp.maximum(state[:, Own.OLDER], xp.where(complete, state[:, Own.ENDS], 0))
         pushed = [state[:, Own.PITCHES + 1 : Own.ENDS], pitch[:, None], state[:, Own.ENDS + 1 :], end[:, None]]
         recent = xp.where(complete[:, None], xp.concat(pushed, axis=1), state[:, Own.PITCHES :])
-        return xp.concat([furthest[:, None], recent], axis=1)
+        return xp.concat([furthest[:, None], older[:, None], recent], axis=1)
 
     # --- all that was said, at once -----------------------------------------------------------------------------------
 
@@ -200,13 +202,14 @@ class RemiGrammar:
         return np.concatenate([shared.T, in_force, lasting]).T
 
     def _lasted(self, complete: NDArray[np.bool_], tokens: Tokens, sound: Tokens, here: Tokens) -> NDArray[np.int64]:
-        """(1 + 2 RECENT, T) the columns from `END` on: RECENT notes of silence, then one with each duration."""
+        """(2 + 2 RECENT, T) the columns from `END` on: RECENT notes of silence, then one with each duration."""
         ends = here[complete] + self.events.steps[tokens[complete] - self.events.first["Duration"]]
         pitches = sound[complete] - self.events.first["Pitch"] + self.events.lowest
         ends = np.concatenate([np.zeros(RECENT, dtype=np.int64), ends])
         pitches = np.concatenate([np.full(RECENT, -1), pitches])
         recent = np.cumsum(complete) + np.arange(RECENT)[:, None]
-        return np.concatenate([np.maximum.accumulate(ends)[recent[-1:]], pitches[recent], ends[recent]])
+        furthest = np.maximum.accumulate(np.concatenate([[0], ends]))  # before each of these notes
+        return np.concatenate([furthest[recent[-1:] + 1], furthest[recent[:1]], pitches[recent], ends[recent]])
 
     # --- what others are told -----------------------------------------------------------------------------------------
 
@@ -218,18 +221,23 @@ class RemiGrammar:
         return xp.concat([metrical.inputs(state), own], axis=1)
 
     def facts(self, state: Array) -> Facts:
-        """The same in musical terms: the voice is the program's place, and of the latest notes those that sound."""
+        """The same in musical terms: the voice is the program's place, and of the latest notes those that sound.
+
+        Where an older one sounds, it may not be alone: the others are then as many as can be told, and all of those.
+        """
         xp = namespace(state)
-        here = xp.maximum(metrical.reached(state), xp.zeros_like(state[:, 0]))
         program = state[:, Own.PROGRAM]
+        here = metrical.here(state)
         sounds = state[:, Own.ENDS :] > here[:, None]
-        return Facts(
-            tick=here * self.grid.step_ticks,
-            bar=state[:, Field.BAR],
-            beat=metrical.beat(self.grid, state),
+        sounding = xp.where(sounds, state[:, Own.PITCHES : Own.ENDS], -1)
+        return metrical.facts(
+            self.grid,
+            state,
             voice=xp.where(program > 0, program - self.events.first["Program"], -1),
-            sounding=xp.where(sounds, state[:, Own.PITCHES : Own.ENDS], -1),
-            shift=xp.zeros_like(here),
+            sounding=sounding,
+            shift=xp.zeros_like(program),
+            written=sounding,
+            others=xp.sum(xp.where(sounds, 1, 0), axis=1) + xp.where(state[:, Own.OLDER] > here, RECENT, 0),
         )
 
     def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:

@@ -80,7 +80,8 @@ class Remi:
     @cached_property
     def meaning(self) -> Meaning:
         """What each token says."""
-        return meaning(self.vocabulary, self.events.grid.step_ticks)
+        voices = ["drums" if program == DRUMS else str(program) for program in self.events.parts]
+        return meaning(self.vocabulary, self.events.grid.step_ticks, voices if self.events.named else ())
 
     @cached_property
     def grammar(self) -> RemiGrammar:

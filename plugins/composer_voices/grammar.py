@@ -210,13 +210,19 @@ class VoicesGrammar:
         xp = namespace(state)
         slot, sounding = state[:, Field.SLOT], self.sounding(state)
         shift = self._shift(state)
-        return Facts(
-            tick=xp.maximum(metrical.reached(state), xp.zeros_like(slot)) * self.grid.step_ticks,
-            bar=state[:, Field.BAR],
-            beat=metrical.beat(self.grid, state),
-            voice=xp.where(slot >= Slot.OWN, slot - Slot.OWN, -1),
-            sounding=xp.where(sounding == self.rest, -1, sounding - self.first_pitch + self.lowest + shift[:, None]),
+        voice = xp.where(slot >= Slot.OWN, slot - Slot.OWN, -1)
+        pitches = xp.where(sounding == self.rest, -1, sounding - self.first_pitch + self.lowest + shift[:, None])
+        number = numbers(self.voices, state)
+        decided = (voice < 0)[:, None] | (number < voice[:, None])
+        beside = (pitches >= 0) & (number != voice[:, None])
+        return metrical.facts(
+            self.grid,
+            state,
+            voice=voice,
+            sounding=pitches,
             shift=shift,
+            written=xp.where(decided, pitches, -1),
+            others=xp.sum(xp.where(beside, 1, 0), axis=1),
         )
 
     def _shift(self, state: Array) -> Array:

@@ -62,7 +62,7 @@ class Voices:
     @cached_property
     def meaning(self) -> Meaning:
         """What each token says."""
-        return meaning(self.vocabulary, self.grid.step_ticks)
+        return meaning(self.vocabulary, self.grid.step_ticks, self.names)
 
     @cached_property
     def grammar(self) -> VoicesGrammar:

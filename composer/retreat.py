@@ -1,0 +1,148 @@
+"""Retreat: pieces that have come to where nothing is allowed go back some tokens; it knows no music and no model.
+
+Depth first: the last token is undone and not drawn there again, nor is any other after which nothing would be allowed;
+where no other is left, the token before it is undone, and so on. Where that does not get beyond the place at which
+it began, more tokens are undone at once. What is written anew is drawn with a stream of its own, so that a piece does
+not depend on its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.errors import NothingAllowed
+from composer.request import Request
+from composer.rows import Rows, constrained, context_of
+from composer.streams import BLOCK, uniforms
+from composer.tokens import EOS
+from composer.types import Constraint, Context, Tokenizer
+
+Mask = NDArray[np.bool_]
+
+FURTHEST = 128
+"""Tokens that a piece can go back."""
+
+PATIENCE = 16
+"""After so many dead ends without getting beyond the first one, twice as many tokens are undone at once."""
+
+MOST = 8 * PATIENCE
+"""Dead ends without getting any further after which a piece is given up."""
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What was so before a token of a piece was drawn: its row of `rows`, the token, and those that were ruled out."""
+
+    rows: Rows
+    row: int
+    token: int
+    ruled_out: Mask | None
+    nats: NDArray[np.float64]
+
+
+@dataclass
+class _Trail:
+    """The way of one piece."""
+
+    steps: deque[_Step] = field(default_factory=lambda: deque(maxlen=FURTHEST))
+    furthest: int = 0  # place up to which it has been drawn once
+    anew: int = 0  # draws before that place
+    stuck: int = 0  # dead ends since it was furthest
+    dead_ends: int = 0
+    ruled_out: Mask | None = None  # at the place where it is
+    why: str = ""  # it went back
+
+
+class Retreat:
+    """The ways of all pieces of a batch, as far back as they can be gone."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, constraints: Sequence[Constraint], requests: Sequence[Request], wished: Mask
+    ) -> None:
+        """`wished` (R, V) are the tokens that each request may have at all."""
+        self._tokenizer, self._constraints, self._requests = tokenizer, constraints, requests
+        self._wished = wished
+        self._trails = [_Trail() for _ in requests]
+
+    @property
+    def dead_ends(self) -> list[int]:
+        """How many each piece came to."""
+        return [trail.dead_ends for trail in self._trails]
+
+    def constrained(self, rows: Rows, context: Context) -> Context:
+        """The context, its mask cut by every constraint and by what was found to lead nowhere."""
+        context = constrained(self._constraints, self._as_wished(rows, context))
+        for row, number in enumerate(rows.number):
+            if (ruled_out := self._trails[number].ruled_out) is not None:
+                context.allowed[row] &= ~ruled_out
+        return context
+
+    def _as_wished(self, rows: Rows, context: Context) -> Context:
+        return replace(context, allowed=context.allowed & self._wished[rows.number])
+
+    def uniforms(self, rows: Rows, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(B,) the uniforms `drawn`, and others for pieces that write anew."""
+        for row, (number, place) in enumerate(zip(rows.number, rows.place, strict=True)):
+            trail, request = self._trails[number], self._requests[number]
+            if place < trail.furthest:
+                block, step = divmod(trail.anew, BLOCK)
+                drawn[row] = uniforms(request.seed, request.index, request.attempt, block, "anew")[step]
+                trail.anew += 1
+        return drawn
+
+    def remember(
+        self, rows: Rows, tokens: NDArray[np.int64], given: NDArray[np.int64], nats: NDArray[np.float64]
+    ) -> None:
+        """One step was taken. What a primer gives is not gone back on, nor is the first token."""
+        for row, (number, place) in enumerate(zip(rows.number, rows.place, strict=True)):
+            trail = self._trails[number]
+            if rows.state is not None and given[row] < 0:
+                trail.steps.append(_Step(rows, row, int(tokens[row]), trail.ruled_out, nats[:, number].copy()))
+            trail.ruled_out = None
+            if place >= trail.furthest:
+                trail.furthest, trail.stuck = int(place) + 1, 0
+
+    def back(self, rows: Rows, row: int, nats: NDArray[np.float64]) -> Rows:
+        """The rows, of which one has gone back from where nothing is allowed. Raises NothingAllowed."""
+        number = int(rows.number[row])
+        trail = self._trails[number]
+        trail.why = self._why(rows.gather(np.array([row]))) or trail.why
+        trail.stuck += 1
+        trail.dead_ends += 1
+        if not trail.steps or trail.stuck > MOST:
+            raise NothingAllowed(trail.why)
+        far = 1 if trail.stuck % PATIENCE else min(2 ** (trail.stuck // PATIENCE), len(trail.steps))
+        for _ in range(far):
+            step = trail.steps.pop()
+        nats[:, number] = step.nats
+        one = step.rows.gather(np.array([step.row]))
+        trail.ruled_out = self._ruled_out(one, step) if far == 1 else step.ruled_out
+        return rows.with_row(row, one)
+
+    def _ruled_out(self, one: Rows, step: _Step) -> Mask:
+        """(V,) at a step that was undone: its token, and all others after which nothing is allowed."""
+        context = self.constrained(one, context_of(self._tokenizer, one))
+        ruled_out = np.zeros_like(context.allowed[0]) if step.ruled_out is None else step.ruled_out.copy()
+        ruled_out[step.token] = True
+        others = np.flatnonzero(context.allowed[0] & ~ruled_out)
+        many = one.gather(np.zeros(len(others), dtype=np.int64))
+        many = many.after(self._tokenizer, others, self._tokenizer.grammar.facts(many.grammar))
+        following = constrained(self._constraints, context_of(self._tokenizer, many)).allowed
+        ruled_out[others[~following.any(axis=1) & (others != EOS)]] = True
+        return ruled_out
+
+    def _why(self, one: Rows) -> str:
+        """The sentence that names the constraint that leaves nothing, and the bar; empty where something is left."""
+        context = self._as_wished(one, context_of(self._tokenizer, one))
+        bar = max(int(context.facts.bar[0]), 0) + 1
+        for constraint in self._constraints:
+            context = constrained([constraint], context)
+            if not context.allowed.any():
+                name = type(constraint).__name__
+                return f"in bar {bar} the sampler {name} leaves nothing that could be written; loosen it."
+        return ""  # but that was found to lead nowhere

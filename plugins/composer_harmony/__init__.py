@@ -1,0 +1,16 @@
+"""The constraints `scale`, `chords` and `ending`."""
+
+from collections.abc import Callable
+from typing import Any
+
+from composer import hookimpl
+
+
+@hookimpl
+def register_samplers() -> dict[str, Callable[..., Any]]:
+    """Offer the three constraints."""
+    from composer_harmony.chords import Chords
+    from composer_harmony.ending import Ending
+    from composer_harmony.scale import Scale
+
+    return {"scale": Scale, "chords": Chords, "ending": Ending}

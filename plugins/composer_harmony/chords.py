@@ -1,0 +1,124 @@
+"""The constraint `chords`; it knows chord names, and no grammar."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.arrays import like, namespace
+from composer.errors import printable
+from composer.keys import ALL_KEYS
+from composer.notes import sounds_on
+from composer.types import Array, Context
+from composer_harmony.classes import in_keys, of_classes, pitch_class
+from composer_harmony.scale import SCALES
+
+QUALITIES = {
+    **dict.fromkeys(["", "maj", "M"], (0, 4, 7)),
+    **dict.fromkeys(["m", "min", "-"], (0, 3, 7)),
+    **dict.fromkeys(["dim", "o", "°"], (0, 3, 6)),
+    **dict.fromkeys(["aug", "+"], (0, 4, 8)),
+    **dict.fromkeys(["sus", "sus4"], (0, 5, 7)),
+    "sus2": (0, 2, 7),
+    "5": (0, 7),
+    "6": (0, 4, 7, 9),
+    **dict.fromkeys(["m6", "min6", "-6"], (0, 3, 7, 9)),
+    "7": (0, 4, 7, 10),
+    **dict.fromkeys(["maj7", "M7", "Δ", "Δ7", "ma7"], (0, 4, 7, 11)),
+    **dict.fromkeys(["m7", "min7", "-7"], (0, 3, 7, 10)),
+    **dict.fromkeys(["mM7", "mmaj7", "m(maj7)", "minmaj7"], (0, 3, 7, 11)),
+    **dict.fromkeys(["dim7", "o7", "°7"], (0, 3, 6, 9)),
+    **dict.fromkeys(["m7b5", "min7b5", "-7b5", "ø", "ø7"], (0, 3, 6, 10)),
+    **dict.fromkeys(["aug7", "+7", "7#5"], (0, 4, 8, 10)),
+    "7b5": (0, 4, 6, 10),
+    **dict.fromkeys(["7sus4", "7sus"], (0, 5, 7, 10)),
+    "add9": (0, 2, 4, 7),
+    **dict.fromkeys(["madd9", "m(add9)"], (0, 2, 3, 7)),
+    "69": (0, 2, 4, 7, 9),
+    "9": (0, 2, 4, 7, 10),
+    "7b9": (0, 1, 4, 7, 10),
+    "7#9": (0, 3, 4, 7, 10),
+    **dict.fromkeys(["maj9", "M9"], (0, 2, 4, 7, 11)),
+    **dict.fromkeys(["m9", "min9", "-9"], (0, 2, 3, 7, 10)),
+    "11": (0, 2, 4, 5, 7, 10),
+    **dict.fromkeys(["m11", "min11", "-11"], (0, 2, 3, 5, 7, 10)),
+    "13": (0, 2, 4, 7, 9, 10),
+}
+"""Semitones above the root."""
+
+_NAME = re.compile(r"^([A-G])(#|b)?([^/]*)(?:/([A-G])(#|b)?)?$")
+
+Classes = frozenset[int]
+
+
+def parse_chord(text: str) -> Classes:
+    """The pitch classes of `Am7b5` or `D/F#`, the bass after the slash among them; ValueError if it is no chord."""
+    found = _NAME.match(text)
+    if not found or found[3] not in QUALITIES:
+        raise ValueError(f"'{printable(text)}' is not a chord such as C, Dm7, G7, Bdim or D/F#")
+    root = pitch_class(found[1], found[2])
+    bass = {pitch_class(found[4], found[5])} if found[4] else set()
+    return frozenset({(root + above) % 12 for above in QUALITIES[found[3]]} | bass)
+
+
+@dataclass(frozen=True)
+class Chords:
+    """Keep to a chord progression: on beats its chord, between beats notes of any of its chords; drums are free.
+
+    The n-th bar of the progression holds for the n-th whole bar of a piece, an upbeat takes the last one, and after the
+    last bar it begins again. Chords share their bar equally: of k chords in a bar of length L, that in force t after
+    the bar line is number floor(t k / L). A note that is struck on a beat is a tone of the chord in force, in any
+    octave and voice; a note that is struck between two beats is a tone of any chord of the progression; a note that is
+    held into another chord is free. Where keys are written and none was asked for, only those are that have the most
+    of the chords' tones.
+    """
+
+    chords: Annotated[str, 'bars of chords: "Dm7 G7 | Cmaj7 | Am7 D7 | Gmaj7"']
+
+    def __post_init__(self) -> None:
+        """Refuse what is no progression."""
+        self.bars  # noqa: B018  (for its ValueError)
+
+    @cached_property
+    def bars(self) -> tuple[tuple[Classes, ...], ...]:
+        """The pitch classes of the chords of each bar."""
+        texts = self.chords.strip().strip("|").split("|")
+        found = tuple(tuple(parse_chord(name) for name in text.split()) for text in texts)
+        if not all(found):
+            raise ValueError(f"a bar of '{printable(self.chords)}' has no chord")
+        return found
+
+    @cached_property
+    def _tables(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+        """(bars,) the first chord and the number of chords of each bar; (chords + 1, 12) their tones, and all."""
+        counts = np.array([len(bar) for bar in self.bars])
+        chords = [chord for bar in self.bars for chord in bar]
+        tones = [np.isin(np.arange(12), sorted(chord)) for chord in [*chords, frozenset().union(*chords)]]
+        return np.cumsum(counts) - counts, counts, np.array(tones)
+
+    @cached_property
+    def _keys(self) -> frozenset[int]:
+        chords = [chord for bar in self.bars for chord in bar]
+        scales = [
+            {(key.tonic + degree) % 12 for degree in SCALES["natural minor" if key.minor else "major"]}
+            for key in ALL_KEYS
+        ]
+        held = [sum(len(chord & scale) for chord in chords) for scale in scales]
+        return frozenset(key.place for key, count in zip(ALL_KEYS, held, strict=True) if count == max(held))
+
+    def mask(self, context: Context) -> Array:
+        """True for tokens without a pitch and for notes that the progression admits at their place."""
+        xp, facts = namespace(context.allowed), context.facts
+        first, counts, tones = (like(table, facts.bar) for table in self._tables)
+        bar = (facts.bar - xp.where(facts.upbeat > 0, 1, 0)) % len(self.bars)
+        length = xp.where(facts.bar_ticks > 0, facts.bar_ticks, 1)
+        count = xp.take(counts, bar)
+        chord = xp.take(first, bar) + xp.clip(facts.place * count // length, 0, count - 1)
+        between = facts.place % xp.where(facts.beat_ticks > 0, facts.beat_ticks, 1) != 0
+        admitted = xp.take(tones, xp.where(between, tones.shape[0] - 1, chord), axis=0)
+        return in_keys(context, of_classes(context, admitted) | sounds_on(context), self._keys)

@@ -1,0 +1,174 @@
+"""The constraint `ending`; it knows the tonic chord of a key, and no grammar."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated
+
+import numpy as np
+
+from composer.arrays import like, namespace, numbers
+from composer.errors import BadOption
+from composer.keys import ALL_KEYS, parse_key
+from composer.notes import pitches, strikes
+from composer.tokens import EOS
+from composer.types import Array, Context, Facts
+from composer_harmony.classes import of_classes
+
+MAJOR, MINOR = (0, 4, 7), (0, 3, 4, 7)
+"""Degrees of the final chord, in semitones; in minor with either third, since a piece in minor may end in major."""
+
+CHORDS = np.array([np.isin((np.arange(12) - key.tonic) % 12, MINOR if key.minor else MAJOR) for key in ALL_KEYS])
+TONICS = np.array([key.tonic for key in ALL_KEYS])
+
+
+@dataclass(frozen=True)
+class Ending:
+    """End with the tonic chord on a strong beat of the last bar, held to its end.
+
+    Strong are the first beat of a bar and, of 4, 6, 8… beats, the middle one. The last notes of the piece are struck on
+    a strong beat of its last bar. All that sounds from there on sounds to the end of the bar and is of the tonic triad
+    (in minor with either third, not both), and the lowest of it is the tonic; so a single melody ends on the tonic.
+    Where voices hold and rest, the lowest voice has it. Where lengths are stated, or frames written one by one, the
+    last notes are struck on the last strong beat; elsewhere on any. Nothing is held over into notes of stated length,
+    and they are as long as the bar, if there is a token for that. Drums are free, but come no later than these notes.
+    The key is the one in force at the end, or the one that is named.
+    """
+
+    ending: Annotated[bool, "end with a cadence"] = True
+    key: Annotated[str, "its key, such as Dm, unless the model writes keys"] = ""
+
+    lookback = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what is no key."""
+        self._own_key  # noqa: B018  (for its ValueError)
+
+    @cached_property
+    def _own_key(self) -> int:
+        return parse_key(self.key).place if self.key else -1
+
+    def mask(self, context: Context) -> Array:
+        """True for what leads to such an ending. Raises BadOption where no key or no end is announced beforehand."""
+        xp, facts = namespace(context.allowed), context.facts
+        if not self.ending:
+            return xp.ones_like(context.allowed)
+        self._check(context)
+        place = facts.place[:, None]
+        middle = _middle(facts)[:, None]
+        strong = (place == 0) | (place == middle)
+        last = (facts.bars_left == 1)[:, None]
+        at_end, after_end = last & (place == middle), last & (place > middle)
+        key = facts.key if self._own_key < 0 else xp.full_like(facts.key, self._own_key)
+        chord = xp.take(like(CHORDS, facts.key), xp.clip(key, 0, 23), axis=0) | (key < 0)[:, None]
+        tonic = xp.where(key < 0, -1, xp.take(like(TONICS, facts.key), xp.clip(key, 0, 23)))
+        may = ~(last & (like(context.meaning.place, place)[None, :] > middle))
+        may = may & (~at_end | self._at_end(context, chord, tonic))
+        may = may & (~after_end | ~strikes(context))
+        may = may & self._lengths(context, middle, last)
+        return may & self._leaving(context, chord, tonic, last, strong, middle)
+
+    def _check(self, context: Context) -> None:
+        meaning = context.meaning
+        if self._own_key < 0 and not np.any(meaning.key >= 0):
+            raise BadOption("this model writes no keys; say in which key an ending is to be, with --ending-key.")
+        if _any(context.allowed[:, EOS] & (context.facts.bars_left == 0)):
+            raise BadOption("this model does not say beforehand where it ends; ask for --bars with an ending.")
+
+    def _at_end(self, context: Context, chord: Array, tonic: Array) -> Array:
+        """(B, V) on the last strong beat: tones of the chord, and nothing else that sounds on."""
+        xp, facts, meaning = namespace(chord), context.facts, context.meaning
+        pitch = pitches(meaning, facts)
+        lowest = _is_tonic(pitch, tonic)
+        may = of_classes(context, chord & ~_other_third(facts.written, tonic))
+        if np.any(meaning.ticks >= 0):  # notes come in any order, and each may be the last
+            below = xp.min(xp.where(facts.written < 0, 128, facts.written), axis=1)[:, None]
+            grounded = _is_tonic(below, tonic) & (below < 128)
+            may = may & ((pitch < 0) | xp.where(pitch < below, lowest, grounded))
+        kinds = meaning.kind
+        if not np.any(kinds == "Hold"):
+            return may
+        voice = xp.clip(facts.voice, 0, facts.sounding.shape[1] - 1)[:, None]
+        held = xp.take_along_axis(facts.sounding, voice, axis=1)
+        held_class = xp.where(held < 0, 0, held % 12)
+        fits = (held < 0) | xp.take_along_axis(chord & ~_other_third(facts.written, tonic), held_class, axis=1)
+        last_voice = (facts.voice == facts.sounding.shape[1] - 1)[:, None]
+        may = may & (~last_voice | (pitch < 0) | lowest)
+        fits = fits & (~last_voice | (held < 0) | _is_tonic(held, tonic))
+        may = may & (fits | ~like(kinds == "Hold", chord)[None, :])
+        return may & ~like(kinds == "Rest", chord)[None, :]
+
+    def _lengths(self, context: Context, middle: Array, last: Array) -> Array:
+        """(B, V) lengths that end before the final chord, or are its own: the longest that there is."""
+        xp, facts = namespace(middle), context.facts
+        ticks = like(context.meaning.ticks, middle)[None, :]
+        if not np.any(context.meaning.ticks >= 0):
+            return ticks < 0
+        left = facts.bars_left[:, None]
+        place = facts.place[:, None]
+        # Bars to come may be in another metre: a quarter at least.
+        until = xp.where(last, middle, facts.bar_ticks[:, None] + 480 * (left - 2)) - place
+        before = (ticks <= until) | (left == 0)
+        allowed = xp.where(context.allowed, ticks, -1)
+        own = ticks == xp.max(allowed, axis=1)[:, None]
+        return (ticks < 0) | xp.where(last & (place == middle), own, before)
+
+    def _leaving(
+        self, context: Context, chord: Array, tonic: Array, last: Array, strong: Array, middle: Array
+    ) -> Array:
+        """(B, V) the end of the piece, and in the last bar that of a frame, only where it is as it should be."""
+        xp, facts, kinds = namespace(chord), context.facts, context.meaning.kind
+        place = facts.place[:, None]
+        after = place > middle
+        struck_here = context.struck.tick[:, -1:] == facts.tick[:, None]
+        final = strong & struck_here & _final(facts.written, chord, tonic)
+        if np.any(context.meaning.ticks >= 0):
+            final = final & (place == middle)
+        end = like(kinds == "EOS", chord)[None, :]
+        if not np.any(kinds == "Frame"):
+            return ~end | ~last | final
+        held = _count(facts.written) == _count(facts.sounding)
+        frame = like(kinds == "Frame", chord)[None, :]
+        at_frame = xp.where(after, held, (place != middle) | final)
+        return (~frame | ~last | at_frame) & (~end | ~last | after)
+
+
+def _middle(facts: Facts) -> Array:
+    """(B,) ticks from the beginning of a bar to its last strong beat."""
+    beat = facts.beat_ticks + (facts.beat_ticks == 0)
+    beats = facts.bar_ticks // beat
+    halved = (beats >= 4) & (beats % 2 == 0)
+    return halved * (beats // 2) * beat
+
+
+def _is_tonic(pitch: Array, tonic: Array) -> Array:
+    """Whether pitches (B, n) are the tonic; any is where that is not known."""
+    return (pitch % 12 == tonic[:, None]) | (tonic < 0)[:, None]
+
+
+def _other_third(written: Array, tonic: Array) -> Array:
+    """(B, 12) the third of the other mode, once one is written."""
+    xp, classes = namespace(written), numbers(12, written)
+    degree = xp.where((written < 0) | (tonic < 0)[:, None], -1, (written - tonic[:, None]) % 12)
+    minor, major = (xp.any(degree == third, axis=1)[:, None] for third in (3, 4))
+    above = (classes - tonic[:, None]) % 12
+    return (minor & (above == 4)) | (major & (above == 3))
+
+
+def _final(sounds: Array, chord: Array, tonic: Array) -> Array:
+    """(B, 1) whether what sounds (B, n) is of the chord, with one third, and the lowest of it the tonic."""
+    xp = namespace(sounds)
+    silent = sounds < 0
+    inside = xp.take_along_axis(chord & ~_other_third(sounds, tonic), xp.where(silent, 0, sounds % 12), axis=1)
+    lowest = xp.min(xp.where(silent, 128, sounds), axis=1)[:, None]
+    return xp.all(silent | inside, axis=1)[:, None] & (lowest < 128) & _is_tonic(lowest, tonic)
+
+
+def _count(sounds: Array) -> Array:
+    xp = namespace(sounds)
+    return xp.sum(xp.where(sounds >= 0, 1, 0), axis=1)[:, None]
+
+
+def _any(mask: Array) -> bool:
+    return bool(namespace(mask).any(mask))

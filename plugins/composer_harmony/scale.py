@@ -1,0 +1,93 @@
+"""The constraint `scale`; it knows the names of scales, and no grammar."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated
+
+import numpy as np
+
+from composer.arrays import like, namespace
+from composer.errors import nearest, printable
+from composer.keys import Key
+from composer.notes import sounds_on
+from composer.types import Array, Context
+from composer_harmony.classes import TONIC, in_keys, of_classes, pitch_class
+
+SCALES = {
+    "major": (0, 2, 4, 5, 7, 9, 11),
+    "minor": (0, 2, 3, 5, 7, 8, 9, 10, 11),
+    "natural minor": (0, 2, 3, 5, 7, 8, 10),
+    "harmonic minor": (0, 2, 3, 5, 7, 8, 11),
+    "melodic minor": (0, 2, 3, 5, 7, 9, 11),
+    "ionian": (0, 2, 4, 5, 7, 9, 11),
+    "dorian": (0, 2, 3, 5, 7, 9, 10),
+    "phrygian": (0, 1, 3, 5, 7, 8, 10),
+    "lydian": (0, 2, 4, 6, 7, 9, 11),
+    "mixolydian": (0, 2, 4, 5, 7, 9, 10),
+    "aeolian": (0, 2, 3, 5, 7, 8, 10),
+    "locrian": (0, 1, 3, 5, 6, 8, 10),
+    "major pentatonic": (0, 2, 4, 7, 9),
+    "minor pentatonic": (0, 3, 5, 7, 10),
+    "blues": (0, 3, 5, 6, 7, 10),
+    "whole tone": (0, 2, 4, 6, 8, 10),
+    "chromatic": tuple(range(12)),
+}
+"""Semitones above the tonic. A minor key has its sixth and seventh raised and natural; the modes have one form."""
+
+SHORT = {"": "major", "maj": "major", "m": "minor", "min": "minor", "pentatonic": "major pentatonic"}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Strike only notes of a scale; drums are free.
+
+    A note of pitch p may be struck if (p - tonic) mod 12 is in the scale, in any octave. `minor` admits the raised
+    sixth and seventh beside the natural ones; natural, harmonic and melodic minor and the modes have their seven notes.
+    Where keys are written and none was asked for, only that of the scale's tonic is.
+    """
+
+    scale: Annotated[str, 'a tonic and a mode: "D dorian", "A minor", "Bb", "C major pentatonic"']
+
+    def __post_init__(self) -> None:
+        """Refuse what is no scale."""
+        self.parsed  # noqa: B018  (for its ValueError)
+
+    @cached_property
+    def parsed(self) -> tuple[int, tuple[int, ...]]:
+        """The pitch class of the tonic, and the scale in semitones above it."""
+        text = " ".join(self.scale.split())
+        if text.lower() == "chromatic":
+            return 0, SCALES["chromatic"]
+        found = TONIC.match(text)
+        if not found:
+            raise ValueError(f"'{printable(text)}' is not a scale such as D dorian, A minor or Bb")
+        mode = text[found.end() :].strip()
+        name = "minor" if not mode and text[0].islower() else SHORT.get(mode, mode.lower())
+        if name not in SCALES:
+            raise ValueError(f"there is no scale '{printable(mode)}': {nearest(name, SCALES)}")
+        return pitch_class(*found.groups()), SCALES[name]
+
+    @cached_property
+    def classes(self) -> frozenset[int]:
+        """The pitch classes of the scale."""
+        tonic, degrees = self.parsed
+        return frozenset((tonic + degree) % 12 for degree in degrees)
+
+    @cached_property
+    def _keys(self) -> frozenset[int]:
+        tonic, degrees = self.parsed
+        if len(degrees) == 12:
+            return frozenset(range(24))
+        return frozenset([Key(tonic, minor=4 not in degrees).place])
+
+    @cached_property
+    def _admitted(self) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+        return np.isin(np.arange(12), sorted(self.classes))[None, :]
+
+    def mask(self, context: Context) -> Array:
+        """True for tokens without a pitch and for notes of the scale."""
+        rows = context.allowed.shape[0]
+        admitted = namespace(context.allowed).broadcast_to(like(self._admitted, context.allowed), (rows, 12))
+        return in_keys(context, of_classes(context, admitted) | sounds_on(context), self._keys)

@@ -1,0 +1,118 @@
+"""Constraints on when notes begin and what follows what: `rhythm` and `no-repeat`; they know no grammar."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.arrays import like, namespace
+from composer.errors import printable
+from composer.notes import pitches, sounds_on, strikes
+from composer.score import TICKS_PER_QUARTER
+from composer.types import Array, Context
+
+WHOLE = 4 * TICKS_PER_QUARTER
+MOST_WINDOW = 1024
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """Let notes begin only on a grid, or on the beats of a pattern; drums, too.
+
+    With `1/8` a note may begin if its distance from the bar line is a multiple of an eighth note. With a pattern such
+    as `x..x..x.` a bar is shared equally among its signs, and a note may begin where one of the signs x does. An upbeat
+    is the end of a whole bar. Where places are written, nothing else is written at other places either.
+    """
+
+    rhythm: Annotated[str, "a note value, such as 1/8, or a pattern of a bar, such as x..x..x."]
+
+    def __post_init__(self) -> None:
+        """Refuse what is neither."""
+        self._value, self._pattern  # noqa: B018  (for their ValueError)
+
+    @cached_property
+    def _value(self) -> int:
+        """Ticks of the note value, 0 for a pattern."""
+        found = re.fullmatch(r"1/(\d{1,3})", self.rhythm)
+        if not found:
+            return 0
+        if not int(found[1]) or WHOLE % int(found[1]):
+            raise ValueError(f"{self.rhythm} has no whole number of ticks")
+        return WHOLE // int(found[1])
+
+    @cached_property
+    def _pattern(self) -> NDArray[np.bool_]:
+        if not self._value and not re.fullmatch(r"[x.]{0,255}x[x.]{0,255}", self.rhythm):
+            raise ValueError(
+                f"'{printable(self.rhythm)}' is neither a note value such as 1/8 nor a pattern such as x..x"
+            )
+        return np.array([sign == "x" for sign in self.rhythm])
+
+    def _begins(self, place: Array, length: Array) -> Array:
+        """Whether notes may begin at places of bars of these lengths, all in ticks."""
+        if self._value:
+            return place % self._value == 0
+        xp, signs = namespace(place), len(self._pattern)
+        sign = xp.clip(place * signs // length, 0, signs - 1)
+        chosen = xp.reshape(xp.take(like(self._pattern, place), xp.reshape(sign, (-1,))), sign.shape)
+        return (place * signs % length == 0) & chosen
+
+    def mask(self, context: Context) -> Array:
+        """True for what strikes nothing off the grid, and moves to no place off it, where it need not."""
+        xp, facts = namespace(context.allowed), context.facts
+        length = xp.where(facts.bar_ticks > 0, facts.bar_ticks, 1)
+        here = self._begins(facts.place, length)
+        notes = strikes(context) | like(context.meaning.kind == "Drum", here)[None, :]
+        places = like(context.meaning.place, here)[None, :]
+        off = (places >= 0) & ~self._begins(xp.where(places < 0, 0, places), length[:, None])
+        struck = here[:, None] | ~notes
+        left = xp.any(context.allowed & struck & ~off, axis=1)  # a primer may end off the grid
+        return struck & (~off | ~left[:, None])
+
+
+@dataclass(frozen=True)
+class NoRepeat:
+    """Let no melodic figure come again soon: no n pitches in a row of a voice that it has had lately.
+
+    A note may be struck unless the last n-1 pitches that its voice struck, and its own, are n successive pitches of
+    that voice among the last `window` notes of all voices. Where there are no voices, notes are in the order in which
+    they are written. A note that is held is no new one.
+    """
+
+    n: Annotated[int, "how many notes in a row"]
+    window: Annotated[int, "how many notes to look back, of all voices together"] = 64
+
+    def __post_init__(self) -> None:
+        """Refuse what is no figure."""
+        if not 1 <= self.n <= 64:
+            raise ValueError("n must be from 1 to 64")
+        if not self.n <= self.window <= MOST_WINDOW:
+            raise ValueError(f"window must be from n to {MOST_WINDOW}")
+
+    @property
+    def lookback(self) -> int:
+        """The window."""
+        return self.window
+
+    def mask(self, context: Context) -> Array:
+        """True for tokens without a pitch, and for pitches that end no figure of the window."""
+        xp, struck, n = namespace(context.allowed), context.struck, self.n
+        recent = slice(-self.window, None)
+        own = (struck.voice[:, recent] == context.facts.voice[:, None]) & (struck.tick[:, recent] >= 0)
+        order = xp.argsort(xp.where(own, 1, 0), axis=1, stable=True)  # the voice's own last, oldest first
+        line = xp.take_along_axis(xp.where(own, struck.pitch[:, recent], -1), order, axis=1)
+        ends = line[:, n - 1 :]  # where a figure of n may end
+        same = ends >= 0
+        size = line.shape[1]
+        for back in range(1, n):
+            same = same & (line[:, n - 1 - back : size - back] == line[:, size - back][:, None])
+            same = same & (line[:, n - 1 - back : size - back] >= 0)
+        banned = xp.where(same, ends, -2)
+        pitch = pitches(context.meaning, context.facts)
+        again = xp.any(pitch[:, :, None] == banned[:, None, :], axis=2)
+        return ~again | sounds_on(context)

@@ -1,0 +1,298 @@
+"""Constraints hold in every piece: read back from the MIDI file and checked note by note, without any mask."""
+
+import re
+from collections import Counter, namedtuple
+from functools import lru_cache
+
+import pytest
+import symusic
+
+from composer import generation
+from composer.errors import BadOption, NothingAllowed
+from composer.files import write_piece
+from composer.generation import Player, generate
+from composer.request import Link, Request
+from composer.testing import random_model
+
+Note = namedtuple("Note", "start end pitch track")
+Bar = namedtuple("Bar", "start origin length beat")
+
+MODELS = ("chorales", "tunes", "remi", "frames")
+BARS = {"chorales": 3, "tunes": 4, "remi": 2, "frames": 4}
+LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+
+
+@lru_cache
+def player(name):
+    if name in ("chorales", "tunes"):
+        return generation.open_model(name)
+    return Player(random_model("gru", name, hidden_size=16, embedding_size=16))
+
+
+# --- what is written --------------------------------------------------------------------------------------------------
+
+
+def notes_of(path):
+    """The pitched notes of a MIDI file, in the order of time, in ticks of 480 to a quarter."""
+    midi = symusic.Score(str(path))
+    found = [
+        Note(note.start * 480 // midi.tpq, note.end * 480 // midi.tpq, note.pitch, number)
+        for number, track in enumerate(midi.tracks)
+        for note in track.notes
+        if not track.is_drum
+    ]
+    return sorted(found)
+
+
+def drums_of(path):
+    midi = symusic.Score(str(path))
+    return [note.start * 480 // midi.tpq for track in midi.tracks for note in track.notes if track.is_drum]
+
+
+def bars_of(score, until):
+    """The bars of a piece up to a tick, and the last that was asked for."""
+    metres = [(s.tick, s.numerator, s.denominator) for s in score.time_signatures] or [(0, 4, 4)]
+    found, tick = [], 0
+    while tick < until:
+        _, top, bottom = next(metre for metre in reversed(metres) if metre[0] <= max(tick, 0))
+        length, unit = 1920 * top // bottom, 1920 // bottom
+        beat = 3 * unit if bottom >= 8 and top > 3 and top % 3 == 0 else unit
+        origin = score.upbeat - length if tick == 0 and score.upbeat else tick
+        found.append(Bar(tick, origin, length, beat))
+        tick = origin + length
+    return found
+
+
+class Written:
+    """One piece as it stands in its file."""
+
+    def __init__(self, piece, path, request):
+        self.notes, self.drums, self.request = notes_of(path), drums_of(path), request
+        self.tracks = [track.name.lower() for track in piece.score.tracks]
+        self.upbeat = piece.score.upbeat
+        keys = piece.score.key_signatures
+        self.key = (keys[0].key.tonic, keys[0].key.minor) if keys else None
+        many = bars_of(piece.score, 10**5)
+        self.bars = many[: request.bars + (self.upbeat > 0)]
+        self.frames = not piece.score.time_signatures
+
+    def bar(self, tick):
+        return max(number for number, bar in enumerate(self.bars) if bar.start <= tick)
+
+    def place(self, tick):
+        return tick - self.bars[self.bar(tick)].origin
+
+
+# --- the rules, in words of their own ---------------------------------------------------------------------------------
+
+
+def class_of(name):
+    return (LETTERS[name[0]] + name.count("#") - name[1:].count("b")) % 12
+
+
+def pitch_of(name):
+    return class_of(name[:-1]) + 12 * (int(name[-1]) + 1)
+
+
+SCALES = {"D dorian": "D E F G A B C", "A minor": "A B C D E F F# G G#", "Bb major": "Bb C D Eb F G A"}
+
+
+def in_scale(piece, scale):
+    classes = {class_of(name) for name in SCALES[scale].split()}
+    return [note for note in piece.notes if note.pitch % 12 not in classes]
+
+
+CHORDS = {
+    "Dm7": "D F A C",
+    "G7": "G B D F",
+    "Cmaj7": "C E G B",
+    "Am7": "A C E G",
+    "D7": "D F# A C",
+    "Gmaj7": "G B D F#",
+    "C": "C E G",
+    "F#m7b5": "F# A C E",
+    "B7": "B D# F# A",
+    "Em/G": "E G B",
+}
+
+
+def on_chords(piece, chords):
+    bars = [bar.split() for bar in chords.split("|")]
+    tones = {name: {class_of(tone) for tone in CHORDS[name].split()} for bar in bars for name in bar}
+    wrong = []
+    for note in piece.notes:
+        number = piece.bar(note.start)
+        bar, place = piece.bars[number], piece.place(note.start)
+        here = bars[(number - (piece.upbeat > 0)) % len(bars)]
+        if place % bar.beat == 0:
+            admitted = tones[here[place * len(here) // bar.length]]
+        else:
+            admitted = set().union(*tones.values())
+        wrong += [note] if note.pitch % 12 not in admitted else []
+    return wrong
+
+
+def in_range(piece, range):  # noqa: A002
+    wrong = []
+    for part in range.split(","):
+        voice, _, bounds = part.rpartition("=")
+        low, high = map(pitch_of, bounds.split(":"))
+        wrong += [
+            note
+            for note in piece.notes
+            if (voice in ("", "all") or piece.tracks[note.track] == voice) and not low <= note.pitch <= high
+        ]
+    return wrong
+
+
+def at_once(piece, polyphony):
+    counts = {note.start: sum(other.start <= note.start < other.end for other in piece.notes) for note in piece.notes}
+    return [start for start, count in counts.items() if count > polyphony]
+
+
+def in_a_bar(piece, density, per="bar"):
+    if per == "bar":
+        counts = Counter(piece.bar(note.start) for note in piece.notes)
+    else:
+        counts = Counter(
+            (piece.bar(note.start), piece.place(note.start) // piece.bars[piece.bar(note.start)].beat)
+            for note in piece.notes
+        )
+    return [place for place, count in counts.items() if count > density]
+
+
+def on_grid(piece, rhythm):
+    starts = {note.start for note in piece.notes} | set(piece.drums)
+    if rhythm.startswith("1/"):
+        return [start for start in starts if piece.place(start) % (1920 // int(rhythm[2:]))]
+    wrong = []
+    for start in starts:
+        length = piece.bars[piece.bar(start)].length
+        begins = [length * number / len(rhythm) for number, sign in enumerate(rhythm) if sign == "x"]
+        wrong += [start] if piece.place(start) not in begins else []
+    return wrong
+
+
+def figures(piece, n, window=64):
+    # Notes that begin together are written from the top voice down, or in one part from the bottom up; in frames, from
+    # the top.
+    order = sorted(piece.notes, key=lambda note: (note.start, note.track, -note.pitch if piece.frames else note.pitch))
+    wrong = []
+    for number, note in enumerate(order):
+        recent = [other.pitch for other in order[max(0, number - window) : number] if other.track == note.track]
+        now = [*recent[len(recent) - n + 1 :], note.pitch] if len(recent) >= n - 1 else None
+        before = [recent[i : i + n] for i in range(len(recent) - n + 1)]
+        wrong += [note] if now in before else []
+    return wrong
+
+
+def ending(piece, ending=True, key=None):  # noqa: A002
+    tonic, minor = (class_of(key.rstrip("m")), key.endswith("m")) if key else piece.key
+    bar = piece.bars[-1]
+    end, start = bar.origin + bar.length, max(note.start for note in piece.notes)
+    beats = bar.length // bar.beat
+    strong = {0, bar.length // 2} if beats >= 4 and beats % 2 == 0 else {0}
+    sounding = [note for note in piece.notes if note.end > start]
+    degrees = {(note.pitch - tonic) % 12 for note in sounding}
+    chords = [{0, 4, 7}, {0, 3, 7}] if minor else [{0, 4, 7}]
+    wrong = []
+    wrong += ["not in the last bar"] if start < bar.start else []
+    wrong += ["not on a strong beat"] if start - bar.origin not in strong else []
+    wrong += ["not held"] if any(note.end != end for note in sounding) else []
+    wrong += ["no tonic chord"] if not any(degrees <= chord for chord in chords) else []
+    wrong += ["no tonic below"] if min(note.pitch for note in sounding) % 12 != tonic else []
+    return wrong
+
+
+RULES = {
+    "scale": in_scale,
+    "chords": on_chords,
+    "range": in_range,
+    "polyphony": at_once,
+    "density": in_a_bar,
+    "rhythm": on_grid,
+    "no-repeat": figures,
+    "ending": ending,
+}
+
+ALONE = {
+    "a scale": [("scale", {"scale": "D dorian"})],
+    "a minor scale": [("scale", {"scale": "A minor"})],
+    "chords": [("chords", {"chords": "Dm7 G7 | Cmaj7 | Am7 D7 | Gmaj7"})],
+    "a range": [("range", {"range": "all=F3:E5"})],
+    "two notes": [("polyphony", {"polyphony": 2})],
+    "few in a bar": [("density", {"density": 5})],
+    "few in a beat": [("density", {"density": 2, "per": "beat"})],
+    "a grid": [("rhythm", {"rhythm": "1/4"})],
+    "a pattern": [("rhythm", {"rhythm": "x..x..x."})],
+    "no figure twice": [("no-repeat", {"n": 3, "window": 48})],
+    "an ending": [("ending", {})],
+}
+TOGETHER = {
+    "scale, range, ending": [
+        ("scale", {"scale": "Bb major"}),
+        ("range", {"range": "all=E2:G5"}),
+        ("ending", {"key": "Bb"}),
+    ],
+    "chords, rhythm, polyphony": [
+        ("chords", {"chords": "C | F#m7b5 B7 | Em/G"}),
+        ("rhythm", {"rhythm": "1/8"}),
+        ("polyphony", {"polyphony": 3}),
+    ],
+    "all but chords": [
+        ("scale", {"scale": "A minor"}),
+        ("range", {"range": "all=E2:E6"}),
+        ("polyphony", {"polyphony": 3}),
+        ("density", {"density": 9}),
+        ("rhythm", {"rhythm": "1/8"}),
+        ("no-repeat", {"n": 4, "window": 24}),
+        ("ending", {"key": "Am"}),
+    ],
+    "chords, ending, no figure twice": [
+        ("chords", {"chords": "C | G7 | Am7 | C"}),
+        ("ending", {"key": "C"}),
+        ("no-repeat", {"n": 4, "window": 24}),
+    ],
+}
+VOICES = {"chorales": "bass=E2:C4,soprano=C4:G5", "tunes": "tune=D4:A5"}
+
+
+def asked(name, model):
+    """The chain of that name, for that model."""
+    found = []
+    for sampler, options in {**ALONE, **TOGETHER}[name]:
+        if sampler == "range" and model in VOICES:
+            options = {"range": VOICES[model]}
+        if sampler == "ending" and model == "frames":
+            options = {"key": "C", **options}
+        if sampler == "ending" and model != "frames" and "all" not in name and "chords" not in name:
+            options = {}  # the key that is written
+        found.append((sampler, options))
+    return found
+
+
+def check(model, name, seeds, folder):
+    chain = asked(name, model)
+    links = tuple(Link(sampler, options) for sampler, options in chain)
+    bars = 4 if "chords, ending" in name else BARS[model]
+    requests = [Request(seed=5, index=index, bars=bars, samplers=links) for index in range(seeds)]
+    for number, piece in enumerate(generate(player(model), requests)):
+        write_piece(piece, folder / "piece.mid")
+        written = Written(piece, folder / "piece.mid", requests[number])
+        for sampler, options in chain:
+            if written.notes or sampler == "ending":
+                wrong = RULES[sampler](written, **options)
+                assert not wrong, (model, name, number, sampler, wrong[:5])
+
+
+@pytest.mark.parametrize("name", [*ALONE, *TOGETHER])
+@pytest.mark.parametrize("model", MODELS)
+def test_no_piece_breaks_a_constraint(model, name, tmp_path):
+    check(model, name, 20, tmp_path)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", [*ALONE, *TOGETHER])
+@pytest.mark.parametrize("model", MODELS)
+def test_no_piece_of_many_breaks_a_constraint(model, name, tmp_path):
+    check(model, name, 300, tmp_path)
