@@ -37,16 +37,16 @@ def reader(path: Path, **options: Any) -> Reader:
 
 def read_by(reader: Reader, path: Path) -> Score:
     """What `reader` makes of a file. Raises UnreadableFile for whatever it raises."""
-    if not path.is_file():
-        raise UnreadableFile(f"{printable(str(path))}: there is no such file.")
     try:
         return reader(path)
-    except ComposerError:
-        raise
-    except RecursionError:
-        raise UnreadableFile(f"{printable(str(path))}: is nested too deeply to be read.") from None
     except Exception as error:  # readers rest on foreign parsers, which raise anything
         shown, detail = printable(str(path)), printable(" ".join(str(error).split()), 160)
+        if not path.is_file():
+            raise UnreadableFile(f"{shown}: there is no such file.") from None
+        if isinstance(error, ComposerError):
+            raise
+        if isinstance(error, RecursionError):
+            raise UnreadableFile(f"{shown}: is nested too deeply to be read.") from None
         raise UnreadableFile(f"{shown}: cannot be read ({type(error).__name__}: {detail}).") from error
 
 

@@ -66,7 +66,12 @@ class Folder:
             yield source, error
 
     def _root(self) -> Path:
-        return Path(self.path).expanduser()
+        return _expanded(self.path)
+
+
+@lru_cache(maxsize=16)
+def _expanded(path: str) -> Path:
+    return Path(path).expanduser()
 
 
 def _files_in(root: Path) -> Iterator[str]:

@@ -6,6 +6,7 @@ nothing else: no reader meets a length that lies, and what is lost has been said
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from composer_midifile.chunks import Damaged
@@ -19,6 +20,10 @@ OWN_TEXT = b"composer:"
 
 _TEXT, _NAME, _MARKER, _END_OF_TRACK, _TEMPO, _TIME_SIGNATURE, _KEY_SIGNATURE = 1, 3, 6, 0x2F, 0x51, 0x58, 0x59
 _SIZES = {_TEMPO: (3, "tempo"), _TIME_SIGNATURE: (4, "time signature"), _KEY_SIGNATURE: (2, "key signature")}
+
+PLAIN = re.compile(rb"(?:\x00\xff(?:\x51\x03[\x00-\xff]{3}|\x58\x04[\x00-\xff]{4}|\x59\x02[\x00-\xff]{2})){1,2048}")
+"""Tempos and signatures of the right sizes, at once after what comes before, as they stand together in most files."""
+
 _SYSTEM_DATA = {0xF1: 1, 0xF2: 2, 0xF3: 1}
 
 
@@ -72,6 +77,8 @@ class _Walk:
 
     def step(self) -> None:
         """Take in a stretch of notes and controllers, or one event of another kind."""
+        if plain := PLAIN.match(self.data, self.at, self.end):
+            return self._plain(plain)
         body = self._after_quantity(self.at)
         if body > self.end and self.end - self.at > 3:
             raise Damaged(f"has at byte {self.at} a time of more than 4 bytes; export it again.")
@@ -85,6 +92,12 @@ class _Walk:
         if status >= 0xF0:
             return self._system(time, status, body)
         return self._short(time, status, body) if 0xC0 <= status < 0xE0 else self._stretch(time, status, body)
+
+    def _plain(self, found: re.Match[bytes]) -> None:
+        """Events that are kept as they are, of six bytes at least."""
+        self.at, self.cancelled = found.end(), True
+        self._count(len(found[0]) // 6)
+        self.parts.append(found[0])
 
     def finish(self) -> None:
         """Set the end mark."""
@@ -136,10 +149,13 @@ class _Walk:
 
     def _keep(self, time: bytes, event: bytes) -> None:
         self.ticks += quantity(time)
-        self.others += 1
+        self._count(1)
+        self.parts.append(time + event)
+
+    def _count(self, events: int) -> None:
+        self.others += events
         if self.others > self.most_others:
             raise Damaged("is full of events that are no music; export it again with notes and tempos alone.")
-        self.parts.append(time + event)
 
     def _drop(self, time: bytes) -> None:
         self._keep(time, b"\xff\x01\x00")
