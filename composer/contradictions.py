@@ -51,10 +51,17 @@ def _check(tokenizer: Tokenizer, constraints: Sequence[Constraint], request: Req
     homes = [ALL_KEYS[key].home for key in keys]
     extremes = keys[np.unique([0, int(np.argmin(homes)), int(np.argmax(homes))])]  # what is in reach lies between
     _left(tokenizer, constraints, request, extremes, np.arange(min(request.bars or BARS, BARS)), 0)
-    known = request.bars is not None and not request.primer
-    last = np.array([request.bars - 1]) if known and request.bars else np.arange(BARS)
-    left = _left(tokenizer, constraints, request, keys, last, 1)
-    return (meaning.key < 0) | np.isin(meaning.key, left)
+    last = np.array([request.bars - 1]) if request.bars and not request.primer else np.arange(BARS)
+    for metre in _metres(tokenizer, request):
+        keys = _left(tokenizer, constraints, replace(request, time_signature=metre), keys, last, 1)
+    return (meaning.key < 0) | np.isin(meaning.key, keys)
+
+
+def _metres(tokenizer: Tokenizer, request: Request) -> tuple[str, ...]:
+    """The time signature that is asked for, or two: the last strong beat of a bar is its first or its middle."""
+    if request.time_signature is not None:
+        return (request.time_signature,)
+    return ("4/4", "3/4") if "TimeSignature" in tokenizer.meaning.kind else ("4/4",)
 
 
 def _left(
@@ -121,8 +128,8 @@ def _sentence(
     facts, meaning = context.facts, context.meaning
     voice = f" for {meaning.voices[facts.voice[row]]}" if len(meaning.voices) > 1 else ""
     last = "the last bar" if facts.bars_left[row] else f"bar {facts.bar[row] + 1}"
-    if facts.bars_left[row] and request.bars is None:
-        last = f"a last bar {facts.bar[row] + 1}; ask for --bars, or loosen one of them"
+    if facts.bars_left[row] and (request.bars is None or request.primer):
+        last = f"bar {facts.bar[row] + 1}, if that is the last; ask for --bars, or loosen one of them"
     place = f"on beat {facts.beat[row] + 1} of {last}"
     return f"{', '.join(names[:-1])} and {names[-1]} together leave no note{voice} {place}."
 

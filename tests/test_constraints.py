@@ -1,5 +1,6 @@
 """Constraints hold in every piece: read back from the MIDI file and checked note by note, without any mask."""
 
+import json
 import re
 from collections import Counter, namedtuple
 from functools import lru_cache
@@ -8,11 +9,13 @@ import pytest
 import symusic
 
 from composer import generation
-from composer.errors import BadOption, NothingAllowed
+from composer.errors import BadOption
 from composer.files import write_piece
 from composer.generation import Player, generate
 from composer.request import Link, Request
 from composer.testing import random_model
+from composer_harmony.chords import parse_chord
+from composer_harmony.scale import Scale
 
 Note = namedtuple("Note", "start end pitch track")
 Bar = namedtuple("Bar", "start origin length beat")
@@ -186,7 +189,7 @@ def figures(piece, n, window=64):
     return wrong
 
 
-def ending(piece, ending=True, key=None):  # noqa: A002
+def ending(piece, ending=True, key=None):
     tonic, minor = (class_of(key.rstrip("m")), key.endswith("m")) if key else piece.key
     bar = piece.bars[-1]
     end, start = bar.origin + bar.length, max(note.start for note in piece.notes)
@@ -296,3 +299,148 @@ def test_no_piece_breaks_a_constraint(model, name, tmp_path):
 @pytest.mark.parametrize("model", MODELS)
 def test_no_piece_of_many_breaks_a_constraint(model, name, tmp_path):
     check(model, name, 300, tmp_path)
+
+
+# --- wishes that cannot be met ----------------------------------------------------------------------------------------
+
+TURNAROUND = "Dm7 G7 | Cmaj7 | Am7 D7 | Gmaj7"
+
+
+@pytest.mark.parametrize(
+    ("model", "wishes", "links", "said"),
+    [
+        (
+            "tunes",
+            {"bars": 4},
+            {"scale": {"scale": "C major"}, "chords": {"chords": "C | F#"}},
+            "scale 'C major' and chords 'C | F#' together leave no note on beat 1 of bar 2.",
+        ),
+        (
+            "chorales",
+            {"bars": 4},
+            {"range": {"range": "bass=E2:F2"}, "rhythm": {"rhythm": "1/8"}, "chords": {"chords": "D"}},
+            "range 'bass=E2:F2' and chords 'D' together leave no note for Bass on beat 1 of bar 1.",
+        ),
+        (
+            "tunes",
+            {"bars": 4, "key": "Bb", "time_signature": "3/4"},
+            {"ending": {}, "chords": {"chords": TURNAROUND}},
+            "ending and chords 'Dm7 G7 | Cmaj7 | Am7 D7 | Gmaj7' together leave no note on beat 1 of the last bar.",
+        ),
+        ("tunes", {}, {"ending": {}, "chords": {"chords": TURNAROUND}}, "if that is the last; ask for --bars"),
+        ("tunes", {"key": "F#"}, {"ending": {}, "scale": {"scale": "D dorian"}}, "ending and scale 'D dorian'"),
+        ("chorales", {}, {"range": {"range": "bas=E2:C4"}}, "this model has no voice 'bas' for a range: did you mean"),
+        ("remi", {}, {"range": {"range": "drum=E2:C4"}}, "this model has no voice 'drum' for a range: did you mean"),
+        ("frames", {}, {"range": {"range": "C0:D0"}}, "the range C0:D0 of all is outside A0:C8, which is all"),
+        (
+            "frames",
+            {"bars": 2},
+            {"ending": {}},
+            "writes no keys; say in which key an ending is to be",
+        ),
+        ("frames", {}, {"ending": {"key": "C"}}, "does not say beforehand where it ends; ask for --bars"),
+    ],
+)
+def test_wishes_that_contradict_each_other_are_refused_in_one_sentence(model, wishes, links, said):
+    chain = tuple(Link(name, options) for name, options in links.items())
+    with pytest.raises(BadOption) as caught:
+        generate(player(model), [Request(samplers=chain, **wishes)])
+    assert said in str(caught.value)
+    assert re.fullmatch(r"[^\n]+[.?]", str(caught.value))
+
+
+def test_of_the_keys_only_those_are_written_in_which_the_chords_leave_an_ending():
+    chain = (Link("chords", {"chords": TURNAROUND}), Link("ending", {}))
+    pieces = generate(player("tunes"), [Request(index=n, bars=4, samplers=chain) for n in range(20)])
+    assert {str(piece.score.key_signatures[0].key) for piece in pieces} <= {"C", "G", "Am", "Em"}
+    pieces = generate(player("tunes"), [Request(index=n, bars=2, samplers=chain) for n in range(10)])
+    assert {str(piece.score.key_signatures[0].key) for piece in pieces} <= {"C", "Am", "Em"}
+
+
+def test_a_scale_is_asked_of_a_model_as_the_nearest_key_unless_a_key_is_asked_for():
+    for scale, key, heard in [("D dorian", None, "Dm"), ("G mixolydian", None, "G"), ("D dorian", "C", "C")]:
+        chain = (Link("scale", {"scale": scale}),)
+        for piece in generate(player("tunes"), [Request(index=n, bars=1, key=key, samplers=chain) for n in range(3)]):
+            assert str(piece.score.key_signatures[0].key) == heard
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "tones"),
+    [
+        *CHORDS.items(),
+        ("Bdim", "B D F"),
+        ("Bdim7", "B D F G#"),
+        ("Faug", "F A C#"),
+        ("Gsus4", "G C D"),
+        ("D/F#", "F# A D"),
+        ("C/D", "D C E G"),
+        ("F#m", "F# A C#"),
+        ("Bb6", "Bb D F G"),
+        ("Em9", "E G B D F#"),
+        ("Am7b5", "A C Eb G"),
+        ("Ebmaj7", "Eb G Bb D"),
+    ],
+)
+def test_a_chord_has_the_tones_that_its_name_says(name, tones):
+    assert parse_chord(name) == {class_of(tone) for tone in tones.split()}
+
+
+@pytest.mark.parametrize(
+    ("text", "notes"),
+    [
+        *SCALES.items(),
+        ("C major pentatonic", "C D E G A"),
+        ("c#", "C# D# E F# G# A A# B C"),
+        ("Gm", "G A Bb C D Eb E F F#"),
+        ("F lydian", "F G A B C D E"),
+        ("chromatic", "C C# D D# E F F# G G# A A# B"),
+    ],
+)
+def test_a_scale_has_the_notes_that_its_name_says(text, notes):
+    assert Scale(text).classes == {class_of(note) for note in notes.split()}
+
+
+# --- the command line -------------------------------------------------------------------------------------------------
+
+
+def test_the_examples_of_the_command_line(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wishes = ["--bars", 6, "--scale", "D dorian", "--range", "bass=E2:C4", "--tempo", 92, "--ending", "--seed", 3]
+    ran = run("generate", "a.mid", *wishes)
+    assert ran.status == 0, ran.err
+    assert re.search(r" 6 bars, constraints cost \d+\.\d nats, seed 3$", ran.out.strip())
+    assert run("generate", "b.mid", "--chords", TURNAROUND, "--model", "tunes", "--bars", 8, "--quiet").status == 0
+    told = json.loads((tmp_path / "a.mid.json").read_text())
+    assert told["nats"]["constraints"] > 0
+    assert [link["name"] for link in told["request"]["samplers"]] == ["scale", "range", "ending"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--scale", "D dorien", "there is no scale 'dorien': did you mean 'dorian'?"),
+        ("--scale", "H major", "'H major' is not a scale"),
+        ("--chords", "Dm7 | H7", "'H7' is not a chord"),
+        ("--chords", "Dm7 || G7", "has no chord"),
+        ("--range", "bass=E2", "'bass=E2' is not a range"),
+        ("--range", "bass=C4:E2", "upside down"),
+        ("--range", "bass=E2:C4,bass=C3:C4", "two ranges of bass"),
+        ("--polyphony", "0", "polyphony must be from 1 to 32"),
+        ("--density", "many", "is 'many', which is not int"),
+        ("--density-per", "hour", "needs the option 'density'"),
+        ("--rhythm", "1/7000", "is no note value"),
+        ("--rhythm", "....", "is no note value"),
+        ("--no-repeat", "0", "n must be from 1 to 64"),
+        ("--ending-key", "H", "'H' is not a key"),
+    ],
+)
+def test_a_bad_value_is_one_sentence(run, tmp_path, monkeypatch, option, value, said):
+    monkeypatch.chdir(tmp_path)
+    ran = run("generate", "x.mid", "--model", "tunes", option, value)
+    assert ran.status == 2
+    assert ran.err.count("\n") == 1
+    assert said in ran.err
+    assert not list(tmp_path.iterdir())
