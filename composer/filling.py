@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from composer import __version__
 from composer.errors import BadOption, CannotExpress, nearest, printable
-from composer.generation import Player, make_samplers
+from composer.generation import Player, generate, make_samplers
 from composer.particles import Condition, Conditioned, sample_given
 from composer.request import Request
 from composer.score import Bars, Score, bars
@@ -109,13 +109,17 @@ def fill(player: Player, fills: Sequence[Fill]) -> list[Piece]:
 
 def regenerate(player: Player, provenance: Mapping[str, Any]) -> Piece:
     """The piece that says so of itself, once more. Raises BadOption for what is no provenance of a piece."""
-    from composer.generation import generate
-
-    if not isinstance(provenance.get("request"), Mapping):
-        raise BadOption("it does not say what was asked for.")
+    request = asked_of(provenance)
     if "given" in provenance:
         return fill(player, [Fill.from_json(provenance)])[0]
-    return generate(player, [Request.from_json(provenance["request"])])[0]
+    return generate(player, [request])[0]
+
+
+def asked_of(provenance: Mapping[str, Any]) -> Request:
+    """The request that a piece says it was made by. Raises BadOption for what is no provenance of a piece."""
+    if not isinstance(provenance.get("request"), Mapping):
+        raise BadOption("it does not say what was asked for.")
+    return Request.from_json(provenance["request"])
 
 
 def listen(player: Player, score: Score) -> Score:

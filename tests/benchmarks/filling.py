@@ -37,9 +37,6 @@ FIRST = 4
 AFTER = 4
 """Bars that a chorale must have after the gap."""
 
-TOGETHER = 16
-"""Chorales that are filled side by side."""
-
 
 @dataclass(frozen=True)
 class Case:
@@ -104,23 +101,19 @@ def case_of(score: Score, count: int, voices: tuple[str, ...]) -> Case:
 
 def figures(player: Player, cases: list[Case], particles: int, seed: int, look_ahead: int) -> dict[str, list[float]]:
     """Fill every case with so many particles."""
-    filled = []
-    for place in range(0, len(cases), TOGETHER):
-        together = cases[place : place + TOGETHER]
-        wanted = [
-            filling.gap(
-                player,
-                case.score,
-                replace(player.suggested, seed=seed, index=place + n),
-                bars=case.bars,
-                voices=case.voices,
-                particles=particles,
-                look_ahead=look_ahead,
-            )
-            for n, case in enumerate(together)
-        ]
-        filled += [piece.score for piece in filling.fill(player, wanted)]
-    return measured(player, cases, filled)
+    wanted = [
+        filling.gap(
+            player,
+            case.score,
+            replace(player.suggested, seed=seed, index=index),
+            bars=case.bars,
+            voices=case.voices,
+            particles=particles,
+            look_ahead=look_ahead,
+        )
+        for index, case in enumerate(cases)
+    ]
+    return measured(player, cases, [piece.score for piece in filling.fill(player, wanted)])
 
 
 def figures_of_other(player: Player, cases: list[Case], seed: int) -> dict[str, list[float]]:
@@ -166,10 +159,7 @@ def part(case: Case, voice: int, start: int, end: int) -> list[tuple[int, int, i
 
 def measured(player: Player, cases: list[Case], filled: list[Score]) -> dict[str, list[float]]:
     """Per case: nats per note of Bach's notes after the gap, in the next two bars and to the end; the agreement."""
-    near, far = [], []
-    for place in range(0, len(cases), TOGETHER):
-        one, other = nats_after(player, cases[place : place + TOGETHER], filled[place : place + TOGETHER])
-        near, far = near + one, far + other
+    near, far = nats_after(player, cases, filled)
     return {"next": near, "rest": far, "agreement": [agreement(c, s) for c, s in zip(cases, filled, strict=True)]}
 
 
@@ -229,12 +219,14 @@ def interval(differences: np.ndarray, seed: int = 0, rounds: int = 10_000) -> tu
 def table(name: str, found: dict[str, dict[str, list[float]]]) -> list[str]:
     """A line a way of filling, and a line a paired difference."""
     pieces = len(found["Bach"]["rest"])
+    counts = sorted((way for way in found if way.isdecimal()), key=int)
     lines = [f"{name}, {pieces} chorales: nats per note in the next 2 bars | to the end | agreement"]
-    for way, values in found.items():
+    for way in [*counts, "other", "Bach"]:
+        values = found[way]
         means = [np.mean(values[kind]) for kind in ("next", "rest", "agreement")]
         lines.append(f"  {way:>6}  {means[0]:.4f} | {means[1]:.4f} | {means[2]:.3f}")
-    counts = [way for way in found if way.isdecimal()]
-    pairs = [*zip(counts[1:], counts[:-1], strict=True), (counts[-1], counts[0]), (counts[-1], "other")]
+    steps = list(zip(counts[1:], counts[:-1], strict=True)) if len(counts) > 2 else []
+    pairs = [*steps, (counts[-1], counts[0]), (counts[-1], "other")]
     for way, beside in pairs:
         told = []
         for kind in ("next", "rest", "agreement"):
