@@ -260,15 +260,14 @@ def harmonize(
     heard = listen(player, replace(melody, tracks=(parts[0],)))
     if len(heard.tracks) < 2:
         raise BadOption("this model does not write in several voices; it cannot write others to a melody.")
+    if np.count_nonzero([len(track.notes) for track in heard.tracks]) > 1:
+        raise BadOption("a melody is a single line, and there are chords in it.")
     place = 0 if voice is None else voice_named(heard, voice)
     notes = [parts[0].notes if track == place else parts[0].notes[:0] for track in range(len(heard.tracks))]
     tracks = tuple(replace(track, notes=own) for track, own in zip(heard.tracks, notes, strict=True))
     times, keys = melody.time_signatures or heard.time_signatures, melody.key_signatures or heard.key_signatures
     score = replace(melody, tracks=tracks, time_signatures=times, key_signatures=keys)
-    heard = listen(player, score)
-    if np.count_nonzero([len(track.notes) for track in heard.tracks]) > 1:
-        raise BadOption("a melody is a single line, and there are chords in it.")
-    return Fill(like(request, heard), score, (Span(0, ALWAYS, place),), particles, look_ahead)
+    return Fill(like(request, listen(player, score)), score, (Span(0, ALWAYS, place),), particles, look_ahead)
 
 
 def vary(
