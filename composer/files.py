@@ -14,7 +14,7 @@ from typing import Any
 from composer.errors import CannotWrite, ComposerError, ReadingWarning, UnreadableFile, nearest, printable
 from composer.plugins import registry
 from composer.score import Score
-from composer.types import Piece, Reader
+from composer.types import Piece, Reader, Remembering
 
 
 def read(path: Path, **options: Any) -> Score:
@@ -79,6 +79,25 @@ def write_piece(piece: Piece, path: Path, **options: Any) -> None:
     write([piece], path, **options)
     with whole_file(path.with_name(path.name + ".json")) as scratch:
         scratch.write_text(json.dumps(dict(piece.provenance), indent=1) + "\n", encoding="utf-8")
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    """What made the piece in a file: as the file says, or else the JSON beside it; `{}` if neither does.
+
+    Raises UnreadableFile. The values are a stranger's: check them.
+    """
+    if not path.is_file():
+        raise UnreadableFile(f"{printable(str(path))}: there is no such file.")
+    its_reader = reader(path)
+    found: dict[str, Any] = dict(its_reader.provenance(path)) if isinstance(its_reader, Remembering) else {}
+    beside = path.with_name(path.name + ".json")
+    if found or not beside.is_file():
+        return found
+    try:
+        values = json.loads(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UnreadableFile(f"{printable(str(beside))}: is no JSON ({printable(str(error))}).") from None
+    return values if isinstance(values, dict) else {}
 
 
 def check_place(path: Path) -> None:

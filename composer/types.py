@@ -328,6 +328,15 @@ class Piece:
 Reader: TypeAlias = Callable[[Path], Score]
 """Reads one file. Raises UnreadableFile; warns with ReadingWarning of what it dropped or mended."""
 
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A reader of files that can carry what made the piece in them."""
+
+    def provenance(self, path: Path) -> Mapping[str, Any]:
+        """What the exporter was given as provenance; `{}` if the file does not say. Raises UnreadableFile."""
+
+
 Exporter: TypeAlias = Callable[[Sequence[Piece], Path], None]
 """Writes pieces to one file, whole or not at all. Raises CannotWrite."""
 

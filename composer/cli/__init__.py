@@ -14,6 +14,10 @@ from composer.errors import ComposerError, ReadingWarning, RunWarning
 
 COMMANDS = {
     "generate": ("composer.cli.generate:generate", "Write new pieces of music."),
+    "fill": ("composer.cli.fill:fill", "Write bars or voices of a piece anew."),
+    "harmonize": ("composer.cli.harmonize:harmonize", "Write voices to a melody."),
+    "vary": ("composer.cli.vary:vary", "Write variations of a piece."),
+    "regenerate": ("composer.cli.regenerate:regenerate", "Make a piece again from its file, or some bars anew."),
     "train": ("composer.cli.train:train", "Train a model on music you choose."),
     "evaluate": ("composer.cli.evaluate:evaluate", "Say how well a model foretells music."),
     "finetune": ("composer.cli.finetune:finetune", "Train a model on with music of yours."),

@@ -14,7 +14,7 @@ from composer_midifile import upbeats
 from composer_midifile.chunks import Damaged
 from composer_midifile.conversion import Conversion
 from composer_midifile.inspection import Inspected, inspect
-from composer_midifile.provenance import UPBEAT, bytes_of, unpack
+from composer_midifile.provenance import UPBEAT, bytes_of, provenance, unpack
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,10 @@ class MidiReader:
             often = f" ({times:,} times)" if times > 1 else ""
             warnings.warn(f"{printable(str(path))}: {text}{often}.", ReadingWarning, stacklevel=2)
         return score
+
+    def provenance(self, path: Path) -> dict[str, Any]:
+        """What made the piece, as the file says; `{}` if it does not. Raises UnreadableFile."""
+        return provenance(path)
 
 
 def _read(data: bytes, stem: str, drums_by_name: bool) -> tuple[Score, Counter[str]]:

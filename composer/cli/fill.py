@@ -1,0 +1,40 @@
+"""`composer fill`: bars or voices of a piece anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from composer.cli import given
+from composer.cli.options import WithSamplers
+
+
+@click.command(cls=WithSamplers)
+@click.argument("piece", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--bars", metavar="A-B", help="Bars to write anew; 1 is the first whole bar, 0 an upbeat.  [all]")
+@click.option("--voice", metavar="NAMES", help="Voices to write anew, such as tenor,bass, or 3,4.  [all]")
+@given.options
+@click.pass_context
+def fill(ctx: click.Context, /, piece: Path, out: Path, bars: str | None, voice: str | None, **options: Any) -> None:
+    """Write bars or voices of PIECE anew, so that they fit what comes before, after and beside them.
+
+    All other notes stay as they are.
+
+    \b
+    composer fill piece.mid out.mid --bars 5-8
+    composer fill piece.mid out.mid --voice tenor,bass
+    composer fill piece.mid out.mid --bars 5-8 --voice bass --particles 256 --seed 7
+    """  # noqa: D301  (a \b keeps click from filling the lines)
+    asked = given.Asked(**options)
+    given.check_file(out)
+    span = None if bars is None else given.parse_bars(bars)
+    names = [name for name in (voice or "").split(",") if name.strip()]
+    from composer.filling import gap
+    from composer.generation import open_model
+
+    player, score = open_model(asked.model_name), given.read_notes(piece)
+    request = given.request_of(ctx, player, asked)
+    given.make(player, [gap(player, score, request, bars=span, voices=names, **asked.around)], [out], asked.quiet)

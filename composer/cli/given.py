@@ -1,0 +1,132 @@
+"""What the commands that keep given notes have in common: their options, and how a piece is read and written."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from composer.cli.options import chosen_links
+from composer.errors import BadOption, UnreadableFile, printable
+
+if TYPE_CHECKING:
+    from composer.filling import Fill
+    from composer.generation import Player
+    from composer.request import Request
+    from composer.score import Score
+    from composer.types import Piece
+
+_OPTIONS = (
+    click.option("--model", "model_name", default="chorales", help="Name of a model, or a .safetensors file."),
+    click.option(
+        "--particles", type=int, default=64, show_default=True, help="Beginnings that are tried side by side."
+    ),
+    click.option(
+        "--look-ahead",
+        default="2",
+        show_default=True,
+        metavar="BARS",
+        help="Bars after a gap that have a say in it; `all` for all of them.",
+    ),
+    click.option(
+        "--seed", type=int, help="The same seed, the same music; a new one is drawn, and shown, unless given."
+    ),
+    click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]"),
+    click.option("--stepper", default="auto", help="What runs the model: torch, numpy, …  [the fastest that can]"),
+    click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong."),
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the options say."""
+
+    model_name: str
+    particles: int
+    look_ahead: str
+    seed: int | None
+    device: str
+    stepper: str
+    quiet: bool
+
+    @property
+    def around(self) -> dict[str, Any]:
+        """How many particles, and how far they look."""
+        return {"particles": self.particles, "look_ahead": parse_look_ahead(self.look_ahead)}
+
+
+def options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options, on a command that takes them as the fields of `Asked`."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def parse_look_ahead(text: str) -> int | None:
+    """`2` or `all`. Raises BadOption."""
+    if text == "all":
+        return None
+    if not text.isdecimal():
+        raise BadOption(f"'{printable(text)}' is no number of bars to look ahead, nor `all`.")
+    return int(text)
+
+
+def parse_bars(text: str) -> tuple[int, int]:
+    """`5-8` or `5` as the first and the last bar. Raises BadOption."""
+    first, dash, last = text.partition("-")
+    if not (first.isdecimal() and (last.isdecimal() or not dash)):
+        raise BadOption(f"'{printable(text)}' are no bars such as 5 or 5-8.")
+    return int(first), int(last or first)
+
+
+def read_notes(path: Path) -> Score:
+    """The score in a file. Raises UnreadableFile, for one without notes too."""
+    from composer.files import read
+
+    score = read(path)
+    if not score.note_count:
+        raise UnreadableFile(f"{printable(str(path))}: there is not a note in it.")
+    return score
+
+
+def request_of(ctx: click.Context, player: Player, asked: Asked) -> Request:
+    """What the model suggests, with the seed, the machine and the chain that were asked for."""
+    seed = secrets.randbelow(1_000_000) if asked.seed is None else asked.seed
+    request = replace(player.suggested, seed=seed, device=asked.device, stepper=asked.stepper)
+    links = chosen_links(ctx)
+    return replace(request, samplers=links) if links else request
+
+
+def check_file(out: Path) -> None:
+    """Refuse, before the work, a place that cannot be written to or a format that nobody writes."""
+    from composer.files import check_place, check_suffix
+
+    check_suffix(out)
+    check_place(out)
+
+
+def write(piece: Piece, out: Path, quiet: bool) -> None:
+    """Write a piece, and say so."""
+    from composer.files import write_piece
+    from composer.score import bars
+
+    write_piece(piece, out)
+    if not quiet:
+        whole_bars = len(bars(piece.score).signatures) - (piece.score.upbeat > 0)
+        seed = piece.provenance["request"].get("seed", 0)
+        click.echo(f"{printable(str(out))}: {piece.score.note_count} notes, {whole_bars} bars, seed {seed}")
+
+
+def make(player: Player, fills: Sequence[Fill], outs: Sequence[Path], quiet: bool) -> None:
+    """Fill and write, batch by batch, so that pieces are there while later ones are written."""
+    from composer.filling import ROWS, fill
+
+    together = max(1, ROWS // fills[0].particles)
+    for start in range(0, len(fills), together):
+        pieces = fill(player, fills[start : start + together])
+        for piece, out in zip(pieces, outs[start : start + together], strict=True):
+            write(piece, out, quiet)

@@ -1,0 +1,116 @@
+"""`composer regenerate`: a piece again from what its file carries, or some bars of it anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from composer.cli import given
+from composer.errors import BadOption, ComposerError, UnknownName, UnreadableFile, printable
+
+if TYPE_CHECKING:
+    from composer.generation import Player
+    from composer.request import Request
+    from composer.types import Piece
+
+
+@click.command()
+@click.argument("piece", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--bars", metavar="A-B", help="Write only these bars anew; 1 is the first whole bar, 0 an upbeat.")
+@click.option("--voice", metavar="NAMES", help="Write only these voices anew, such as tenor,bass.")
+@click.option("--seed", metavar="N|+N", help="Another seed, or so much more than that of the piece.")
+@click.option("--particles", type=int, default=64, show_default=True, help="With --bars or --voice: beginnings tried.")
+@click.option("--look-ahead", default="2", show_default=True, metavar="BARS", help="With --bars: bars that are heard.")
+@click.option("--model", "model_name", help="Where the model is, if not where the piece says.")
+@click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong.")
+def regenerate(
+    piece: Path,
+    out: Path,
+    bars: str | None,
+    voice: str | None,
+    seed: str | None,
+    particles: int,
+    look_ahead: str,
+    model_name: str | None,
+    quiet: bool,
+) -> None:
+    """Make PIECE again, byte for byte, from what it carries and the model; or only some bars or voices of it anew.
+
+    What made a piece stands in its MIDI file, and beside it (`piece.mid.json`).
+
+    \b
+    composer regenerate out.mid again.mid
+    composer regenerate out.mid other.mid --bars 9-12 --seed +1
+    """  # noqa: D301  (a \b keeps click from filling the lines)
+    given.check_file(out)
+    span = None if bars is None else given.parse_bars(bars)
+    names = [name for name in (voice or "").split(",") if name.strip()]
+    from composer import filling
+    from composer.files import provenance
+
+    made_by = provenance(piece)
+    if not made_by:
+        raise UnreadableFile(f"{printable(str(piece))}: neither it nor a file beside it says what made it.")
+    player = _player(made_by, model_name, piece)
+    try:
+        request = _seeded(filling.asked_of(made_by), seed)
+        if span is None and not names:
+            result = filling.regenerate(player, _with(made_by, request))
+        else:
+            result = _anew(player, piece, request, span, names, particles, look_ahead)
+    except BadOption as error:
+        raise BadOption(f"{printable(str(piece))}: {error}") from error
+    given.write(result, out, quiet)
+
+
+def _anew(
+    player: Player,
+    piece: Path,
+    request: Request,
+    span: tuple[int, int] | None,
+    names: list[str],
+    particles: int,
+    look_ahead: str,
+) -> Piece:
+    from composer.filling import fill, gap
+
+    ahead = given.parse_look_ahead(look_ahead)
+    score = given.read_notes(piece)
+    return fill(player, [gap(player, score, request, bars=span, voices=names, particles=particles, look_ahead=ahead)])[
+        0
+    ]
+
+
+def _player(made_by: Mapping[str, Any], model_name: str | None, piece: Path) -> Player:
+    """The model that made a piece. Raises UnknownName if it is not here, BadOption if it is not the same."""
+    from composer.generation import Player, open_model
+
+    recorded, wanted = str(made_by.get("model", "")), str(made_by.get("model_hash", ""))
+    shown = f"{printable(str(piece))}: was made with the model '{printable(recorded)}' (hash {printable(wanted[:12])})"
+    try:
+        player = open_model(model_name or recorded)
+    except ComposerError as error:
+        raise UnknownName(f"{shown}, which is not here; say with --model where it is. {error}") from error
+    if player.model.hash != wanted:
+        raise BadOption(
+            f"{shown}, and '{printable(player.name)}' is not the same: its hash is {player.model.hash[:12]}."
+        )
+    return Player(player.model, recorded)
+
+
+def _seeded(request: Request, seed: str | None) -> Request:
+    if seed is None:
+        return request
+    number = seed.removeprefix("+")
+    if not number.isdecimal():
+        raise BadOption(f"'{printable(seed)}' is no seed such as 7 or +1.")
+    return replace(request, seed=int(number) + (request.seed if seed.startswith("+") else 0))
+
+
+def _with(made_by: Mapping[str, Any], request: Request) -> dict[str, Any]:
+    return {**made_by, "request": request.to_json()}

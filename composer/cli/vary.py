@@ -1,0 +1,46 @@
+"""`composer vary`: variations of a piece."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from composer.cli import given
+from composer.cli.options import WithSamplers
+from composer.errors import CannotWrite, printable
+
+
+@click.command(cls=WithSamplers)
+@click.argument("piece", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--count", type=click.IntRange(1, 1_000_000), default=8, show_default=True, help="How many variations.")
+@click.option(
+    "--keep", type=float, default=0.7, show_default=True, help="The share that is kept, of all bars of all voices."
+)
+@given.options
+@click.pass_context
+def vary(ctx: click.Context, /, piece: Path, out: Path, count: int, keep: float, **options: Any) -> None:
+    """Write variations of PIECE to the folder OUT.
+
+    Each keeps some bars of some voices, chosen at random, and has the others written anew so that they fit.
+
+    \b
+    composer vary piece.mid out/ --count 8 --keep 0.7
+    """  # noqa: D301  (a \b keeps click from filling the lines)
+    asked = given.Asked(**options)
+    from composer import filling
+    from composer.generation import open_model
+
+    player, score = open_model(asked.model_name), given.read_notes(piece)
+    request = given.request_of(ctx, player, asked)
+    fills = [
+        filling.vary(player, score, replace(request, index=index), keep=keep, **asked.around) for index in range(count)
+    ]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"{printable(str(out))}: cannot be made ({error.strerror}).") from error
+    given.make(player, fills, [out / f"{request.seed}-{index:06d}.mid" for index in range(count)], asked.quiet)
