@@ -27,11 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import NothingAllowed
+from composer.notes import none_struck, struck_after
 from composer.request import Request
-from composer.sampling import HISTORY, Sampled, draw, log_probability
+from composer.rows import HISTORY, lookback
+from composer.sampling import Sampled, draw, log_probability
 from composer.streams import BLOCK, uniforms
 from composer.tokens import EOS
-from composer.types import Array, Constraint, Context, Facts, Sampler, Shaping, State, Stepper, Tokenizer
+from composer.types import Array, Constraint, Context, Facts, Sampler, Shaping, State, Stepper, Struck, Tokenizer
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -65,7 +67,7 @@ class Conditioned(Sampled):
     over q. The estimate itself (not its log) is unbiased.
     """
 
-    given_nats: float
+    given_nats: float = 0.0
 
 
 def sample_given(
@@ -78,7 +80,7 @@ def sample_given(
     """
     constraints = [sampler for sampler in samplers if isinstance(sampler, Constraint)]
     links = [sampler for sampler in samplers if not isinstance(sampler, Constraint)]
-    cloud = _begin(tokenizer, conditions)
+    cloud = _begin(tokenizer, samplers, conditions)
     while True:
         least = _least(cloud)
         _compare(cloud, least)
@@ -104,6 +106,7 @@ class _Rows:
     weight: Floats  # (R,) log of the product of g_t since the last resampling
     nats: Floats  # (R, 2) as in `Sampled`
     place: Ints  # (R,) bar and beat; see `BEATS`
+    struck: Struck
 
     def take(self, rows: NDArray[np.integer]) -> _Rows:
         """These rows, in this order."""
@@ -117,11 +120,16 @@ class _Rows:
             self.weight[rows],
             self.nats[rows],
             self.place[rows],
+            Struck(*(part[rows] for part in _parts(self.struck))),
         )
 
     def history(self) -> Ints:
         """(R, HISTORY) the last tokens."""
         return np.take_along_axis(self.written, self.length[:, None] + np.arange(HISTORY), axis=1)
+
+
+def _parts(struck: Struck) -> tuple[Array, Array, Array]:
+    return struck.tick, struck.pitch, struck.voice
 
 
 def _joined(one: _Rows, other: _Rows) -> _Rows:
@@ -130,7 +138,8 @@ def _joined(one: _Rows, other: _Rows) -> _Rows:
     written = [np.pad(w, ((0, 0), (0, room - w.shape[1])), constant_values=-1) for w in (one.written, other.written)]
     names = ("piece", "grammar", "length", "weight", "nats", "place")
     parts = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in names}
-    return _Rows(state=tuple(map(np.concatenate, pairs)), written=np.concatenate(written), **parts)
+    struck = Struck(*map(np.concatenate, zip(_parts(one.struck), _parts(other.struck), strict=True)))
+    return _Rows(state=tuple(map(np.concatenate, pairs)), written=np.concatenate(written), struck=struck, **parts)
 
 
 @dataclass
@@ -147,7 +156,7 @@ class _Cloud:
     of: list[slice] = field(default_factory=list)  # the particles of each piece
 
 
-def _begin(tokenizer: Tokenizer, conditions: Sequence[Condition]) -> _Cloud:
+def _begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], conditions: Sequence[Condition]) -> _Cloud:
     grammar = np.concatenate([tokenizer.grammar.start(c.request, 1) for c in conditions])
     count, sizes = len(conditions), [c.particles for c in conditions]
     rows = _Rows(
@@ -159,6 +168,7 @@ def _begin(tokenizer: Tokenizer, conditions: Sequence[Condition]) -> _Cloud:
         weight=np.zeros(count),
         nats=np.zeros((count, 2)),
         place=_places(tokenizer.grammar.facts(grammar)),
+        struck=none_struck(count, lookback(samplers)),
     )
     ends = np.cumsum(sizes)
     piece = np.repeat(np.arange(count), sizes)
@@ -183,7 +193,7 @@ def _results(cloud: _Cloud) -> list[Conditioned]:
         row = cloud.row[particles.start]
         tokens = cloud.rows.written[row, HISTORY : HISTORY + cloud.rows.length[row]]
         model, chain = cloud.rows.nats[row].tolist()
-        found.append(Conditioned(tokens.copy(), model, chain, -float(cloud.evidence[piece])))
+        found.append(Conditioned(tokens.copy(), model, chain, given_nats=-float(cloud.evidence[piece])))
     return found
 
 
@@ -309,7 +319,8 @@ def _after(tokenizer: Tokenizer, rows: _Rows, tokens: Ints) -> _Rows:
         written = np.concatenate([written, np.full_like(written, -1)], axis=1)
     np.put_along_axis(written, HISTORY + rows.length[:, None], tokens[:, None], axis=1)
     place = np.where(tokens == EOS, ENDED, _places(tokenizer.grammar.facts(grammar)))
-    return replace(rows, grammar=grammar, written=written, length=rows.length + 1, place=place)
+    struck = struck_after(rows.struck, tokenizer.grammar.facts(rows.grammar), tokenizer.meaning, tokens)
+    return replace(rows, grammar=grammar, written=written, length=rows.length + 1, place=place, struck=struck)
 
 
 def _choice(
@@ -319,7 +330,7 @@ def _choice(
     given = legal & _masks(conditions, rows)
     forced = given.sum(axis=1) == 1
     facts, history = tokenizer.grammar.facts(rows.grammar), rows.history()
-    context = Context(rows.length, facts, tokenizer.meaning, history, legal)
+    context = Context(rows.length, facts, tokenizer.meaning, history, legal, rows.struck)
     for constraint in chain.constraints:
         context = replace(context, allowed=context.allowed & (constraint.mask(context) | forced[:, None]))
     kept = context.allowed & given

@@ -68,17 +68,21 @@ def _put(array: Array, place: int, row: Array) -> Array:
     return copy
 
 
+def lookback(samplers: Sequence[Sampler]) -> int:
+    """How many of the last notes any of them asks for."""
+    return max((getattr(sampler, "lookback", 0) for sampler in samplers), default=0)
+
+
 def begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[Request]) -> Rows:
     """Every piece before its first token."""
     count = len(requests)
-    lookback = max((getattr(sampler, "lookback", 0) for sampler in samplers), default=0)
     return Rows(
         number=np.arange(count),
         place=np.zeros(count, dtype=np.int64),
         grammar=np.concatenate([tokenizer.grammar.start(request, 1) for request in requests]),
         state=None,
         history=np.full((count, HISTORY), -1),
-        struck=none_struck(count, lookback),
+        struck=none_struck(count, lookback(samplers)),
     )
 
 

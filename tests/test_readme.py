@@ -10,6 +10,7 @@ import pytest
 from composer import files, generation
 from composer.cli import run
 from composer.request import Request
+from composer_pianorolls import trial
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -89,3 +90,8 @@ def test_its_figures_are_filled_in_and_are_the_cards():
     for name in ("chorales", "tunes"):
         test = generation.open_model(name).model.card["test"]
         assert f"{test['nats_per_note']:.3f} | {test['nats_per_beat']:.3f}" in README
+
+
+def test_the_table_of_architectures_is_that_of_the_runs_that_are_kept():
+    kept = trial.read(Path(trial.__file__).with_name("trial.jsonl"))
+    assert "\n".join(trial.table(kept)) in README
