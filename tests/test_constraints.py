@@ -351,10 +351,9 @@ def test_wishes_that_contradict_each_other_are_refused_in_one_sentence(model, wi
 
 def test_of_the_keys_only_those_are_written_in_which_the_chords_leave_an_ending():
     chain = (Link("chords", {"chords": TURNAROUND}), Link("ending", {}))
-    pieces = generate(player("tunes"), [Request(index=n, bars=4, samplers=chain) for n in range(20)])
-    assert {str(piece.score.key_signatures[0].key) for piece in pieces} <= {"C", "G", "Am", "Em"}
-    pieces = generate(player("tunes"), [Request(index=n, bars=2, samplers=chain) for n in range(10)])
-    assert {str(piece.score.key_signatures[0].key) for piece in pieces} <= {"C", "Am", "Em"}
+    for bars, keys in [(4, {"G"}), (2, {"C", "G", "Em"})]:  # of the nearest, those with their tonic in the last chord
+        pieces = generate(player("tunes"), [Request(index=n, bars=bars, samplers=chain) for n in range(10)])
+        assert {str(piece.score.key_signatures[0].key) for piece in pieces} <= keys
 
 
 def test_a_scale_is_asked_of_a_model_as_the_nearest_key_unless_a_key_is_asked_for():
@@ -431,8 +430,8 @@ def test_the_examples_of_the_command_line(run, tmp_path, monkeypatch):
         ("--polyphony", "0", "polyphony must be from 1 to 32"),
         ("--density", "many", "is 'many', which is not int"),
         ("--density-per", "hour", "needs the option 'density'"),
-        ("--rhythm", "1/7000", "is no note value"),
-        ("--rhythm", "....", "is no note value"),
+        ("--rhythm", "1/7000", "is neither a note value such as 1/8"),
+        ("--rhythm", "....", "is neither a note value such as 1/8"),
         ("--no-repeat", "0", "n must be from 1 to 64"),
         ("--ending-key", "H", "'H' is not a key"),
     ],

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from composer.errors import CannotExpress
 from composer.keys import parse_key
+from composer.notes import none_struck, pitches
 from composer.request import Request
+from composer.rows import begin, context_of
+from composer.score import Score, bars
 from composer.testing.replay import check_replays, check_unrolled
 from composer.testing.rules import rule
 from composer.testing.sequences import draw, last_bar, spoken
@@ -26,6 +31,7 @@ def check_grammar(tokenizer: Tokenizer, rows: int = 1000, seed: int = 0) -> None
             check_wishes(tokenizer, tokens, request)
         for tokens in sequences[:REPLAYED]:
             _check_bars(tokenizer, tokens, request)
+            _check_facts(tokenizer, tokens, request)
         replayed += [(request, tokens) for tokens in sequences[:REPLAYED]]
     check_replays(tokenizer, replayed)
     check_unrolled(tokenizer, [tokens for _, tokens in replayed])
@@ -64,6 +70,37 @@ def check_wishes(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None
     if request.key is not None:
         keys = {signature.key for signature in score.key_signatures}
         rule(keys == {parse_key(request.key)}, f"asked for {request.key}, a piece is in {keys}")
+
+
+def _check_facts(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:
+    """What is told along a piece is so in its score: notes and where they are struck, the key, and the end."""
+    score = tokenizer.decode(tokens)
+    rows = replace(begin(tokenizer, [], [request]), struck=none_struck(1, len(tokens)))
+    for token in tokens:
+        context = context_of(tokenizer, rows)
+        facts = context.facts
+        rule(np.all((facts.others >= 0) & (facts.bars_left >= 0)), "what is counted is at least 0")
+        told = pitches(context.meaning, facts)[0, token]
+        rows = rows.after(tokenizer, np.array([token]), facts)
+        if told >= 0:
+            rule(0 <= facts.place[0] < facts.bar_ticks[0], "the place of a note is within its bar")
+            rule(facts.beat[0] == facts.place[0] // facts.beat_ticks[0], "the beat of a note is that of its place")
+            begun = int(facts.tick[0] - facts.place[0])
+            rule(begun in _origins(score, begun), f"a bar begins at tick {begun}: {spoken(tokenizer, tokens)}")
+    if score.key_signatures:
+        rule(facts.key[0] == score.key_signatures[0].key.place, "facts tell the key that is written")
+    rule(facts.bars_left[0] == 1 or request.bars is None, "of a number of bars that was asked for, the last is told")
+    struck = rows.struck
+    told_notes = {(int(tick), int(pitch)) for tick, pitch in zip(struck.tick[0], struck.pitch[0], strict=True)}
+    written = [track.notes for track in score.tracks if not track.is_drum]
+    notes = {(int(note["start"]), int(note["pitch"])) for part in written for note in part}
+    off = sorted(notes ^ (told_notes - {(-1, -1)}))
+    rule(not off, f"facts tell (tick, pitch) of every note; not so {off[:3]} of {spoken(tokenizer, tokens)}")
+
+
+def _origins(score: Score, tick: int) -> list[int]:
+    """Ticks near `tick` at which bars begin, an upbeat where it would if it were whole."""
+    return [int(nominal) for nominal in bars(score, max(tick, 0) + 1).nominal[-1:]]
 
 
 def _check_bars(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:

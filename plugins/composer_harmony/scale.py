@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 
 from composer.arrays import like, namespace
-from composer.errors import nearest, printable
+from composer.errors import BadOption, nearest, printable
 from composer.keys import Key
 from composer.notes import sounds_on
 from composer.types import Array, Context
@@ -66,7 +66,7 @@ class Scale:
         mode = text[found.end() :].strip()
         name = "minor" if not mode and text[0].islower() else SHORT.get(mode, mode.lower())
         if name not in SCALES:
-            raise ValueError(f"there is no scale '{printable(mode)}': {nearest(name, SCALES)}")
+            raise BadOption(f"sampler 'scale': there is no scale '{printable(mode)}': {nearest(name, SCALES)}")
         return pitch_class(*found.groups()), SCALES[name]
 
     @cached_property
