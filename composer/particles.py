@@ -30,7 +30,7 @@ from composer.errors import NothingAllowed
 from composer.notes import none_struck, struck_after
 from composer.request import Request
 from composer.rows import HISTORY, lookback
-from composer.sampling import Sampled, draw, log_probability
+from composer.sampling import Sampled, draw
 from composer.streams import BLOCK, uniforms
 from composer.tokens import EOS
 from composer.types import Array, Constraint, Context, Facts, Sampler, Shaping, State, Stepper, Struck, Tokenizer
@@ -273,11 +273,12 @@ class _Chain:
 
 @dataclass(frozen=True)
 class _Choice:
-    """What rows may write next: (R, V) logits within grammar and constraints and of the chain, and log g_t (R,)."""
+    """What rows may write next, as log-probabilities up to `sums`."""
 
-    model: Floats
-    chain: Floats
-    weight: Floats
+    model: Floats  # (R, V) within grammar and constraints
+    chain: Floats  # (R, V) of the whole chain
+    sums: Floats  # (R, 2) log of the sum of exp of either
+    weight: Floats  # (R,) log g_t
     forced: NDArray[np.bool_]  # (R,) whether one token alone is left
 
 
@@ -294,7 +295,8 @@ def _write(cloud: _Cloud, active: NDArray[np.bool_], step: Stepper, tokenizer: T
     children, place = np.unique(at[drawing] * size + tokens, return_inverse=True)
     parents, written = children // size, children % size
     after = _after(tokenizer, replace(writing, state=state).take(parents), written)
-    said = np.stack([log_probability(scores[parents], written) for scores in (choice.model, choice.chain)], axis=1)
+    said = np.stack([scores[parents, written] for scores in (choice.model, choice.chain)], axis=1)
+    said -= choice.sums[parents]
     counted = np.where(choice.forced[parents, None], 0.0, said)
     after = replace(after, weight=after.weight + choice.weight[parents], nats=after.nats - counted)
     cloud.row = at - len(writing.piece) + len(children)  # those that wait come after the children
@@ -340,8 +342,9 @@ def _choice(
     plain = np.where(kept, logits, -np.inf)
     shaped, sound = _shaped(chain.links, plain, replace(context, allowed=kept))
     with np.errstate(invalid="ignore", divide="ignore"):
-        weight = np.where(alive & sound, _log_sum(plain) - _log_sum(model), -np.inf)
-    return _Choice(model, shaped, weight, forced)
+        sums = np.stack([_log_sum(model), _log_sum(shaped)], axis=1)
+        weight = np.where(alive & sound, _log_sum(plain) - sums[:, 0], -np.inf)
+    return _Choice(model, shaped, sums, weight, forced)
 
 
 def _masks(conditions: Sequence[Condition], rows: _Rows) -> NDArray[np.bool_]:

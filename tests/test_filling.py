@@ -382,3 +382,19 @@ def test_new_notes_are_held_to_a_constraint_and_given_ones_are_not(player, whole
 def test_a_piece_without_tokens_is_refused(player):
     with pytest.raises(CannotExpress, match="the model has no tokens for this piece: "):
         gap(player, score(line((20, 1))), Request(), bars=(1, 1))
+
+
+# --- that it works ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.soak
+def test_more_particles_fit_what_follows_better():
+    """On chorales that no model has seen; `tests/benchmarks/filling.py` is the same on more of them."""
+    import benchmarks.filling as benchmark
+
+    player = generation.open_model("chorales")
+    cases = [benchmark.case_of(piece, 2, ()) for piece in benchmark.held_out(player, 16)]
+    found = {count: benchmark.figures(player, cases, count, 1, 2) for count in (1, 32)}
+    better = np.array(found[1]["next"]) - np.array(found[32]["next"])
+    _, low, _ = benchmark.interval(better)
+    assert low > 0

@@ -3,6 +3,7 @@
 import re
 import shlex
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from composer import files, generation
 from composer.cli import run
 from composer.request import Request
+from composer.types import Piece
 from composer_pianorolls import trial
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -47,6 +49,17 @@ def test_examples_of_writing_music(workplace):
         scores = [files.read(path) for path in (out.glob("*.mid") if out.is_dir() else [out])]
         assert scores
         assert all(score.note_count for score in scores)
+
+
+def test_examples_of_given_notes(workplace):
+    chorale = generation.generate(generation.open_model("chorales"), [Request(seed=1, bars=6)])[0].score
+    files.write([Piece(chorale)], workplace / "chorale.mid")
+    files.write([Piece(replace(chorale, tracks=chorale.tracks[:1]))], workplace / "melody.mid")
+    for arguments in commands("given"):
+        few = [] if arguments[0] == "regenerate" and "--bars" not in arguments else ["--particles", "2"]
+        assert run([*arguments, *few]) == 0, arguments
+    assert (workplace / "again.mid").read_bytes() == (workplace / "filled.mid").read_bytes()
+    assert len(list((workplace / "varied").glob("*.mid"))) == 2
 
 
 def test_examples_of_training(workplace):
