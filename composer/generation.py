@@ -23,7 +23,7 @@ from composer.plugins import registry
 from composer.request import Link, Request
 from composer.sampling import Sampled, sample
 from composer.score import KeySignature, Score, Tempo, parse_time_signature
-from composer.types import Piece, Sampler, Stepper, StepperMaker, Tokenizer
+from composer.types import Constraint, Piece, Sampler, Stepper, StepperMaker, Tokenizer
 
 BATCH = 64
 """Pieces that run side by side at most."""
@@ -89,6 +89,14 @@ def open_model(name: str | Path) -> Player:
 def make_samplers(links: Sequence[Link]) -> list[Sampler]:
     """The chain of samplers that links describe."""
     return [registry().make("samplers", link.name, **link.options) for link in links]
+
+
+def chained(request: Request, links: Sequence[Link]) -> Request:
+    """The request with these samplers; if they are constraints alone, what shaped the request before comes after."""
+    samplers = make_samplers(links)
+    if all(isinstance(sampler, Constraint) for sampler in samplers):
+        return replace(request, samplers=(*links, *request.samplers))
+    return replace(request, samplers=tuple(links))
 
 
 def generate(player: Player, requests: Sequence[Request]) -> list[Piece]:

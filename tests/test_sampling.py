@@ -13,7 +13,7 @@ from composer.encoding import model_inputs
 from composer.errors import BadOption, CannotExpress, NothingAllowed, UnknownName
 from composer.evaluation import piece_nats
 from composer.files import write_piece
-from composer.generation import generate, with_primer
+from composer.generation import chained, generate, with_primer
 from composer.plugins import registry
 from composer.request import Link, Request
 from composer.sampling import draw, sample
@@ -487,3 +487,11 @@ def test_another_tokenizer_goes_through_the_same_loop(small_score):
 
 def test_the_small_vocabulary_of_these_tests_is_what_it_says(player):
     assert player.tokenizer.time_signatures == VOICES["time_signatures"]
+
+
+def test_constraints_alone_leave_the_chain_that_was_suggested():
+    suggested = Request(samplers=(link("temperature", temperature=0.9),))
+    narrow, sharp = link("pitch-range", range="C4:B5"), link("top-k", k=3)
+    assert chained(suggested, (narrow,)).samplers == (narrow, *suggested.samplers)
+    assert chained(suggested, (narrow, sharp)).samplers == (narrow, sharp)
+    assert chained(suggested, ()) == suggested

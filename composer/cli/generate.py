@@ -61,16 +61,14 @@ def generate(
     if count > 1 and index is not None:
         raise BadOption("--index asks for one piece and --count for several; give one of them.")
     _check_out(place, folder)
-    from composer.generation import open_model
+    from composer.generation import chained, open_model
 
     player = open_model(model_name)
     links = chosen_links(ctx)
     wishes = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
     asked: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
     chosen_seed = _new_seed() if seed is None else seed
-    request = replace(player.suggested, seed=chosen_seed, device=device, stepper=stepper, **asked)
-    if links:
-        request = replace(request, samplers=links)
+    request = chained(replace(player.suggested, seed=chosen_seed, device=device, stepper=stepper, **asked), links)
     if primer is not None:
         request = _primed(player, request, primer)
     first = index or 0

@@ -95,10 +95,11 @@ def read_notes(path: Path) -> Score:
 
 def request_of(ctx: click.Context, player: Player, asked: Asked) -> Request:
     """What the model suggests, with the seed, the machine and the chain that were asked for."""
+    from composer.generation import chained
+
     seed = secrets.randbelow(1_000_000) if asked.seed is None else asked.seed
     request = replace(player.suggested, seed=seed, device=asked.device, stepper=asked.stepper)
-    links = chosen_links(ctx)
-    return replace(request, samplers=links) if links else request
+    return chained(request, chosen_links(ctx))
 
 
 def check_file(out: Path) -> None:
