@@ -321,7 +321,7 @@ def newest(folder):
     return max((path.name for path in folder.glob("step-*.checkpoint")), default="")
 
 
-@pytest.mark.parametrize("moments", [pytest.param(3), pytest.param(40, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("moments", [pytest.param(2), pytest.param(40, marks=pytest.mark.soak)])
 def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(run, here, moments):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     killed, arguments = killed_and_resumed(here, environment, moments, random.Random(moments))
