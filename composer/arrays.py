@@ -16,6 +16,8 @@ def namespace(array: Array) -> Any:
     """The functions of the array API that fit `array`."""
     if type(array) is np.ndarray:  # NumPy 2 is such a namespace itself, and wrapping it would cost more than its work
         return np
+    if hasattr(array, "__array_namespace__"):
+        return array.__array_namespace__()
     from array_api_compat import array_namespace
 
     return array_namespace(array)
@@ -25,9 +27,7 @@ def like(constant: NDArray[Any], array: Array) -> Array:
     """A NumPy constant as an array of the library, and on the device, of `array`."""
     if type(array) is np.ndarray:
         return constant
-    from array_api_compat import device
-
-    return namespace(array).asarray(constant, device=device(array))
+    return namespace(array).asarray(constant, device=array.device)
 
 
 def numbers(count: int, array: Array) -> Array:

@@ -101,7 +101,7 @@ def fill(player: Player, fills: Sequence[Fill]) -> list[Piece]:
         together = [fills[n] for n in numbers]
         conditions = [_condition(player, fills[n], heard[n]) for n in numbers]
         samplers = make_samplers(together[0].request.samplers)
-        results = sample_given(player.stepper(together[0].request), player.tokenizer, samplers, conditions)
+        results = sample_given(player.stepper(together[0].request), player.writing, samplers, conditions)
         for number, wanted, result in zip(numbers, together, results, strict=True):
             pieces[number] = _piece(player, wanted, heard[number], result)
     return [pieces[number] for number in range(len(fills))]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from composer import __version__
+from composer.compiled import compiled
 from composer.errors import BadOption, CannotExpress
 from composer.keys import parse_key
 from composer.model import Model, find, load
@@ -40,6 +41,11 @@ class Player:
     def tokenizer(self) -> Tokenizer:
         """The model's tokenizer."""
         return self.model.make_tokenizer()
+
+    @cached_property
+    def writing(self) -> Tokenizer:
+        """The same tokenizer with its grammar compiled, where this machine can; for the loops that write."""
+        return compiled(self.tokenizer)
 
     def resolved(self, request: Request) -> Request:
         """The request with what it leaves to the machine filled in, so that it can be followed again anywhere.
@@ -106,7 +112,7 @@ def generate(player: Player, requests: Sequence[Request]) -> list[Piece]:
     for numbers in _batches(requests):
         together = [requests[n] for n in numbers]
         samplers = make_samplers(together[0].samplers)
-        results = sample(player.stepper(together[0]), player.tokenizer, samplers, together)
+        results = sample(player.stepper(together[0]), player.writing, samplers, together)
         for number, request, result in zip(numbers, together, results, strict=True):
             pieces[number] = _piece(player, request, result)
     return [pieces[number] for number in range(len(requests))]

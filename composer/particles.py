@@ -26,11 +26,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.distribution import Distribution
 from composer.errors import NothingAllowed
 from composer.notes import none_struck, struck_after
 from composer.request import Request
 from composer.rows import HISTORY, lookback
-from composer.sampling import Sampled, draw
+from composer.sampling import Sampled
 from composer.streams import BLOCK, uniforms
 from composer.tokens import EOS
 from composer.types import Array, Constraint, Context, Facts, Sampler, Shaping, State, Stepper, Struck, Tokenizer
@@ -225,7 +226,7 @@ def _ancestors(condition: Condition, weights: Floats, before: int, place: int, r
     """(N,) the particles from which those of a piece go on; None if from themselves. `before` is the last bar."""
     if place >= ENDED or any(before < bar <= place // BEATS for bar in condition.settle):
         uniform = _numbers(condition.request, "choose", round_, 1)
-        return np.repeat(draw(weights[None], uniform), condition.particles)
+        return np.repeat(Distribution(weights[None]).draw(uniform), condition.particles)
     if effective_sample_size(weights) < condition.particles / 2:
         return systematic(weights, float(_numbers(condition.request, "resample", round_, 1)[0]))
     return None
@@ -290,7 +291,7 @@ def _write(cloud: _Cloud, active: NDArray[np.bool_], step: Stepper, tokenizer: T
     choice = _choice(tokenizer, chain, cloud.conditions, writing, logits.astype(np.float64))
     at = np.where(active, np.cumsum(active) - 1, len(writing.piece) + np.cumsum(~active) - 1)[cloud.row]
     drawing = np.flatnonzero(active[cloud.row])
-    tokens = draw(choice.chain[at[drawing]], _draws(cloud)[drawing])
+    tokens = Distribution(choice.chain[at[drawing]]).draw(_draws(cloud)[drawing])
     size = choice.chain.shape[1]
     children, place = np.unique(at[drawing] * size + tokens, return_inverse=True)
     parents, written = children // size, children % size

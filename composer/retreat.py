@@ -53,7 +53,6 @@ class _Trail:
     furthest: int = 0  # place up to which it has been drawn once
     anew: int = 0  # draws before that place
     stuck: int = 0  # dead ends since it was furthest
-    dead_ends: int = 0
     ruled_out: Mask | None = None  # at the place where it is
     why: str = ""  # it went back
 
@@ -62,17 +61,17 @@ class Retreat:
     """The ways of all pieces of a batch, as far back as they can be gone."""
 
     def __init__(
-        self, tokenizer: Tokenizer, constraints: Sequence[Constraint], requests: Sequence[Request], wished: Mask
+        self,
+        tokenizer: Tokenizer,
+        constraints: Sequence[Constraint],
+        requests: Sequence[Request],
+        wished: Mask,
+        dead_ends: NDArray[np.int64],
     ) -> None:
-        """`wished` (R, V) are the tokens that each request may have at all."""
+        """`wished` (R, V) are the tokens that each request may have at all; `dead_ends` (R,) are counted up."""
         self._tokenizer, self._constraints, self._requests = tokenizer, constraints, requests
-        self._wished = wished
+        self._wished, self._dead_ends = wished, dead_ends
         self._trails = [_Trail() for _ in requests]
-
-    @property
-    def dead_ends(self) -> list[int]:
-        """How many each piece came to."""
-        return [trail.dead_ends for trail in self._trails]
 
     def constrained(self, rows: Rows, context: Context) -> Context:
         """The context, its mask cut by every constraint and by what was found to lead nowhere."""
@@ -113,7 +112,7 @@ class Retreat:
         trail = self._trails[number]
         trail.why = self._why(rows.gather(np.array([row]))) or trail.why
         trail.stuck += 1
-        trail.dead_ends += 1
+        self._dead_ends[number] += 1
         if not trail.steps or trail.stuck > MOST:
             raise NothingAllowed(trail.why)
         far = 1 if trail.stuck % PATIENCE else min(2 ** (trail.stuck // PATIENCE), len(trail.steps))

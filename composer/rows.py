@@ -39,10 +39,11 @@ class Rows:
 
     def after(self, tokenizer: Tokenizer, tokens: NDArray[np.int64], facts: Facts | None) -> Rows:
         """The rows after `tokens` (B,); the model's state stays. Without `facts`, nothing is known of notes."""
-        return replace(
-            self,
+        return Rows(
+            number=self.number,
             place=self.place + 1,
             grammar=tokenizer.grammar.advance(self.grammar, tokens),
+            state=self.state,
             history=np.concatenate([self.history[:, 1:], tokens[:, None]], axis=1),
             struck=self.struck if facts is None else struck_after(self.struck, facts, tokenizer.meaning, tokens),
         )
@@ -86,9 +87,10 @@ def begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[
     )
 
 
-def context_of(tokenizer: Tokenizer, rows: Rows) -> Context:
-    """What a sampler may look at; the grammar alone decides what is allowed."""
-    facts, allowed = tokenizer.grammar.facts(rows.grammar), tokenizer.grammar.allowed(rows.grammar)
+def context_of(tokenizer: Tokenizer, rows: Rows, facts: Facts | None = None, allowed: Array | None = None) -> Context:
+    """What a sampler may look at, with `facts` if they are known already; the grammar alone unless `allowed` says."""
+    facts = tokenizer.grammar.facts(rows.grammar) if facts is None else facts
+    allowed = tokenizer.grammar.allowed(rows.grammar) if allowed is None else allowed
     return Context(rows.place, facts, tokenizer.meaning, rows.history, allowed, rows.struck)
 
 

@@ -7,14 +7,15 @@ nothing is allowed goes back some tokens (`composer.retreat`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from composer.contradictions import check_wishes
-from composer.errors import NothingAllowed
+from composer.distribution import Distribution
+from composer.errors import BadModelFile, NothingAllowed
 from composer.request import Request
 from composer.retreat import Retreat
 from composer.rows import Rows, begin, context_of
@@ -42,6 +43,28 @@ class Sampled:
     dead_ends: int = 0  # how often the piece came to where nothing was allowed, and went back
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """One step of the loop: a token for each of the B pieces that still run."""
+
+    number: NDArray[np.int64]  # (B,) the piece, by its place among the requests
+    place: NDArray[np.int64]  # (B,) the token's place in the piece: an earlier one than before if it went back
+    token: NDArray[np.int64]  # (B,)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What the loop counts up along the way, for each of R pieces."""
+
+    nats: NDArray[np.float64]  # (len(KINDS), R)
+    dead_ends: NDArray[np.int64]  # (R,)
+
+    @staticmethod
+    def of(pieces: int) -> Tally:
+        """Nothing yet."""
+        return Tally(np.zeros((len(KINDS), pieces)), np.zeros(pieces, dtype=np.int64))
+
+
 def sample(
     step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[Request]
 ) -> list[Sampled]:
@@ -49,124 +72,120 @@ def sample(
 
     Raises NothingAllowed if constraints and grammar leave some piece no token, or cannot be met together.
     """
+    tally, tokens, lengths = Tally.of(len(requests)), np.zeros((len(requests), 256), np.int64), [0] * len(requests)
+    for drawn in steps(step, tokenizer, samplers, requests, tally):
+        if drawn.place.max() >= tokens.shape[1]:
+            tokens = np.concatenate([tokens, np.zeros_like(tokens)], axis=1)
+        tokens[drawn.number, drawn.place] = drawn.token
+        for ended in np.flatnonzero(drawn.token == EOS).tolist():
+            lengths[drawn.number[ended]] = int(drawn.place[ended]) + 1
+    pieces = zip(tokens, lengths, *tally.nats.tolist(), tally.dead_ends.tolist(), strict=True)
+    return [Sampled(piece[:length].copy(), *counted) for piece, length, *counted in pieces]
+
+
+def steps(
+    step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[Request], tally: Tally
+) -> Iterator[Drawn]:
+    """The loop, step by step, until every piece has ended. It remembers no more of a piece than it needs to go on.
+
+    Raises NothingAllowed as `sample` does.
+    """
     grammar = tokenizer.grammar
     constraints = [s for s in samplers if isinstance(s, Constraint)]
     shapings = [s for s in samplers if not isinstance(s, Constraint)]
     wished = check_wishes(tokenizer, constraints, requests)
-    written: list[list[int]] = [[] for _ in requests]
-    nats = np.zeros((len(KINDS), len(requests)))
+    primers = _primers(requests)
     rows = begin(tokenizer, samplers, requests)
     streams = Streams([(r.seed, r.index, r.attempt) for r in requests])
-    retreat = Retreat(tokenizer, constraints, requests, wished)
+    retreat = Retreat(tokenizer, constraints, requests, wished, tally.dead_ends) if constraints else None
     while len(rows.number):
-        given = _given(rows, requests)
-        context = context_of(tokenizer, rows) if samplers else None
-        free = allowed = grammar.allowed(rows.grammar) if context is None else context.allowed
-        if constraints and context is not None:
-            context, rows = _where_allowed(tokenizer, retreat, context, rows, given, nats)
-            free, allowed = grammar.allowed(rows.grammar), context.allowed
+        given = _given(primers, rows)
+        facts, free = (grammar.facts(rows.grammar) if samplers else None), None
+        if retreat is None:
+            allowed = grammar.allowed(rows.grammar)
+        else:
+            context, rows = _where_allowed(tokenizer, retreat, rows, given, tally.nats)
+            facts, free, allowed = context.facts, grammar.allowed(rows.grammar), context.allowed
         logits, state = step(grammar.inputs(rows.grammar), rows.state)
-        scores = [np.where(mask, logits.astype(np.float64), -np.inf) for mask in (free, allowed)]
-        scores.append(_shaped(shapings, scores[1], context, given) if context is not None else scores[1])
+        logits = logits.astype(np.float64)
+        model = chain = Distribution(np.where(allowed, logits, -np.inf))
+        if shapings and facts is not None:
+            chain = _shaped(shapings, model, context_of(tokenizer, rows, facts, allowed), given)
+        _check_sound(model)
         uniforms = streams.at(rows.place)
-        tokens = np.where(given >= 0, given, draw(scores[2], retreat.uniforms(rows, uniforms)))
-        if constraints:
-            retreat.remember(rows, tokens, given, nats)
+        uniforms = uniforms if retreat is None else retreat.uniforms(rows, uniforms)
+        tokens = np.where(given >= 0, given, chain.draw(uniforms))
+        if retreat is not None:
+            retreat.remember(rows, tokens, given, tally.nats)
         drawn = given < 0
-        nats[:, rows.number[drawn]] += _costs(scores, tokens)[:, drawn]
-        for number, place, token in zip(rows.number, rows.place, tokens, strict=True):
-            del written[number][place:]
-            written[number].append(int(token))
-        rows = replace(rows.after(tokenizer, tokens, None if context is None else context.facts), state=state)
+        within = None if free is None else Distribution(np.where(free, logits, -np.inf))
+        tally.nats[:, rows.number[drawn]] += _costs(model, chain, within, tokens)[:, drawn]
+        yield Drawn(rows.number, rows.place, tokens)
+        rows = replace(rows.after(tokenizer, tokens, facts), state=state)
         if (tokens == EOS).any():
             going = np.flatnonzero(tokens != EOS)
             rows = rows.gather(going)
             streams.keep(going)
-    found = zip(written, nats.T, retreat.dead_ends, strict=True)
-    return [Sampled(np.array(w), float(n[0]), float(n[1]), float(n[2]), ends) for w, n, ends in found]
 
 
-def _given(rows: Rows, requests: Sequence[Request]) -> NDArray[np.int64]:
+def _primers(requests: Sequence[Request]) -> NDArray[np.int64]:
+    """(R, longest) the tokens that are given at the beginning of each piece, -1 from where they end."""
+    longest = max(len(request.primer) for request in requests)
+    return np.array([[*r.primer, *[-1] * (longest - len(r.primer))] for r in requests]).reshape(len(requests), longest)
+
+
+def _given(primers: NDArray[np.int64], rows: Rows) -> NDArray[np.int64]:
     """(B,) the token that a primer gives, -1 where none does."""
-    primers = [(requests[number].primer, place) for number, place in zip(rows.number, rows.place, strict=True)]
-    return np.array([primer[place] if place < len(primer) else -1 for primer, place in primers])
+    longest = primers.shape[1]
+    if not longest:
+        return np.full(len(rows.place), -1)
+    return np.where(rows.place < longest, primers[rows.number, np.minimum(rows.place, longest - 1)], -1)
 
 
 def _where_allowed(
-    tokenizer: Tokenizer,
-    retreat: Retreat,
-    context: Context,
-    rows: Rows,
-    given: NDArray[np.int64],
-    nats: NDArray[np.float64],
+    tokenizer: Tokenizer, retreat: Retreat, rows: Rows, given: NDArray[np.int64], nats: NDArray[np.float64]
 ) -> tuple[Context, Rows]:
     """The rows, each gone back to where something is allowed, and their context under all constraints.
 
     What a primer gives is not held to constraints.
     """
     while True:
-        context = retreat.constrained(rows, context)
+        context = retreat.constrained(rows, context_of(tokenizer, rows))
         stuck = np.flatnonzero(~context.allowed.any(axis=1) & (given < 0))
         if not len(stuck):
             return context, rows
         for row in stuck.tolist():
             rows = retreat.back(rows, row, nats)
-        context = context_of(tokenizer, rows)
 
 
-def _costs(scores: Sequence[NDArray[np.float64]], tokens: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(3, B) what each token costs by `KINDS`, from the scores within the grammar, the constraints and the chain."""
-    free, allowed, shaped = scores
+def _check_sound(model: Distribution) -> None:
+    """Raise BadModelFile for a model that has lost its numbers, which would write on for ever."""
+    if np.isnan(model.top).any():
+        raise BadModelFile("the model gives no probabilities (its weights are not numbers); train it again.")
+
+
+def _costs(
+    model: Distribution, chain: Distribution, within: Distribution | None, tokens: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(3, B) what each token costs, by `KINDS`; `within` the grammar, where there are constraints."""
     costs = np.zeros((len(KINDS), len(tokens)))
-    costs[0] = -log_probability(allowed, tokens)
-    costs[1] = costs[0] if shaped is allowed else -log_probability(shaped, tokens)
-    if free is not allowed:
-        costs[2] = log_mass(free) - log_mass(allowed)
+    costs[0] = -model.log_probability(tokens)
+    costs[1] = costs[0] if chain is model else -chain.log_probability(tokens)
+    if within is not None:
+        costs[2] = within.log_mass - model.log_mass
     return costs
 
 
 def _shaped(
-    shapings: Sequence[Shaping], logits: NDArray[np.float64], context: Context, given: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """(B, V) the logits after every link; none can bring back a token that is not allowed."""
+    shapings: Sequence[Shaping], model: Distribution, context: Context, given: NDArray[np.int64]
+) -> Distribution:
+    """The distribution after every link; none can bring back a token that is not allowed."""
+    logits = model.logits
     for shaping in shapings:
         logits = np.where(context.allowed, shaping(logits, context), -np.inf)
-        _check_left(np.isfinite(logits.max(axis=1)), shaping, context, given)
-    return logits
-
-
-def _check_left(left: NDArray[np.bool_], sampler: Sampler, context: Context, given: NDArray[np.int64]) -> None:
-    """Raise NothingAllowed if `sampler` leaves nothing to a row that is not given by its primer."""
-    empty = np.flatnonzero(~left & (given < 0))
-    if len(empty):
-        bar = max(int(context.facts.bar[empty[0]]), 0) + 1
-        name = type(sampler).__name__
-        raise NothingAllowed(f"in bar {bar} the sampler {name} leaves nothing that could be written; loosen it.")
-
-
-def draw(logits: NDArray[np.float64], uniforms: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(B,) one token a row: the first at which the cumulative distribution passes the row's uniform."""
-    cumulative = np.cumsum(_weights(logits), axis=1)
-    total = cumulative[:, -1]
-    # A product that rounds up to the total would pass every token that can be drawn.
-    passed = np.minimum(uniforms * total, np.nextafter(total, 0))
-    return (cumulative > passed[:, None]).argmax(axis=1)
-
-
-def _weights(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    with np.errstate(invalid="ignore"):  # a row given by a primer may have nothing left; its draw is not used
-        return np.exp(logits - logits.max(axis=1, keepdims=True))
-
-
-def log_probability(logits: NDArray[np.float64], tokens: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(B,) of `tokens` under softmax of `logits`."""
-    chosen = np.take_along_axis(logits, tokens[:, None], axis=1)[:, 0]
-    with np.errstate(invalid="ignore"):
-        return chosen - log_mass(logits)
-
-
-def log_mass(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(B,) the log of the sum of what the logits are logs of."""
-    with np.errstate(invalid="ignore"):
-        # Summed one after another, so that the figure does not depend on the number of rows.
-        return logits.max(axis=1) + np.log(np.cumsum(_weights(logits), axis=1)[:, -1])
+        nothing = ~np.isfinite(logits.max(axis=1))
+        if nothing.any() and len(empty := np.flatnonzero(nothing & (given < 0))):  # a primer's token is not drawn
+            bar = max(int(context.facts.bar[empty[0]]), 0) + 1
+            name = type(shaping).__name__
+            raise NothingAllowed(f"in bar {bar} the sampler {name} leaves nothing that could be written; loosen it.")
+    return Distribution(logits)

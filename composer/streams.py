@@ -31,16 +31,19 @@ class Streams:
         self._rows = rows
         self._blocks = np.zeros((len(rows), BLOCK))
         self._block = np.full(len(rows), -1)
+        self._numbers = np.arange(len(rows))
 
     def at(self, step: int | NDArray[np.int64]) -> NDArray[np.float64]:
         """(B,) the uniforms of one step, or of another one for each row."""
-        block, place = np.divmod(np.broadcast_to(step, (len(self._rows),)), BLOCK)
-        for row in np.flatnonzero(block != self._block).tolist():
-            self._blocks[row] = uniforms(*self._rows[row], int(block[row]))
-        self._block = block
-        return self._blocks[np.arange(len(place)), place]
+        block, place = step // BLOCK, step % BLOCK
+        if np.any(block != self._block):
+            wanted = np.broadcast_to(block, (len(self._rows),))
+            for row in np.flatnonzero(wanted != self._block).tolist():
+                self._blocks[row] = uniforms(*self._rows[row], int(wanted[row]))
+            self._block = wanted
+        return self._blocks[self._numbers, place]
 
     def keep(self, rows: NDArray[np.int64]) -> None:
         """Go on with these rows only."""
         self._rows = [self._rows[int(row)] for row in rows]
-        self._blocks, self._block = self._blocks[rows], self._block[rows]
+        self._blocks, self._block, self._numbers = self._blocks[rows], self._block[rows], self._numbers[: len(rows)]

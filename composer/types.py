@@ -120,8 +120,9 @@ class Grammar(Protocol):
     copied and joined with rows begun from other requests.
     """
 
-    columns: tuple[Column, ...]
-    """The columns of `inputs`. The first is the last token (the vocabulary's BOS at the start)."""
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of `inputs`. The first is the last token (the vocabulary's BOS at the start)."""
 
     def start(self, request: Request, rows: int) -> Array:
         """States (B, S) before the first token. Raises BadOption for a wish that this tokenizer has no tokens for."""

@@ -15,10 +15,17 @@ from composer.score import KeySignature, Score, parse_time_signature
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for models as small as these, a second thread only waits
 
 
+@pytest.fixture(scope="session")
+def _libraries(tmp_path_factory):
+    return tmp_path_factory.mktemp("native")
+
+
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    """No test reads or fills the user's cache."""
-    monkeypatch.setenv("COMPOSER_CACHE", str(tmp_path_factory.mktemp("cache")))
+def _own_cache(tmp_path_factory, monkeypatch, _libraries):
+    """No test reads or fills the user's cache; what is compiled is shared, since it takes a while and has no state."""
+    cache = tmp_path_factory.mktemp("cache")
+    (cache / "native").symlink_to(_libraries)
+    monkeypatch.setenv("COMPOSER_CACHE", str(cache))
 
 
 @pytest.fixture(scope="session")

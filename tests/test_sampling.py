@@ -9,6 +9,7 @@ import pytest
 from walks import VOICES
 
 from composer import generation
+from composer.distribution import Distribution
 from composer.encoding import model_inputs
 from composer.errors import BadOption, CannotExpress, NothingAllowed, UnknownName
 from composer.evaluation import piece_nats
@@ -16,7 +17,7 @@ from composer.files import write_piece
 from composer.generation import chained, generate, with_primer
 from composer.plugins import registry
 from composer.request import Link, Request
-from composer.sampling import draw, sample
+from composer.sampling import sample
 from composer.score import TICKS_PER_QUARTER, bars
 from composer.streams import BLOCK, Streams, uniforms
 from composer.testing.sequences import last_bar
@@ -131,7 +132,7 @@ def test_draws_follow_the_distribution():
     shares = np.array([0.0, 0.4, 0.25, 0.2, 0.1, 0.04, 0.01, 0.0])
     numbers = np.concatenate([uniforms(1, index, 0, 0) for index in range(80)])
     with np.errstate(divide="ignore"):
-        tokens = draw(np.tile(np.log(shares), (len(numbers), 1)), numbers)
+        tokens = Distribution(np.tile(np.log(shares), (len(numbers), 1))).draw(numbers)
     counts = np.bincount(tokens, minlength=8)
     assert counts[shares == 0].tolist() == [0, 0]
     expected = shares[1:-1] * len(numbers)
@@ -145,7 +146,7 @@ def test_no_draw_is_a_token_that_is_not_allowed(uniform):
     logits = rng.normal(size=(500, 12), scale=3)
     allowed = rng.random(logits.shape) < 0.3
     allowed[:, 5] = True
-    tokens = draw(np.where(allowed, logits, -np.inf), np.full(len(logits), uniform))
+    tokens = Distribution(np.where(allowed, logits, -np.inf)).draw(np.full(len(logits), uniform))
     assert allowed[np.arange(len(logits)), tokens].all()
 
 

@@ -12,6 +12,7 @@ from composer.notes import none_struck, pitches
 from composer.request import Request
 from composer.rows import begin, context_of
 from composer.score import Score, bars
+from composer.testing.compiling import check_compiled
 from composer.testing.replay import check_replays, check_unrolled
 from composer.testing.rules import rule
 from composer.testing.sequences import draw, last_bar, spoken
@@ -35,6 +36,7 @@ def check_grammar(tokenizer: Tokenizer, rows: int = 1000, seed: int = 0) -> None
         replayed += [(request, tokens) for tokens in sequences[:REPLAYED]]
     check_replays(tokenizer, replayed)
     check_unrolled(tokenizer, [tokens for _, tokens in replayed])
+    check_compiled(tokenizer, replayed)
 
 
 def requests(tokenizer: Tokenizer) -> list[Request]:

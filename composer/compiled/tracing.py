@@ -1,0 +1,344 @@
+"""Tracing: a function of whole-number arrays, called once with arrays that only note what is done; it knows no C.
+
+`Traced` is an array of the array API with no values, of one row: axis 0 has length 1 and stands for any number of
+rows. So what can be traced is what treats every row alike: no branch on a value, no loop over rows.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Shape: TypeAlias = tuple[int, ...]
+Values: TypeAlias = "Traced | NDArray[Any] | int | bool"
+
+_SERIAL = itertools.count()
+
+
+class Untraceable(TypeError):
+    """The function does something that has no meaning for an array without values, or that is not known here."""
+
+
+class Traced:
+    """What an operation makes of others: an array of bools or whole numbers, whose values are not known yet.
+
+    `place` of operations along an axis is that axis; of `index`, what each axis of the result is of the argument.
+    """
+
+    __slots__ = ("arguments", "detail", "is_bool", "operation", "serial", "shape", "size")
+    __hash__ = object.__hash__
+    device = "cpu"
+
+    def __init__(
+        self, operation: str, arguments: Sequence[Traced], shape: Shape, detail: Any = None, *, is_bool: bool
+    ) -> None:
+        """The serial number is higher than that of every argument."""
+        self.operation, self.arguments, self.shape = operation, tuple(arguments), shape
+        self.detail, self.is_bool, self.serial = detail, is_bool, next(_SERIAL)
+        self.size = math.prod(shape)
+
+    @property
+    def ndim(self) -> int:
+        """How many axes there are."""
+        return len(self.shape)
+
+    def __array_namespace__(self, **_: Any) -> Any:
+        """Its functions."""
+        return FUNCTIONS
+
+    def __len__(self) -> int:
+        """The first axis."""
+        return self.shape[0]
+
+    def __bool__(self) -> bool:
+        """Refuse to be a condition."""
+        raise Untraceable("a branch depends on values")
+
+    def __iter__(self) -> Any:
+        """Refuse to be gone through."""
+        raise Untraceable("a loop goes over values")
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        """Refuse to become values."""
+        raise Untraceable("a function of NumPy's asks for values")
+
+    __array_ufunc__ = None  # so that `constant + traced` comes here
+
+    def __getitem__(self, key: Any) -> Traced:
+        """Basic indexing: whole numbers, slices without a step, None."""
+        steps: list[tuple[int, int | None]] = []  # of the argument's axes: where it begins, which axis goes along it
+        shape: list[int] = []
+        axes = iter(self.shape)
+        for part in key if isinstance(key, tuple) else (key,):
+            if part is None:
+                shape.append(1)
+            elif isinstance(part, slice) and part.step in (None, 1):
+                start, stop, _ = part.indices(next(axes))
+                steps.append((start, len(shape)))
+                shape.append(max(stop - start, 0))
+            elif isinstance(part, int):
+                steps.append((part % next(axes), None))
+            else:
+                raise Untraceable("an index is an array, or has a step")
+        for size in axes:
+            steps.append((0, len(shape)))
+            shape.append(size)
+        return Traced("index", (self,), tuple(shape), tuple(steps), is_bool=self.is_bool)
+
+    def __add__(self, other: Values) -> Traced:
+        return _elementwise("+", self, other)
+
+    def __radd__(self, other: Values) -> Traced:
+        return _elementwise("+", other, self)
+
+    def __sub__(self, other: Values) -> Traced:
+        return _elementwise("-", self, other)
+
+    def __rsub__(self, other: Values) -> Traced:
+        return _elementwise("-", other, self)
+
+    def __mul__(self, other: Values) -> Traced:
+        return _elementwise("*", self, other)
+
+    def __rmul__(self, other: Values) -> Traced:
+        return _elementwise("*", other, self)
+
+    def __floordiv__(self, other: Values) -> Traced:
+        return _elementwise("//", self, other)
+
+    def __mod__(self, other: Values) -> Traced:
+        return _elementwise("%", self, other)
+
+    def __neg__(self) -> Traced:
+        return _elementwise("-", 0, self)
+
+    def __abs__(self) -> Traced:
+        return _elementwise("abs", self)
+
+    def __invert__(self) -> Traced:
+        return _elementwise("!" if self.is_bool else "~", self)
+
+    def __and__(self, other: Values) -> Traced:
+        return _elementwise("&", self, other)
+
+    def __rand__(self, other: Values) -> Traced:
+        return _elementwise("&", other, self)
+
+    def __or__(self, other: Values) -> Traced:
+        return _elementwise("|", self, other)
+
+    def __ror__(self, other: Values) -> Traced:
+        return _elementwise("|", other, self)
+
+    def __eq__(self, other: object) -> Traced:  # type: ignore[override]
+        return _elementwise("==", self, other)
+
+    def __ne__(self, other: object) -> Traced:  # type: ignore[override]
+        return _elementwise("!=", self, other)
+
+    def __lt__(self, other: Any) -> Traced:
+        return _elementwise("<", self, other)
+
+    def __le__(self, other: Any) -> Traced:
+        return _elementwise("<=", self, other)
+
+    def __gt__(self, other: Any) -> Traced:
+        return _elementwise(">", self, other)
+
+    def __ge__(self, other: Any) -> Traced:
+        return _elementwise(">=", self, other)
+
+
+TRUTHS = ("==", "!=", "<", "<=", ">", ">=", "!")
+"""Operations whose result is a bool, whatever they are given."""
+
+
+def argument(name: str, columns: int | None) -> Traced:
+    """An array of whole numbers that the function is called with: (1, columns), or (1,)."""
+    return Traced("argument", (), (1,) if columns is None else (1, columns), name, is_bool=False)
+
+
+def traced(value: Any) -> Traced:
+    """A constant, unless it is traced already."""
+    if isinstance(value, Traced):
+        return value
+    if type(value) is int:
+        return _whole(value)
+    array = np.asarray(value)
+    if array.dtype.kind not in "biu":
+        raise Untraceable(f"{array.dtype} are no whole numbers")
+    is_bool = array.dtype.kind == "b"
+    return Traced("constant", (), array.shape, array.astype(np.int64), is_bool=is_bool)
+
+
+@lru_cache(maxsize=256)
+def _whole(value: int) -> Traced:
+    return Traced("constant", (), (), np.array(value), is_bool=False)
+
+
+def _shape(shapes: Sequence[Shape]) -> Shape:
+    """What arrays of these shapes are broadcast to."""
+    longest = max(shapes, key=len)
+    if all(shape in ((), longest) for shape in shapes):
+        return longest
+    return np.broadcast_shapes(*shapes)
+
+
+def _elementwise(operation: str, *values: Any) -> Traced:
+    arguments = [traced(value) for value in values]
+    shape = _shape([a.shape for a in arguments])
+    of = arguments[1:] if operation == "where" else arguments
+    is_bool = operation in TRUTHS or (operation in ("&", "|", "where") and all(a.is_bool for a in of))
+    return Traced(operation, arguments, shape, is_bool=is_bool)
+
+
+def _reduced(operation: str, value: Traced, axis: int | None, *, keepdims: bool, is_bool: bool) -> Traced:
+    if axis is None:
+        raise Untraceable("rows are brought together")
+    axis %= value.ndim
+    if axis == 0:
+        raise Untraceable("rows are brought together")
+    shape = tuple(1 if a == axis else n for a, n in enumerate(value.shape) if keepdims or a != axis)
+    return Traced(operation, (value,), shape, (axis, keepdims), is_bool=is_bool)
+
+
+def _asarray(value: Any, **_: Any) -> Traced:
+    return traced(value)
+
+
+def _astype(value: Traced, dtype: Any, **_: Any) -> Traced:
+    if np.dtype(dtype).kind == "b":
+        return value if value.is_bool else value != 0
+    if np.dtype(dtype).kind not in "iu":
+        raise Untraceable(f"{dtype} are no whole numbers")
+    return value + 0
+
+
+def _where(condition: Values, one: Values, other: Values) -> Traced:
+    return _elementwise("where", condition, one, other)
+
+
+def _maximum(one: Values, other: Values) -> Traced:
+    return _elementwise("max", one, other)
+
+
+def _minimum(one: Values, other: Values) -> Traced:
+    return _elementwise("min", one, other)
+
+
+def _clip(value: Traced, least: Values, most: Values) -> Traced:
+    return _elementwise("min", _elementwise("max", value, least), most)
+
+
+def _abs(value: Traced) -> Traced:
+    return _elementwise("abs", value)
+
+
+def _logical_not(value: Traced) -> Traced:
+    return _elementwise("!", value)
+
+
+def _zeros_like(value: Traced) -> Traced:
+    return _full_like(value, 0)
+
+
+def _ones_like(value: Traced) -> Traced:
+    return _full_like(value, 1)
+
+
+def _full_like(value: Traced, fill: int) -> Traced:
+    of: NDArray[Any] = np.full(value.shape, fill, dtype=np.bool_ if value.is_bool else np.int64)
+    return traced(of)
+
+
+def _broadcast_to(value: Values, shape: Shape) -> Traced:
+    value = traced(value)
+    np.broadcast_shapes(value.shape, shape)
+    return Traced("broadcast", (value,), tuple(shape), is_bool=value.is_bool)
+
+
+def _concat(values: Sequence[Values], axis: int = 0) -> Traced:
+    parts = [traced(value) for value in values]
+    axis %= parts[0].ndim
+    if axis == 0:
+        raise Untraceable("rows are brought together")
+    along = sum(part.shape[axis] for part in parts)
+    shape = tuple(along if a == axis else n for a, n in enumerate(parts[0].shape))
+    return Traced("concat", parts, shape, axis, is_bool=all(part.is_bool for part in parts))
+
+
+def _stack(values: Sequence[Values], axis: int = 0) -> Traced:
+    parts = [traced(value) for value in values]
+    axis %= parts[0].ndim + 1
+    place = tuple(None if a == axis else slice(None) for a in range(parts[0].ndim + 1))
+    return _concat([part[place] for part in parts], axis=axis)
+
+
+def _take(values: Values, places: Traced, axis: int | None = None) -> Traced:
+    of = traced(values)
+    if of.ndim != 1 or axis not in (None, 0, -1):
+        raise Untraceable("only lists can be looked up in")
+    return Traced("take", (of, traced(places)), traced(places).shape, is_bool=of.is_bool)
+
+
+def _take_along_axis(values: Traced, places: Traced, axis: int = -1) -> Traced:
+    axis %= values.ndim
+    if axis == 0:
+        raise Untraceable("rows are brought together")
+    shape = tuple(places.shape[a] if a == axis else n for a, n in enumerate(values.shape))
+    return Traced("along", (values, places), shape, axis, is_bool=values.is_bool)
+
+
+def _sum(value: Traced, axis: int | None = None, *, keepdims: bool = False) -> Traced:
+    return _reduced("sum", value, axis, keepdims=keepdims, is_bool=False)
+
+
+def _any(value: Traced, axis: int | None = None, *, keepdims: bool = False) -> Traced:
+    return _reduced("any", value, axis, keepdims=keepdims, is_bool=True)
+
+
+def _all(value: Traced, axis: int | None = None, *, keepdims: bool = False) -> Traced:
+    return _reduced("all", value, axis, keepdims=keepdims, is_bool=True)
+
+
+def _max(value: Traced, axis: int | None = None, *, keepdims: bool = False) -> Traced:
+    return _reduced("greatest", value, axis, keepdims=keepdims, is_bool=value.is_bool)
+
+
+def _min(value: Traced, axis: int | None = None, *, keepdims: bool = False) -> Traced:
+    return _reduced("least", value, axis, keepdims=keepdims, is_bool=value.is_bool)
+
+
+FUNCTIONS = SimpleNamespace(
+    int64=np.int64,
+    bool=np.bool_,
+    asarray=_asarray,
+    astype=_astype,
+    where=_where,
+    maximum=_maximum,
+    minimum=_minimum,
+    clip=_clip,
+    abs=_abs,
+    logical_not=_logical_not,
+    zeros_like=_zeros_like,
+    ones_like=_ones_like,
+    full_like=_full_like,
+    broadcast_to=_broadcast_to,
+    concat=_concat,
+    stack=_stack,
+    take=_take,
+    take_along_axis=_take_along_axis,
+    sum=_sum,
+    any=_any,
+    all=_all,
+    max=_max,
+    min=_min,
+)
+"""Those of the array API that can be traced."""

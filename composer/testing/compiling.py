@@ -1,0 +1,41 @@
+"""A grammar compiled says what the plain one says, along sequences of its own; it knows no music."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+import numpy as np
+
+from composer.compiled import compiled
+from composer.request import Request
+from composer.testing.rules import rule
+from composer.types import Array, Facts, Tokenizer, Tokens
+
+
+def check_compiled(tokenizer: Tokenizer, sequences: Sequence[tuple[Request, Tokens]]) -> None:
+    """The same masks, inputs, facts and next states, for sequences side by side; nothing where it is not compiled."""
+    plain, quick = tokenizer.grammar, compiled(tokenizer).grammar
+    if plain is quick:
+        return
+    states = np.concatenate([plain.start(request, 1) for request, _ in sequences])
+    for place in range(max(len(tokens) for _, tokens in sequences)):
+        going = np.array([place < len(tokens) for _, tokens in sequences])
+        sequences = [pair for pair, goes in zip(sequences, going, strict=True) if goes]
+        states = states[going]
+        tokens = np.array([tokens[place] for _, tokens in sequences])
+        _same("allowed", plain.allowed(states), quick.allowed(states))
+        _same("inputs", plain.inputs(states), quick.inputs(states))
+        here, there = plain.facts(states), quick.facts(states)
+        for field in fields(Facts):
+            _same(f"facts.{field.name}", getattr(here, field.name), getattr(there, field.name))
+        after = plain.advance(states, tokens)
+        _same("advance", after, quick.advance(states, tokens))
+        states = after
+
+
+def _same(what: str, plain: Array, quick: Array) -> None:
+    same = plain.shape == quick.shape and plain.dtype == quick.dtype and np.array_equal(plain, quick)
+    rule(
+        same, f"`{what}` of a grammar treats every row alike, by functions of arrays: compiled, it says something else"
+    )

@@ -1,0 +1,119 @@
+"""Grammars compiled: C says what NumPy says, and what cannot be compiled goes the plain way."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from composer.arrays import like, namespace, numbers
+from composer.compiled import compiled
+from composer.compiled.c import Function, source
+from composer.compiled.grammars import FLAGS, _call
+from composer.compiled.libraries import _compiler, library
+from composer.compiled.tracing import Untraceable, argument
+from composer.plugins import registry
+
+needs_compiler = pytest.mark.skipif(_compiler() is None, reason="there is no C compiler")
+
+TABLE = np.array([3, 1, 4, 1, 5])
+STATES = np.random.default_rng(0).integers(-9, 10, (50, 6))
+
+
+def in_c(function):
+    """`function` of states (B, 6), traced and compiled."""
+    state = argument("state", 6)
+    made = Function((state,), (function(state),))
+    return _call(library(source({"it": made}), FLAGS), "it", made)
+
+
+FUNCTIONS = {
+    "division is rounded down": lambda s: s[:, :3] // s[:, 3:],
+    "what is left has the divisor's sign": lambda s: s[:, :3] % s[:, 3:],
+    "division by a constant": lambda s: s // 4 - s % -3,
+    "a column is no matrix": lambda s: s[:, 0] * s[:, 1],
+    "an axis comes in": lambda s: s[:, :3, None] == s[:, None, 2:5],
+    "sums": lambda s: namespace(s).sum(s[:, :3, None] * s[:, None, 3:], axis=2),
+    "sums of bools": lambda s: namespace(s).sum(s > 0, axis=1),
+    "any and all": lambda s: namespace(s).stack(
+        [namespace(s).any(s, axis=1), namespace(s).all(s != 2, axis=1)], axis=1
+    ),
+    "greatest and least": lambda s: namespace(s).max(s, axis=1) - namespace(s).min(s, axis=1),
+    "from a table": lambda s: namespace(s).take(like(TABLE, s), s % 5),
+    "along a row": lambda s: namespace(s).take_along_axis(s, s[:, 4:] % 6, axis=1),
+    "bounded": lambda s: namespace(s).clip(s, -2, namespace(s).abs(s[:, :1])),
+    "of two": lambda s: namespace(s).maximum(s, 0) + namespace(s).minimum(s[:, ::1], s[:, 1:2]),
+    "joined": lambda s: namespace(s).concat([s[:, 4:], numbers(3, s) + s[:, :1], s[:, :0]], axis=1),
+    "broadcast": lambda s: namespace(s).broadcast_to(s[:, :1], (s.shape[0], 4)),
+    "not, and, or": lambda s: ~(s > 0) & (s != -3) | (s[:, :1] == 5),
+    "chosen": lambda s: namespace(s).where(s > 0, s, namespace(s).full_like(s, -1)),
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_c_says_what_numpy_says(name):
+    plain = FUNCTIONS[name](STATES)
+    quick = in_c(FUNCTIONS[name])(STATES)[0]
+    assert quick.dtype == plain.dtype
+    np.testing.assert_array_equal(quick, plain)
+
+
+@needs_compiler
+def test_no_place_outside_a_table_is_read():
+    quick = in_c(lambda s: namespace(s).take(like(TABLE, s), s))(np.array([[-5, -1, 0, 4, 99, -99]]))[0]
+    assert quick.tolist() == [[3, 5, 3, 5, 5, 3]]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda s: s if s[:, 0] > 0 else s + 1,
+        lambda s: [row + 1 for row in s],
+        lambda s: s[s[:, 0] > 0],
+        lambda s: s * 0.5,
+        lambda s: namespace(s).sum(s, axis=0),
+        lambda s: np.sin(s),
+        lambda s: namespace(s).unheard_of(s),
+    ],
+)
+def test_what_looks_at_values_or_at_other_rows_cannot_be_traced(function):
+    with pytest.raises((Untraceable, AttributeError, TypeError)):
+        function(argument("state", 6))
+
+
+@dataclass(frozen=True)
+class Branching:
+    """A tokenizer whose grammar looks at values."""
+
+    of: object
+
+    @property
+    def grammar(self):
+        return self
+
+    def start(self, request, rows):
+        return self.of.grammar.start(request, rows)
+
+    def facts(self, state):
+        return self.of.grammar.facts(state)
+
+    def inputs(self, state):
+        return state[:, :1] if state[0, 0] else state[:, :2]
+
+
+def test_a_grammar_that_cannot_be_traced_goes_the_plain_way():
+    tokenizer = Branching(registry().make("tokenizers", "frames"))
+    assert compiled(tokenizer) is tokenizer
+
+
+def test_without_a_compiler_a_grammar_goes_the_plain_way(monkeypatch, tokenizer):
+    monkeypatch.setattr("composer.compiled.grammars.library", lambda *_: None)
+    assert compiled(tokenizer) is tokenizer
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", registry().names("tokenizers"))
+def test_our_grammars_are_compiled(name):
+    tokenizer = registry().make("tokenizers", name)
+    assert compiled(tokenizer).grammar is not tokenizer.grammar
