@@ -46,8 +46,6 @@ def _check(tokenizer: Tokenizer, constraints: Sequence[Constraint], request: Req
     keys = np.array([parse_key(request.key).place]) if request.key is not None else written
     if not len(keys):
         keys = np.array([-1])
-    if not constraints:
-        return np.ones(len(meaning.key), dtype=bool)
     homes = [ALL_KEYS[key].home for key in keys]
     extremes = keys[np.unique([0, int(np.argmin(homes)), int(np.argmax(homes))])]  # what is in reach lies between
     _left(tokenizer, constraints, request, extremes, np.arange(min(request.bars or BARS, BARS)), 0)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from array import array
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer import __version__
+from composer.cache import cache_folder
 from composer.encoding import Encoded, Encodings, Refused, encode, given_side, with_inputs
 from composer.errors import CannotWrite, EmptyDataset, printable
 from composer.processes import Map, shared
@@ -110,15 +110,6 @@ class Corpus:
         """The tokens of one piece."""
         start, end = self.offsets[number : number + 2]
         return self.tokens[start:end].astype(np.int64)
-
-
-def cache_folder() -> Path:
-    """Where corpora are kept: the platform's cache folder, or `COMPOSER_CACHE`."""
-    if chosen := os.environ.get("COMPOSER_CACHE"):
-        return Path(chosen).expanduser()
-    from platformdirs import user_cache_path
-
-    return user_cache_path("composer-midi")
 
 
 def build(

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Any
 
 import pluggy
@@ -176,7 +176,14 @@ def find() -> list[EntryPoint]:
 
 
 def _distribution(point: EntryPoint) -> str:
-    return point.dist.name if point.dist else "?"
+    return _about(point.dist)[0] if point.dist else "?"
+
+
+@lru_cache(maxsize=256)
+def _about(distribution: Distribution) -> tuple[str, str]:
+    """Its name and version; each reading of metadata parses the whole file."""
+    metadata = distribution.metadata
+    return metadata["Name"], metadata["Version"]
 
 
 @lru_cache(maxsize=1)
@@ -185,19 +192,27 @@ def registry() -> Registry:
     return load(find())
 
 
+def _manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager("composer")
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
 @dataclass
 class _Gathering:
     """What has been gathered so far; one plugin's offers come in whole or not at all."""
 
     offers: dict[str, dict[str, Offer]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    manager: pluggy.PluginManager = field(default_factory=_manager)
 
     def add(self, plugin: Plugin, module: object) -> None:
         """Take in all that one module offers; ValueError, with nothing taken, for a fault in any of it."""
-        manager = pluggy.PluginManager("composer")
-        manager.add_hookspecs(hookspecs)
-        manager.register(module)
-        manager.check_pending()
-        found = [offer for kind in KINDS for offer in _offered(manager, kind, plugin)]
+        self.manager.register(module)
+        try:
+            self.manager.check_pending()
+            found = [offer for kind in KINDS for offer in _offered(self.manager, kind, plugin)]
+        finally:
+            self.manager.unregister(module)
         for offer in found:
             if there := self.offers[offer.kind].get(offer.name):
                 raise ValueError(
@@ -230,7 +245,7 @@ def load(points: list[EntryPoint]) -> Registry:
     gathering = _Gathering()
     plugins = []
     for point in points:
-        plugin = Plugin(point.name, _distribution(point), point.dist.version if point.dist else "?")
+        plugin = Plugin(point.name, *(_about(point.dist) if point.dist else ("?", "?")))
         try:
             module = point.load()
             built_for = getattr(module, "COMPOSER_API", hookspecs.API_VERSION)

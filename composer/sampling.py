@@ -93,11 +93,13 @@ def steps(
     grammar = tokenizer.grammar
     constraints = [s for s in samplers if isinstance(s, Constraint)]
     shapings = [s for s in samplers if not isinstance(s, Constraint)]
-    wished = check_wishes(tokenizer, constraints, requests)
     primers = _primers(requests)
     rows = begin(tokenizer, samplers, requests)
     streams = Streams([(r.seed, r.index, r.attempt) for r in requests])
-    retreat = Retreat(tokenizer, constraints, requests, wished, tally.dead_ends) if constraints else None
+    retreat = None
+    if constraints:
+        wished = check_wishes(tokenizer, constraints, requests)
+        retreat = Retreat(tokenizer, constraints, requests, wished, tally.dead_ends)
     while len(rows.number):
         given = _given(primers, rows)
         facts, free = (grammar.facts(rows.grammar) if samplers else None), None

@@ -7,12 +7,12 @@ import hashlib
 import os
 import platform
 import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+
+from composer.cache import cache_folder
 
 LONGEST = 60.0
 """Seconds that a compiler may take."""
@@ -25,10 +25,8 @@ def library(source: str, flags: tuple[str, ...]) -> ctypes.CDLL | None:
         return None
     try:
         path = _place(source, compiler, flags)
-        if not path.is_file():
-            _compile(source, compiler, flags, path)
-        return ctypes.CDLL(str(path))
-    except (OSError, subprocess.SubprocessError):
+        return ctypes.CDLL(str(path)) if path.is_file() or _compile(source, compiler, flags, path) else None
+    except OSError:
         return None
 
 
@@ -43,8 +41,6 @@ def _compiler() -> str | None:
 
 def _place(source: str, compiler: str, flags: Sequence[str]) -> Path:
     """Another file for another source, compiler or processor: caches travel with home folders."""
-    from composer.corpus import cache_folder
-
     about = [source, compiler, *flags, _processor()]
     digest = hashlib.blake2b("\0".join(about).encode(), digest_size=12).hexdigest()
     return cache_folder() / "native" / f"{digest}.so"
@@ -61,12 +57,19 @@ def _processor() -> str:
     return "\n".join(sorted({line for line in lines if line.startswith(kinds)}))
 
 
-def _compile(source: str, compiler: str, flags: Sequence[str], path: Path) -> None:
-    """Whole or not at all, since others may want it at the same time."""
+def _compile(source: str, compiler: str, flags: Sequence[str], path: Path) -> bool:
+    """Whether it was; whole or not at all, since others may want it at the same time."""
+    import subprocess  # once on a machine
+    import tempfile
+
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         made, text = Path(folder) / path.name, Path(folder) / "source.c"
         text.write_text(source)
         command = [compiler, *flags, "-o", str(made), str(text), "-lm"]
-        subprocess.run(command, check=True, capture_output=True, timeout=LONGEST)  # noqa: S603
+        try:
+            subprocess.run(command, check=True, capture_output=True, timeout=LONGEST)  # noqa: S603
+        except subprocess.SubprocessError:
+            return False
         made.replace(path)
+    return True

@@ -46,7 +46,7 @@ def _compiler() -> str | None:
 
 def _place(compiler: str) -> Path:
     """Another file for another source, compiler or processor: caches travel with home folders."""
-    from composer.corpus import cache_folder
+    from composer.cache import cache_folder
 
     about = [SOURCE.read_bytes(), compiler.encode(), *map(str.encode, FLAGS), _processor().encode()]
     digest = hashlib.blake2b(b"\0".join(about), digest_size=12).hexdigest()
