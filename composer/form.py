@@ -329,9 +329,9 @@ def _section(score: Score, start: int, end: int, *, sustains: bool = False) -> S
 
 def _changes(changes: Sequence[Change], start: int, end: int) -> tuple[Change, ...]:
     """What is in force at `start`, and what changes up to `end`, counted from `start`."""
-    before = [change for change in changes if change.tick <= start][-1:]
-    inside = [change for change in changes if start < change.tick < end]
-    return tuple([replace(change, tick=max(change.tick - start, 0)) for change in [*before, *inside]])
+    first = max((n for n, change in enumerate(changes) if change.tick <= start), default=0)
+    inside: Sequence[Change] = [change for change in changes[first:] if change.tick < end]
+    return tuple([replace(change, tick=max(change.tick - start, 0)) for change in inside])
 
 
 def _joined(draft: _Draft, sections: Sequence[Score]) -> Score:

@@ -10,7 +10,7 @@ from composer.errors import BadOption
 from composer.files import read
 from composer.form import Form, compose, parse_form
 from composer.generation import Player
-from composer.model import Made, Model
+from composer.model import Made, Model, save
 from composer.plugins import registry
 from composer.request import Link, Request
 from composer.score import bars
@@ -20,7 +20,8 @@ FEW = {"particles": 2}
 
 def asked(text, seed=1, index=0, few=FEW, **fields):
     """A form of two bars a section, unless others are asked for."""
-    return replace(Form.of(Request(seed=seed, index=index, **{"bars": 2, **fields}), text), **few)
+    request = Request(seed=seed, index=index, stepper="numpy", **{"bars": 2, **fields})
+    return replace(Form.of(request, text), **few)
 
 
 def section_ticks(score, each=2):
@@ -80,11 +81,25 @@ def any_player(request):
     return made_of("rnn", request.param, **SMALL[request.param])
 
 
+@pytest.fixture(scope="module")
+def player():
+    """A random model of two voices."""
+    return made_of("rnn", "voices", **SMALL["voices"])
+
+
+@pytest.fixture(scope="module")
+def model_file(player, tmp_path_factory):
+    """The same as a file."""
+    path = tmp_path_factory.mktemp("model") / "small.safetensors"
+    save(player.model, path)
+    return path
+
+
 # --- sections ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_same_letter_is_the_same_music_with_every_tokenizer(any_player):
-    for piece in compose(any_player, [asked("AABA'", index=index) for index in range(3)]):
+    for piece in compose(any_player, [asked("AABA'", index=index) for index in range(2)]):
         score = piece.score
         assert whole_bars(score) <= 8
         assert score.length <= 4 * section_ticks(score) + score.upbeat
@@ -100,14 +115,14 @@ def test_the_same_letter_is_the_same_music_with_every_tokenizer(any_player):
 @pytest.mark.parametrize("name", ["tunes", "chorales"])
 def test_a_song_by_a_shipped_model(name):
     player = generation.open_model(name)
-    request = replace(player.suggested, seed=2, bars=4, key="G", tempo=90.0)
+    request = replace(player.suggested, seed=2, bars=3, key="G", tempo=90.0, stepper="numpy")
     (piece,) = compose(player, [replace(Form.of(request, "AABA"), **FEW)])
     score = piece.score
-    sections = [sounding(score, place, 4) for place in range(4)]
+    sections = [sounding(score, place, 3) for place in range(4)]
     assert sections[0] == sections[1] == sections[3]
     assert sections[2] != sections[0]
-    assert whole_bars(score) == 16
-    ticks = section_ticks(score, 4)
+    assert whole_bars(score) == 12
+    ticks = section_ticks(score, 3)
     assert [(m.tick - score.upbeat, m.text) for m in score.markers] == [
         (place * ticks, name) for place, name in enumerate("AABA")
     ]
@@ -117,7 +132,7 @@ def test_a_song_by_a_shipped_model(name):
 
 
 def test_the_first_section_is_the_piece_without_a_form(player):
-    (alone,) = generation.generate(player, [Request(seed=4, bars=2, time_signature="4/4")])
+    (alone,) = generation.generate(player, [Request(seed=4, bars=2, time_signature="4/4", stepper="numpy")])
     (piece,) = compose(player, [asked("AB", seed=4, time_signature="4/4")])
     assert struck(piece.score, 0) == struck(alone.score, 0)
 
@@ -134,9 +149,10 @@ def test_variations_of_one_section_differ(player):
 def test_an_upbeat_stands_before_every_section(any_player):
     if any_player.model.tokenizer.name == "frames":
         return  # it has none
-    pieces = compose(any_player, [asked("ABA", index=index, time_signature="3/4") for index in range(6)])
+    pieces = compose(any_player, [asked("ABA", index=index) for index in range(3)])
     found = [piece.score for piece in pieces if piece.score.upbeat]
     assert found
+    assert {len(score.time_signatures) for score in found} == {1}
     for score in found:
         ticks = section_ticks(score)
         assert [marker.tick for marker in score.markers][:3] == [score.upbeat + n * ticks for n in range(3)]
@@ -144,11 +160,6 @@ def test_an_upbeat_stands_before_every_section(any_player):
         for track in score.tracks:  # nothing is held over the beginning of a section
             for start, duration, _, _ in track.notes.tolist():
                 assert start >= 2 * ticks or start // ticks == (start + duration - 1) // ticks
-
-
-def test_a_metre_is_kept_all_through(any_player):
-    for piece in compose(any_player, [asked("AB", index=index, bars=4) for index in range(4)]):
-        assert len(piece.score.time_signatures) <= 1
 
 
 def test_tempos_come_again_with_their_section():
@@ -227,7 +238,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_the_command_line_writes_a_form_and_writes_it_again(run, folder, model_file):
-    options = ["--form", "A A B A'", "--bars", "2", "--model", model_file, "--seed", "5"]
+    options = ["--form", "A A B A'", "--bars", "2", "--model", model_file, "--seed", "5", "--stepper", "numpy"]
     assert run("generate", "out/", "--count", "2", *options).status == 0
     ran = run("generate", "one.mid", "--index", "1", *options)
     assert (ran.status, ", 8 bars, seed 5" in ran.out) == (0, True)
@@ -240,7 +251,8 @@ def test_the_command_line_writes_a_form_and_writes_it_again(run, folder, model_f
 
 
 def test_some_bars_of_a_form_anew(run, folder, model_file):
-    run("generate", "out.mid", "--form", "ABA", "--bars", "2", "--model", model_file, "--seed", "5")
+    song = ["--form", "ABA", "--bars", "2", "--model", model_file, "--seed", "5", "--stepper", "numpy"]
+    assert run("generate", "out.mid", *song).status == 0
     options = ["--bars", "3-4", "--seed", "+1", "--particles", "2"]
     assert run("regenerate", "out.mid", "other.mid", *options).status == 0
     one, other = read(folder / "out.mid"), read(folder / "other.mid")
