@@ -150,7 +150,7 @@ class _Draft:
     form: Form
     ticks: int
     known: Mapping[str, Score]
-    nats: Mapping[str, float]
+    nats: Mapping[str, float]  # of the kinds that are known of every section
     made_by: Mapping[str, Any]
 
 
@@ -297,9 +297,8 @@ def _constrained(request: Request) -> bool:
 
 
 def _added(draft: _Draft, name: str, section: Score, piece: Piece) -> _Draft:
-    nats = dict(draft.nats)
-    for kind, value in piece.provenance["nats"].items():
-        nats[kind] = round(nats.get(kind, 0) + value, 6)
+    own = piece.provenance["nats"]
+    nats = {kind: round(value + own[kind], 6) for kind, value in draft.nats.items() if kind in own}
     return replace(draft, known={**draft.known, name: section}, nats=nats)
 
 

@@ -99,30 +99,30 @@ def model_file(player, tmp_path_factory):
 
 
 def test_the_same_letter_is_the_same_music_with_every_tokenizer(any_player):
-    for piece in compose(any_player, [asked("AABA'", index=index) for index in range(2)]):
-        score = piece.score
-        assert whole_bars(score) <= 8
-        assert score.length <= 4 * section_ticks(score) + score.upbeat
-        first, second, other, varied = (struck(score, place) for place in range(4))
-        assert first == second
-        assert sounding(score, 0) == sounding(score, 1)
-        assert other not in ([], first)
-        half = section_ticks(score) // 2
-        assert [note for note in varied if note[1] < half] == [note for note in first if note[1] < half]
-        assert varied != first
+    (piece,) = compose(any_player, [asked("AABA'")])
+    score = piece.score
+    assert whole_bars(score) <= 8
+    assert score.length <= 4 * section_ticks(score) + score.upbeat
+    first, second, other, varied = (struck(score, place) for place in range(4))
+    assert first == second
+    assert sounding(score, 0) == sounding(score, 1)
+    assert other not in ([], first)
+    half = section_ticks(score) // 2
+    assert [note for note in varied if note[1] < half] == [note for note in first if note[1] < half]
+    assert varied != first
 
 
 @pytest.mark.parametrize("name", ["tunes", "chorales"])
 def test_a_song_by_a_shipped_model(name):
     player = generation.open_model(name)
-    request = replace(player.suggested, seed=2, bars=3, key="G", tempo=90.0, stepper="numpy")
+    request = replace(player.suggested, seed=2, bars=2, key="G", tempo=90.0, stepper="numpy")
     (piece,) = compose(player, [replace(Form.of(request, "AABA"), **FEW)])
     score = piece.score
-    sections = [sounding(score, place, 3) for place in range(4)]
+    sections = [sounding(score, place) for place in range(4)]
     assert sections[0] == sections[1] == sections[3]
     assert sections[2] != sections[0]
-    assert whole_bars(score) == 12
-    ticks = section_ticks(score, 3)
+    assert whole_bars(score) == 8
+    ticks = section_ticks(score)
     assert [(m.tick - score.upbeat, m.text) for m in score.markers] == [
         (place * ticks, name) for place, name in enumerate("AABA")
     ]
@@ -211,11 +211,16 @@ def test_chords_are_counted_through_the_piece(player):
 
 
 def test_a_piece_is_the_same_alone_and_among_others(player):
-    wanted = [asked(text, index=n) for n, text in enumerate(["ABA", "AA'B", "A", "ABCB"])]
+    wanted = [asked(text, index=n) for n, text in enumerate(["ABA", "A", "AA'B"])]
     together = compose(player, wanted)
     for one, piece in zip(wanted, together, strict=True):
         (alone,) = compose(player, [one])
         assert alone == piece
+
+
+def test_the_cost_is_that_of_new_music(player):
+    costs = [compose(player, [asked(text)])[0].provenance["nats"]["model"] for text in ("A", "AAA", "AAAB")]
+    assert costs[0] == costs[1] < costs[2]
 
 
 def test_a_section_has_its_own_stream(player):
@@ -238,16 +243,16 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_the_command_line_writes_a_form_and_writes_it_again(run, folder, model_file):
-    options = ["--form", "A A B A'", "--bars", "2", "--model", model_file, "--seed", "5", "--stepper", "numpy"]
+    options = ["--form", "A B A'", "--bars", "2", "--model", model_file, "--seed", "5", "--stepper", "numpy"]
     assert run("generate", "out/", "--count", "2", *options).status == 0
     ran = run("generate", "one.mid", "--index", "1", *options)
-    assert (ran.status, ", 8 bars, seed 5" in ran.out) == (0, True)
+    assert (ran.status, ", 6 bars, seed 5" in ran.out) == (0, True)
     one = (folder / "one.mid").read_bytes()
     assert one == (folder / "out" / "5-000001.mid").read_bytes()
     assert run("regenerate", "one.mid", "again.mid").status == 0
     assert (folder / "again.mid").read_bytes() == one
     assert (folder / "again.mid.json").read_bytes() == (folder / "one.mid.json").read_bytes()
-    assert [marker.text for marker in read(folder / "one.mid").markers] == ["A", "A", "B", "A'"]
+    assert [marker.text for marker in read(folder / "one.mid").markers] == ["A", "B", "A'"]
 
 
 def test_some_bars_of_a_form_anew(run, folder, model_file):
