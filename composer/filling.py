@@ -110,6 +110,10 @@ def fill(player: Player, fills: Sequence[Fill]) -> list[Piece]:
 def regenerate(player: Player, provenance: Mapping[str, Any]) -> Piece:
     """The piece that says so of itself, once more. Raises BadOption for what is no provenance of a piece."""
     request = asked_of(provenance)
+    if "form" in provenance:
+        from composer.form import Form, compose  # which is made of fills
+
+        return compose(player, [Form.from_json(provenance)])[0]
     if "given" in provenance:
         return fill(player, [Fill.from_json(provenance)])[0]
     return generate(player, [request])[0]

@@ -15,6 +15,7 @@ from composer.errors import BadOption, CannotWrite, printable
 if TYPE_CHECKING:
     from composer.generation import Player
     from composer.request import Request
+    from composer.types import Piece
 
 
 @click.command(cls=WithSamplers)
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, help="The same seed, the same music; a new one is drawn, and shown, unless given.")
 @click.option("--index", type=int, help="Only this piece of those of the seed, counted from 0.")
 @click.option("--bars", type=int, help="Write exactly so many whole bars (after the primer).")
+@click.option(
+    "--form", "form_text", metavar="LETTERS", help="Write sections of --bars bars (8), such as AABA or AABA'."
+)
 @click.option("--time-signature", metavar="N/D", help="Metre, such as 3/4.")
 @click.option("--key", help="Key, such as Dm, F# or Bb.")
 @click.option("--tempo", type=float, help="Quarter notes per minute.")
@@ -40,6 +44,7 @@ def generate(
     seed: int | None,
     index: int | None,
     bars: int | None,
+    form_text: str | None,
     time_signature: str | None,
     key: str | None,
     tempo: float | None,
@@ -55,6 +60,7 @@ def generate(
     composer generate tune.mid --model tunes --bars 16 --seed 7 --temperature 0.9 --top-p 0.95
     composer generate out/ --count 20 --time-signature 3/4 --key Dm
     composer generate more.mid --primer mine.mid
+    composer generate song.mid --form AABA --bars 8
     """  # noqa: D301  (a \b keeps click from filling the lines)
     place = Path(out)
     folder = count > 1 or out.endswith(("/", "\\")) or place.is_dir()
@@ -71,11 +77,13 @@ def generate(
     request = chained(replace(player.suggested, seed=chosen_seed, device=device, stepper=stepper, **asked), links)
     if primer is not None:
         request = _primed(player, request, primer)
+    if form_text is not None:
+        request = _in_sections(replace(request, bars=bars), form_text)
     first = index or 0
     if folder:
-        _write_folder(player, [replace(request, index=first + n) for n in range(count)], place, quiet)
+        _write_folder(player, [replace(request, index=first + n) for n in range(count)], place, quiet, form_text)
     else:
-        _write(player, [(replace(request, index=first), place)], quiet)
+        _write(player, [(replace(request, index=first), place)], quiet, form_text)
 
 
 def _new_seed() -> int:
@@ -101,30 +109,46 @@ def _primed(player: Player, request: Request, primer: str) -> Request:
     return with_primer(player, request, read_primer(primer))
 
 
+def _in_sections(request: Request, text: str) -> Request:
+    """The request for the first section of a form. Raises BadOption, before the work, for what no form goes with."""
+    from composer.form import Form
+
+    return Form.of(request, text).request
+
+
 SUFFIX = ".mid"
 """Format of the files of a folder."""
 
 
-def _write_folder(player: Player, requests: list[Request], folder: Path, quiet: bool) -> None:
+def _write_folder(player: Player, requests: list[Request], folder: Path, quiet: bool, form: str | None) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CannotWrite(f"{printable(str(folder))}: cannot be made ({error.strerror}).") from error
-    _write(player, [(r, folder / f"{r.seed}-{r.index:06d}{SUFFIX}") for r in requests], quiet)
+    _write(player, [(r, folder / f"{r.seed}-{r.index:06d}{SUFFIX}") for r in requests], quiet, form)
 
 
-def _write(player: Player, jobs: list[tuple[Request, Path]], quiet: bool) -> None:
+def _write(player: Player, jobs: list[tuple[Request, Path]], quiet: bool, form: str | None) -> None:
     """Batch by batch, so that pieces are there while later ones are written."""
     from composer.files import write_piece
-    from composer.generation import BATCH, generate
+    from composer.generation import BATCH
     from composer.score import bars
 
     for start in range(0, len(jobs), BATCH):
         part = jobs[start : start + BATCH]
-        for piece, (request, path) in zip(generate(player, [asked for asked, _ in part]), part, strict=True):
+        for piece, (request, path) in zip(_made(player, [asked for asked, _ in part], form), part, strict=True):
             write_piece(piece, path)
             if not quiet:
                 whole_bars = len(bars(piece.score).signatures) - (piece.score.upbeat > 0)
                 cost = piece.provenance["nats"].get("constraints")
                 said = "" if cost is None else f", constraints cost {cost:.1f} nats"
                 click.echo(f"{path}: {piece.score.note_count} notes, {whole_bars} bars{said}, seed {request.seed}")
+
+
+def _made(player: Player, requests: list[Request], form: str | None) -> list[Piece]:
+    from composer.form import Form, compose
+    from composer.generation import generate
+
+    if form is None:
+        return generate(player, requests)
+    return compose(player, [Form.of(request, form) for request in requests])

@@ -1,0 +1,378 @@
+"""Form: pieces in sections, such as AABA; it knows scores and gaps in them, and no token.
+
+from composer import form, generation
+from composer.form import Form
+from composer.request import Request
+
+tunes = generation.open_model("tunes")
+piece = form.compose(tunes, [Form.of(Request(seed=7, bars=8), "AABA'")])[0]
+
+How a form is written. The first section is the piece that its request gives without a form. Then comes each new name,
+in the order of the form, at its first place: the model has heard all that stands before, and what follows there, if it
+is known already, is given, so that the new section leads to it (`composer.filling`). A section that nothing known
+follows, or that is also the last of the form, is written as the end of a piece. `A'` keeps the first half of `A` (of an
+odd number of bars the larger part), and its second half is written anew. A section that came out silent or as another
+one is drawn again. Each section draws from a stream of its own.
+
+Where a section ends. With an upbeat, every section begins with its own, in the bar before its first whole one: a
+section is `bars` bars long from there on, and a note that would sound beyond is cut, before a new section as well. Only
+the last section of a piece goes on to the end of its last bar, if it has something there. All have the time signature
+and the key of the first.
+
+Constraints hold for what is new in every section, and count bars through the piece, as `chords` does: a section is
+written on the chords of its first place. `ending` holds where a section is written as the end of a piece, and so at the
+end of the whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from composer.errors import BadOption, NothingAllowed, printable
+from composer.filling import ALWAYS, LOOK_AHEAD, Fill, fill
+from composer.generation import Player, generate, make_samplers
+from composer.request import Request
+from composer.score import END, KeySignature, Score, Tempo, Text, TimeSignature, Track, bars, make_notes
+from composer.streams import uniforms
+from composer.types import Constraint, Piece, Span
+
+BARS = 8
+"""Of each section, unless another number is asked for."""
+
+MOST_SECTIONS = 64
+
+MOST_BARS = 4096
+"""In all sections together."""
+
+PARTICLES = 32
+"""Beginnings of a new section that are tried side by side, unless another number is asked for."""
+
+FOLLOWING = 8
+"""Bars of known music after a new section that are given at least: sooner, models are told of a coming end."""
+
+DRAWS = 8
+"""How often a section is drawn at most, if it comes out silent or as another one."""
+
+_FORM = re.compile(r"\s*(?:[A-Za-z]'*\s*)+")
+_SECTION = re.compile(r"[A-Z]'*")
+_PRIMES = str.maketrans("’′", "''")
+
+
+@dataclass(frozen=True)
+class Form:
+    """One piece in sections, asked for; with the model it is all that the piece depends on.
+
+    `request` is that of the first section, and its `bars` are those of each. Raises BadOption for what is no form.
+    """
+
+    request: Request
+    sections: tuple[str, ...]  # "A", "A", "B", "A'"
+    particles: int = PARTICLES
+    look_ahead: int = LOOK_AHEAD  # bars after a new section that have a say in it
+
+    def __post_init__(self) -> None:
+        """Check every value by itself, and the request for what no form goes with."""
+        if parse_form("".join(self.sections)) != self.sections:
+            raise BadOption(f"'{printable(' '.join(self.sections))}' are no sections such as A, B and A'.")
+        if self.request.primer:
+            raise BadOption("a piece in sections begins with its first one, not with a primer; leave one of them out.")
+        count, each = len(self.sections), self.request.bars
+        if each is None:
+            raise BadOption("a form needs the number of bars of a section.")
+        if count * each > MOST_BARS:
+            raise BadOption(f"{count} sections of {each} bars are {count * each} bars; a form has {MOST_BARS} at most.")
+        if each < 2 and (varied := [name for name in self.sections if "'" in name]):
+            raise BadOption(f"{varied[0]} keeps the first half of {varied[0][0]}; ask for sections of 2 bars or more.")
+        Fill(self.request, Score(), (), self.particles, self.look_ahead)  # checks these two
+        if self.look_ahead is None:
+            raise BadOption("'look_ahead' is None, and must be 0 bars or more.")
+
+    @property
+    def bars(self) -> int:
+        """Of each section."""
+        return self.request.bars or BARS
+
+    @staticmethod
+    def of(request: Request, text: str) -> Form:
+        """The form that `text` writes (see `parse_form`), of `BARS` bars a section unless the request says how many."""
+        return Form(request if request.bars is not None else replace(request, bars=BARS), parse_form(text))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values: what a file carries under `request` and under `form`."""
+        form = {"sections": " ".join(self.sections), "particles": self.particles, "look_ahead": self.look_ahead}
+        return {"request": self.request.to_json(), "form": form}
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> Form:
+        """The reverse of `to_json`; BadOption for what is none."""
+        request = Request.from_json(values["request"])
+        try:
+            form = values["form"]
+            return Form(request, parse_form(form["sections"]), form["particles"], form["look_ahead"])
+        except (TypeError, KeyError, AttributeError) as error:
+            raise BadOption(f"this is no form: {printable(str(error))}.") from None
+
+
+def parse_form(text: str) -> tuple[str, ...]:
+    """The sections of `AABA'`: letters, each with as many primes as it has; spaces do not matter. Raises BadOption.
+
+    Small letters are read as capitals, and the typographic primes ’ and ′ as '.
+    """
+    plain = text.translate(_PRIMES)
+    if not plain.strip():
+        raise BadOption("a form has a section at least, such as AABA.")
+    if not _FORM.fullmatch(plain):
+        raise BadOption(
+            f"'{printable(text)}' is no form such as AABA or A B A': letters alone, with ' for a variation."
+        )
+    sections = tuple(_SECTION.findall(plain.upper()))
+    if len(sections) > MOST_SECTIONS:
+        raise BadOption(f"a form has {MOST_SECTIONS} sections at most, and here are {len(sections)}.")
+    for place, name in enumerate(sections):
+        if name[0] not in sections[:place] and name != name[0]:
+            raise BadOption(f"in '{printable(text)}', {name} comes before the {name[0]} that it varies.")
+    return sections
+
+
+# --- composing --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A piece of which some sections are written.
+
+    Each is a score that begins with its upbeat; beyond `ticks`, its length, it may have what only an end has.
+    """
+
+    form: Form
+    ticks: int
+    known: Mapping[str, Score]
+    nats: Mapping[str, float]  # of the kinds that are known of every section
+    made_by: Mapping[str, Any]
+
+
+def compose(player: Player, forms: Sequence[Form]) -> list[Piece]:
+    """One piece for each form; their order and company change nothing in any of them.
+
+    Raises CannotExpress, BadOption, NothingAllowed.
+    """
+    forms = [replace(form, request=player.resolved(form.request)) for form in forms]
+    drafts = _begun(player, forms)
+    while waiting := {n: name for n, draft in enumerate(drafts) if (name := _next(draft)) is not None}:
+        added = _with_sections(player, [drafts[n] for n in waiting], list(waiting.values()))
+        for n, draft in zip(waiting, added, strict=True):
+            drafts[n] = draft
+    return [_piece(draft) for draft in drafts]
+
+
+def _next(draft: _Draft) -> str | None:
+    return next((name for name in draft.form.sections if name not in draft.known), None)
+
+
+def _begun(player: Player, forms: Sequence[Form]) -> list[_Draft]:
+    """The first section of each, in one time signature."""
+    drafts: dict[int, _Draft] = {}
+    requests = {n: form.request for n, form in enumerate(forms)}
+    for _ in range(DRAWS):
+        again: dict[int, Request] = {}
+        for (n, request), piece in zip(requests.items(), generate(player, list(requests.values())), strict=True):
+            metres = [str(metre) for metre in piece.score.time_signatures]
+            drafts[n] = _draft(forms[n], piece)
+            if len(set(metres)) > 1:
+                again[n] = replace(request, time_signature=metres[0])
+            elif not _onsets(drafts[n].known[forms[n].sections[0]], drafts[n].ticks):
+                again[n] = replace(request, attempt=request.attempt + 1)
+        if not again:
+            break
+        requests = again
+    else:
+        raise NothingAllowed("the first section came out without a note; another seed may do better.")
+    return [drafts[n] for n in range(len(forms))]
+
+
+def _draft(form: Form, piece: Piece) -> _Draft:
+    score = piece.score
+    metre = (score.time_signatures or (TimeSignature(0, 4, 4),))[0]
+    ticks = form.bars * metre.bar_ticks
+    first = _section(score, 0, ticks + score.upbeat)
+    return _Draft(form, ticks, {form.sections[0]: first}, piece.provenance["nats"], piece.provenance)
+
+
+def _with_sections(player: Player, drafts: Sequence[_Draft], names: Sequence[str]) -> list[_Draft]:
+    """Each draft with the section of that name; one that is silent or as another is drawn again."""
+    written: dict[int, _Draft] = {}
+    left = list(range(len(drafts)))
+    for draw in range(DRAWS):
+        gaps = [_gap(drafts[n], names[n], draw) for n in left]
+        for n, gap, piece in zip(left, gaps, fill(player, [gap.wanted for gap in gaps]), strict=True):
+            end = min(gap.end, gap.start + drafts[n].ticks + piece.score.upbeat)
+            section = _section(piece.score, gap.start, end, sustains=player.tokenizer.meaning.sustains)
+            written[n] = _added(drafts[n], names[n], section, piece)
+        left = [n for n in left if _unfit(written[n], names[n])]
+        if not left:
+            break
+    return [written[n] for n in range(len(drafts))]
+
+
+def _unfit(draft: _Draft, name: str) -> bool:
+    """Whether a section is silent, or strikes the same notes as another."""
+    own = _onsets(draft.known[name], draft.ticks)
+    return not own or any(_onsets(other, draft.ticks) == own for key, other in draft.known.items() if key != name)
+
+
+def _onsets(section: Score, ticks: int) -> set[tuple[int, int, int]]:
+    """(track, start, pitch) of the notes of a section."""
+    return {
+        (number, start, pitch)
+        for number, track in enumerate(section.tracks)
+        for start, _, pitch, _ in track.notes.tolist()
+        if start < ticks
+    }
+
+
+# --- one section ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Gap:
+    """A section to be written: what is asked of the model, and where the section stands in that."""
+
+    wanted: Fill
+    start: int
+    end: int
+
+
+def _gap(draft: _Draft, name: str, draw: int) -> _Gap:
+    form = draft.form
+    place = form.sections.index(name)
+    following = _following(draft, name, place)
+    # What stands in the gap is not heard: any section fills it, and that which is varied gives its head.
+    around = [draft.known[key] for key in (*form.sections[:place], name[0] if name != name[0] else form.sections[0])]
+    around += [draft.known[key] for key in following]
+    score = _joined(draft, around)
+    start, end = place * draft.ticks, (place + 1) * draft.ticks if following else ALWAYS
+    head = _head(draft) if name != name[0] else 0
+    spans = [Span(0, start + head), *([Span(end, ALWAYS)] if following else [])]
+    request = replace(
+        form.request,
+        seed=_seed(form.request, name),
+        attempt=draw,
+        bars=len(around) * form.bars,
+        time_signature=str(score.time_signatures[0]) if score.time_signatures else None,
+        key=str(score.key_signatures[0].key) if score.key_signatures else None,
+    )
+    particles = form.particles if following or _constrained(request) else 1
+    return _Gap(Fill(request, score, tuple(spans), particles, form.look_ahead), start, end)
+
+
+def _following(draft: _Draft, name: str, place: int) -> tuple[str, ...]:
+    """The known sections that follow at once, as far as they are heard; none where the section is to end the piece."""
+    form = draft.form
+    if name == form.sections[-1]:
+        return ()
+    after = form.sections[place + 1 :]
+    known = next((n for n, other in enumerate(after) if other not in draft.known), len(after))
+    heard = -(-max(form.look_ahead, FOLLOWING) // form.bars)
+    return after[: min(known, heard)]
+
+
+def _head(draft: _Draft) -> int:
+    """Ticks of a section that its variations keep."""
+    count = draft.form.bars
+    return draft.ticks // count * (count - count // 2)
+
+
+def _seed(request: Request, name: str) -> int:
+    """Of a section's own stream."""
+    own = uniforms(request.seed, request.index, request.attempt, 0, f"section {name}")
+    return int(own[0] * 2**53)
+
+
+def _constrained(request: Request) -> bool:
+    """Whether a beginning may come to where nothing is allowed: then several are needed, though nothing follows."""
+    return any(isinstance(sampler, Constraint) for sampler in make_samplers(request.samplers))
+
+
+def _added(draft: _Draft, name: str, section: Score, piece: Piece) -> _Draft:
+    own = piece.provenance["nats"]
+    nats = {kind: round(value + own[kind], 6) for kind, value in draft.nats.items() if kind in own}
+    return replace(draft, known={**draft.known, name: section}, nats=nats)
+
+
+# --- scores in sections -----------------------------------------------------------------------------------------------
+
+Change = TypeVar("Change", Tempo, KeySignature)
+
+
+def _section(score: Score, start: int, end: int, *, sustains: bool = False) -> Score:
+    """What begins from `start` up to `end`, counted from there and cut at the end.
+
+    With `sustains`, what sounds on at `start` begins there: such tokens do not tell it from what is struck again.
+    """
+    tracks = []
+    for track in score.tracks:
+        rows = track.notes.tolist()
+        rows = [(max(s, start), min(s + d, end), p, v) for s, d, p, v in rows if s >= start or sustains]
+        tracks.append(replace(track, notes=make_notes((s - start, e - s, p, v) for s, e, p, v in rows if s < e)))
+    return replace(
+        score,
+        tracks=tuple(tracks),
+        tempos=_changes(score.tempos, start, end),
+        key_signatures=_changes(score.key_signatures, start, end),
+        markers=(),
+    )
+
+
+def _changes(changes: Sequence[Change], start: int, end: int) -> tuple[Change, ...]:
+    """What is in force at `start`, and what changes up to `end`, counted from `start`."""
+    first = max((n for n, change in enumerate(changes) if change.tick <= start), default=0)
+    inside: Sequence[Change] = [change for change in changes[first:] if change.tick < end]
+    return tuple([replace(change, tick=max(change.tick - start, 0)) for change in inside])
+
+
+def _joined(draft: _Draft, sections: Sequence[Score]) -> Score:
+    """The sections one after the other, each cut where the next begins."""
+    ticks, last = draft.ticks, len(sections) - 1
+    parts = [part if n == last else _section(part, 0, ticks) for n, part in enumerate(sections)]
+    return replace(
+        parts[0],
+        tracks=_tracks(parts, ticks),
+        tempos=_one_after_another([part.tempos for part in parts], ticks),
+        key_signatures=_one_after_another([part.key_signatures for part in parts], ticks),
+    )
+
+
+def _tracks(parts: Sequence[Score], ticks: int) -> tuple[Track, ...]:
+    """The tracks of all parts; those of one name, program and place among such are one."""
+    rows: dict[Any, list[tuple[int, int, int, int]]] = {}
+    for n, part in enumerate(parts):
+        alike: dict[Any, int] = {}
+        for track in part.tracks:
+            named = track.name, track.program, track.is_drum
+            alike[named] = alike.get(named, 0) + 1
+            own = rows.setdefault((named, alike[named]), [])
+            own += [(s + n * ticks, d, p, v) for s, d, p, v in track.notes.tolist()]
+    return tuple(Track(make_notes(own), *named) for (named, _), own in rows.items())
+
+
+def _one_after_another(parts: Iterable[Sequence[Change]], ticks: int) -> tuple[Change, ...]:
+    """The changes of all parts, without those that change nothing."""
+    found: list[Change] = []
+    for n, part in enumerate(parts):
+        for change in part:
+            if not found or replace(change, tick=found[-1].tick) != found[-1]:
+                found.append(replace(change, tick=change.tick + n * ticks))
+    return tuple(found)
+
+
+def _piece(draft: _Draft) -> Piece:
+    sections = draft.form.sections
+    score = _joined(draft, [draft.known[name] for name in sections])
+    markers = [Text(score.upbeat + n * draft.ticks, name) for n, name in enumerate(sections)]
+    if len(bars(score).signatures) - (score.upbeat > 0) < len(sections) * draft.form.bars:
+        markers.append(Text(len(sections) * draft.ticks, END))  # the last bar is silent
+    made_by = {**draft.made_by, **draft.form.to_json(), "nats": dict(draft.nats)}
+    return Piece(replace(score, markers=tuple(markers)), made_by)
