@@ -107,12 +107,15 @@ def fill(player: Player, fills: Sequence[Fill]) -> list[Piece]:
     return [pieces[number] for number in range(len(fills))]
 
 
-def regenerate(player: Player, provenance: Mapping[str, Any]) -> Piece:
-    """The piece that says so of itself, once more. Raises BadOption for what is no provenance of a piece."""
+def regenerate(player: Player, provenance: Mapping[str, Any], *, redraws: int = 0) -> Piece:
+    """The piece that says so of itself, once more: the very attempt that was kept, unless `redraws` are asked for.
+
+    Raises BadOption for what is no provenance of a piece.
+    """
     request = asked_of(provenance)
     if "given" in provenance:
         return fill(player, [Fill.from_json(provenance)])[0]
-    return generate(player, [request])[0]
+    return generate(player, [request], redraws=redraws)[0]
 
 
 def asked_of(provenance: Mapping[str, Any]) -> Request:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from composer.errors import BadOption, CannotWrite, printable
 if TYPE_CHECKING:
     from composer.generation import Player
     from composer.request import Request
+    from composer.types import Piece
 
 
 @click.command(cls=WithSamplers)
@@ -115,6 +117,7 @@ def _write_folder(player: Player, requests: list[Request], folder: Path, quiet: 
 
 def _write(player: Player, jobs: list[tuple[Request, Path]], quiet: bool) -> None:
     """Batch by batch, so that pieces are there while later ones are written."""
+    count: Counter[str] = Counter()
     from composer.files import write_piece
     from composer.generation import BATCH, generate
     from composer.score import bars
@@ -123,8 +126,23 @@ def _write(player: Player, jobs: list[tuple[Request, Path]], quiet: bool) -> Non
         part = jobs[start : start + BATCH]
         for piece, (request, path) in zip(generate(player, [asked for asked, _ in part]), part, strict=True):
             write_piece(piece, path)
+            times = piece.provenance.get("redrawn", 0)
+            count.update(redrawn=times > 0, redraws=times, degenerate="degenerate" in piece.provenance)
             if not quiet:
                 whole_bars = len(bars(piece.score).signatures) - (piece.score.upbeat > 0)
                 cost = piece.provenance["nats"].get("constraints")
-                said = "" if cost is None else f", constraints cost {cost:.1f} nats"
+                said = _redrawn(piece) + ("" if cost is None else f", constraints cost {cost:.1f} nats")
                 click.echo(f"{path}: {piece.score.note_count} notes, {whole_bars} bars{said}, seed {request.seed}")
+    if len(jobs) > 1 and count["redraws"] and not quiet:
+        still = f", {count['degenerate']} still degenerate" if count["degenerate"] else ""
+        click.echo(f"{len(jobs)} pieces: {count['redrawn']} redrawn, {count['redraws']} redraws in all{still}")
+
+
+_TIMES = {1: "once", 2: "twice"}
+
+
+def _redrawn(piece: Piece) -> str:
+    """How often a piece was drawn anew for repeating itself, and whether it does so still."""
+    times, found = piece.provenance.get("redrawn", 0), piece.provenance.get("degenerate")
+    said = f", redrawn {_TIMES.get(times, f'{times} times')}" if times else ""
+    return said + (f", still degenerate ({found})" if found else "")

@@ -52,6 +52,7 @@ def regenerate(
     names = [name for name in (voice or "").split(",") if name.strip()]
     from composer import filling
     from composer.files import provenance
+    from composer.repetition import REDRAWS
 
     made_by = provenance(piece)
     if not made_by:
@@ -60,7 +61,8 @@ def regenerate(
     try:
         request = _seeded(filling.asked_of(made_by), seed)
         if span is None and not names:
-            result = filling.regenerate(player, _with(made_by, request))
+            redraws = 0 if seed is None else REDRAWS  # another seed makes another piece
+            result = filling.regenerate(player, _with(made_by, request), redraws=redraws)
         else:
             result = _anew(player, piece, request, span, names, particles, look_ahead)
     except BadOption as error:
@@ -109,7 +111,8 @@ def _seeded(request: Request, seed: str | None) -> Request:
     number = seed.removeprefix("+")
     if not number.isdecimal():
         raise BadOption(f"'{printable(seed)}' is no seed such as 7 or +1.")
-    return replace(request, seed=int(number) + (request.seed if seed.startswith("+") else 0))
+    chosen = int(number) + (request.seed if seed.startswith("+") else 0)
+    return replace(request, seed=chosen, attempt=0 if chosen != request.seed else request.attempt)
 
 
 def _with(made_by: Mapping[str, Any], request: Request) -> dict[str, Any]:
