@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @click.argument("out", type=click.Path())
 @click.option("--model", "model_name", default="chorales", help="Name of a model, or a .safetensors file.")
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=1, help="How many pieces; OUT is then a folder.")
+@click.option("--best", type=click.IntRange(1), help="Of the --count pieces, write only so many: the best ranked.")
 @click.option("--seed", type=int, help="The same seed, the same music; a new one is drawn, and shown, unless given.")
 @click.option("--index", type=int, help="Only this piece of those of the seed, counted from 0.")
 @click.option("--bars", type=int, help="Write exactly so many whole bars (after the primer).")
@@ -39,6 +41,7 @@ def generate(
     out: str,
     model_name: str,
     count: int,
+    best: int | None,
     seed: int | None,
     index: int | None,
     bars: int | None,
@@ -56,12 +59,14 @@ def generate(
     composer generate chorale.mid
     composer generate tune.mid --model tunes --bars 16 --seed 7 --temperature 0.9 --top-p 0.95
     composer generate out/ --count 20 --time-signature 3/4 --key Dm
+    composer generate out/ --count 64 --best 4
     composer generate more.mid --primer mine.mid
     """  # noqa: D301  (a \b keeps click from filling the lines)
     place = Path(out)
     folder = count > 1 or out.endswith(("/", "\\")) or place.is_dir()
     if count > 1 and index is not None:
         raise BadOption("--index asks for one piece and --count for several; give one of them.")
+    _check_best(best, count, folder)
     _check_out(place, folder)
     from composer.generation import chained, open_model
 
@@ -75,7 +80,12 @@ def generate(
         request = _primed(player, request, primer)
     first = index or 0
     if folder:
-        _write_folder(player, [replace(request, index=first + n) for n in range(count)], place, quiet)
+        requests = (replace(request, index=first + n) for n in range(count))
+        _make_folder(place)
+        if best is None:
+            _write(player, [(r, _named(place, r)) for r in requests], quiet)
+        else:
+            _write_best(player, requests, best, place, quiet)
     else:
         _write(player, [(replace(request, index=first), place)], quiet)
 
@@ -83,6 +93,14 @@ def generate(
 def _new_seed() -> int:
     """Short enough to be typed again."""
     return secrets.randbelow(1_000_000)
+
+
+def _check_best(best: int | None, count: int, folder: bool) -> None:
+    """Refuse to keep more than there are, or to keep some where there is one."""
+    if best is not None and not folder:
+        raise BadOption("--best chooses among the pieces of a folder; give --count, or a folder to write to.")
+    if best is not None and best > count:
+        raise BadOption(f"--best {best} cannot be chosen from --count {count}; ask for more pieces, or keep fewer.")
 
 
 def _check_out(out: Path, folder: bool) -> None:
@@ -107,32 +125,58 @@ SUFFIX = ".mid"
 """Format of the files of a folder."""
 
 
-def _write_folder(player: Player, requests: list[Request], folder: Path, quiet: bool) -> None:
+def _named(folder: Path, request: Request) -> Path:
+    """The file of a piece in a folder."""
+    return folder / f"{request.seed}-{request.index:06d}{SUFFIX}"
+
+
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CannotWrite(f"{printable(str(folder))}: cannot be made ({error.strerror}).") from error
-    _write(player, [(r, folder / f"{r.seed}-{r.index:06d}{SUFFIX}") for r in requests], quiet)
+
+
+def _write_best(player: Player, requests: Iterable[Request], count: int, folder: Path, quiet: bool) -> None:
+    """The best pieces, best first, each as it would be without the others."""
+    from composer import ranking
+    from composer.files import write_piece
+    from composer.request import Request
+
+    for place, kept in enumerate(ranking.best(player, requests, count), start=1):
+        request = Request.from_json(kept.piece.provenance["request"])
+        path = _named(folder, request)
+        write_piece(kept.piece, path)
+        if not quiet:
+            broken = f"breaks {', '.join(kept.broken)}" if kept.broken else "no rule broken"
+            click.echo(_told(path, kept.piece, f"{place}. ", f", {kept.nats_per_note:.3f} nats per note, {broken}"))
+
+
+def _told(path: Path, piece: Piece, place: str = "", more: str = "") -> str:
+    """What is said of a piece that was written."""
+    from composer.score import bars
+
+    whole_bars = len(bars(piece.score).signatures) - (piece.score.upbeat > 0)
+    cost = piece.provenance["nats"].get("constraints")
+    said = _redrawn(piece) + ("" if cost is None else f", constraints cost {cost:.1f} nats") + more
+    seed = piece.provenance["request"].get("seed", 0)
+    return f"{place}{path}: {piece.score.note_count} notes, {whole_bars} bars{said}, seed {seed}"
 
 
 def _write(player: Player, jobs: list[tuple[Request, Path]], quiet: bool) -> None:
     """Batch by batch, so that pieces are there while later ones are written."""
-    count: Counter[str] = Counter()
     from composer.files import write_piece
     from composer.generation import BATCH, generate
-    from composer.score import bars
 
+    count: Counter[str] = Counter()
     for start in range(0, len(jobs), BATCH):
         part = jobs[start : start + BATCH]
-        for piece, (request, path) in zip(generate(player, [asked for asked, _ in part]), part, strict=True):
+        for piece, (_, path) in zip(generate(player, [asked for asked, _ in part]), part, strict=True):
             write_piece(piece, path)
             times = piece.provenance.get("redrawn", 0)
             count.update(redrawn=times > 0, redraws=times, degenerate="degenerate" in piece.provenance)
             if not quiet:
-                whole_bars = len(bars(piece.score).signatures) - (piece.score.upbeat > 0)
-                cost = piece.provenance["nats"].get("constraints")
-                said = _redrawn(piece) + ("" if cost is None else f", constraints cost {cost:.1f} nats")
-                click.echo(f"{path}: {piece.score.note_count} notes, {whole_bars} bars{said}, seed {request.seed}")
+                click.echo(_told(path, piece))
     if len(jobs) > 1 and count["redraws"] and not quiet:
         still = f", {count['degenerate']} still degenerate" if count["degenerate"] else ""
         click.echo(f"{len(jobs)} pieces: {count['redrawn']} redrawn, {count['redraws']} redraws in all{still}")
