@@ -4,8 +4,9 @@ A rule is a range of one simple measure of a piece (`measures`), in which 98 in 
 piece that is degenerate (`composer.repetition`) breaks one, too. Pieces that break fewer rules come first. Among these,
 the nearer a piece's nats per note are to those of a real piece the earlier it comes: to the median of pieces that the
 model was not trained on. The likeliest piece is not the best one: it is the dullest. Music carries about as much
-information as listeners expect of it (Meister et al., Locally Typical Sampling, TACL 2023, say so of language). Of a
-model whose card states neither, the likeliest pieces per note come first, after those that are not degenerate.
+information as listeners expect of it (Meister et al., Locally Typical Sampling, TACL 2023, say so of language). Where a
+chain makes pieces likelier than real ones, the livelier of them are kept. Of a model whose card is silent, pieces that
+are not degenerate come first, and of these the likeliest per note.
 """
 
 from __future__ import annotations
