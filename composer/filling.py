@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from composer import __version__
 from composer.errors import BadOption, CannotExpress, nearest, printable
-from composer.generation import Player, generate, make_samplers
+from composer.generation import Player, make_samplers
 from composer.particles import Condition, Conditioned, sample_given
 from composer.request import Request
 from composer.score import Bars, Score, bars
@@ -105,25 +105,6 @@ def fill(player: Player, fills: Sequence[Fill]) -> list[Piece]:
         for number, wanted, result in zip(numbers, together, results, strict=True):
             pieces[number] = _piece(player, wanted, heard[number], result)
     return [pieces[number] for number in range(len(fills))]
-
-
-def regenerate(player: Player, provenance: Mapping[str, Any]) -> Piece:
-    """The piece that says so of itself, once more. Raises BadOption for what is no provenance of a piece."""
-    request = asked_of(provenance)
-    if "form" in provenance:
-        from composer.form import Form, compose  # which is made of fills
-
-        return compose(player, [Form.from_json(provenance)])[0]
-    if "given" in provenance:
-        return fill(player, [Fill.from_json(provenance)])[0]
-    return generate(player, [request])[0]
-
-
-def asked_of(provenance: Mapping[str, Any]) -> Request:
-    """The request that a piece says it was made by. Raises BadOption for what is no provenance of a piece."""
-    if not isinstance(provenance.get("request"), Mapping):
-        raise BadOption("it does not say what was asked for.")
-    return Request.from_json(provenance["request"])
 
 
 def listen(player: Player, score: Score) -> Score:

@@ -2,6 +2,7 @@
 
 from composer import form, generation
 from composer.form import Form
+from composer.repetition import REDRAWS
 from composer.request import Request
 
 tunes = generation.open_model("tunes")
@@ -34,6 +35,7 @@ from typing import Any, TypeVar
 from composer.errors import BadOption, NothingAllowed, printable
 from composer.filling import ALWAYS, LOOK_AHEAD, Fill, fill
 from composer.generation import Player, generate, make_samplers
+from composer.repetition import REDRAWS
 from composer.request import Request
 from composer.score import END, KeySignature, Score, Tempo, Text, TimeSignature, Track, bars, make_notes
 from composer.streams import uniforms
@@ -154,13 +156,13 @@ class _Draft:
     made_by: Mapping[str, Any]
 
 
-def compose(player: Player, forms: Sequence[Form]) -> list[Piece]:
+def compose(player: Player, forms: Sequence[Form], *, redraws: int = REDRAWS) -> list[Piece]:
     """One piece for each form; their order and company change nothing in any of them.
 
-    Raises CannotExpress, BadOption, NothingAllowed.
+    A first section that is degenerate is drawn anew (see `composer.generation.generate`); a piece carries the request
+    of the one that was kept. Raises CannotExpress, BadOption, NothingAllowed.
     """
-    forms = [replace(form, request=player.resolved(form.request)) for form in forms]
-    drafts = _begun(player, forms)
+    drafts = _begun(player, forms, redraws)
     while waiting := {n: name for n, draft in enumerate(drafts) if (name := _next(draft)) is not None}:
         added = _with_sections(player, [drafts[n] for n in waiting], list(waiting.values()))
         for n, draft in zip(waiting, added, strict=True):
@@ -172,15 +174,17 @@ def _next(draft: _Draft) -> str | None:
     return next((name for name in draft.form.sections if name not in draft.known), None)
 
 
-def _begun(player: Player, forms: Sequence[Form]) -> list[_Draft]:
+def _begun(player: Player, forms: Sequence[Form], redraws: int) -> list[_Draft]:
     """The first section of each, in one time signature."""
     drafts: dict[int, _Draft] = {}
     requests = {n: form.request for n, form in enumerate(forms)}
     for _ in range(DRAWS):
         again: dict[int, Request] = {}
-        for (n, request), piece in zip(requests.items(), generate(player, list(requests.values())), strict=True):
+        pieces = generate(player, list(requests.values()), redraws=redraws)
+        for n, piece in zip(requests, pieces, strict=True):
+            request = Request.from_json(piece.provenance["request"])
             metres = [str(metre) for metre in piece.score.time_signatures]
-            drafts[n] = _draft(forms[n], piece)
+            drafts[n] = _draft(replace(forms[n], request=request), piece)
             if len(set(metres)) > 1:
                 again[n] = replace(request, time_signature=metres[0])
             elif not _onsets(drafts[n].known[forms[n].sections[0]], drafts[n].ticks):

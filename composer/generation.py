@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from composer import __version__
+from composer import __version__, repetition
 from composer.compiled import compiled
 from composer.errors import BadOption, CannotExpress
 from composer.keys import parse_key
@@ -81,6 +81,11 @@ class Player:
     def _steppers(self) -> dict[tuple[str, str], Stepper]:
         return {}
 
+    @cached_property
+    def limits(self) -> repetition.Limits:
+        """What its pieces may repeat. Raises BadModelFile for a card that states what are no limits."""
+        return repetition.limits_of(self.model.card)
+
     @property
     def suggested(self) -> Request:
         """What the model's card suggests to ask for."""
@@ -105,10 +110,26 @@ def chained(request: Request, links: Sequence[Link]) -> Request:
     return replace(request, samplers=tuple(links))
 
 
-def generate(player: Player, requests: Sequence[Request]) -> list[Piece]:
-    """One piece for each request; the order and the company of the requests change nothing in any of them."""
+def generate(player: Player, requests: Sequence[Request], *, redraws: int = repetition.REDRAWS) -> list[Piece]:
+    """One piece for each request; the order and the company of the requests change nothing in any of them.
+
+    A piece whose new music is degenerate (`composer.repetition`) is drawn anew, as the next attempt of its request, up
+    to the attempt `redraws`; what is so even then is kept. A piece tells the attempt that it is with its request, and
+    what comes again too often in it under `degenerate`.
+    """
+    asked = [player.resolved(request) for request in requests]
+    pieces = _drawn(player, asked)
+    while again := [n for n, p in enumerate(pieces) if "degenerate" in p.provenance and asked[n].attempt < redraws]:
+        for n in again:
+            asked[n] = replace(asked[n], attempt=asked[n].attempt + 1)
+        for n, piece in zip(again, _drawn(player, [asked[n] for n in again]), strict=True):
+            pieces[n] = piece
+    return pieces
+
+
+def _drawn(player: Player, requests: Sequence[Request]) -> list[Piece]:
+    """One piece for each resolved request, whatever it repeats."""
     pieces: dict[int, Piece] = {}
-    requests = [player.resolved(request) for request in requests]
     for numbers in _batches(requests):
         together = [requests[n] for n in numbers]
         samplers = make_samplers(together[0].samplers)
@@ -131,6 +152,7 @@ def _batches(requests: Sequence[Request]) -> Iterator[list[int]]:
 
 def _piece(player: Player, request: Request, result: Sampled) -> Piece:
     score = player.tokenizer.decode(result.tokens)
+    found = repetition.degenerate(score, player.limits, request.primer_ticks)
     if request.tempo is not None:
         score = replace(score, tempos=(Tempo(0, request.tempo),))
     return Piece(
@@ -141,6 +163,8 @@ def _piece(player: Player, request: Request, result: Sampled) -> Piece:
             "model_hash": player.model.hash,
             "request": request.to_json(),
             "nats": _nats(result),
+            **({"redrawn": request.attempt} if request.attempt else {}),
+            **({"degenerate": found} if found else {}),
             "licence": player.model.card.get("licence", ""),
         },
     )

@@ -1,22 +1,29 @@
-"""Measuring a model by what it writes, beside the music it was trained on; the results go into its card."""
+"""Measuring a model by what it writes, and the music it was trained on; the results go into its card."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
-from composer import listening
+import numpy as np
+from numpy.typing import NDArray
+
+from composer import listening, ranking, repetition
 from composer.corpus import Corpus, build
 from composer.datasets import make_dataset
 from composer.errors import BadModelFile
+from composer.evaluation import piece_nats
 from composer.generation import Player, generate
 from composer.listening import Band, Figure
 from composer.model import Model
 from composer.request import Request
 from composer.score import Score
-from composer.types import Dataset
+from composer.types import Dataset, Tokenizer
+
+if TYPE_CHECKING:
+    from torch import nn
 
 ASKED = 50
 """Pieces written for each wish."""
@@ -24,12 +31,15 @@ ASKED = 50
 MOST = 50
 """Pieces that are listened to at most."""
 
+MOST_REAL, MOST_HELD_OUT = 5000, 500
+"""Pieces of the training split whose reach is measured at most, and of the validation split whose likelihood is."""
+
 LEVEL = 0.99
 """Share of sets of real pieces that lie in a band."""
 
 
 def measured_model(model: Model, *, seed: int = 0) -> Model:
-    """The model with `listening` and `wishes` in its card, asked for pieces as its dataset suggests now.
+    """The model with figures of it and of its music in its card, asked for pieces as its dataset suggests now.
 
     Raises BadModelFile if its card names no dataset.
     """
@@ -49,8 +59,30 @@ def measured_model(model: Model, *, seed: int = 0) -> Model:
             "figures": _beside(listen(player, count, seed), real, test),
         },
         "wishes": wishes(player, real, seed),
+        **reach(model.make_module(), corpus, player.tokenizer),
     }
     return _with_card(player.model, found)
+
+
+def reach(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any]:
+    """What real pieces reach, for a card: `repetition` and the rules of `ranking` from the training split.
+
+    The nats per note, a median over pieces, are within the grammar and of the validation split, since the model knows
+    the one and is judged by the test split. Of large splits, so many pieces are taken as stand evenly spaced.
+    """
+    trained = _spaced(corpus.split("train"), MOST_REAL)
+    held_out = _spaced(corpus.split("valid"), MOST_HELD_OUT)
+    scores = [tokenizer.decode(corpus.piece(number)) for number in trained.tolist()]
+    nats = piece_nats(module, corpus, tokenizer, held_out, masked=True) / np.maximum(corpus.notes[held_out], 1)
+    return {
+        repetition.CARD: {**asdict(repetition.reached(scores)), "pieces": len(scores)},
+        ranking.CARD: {**asdict(ranking.standard(scores, nats)), "pieces": len(scores), "held_out": len(nats)},
+    }
+
+
+def _spaced(numbers: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """At most so many of the numbers, evenly spaced."""
+    return numbers[:: -(-len(numbers) // most)]
 
 
 def _with_card(model: Model, more: Mapping[str, Any]) -> Model:
@@ -78,9 +110,9 @@ def real_scores(player: Player, corpus: Corpus | None = None) -> list[Score]:
 
 
 def listen(player: Player, count: int, seed: int) -> list[Score]:
-    """So many pieces as the card suggests to ask for them."""
+    """So many pieces as the card suggests to ask for them, the first attempt at each: what the model itself does."""
     requests = [replace(player.suggested, seed=seed, index=index) for index in range(count)]
-    return [piece.score for piece in generate(player, requests)]
+    return [piece.score for piece in generate(player, requests, redraws=0)]
 
 
 def _beside(pieces: Sequence[Score], real: Sequence[Score], test: Sequence[Score]) -> list[dict[str, Any]]:
@@ -122,7 +154,8 @@ def _wish(player: Player, real: Sequence[Score], seed: int, field: str, value_of
     found: dict[str, Any] = {}
     for value in common if len(common) == 2 else []:
         other = next(v for v in common if v != value)
-        pieces = [piece.score for piece in generate(player, _asked(player.suggested, seed, {field: value}))]
+        asked = _asked(player.suggested, seed, {field: value})
+        pieces = [piece.score for piece in generate(player, asked, redraws=0)]
         single = [listening.nearer(profile([score]), profiles[value], profiles[other]) for score in pieces]
         found[value] = {
             "nearer_than": other,

@@ -16,6 +16,7 @@ from composer.corpus import Corpus
 from composer.distributed import ALONE, Team
 from composer.errors import TrainingFailed, printable
 from composer.evaluation import evaluate
+from composer.measuring import reach
 from composer.model import Made, Model, save
 from composer.training import together
 from composer.types import Architecture, Dataset, Tokenizer
@@ -102,7 +103,12 @@ def run(
     model = model_of(recipe, trained.weights)
     if not all(np.isfinite(array).all() for array in model.weights.values()):
         raise TrainingFailed("the weights are too large to be stored; try --full, or a lower --learning-rate.")
-    card = {**_card(recipe, corpus, trained, command), "test": evaluate(model.make_module(), corpus, recipe.tokenizer)}
+    module = model.make_module()
+    card = {
+        **_card(recipe, corpus, trained, command),
+        **reach(module, corpus, recipe.tokenizer),
+        "test": evaluate(module, corpus, recipe.tokenizer),
+    }
     if recipe.beginning:
         card["finetuned_from"] = _origin(recipe.beginning, corpus, recipe.tokenizer)
     model = replace(model, card=card)

@@ -158,6 +158,7 @@ def _sing(model: Model, seed: int, path: Path) -> None:
 
     player = Player(model, path.stem)
     with torch.random.fork_rng(devices=[]):  # the run's random numbers are its own
-        (piece,) = generate(player, [replace(player.suggested, seed=seed, bars=SAMPLE_BARS)])
+        # As it comes, loops and all: one hears what the model has learnt.
+        (piece,) = generate(player, [replace(player.suggested, seed=seed, bars=SAMPLE_BARS)], redraws=0)
     path.parent.mkdir(exist_ok=True)
     write([piece], path)

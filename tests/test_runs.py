@@ -113,9 +113,9 @@ def test_a_folder_changes_nothing_in_the_training(run, here, monkeypatch):
 
     from composer import generation
 
-    def greedy(*arguments):
+    def greedy(*arguments, **options):
         torch.rand(100)  # somebody's stepper may draw from torch's numbers
-        return generate(*arguments)
+        return generate(*arguments, **options)
 
     generate = generation.generate
     monkeypatch.setattr("composer.runs.generate", greedy)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,9 @@ from composer.cli.options import WithSamplers, chosen_links
 from composer.errors import BadOption, CannotWrite, printable
 
 if TYPE_CHECKING:
+    from composer.form import Form
     from composer.generation import Player
+    from composer.making import Asked
     from composer.request import Request
     from composer.types import Piece
 
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 @click.argument("out", type=click.Path())
 @click.option("--model", "model_name", default="chorales", help="Name of a model, or a .safetensors file.")
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=1, help="How many pieces; OUT is then a folder.")
+@click.option("--best", type=click.IntRange(1), help="Of the --count pieces, write only so many: the best ranked.")
 @click.option("--seed", type=int, help="The same seed, the same music; a new one is drawn, and shown, unless given.")
 @click.option("--index", type=int, help="Only this piece of those of the seed, counted from 0.")
 @click.option("--bars", type=int, help="Write exactly so many whole bars (after the primer).")
@@ -41,6 +46,7 @@ def generate(
     out: str,
     model_name: str,
     count: int,
+    best: int | None,
     seed: int | None,
     index: int | None,
     bars: int | None,
@@ -59,6 +65,7 @@ def generate(
     composer generate chorale.mid
     composer generate tune.mid --model tunes --bars 16 --seed 7 --temperature 0.9 --top-p 0.95
     composer generate out/ --count 20 --time-signature 3/4 --key Dm
+    composer generate out/ --count 64 --best 4
     composer generate more.mid --primer mine.mid
     composer generate song.mid --form AABA --bars 8
     """  # noqa: D301  (a \b keeps click from filling the lines)
@@ -66,29 +73,42 @@ def generate(
     folder = count > 1 or out.endswith(("/", "\\")) or place.is_dir()
     if count > 1 and index is not None:
         raise BadOption("--index asks for one piece and --count for several; give one of them.")
+    _check_best(best, count, folder)
     _check_out(place, folder)
     from composer.generation import chained, open_model
+    from composer.making import request_of, with_request
 
     player = open_model(model_name)
     links = chosen_links(ctx)
     wishes = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
-    asked: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
+    stated: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
     chosen_seed = _new_seed() if seed is None else seed
-    request = chained(replace(player.suggested, seed=chosen_seed, device=device, stepper=stepper, **asked), links)
+    request = chained(replace(player.suggested, seed=chosen_seed, device=device, stepper=stepper, **stated), links)
     if primer is not None:
         request = _primed(player, request, primer)
-    if form_text is not None:
-        request = _in_sections(replace(request, bars=bars), form_text)
-    first = index or 0
-    if folder:
-        _write_folder(player, [replace(request, index=first + n) for n in range(count)], place, quiet, form_text)
+    one = request if form_text is None else _in_sections(replace(request, bars=bars), form_text)
+    wanted = [with_request(one, replace(request_of(one), index=(index or 0) + n)) for n in range(count)]
+    if not folder:
+        _write(player, [(wanted[0], place)], quiet)
+        return
+    _make_folder(place)
+    if best is None:
+        _write(player, [(asked, _named(place, request_of(asked))) for asked in wanted], quiet)
     else:
-        _write(player, [(replace(request, index=first), place)], quiet, form_text)
+        _write_best(player, wanted, best, place, quiet)
 
 
 def _new_seed() -> int:
     """Short enough to be typed again."""
     return secrets.randbelow(1_000_000)
+
+
+def _check_best(best: int | None, count: int, folder: bool) -> None:
+    """Refuse to keep more than there are, or to keep some where there is one."""
+    if best is not None and not folder:
+        raise BadOption("--best chooses among the pieces of a folder; give --count, or a folder to write to.")
+    if best is not None and best > count:
+        raise BadOption(f"--best {best} cannot be chosen from --count {count}; ask for more pieces, or keep fewer.")
 
 
 def _check_out(out: Path, folder: bool) -> None:
@@ -109,46 +129,80 @@ def _primed(player: Player, request: Request, primer: str) -> Request:
     return with_primer(player, request, read_primer(primer))
 
 
-def _in_sections(request: Request, text: str) -> Request:
-    """The request for the first section of a form. Raises BadOption, before the work, for what no form goes with."""
+def _in_sections(request: Request, text: str) -> Form:
+    """Raises BadOption, before the work, for what is no form or what no form goes with."""
     from composer.form import Form
 
-    return Form.of(request, text).request
+    return Form.of(request, text)
 
 
 SUFFIX = ".mid"
 """Format of the files of a folder."""
 
 
-def _write_folder(player: Player, requests: list[Request], folder: Path, quiet: bool, form: str | None) -> None:
+def _named(folder: Path, request: Request) -> Path:
+    """The file of a piece in a folder."""
+    return folder / f"{request.seed}-{request.index:06d}{SUFFIX}"
+
+
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CannotWrite(f"{printable(str(folder))}: cannot be made ({error.strerror}).") from error
-    _write(player, [(r, folder / f"{r.seed}-{r.index:06d}{SUFFIX}") for r in requests], quiet, form)
 
 
-def _write(player: Player, jobs: list[tuple[Request, Path]], quiet: bool, form: str | None) -> None:
+def _write_best(player: Player, asked: Iterable[Asked], count: int, folder: Path, quiet: bool) -> None:
+    """The best pieces, best first, each as it would be without the others."""
+    from composer import ranking
+    from composer.files import write_piece
+    from composer.request import Request
+
+    for place, kept in enumerate(ranking.best(player, asked, count), start=1):
+        request = Request.from_json(kept.piece.provenance["request"])
+        path = _named(folder, request)
+        write_piece(kept.piece, path)
+        if not quiet:
+            broken = f"breaks {', '.join(kept.broken)}" if kept.broken else "no rule broken"
+            click.echo(_told(path, kept.piece, f"{place}. ", f", {kept.nats_per_note:.3f} nats per note, {broken}"))
+
+
+def _told(path: Path, piece: Piece, place: str = "", more: str = "") -> str:
+    """What is said of a piece that was written."""
+    from composer.score import bars
+
+    whole_bars = len(bars(piece.score).signatures) - (piece.score.upbeat > 0)
+    cost = piece.provenance["nats"].get("constraints")
+    said = _redrawn(piece) + ("" if cost is None else f", constraints cost {cost:.1f} nats") + more
+    seed = piece.provenance["request"].get("seed", 0)
+    return f"{place}{path}: {piece.score.note_count} notes, {whole_bars} bars{said}, seed {seed}"
+
+
+def _write(player: Player, jobs: list[tuple[Asked, Path]], quiet: bool) -> None:
     """Batch by batch, so that pieces are there while later ones are written."""
     from composer.files import write_piece
     from composer.generation import BATCH
-    from composer.score import bars
+    from composer.making import make
 
+    count: Counter[str] = Counter()
     for start in range(0, len(jobs), BATCH):
         part = jobs[start : start + BATCH]
-        for piece, (request, path) in zip(_made(player, [asked for asked, _ in part], form), part, strict=True):
+        for piece, (_, path) in zip(make(player, [asked for asked, _ in part]), part, strict=True):
             write_piece(piece, path)
+            times = piece.provenance.get("redrawn", 0)
+            count.update(redrawn=times > 0, redraws=times, degenerate="degenerate" in piece.provenance)
             if not quiet:
-                whole_bars = len(bars(piece.score).signatures) - (piece.score.upbeat > 0)
-                cost = piece.provenance["nats"].get("constraints")
-                said = "" if cost is None else f", constraints cost {cost:.1f} nats"
-                click.echo(f"{path}: {piece.score.note_count} notes, {whole_bars} bars{said}, seed {request.seed}")
+                click.echo(_told(path, piece))
+    if len(jobs) > 1 and count["redraws"] and not quiet:
+        still = f", {count['degenerate']} still degenerate" if count["degenerate"] else ""
+        click.echo(f"{len(jobs)} pieces: {count['redrawn']} redrawn, {count['redraws']} redraws in all{still}")
 
 
-def _made(player: Player, requests: list[Request], form: str | None) -> list[Piece]:
-    from composer.form import Form, compose
-    from composer.generation import generate
+_TIMES = {1: "once", 2: "twice"}
 
-    if form is None:
-        return generate(player, requests)
-    return compose(player, [Form.of(request, form) for request in requests])
+
+def _redrawn(piece: Piece) -> str:
+    """How often a piece was drawn anew for repeating itself, and whether it does so still."""
+    times, found = piece.provenance.get("redrawn", 0), piece.provenance.get("degenerate")
+    said = f", redrawn {_TIMES.get(times, f'{times} times')}" if times else ""
+    return said + (f", still degenerate ({found})" if found else "")

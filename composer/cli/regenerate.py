@@ -50,7 +50,7 @@ def regenerate(
     given.check_file(out)
     span = None if bars is None else given.parse_bars(bars)
     names = [name for name in (voice or "").split(",") if name.strip()]
-    from composer import filling
+    from composer import making
     from composer.files import provenance
 
     made_by = provenance(piece)
@@ -58,11 +58,15 @@ def regenerate(
         raise UnreadableFile(f"{printable(str(piece))}: neither it nor a file beside it says what made it.")
     player = _player(made_by, model_name, piece)
     try:
-        request = _seeded(filling.asked_of(made_by), seed)
-        if span is None and not names:
-            result = filling.regenerate(player, _with(made_by, request))
+        if span is None and not names and seed is None:
+            result = making.regenerate(player, made_by)
         else:
-            result = _anew(player, piece, request, span, names, particles, look_ahead)
+            asked = making.asked_of(made_by)
+            request = _seeded(making.request_of(asked), seed)
+            if span is None and not names:
+                result = making.make(player, [making.with_request(asked, request)])[0]
+            else:
+                result = _anew(player, piece, request, span, names, particles, look_ahead)
     except BadOption as error:
         raise BadOption(f"{printable(str(piece))}: {error}") from error
     given.write(result, out, quiet)
@@ -109,8 +113,5 @@ def _seeded(request: Request, seed: str | None) -> Request:
     number = seed.removeprefix("+")
     if not number.isdecimal():
         raise BadOption(f"'{printable(seed)}' is no seed such as 7 or +1.")
-    return replace(request, seed=int(number) + (request.seed if seed.startswith("+") else 0))
-
-
-def _with(made_by: Mapping[str, Any], request: Request) -> dict[str, Any]:
-    return {**made_by, "request": request.to_json()}
+    chosen = int(number) + (request.seed if seed.startswith("+") else 0)
+    return replace(request, seed=chosen, attempt=0 if chosen != request.seed else request.attempt)
