@@ -59,7 +59,9 @@ def _metres(tokenizer: Tokenizer, request: Request) -> tuple[str, ...]:
     """The time signature that is asked for, or two: the last strong beat of a bar is its first or its middle."""
     if request.time_signature is not None:
         return (request.time_signature,)
-    return ("4/4", "3/4") if "TimeSignature" in tokenizer.meaning.kind else ("4/4",)
+    kinds = (token.partition("_") for token in tokenizer.vocabulary)
+    known = [value for kind, _, value in kinds if kind == "TimeSignature"]
+    return tuple([metre for metre in ("4/4", "3/4") if metre in known] or known[:2] or ["4/4"])
 
 
 def _left(
