@@ -43,15 +43,17 @@ class Distribution:
         with np.errstate(divide="ignore"):
             return self.top + np.log(self.cumulative[:, -1])
 
-    def log_probability(self, tokens: NDArray[np.int64]) -> Floats:
-        """(B,) of these tokens; NaN in a row that has nothing."""
-        chosen: Floats = self.logits[np.arange(len(tokens)), tokens]
+    def log_probability(self, tokens: NDArray[np.int64], rows: NDArray[np.int64] | None = None) -> Floats:
+        """(N,) of these tokens, one for each row or for each of `rows` (N,); NaN in a row that has nothing."""
+        rows = np.arange(len(tokens)) if rows is None else rows
+        chosen: Floats = self.logits[rows, tokens]
         with np.errstate(invalid="ignore"):
-            return chosen - self.log_mass
+            return chosen - self.log_mass[rows]
 
-    def draw(self, uniforms: Floats) -> NDArray[np.int64]:
-        """(B,) one token a row: the first at which the cumulative distribution passes the row's uniform."""
-        total = self.cumulative[:, -1]
+    def draw(self, uniforms: Floats, rows: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+        """(N,) one token for each row, or for each of `rows` (N,): the first to bring the sum beyond the uniform."""
+        cumulative = self.cumulative if rows is None else self.cumulative[rows]
+        total = cumulative[:, -1]
         # A product that rounds up to the total would pass every token that can be drawn.
         passed = np.minimum(uniforms * total, np.nextafter(total, 0))
-        return (self.cumulative > passed[:, None]).argmax(axis=1)
+        return (cumulative > passed[:, None]).argmax(axis=1)

@@ -274,11 +274,10 @@ class _Chain:
 
 @dataclass(frozen=True)
 class _Choice:
-    """What rows may write next, as log-probabilities up to `sums`."""
+    """What R rows may write next."""
 
-    model: Floats  # (R, V) within grammar and constraints
-    chain: Floats  # (R, V) of the whole chain
-    sums: Floats  # (R, 2) log of the sum of exp of either
+    model: Distribution  # within grammar and constraints
+    chain: Distribution  # of the whole chain
     weight: Floats  # (R,) log g_t
     forced: NDArray[np.bool_]  # (R,) whether one token alone is left
 
@@ -291,13 +290,12 @@ def _write(cloud: _Cloud, active: NDArray[np.bool_], step: Stepper, tokenizer: T
     choice = _choice(tokenizer, chain, cloud.conditions, writing, logits.astype(np.float64))
     at = np.where(active, np.cumsum(active) - 1, len(writing.piece) + np.cumsum(~active) - 1)[cloud.row]
     drawing = np.flatnonzero(active[cloud.row])
-    tokens = Distribution(choice.chain[at[drawing]]).draw(_draws(cloud)[drawing])
-    size = choice.chain.shape[1]
+    tokens = choice.chain.draw(_draws(cloud)[drawing], at[drawing])
+    size = choice.chain.logits.shape[1]
     children, place = np.unique(at[drawing] * size + tokens, return_inverse=True)
     parents, written = children // size, children % size
     after = _after(tokenizer, replace(writing, state=state).take(parents), written)
-    said = np.stack([scores[parents, written] for scores in (choice.model, choice.chain)], axis=1)
-    said -= choice.sums[parents]
+    said = np.stack([way.log_probability(written, parents) for way in (choice.model, choice.chain)], axis=1)
     counted = np.where(choice.forced[parents, None], 0.0, said)
     after = replace(after, weight=after.weight + choice.weight[parents], nats=after.nats - counted)
     cloud.row = at - len(writing.piece) + len(children)  # those that wait come after the children
@@ -339,13 +337,12 @@ def _choice(
     kept = context.allowed & given
     alive = kept.any(axis=1)
     kept = np.where(alive[:, None], kept, legal)  # a particle that cannot go on writes anything until it is compared
-    model = np.where(context.allowed, logits, -np.inf)
-    plain = np.where(kept, logits, -np.inf)
+    model = Distribution(np.where(context.allowed, logits, -np.inf))
+    plain = Distribution(np.where(kept, logits, -np.inf))
     shaped, sound = _shaped(chain.links, plain, replace(context, allowed=kept))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        sums = np.stack([_log_sum(model), _log_sum(shaped)], axis=1)
-        weight = np.where(alive & sound, _log_sum(plain) - sums[:, 0], -np.inf)
-    return _Choice(model, shaped, sums, weight, forced)
+    with np.errstate(invalid="ignore"):
+        weight = np.where(alive & sound, plain.log_mass - model.log_mass, -np.inf)
+    return _Choice(model, shaped, weight, forced)
 
 
 def _masks(conditions: Sequence[Condition], rows: _Rows) -> NDArray[np.bool_]:
@@ -362,16 +359,12 @@ def _masks(conditions: Sequence[Condition], rows: _Rows) -> NDArray[np.bool_]:
     return masks
 
 
-def _shaped(links: Sequence[Shaping], logits: Floats, context: Context) -> tuple[Floats, NDArray[np.bool_]]:
-    """(R, V) the logits after every link, and (R,) whether they leave something; where they do not, as they were."""
-    shaped = logits
+def _shaped(links: Sequence[Shaping], plain: Distribution, context: Context) -> tuple[Distribution, NDArray[np.bool_]]:
+    """The distribution after every link, and (R,) whether they leave something; where they do not, as it was."""
+    if not links:
+        return plain, np.isfinite(plain.logits.max(axis=1))
+    shaped = plain.logits
     for link in links:
         shaped = np.where(context.allowed, link(shaped, context), -np.inf)
     sound = np.isfinite(shaped.max(axis=1))
-    return np.where(sound[:, None], shaped, logits), sound
-
-
-def _log_sum(logits: Floats) -> Floats:
-    """(R,) log of the sum of exp, added up one after another: the same whatever the number of rows."""
-    top = logits.max(axis=1)
-    return top + np.log(np.cumsum(np.exp(logits - top[:, None]), axis=1)[:, -1])
+    return Distribution(np.where(sound[:, None], shaped, plain.logits)), sound
