@@ -1,10 +1,12 @@
 """The README: its two commands stand in it word for word, and its examples run."""
 
+import json
 import re
 import shlex
 import types
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 
 import pytest
 
@@ -111,3 +113,17 @@ def test_its_figures_are_filled_in_and_are_the_cards():
 def test_the_table_of_architectures_is_that_of_the_runs_that_are_kept():
     kept = trial.read(Path(trial.__file__).with_name("trial.jsonl"))
     assert "\n".join(trial.table(kept)) in README
+
+
+def test_the_table_of_particles_is_that_of_the_runs_that_are_kept():
+    kept = json.loads((Path(__file__).parent / "benchmarks" / "filling.json").read_text())
+    table = README.split("### What particles do")[1].split("### ")[0]
+    rows = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == len(kept) == 6
+    for row, found in zip(rows, kept.values(), strict=True):
+        ways = ("1", "4", "16", "64", "other", "Bach")
+        assert [float(cell) for cell in row[1:7]] == [round(mean(found[way]["next"]), 3) for way in ways]
+        difference = mean(found["64"]["next"]) - mean(found["1"]["next"])
+        assert row[7].split()[0] == f"{difference:.3f}".replace("-", "−")
+        alike = [f"{mean(found[way]['agreement']):.0%}".replace("%", " %") for way in ("1", "64", "other")]
+        assert row[8].strip() == "{}, {} ({})".format(*alike)
