@@ -14,7 +14,7 @@ from typing import Any
 from composer.errors import CannotWrite, ComposerError, ReadingWarning, UnreadableFile, nearest, printable
 from composer.plugins import registry
 from composer.score import Score
-from composer.types import Piece, Reader, Remembering
+from composer.types import Exporter, Piece, Reader, Remembering
 
 
 def read(path: Path, **options: Any) -> Score:
@@ -58,27 +58,30 @@ def read_with_warnings(path: Path, **options: Any) -> tuple[Score, list[str]]:
     return score, [str(w.message) for w in caught if issubclass(w.category, ReadingWarning)]
 
 
-def check_suffix(path: Path) -> str:
-    """The suffix of `path`, in small letters. Raises CannotWrite if no plugin writes such files."""
+def suffix_of(path: Path) -> str:
+    """The suffix by which `path` is written, in small letters: the longest that there is an exporter of.
+
+    Raises CannotWrite if no plugin writes such files.
+    """
     exporters = registry().offers["exporters"]
-    suffix = path.suffix.lower()
-    if suffix not in exporters:
-        shown = printable(str(path))
-        raise CannotWrite(f"{shown}: no plugin writes '{printable(suffix)}' files; {nearest(suffix, exporters)}")
-    return suffix
+    parts = [part.lower() for part in path.suffixes]
+    for start in range(len(parts)):
+        if (suffix := "".join(parts[start:])) in exporters:
+            return suffix
+    shown, last = printable(str(path)), path.suffix.lower()
+    raise CannotWrite(f"{shown}: no plugin writes '{printable(last)}' files; {nearest(last, exporters)}")
+
+
+def exporter(path: Path, **options: Any) -> Exporter:
+    """What writes files of the suffix of `path`, made once for many of them. Raises CannotWrite, BadOption."""
+    made: Exporter = registry().make("exporters", suffix_of(path), **options)
+    return made
 
 
 def write(pieces: Sequence[Piece], path: Path | str, **options: Any) -> None:
     """Write pieces to `path` with the exporter of its suffix. Raises CannotWrite, BadOption."""
     out = Path(path)
-    registry().make("exporters", check_suffix(out), **options)(pieces, out)
-
-
-def write_piece(piece: Piece, path: Path, **options: Any) -> None:
-    """Write one piece, and beside it (`piece.mid.json`) what made it."""
-    write([piece], path, **options)
-    with whole_file(path.with_name(path.name + ".json")) as scratch:
-        scratch.write_text(json.dumps(dict(piece.provenance), indent=1) + "\n", encoding="utf-8")
+    exporter(out, **options)(pieces, out)
 
 
 def provenance(path: Path) -> dict[str, Any]:

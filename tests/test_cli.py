@@ -271,7 +271,7 @@ def clutter(here):
         (["x.mid", *MODEL, "--primer", "C5 H5"], "'H5' in the primer is no note"),
         (["x.mid", *MODEL, "--primer", ""], "the primer has no note"),
         (["x.mid", *MODEL, "--primer", "C1 D1"], "cannot go on from this primer: "),
-        ([*MODEL], "Missing argument 'OUT'"),
+        ([*MODEL], "Missing argument 'OUT...'"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
 )

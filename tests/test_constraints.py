@@ -10,8 +10,8 @@ import symusic
 
 from composer import generation
 from composer.errors import BadOption
-from composer.files import write_piece
 from composer.generation import Player, generate
+from composer.outputs import write_piece
 from composer.request import Link, Request
 from composer.testing import random_model
 from composer_harmony.chords import parse_chord

@@ -37,7 +37,7 @@ def rows(track, start=0, end=ALWAYS):
 
 
 def written(player, tmp_path, pieces):
-    from composer.files import write_piece
+    from composer.outputs import write_piece
 
     contents = []
     for piece in pieces:

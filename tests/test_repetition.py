@@ -9,9 +9,10 @@ from music import drums, line, score
 
 from composer import generation, making, measuring, repetition
 from composer.errors import BadModelFile
-from composer.files import provenance, write_piece
+from composer.files import provenance
 from composer.generation import generate, with_primer
 from composer.model import Model, load, save
+from composer.outputs import write_piece
 from composer.repetition import DEFAULT, LEAST, REDRAWS, Limits, bar_run, degenerate, limits_of, note_run, reached
 from composer.request import Request
 from composer.score import END, Text

@@ -13,8 +13,8 @@ from composer.distribution import Distribution
 from composer.encoding import model_inputs
 from composer.errors import BadOption, CannotExpress, NothingAllowed, UnknownName
 from composer.evaluation import piece_nats
-from composer.files import write_piece
 from composer.generation import chained, generate, with_primer
+from composer.outputs import write_piece
 from composer.plugins import registry
 from composer.request import Link, Request
 from composer.sampling import sample

@@ -7,18 +7,20 @@ from typing import Any
 
 import click
 
-from composer.cli import given
+from composer.cli import given, writing
 from composer.cli.options import WithSamplers
 
 
 @click.command(cls=WithSamplers)
 @click.argument("piece", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@writing.outs
 @click.option("--bars", metavar="A-B", help="Bars to write anew; 1 is the first whole bar, 0 an upbeat.  [all]")
 @click.option("--voice", metavar="NAMES", help="Voices to write anew, such as tenor,bass, or 3,4.  [all]")
 @given.options
 @click.pass_context
-def fill(ctx: click.Context, /, piece: Path, out: Path, bars: str | None, voice: str | None, **options: Any) -> None:
+def fill(
+    ctx: click.Context, /, piece: Path, outs: tuple[str, ...], bars: str | None, voice: str | None, **options: Any
+) -> None:
     """Write bars or voices of PIECE anew, so that they fit what comes before, after and beside them.
 
     All other notes stay as they are.
@@ -29,7 +31,7 @@ def fill(ctx: click.Context, /, piece: Path, out: Path, bars: str | None, voice:
     composer fill piece.mid out.mid --bars 5-8 --voice bass --particles 256 --seed 7
     """  # noqa: D301  (a \b keeps click from filling the lines)
     asked = given.Asked(**options)
-    given.check_file(out)
+    shelf = asked.shelf(outs)
     span = None if bars is None else given.parse_bars(bars)
     names = [name for name in (voice or "").split(",") if name.strip()]
     from composer.filling import gap
@@ -37,4 +39,4 @@ def fill(ctx: click.Context, /, piece: Path, out: Path, bars: str | None, voice:
 
     player, score = open_model(asked.model_name), given.read_notes(piece)
     request = given.request_of(ctx, player, asked)
-    given.make(player, [gap(player, score, request, bars=span, voices=names, **asked.around)], [out], asked.quiet)
+    given.make(player, [gap(player, score, request, bars=span, voices=names, **asked.around)], shelf)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from composer.cli import writing
 from composer.cli.options import WithSamplers, chosen_links
-from composer.errors import BadOption, CannotWrite, printable
+from composer.cli.writing import Shelf
+from composer.errors import BadOption
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from composer.form import Form
     from composer.generation import Player
     from composer.making import Asked
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=WithSamplers)
-@click.argument("out", type=click.Path())
+@writing.outs
 @click.option("--model", "model_name", default="chorales", help="Name of a model, or a .safetensors file.")
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=1, help="How many pieces; OUT is then a folder.")
 @click.option("--best", type=click.IntRange(1), help="Of the --count pieces, write only so many: the best ranked.")
@@ -37,13 +40,14 @@ if TYPE_CHECKING:
 @click.option("--key", help="Key, such as Dm, F# or Bb.")
 @click.option("--tempo", type=float, help="Quarter notes per minute.")
 @click.option("--primer", help='Go on from a music file, or from notes: "D4 E4 F4/2 A4/2".')
+@writing.options
 @click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]")
 @click.option("--stepper", default="auto", help="What runs the model: torch, numpy, …  [the fastest that can]")
 @click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong.")
 @click.pass_context
 def generate(
     ctx: click.Context,
-    out: str,
+    outs: tuple[str, ...],
     model_name: str,
     count: int,
     best: int | None,
@@ -55,26 +59,28 @@ def generate(
     key: str | None,
     tempo: float | None,
     primer: str | None,
+    title: str | None,
+    export_options: tuple[str, ...],
     device: str,
     stepper: str,
     quiet: bool,
 ) -> None:
-    """Write new music to OUT: a file, whose suffix says the format, or a folder.
+    """Write new music to OUT: a file, whose suffix says the form, or several for one piece, or a folder.
 
     \b
     composer generate chorale.mid
+    composer generate chorale.mid chorale.wav chorale.pdf
     composer generate tune.mid --model tunes --bars 16 --seed 7 --temperature 0.9 --top-p 0.95
     composer generate out/ --count 20 --time-signature 3/4 --key Dm
     composer generate out/ --count 64 --best 4
     composer generate more.mid --primer mine.mid
     composer generate song.mid --form AABA --bars 8
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    place = Path(out)
-    folder = count > 1 or out.endswith(("/", "\\")) or place.is_dir()
+    folder = writing.folder_of(outs, several=count > 1)
     if count > 1 and index is not None:
         raise BadOption("--index asks for one piece and --count for several; give one of them.")
     _check_best(best, count, folder)
-    _check_out(place, folder)
+    outputs = writing.outputs(outs, export_options) if folder is None else writing.inside(folder, export_options)
     from composer.generation import chained, open_model
     from composer.making import request_of, with_request
 
@@ -88,14 +94,11 @@ def generate(
         request = _primed(player, request, primer)
     one = request if form_text is None else _in_sections(replace(request, bars=bars), form_text)
     wanted = [with_request(one, replace(request_of(one), index=(index or 0) + n)) for n in range(count)]
-    if not folder:
-        _write(player, [(wanted[0], place)], quiet)
-        return
-    _make_folder(place)
+    shelf = Shelf(outputs, folder, title, quiet)
     if best is None:
-        _write(player, [(asked, _named(place, request_of(asked))) for asked in wanted], quiet)
+        _write(player, wanted, shelf)
     else:
-        _write_best(player, wanted, best, place, quiet)
+        _write_best(player, wanted, best, shelf)
 
 
 def _new_seed() -> int:
@@ -103,23 +106,12 @@ def _new_seed() -> int:
     return secrets.randbelow(1_000_000)
 
 
-def _check_best(best: int | None, count: int, folder: bool) -> None:
+def _check_best(best: int | None, count: int, folder: Path | None) -> None:
     """Refuse to keep more than there are, or to keep some where there is one."""
-    if best is not None and not folder:
+    if best is not None and folder is None:
         raise BadOption("--best chooses among the pieces of a folder; give --count, or a folder to write to.")
     if best is not None and best > count:
         raise BadOption(f"--best {best} cannot be chosen from --count {count}; ask for more pieces, or keep fewer.")
-
-
-def _check_out(out: Path, folder: bool) -> None:
-    """Refuse, before the work, a place that cannot be written to or a format that nobody writes."""
-    from composer.files import check_place, check_suffix
-
-    if not folder:
-        check_suffix(out)
-        check_place(out)
-    elif out.exists() and not out.is_dir():
-        raise CannotWrite(f"{printable(str(out))}: is a file; several pieces need a folder.")
 
 
 def _primed(player: Player, request: Request, primer: str) -> Request:
@@ -136,66 +128,34 @@ def _in_sections(request: Request, text: str) -> Form:
     return Form.of(request, text)
 
 
-SUFFIX = ".mid"
-"""Format of the files of a folder."""
-
-
-def _named(folder: Path, request: Request) -> Path:
-    """The file of a piece in a folder."""
-    return folder / f"{request.seed}-{request.index:06d}{SUFFIX}"
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotWrite(f"{printable(str(folder))}: cannot be made ({error.strerror}).") from error
-
-
-def _write_best(player: Player, asked: Iterable[Asked], count: int, folder: Path, quiet: bool) -> None:
+def _write_best(player: Player, asked: Iterable[Asked], count: int, shelf: Shelf) -> None:
     """The best pieces, best first, each as it would be without the others."""
     from composer import ranking
-    from composer.files import write_piece
-    from composer.request import Request
 
     for place, kept in enumerate(ranking.best(player, asked, count), start=1):
-        request = Request.from_json(kept.piece.provenance["request"])
-        path = _named(folder, request)
-        write_piece(kept.piece, path)
-        if not quiet:
-            broken = f"breaks {', '.join(kept.broken)}" if kept.broken else "no rule broken"
-            click.echo(_told(path, kept.piece, f"{place}. ", f", {kept.nats_per_note:.3f} nats per note, {broken}"))
+        broken = f"breaks {', '.join(kept.broken)}" if kept.broken else "no rule broken"
+        shelf.put(kept.piece, f"{_said(kept.piece)}, {kept.nats_per_note:.3f} nats per note, {broken}", f"{place}. ")
 
 
-def _told(path: Path, piece: Piece, place: str = "", more: str = "") -> str:
-    """What is said of a piece that was written."""
-    from composer.score import bars
-
-    whole_bars = len(bars(piece.score).signatures) - (piece.score.upbeat > 0)
-    cost = piece.provenance["nats"].get("constraints")
-    said = _redrawn(piece) + ("" if cost is None else f", constraints cost {cost:.1f} nats") + more
-    seed = piece.provenance["request"].get("seed", 0)
-    return f"{place}{path}: {piece.score.note_count} notes, {whole_bars} bars{said}, seed {seed}"
-
-
-def _write(player: Player, jobs: list[tuple[Asked, Path]], quiet: bool) -> None:
+def _write(player: Player, asked: Sequence[Asked], shelf: Shelf) -> None:
     """Batch by batch, so that pieces are there while later ones are written."""
-    from composer.files import write_piece
     from composer.generation import BATCH
     from composer.making import make
 
     count: Counter[str] = Counter()
-    for start in range(0, len(jobs), BATCH):
-        part = jobs[start : start + BATCH]
-        for piece, (_, path) in zip(make(player, [asked for asked, _ in part]), part, strict=True):
-            write_piece(piece, path)
+    for start in range(0, len(asked), BATCH):
+        for piece in make(player, asked[start : start + BATCH]):
             times = piece.provenance.get("redrawn", 0)
             count.update(redrawn=times > 0, redraws=times, degenerate="degenerate" in piece.provenance)
-            if not quiet:
-                click.echo(_told(path, piece))
-    if len(jobs) > 1 and count["redraws"] and not quiet:
+            shelf.put(piece, _said(piece))
+    if len(asked) > 1 and count["redraws"] and not shelf.quiet:
         still = f", {count['degenerate']} still degenerate" if count["degenerate"] else ""
-        click.echo(f"{len(jobs)} pieces: {count['redrawn']} redrawn, {count['redraws']} redraws in all{still}")
+        click.echo(f"{len(asked)} pieces: {count['redrawn']} redrawn, {count['redraws']} redraws in all{still}")
+
+
+def _said(piece: Piece) -> str:
+    cost = piece.provenance["nats"].get("constraints")
+    return _redrawn(piece) + ("" if cost is None else f", constraints cost {cost:.1f} nats")
 
 
 _TIMES = {1: "once", 2: "twice"}

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from composer.cli import writing
 from composer.cli.options import chosen_links
+from composer.cli.writing import Shelf
 from composer.errors import BadOption, UnreadableFile, printable
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from composer.generation import Player
     from composer.request import Request
     from composer.score import Score
-    from composer.types import Piece
 
 _OPTIONS = (
     click.option("--model", "model_name", default="chorales", help="Name of a model, or a .safetensors file."),
@@ -35,6 +36,7 @@ _OPTIONS = (
     click.option(
         "--seed", type=int, help="The same seed, the same music; a new one is drawn, and shown, unless given."
     ),
+    writing.options,
     click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]"),
     click.option("--stepper", default="auto", help="What runs the model: torch, numpy, …  [the fastest that can]"),
     click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong."),
@@ -49,9 +51,15 @@ class Asked:
     particles: int
     look_ahead: str
     seed: int | None
+    title: str | None
+    export_options: tuple[str, ...]
     device: str
     stepper: str
     quiet: bool
+
+    def shelf(self, outs: Sequence[str]) -> Shelf:
+        """For one piece. Raises, before the work, CannotWrite and BadOption."""
+        return Shelf(writing.outputs(outs, self.export_options), title=self.title, quiet=self.quiet)
 
     @property
     def around(self) -> dict[str, Any]:
@@ -102,32 +110,11 @@ def request_of(ctx: click.Context, player: Player, asked: Asked) -> Request:
     return chained(request, chosen_links(ctx))
 
 
-def check_file(out: Path) -> None:
-    """Refuse, before the work, a place that cannot be written to or a format that nobody writes."""
-    from composer.files import check_place, check_suffix
-
-    check_suffix(out)
-    check_place(out)
-
-
-def write(piece: Piece, out: Path, quiet: bool) -> None:
-    """Write a piece, and say so."""
-    from composer.files import write_piece
-    from composer.score import bars
-
-    write_piece(piece, out)
-    if not quiet:
-        whole_bars = len(bars(piece.score).signatures) - (piece.score.upbeat > 0)
-        seed = piece.provenance["request"].get("seed", 0)
-        click.echo(f"{printable(str(out))}: {piece.score.note_count} notes, {whole_bars} bars, seed {seed}")
-
-
-def make(player: Player, fills: Sequence[Fill], outs: Sequence[Path], quiet: bool) -> None:
+def make(player: Player, fills: Sequence[Fill], shelf: Shelf) -> None:
     """Fill and write, batch by batch, so that pieces are there while later ones are written."""
     from composer.filling import ROWS, fill
 
     together = max(1, ROWS // fills[0].particles)
     for start in range(0, len(fills), together):
-        pieces = fill(player, fills[start : start + together])
-        for piece, out in zip(pieces, outs[start : start + together], strict=True):
-            write(piece, out, quiet)
+        for piece in fill(player, fills[start : start + together]):
+            shelf.put(piece)

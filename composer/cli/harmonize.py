@@ -7,17 +7,17 @@ from typing import Any
 
 import click
 
-from composer.cli import given
+from composer.cli import given, writing
 from composer.cli.options import WithSamplers
 
 
 @click.command(cls=WithSamplers)
 @click.argument("melody", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@writing.outs
 @click.option("--voice", metavar="NAME", help="The voice that has the melody.  [the first]")
 @given.options
 @click.pass_context
-def harmonize(ctx: click.Context, /, melody: Path, out: Path, voice: str | None, **options: Any) -> None:
+def harmonize(ctx: click.Context, /, melody: Path, outs: tuple[str, ...], voice: str | None, **options: Any) -> None:
     """Write the other voices to MELODY, which stays note for note.
 
     The piece has the melody's metre, length, upbeat and key; where it states none, the key is estimated.
@@ -27,10 +27,10 @@ def harmonize(ctx: click.Context, /, melody: Path, out: Path, voice: str | None,
     composer harmonize melody.mid harmonized.mid --voice tenor --seed 7
     """  # noqa: D301  (a \b keeps click from filling the lines)
     asked = given.Asked(**options)
-    given.check_file(out)
+    shelf = asked.shelf(outs)
     from composer import filling
     from composer.generation import open_model
 
     player, score = open_model(asked.model_name), given.read_notes(melody)
     request = given.request_of(ctx, player, asked)
-    given.make(player, [filling.harmonize(player, score, request, voice=voice, **asked.around)], [out], asked.quiet)
+    given.make(player, [filling.harmonize(player, score, request, voice=voice, **asked.around)], shelf)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.cli import given
+from composer.cli import given, writing
+from composer.cli.writing import Shelf
 from composer.errors import BadOption, ComposerError, UnknownName, UnreadableFile, printable
 
 if TYPE_CHECKING:
@@ -20,23 +21,26 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("piece", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@writing.outs
 @click.option("--bars", metavar="A-B", help="Write only these bars anew; 1 is the first whole bar, 0 an upbeat.")
 @click.option("--voice", metavar="NAMES", help="Write only these voices anew, such as tenor,bass.")
 @click.option("--seed", metavar="N|+N", help="Another seed, or so much more than that of the piece.")
 @click.option("--particles", type=int, default=64, show_default=True, help="With --bars or --voice: beginnings tried.")
 @click.option("--look-ahead", default="2", show_default=True, metavar="BARS", help="With --bars: bars that are heard.")
 @click.option("--model", "model_name", help="Where the model is, if not where the piece says.")
+@writing.options
 @click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong.")
 def regenerate(
     piece: Path,
-    out: Path,
+    outs: tuple[str, ...],
     bars: str | None,
     voice: str | None,
     seed: str | None,
     particles: int,
     look_ahead: str,
     model_name: str | None,
+    title: str | None,
+    export_options: tuple[str, ...],
     quiet: bool,
 ) -> None:
     """Make PIECE again, byte for byte, from what it carries and the model; or only some bars or voices of it anew.
@@ -47,7 +51,7 @@ def regenerate(
     composer regenerate out.mid again.mid
     composer regenerate out.mid other.mid --bars 9-12 --seed +1
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    given.check_file(out)
+    outputs = writing.outputs(outs, export_options)
     span = None if bars is None else given.parse_bars(bars)
     names = [name for name in (voice or "").split(",") if name.strip()]
     from composer import making
@@ -69,7 +73,7 @@ def regenerate(
                 result = _anew(player, piece, request, span, names, particles, look_ahead)
     except BadOption as error:
         raise BadOption(f"{printable(str(piece))}: {error}") from error
-    given.write(result, out, quiet)
+    Shelf(outputs, title=made_by.get("title") if title is None else title, quiet=quiet).put(result)
 
 
 def _anew(

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from composer.cli import given
+from composer.cli import given, writing
 from composer.cli.options import WithSamplers
-from composer.errors import CannotWrite, printable
+from composer.cli.writing import Shelf
 
 
 @click.command(cls=WithSamplers)
@@ -39,8 +39,4 @@ def vary(ctx: click.Context, /, piece: Path, out: Path, count: int, keep: float,
     fills = [
         filling.vary(player, score, replace(request, index=index), keep=keep, **asked.around) for index in range(count)
     ]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotWrite(f"{printable(str(out))}: cannot be made ({error.strerror}).") from error
-    given.make(player, fills, [out / f"{request.seed}-{index:06d}.mid" for index in range(count)], asked.quiet)
+    given.make(player, fills, Shelf(writing.inside(out, asked.export_options), out, asked.title, asked.quiet))

@@ -1,0 +1,91 @@
+"""One piece in several forms, from any command: what is asked is checked before the work, and each form is whole."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+
+from composer import files, plugins
+from composer.errors import BadOption, CannotWrite
+from composer.outputs import Outputs, parse_options
+from composer.types import Piece
+
+
+@dataclass(frozen=True)
+class Text:
+    """Writes the number of notes, and the title."""
+
+    words: Annotated[str, "what stands before"] = "notes"
+
+    def __call__(self, pieces, path):
+        title = pieces[0].provenance.get("title", "")
+        path.write_text(f"{self.words}: {pieces[0].score.note_count} {title}")
+
+
+@pytest.fixture(autouse=True)
+def forms(monkeypatch):
+    """Two more forms, one of which has a suffix in two parts."""
+    found = plugins.registry()
+    plugin = plugins.Plugin("texts", "texts", "1")
+    more = {suffix: plugins.Offer("exporters", suffix, Text, plugin) for suffix in (".txt", ".short.txt")}
+    offers = {**found.offers, "exporters": {**found.offers["exporters"], **more}}
+    monkeypatch.setattr("composer.files.registry", lambda: plugins.Registry(offers, found.plugins))
+
+
+def test_one_command_writes_a_piece_in_every_form(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ["--model", "tunes", "--bars", "2", "--seed", "1", "--title", "Two bars"]
+    ran = run("generate", "a.mid", "b.txt", "c.short.txt", *options, "--export-option", "txt.words=in all")
+    assert ran.status == 0
+    assert ran.out.startswith("a.mid, b.txt, c.short.txt: ")
+    count = files.read(Path("a.mid")).note_count
+    assert Path("b.txt").read_text() == f"in all: {count} Two bars"
+    assert Path("c.short.txt").read_text() == f"notes: {count} Two bars"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mid", "a.mid.json", "b.txt", "c.short.txt"]
+    assert run("regenerate", "a.mid", "again.mid").status == 0
+    assert Path("again.mid").read_bytes() == Path("a.mid").read_bytes()
+
+
+def test_export_writes_what_can_be_read_in_other_forms_and_keeps_what_made_it(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("generate", "a.mid", "--model", "tunes", "--bars", "2", "--seed", "1").status == 0
+    assert run("export", "a.mid", "b.txt", "c.midi", "--title", "Again").status == 0
+    assert Path("b.txt").read_text().endswith(" Again")
+    assert files.read(Path("c.midi")) == files.read(Path("a.mid"))
+    assert files.provenance(Path("c.midi"))["request"] == files.provenance(Path("a.mid"))["request"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["b.txt", "c.xyz"], "c.xyz: no plugin writes '.xyz' files"),
+        (["b.txt", "no/c.mid"], "no/c.mid: there is no folder no."),
+        (["b.txt", "folder/"], "OUT is one folder, or any number of files for one piece."),
+        (["b.txt", "--export-option", "mid.words=x"], "no '.mid' file is to be written"),
+        (["b.txt", "--export-option", "txt.wrods=x"], "exporter '.txt' has no option 'wrods': did you mean 'words'?"),
+        (["b.txt", "--export-option", "words=x"], "'words=x' is no option of an exporter such as wav.soundfont=FILE."),
+    ],
+)
+def test_a_mistake_in_one_form_is_one_sentence_and_writes_none(run, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    ran = run("generate", *arguments, "--model", "tunes", "--bars", "1")
+    assert ran.status == 2
+    assert said in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_longest_suffix_that_somebody_writes_is_taken(tmp_path):
+    assert files.suffix_of(Path("a.b.short.txt")) == ".short.txt"
+    assert files.suffix_of(Path("a.long.TXT")) == ".txt"
+    with pytest.raises(CannotWrite, match=r"no plugin writes '\.short' files"):
+        files.suffix_of(Path("a.txt.short"))
+
+
+def test_outputs_beside_a_stem_keep_their_forms(tmp_path, small_score):
+    outputs = Outputs.of([tmp_path / "x.mid", tmp_path / "x.short.txt"], parse_options([".short.txt.words=few"]))
+    outputs.named(tmp_path / "piece.1").write(Piece(small_score("C5 D5")))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["piece.1.mid", "piece.1.short.txt"]
+    assert (tmp_path / "piece.1.short.txt").read_text() == "few: 2 "
+    with pytest.raises(BadOption, match=r"no '\.mid' file is to be written"):
+        Outputs.of([tmp_path / "x.txt"], {"mid": {}})
