@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--primer", help='Go on from a music file, or from notes: "D4 E4 F4/2 A4/2".')
 @click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]")
 @click.option("--stepper", default="auto", help="What runs the model: torch, numpy, …  [the fastest that can]")
+@click.option("--precision", default="float32", help="What it computes in: int8 is faster.  [float32]")
 @click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong.")
 @click.pass_context
 def generate(
@@ -46,6 +47,7 @@ def generate(
     primer: str | None,
     device: str,
     stepper: str,
+    precision: str,
     quiet: bool,
 ) -> None:
     """Write new music to OUT: a file, whose suffix says the format, or a folder.
@@ -65,10 +67,11 @@ def generate(
 
     player = open_model(model_name)
     links = chosen_links(ctx)
+    where: dict[str, Any] = {"device": device, "stepper": stepper, "precision": precision}
     wishes = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
     asked: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
     chosen_seed = _new_seed() if seed is None else seed
-    request = chained(replace(player.suggested, seed=chosen_seed, device=device, stepper=stepper, **asked), links)
+    request = chained(replace(player.suggested, seed=chosen_seed, **where, **asked), links)
     if primer is not None:
         request = _primed(player, request, primer)
     first = index or 0
