@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from math import inf, log
 from typing import Annotated
 
+import numpy as np
+from numpy.typing import NDArray
+
 from composer.arrays import like, namespace, nowhere, numbers
 from composer.types import Array, Context
 
 OUT = -inf
 """A token out of play."""
 
-FEW = 64
-"""Tokens that it does not pay to look through for those out of play."""
+FEW = 2048
+"""Numbers that it does not pay to look through for those out of play."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class TopP:
 
     def __call__(self, logits: Array, context: Context) -> Array:
         """Logits with the tail out of play; the likeliest token always stays."""
+        if type(logits) is np.ndarray and len(logits) == 1:
+            return self._alone(logits)
         xp = namespace(logits)
         rising = _negated(logits)
         rows, width = rising.shape
@@ -77,6 +82,14 @@ class TopP:
         row = numbers(rows, logits)[0]
         least, next_ = rising[row, last], rising[row, last + 1 - width]  # after all comes the first, which is less
         return _first(logits, -least[:, None], last[:, None] + 1, next_ == least)
+
+    def _alone(self, logits: NDArray[np.floating]) -> Array:
+        """The same for one row: most of its time would go into calls."""
+        rising = np.sort(-logits[0])
+        mass = np.exp(rising[0] - rising).cumsum()
+        last = min(int(mass.searchsorted(self.p * mass[-1])), len(rising) - 1)
+        least = rising[last]
+        return _first(logits, -least, last + 1, rising[last + 1 : last + 2] == least)
 
 
 @dataclass(frozen=True)
@@ -124,8 +137,8 @@ class RepetitionPenalty:
 def _negated(logits: Array) -> Array:
     """(B, V) each row, negated, in order: the likeliest first; (B, less) where the rest is known to be out of play."""
     rising = namespace(logits).sort(-logits, axis=1)
-    width = logits.shape[1]
-    while width > FEW and nowhere(rising[:, width // 2] < inf):
+    rows, width = logits.shape
+    while rows * width > FEW and nowhere(rising[:, width // 2] < inf):
         width //= 2
     return rising[:, :width]
 
