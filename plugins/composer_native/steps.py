@@ -90,50 +90,56 @@ def native_stepper(cell: Cell, precision: str = "float32", threads: int = 1) -> 
         raise RuntimeError("there is no compiled kernel")
     kernel.scratch_size.argtypes = [c_void_p, c_long, c_long]
     kernel.scratch_size.restype = c_long
-    kernel.step.argtypes = [c_void_p, c_long, c_void_p, c_void_p, c_void_p, c_void_p, c_long]
-    kernel.step.restype = None
-    run = kernel.step
     failed: list[Exception] = []
     model = _described(cell, precision == "int8", failed)
     parts, count, hidden, outputs = model.parts, model.count, model.hidden, model.outputs
+    run, here = _paced(kernel, model, threads), ctypes.addressof(model)
     scratch, room = np.empty(0, dtype=np.float32), 0
-    here, products = ctypes.addressof(model), _products(model)
-    paces: dict[int, Pace] = {}
+    last: tuple[State, Floats] = (), scratch  # the state that was given out last, which mostly comes back
 
     def step(columns: NDArray[np.int64], state: State | None) -> tuple[Floats, State]:
-        nonlocal scratch, room
+        nonlocal scratch, room, last
         rows = len(columns)
         if rows > room:
             scratch, room = np.empty(kernel.scratch_size(here, rows, threads), dtype=np.float32), rows
             model.scratch = scratch.ctypes.data
         columns = np.ascontiguousarray(columns, dtype=np.int64)
         shape = (parts, rows, count, hidden)
-        before = _side_by_side(state, shape)
+        before = last[1] if state is last[0] else _side_by_side(state, shape)
         after, logits = np.empty(shape, dtype=np.float32), np.empty((rows, outputs), dtype=np.float32)
-        addresses = [array.ctypes.data for array in (columns, before, after, logits)]
-        if threads == 1 or rows * products < ENOUGH:
-            run(here, rows, *addresses, 1)
-        else:
-            pace = paces.setdefault(rows.bit_length(), Pace(threads))
-            chosen, began = pace.threads(), perf_counter()
-            run(here, rows, *addresses, chosen)
-            pace.took(chosen, perf_counter() - began)
+        run(rows, columns, before, after, logits)
         if failed:
             raise failed.pop()
-        return logits, tuple(after)
+        last = tuple(after), after
+        return logits, last[0]
 
     return step
 
 
+def _paced(kernel: ctypes.CDLL, model: _Model, threads: int) -> Callable[..., None]:
+    """`run(rows, columns, before, after, logits)` in as many threads as are fastest, at most `threads`."""
+    kernel.step.argtypes = [c_void_p, c_long, c_void_p, c_void_p, c_void_p, c_void_p, c_long]
+    kernel.step.restype = None
+    here, products, step = ctypes.addressof(model), _products(model), kernel.step
+    paces: dict[int, Pace] = {}
+
+    def run(rows: int, *arrays: NDArray[Any]) -> None:
+        addresses = [array.ctypes.data for array in arrays]
+        if threads == 1 or rows * products < ENOUGH:
+            step(here, rows, *addresses, 1)
+            return
+        pace = paces.setdefault(rows.bit_length(), Pace(threads))
+        chosen, began = pace.threads(), perf_counter()
+        step(here, rows, *addresses, chosen)
+        pace.took(chosen, perf_counter() - began)
+
+    return run
+
+
 def _side_by_side(state: State | None, shape: tuple[int, ...]) -> Floats:
-    """(parts, B, layers, H) the parts of a state in one array: that which they are parts of, as the kernel left it."""
+    """(parts, B, layers, H) the parts of a state in one array."""
     if state is None:
         return np.zeros(shape, dtype=np.float32)
-    whole: Any = state[0].base if isinstance(state[0], np.ndarray) else None
-    if whole is not None and whole.shape == shape and whole.dtype == np.float32 and whole.flags.c_contiguous:
-        begins = whole.ctypes.data
-        if all(p.ctypes.data == begins + n * p.nbytes and p.shape == shape[1:] for n, p in enumerate(state)):
-            return whole
     return np.stack([np.asarray(part, dtype=np.float32) for part in state])
 
 
