@@ -35,8 +35,8 @@ FLOAT, HALF, BYTE = range(3)
 STEPS, ZERO, GROUP = 63, 64, 8
 """Of whole numbers: how far they go, what the kernel writes for none, and inputs that come together."""
 
-ENOUGH = 400_000
-"""Products in a step from which several threads are faster, measured (2 vCPU AMD EPYC, znver3)."""
+ENOUGH = 4_000_000
+"""Products in a step from which several threads may be faster, measured (2 vCPU AMD EPYC, znver3)."""
 
 
 class _Matrix(Structure):
