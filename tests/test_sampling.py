@@ -385,6 +385,19 @@ def test_every_stepper_writes_the_same_piece_and_is_named_in_it(player):
     assert [piece.provenance["request"]["stepper"] for piece in unasked] == [fastest] * 3
 
 
+def test_a_piece_says_its_precision_and_none_is_changed_unasked(player):
+    makers = {name: registry().make("steppers", name) for name in registry().names("steppers")}
+    suiting = [maker for maker in makers.values() if maker.suits(player.model, "cpu")]
+    if not any("int8" in maker.tolerances for maker in suiting):
+        pytest.skip("no stepper has int8 here")
+    asked_for = [request.to_json() for request in map(player.resolved, asked(2, precision="int8"))]
+    pieces = generate(player, asked(2, precision="int8"))
+    assert [piece.provenance["request"] for piece in pieces] == asked_for
+    again = generate(player, [Request.from_json(request) for request in asked_for[::-1]])[::-1]
+    assert notes_of(again) == notes_of(pieces)
+    assert player.resolved(Request()).precision == "float32"
+
+
 # --- primers ----------------------------------------------------------------------------------------------------------
 
 
