@@ -9,7 +9,7 @@ piece = generation.generate(chorales, [Request(seed=7, bars=16)])[0]
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 from composer import __version__, repetition
 from composer.compiled import compiled
-from composer.errors import BadOption, CannotExpress
+from composer.errors import BadOption, CannotExpress, printable
 from composer.keys import parse_key
 from composer.model import Model, find, load
 from composer.plugins import registry
@@ -52,19 +52,31 @@ class Player:
 
         Raises UnknownName or BadOption for a stepper, precision or device that is not here.
         """
-        if request.precision != "float32":
-            raise BadOption(f"there is no precision '{request.precision}' here; there is float32.")
         if request.stepper == "auto":
-            return replace(request, stepper=self._fastest(request.device))
-        if not self._maker(request.stepper).suits(self.model, request.device):
+            return replace(request, stepper=self._fastest(request.device, request.precision))
+        maker = self._maker(request.stepper)
+        if not maker.suits(self.model, request.device):
             raise BadOption(f"the stepper '{request.stepper}' cannot run this model on '{request.device}'.")
+        _check_precision(request.precision, maker.tolerances, f"in the stepper '{request.stepper}'")
         return request
 
-    def _fastest(self, device: str) -> str:
-        suiting = [name for name in registry().names("steppers") if self._maker(name).suits(self.model, device)]
+    def _fastest(self, device: str, precision: str) -> str:
+        if (device, precision) not in self._found:
+            self._found[device, precision] = self._find_fastest(device, precision)
+        return self._found[device, precision]
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, str], str]:
+        return {}
+
+    def _find_fastest(self, device: str, precision: str) -> str:
+        makers = {name: self._maker(name) for name in registry().names("steppers")}
+        suiting = {name: maker for name, maker in makers.items() if maker.suits(self.model, device)}
         if not suiting:
             raise BadOption(f"no plugin offers a stepper for this model on '{device}'.")
-        return max(suiting, key=lambda name: self._maker(name).speed)
+        _check_precision(precision, {p for maker in suiting.values() for p in maker.tolerances}, "for this model here")
+        having = [name for name, maker in suiting.items() if precision in maker.tolerances]
+        return max(having, key=lambda name: suiting[name].speed)
 
     def _maker(self, name: str) -> StepperMaker:
         maker: StepperMaker = registry().make("steppers", name)
@@ -72,13 +84,13 @@ class Player:
 
     def stepper(self, request: Request) -> Stepper:
         """The stepper that a resolved request names, made once."""
-        chosen = request.stepper, request.device
+        chosen = request.stepper, request.device, request.precision
         if chosen not in self._steppers:
-            self._steppers[chosen] = self._maker(request.stepper).make(self.model, request.device)
+            self._steppers[chosen] = self._maker(request.stepper).make(self.model, request.device, request.precision)
         return self._steppers[chosen]
 
     @cached_property
-    def _steppers(self) -> dict[tuple[str, str], Stepper]:
+    def _steppers(self) -> dict[tuple[str, str, str], Stepper]:
         return {}
 
     @cached_property
@@ -95,6 +107,11 @@ class Player:
 def open_model(name: str | Path) -> Player:
     """A model by its name or file. Raises UnknownName, BadModelFile."""
     return Player(load(find(str(name))), str(name))
+
+
+def _check_precision(precision: str, known: Collection[str], where: str) -> None:
+    if precision not in known:
+        raise BadOption(f"there is no precision '{printable(precision)}' {where}; there is {', '.join(sorted(known))}.")
 
 
 def make_samplers(links: Sequence[Link]) -> list[Sampler]:

@@ -264,18 +264,18 @@ Stepper: TypeAlias = Callable[[Array, "State | None"], "tuple[Array, State]"]
 
 
 class StepperMaker(Protocol):
-    """A way to run the steps of models: a frozen dataclass of options. All run the same model to within `tolerance`."""
+    """A way to run the steps of models: a frozen dataclass of options. All run the same model to within a tolerance."""
 
     speed: int
     """Of those that suit a model, the one with the highest number is taken unless the user names another."""
-    tolerance: float
-    """How far its logits may be from those of the reference, in fp32."""
+    tolerances: Mapping[str, float]
+    """The precisions that it has (float32, int8…), and how far logits may be at each from those of the reference."""
 
     def suits(self, model: Model, device: str) -> bool:
         """Whether it can run this model on that kind of device."""
 
-    def make(self, model: Model, device: str) -> Stepper:
-        """The steps of a model. Raises BadModelFile if its weights do not fit its architecture."""
+    def make(self, model: Model, device: str, precision: str = "float32") -> Stepper:
+        """The steps of a model at one of these precisions. BadModelFile if its weights do not fit its architecture."""
 
 
 # --- samplers ---------------------------------------------------------------------------------------------------------

@@ -9,11 +9,11 @@ from composer.arrays import like, namespace, numbers
 from composer.compiled import compiled
 from composer.compiled.c import Function, source
 from composer.compiled.grammars import FLAGS, _call
-from composer.compiled.libraries import _compiler, library
 from composer.compiled.tracing import Untraceable, argument
+from composer.compiling import compiler, library
 from composer.plugins import registry
 
-needs_compiler = pytest.mark.skipif(_compiler() is None, reason="there is no C compiler")
+needs_compiler = pytest.mark.skipif(compiler() is None, reason="there is no C compiler")
 
 TABLE = np.array([3, 1, 4, 1, 5])
 STATES = np.random.default_rng(0).integers(-9, 10, (50, 6))

@@ -1,12 +1,19 @@
 """Everything that is registered keeps its contract, and the checks that say so find what is broken."""
 
+import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from itertools import count
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import pytest
+import steps
 from music import QUARTER, line, save_rolls, score, tune_roll
+from threadpoolctl import threadpool_limits
 
 from composer.errors import CannotWrite
 from composer.metrical import Field
@@ -23,6 +30,7 @@ from composer.testing import (
 )
 from composer.types import Piece
 from composer_frames.tokenizer import Frames
+from composer_native import compiling
 from composer_remi.tokenizer import Remi
 from composer_voices.tokenizer import Voices
 
@@ -83,6 +91,43 @@ def test_sampler(name, tokenizer):
 @pytest.mark.parametrize("architecture", registry().names("architectures"))
 def test_stepper(name, architecture):
     check_stepper(made("steppers", name), random_model(architecture, "voices"))
+
+
+@pytest.fixture
+def shared_steps(monkeypatch):
+    """Every step of the kernel is shared among threads, be it ever so short."""
+    monkeypatch.setattr("composer_native.steps.ENOUGH", 0)
+    monkeypatch.setattr("composer_native.threads.Pace.threads", lambda pace: max(pace.seconds))
+
+
+def with_threads(count, name, precision, rows):
+    """The logits with so many threads, for each library that has some."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        with threadpool_limits(count):
+            return steps.logits(name, precision, rows, **({"threads": count} if name == "native" else {}))
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_logits_are_the_same_bits_in_any_batch_with_any_threads_and_in_another_process(shared_steps):
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    if found := compiling.library():  # it need not be compiled again
+        environment["COMPOSER_CACHE"] = str(Path(found._name).parents[1])
+    command = [sys.executable, steps.__file__]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as other:
+        here = {}
+        for name, precision in steps.suiting():
+            most = with_threads(1, name, precision, 64)
+            here[f"{name} {precision}"] = steps.digest(most[:, :7])
+            for rows, threads in [(1, 1), (7, 1), (7, 2), (64, 2)]:
+                found = with_threads(threads, name, precision, rows)
+                assert found.tobytes() == most[:, :rows].tobytes(), (name, precision, rows, threads)
+        said, _ = other.communicate()
+    assert json.loads(said) == here
 
 
 @pytest.mark.parametrize("options", [{"skip": False}, {"tie_weights": True}, {"layers": 1, "hidden_size": 33}], ids=str)
@@ -172,13 +217,13 @@ class Hasty:
 
     fault: str
     speed = 1
-    tolerance = 1e-4
+    tolerances = MappingProxyType({"float32": 1e-4})
 
     def suits(self, model, device):
         return True
 
-    def make(self, model, device):
-        right = registry().make("steppers", "numpy").make(model, device)
+    def make(self, model, device, precision="float32"):
+        right = registry().make("steppers", "numpy").make(model, device, precision)
 
         def step(inputs, state):
             if self.fault == "in place":

@@ -1,17 +1,26 @@
 """The compiled kernel: the same logits as NumPy's, whatever the gates; without a compiler, there is none."""
 
+import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from composer import compiling
+from composer.distribution import Distribution
+from composer.errors import BadOption
+from composer.generation import open_model
 from composer.plugins import registry
+from composer.sampling import sample
 from composer.testing import random_model
-from composer_native import NativeSteps, compiling
+from composer_native import NativeSteps
+from composer_native import compiling as native_compiling
 from composer_native.steps import native_stepper
+from composer_native.threads import Pace, available
 from composer_steppers.arrays import array_stepper
 
-needs_compiler = pytest.mark.skipif(compiling.library() is None, reason="there is no C compiler here")
+needs_compiler = pytest.mark.skipif(compiling.compiler() is None, reason="there is no C compiler here")
 
 
 def described(architecture, *, half=False, **options):
@@ -59,6 +68,52 @@ def test_an_error_in_a_layer_s_own_gates_is_raised():
 
 
 @needs_compiler
+@pytest.mark.parametrize("rows", [1, 3, 13])
+@pytest.mark.parametrize("architecture", ["lstm", "gru", "rnn", "mingru", "minlstm"])
+def test_int8_is_near(architecture, rows):
+    cell = described(architecture)
+    near, arrays = logits(native_stepper(cell, "int8"), cell, rows), logits(array_stepper(cell), cell, rows)
+    assert 1e-4 < np.abs(near - arrays).max() < 0.1
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["chorales", "tunes"])
+def test_int8_keeps_the_likelihood_of_what_a_trained_model_writes(name):
+    player = open_model(name)
+    requests = [
+        player.resolved(replace(player.suggested, seed=5, index=n, bars=8, most_bars=16, samplers=())) for n in range(8)
+    ]
+    pieces = [found.tokens for found in sample(player.stepper(requests[0]), player.tokenizer, [], requests)]
+    nats = [
+        nats_of(pieces, requests, player.tokenizer.grammar, native_stepper(player.model.make_cell(), precision))
+        for precision in ("float32", "int8")
+    ]
+    assert nats[1] == pytest.approx(nats[0], rel=0.005)
+
+
+def nats_of(pieces, requests, grammar, step):
+    """Minus the log-probability of pieces, token by token, within the grammar."""
+    places, recurrent, nats = np.concatenate([grammar.start(request, 1) for request in requests]), None, 0.0
+    for at in range(max(map(len, pieces))):
+        tokens = np.array([piece[min(at, len(piece) - 1)] for piece in pieces])
+        scores, recurrent = step(grammar.inputs(places), recurrent)
+        costs = -Distribution(np.where(grammar.allowed(places), scores.astype(np.float64), -np.inf)).log_probability(
+            tokens
+        )
+        nats += costs[[at < len(piece) for piece in pieces]].sum()
+        places = grammar.advance(places, tokens)
+    return nats
+
+
+@needs_compiler
+def test_without_the_instructions_for_it_int8_is_the_same_bits(anew, monkeypatch):
+    cell = described("gru", hidden_size=36)
+    expected = logits(native_stepper(cell, "int8"), cell, 9)
+    monkeypatch.setattr(native_compiling, "FLAGS", ("-DPLAIN", *native_compiling.FLAGS))
+    assert logits(native_stepper(cell, "int8"), cell, 9).tobytes() == expected.tobytes()
+
+
+@needs_compiler
 def test_a_state_that_was_given_out_is_not_written_to():
     cell = described("lstm")
     step, columns = native_stepper(cell), np.zeros((3, len(cell.columns)), dtype=np.int64)
@@ -66,6 +121,98 @@ def test_a_state_that_was_given_out_is_not_written_to():
     before = [part.copy() for part in first]
     step(columns, first)
     assert all(np.array_equal(part, copy) for part, copy in zip(first, before, strict=True))
+
+
+@needs_compiler
+def test_a_state_may_come_in_parts_from_anywhere():
+    cell = described("lstm")
+    step, columns = native_stepper(cell), np.zeros((3, len(cell.columns)), dtype=np.int64)
+    _, state = step(columns, None)
+    expected, _ = step(columns, state)
+    _, turned = step(columns, state[::-1])
+    assert step(columns, tuple(part.copy() for part in state))[0].tobytes() == expected.tobytes()
+    assert step(columns, tuple(part.astype(np.float64) for part in state))[0].tobytes() == expected.tobytes()
+    copied = step(columns, tuple(part.copy() for part in state[::-1]))[1]
+    assert all(np.array_equal(*parts) for parts in zip(turned, copied, strict=True))
+
+
+# --- threads ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shared_steps(monkeypatch):
+    """Every step is shared, be it ever so short."""
+    monkeypatch.setattr("composer_native.steps.ENOUGH", 0)
+    monkeypatch.setattr(Pace, "threads", lambda pace: max(pace.seconds))
+
+
+@needs_compiler
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("architecture", ["lstm", "gru", "mingru"])
+def test_threads_change_no_bit(architecture, precision, shared_steps):
+    cell = described(architecture, hidden_size=52)
+    alone = logits(native_stepper(cell, precision, 1), cell, 7)
+    for threads in (2, 3, 2):
+        assert logits(native_stepper(cell, precision, threads), cell, 7).tobytes() == alone.tobytes()
+
+
+def step_elsewhere(answers):
+    cell = described("gru")
+    answers.put(logits(native_stepper(cell, threads=2), cell, 7).tobytes())
+
+
+@needs_compiler
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no process is forked here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_process_forked_while_threads_wait_has_its_own(shared_steps):
+    cell = described("gru")
+    expected = logits(native_stepper(cell, threads=2), cell, 7).tobytes()
+    forking = multiprocessing.get_context("fork")
+    answers = forking.Queue()
+    child = forking.Process(target=step_elsewhere, args=(answers,), daemon=True)
+    child.start()
+    assert answers.get(timeout=60) == expected
+    child.join(timeout=60)
+    assert child.exitcode == 0
+    assert logits(native_stepper(cell, threads=2), cell, 7).tobytes() == expected
+
+
+@needs_compiler
+def test_steps_at_the_same_time_do_not_wait_for_each_other(shared_steps):
+    cell = described("gru")
+    expected = logits(native_stepper(cell), cell, 7, steps=40).tobytes()
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(logits, native_stepper(cell, threads=2), cell, 7, steps=40) for _ in range(8)]
+        assert all(job.result(timeout=60).tobytes() == expected for job in jobs)
+
+
+def test_as_many_threads_as_are_faster():
+    pace, took = Pace(2), {1: 3.0, 2: 2.0}
+    for _ in range(500):
+        chosen = pace.threads()
+        pace.took(chosen, took[chosen])
+    assert pace.threads() == 2
+    took[2] = 30.0
+    for _ in range(500):
+        chosen = pace.threads()
+        pace.took(chosen, took[chosen])
+    assert pace.threads() == 1
+
+
+@pytest.mark.parametrize(("said", "threads"), [("3", 3), ("2,1", 2), ("many", None), ("0", None), (None, None)])
+def test_threads_are_those_the_environment_names_or_all_processors(monkeypatch, said, threads):
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    if said is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert available() == threads if threads else available() >= 1
+
+
+def test_a_number_of_threads_that_is_none_is_refused():
+    with pytest.raises(BadOption, match="threads must be from 0 to 64"):
+        registry().make("steppers", "native", threads=65)
+
+
+# --- compiling --------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -79,19 +226,19 @@ def anew(monkeypatch, tmp_path):
 
 @needs_compiler
 def test_the_kernel_is_compiled_once(anew, monkeypatch):
-    assert compiling.library()
+    assert native_compiling.library()
     [made] = (anew / "native").iterdir()
     compiling.library.cache_clear()
     monkeypatch.setattr(compiling, "_compile", lambda *_: pytest.fail("it was compiled again"))
-    assert compiling.library()._name == str(made)
+    assert native_compiling.library()._name == str(made)
 
 
 @pytest.mark.parametrize("compiler", ["none", "fails", "writes nonsense"])
 def test_without_a_kernel_others_run_the_model(anew, monkeypatch, compiler):
     program = anew / "cc"
-    program.write_text("#!/bin/sh\n" + {"fails": "exit 1", "writes nonsense": 'touch "$8"'}.get(compiler, ""))
+    program.write_text("#!/bin/sh\n" + {"fails": "exit 1", "writes nonsense": 'touch "$9"'}.get(compiler, ""))
     program.chmod(0o755)
-    monkeypatch.setattr(compiling, "_compiler", lambda: None if compiler == "none" else str(program))
+    monkeypatch.setattr(compiling, "compiler", lambda: None if compiler == "none" else str(program))
     model = random_model("gru", "voices", hidden_size=8)
     assert not NativeSteps().suits(model, "cpu")
     assert registry().make("steppers", "numpy").suits(model, "cpu")

@@ -360,7 +360,8 @@ def test_a_metre_that_the_model_does_not_know_is_refused(player):
     [
         ({"stepper": "fast"}, "no plugin offers the stepper 'fast'"),
         ({"stepper": "numpy", "device": "cuda"}, "'numpy' cannot run this model on 'cuda'"),
-        ({"precision": "int8"}, "there is no precision 'int8'"),
+        ({"precision": "int4"}, "there is no precision 'int4' for this model here; there is float32"),
+        ({"precision": "int8", "stepper": "numpy"}, "no precision 'int8' in the stepper 'numpy'; there is float32"),
         ({"device": "abacus"}, "there is no device 'abacus'"),
     ],
 )
@@ -383,6 +384,19 @@ def test_every_stepper_writes_the_same_piece_and_is_named_in_it(player):
         assert [piece.provenance["request"]["stepper"] for piece in pieces] == [name] * 3
     fastest = max(suiting, key=lambda name: makers[name].speed)
     assert [piece.provenance["request"]["stepper"] for piece in unasked] == [fastest] * 3
+
+
+def test_a_piece_says_its_precision_and_none_is_changed_unasked(player):
+    makers = {name: registry().make("steppers", name) for name in registry().names("steppers")}
+    suiting = [maker for maker in makers.values() if maker.suits(player.model, "cpu")]
+    if not any("int8" in maker.tolerances for maker in suiting):
+        pytest.skip("no stepper has int8 here")
+    asked_for = [request.to_json() for request in map(player.resolved, asked(2, precision="int8"))]
+    pieces = generate(player, asked(2, precision="int8"))
+    assert [piece.provenance["request"] for piece in pieces] == asked_for
+    again = generate(player, [Request.from_json(request) for request in asked_for[::-1]])[::-1]
+    assert notes_of(again) == notes_of(pieces)
+    assert player.resolved(Request()).precision == "float32"
 
 
 # --- primers ----------------------------------------------------------------------------------------------------------

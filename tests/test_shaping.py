@@ -93,6 +93,31 @@ def test_of_equals_those_with_the_lower_ids_stay_where_not_all_can(name, value, 
     assert np.flatnonzero(shaped(name, value, [0.1, 0.3, 0, 0.3, 0.3])).tolist() == kept
 
 
+def sorted_out(logits, name, value):
+    """What is kept of one row, by the definition: tokens from the likeliest down, of equals the lower id first."""
+    order = np.argsort(-logits, kind="stable")
+    weights = np.exp(logits[order] - logits.max())
+    before = np.concatenate([[0], np.cumsum(weights)[:-1]])
+    kept = np.arange(len(order)) < value if name == "top-k" else before < value * np.cumsum(weights)[-1]
+    return np.sort(order[kept & (weights > 0)])
+
+
+@pytest.mark.parametrize(("name", "value"), [("top-k", 3), ("top-k", 150), ("top-p", 0.5), ("top-p", 0.95)])
+@pytest.mark.parametrize("levels", [3, 40, 0], ids=["many equals", "some equals", "no equals"])
+@pytest.mark.parametrize("alive", [0.05, 1.0], ids=["few tokens", "all tokens"])
+def test_what_is_kept_is_as_if_each_row_were_sorted(name, value, levels, alive):
+    rng = np.random.default_rng(0)
+    logits = rng.integers(0, levels, (40, 300)) / 8.0 if levels else 3 * rng.normal(size=(40, 300))
+    logits[rng.random(logits.shape) > alive] = NONE
+    logits[:, 299] = 0.0
+    there = context(40)
+    kept = make(name, value)(logits, there) > NONE
+    for row, found in zip(logits, kept, strict=True):
+        assert np.flatnonzero(found).tolist() == sorted_out(row, name, value).tolist()
+        alone = make(name, value)(row[None], context(1)) > NONE
+        assert np.array_equal(alone[0], found)
+
+
 def test_a_repetition_penalty_lowers_pitches_that_were_written_lately():
     found = shaped("repetition-penalty", 2, [0.2] * 5, history=[1, 4, 1, 3])
     assert found == pytest.approx(np.array([2, 1, 2, 1, 2]) / 8)

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.compiled.c import Function, source
-from composer.compiled.libraries import library
 from composer.compiled.tracing import argument, traced
+from composer.compiling import library
 from composer.request import Request
 from composer.score import Score
 from composer.types import Array, Column, Facts, Grammar, Meaning, Span, Tokenizer, Tokens

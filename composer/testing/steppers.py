@@ -20,18 +20,22 @@ STEPS = 6
 
 
 def check_stepper(maker: StepperMaker, model: Model, device: str = "cpu") -> None:
-    """Equal to the reference within its tolerance; a row is the same in any batch and with any number of threads."""
+    """Equal to the reference within its tolerances; a row is the same in any batch and with any number of threads."""
     rule(rebuilt(maker) == maker, "options rebuilt from their fields are equal")
-    if not maker.suits(model, device):
-        return
-    step = maker.make(model, device)
+    rule("float32" in maker.tolerances, "float32 is one of the precisions")
+    if maker.suits(model, device):
+        for precision, tolerance in maker.tolerances.items():
+            _check_precision(maker.make(model, device, precision), model, tolerance)
+
+
+def _check_precision(step: Stepper, model: Model, tolerance: float) -> None:
     sizes = [column.size for column in model.make_tokenizer().grammar.columns]
     inputs = np.random.default_rng(0).integers(0, sizes, (STEPS, max(BATCHES), len(sizes)))
     before = inputs.copy()
     found = _run(step, inputs)
     rule(np.array_equal(inputs, before), "the argument of a stepper is unchanged")
     rule(found.shape == (STEPS, max(BATCHES), len(model.vocabulary)), f"logits are (B, V), not {found.shape[1:]}")
-    _check_reference(maker, model, inputs, found)
+    _check_reference(tolerance, model, inputs, found)
     for rows in BATCHES:
         for threads in (1, 2):
             with _threads(threads):
@@ -66,11 +70,9 @@ def _run(step: Stepper, inputs: NDArray[np.int64], state: State | None = None) -
     return np.stack(logits)
 
 
-def _check_reference(maker: StepperMaker, model: Model, inputs: NDArray[np.int64], found: NDArray[np.float32]) -> None:
+def _check_reference(tolerance: float, model: Model, inputs: NDArray[np.int64], found: NDArray[np.float32]) -> None:
     off = float(np.abs(found - _run(torch_stepper(model.make_module()), inputs)).max())
-    rule(
-        off <= maker.tolerance, f"logits are those of the reference within {maker.tolerance}; they are off by {off:.1e}"
-    )
+    rule(off <= tolerance, f"logits are those of the reference within {tolerance}; they are off by {off:.1e}")
 
 
 def _check_gathered(step: Stepper, inputs: NDArray[np.int64], found: NDArray[np.float32]) -> None:

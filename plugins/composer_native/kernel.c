@@ -1,27 +1,44 @@
-/* One step of a described cell, for rows side by side; it knows no Python.
+/* One step of a described cell, for rows side by side, in one thread or several; it knows no Python.
 
-   Every sum runs over its terms in one order, whatever the number of rows: a row is the same bits in any batch.
-   Weights lie in panels of 16 outputs, all of one input next to one another, as 16-bit floats where that loses
-   nothing; sums are in 32 bits. */
+   Every sum runs over its terms in one order, in one thread, whatever the number of rows: a row is the same bits in
+   any batch. Weights lie in panels of 16 outputs. As floats, of 32 bits or, where that loses nothing, of 16, all of
+   one input are next to one another, and sums are in 32 bits. As whole numbers of at most 63, four inputs of one
+   output are next to one another; a row that comes in is rounded to as many steps of its own greatest number, and
+   sums are exact. */
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
-#ifdef __F16C__
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#include <signal.h>
+#define MOST_THREADS 64
+#else
+#define MOST_THREADS 1
+#endif
+#if (defined(__F16C__) || defined(__AVX2__)) && !defined(PLAIN)
 #include <immintrin.h>
 #endif
 
 #define PANEL 16
 #define MOST_ROWS 6 /* of a tile: 12 sums, 2 weights and a number are all that 16 registers hold */
+#define GROUP 8 /* inputs that whole numbers are summed over in 16 bits: 2 products of 2 terms, 4 * 127 * 63 < 2^15 */
+#define STEPS 63.0f /* that the greatest number of a row is rounded to */
+#define ZERO 64 /* stands for none of them: instructions multiply numbers without a sign by numbers with one */
 
 typedef float floats __attribute__((vector_size(32), aligned(4)));
 typedef _Float16 halves __attribute__((vector_size(16), aligned(2)));
 
+enum { FLOAT, HALF, BYTE };
+
 typedef struct {
-    const void *weights; /* panels of (depth, PANEL) */
-    const float *bias;   /* (width,) */
+    const void *weights; /* panels of (depth, PANEL), or of (depth / 4, PANEL, 4) bytes */
+    const float *bias;   /* (width,); none: what it makes is added to what there is */
+    const float *scales; /* (width,) of bytes: what a step stands for */
+    const int32_t *none; /* (width,) of bytes: minus the sum that a row of ZERO would make */
     long width;          /* outputs, a multiple of PANEL; 0: no matrix at all */
-    long depth;          /* inputs */
-    int half;            /* whether the weights are 16-bit floats */
+    long depth;          /* inputs; of bytes a multiple of GROUP */
+    int kind;            /* FLOAT, HALF or BYTE */
 } Matrix;
 
 typedef struct {
@@ -38,12 +55,12 @@ typedef struct {
     long columns, embedding_size;
     const Layer *layers;
     long count, hidden, parts;
-    Matrix head;       /* the outputs, then those of the pointer; a shorter depth sees nothing embedded */
-    long outputs;      /* tokens */
-    int residual;
-    const int64_t *pointed; /* (pointers,) columns of tokens */
+    Matrix head, head_embedded; /* the outputs, then those of the pointer; the second may be none, and has no bias */
+    long outputs;               /* tokens */
+    int residual, bytes;        /* bytes: whether any matrix is of bytes */
+    const int64_t *pointed;     /* (pointers,) columns of tokens */
     long pointers;
-    Update update; /* for gates that are not known here */
+    Update update;  /* for gates that are not known here */
     float *scratch; /* see scratch_size */
 } Model;
 
@@ -53,28 +70,35 @@ enum { OTHER, LSTM, GRU, RNN };
 #define FOR_EACH_CASE static inline __attribute__((always_inline))
 #define UNROLLED _Pragma("GCC unroll 16") /* so that sums stay in registers */
 
+/* Rows that go into a matrix: as they are, and rounded. */
+typedef struct {
+    float *x;
+    long stride;
+    uint8_t *rounded;
+    long rounded_stride;
+    float *scales; /* (rows,) */
+} Rows;
+
 FOR_EACH_CASE floats load(const void *weights, long at, int half) {
     if (!half)
         return *(const floats *)((const float *)weights + at);
-#ifdef __F16C__ /* gcc would convert one by one */
+#if defined(__F16C__) && !defined(PLAIN) /* gcc would convert one by one */
     return (floats)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)((const _Float16 *)weights + at)));
 #else
     return __builtin_convertvector(*(const halves *)((const _Float16 *)weights + at), floats);
 #endif
 }
 
-/* out (rows, PANEL * panels) += x (rows, depth) times the panels that begin at `first` of a matrix. */
-FOR_EACH_CASE void tile(int rows, int panels, int half, const Matrix *m, long first, const float *x, long stride,
-                        float *out) {
-    long depth = m->depth, width = m->width;
-    const void *weights = m->weights;
+/* out (panels, `apart`) of (rows, PANEL) += x (rows, depth) times panels of floats. */
+FOR_EACH_CASE void tile(int rows, int panels, int half, long depth, const void *weights, const float *x, long stride,
+                        float *out, long apart) {
     floats sums[2 * MOST_ROWS], w[8];
     UNROLLED for (int r = 0; r < rows; r++)
         UNROLLED for (int p = 0; p < 2 * panels; p++)
-            sums[2 * panels * r + p] = *(const floats *)(out + r * width + first + 8 * p);
+            sums[2 * panels * r + p] = *(const floats *)(out + p / 2 * apart + r * PANEL + p % 2 * 8);
     for (long k = 0; k < depth; k++) {
         UNROLLED for (int p = 0; p < 2 * panels; p++)
-            w[p] = load(weights, (first + p / 2 * PANEL) * depth + k * PANEL + p % 2 * 8, half);
+            w[p] = load(weights, p / 2 * PANEL * depth + k * PANEL + p % 2 * 8, half);
         UNROLLED for (int r = 0; r < rows; r++) {
             float number = x[r * stride + k];
             UNROLLED for (int p = 0; p < 2 * panels; p++)
@@ -83,41 +107,178 @@ FOR_EACH_CASE void tile(int rows, int panels, int half, const Matrix *m, long fi
     }
     UNROLLED for (int r = 0; r < rows; r++)
         UNROLLED for (int p = 0; p < 2 * panels; p++)
-            *(floats *)(out + r * width + first + 8 * p) = sums[2 * panels * r + p];
+            *(floats *)(out + p / 2 * apart + r * PANEL + p % 2 * 8) = sums[2 * panels * r + p];
 }
 
-/* The same for the whole matrix; several panels at a time where rows are few, or a sum would wait for itself. */
-FOR_EACH_CASE void strip(int rows, int panels, int half, const Matrix *m, const float *x, long stride, float *out) {
-    long first = 0;
-    for (; first + panels * PANEL <= m->width; first += panels * PANEL)
-        tile(rows, panels, half, m, first, x, stride, out);
-    for (; first < m->width; first += PANEL)
-        tile(rows, 1, half, m, first, x, stride, out);
+/* The sums alone, of bytes: sums[r][o] = the sum over k of x[r][k] * w[k][o], for 8 * parts outputs. */
+#if defined(__AVX2__) && !defined(PLAIN)
+FOR_EACH_CASE void whole_sums(int rows, int parts, long depth, const int8_t *weights, const uint8_t *x, long stride,
+                              int32_t *out) {
+    __m256i sums[2 * MOST_ROWS];
+    const __m256i ones = _mm256_set1_epi16(1);
+    UNROLLED for (int i = 0; i < rows * parts; i++)
+        sums[i] = _mm256_setzero_si256();
+    for (long k = 0; k < depth; k += GROUP) {
+        UNROLLED for (int p = 0; p < parts; p++) {
+            const int8_t *from = weights + p / 2 * PANEL * depth + k * PANEL + p % 2 * 32;
+            __m256i first = _mm256_loadu_si256((const __m256i *)from);
+            __m256i second = _mm256_loadu_si256((const __m256i *)(from + 4 * PANEL));
+            UNROLLED for (int r = 0; r < rows; r++) {
+                int32_t four[2];
+                memcpy(four, x + r * stride + k, 8);
+                __m256i both = _mm256_add_epi16(_mm256_maddubs_epi16(_mm256_set1_epi32(four[0]), first),
+                                                _mm256_maddubs_epi16(_mm256_set1_epi32(four[1]), second));
+                sums[parts * r + p] = _mm256_add_epi32(sums[parts * r + p], _mm256_madd_epi16(both, ones));
+            }
+        }
+    }
+    UNROLLED for (int i = 0; i < rows * parts; i++)
+        _mm256_storeu_si256((__m256i *)(out + 8 * i), sums[i]);
+}
+#else
+FOR_EACH_CASE void whole_sums(int rows, int parts, long depth, const int8_t *weights, const uint8_t *x, long stride,
+                              int32_t *out) {
+    memset(out, 0, rows * parts * 8 * sizeof(int32_t));
+    for (long k = 0; k < depth; k++)
+        for (int r = 0; r < rows; r++)
+            for (int o = 0; o < 8 * parts; o++)
+                out[8 * parts * r + o] += (int32_t)x[r * stride + k] *
+                                          weights[o / PANEL * PANEL * depth + k / 4 * 4 * PANEL + o % PANEL * 4 + k % 4];
+}
+#endif
+
+/* The same as `tile`, of bytes, for the outputs from `first` on. */
+FOR_EACH_CASE void whole_tile(int rows, int panels, const Matrix *m, long first, const Rows *in, long row, float *out,
+                              long apart) {
+    int32_t sums[16 * MOST_ROWS];
+    whole_sums(rows, 2 * panels, m->depth, (const int8_t *)m->weights + first * m->depth,
+               in->rounded + row * in->rounded_stride, in->rounded_stride, sums);
+    for (int r = 0; r < rows; r++)
+        for (int p = 0; p < panels; p++)
+            for (int o = 0; o < PANEL; o++) {
+                long output = first + p * PANEL + o;
+                float scale = in->scales[row + r] * m->scales[output];
+                out[p * apart + r * PANEL + o] +=
+                    (float)(sums[PANEL * (panels * r + p) + o] + m->none[output]) * scale;
+            }
 }
 
-/* out (rows, width) += x (rows, depth) times a matrix. */
-FOR_EACH_CASE void product(int half, const Matrix *m, long rows, const float *x, long stride, float *out) {
-    long whole = rows / MOST_ROWS * MOST_ROWS;
-    for (long first = 0; first < m->width && whole; first += PANEL)
-        for (long row = 0; row < whole; row += MOST_ROWS)
-            tile(MOST_ROWS, 1, half, m, first, x + row * stride, stride, out + row * m->width);
-    x += whole * stride, out += whole * m->width;
-    switch (rows - whole) {
-    case 1: strip(1, 4, half, m, x, stride, out); break;
-    case 2: strip(2, 2, half, m, x, stride, out); break;
-    case 3: strip(3, 2, half, m, x, stride, out); break;
-    case 4: strip(4, 1, half, m, x, stride, out); break;
-    case 5: strip(5, 1, half, m, x, stride, out); break;
+/* Some rows, from `row` on, times some panels, from `first` on. */
+FOR_EACH_CASE void any_tile(int rows, int panels, int kind, const Matrix *m, long first, const void *weights,
+                            const Rows *in, long row, float *out, long apart) {
+    if (kind == BYTE)
+        whole_tile(rows, panels, m, first, in, row, out + row * PANEL, apart);
+    else
+        tile(rows, panels, kind == HALF, m->depth, weights, in->x + row * in->stride, in->stride, out + row * PANEL,
+             apart);
+}
+
+/* All rows times one panel, which is fetched once. */
+FOR_EACH_CASE void for_all_rows(int kind, const Matrix *m, long first, const void *weights, const Rows *in, long rows,
+                                float *out) {
+    for (long tiles = (rows + MOST_ROWS - 1) / MOST_ROWS, t = 0; t < tiles; t++) {
+        long row = rows * t / tiles;
+        switch (rows * (t + 1) / tiles - row) {
+        case 1: any_tile(1, 1, kind, m, first, weights, in, row, out, 0); break;
+        case 2: any_tile(2, 1, kind, m, first, weights, in, row, out, 0); break;
+        case 3: any_tile(3, 1, kind, m, first, weights, in, row, out, 0); break;
+        case 4: any_tile(4, 1, kind, m, first, weights, in, row, out, 0); break;
+        case 5: any_tile(5, 1, kind, m, first, weights, in, row, out, 0); break;
+        case 6: any_tile(6, 1, kind, m, first, weights, in, row, out, 0); break;
+        }
     }
 }
 
-static void affine(const Matrix *m, long rows, const float *x, long stride, float *out) {
-    for (long row = 0; row < rows; row++)
-        memcpy(out + row * m->width, m->bias, m->width * sizeof(float));
-    if (m->half)
-        product(1, m, rows, x, stride, out);
+static void floats_for_all_rows(const Matrix *m, long first, const float *weights, const Rows *in, long rows,
+                                float *out) {
+    for_all_rows(FLOAT, m, first, weights, in, rows, out);
+}
+
+static void bytes_for_all_rows(const Matrix *m, long first, const int8_t *weights, const Rows *in, long rows,
+                               float *out) {
+    for_all_rows(BYTE, m, first, weights, in, rows, out);
+}
+
+/* The panels from `first` up to `end` of (panels, rows, PANEL) the bias plus rows times a matrix: several panels at a
+   time where rows are few, or a sum would wait for itself. `panel` has room for one of 32-bit floats. */
+FOR_EACH_CASE void product(int kind, const Matrix *m, const Rows *in, long rows, long first, long end, float *panel,
+                           float *sums) {
+    long size = kind == BYTE ? 1 : kind == HALF ? 2 : 4, panels = rows == 1 ? 4 : rows <= 3 ? 2 : 1, apart = rows * PANEL;
+    for (; first < end; first += panels * PANEL) {
+        const void *weights = (const char *)m->weights + first * m->depth * size;
+        float *out = sums + first * rows;
+        panels = first + panels * PANEL > end ? 1 : panels;
+        if (m->bias)
+            for (long p = 0; p < panels; p++)
+                for (long row = 0; row < rows; row++)
+                    memcpy(out + p * apart + row * PANEL, m->bias + first + p * PANEL, PANEL * sizeof(float));
+        if (panels == 4) {
+            any_tile(1, 4, kind, m, first, weights, in, 0, out, apart);
+        } else if (panels == 2 && rows == 2) {
+            any_tile(2, 2, kind, m, first, weights, in, 0, out, apart);
+        } else if (panels == 2) {
+            any_tile(3, 2, kind, m, first, weights, in, 0, out, apart);
+        } else if (kind == HALF) { /* turned into 32 bits once, and not for every tile */
+            for (long i = 0; i < m->depth * PANEL; i += 8)
+                *(floats *)(panel + i) = load(weights, i, 1);
+            floats_for_all_rows(m, first, panel, in, rows, out);
+        } else if (kind == BYTE) {
+            bytes_for_all_rows(m, first, weights, in, rows, out);
+        } else {
+            floats_for_all_rows(m, first, weights, in, rows, out);
+        }
+    }
+}
+
+/* One thread's share of a whole of so many panels or rows: the first one, and the one after the last. */
+typedef struct {
+    long first, end;
+} Share;
+
+static Share share(long whole, long thread, long threads, long grain) {
+    long grains = (whole + grain - 1) / grain, end = grains * (thread + 1) / threads * grain;
+    return (Share){grains * thread / threads * grain, end < whole ? end : whole};
+}
+
+/* A thread's share of (panels, rows, PANEL) the bias plus rows times a matrix. */
+static void affine(const Matrix *m, const Rows *in, long rows, long thread, long threads, float *panel, float *sums) {
+    Share part = share(m->width, thread, threads, 4 * PANEL);
+    if (m->kind == BYTE)
+        product(BYTE, m, in, rows, part.first, part.end, panel, sums);
+    else if (m->kind == HALF)
+        product(HALF, m, in, rows, part.first, part.end, panel, sums);
     else
-        product(0, m, rows, x, stride, out);
+        product(FLOAT, m, in, rows, part.first, part.end, panel, sums);
+}
+
+/* (width,) one row of what `affine` made. */
+static void gather(const Matrix *m, const float *sums, long rows, long row, float *to) {
+    for (long first = 0; first < m->width; first += PANEL)
+        memcpy(to + first, sums + first * rows + row * PANEL, PANEL * sizeof(float));
+}
+
+/* One row in STEPS steps of its greatest number; numbers that are all as good as nothing become none of them. */
+static void round_row(const Rows *rows, long row, long size) {
+    const float *x = rows->x + row * rows->stride;
+    uint8_t *to = rows->rounded + row * rows->rounded_stride;
+    int32_t bits = 0; /* floats without a sign are in the order of their bits */
+    for (long i = 0; i < size; i++) {
+        int32_t one;
+        memcpy(&one, x + i, 4);
+        one &= 0x7FFFFFFF;
+        bits = one > bits ? one : bits;
+    }
+    float most;
+    memcpy(&most, &bits, 4);
+    rows->scales[row] = most < 1e-30f ? 0.0f : most / STEPS;
+    float by = most < 1e-30f ? 0.0f : STEPS / most;
+    for (long i = 0; i < size; i++) {
+        float whole = x[i] * by + 12582912.0f; /* 1.5 * 2^23: rounds to a whole number */
+        int32_t rounded;
+        memcpy(&rounded, &whole, 4);
+        to[i] = (uint8_t)(rounded - 0x4B400000 + ZERO);
+    }
+    memset(to + size, ZERO, rows->rounded_stride - size);
 }
 
 /* e^x to the last bit or two, for |x| below 87; without a branch, so that it is computed for eight at a time. */
@@ -170,95 +331,310 @@ static void rnn(long n, const float *restrict a, const float *restrict b, float 
         hidden[i] = hyperbolic(a[i] + b[i]);
 }
 
-/* (rows, size) what is read of the layers so far: the last one's output, or the sum of all, normalised. */
-static void read_layers(const Model *m, long rows, long layers, const float *after, long stride, float *out,
-                        long out_stride) {
-    for (long row = 0; row < rows; row++) {
-        const float *of_row = after + row * stride;
-        float *to = out + row * out_stride;
-        if (!m->residual) {
-            memcpy(to, of_row + (layers - 1) * m->hidden, m->hidden * sizeof(float));
-            continue;
-        }
-        float mean = 0, variance = 0;
-        for (long i = 0; i < m->hidden; i++) {
-            to[i] = of_row[i];
-            for (long layer = 1; layer < layers; layer++)
-                to[i] += of_row[layer * m->hidden + i];
-            mean += to[i];
-        }
-        mean /= m->hidden;
-        for (long i = 0; i < m->hidden; i++)
-            variance += (to[i] - mean) * (to[i] - mean);
-        float scale = 1.0f / __builtin_sqrtf(variance / m->hidden + 1e-5f);
-        for (long i = 0; i < m->hidden; i++)
-            to[i] = (to[i] - mean) * scale;
+/* (size,) what is read of the layers so far of one row: the last one's output, or the sum of all, normalised. */
+static void read_layers(const Model *m, long layers, const float *of_row, float *to) {
+    if (!m->residual) {
+        memcpy(to, of_row + (layers - 1) * m->hidden, m->hidden * sizeof(float));
+        return;
+    }
+    float mean = 0, variance = 0;
+    for (long i = 0; i < m->hidden; i++) {
+        to[i] = of_row[i];
+        for (long layer = 1; layer < layers; layer++)
+            to[i] += of_row[layer * m->hidden + i];
+        mean += to[i];
+    }
+    mean /= m->hidden;
+    for (long i = 0; i < m->hidden; i++)
+        variance += (to[i] - mean) * (to[i] - mean);
+    float scale = 1.0f / __builtin_sqrtf(variance / m->hidden + 1e-5f);
+    for (long i = 0; i < m->hidden; i++)
+        to[i] = (to[i] - mean) * scale;
+}
+
+/* (size,) the sum of the embeddings of one row's columns. */
+static void embed(const Model *m, const int64_t *columns, float *to) {
+    memset(to, 0, m->embedding_size * sizeof(float));
+    for (long column = 0; column < m->columns; column++) {
+        const float *from = m->embedding + (m->offsets[column] + columns[column]) * m->embedding_size;
+        for (long i = 0; i < m->embedding_size; i++)
+            to[i] += from[i];
     }
 }
 
-/* Floats that a step needs for each row beside its state: what is read, embedded, and made of these. */
-long scratch_size(const Model *m) {
+/* One call of `step`, and where in the scratch its parts lie. */
+typedef struct {
+    const Model *m;
+    long rows;
+    const int64_t *columns;
+    const float *before;
+    float *after, *logits;
+    float *sums;                   /* of a layer's two matrices, or of the head */
+    float *apart;                  /* the same row by row: of all for gates that are not known here, or a thread's one */
+    float *panels;                 /* one of 32-bit floats for each thread */
+    Rows seen, embedded, recurred; /* what goes into the matrices */
+    long width, depth;             /* the most there are */
+} Step;
+
+#define BESIDE 16 /* floats between rows, since rows a power of two apart would share a few places of the cache */
+
+static long whole_groups(long size) { return (size + GROUP - 1) / GROUP * GROUP; }
+
+static long most_width(const Model *m) {
     long most = m->head.width;
     for (long i = 0; i < m->count; i++) {
         long both = m->layers[i].from_input.width + m->layers[i].from_state.width;
         most = both > most ? both : most;
     }
-    return m->hidden + m->embedding_size + most;
+    return most;
 }
 
-/* before, after: `parts` arrays of (rows, count, hidden), one after the other. logits: (rows, outputs). */
-void step(const Model *m, long rows, const int64_t *columns, const float *before, float *after, float *logits) {
-    long seen_size = m->hidden + m->embedding_size, stride = m->count * m->hidden, part = rows * stride;
-    float *seen = m->scratch, *embedded = seen + m->hidden; /* a row: what is read, then what is embedded */
-    float *sums = seen + rows * seen_size;
-    for (long row = 0; row < rows; row++) {
-        float *to = embedded + row * seen_size;
-        memset(to, 0, m->embedding_size * sizeof(float));
-        for (long column = 0; column < m->columns; column++) {
-            const float *from =
-                m->embedding + (m->offsets[column] + columns[row * m->columns + column]) * m->embedding_size;
-            for (long i = 0; i < m->embedding_size; i++)
-                to[i] += from[i];
-        }
+/* So many floats of what is still free. */
+static float *taken(float **free, long count) {
+    float *begins = *free;
+    *free += count;
+    return begins;
+}
+
+static Rows laid_out(const Model *m, long rows, long size, float **free) {
+    Rows made = {.stride = size + BESIDE, .rounded_stride = whole_groups(size)};
+    made.x = taken(free, rows * made.stride);
+    if (m->bytes) {
+        made.scales = taken(free, rows);
+        made.rounded = (uint8_t *)taken(free, rows * made.rounded_stride / 4);
     }
+    return made;
+}
+
+static Step laid_out_step(const Model *m, long rows, long threads, float **free) {
+    Step s = {.m = m, .rows = rows, .width = most_width(m)};
+    s.depth = m->hidden > m->embedding_size ? m->hidden : m->embedding_size;
+    s.sums = taken(free, rows * s.width);
+    s.apart = taken(free, (rows > threads ? rows : threads) * s.width);
+    s.panels = taken(free, threads * PANEL * s.depth);
+    s.seen = laid_out(m, rows, m->hidden, free);
+    s.embedded = laid_out(m, rows, m->embedding_size, free);
+    s.recurred = laid_out(m, rows, m->hidden, free);
+    return s;
+}
+
+/* Floats that a step of so many rows in so many threads needs beside its state. */
+long scratch_size(const Model *m, long rows, long threads) {
+    float *begins = m->scratch, *free = begins;
+    laid_out_step(m, rows, threads, &free);
+    return free - begins;
+}
+
+static void layer_gates(const Step *s, long number, long row, float *from_input) {
+    const Model *m = s->m;
+    const Layer *layer = m->layers + number;
+    long at = (row * m->count + number) * m->hidden, part = s->rows * m->count * m->hidden;
+    float *from_state = from_input + layer->from_input.width;
+    const float *before = s->before + at;
+    float *after = s->after + at;
+    gather(&layer->from_input, s->sums, s->rows, row, from_input);
+    gather(&layer->from_state, s->sums + s->rows * layer->from_input.width, s->rows, row, from_state);
+    if (layer->gates == LSTM)
+        lstm(m->hidden, from_input, from_state, before + part, after, after + part);
+    else if (layer->gates == GRU)
+        gru(m->hidden, from_input, from_state, before, after);
+    else
+        rnn(m->hidden, from_input, from_state, after);
+}
+
+/* Gates that are not known here, of all rows, by the one who knows; they want both parts row by row. */
+static void foreign_gates(const Step *s, long number) {
+    const Layer *layer = s->m->layers + number;
+    long width = layer->from_input.width, state_width = layer->from_state.width;
+    float *from_state = s->apart + s->rows * width;
+    for (long row = 0; row < s->rows; row++) {
+        gather(&layer->from_input, s->sums, s->rows, row, s->apart + row * width);
+        gather(&layer->from_state, s->sums + s->rows * width, s->rows, row, from_state + row * state_width);
+    }
+    s->m->update(number, s->rows, s->apart, from_state, s->before, s->after);
+}
+
+static void meet(long threads);
+
+/* What goes into the matrices of layer `number`, or into the head, of one row. */
+static void prepare(const Step *s, long number, long row) {
+    const Model *m = s->m;
+    long stride = m->count * m->hidden;
+    if (number == 0)
+        embed(m, s->columns + row * m->columns, s->embedded.x + row * s->embedded.stride);
+    else
+        read_layers(m, number, s->after + row * stride, s->seen.x + row * s->seen.stride);
+    if (m->bytes)
+        round_row(number ? &s->seen : &s->embedded, row, number ? m->hidden : m->embedding_size);
+    if (number == m->count || !m->layers[number].from_state.width)
+        return;
+    memcpy(s->recurred.x + row * s->recurred.stride, s->before + row * stride + number * m->hidden,
+           m->hidden * sizeof(float));
+    if (m->bytes)
+        round_row(&s->recurred, row, m->hidden);
+}
+
+/* The logits of one row: what the head made, and what the pointer adds. */
+static void point(const Step *s, long row, float *out) {
+    const Model *m = s->m;
+    float *to = s->logits + row * m->outputs;
+    gather(&m->head, s->sums, s->rows, row, out);
+    memcpy(to, out, m->outputs * sizeof(float));
+    for (long place = 0; place < m->pointers; place++) {
+        int64_t token = s->columns[row * m->columns + m->pointed[place]];
+        if (token)
+            to[token] += out[m->outputs + place];
+    }
+}
+
+/* One thread's share of a step: some of the rows of what is done row by row, and some panels of each matrix. */
+static void walk(const Step *s, long thread, long threads) {
+    const Model *m = s->m;
+    long rows = s->rows;
+    float *panel = s->panels + thread * PANEL * s->depth, *apart = s->apart + thread * s->width;
+    Share own = share(rows, thread, threads, 1);
     for (long number = 0; number < m->count; number++) {
         const Layer *layer = m->layers + number;
-        const float *own = before + number * m->hidden;
-        float *next = after + number * m->hidden, *from_input = sums, *from_state;
-        if (number == 0) {
-            affine(&layer->from_input, rows, embedded, seen_size, from_input);
+        for (long row = own.first; row < own.end; row++)
+            prepare(s, number, row);
+        meet(threads);
+        affine(&layer->from_input, number ? &s->seen : &s->embedded, rows, thread, threads, panel, s->sums);
+        affine(&layer->from_state, &s->recurred, rows, thread, threads, panel,
+               s->sums + rows * layer->from_input.width);
+        meet(threads);
+        if (layer->gates == OTHER) {
+            if (thread == 0)
+                foreign_gates(s, number);
+            meet(threads);
         } else {
-            read_layers(m, rows, number, after, stride, seen, seen_size);
-            affine(&layer->from_input, rows, seen, seen_size, from_input);
-        }
-        from_state = from_input + rows * layer->from_input.width;
-        if (layer->from_state.width)
-            affine(&layer->from_state, rows, own, stride, from_state);
-        if (layer->gates == OTHER)
-            m->update(number, rows, from_input, from_state, before, after);
-        else
-            for (long row = 0; row < rows; row++) {
-                const float *a = from_input + row * layer->from_input.width;
-                const float *b = from_state + row * layer->from_state.width;
-                long at = row * stride;
-                if (layer->gates == LSTM)
-                    lstm(m->hidden, a, b, own + part + at, next + at, next + part + at);
-                else if (layer->gates == GRU)
-                    gru(m->hidden, a, b, own + at, next + at);
-                else
-                    rnn(m->hidden, a, b, next + at);
-            }
-    }
-    read_layers(m, rows, m->count, after, stride, seen, seen_size);
-    affine(&m->head, rows, seen, seen_size, sums);
-    for (long row = 0; row < rows; row++) {
-        const float *out = sums + row * m->head.width;
-        float *to = logits + row * m->outputs;
-        memcpy(to, out, m->outputs * sizeof(float));
-        for (long place = 0; place < m->pointers; place++) {
-            int64_t token = columns[row * m->columns + m->pointed[place]];
-            if (token)
-                to[token] += out[m->outputs + place];
+            for (long row = own.first; row < own.end; row++)
+                layer_gates(s, number, row, apart);
         }
     }
+    for (long row = own.first; row < own.end; row++)
+        prepare(s, m->count, row);
+    meet(threads);
+    affine(&m->head, &s->seen, rows, thread, threads, panel, s->sums);
+    affine(&m->head_embedded, &s->embedded, rows, thread, threads, panel, s->sums);
+    meet(threads);
+    for (long row = own.first; row < own.end; row++)
+        point(s, row, apart);
+}
+
+#if MOST_THREADS > 1
+/* Threads that wait for a step: the caller is the first of `count`. One step at a time has them. */
+static struct {
+    pthread_mutex_t taken, lock;
+    pthread_cond_t moved;
+    pthread_t threads[MOST_THREADS];
+    long count;
+    atomic_long arrived;
+    atomic_ulong phase;
+    const Step *step; /* none: the threads end */
+} team = {.taken = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER};
+
+#define SPINS 2000 /* some tens of microseconds: to sleep and be woken takes as long */
+
+/* Wait until all threads are here. */
+static void meet(long threads) {
+    if (threads == 1)
+        return;
+    unsigned long phase = atomic_load(&team.phase);
+    if (atomic_fetch_add(&team.arrived, 1) + 1 == threads) {
+        atomic_store(&team.arrived, 0);
+        pthread_mutex_lock(&team.lock);
+        atomic_store(&team.phase, phase + 1);
+        pthread_cond_broadcast(&team.moved);
+        pthread_mutex_unlock(&team.lock);
+        return;
+    }
+    for (int spin = 0; spin < SPINS; spin++) {
+        if (atomic_load_explicit(&team.phase, memory_order_acquire) != phase)
+            return;
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#endif
+    }
+    pthread_mutex_lock(&team.lock);
+    while (atomic_load(&team.phase) == phase)
+        pthread_cond_wait(&team.moved, &team.lock);
+    pthread_mutex_unlock(&team.lock);
+}
+
+static void *work(void *number) {
+    long threads = team.count;
+    for (;;) {
+        meet(threads);
+        if (!team.step)
+            return 0;
+        walk(team.step, (long)number, threads);
+        meet(threads);
+    }
+}
+
+/* In a forked process there is no thread but the one that forked. */
+static void forget(void) {
+    team.count = 0;
+    atomic_store(&team.arrived, 0);
+    pthread_mutex_init(&team.taken, 0);
+    pthread_mutex_init(&team.lock, 0);
+    pthread_cond_init(&team.moved, 0);
+}
+
+static void dismiss(void) {
+    if (team.count) {
+        team.step = 0;
+        meet(team.count);
+        for (long i = 1; i < team.count; i++)
+            pthread_join(team.threads[i], 0);
+    }
+    team.count = 0;
+}
+
+/* Whether there are now so many threads; signals are left to those of the program. */
+static int gathered(long threads) {
+    static int told, refused;
+    if (team.count == threads || refused)
+        return !refused;
+    dismiss();
+    refused = !told && pthread_atfork(0, 0, forget);
+    told = 1;
+    if (refused)
+        return 0;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    team.count = threads;
+    long made = 1;
+    while (made < threads && !pthread_create(&team.threads[made], 0, work, (void *)made))
+        made++;
+    pthread_sigmask(SIG_SETMASK, &before, 0);
+    refused = made < threads; /* those that were made wait for ever */
+    return !refused;
+}
+#else
+static void meet(long threads) {}
+#endif
+
+/* before, after: `parts` arrays of (rows, count, hidden), one after the other. logits: (rows, outputs). */
+void step(const Model *m, long rows, const int64_t *columns, const float *before, float *after, float *logits,
+          long threads) {
+    float *free = m->scratch;
+    Step s = laid_out_step(m, rows, threads, &free);
+    s.columns = columns, s.before = before, s.after = after, s.logits = logits;
+#if MOST_THREADS > 1
+    if (threads > 1 && threads <= MOST_THREADS && !pthread_mutex_trylock(&team.taken)) {
+        int there = gathered(threads);
+        if (there) {
+            team.step = &s;
+            meet(threads);
+            walk(&s, 0, threads);
+            meet(threads);
+        }
+        pthread_mutex_unlock(&team.taken);
+        if (there)
+            return;
+    }
+#endif
+    walk(&s, 0, 1);
 }

@@ -1,12 +1,17 @@
 """One step of a described cell by the compiled kernel; it knows no architecture by name.
 
 The kernel knows the gates that a layer names; those of any other layer are computed by its own array functions.
+In `int8`, each output's weights are rounded to 63 steps of their greatest, on either side of 0, and each row that comes
+in likewise. So two products of two terms are summed in 16 bits without an overflow, which AVX2 does faster than it sums
+bytes of 127 steps; 63 cost no likelihood (Dettmers et al. 2022, LLM.int8(), describe such vector-wise rounding).
 """
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from ctypes import POINTER, Structure, c_float, c_int, c_long, c_void_p
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -14,6 +19,7 @@ from numpy.typing import NDArray
 
 from composer.types import Cell, Layer, State, Stepper
 from composer_native.compiling import library
+from composer_native.threads import Pace
 
 Floats = NDArray[np.float32]
 
@@ -23,13 +29,25 @@ GATES = {"lstm": 1, "gru": 2, "rnn": 3}
 """Those that the kernel computes; 0 stands for others."""
 
 
+FLOAT, HALF, BYTE = range(3)
+"""What weights are, to the kernel."""
+
+STEPS, ZERO, GROUP = 63, 64, 8
+"""Of whole numbers: how far they go, what the kernel writes for none, and inputs that come together."""
+
+ENOUGH = 4_000_000
+"""Products in a step from which several threads may be faster, measured (2 vCPU AMD EPYC, znver3)."""
+
+
 class _Matrix(Structure):
     _fields_ = (
         ("weights", c_void_p),
         ("bias", c_void_p),
+        ("scales", c_void_p),
+        ("none", c_void_p),
         ("width", c_long),
         ("depth", c_long),
-        ("half", c_int),
+        ("kind", c_int),
     )
 
 
@@ -51,8 +69,10 @@ class _Model(Structure):
         ("hidden", c_long),
         ("parts", c_long),
         ("head", _Matrix),
+        ("head_embedded", _Matrix),
         ("outputs", c_long),
         ("residual", c_int),
+        ("bytes", c_int),
         ("pointed", c_void_p),
         ("pointers", c_long),
         ("update", _Update),
@@ -60,43 +80,78 @@ class _Model(Structure):
     )
 
 
-def native_stepper(cell: Cell) -> Stepper:
-    """`step(inputs (B, C), state) -> (logits (B, V), state)`. RuntimeError where there is no kernel."""
+def native_stepper(cell: Cell, precision: str = "float32", threads: int = 1) -> Stepper:
+    """`step(inputs (B, C), state) -> (logits (B, V), state)`. RuntimeError where there is no kernel.
+
+    `precision` is float32 or int8. At most so many `threads` share a step; they change no bit of it.
+    """
     kernel = library()
     if kernel is None:
         raise RuntimeError("there is no compiled kernel")
+    kernel.scratch_size.argtypes = [c_void_p, c_long, c_long]
     kernel.scratch_size.restype = c_long
-    kernel.step.argtypes = [c_void_p, c_long, c_void_p, c_void_p, c_void_p, c_void_p]
-    kernel.step.restype = None
-    run = kernel.step
     failed: list[Exception] = []
-    model = _described(cell, failed)
+    model = _described(cell, precision == "int8", failed)
     parts, count, hidden, outputs = model.parts, model.count, model.hidden, model.outputs
-    size = kernel.scratch_size(ctypes.byref(model))
-    scratch = np.empty(0, dtype=np.float32)
-    here = ctypes.addressof(model)
+    run, here = _paced(kernel, model, threads), ctypes.addressof(model)
+    scratch, room = np.empty(0, dtype=np.float32), 0
+    last: tuple[State, Floats] = (), scratch  # the state that was given out last, which mostly comes back
 
     def step(columns: NDArray[np.int64], state: State | None) -> tuple[Floats, State]:
-        nonlocal scratch
+        nonlocal scratch, room, last
         rows = len(columns)
-        if len(scratch) < rows * size:
-            scratch = np.empty(rows * size, dtype=np.float32)
+        if rows > room:
+            scratch, room = np.empty(kernel.scratch_size(here, rows, threads), dtype=np.float32), rows
             model.scratch = scratch.ctypes.data
         columns = np.ascontiguousarray(columns, dtype=np.int64)
-        before = np.zeros((parts, rows, count, hidden), dtype=np.float32)
-        for number, part in enumerate(state or ()):
-            before[number] = part
-        after, logits = np.empty_like(before), np.empty((rows, outputs), dtype=np.float32)
-        run(here, rows, columns.ctypes.data, before.ctypes.data, after.ctypes.data, logits.ctypes.data)
+        shape = (parts, rows, count, hidden)
+        before = last[1] if state is last[0] else _side_by_side(state, shape)
+        after, logits = np.empty(shape, dtype=np.float32), np.empty((rows, outputs), dtype=np.float32)
+        run(rows, columns, before, after, logits)
         if failed:
             raise failed.pop()
-        return logits, tuple(after)
+        last = tuple(after), after
+        return logits, last[0]
 
     return step
 
 
-def _described(cell: Cell, failed: list[Exception]) -> _Model:
-    """The cell as the kernel reads it."""
+def _paced(kernel: ctypes.CDLL, model: _Model, threads: int) -> Callable[..., None]:
+    """`run(rows, columns, before, after, logits)` in as many threads as are fastest, at most `threads`."""
+    kernel.step.argtypes = [c_void_p, c_long, c_void_p, c_void_p, c_void_p, c_void_p, c_long]
+    kernel.step.restype = None
+    here, products, step = ctypes.addressof(model), _products(model), kernel.step
+    paces: dict[int, Pace] = {}
+
+    def run(rows: int, *arrays: NDArray[Any]) -> None:
+        addresses = [array.ctypes.data for array in arrays]
+        if threads == 1 or rows * products < ENOUGH:
+            step(here, rows, *addresses, 1)
+            return
+        pace = paces.setdefault(rows.bit_length(), Pace(threads))
+        chosen, began = pace.threads(), perf_counter()
+        step(here, rows, *addresses, chosen)
+        pace.took(chosen, perf_counter() - began)
+
+    return run
+
+
+def _side_by_side(state: State | None, shape: tuple[int, ...]) -> Floats:
+    """(parts, B, layers, H) the parts of a state in one array."""
+    if state is None:
+        return np.zeros(shape, dtype=np.float32)
+    return np.stack([np.asarray(part, dtype=np.float32) for part in state])
+
+
+def _products(model: _Model) -> int:
+    """Multiplications of one row."""
+    layers = (model.layers[number] for number in range(model.count))
+    matrices = [m for layer in layers for m in (layer.from_input, layer.from_state)] + [model.head, model.head_embedded]
+    return sum(m.width * m.depth for m in matrices)
+
+
+def _described(cell: Cell, whole: bool, failed: list[Exception]) -> _Model:
+    """The cell as the kernel reads it, its weights in `whole` numbers or as they are."""
     kept: list[Any] = []
 
     def pointer(array: NDArray[Any]) -> int:
@@ -104,11 +159,16 @@ def _described(cell: Cell, failed: list[Exception]) -> _Model:
         kept.append(array)
         return int(array.ctypes.data)
 
-    def matrix(weights: Floats, bias: Floats) -> _Matrix:
-        panels, padded = _in_panels(weights), np.zeros(-(-len(bias) // PANEL) * PANEL, dtype=np.float32)
-        padded[: len(bias)] = bias
-        half = panels.dtype == np.float16
-        return _Matrix(pointer(panels), pointer(padded), len(padded), weights.shape[1], half)
+    def matrix(weights: Floats, bias: Floats | None = None) -> _Matrix:
+        width, depth = weights.shape
+        if not width or not depth:
+            return _Matrix()
+        padded = np.zeros((-(-width // PANEL) * PANEL, depth), dtype=np.float32)
+        padded[:width] = weights
+        made = _bytes(padded, pointer) if whole else _floats(padded, pointer)
+        if bias is not None:
+            made.bias = pointer(np.pad(bias, (0, len(padded) - width)).astype(np.float32))
+        return made
 
     first = cell.layers[0]
     hidden = first.recurrent.shape[1]
@@ -137,9 +197,11 @@ def _described(cell: Cell, failed: list[Exception]) -> _Model:
         count=len(cell.layers),
         hidden=hidden,
         parts=first.parts,
-        head=matrix(head, bias),
+        head=matrix(head[:, :hidden], bias),
+        head_embedded=matrix(head[:, hidden:]),
         outputs=len(cell.bias),
         residual=cell.residual,
+        bytes=whole,
         pointed=pointer(np.array(cell.pointed, dtype=np.int64)),
         pointers=len(cell.pointed),
         update=update,
@@ -148,14 +210,29 @@ def _described(cell: Cell, failed: list[Exception]) -> _Model:
     return model
 
 
-def _in_panels(weights: Floats) -> NDArray[Any]:
-    """(panels, depth, PANEL) of a matrix (width, depth), padded with zeros; in 16 bits where that loses nothing."""
-    width, depth = weights.shape
-    padded = np.zeros((-(-width // PANEL) * PANEL, depth), dtype=np.float32)
-    padded[:width] = weights
+def _floats(weights: Floats, pointer: Callable[[NDArray[Any]], int]) -> _Matrix:
+    """A matrix (width, depth) in panels of (depth, PANEL); in 16 bits where that loses nothing."""
     with np.errstate(over="ignore"):
-        half = padded.astype(np.float16)
-    return (half if np.array_equal(half, padded) else padded).reshape(-1, PANEL, depth).transpose(0, 2, 1)
+        half = weights.astype(np.float16)
+    exact = np.array_equal(half, weights)
+    panels = (half if exact else weights).reshape(-1, PANEL, weights.shape[1]).transpose(0, 2, 1)
+    return _Matrix(pointer(panels), width=len(weights), depth=weights.shape[1], kind=HALF if exact else FLOAT)
+
+
+def _bytes(weights: Floats, pointer: Callable[[NDArray[Any]], int]) -> _Matrix:
+    """A matrix (width, depth) rounded, in panels of (depth / 4, PANEL, 4)."""
+    greatest = np.abs(weights).max(axis=1, keepdims=True)
+    steps = np.rint(weights * (STEPS / np.where(greatest > 0, greatest, 1))).astype(np.int8)
+    steps = np.pad(steps, ((0, 0), (0, -weights.shape[1] % GROUP)))
+    width, depth = steps.shape
+    return _Matrix(
+        pointer(steps.reshape(-1, PANEL, depth // 4, 4).transpose(0, 2, 1, 3)),
+        scales=pointer((greatest[:, 0] / STEPS).astype(np.float32)),
+        none=pointer(-ZERO * steps.sum(axis=1, dtype=np.int32)),
+        width=width,
+        depth=depth,
+        kind=BYTE,
+    )
 
 
 def _update(layers: tuple[Layer, ...], hidden: int, described: Any, failed: list[Exception]) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from composer.types import Described, Stepper
@@ -16,13 +18,13 @@ class TorchSteps:
     """Plain torch, on any device: the reference that all others are held to."""
 
     speed: ClassVar[int] = 0
-    tolerance: ClassVar[float] = 0.0
+    tolerances: ClassVar[Mapping[str, float]] = MappingProxyType({"float32": 0.0})
 
     def suits(self, model: Model, device: str) -> bool:
         """Every model, everywhere."""
         return True
 
-    def make(self, model: Model, device: str) -> Stepper:
+    def make(self, model: Model, device: str, precision: str = "float32") -> Stepper:
         """The module's own steps."""
         from composer.devices import choose_device
         from composer.stepping import torch_stepper
@@ -35,13 +37,13 @@ class NumpySteps:
     """NumPy on the CPU: there at once, since torch need not be imported."""
 
     speed: ClassVar[int] = 10
-    tolerance: ClassVar[float] = 1e-4
+    tolerances: ClassVar[Mapping[str, float]] = MappingProxyType({"float32": 1e-4})
 
     def suits(self, model: Model, device: str) -> bool:
         """A model on the CPU whose architecture describes its cell."""
         return device == "cpu" and isinstance(model.make_architecture(), Described)
 
-    def make(self, model: Model, device: str) -> Stepper:
+    def make(self, model: Model, device: str, precision: str = "float32") -> Stepper:
         """The steps of the cell."""
         from composer_steppers.arrays import array_stepper
 

@@ -65,8 +65,8 @@ def main() -> None:
             times = in_turn(found, ROUNDS)
             print(
                 f"{name}, batch {rows:3}: bare steps {tokens / times['bare']:8,.0f} tokens/s; the loop "
-                f"{tokens / times['loop']:8,.0f}, {times['bare'] / times['loop']:.0%} of it; with a grammar that is not "
-                f"compiled {times['bare'] / times['plain']:.0%}"
+                f"{tokens / times['loop']:8,.0f}, {times['bare'] / times['loop']:.0%} of it; "
+                f"with a grammar that is not compiled {times['bare'] / times['plain']:.0%}"
             )
 
 

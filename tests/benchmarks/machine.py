@@ -1,4 +1,4 @@
-"""What a benchmark ran on, and how often it ran: each figure is a median of runs that take turns."""
+"""What a benchmark ran on, and how often it ran: each figure is of runs that take turns."""
 
 from __future__ import annotations
 
@@ -19,12 +19,20 @@ def describe() -> str:
     return f"{cpu}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}, {gpu}"
 
 
-def in_turn(tasks: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each task; A B A B …, so that a drift of the machine's speed falls on all alike."""
+def in_turn(
+    tasks: Mapping[str, Callable[[], object]],
+    rounds: int,
+    take: Callable[[list[float]], float] = statistics.median,
+    clock: Callable[[], float] = perf_counter,
+) -> dict[str, float]:
+    """Seconds of each task, `take` of all rounds; A B A B …, so that a drift of the machine's speed falls on all alike.
+
+    On a machine that others use as well, `min` and (for what runs in one thread) `process_time` tell more.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     for _ in range(rounds):
         for name, task in tasks.items():
-            began = perf_counter()
+            began = clock()
             task()
-            seconds[name].append(perf_counter() - began)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+            seconds[name].append(clock() - began)
+    return {name: take(values) for name, values in seconds.items()}

@@ -1,48 +1,104 @@
-"""Steps of a model by each stepper, beside the naive loop over torch's LSTM and beside what the machine can do.
+"""Steps of a model by each stepper and precision, beside the naive loop over torch and beside what the machine can do.
 
-Naive: `nn.LSTM` one step at a time, softmax, multinomial. The roofline is the longer of two times: to read all weights
-once, as fast as a dot product reads as many bytes, and to multiply, as fast as a large matrix product does.
+Naive: the layers of torch (or the module of an architecture that is not ours) one step at a time, softmax, multinomial,
+with as many threads. The roofline is the longer of two times: to read all weights once, as fast as a dot product reads
+as many bytes, and to multiply, as fast as a large matrix product does; whole numbers, as fast as the instructions of
+the kernel can, on registers alone; steps are compared with it without the draw. Seconds are the least of all rounds.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import peephole
 import torch
 from machine import describe, in_turn
+from threadpoolctl import threadpool_limits
 
+from composer.compiling import library, processor
 from composer.generation import Player, open_model
 from composer.plugins import registry
 from composer.testing import random_model
 from composer.types import Cell
+from composer_native.compiling import FLAGS
 
-BATCHES = (1, 16, 64)
-ROUNDS = 9
+BATCHES = {1: 40, 16: 10, 64: 6}
+"""Rows, and how often they are stepped in a turn."""
+
+ROUNDS = 10
+LARGE = {"hidden_size": 512, "layers": 3}
+
+WHOLE_NUMBERS = """
+#include <immintrin.h>
+void multiply(long times) {
+    __m256i sums[12], x = _mm256_set1_epi8(3), w = _mm256_set1_epi8(1), ones = _mm256_set1_epi16(1);
+    for (int i = 0; i < 12; i++) sums[i] = _mm256_setzero_si256();
+    for (long t = 0; t < times; t++)
+#pragma GCC unroll 12
+        for (int i = 0; i < 12; i++) {
+            asm volatile("" : "+x"(x), "+x"(w));
+            __m256i both = _mm256_add_epi16(_mm256_maddubs_epi16(x, w), _mm256_maddubs_epi16(w, x));
+            sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(both, ones));
+        }
+    for (int i = 0; i < 12; i++) asm volatile("" : : "x"(sums[i]));
+}
+"""
+"""64 products for each `i`, by the instructions that the kernel has for them."""
 
 
-def naive_loop(cell: Cell, rows: int) -> Callable[[], None]:
-    """One token for each row, as one would write it."""
+def naive_layers(cell: Cell) -> Callable[[torch.Tensor, Any], Any]:
+    """`(tokens (B,), state) -> (logits (B, V), state)` as one would write it."""
     width, layers, vocabulary = cell.layers[0].recurrent.shape[1], len(cell.layers), len(cell.bias)
     lstm = torch.nn.LSTM(width, width, layers, batch_first=True).eval()
     embedding, head = torch.nn.Embedding(vocabulary, width), torch.nn.Linear(width, vocabulary)
-    tokens, state = torch.zeros(rows, dtype=torch.long), None
 
-    @torch.no_grad()
-    def step() -> None:
-        nonlocal tokens, state
+    def step(tokens: torch.Tensor, state: Any) -> Any:
         hidden, state = lstm(embedding(tokens)[:, None], state)
-        tokens = torch.multinomial(torch.softmax(head(hidden[:, 0]), dim=-1), 1)[:, 0]
+        return head(hidden[:, 0]), state
 
     return step
 
 
-def stepping(player: Player, name: str, rows: int) -> Callable[[], None]:
+def naive_module(player: Player) -> Callable[[torch.Tensor, Any], Any]:
+    """The same by the module of an architecture."""
+    module, columns = player.model.make_module(), len(player.tokenizer.grammar.columns)
+
+    def step(tokens: torch.Tensor, state: Any) -> Any:
+        inputs = torch.zeros(len(tokens), 1, columns, dtype=torch.long)
+        inputs[:, 0, 0] = tokens
+        logits, state = module(inputs, state)
+        return logits[:, 0], state
+
+    return step
+
+
+def naive_loop(step: Callable[[torch.Tensor, Any], Any], rows: int) -> Callable[[], None]:
+    """One token for each row."""
+    tokens, state = torch.zeros(rows, dtype=torch.long), None
+
+    @torch.no_grad()
+    def one() -> None:
+        nonlocal tokens, state
+        logits, state = step(tokens, state)
+        tokens = torch.multinomial(torch.softmax(logits, dim=-1), 1)[:, 0]
+
+    return one
+
+
+def stepping(player: Player, name: str, precision: str, rows: int, *, draws: bool = True) -> Callable[[], None]:
     """The same by a stepper; a draw from a cumulative sum."""
-    step = registry().make("steppers", name).make(player.model, "cpu")
+    step = registry().make("steppers", name).make(player.model, "cpu", precision)
     sizes = [column.size for column in player.tokenizer.grammar.columns]
     columns = np.random.default_rng(0).integers(0, sizes, (rows, len(sizes)))
     uniforms, state = np.full((rows, 1), 0.5), None
@@ -50,13 +106,15 @@ def stepping(player: Player, name: str, rows: int) -> Callable[[], None]:
     def one() -> None:
         nonlocal state
         logits, state = step(columns, state)
+        if not draws:
+            return
         weights = np.exp(logits - logits.max(axis=1, keepdims=True)).cumsum(axis=1)
         columns[:, 0] = (weights > uniforms * weights[:, -1:]).argmax(axis=1)
 
     return one
 
 
-def many(one: Callable[[], None], times: int) -> Callable[[], None]:
+def many(one: Callable[[], object], times: int) -> Callable[[], None]:
     """So many times, since one is too short to be timed."""
 
     def run() -> None:
@@ -66,53 +124,108 @@ def many(one: Callable[[], None], times: int) -> Callable[[], None]:
     return run
 
 
-def roofline(cell: Cell, rows: int, bytes_a_weight: int) -> float:
-    """The least seconds that a step of so many rows can take here, in one thread."""
+def in_threads(one: Callable[[], object]) -> Callable[[], object]:
+    """In each of as many threads as there are, at the same time."""
+    threads = int(os.environ["OMP_NUM_THREADS"])
+    if threads == 1:
+        return one
+    pool = ThreadPoolExecutor(threads)
+    return lambda: [job.result() for job in [pool.submit(one) for _ in range(threads)]]
+
+
+@cache
+def multiplying() -> dict[str, float]:
+    """Seconds a product, by precision."""
+    threads = int(os.environ["OMP_NUM_THREADS"])
+    square, times = np.ones((768, 768), dtype=np.float32), 200_000
+    tasks: dict[str, Callable[[], object]] = {"float32": in_threads(lambda: square @ square)}
+    if whole := _whole_numbers():
+        tasks["int8"] = in_threads(lambda: whole.multiply(ctypes.c_long(times)))
+    with threadpool_limits(1):
+        found = in_turn(tasks, 2 * ROUNDS, take=min)
+    products = {"float32": square.size * len(square), "int8": 12 * 64 * times}
+    return {name: seconds / products[name] / threads for name, seconds in found.items()}
+
+
+@cache
+def _whole_numbers() -> ctypes.CDLL | None:
+    return library(WHOLE_NUMBERS, FLAGS) if "avx2" in processor() else None
+
+
+@cache
+def reading(size: int) -> float:
+    """Seconds to read so many bytes, each thread its part."""
+    part = np.ones(size // 4 // int(os.environ["OMP_NUM_THREADS"]), dtype=np.float32)
+    with threadpool_limits(1):
+        return in_turn({"read": in_threads(many(lambda: part @ part, 50))}, 2 * ROUNDS, take=min)["read"] / 50
+
+
+def roofline(cell: Cell, rows: int, precision: str) -> float:
+    """The least seconds that a step of so many rows can take here."""
     matrices = [m for layer in cell.layers for m in (layer.inputs, layer.recurrent)] + [cell.head]
+    half = all(np.array_equal(m, m.astype(np.float16)) for m in matrices)
     weights = sum(m.size for m in matrices)
-    read = np.ones(weights * bytes_a_weight // 4, dtype=np.float32)
-    square = np.ones((768, 768), dtype=np.float32)
-    found = in_turn({"read": many(lambda: read @ read, 20), "multiply": lambda: square @ square}, ROUNDS)
-    return max(found["read"] / 20, weights * rows * found["multiply"] / square.size / len(square))
+    size = 1 if precision == "int8" else 2 if half else 4
+    return max(reading(weights * size), weights * rows * multiplying().get(precision, 0.0))
 
 
-def measure(title: str, player: Player) -> None:
+def ways(player: Player) -> Iterator[tuple[str, str]]:
+    """Every stepper that suits the model, with each of its precisions."""
+    for name in registry().names("steppers"):
+        maker = registry().make("steppers", name)
+        if maker.suits(player.model, "cpu"):
+            yield from ((name, precision) for precision in maker.tolerances)
+
+
+def measure(title: str, player: Player, naive: Callable[[torch.Tensor, Any], Any], cell: Cell | None) -> None:
     """Print a line a batch size."""
-    cell = player.model.make_cell()
-    names = [
-        name for name in registry().names("steppers") if registry().make("steppers", name).suits(player.model, "cpu")
-    ]
-    half = all(
-        np.array_equal(m, m.astype(np.float16)) for layer in cell.layers for m in (layer.inputs, layer.recurrent)
-    )
-    for rows in BATCHES:
-        times = max(3, 60 // rows)
-        tasks = {"naive": many(naive_loop(cell, rows), times)}
-        tasks |= {name: many(stepping(player, name, rows), times) for name in names}
+    for rows, times in BATCHES.items():
+        tasks = {"naive": many(naive_loop(naive, rows), times)}
+        tasks |= {" ".join(way): many(stepping(player, *way, rows), times) for way in ways(player)}
+        kernel = [way for way in ways(player) if cell and way[0] == "native"]
+        tasks |= {f"{way} alone": many(stepping(player, *way, rows, draws=False), times) for way in kernel}
         for task in tasks.values():
             task()
-        found = {name: seconds / times for name, seconds in in_turn(tasks, ROUNDS).items()}
-        least = roofline(cell, rows, 2 if half else 4)
-        told = [f"{name} x{found['naive'] / found[name]:.1f}" for name in names]
-        best = min(found[name] for name in names)
+        found = {name: seconds / times for name, seconds in in_turn(tasks, ROUNDS, take=min).items()}
+        told = []
+        for name in ("naive", *(" ".join(way) for way in ways(player))):
+            seconds = found[name]
+            said = f"{name.removesuffix(' float32')} x{found['naive'] / seconds:.1f}"
+            if alone := found.get(f"{tuple(name.split())} alone"):
+                said += f" ({rows / seconds:,.0f} tokens/s, {roofline(cell, rows, name.split()[1]) / alone:.0%})"
+            told.append(said)
         print(
-            f"{title}, batch {rows:3}: naive {rows / found['naive']:8,.0f} tokens/s; {', '.join(told)}; "
-            f"best {rows / best:,.0f} tokens/s, {least / best:.0%} of the roofline"
+            f"{title}, batch {rows:2}: naive {rows / found['naive']:,.0f} tokens/s; {', '.join(told[1:])}", flush=True
         )
 
 
-def main() -> None:
-    """Print the table for 3 x 512 and for the shipped models."""
+def measure_all() -> None:
+    """The table for 3 x 512, for the shipped models, and for a cell that is not ours."""
     print(describe())
-    options = {"hidden_size": 512, "layers": 3, "embedding_size": 512}
-    model = random_model("lstm", "remi", **options)
+    print(", ".join(f"{name}: {1e-9 / each:.1f} products a ns" for name, each in multiplying().items()))
+    model = random_model("lstm", "remi", embedding_size=512, **LARGE)
     stored = {name: array.astype(np.float16) for name, array in model.weights.items()}
-    measure("lstm 3x512", Player(replace(model, weights=stored)))
-    for name in ("chorales", "tunes"):
-        measure(name, open_model(name))
+    players = {"lstm 3x512": Player(replace(model, weights=stored))}
+    players |= {name: open_model(name) for name in registry().names("models")}
+    for title, player in players.items():
+        cell = player.model.make_cell()
+        measure(title, player, naive_layers(cell), cell)
+    for name in ("peephole", "peephole-forward"):
+        player = Player(random_model(name, "remi", **LARGE))
+        measure(f"{name} 3x512", player, naive_module(player), None)
+
+
+def main() -> None:
+    """The whole table with one thread, and with two."""
+    for threads in ("1", "2"):
+        environment = {**os.environ, "OMP_NUM_THREADS": threads, "MEASURED": "1"}
+        subprocess.run([sys.executable, *sys.argv], env=environment, check=True)
 
 
 if __name__ == "__main__":
-    if "OMP_NUM_THREADS" not in os.environ:  # before NumPy and torch start their threads
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "OMP_NUM_THREADS": "1"})
-    main()
+    if "MEASURED" in os.environ:  # NumPy and torch start as many threads as they are told beforehand
+        with tempfile.TemporaryDirectory() as place:
+            peephole.install(Path(place))
+            measure_all()
+    else:
+        main()

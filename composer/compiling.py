@@ -21,17 +21,17 @@ LONGEST = 60.0
 @lru_cache(maxsize=32)
 def library(source: str, flags: tuple[str, ...]) -> ctypes.CDLL | None:
     """The library that a source makes, or None where no compiler makes it."""
-    if sys.byteorder != "little" or not (compiler := _compiler()):
+    if sys.byteorder != "little" or not (program := compiler()):
         return None
     try:
-        path = _place(source, compiler, flags)
-        return ctypes.CDLL(str(path)) if path.is_file() or _compile(source, compiler, flags, path) else None
+        path = _place(source, program, flags)
+        return ctypes.CDLL(str(path)) if path.is_file() or _compile(source, program, flags, path) else None
     except OSError:
         return None
 
 
 @lru_cache(maxsize=1)
-def _compiler() -> str | None:
+def compiler() -> str | None:
     """What the environment names, or the first one there is."""
     for name in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
         if name and (found := shutil.which(name)):
@@ -39,15 +39,15 @@ def _compiler() -> str | None:
     return None
 
 
-def _place(source: str, compiler: str, flags: Sequence[str]) -> Path:
+def _place(source: str, program: str, flags: Sequence[str]) -> Path:
     """Another file for another source, compiler or processor: caches travel with home folders."""
-    about = [source, compiler, *flags, _processor()]
+    about = [source, program, *flags, processor()]
     digest = hashlib.blake2b("\0".join(about).encode(), digest_size=12).hexdigest()
     return cache_folder() / "native" / f"{digest}.so"
 
 
 @lru_cache(maxsize=1)
-def _processor() -> str:
+def processor() -> str:
     """What this machine's processor can do, or at least which one it is."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -57,7 +57,7 @@ def _processor() -> str:
     return "\n".join(sorted({line for line in lines if line.startswith(kinds)}))
 
 
-def _compile(source: str, compiler: str, flags: Sequence[str], path: Path) -> bool:
+def _compile(source: str, program: str, flags: Sequence[str], path: Path) -> bool:
     """Whether it was; whole or not at all, since others may want it at the same time."""
     import subprocess  # once on a machine
     import tempfile
@@ -66,7 +66,7 @@ def _compile(source: str, compiler: str, flags: Sequence[str], path: Path) -> bo
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         made, text = Path(folder) / path.name, Path(folder) / "source.c"
         text.write_text(source)
-        command = [compiler, *flags, "-o", str(made), str(text), "-lm"]
+        command = [program, *flags, "-o", str(made), str(text), "-lm"]
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=LONGEST)  # noqa: S603
         except subprocess.SubprocessError:
