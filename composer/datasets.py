@@ -6,14 +6,14 @@ from dataclasses import fields
 from typing import Any
 
 from composer.errors import BadOption
-from composer.plugins import registry, schema
+from composer.plugins import registry
 from composer.types import Dataset
 
 
 def make_dataset(name: str, /, **options: Any) -> Dataset:
     """The dataset; what stands after a colon is its first option. Raises UnknownName, BadOption."""
     kind, _, argument = name.partition(":")
-    names = [option.name for option in schema(registry().offer("datasets", kind).make)]
+    names = [option.name for option in registry().offer("datasets", kind).options]
     if argument and not names:
         raise BadOption(f"the dataset '{kind}' takes nothing after a colon.")
     first = {names[0]: argument} if argument else {}
@@ -26,7 +26,7 @@ def suggested_training(dataset: Dataset, architecture: str) -> tuple[dict[str, A
     from composer.training import Settings
 
     in_training = {field.name for field in fields(Settings)}
-    in_architecture = {option.name for option in schema(registry().offer("architectures", architecture).make)}
+    in_architecture = {option.name for option in registry().offer("architectures", architecture).options}
     wanted = dataset.training_options
     return (
         {name: value for name, value in wanted.items() if name in in_training},

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from composer.errors import BadOption
-from composer.filling import Fill, fill
-from composer.form import Form, compose
 from composer.generation import Player, generate
 from composer.repetition import REDRAWS
 from composer.request import Request
 from composer.types import Piece
 
-Asked: TypeAlias = Request | Fill | Form
+if TYPE_CHECKING:
+    from composer.filling import Fill
+    from composer.form import Form
+
+Asked: TypeAlias = Union[Request, "Fill", "Form"]
 
 
 def make(player: Player, asked: Sequence[Asked], *, redraws: int = REDRAWS) -> list[Piece]:
@@ -26,6 +28,11 @@ def make(player: Player, asked: Sequence[Asked], *, redraws: int = REDRAWS) -> l
 
     Raises BadOption, CannotExpress, NothingAllowed.
     """
+    if all(isinstance(one, Request) for one in asked):  # so that the rest need not be imported
+        return generate(player, [request_of(one) for one in asked], redraws=redraws)
+    from composer.filling import Fill, fill
+    from composer.form import Form, compose
+
     made: dict[int, Piece] = {}
     requests = {n: one for n, one in enumerate(asked) if isinstance(one, Request)}
     made |= zip(requests, generate(player, list(requests.values()), redraws=redraws), strict=True)
@@ -50,9 +57,12 @@ def asked_of(provenance: Mapping[str, Any]) -> Asked:
     """What a piece says it was made of. Raises BadOption for what is no provenance of a piece."""
     if not isinstance(provenance.get("request"), Mapping):
         raise BadOption("it does not say what was asked for.")
-    if "form" in provenance:
-        return Form.from_json(provenance)
-    return Fill.from_json(provenance) if "given" in provenance else Request.from_json(provenance["request"])
+    if "form" not in provenance and "given" not in provenance:
+        return Request.from_json(provenance["request"])
+    from composer.filling import Fill
+    from composer.form import Form
+
+    return Form.from_json(provenance) if "form" in provenance else Fill.from_json(provenance)
 
 
 def regenerate(player: Player, provenance: Mapping[str, Any]) -> Piece:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from functools import lru_cache
 from importlib.metadata import Distribution, EntryPoint, entry_points
@@ -38,21 +38,6 @@ class Plugin:
 
 
 @dataclass(frozen=True)
-class Offer:
-    """One thing that a plugin offers under a name."""
-
-    kind: str
-    name: str
-    make: Callable[..., Any]
-    plugin: Plugin
-
-    @property
-    def summary(self) -> str:
-        """The first line of its docstring."""
-        return (inspect.getdoc(self.make) or "").partition("\n")[0]
-
-
-@dataclass(frozen=True)
 class Option:
     """One option of an offered thing, read from its signature."""
 
@@ -65,6 +50,57 @@ class Option:
     def required(self) -> bool:
         """Whether it has no default."""
         return self.default is inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Later:
+    """A thing that a plugin offers, imported when it is first called or asked for anything but its options."""
+
+    point: EntryPoint
+    kind: str
+    name: str
+    options: tuple[Option, ...]
+    summary: str
+
+    def thing(self) -> Any:
+        """The thing itself. Raises UnknownName for a plugin that is broken now."""
+        found = _loaded(self.point, self.kind)
+        if self.name not in found.offers[self.kind]:
+            fault = found.plugins[0].fault or "it offers this no more"
+            raise UnknownName(f"the plugin '{self.point.name}', which offered '{self.name}', is left out: {fault}")
+        return found.offers[self.kind][self.name].make
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """What the thing makes."""
+        return self.thing()(*arguments, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        """What the thing has."""
+        if name in Later.__dataclass_fields__:  # of one that is only being made
+            raise AttributeError(name)
+        return getattr(self.thing(), name)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One thing that a plugin offers under a name."""
+
+    kind: str
+    name: str
+    make: Callable[..., Any]
+    plugin: Plugin
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """Its options, from its signature."""
+        return self.make.options if isinstance(self.make, Later) else schema(self.make)
+
+    @property
+    def summary(self) -> str:
+        """The first line of its docstring."""
+        if isinstance(self.make, Later):
+            return self.make.summary
+        return (inspect.getdoc(self.make) or "").partition("\n")[0]
 
 
 @dataclass(frozen=True)
@@ -98,7 +134,7 @@ class Registry:
 
 def make(offer: Offer, /, **options: Any) -> Any:
     """What `Registry.make` does, for an offer in hand."""
-    known = {option.name: option for option in schema(offer.make)}
+    known = {option.name: option for option in offer.options}
     title = f"{offer.kind.removesuffix('s')} '{offer.name}'"
     for name in options:
         if name not in known:
@@ -188,8 +224,20 @@ def _about(distribution: Distribution) -> tuple[str, str]:
 
 @lru_cache(maxsize=1)
 def registry() -> Registry:
-    """The registry of what is installed, made once."""
-    return load(find())
+    """The registry of what is installed, made once; from the catalogue of an earlier run, where it still fits."""
+    from composer import catalogue
+
+    points = find()
+    if (kept := catalogue.recall(points)) is not None:
+        return kept
+    loaded = load(points)
+    catalogue.keep(points, loaded)
+    return loaded
+
+
+@lru_cache(maxsize=256)
+def _loaded(point: EntryPoint, kind: str) -> Registry:
+    return load([point], (kind,))
 
 
 def _manager() -> pluggy.PluginManager:
@@ -205,12 +253,12 @@ class _Gathering:
     offers: dict[str, dict[str, Offer]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     manager: pluggy.PluginManager = field(default_factory=_manager)
 
-    def add(self, plugin: Plugin, module: object) -> None:
-        """Take in all that one module offers; ValueError, with nothing taken, for a fault in any of it."""
+    def add(self, plugin: Plugin, module: object, kinds: Sequence[str]) -> None:
+        """Take in what one module offers of these kinds; ValueError, with nothing taken, for a fault in any of it."""
         self.manager.register(module)
         try:
             self.manager.check_pending()
-            found = [offer for kind in KINDS for offer in _offered(self.manager, kind, plugin)]
+            found = [offer for kind in kinds for offer in _offered(self.manager, kind, plugin)]
         finally:
             self.manager.unregister(module)
         for offer in found:
@@ -240,8 +288,8 @@ def _offered(manager: pluggy.PluginManager, kind: str, plugin: Plugin) -> list[O
     return offers
 
 
-def load(points: list[EntryPoint]) -> Registry:
-    """A registry of these entry points. A plugin with a fault is left out, whole, and keeps its reason."""
+def load(points: Sequence[EntryPoint], kinds: Sequence[str] = KINDS) -> Registry:
+    """A registry of these entry points and kinds. A plugin with a fault is left out, whole, and keeps its reason."""
     gathering = _Gathering()
     plugins = []
     for point in points:
@@ -251,7 +299,7 @@ def load(points: list[EntryPoint]) -> Registry:
             built_for = getattr(module, "COMPOSER_API", hookspecs.API_VERSION)
             if built_for != hookspecs.API_VERSION:
                 raise ValueError(f"was made for version {built_for} of the hooks; this is {hookspecs.API_VERSION}")
-            gathering.add(plugin, module)
+            gathering.add(plugin, module, kinds)
         except (Exception, SystemExit) as error:  # whatever a stranger's module does at import
             plugin = Plugin(plugin.name, plugin.distribution, plugin.version, _fault(error))
         plugins.append(plugin)

@@ -87,7 +87,7 @@ def exchanged(plain: Plain, key: str, value: Any) -> dict[str, Any]:
     """The recipe with another value, be it the name of a thing; the thing keeps the options that it has, too."""
     if key != "dataset" and key not in THINGS:
         return {**plain, key: value}
-    known = {option.name for option in schema(registry().offer(f"{key}s", value.partition(":")[0]).make)}
+    known = {option.name for option in registry().offer(f"{key}s", value.partition(":")[0]).options}
     table = "dataset_options" if key == "dataset" else key
     kept = {name: option for name, option in plain.get(table, {}).items() if name in known}
     return {**plain, table: kept, key: value} if key == "dataset" else {**plain, key: {**kept, "name": value}}
@@ -172,9 +172,9 @@ def _about(plain: Plain, key: str) -> Mapping[str, str]:
     elif key == "started":
         options = ()
     elif key == "dataset_options":
-        options = schema(registry().offer("datasets", plain["dataset"].partition(":")[0]).make)
+        options = registry().offer("datasets", plain["dataset"].partition(":")[0]).options
     else:
-        options = schema(registry().offer(f"{key}s", plain[key]["name"]).make)
+        options = registry().offer(f"{key}s", plain[key]["name"]).options
     return {option.name: option.help for option in options}
 
 

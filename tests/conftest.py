@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from dataclasses import dataclass
 
 import pytest
@@ -12,6 +13,7 @@ from composer.plugins import registry
 from composer.primers import typed_notes
 from composer.score import KeySignature, Score, parse_time_signature
 
+os.environ["COMPOSER_CACHE"] = tempfile.mkdtemp(prefix="composer-tests-")  # for what is asked while tests are collected
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for models as small as these, a second thread only waits
 
 

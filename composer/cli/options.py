@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from composer.errors import BadOption, nearest, printable
-from composer.plugins import Option, registry, schema
+from composer.plugins import Option, registry
 from composer.request import Link
 
 _LINKS = "composer.links"
@@ -40,7 +40,7 @@ def chosen_links(ctx: click.Context) -> tuple[Link, ...]:
 def _sampler_options(taken: set[str]) -> list[click.Parameter]:
     options: list[click.Parameter] = []
     for name, offer in sorted(registry().offers["samplers"].items()):
-        for place, option in enumerate(schema(offer.make)):
+        for place, option in enumerate(offer.options):
             flag = f"--{name}" if place == 0 else f"--{name}-{option.name.replace('_', '-')}"
             flag = f"--sampler-{flag[2:]}" if flag in taken else flag
             taken.add(flag)
@@ -82,7 +82,7 @@ class WithThings(click.Command):
         found: dict[str, tuple[Option, str, list[str]]] = {}
         for kind in self.kinds:
             for name, offer in sorted(registry().offers[kind].items()):
-                for option in schema(offer.make):
+                for option in offer.options:
                     if not (kind == "datasets" and option.required):
                         flag = f"--{option.name.replace('_', '-')}"
                         flag = f"--{kind.removesuffix('s')}-{flag[2:]}" if flag in taken else flag
@@ -116,7 +116,7 @@ def _collect_thing(option: str) -> Callable[[click.Context, click.Parameter, Any
 def options_for(ctx: click.Context, things: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
     """The options given on the command line for each (kind, name). BadOption for one that none of them has."""
     given: dict[str, Any] = ctx.meta.get(_THINGS, {})
-    known = [{o.name for o in schema(registry().offer(kind, name).make)} for kind, name in things]
+    known = [{o.name for o in registry().offer(kind, name).options} for kind, name in things]
     for option in given:
         if not any(option in names for names in known):
             flags = sorted(f"--{name.replace('_', '-')}" for names in known for name in names)

@@ -45,9 +45,8 @@ def datasets() -> None:
 
 
 def _required(name: str) -> list[str]:
-    from composer.plugins import schema
 
-    return [option.name for option in schema(registry().offer("datasets", name).make) if option.required]
+    return [option.name for option in registry().offer("datasets", name).options if option.required]
 
 
 @click.command()

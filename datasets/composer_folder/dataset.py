@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 
 from composer import files
 from composer.errors import BadOption, ComposerError, EmptyDataset, printable
-from composer.plugins import registry, schema
+from composer.plugins import registry
 from composer.score import Score
 from composer.types import Reader
 
@@ -92,6 +92,6 @@ def _files_in(root: Path) -> Iterator[str]:
 @lru_cache(maxsize=64)
 def _reader(suffix: str, drums_by_name: bool) -> Reader:
     """What reads files of a suffix, made once; `drums_by_name` goes to a reader that has such an option."""
-    options = {option.name for option in schema(registry().offer("readers", suffix).make)}
+    options = {option.name for option in registry().offer("readers", suffix).options}
     chosen = {"drums_by_name": drums_by_name} if "drums_by_name" in options else {}
     return files.reader(Path(f"x{suffix}"), **chosen)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from composer import hookimpl
 from composer.types import Offers
-from composer_midifile.reading import MidiReader
-from composer_midifile.writing import MidiExporter
 
 
 @hookimpl
 def register_readers() -> Offers:
     """Offer the three usual suffixes of a Standard MIDI file."""
+    from composer_midifile.reading import MidiReader
+
     return {".mid": MidiReader, ".midi": MidiReader, ".kar": MidiReader}
 
 
 @hookimpl
 def register_exporters() -> Offers:
     """Offer `.mid` and `.midi`."""
+    from composer_midifile.writing import MidiExporter
+
     return {".mid": MidiExporter, ".midi": MidiExporter}

@@ -1,0 +1,156 @@
+"""The catalogue: what plugins offer, kept between runs, so that each is imported only when something of it is needed.
+
+It is made anew when a plugin's files, a package or Python itself has changed. Of a plugin with a fault nothing is kept,
+and so nothing at all: its fault may be mended by what lies elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import sys
+import sysconfig
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import EntryPoint
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from composer import __version__
+from composer.cache import cache_folder
+from composer.errors import CannotWrite
+from composer.files import whole_file
+from composer.plugins import KINDS, Later, Offer, Option, Plugin, Registry
+
+PLAIN = {"int": int, "float": float, "bool": bool, "str": str, "None": type(None)}
+
+
+def recall(points: Sequence[EntryPoint]) -> Registry | None:
+    """The registry of these entry points as it was kept; None where nothing is, or what is no longer fits."""
+    try:
+        kept = json.loads(_place().read_text(encoding="utf-8"))
+        if kept["fingerprint"] != fingerprint(points):
+            return None
+        return _registry(points, kept["plugins"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def keep(points: Sequence[EntryPoint], registry: Registry) -> None:
+    """Keep a registry without faults for later runs, where the cache can be written to."""
+    if any(plugin.fault for plugin in registry.plugins):
+        return
+    try:
+        plugins = [_described(registry, plugin) for plugin in registry.plugins]
+        text = json.dumps({"fingerprint": fingerprint(points), "plugins": plugins})
+        _place().parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(_place()) as scratch:
+            scratch.write_text(text, encoding="utf-8")
+    except (OSError, CannotWrite, TypeError, ValueError):
+        return  # somebody's options have types or defaults that no file holds, or there is no place
+
+
+def _place() -> Path:
+    return cache_folder() / "plugins.json"
+
+
+# --- what it depends on -----------------------------------------------------------------------------------------------
+
+
+def fingerprint(points: Sequence[EntryPoint]) -> str:
+    """Another one for other plugins, packages, versions, and files of plugins."""
+    installed = [_changed(Path(sysconfig.get_path(name))) for name in ("purelib", "platlib")]
+    plugins = [(point.name, point.value, *_files(point.module.partition(".")[0])) for point in points]
+    about = repr((sys.version, __version__, installed, plugins))
+    return hashlib.blake2b(about.encode(), digest_size=16).hexdigest()
+
+
+def _files(module: str) -> Iterator[tuple[str, int]]:
+    """The source files of a top-level module, and when each changed."""
+    spec = find_spec(module)
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    paths = [path for folder in folders for path in sorted(Path(folder).rglob("*.py"))]
+    for path in paths or ([Path(spec.origin)] if spec and spec.origin else []):
+        yield str(path), _changed(path)
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+# --- as JSON ----------------------------------------------------------------------------------------------------------
+
+
+def _described(registry: Registry, plugin: Plugin) -> dict[str, Any]:
+    offers = [offer for kind in KINDS for offer in registry.offers[kind].values() if offer.plugin is plugin]
+    described = [
+        {
+            "kind": offer.kind,
+            "name": offer.name,
+            "summary": offer.summary,
+            "options": [_option_to_json(option) for option in offer.options],
+        }
+        for offer in offers
+    ]
+    return {**asdict(plugin), "offers": described}
+
+
+def _option_to_json(option: Option) -> dict[str, Any]:
+    values = {"name": option.name, "type": _spelled(option.type), "help": option.help}
+    if option.required:
+        return values
+    back = _default_from_json(json.loads(json.dumps(option.default)))
+    if back != option.default or type(back) is not type(option.default):
+        raise TypeError("this default is lost in JSON")
+    return {**values, "default": option.default}
+
+
+def _spelled(annotation: Any) -> Any:
+    """`int | None` as ["or", "int", "None"], `tuple[str, ...]` as ["tuple", "str"]. Raises TypeError for others."""
+    for name, kind in PLAIN.items():
+        if annotation is kind:
+            return name
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (types.UnionType, typing.Union):
+        return ["or", *map(_spelled, arguments)]
+    if origin is tuple and len(arguments) == 2 and arguments[1] is ...:
+        return ["tuple", _spelled(arguments[0])]
+    raise TypeError(f"{annotation} is not spelled")
+
+
+def _read(spelled: Any) -> Any:
+    if isinstance(spelled, str):
+        return PLAIN[spelled]
+    kind, *parts = spelled
+    if kind == "tuple":
+        return tuple[_read(parts[0]), ...]  # type: ignore[misc]
+    return typing.Union[tuple(map(_read, parts))]  # noqa: UP007  (of types that are not known here)
+
+
+def _default_from_json(value: Any) -> Any:
+    return tuple(map(_default_from_json, value)) if isinstance(value, list) else value
+
+
+def _registry(points: Sequence[EntryPoint], plugins: Sequence[Mapping[str, Any]]) -> Registry:
+    offers: dict[str, dict[str, Offer]] = {kind: {} for kind in KINDS}
+    found = []
+    for point, kept in zip(points, plugins, strict=True):
+        plugin = Plugin(kept["name"], kept["distribution"], kept["version"])
+        found.append(plugin)
+        for offer in kept["offers"]:
+            kind, name = offer["kind"], offer["name"]
+            later = Later(point, kind, name, tuple(map(_option, offer["options"])), offer["summary"])
+            offers[kind][name] = Offer(kind, name, later, plugin)
+    return Registry(offers, tuple(found))
+
+
+def _option(kept: Mapping[str, Any]) -> Option:
+    default = _default_from_json(kept["default"]) if "default" in kept else inspect.Parameter.empty
+    return Option(kept["name"], _read(kept["type"]), default, kept["help"])

@@ -1,0 +1,127 @@
+"""The catalogue: what plugins offer is known without importing them, and never when something has changed."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from composer import catalogue, plugins
+from composer.cache import cache_folder
+from composer.errors import BadOption, UnknownName
+
+TEXT = '''
+from dataclasses import dataclass
+from typing import Annotated
+from composer import hookimpl
+
+@dataclass(frozen=True)
+class Swing:
+    """Lengthen every other note."""
+    amount: Annotated[float, "how much"]
+    beats: int | None = None
+    names: tuple[str, ...] = ("a", "b")
+
+@hookimpl
+def register_samplers():
+    return {"swing": Swing}
+'''
+
+
+@pytest.fixture
+def points(tmp_path, monkeypatch):
+    """The entry point of a plugin in a file of its own."""
+    (tmp_path / "swing_plugin.py").write_text(TEXT)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "swing_plugin", raising=False)
+    plugins._loaded.cache_clear()
+    return [EntryPoint("swing", "swing_plugin", "composer")]
+
+
+def kept(points):
+    catalogue.keep(points, plugins.load(points))
+    sys.modules.pop("swing_plugin", None)
+    return catalogue.recall(points)
+
+
+def test_what_is_recalled_is_what_was_offered_and_nothing_is_imported_for_it(points):
+    offer = kept(points).offer("samplers", "swing")
+    assert "swing_plugin" not in sys.modules
+    assert offer.summary == "Lengthen every other note."
+    assert offer.options == plugins.load(points).offer("samplers", "swing").options
+
+
+def test_a_thing_is_imported_when_it_is_made(points):
+    found = kept(points)
+    swing = found.make("samplers", "swing", amount="0.5", names="x,y")
+    assert (swing.amount, swing.beats, swing.names) == (0.5, None, ("x", "y"))
+    with pytest.raises(BadOption, match=r"sampler 'swing' needs the option 'amount'\."):
+        found.make("samplers", "swing")
+
+
+def test_a_plugin_that_breaks_later_is_named(points, tmp_path):
+    found = kept(points)
+    (tmp_path / "swing_plugin.py").write_text("1 / 0")
+    with pytest.raises(UnknownName, match="the plugin 'swing', which offered 'swing', is left out: ZeroDivisionError"):
+        found.make("samplers", "swing", amount=1)
+
+
+def test_a_changed_file_or_another_plugin_makes_it_anew(points, tmp_path):
+    assert kept(points)
+    os.utime(tmp_path / "swing_plugin.py", (1, 1))
+    assert catalogue.recall(points) is None
+    assert kept(points)
+    assert catalogue.recall([*points, EntryPoint("other", "json", "composer")]) is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"fingerprint": 1}', "null"])
+def test_a_damaged_catalogue_is_made_anew(points, text):
+    assert kept(points)
+    (cache_folder() / "plugins.json").write_text(text)
+    assert catalogue.recall(points) is None
+
+
+def test_entries_that_are_none_are_made_anew(points):
+    assert kept(points)
+    place = cache_folder() / "plugins.json"
+    values = json.loads(place.read_text())
+    values["plugins"][0]["offers"][0]["kind"] = "toys"
+    place.write_text(json.dumps(values))
+    assert catalogue.recall(points) is None
+
+
+def test_nothing_is_kept_of_plugins_with_a_fault_or_with_options_that_a_file_cannot_hold(points, tmp_path):
+    broken = EntryPoint("broken", "no_such_module", "composer")
+    catalogue.keep([broken], plugins.load([broken]))
+    assert catalogue.recall([broken]) is None
+    (tmp_path / "swing_plugin.py").write_text(TEXT.replace("int | None = None", "object = object()"))
+    assert kept(points) is None
+
+
+def test_our_plugins_are_recalled_as_they_are():
+    points = plugins.find()
+    loaded = plugins.load(points)
+    catalogue.keep(points, loaded)
+    recalled = catalogue.recall(points)
+    assert recalled.plugins == loaded.plugins
+    for kind, offers in loaded.offers.items():
+        for name, offer in offers.items():
+            found = recalled.offer(kind, name)
+            assert (found.options, found.summary, found.plugin) == (offer.options, offer.summary, offer.plugin)
+
+
+def test_a_piece_is_written_without_what_it_does_not_need(tmp_path):
+    """Neither torch nor a tokenizer, reader or dataset that has no part in it."""
+    code = (
+        "import sys; from composer.cli import run; "
+        f"assert run(['generate', {str(tmp_path / 'x.mid')!r}, '--model', 'tunes', '--bars', '1', '--quiet']) == 0; "
+        "print([m for m in sys.modules if m in ('torch', 'music21', 'symusic', 'composer_frames.tokenizer', "
+        "'composer_notation.reader', 'composer.corpus', 'composer.filling')])"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    again = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert again.stdout.splitlines()[-1] == "[]"
+    assert Path(tmp_path / "x.mid").exists()
