@@ -65,6 +65,13 @@ def test_examples_of_given_notes(workplace):
     assert len(list((workplace / "varied").glob("*.mid"))) == 2
 
 
+def test_examples_of_looking(workplace):
+    for arguments in commands("look"):
+        assert run(arguments) == 0, arguments
+    for name in ("tune.png", "tune.html", "dark.png", "tune.roll.svg"):
+        assert (workplace / name).stat().st_size > 5_000
+
+
 def test_examples_of_training(workplace, monkeypatch):
     chorales = Chorales().sources()
     monkeypatch.setattr(Chorales, "sources", lambda _: chorales[:40])  # it takes half a minute to read them all
