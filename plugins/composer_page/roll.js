@@ -6,6 +6,7 @@ const WORDS = 22; // markers, chords
 const VELOCITIES = 38;
 const COMFORTABLE = 26; // px to a quarter note, where the piece is wider than the screen
 const CROWDED = 11; // and the least at which all of it is shown at once
+const WIDEST = 8e6; // px that browsers can scroll
 
 /** Lanes for pitches and drum sounds: how many, and how far from the top a note's is. */
 function lanesOf(music) {
@@ -71,7 +72,7 @@ function createRoll(music, parts, view) {
     const all = piece.bars.at(-1);
     const fit = ((wide - KEYS - 12) / all) * TICKS_PER_QUARTER;
     const quarter = Math.max(zoom ?? (fit >= CROWDED ? fit : COMFORTABLE), Math.min(fit, CROWDED));
-    scale = quarter / TICKS_PER_QUARTER;
+    scale = Math.min(quarter / TICKS_PER_QUARTER, WIDEST / all);
     parts.space.style.width = `${Math.max(Math.floor(KEYS + all * scale), 1)}px`;
     parts.space.style.height = `${height}px`;
     const ratio = window.devicePixelRatio || 1;
@@ -158,11 +159,13 @@ function createRoll(music, parts, view) {
   function drawNotes(pen, wide, { colours, tick, heard, playing }) {
     const from = parts.scroller.scrollLeft / scale - music.longest;
     const to = (parts.scroller.scrollLeft + wide) / scale;
-    for (let i = lastUpTo(music.notes, from, (n) => n.start) + 1; i < music.notes.length; i++) {
-      const note = music.notes[i];
-      if (note.start > to) break;
-      if (x(note.end) < KEYS - 20) continue;
-      drawNote(pen, note, colours, heard(note.track), playing && note.start <= tick && tick < note.end);
+    const first = lastUpTo(music.notes, from - 1, (n) => n.start) + 1;
+    for (const isHeard of [false, true]) { // what is heard lies above what is not
+      for (let i = first; i < music.notes.length && music.notes[i].start <= to; i++) {
+        const note = music.notes[i];
+        if (heard(note.track) !== isHeard || x(note.end) < KEYS - 20) continue;
+        drawNote(pen, note, colours, isHeard, playing && note.start <= tick && tick < note.end);
+      }
     }
     pen.globalAlpha = 1;
   }

@@ -21,6 +21,7 @@ const TIMBRES = [
   { harmonics: [1, 0.2, 0.1], attack: 0.05, decay: 0.3, sustain: 0.4, release: 0.3, bright: 4 }, // noises
 ];
 const WIDTH = 0.45; // how far tracks are spread between the left (-1) and the right (1)
+const HEADROOM = 0.7; // the limiter makes up for what it takes away, and could clip
 const ROOM = 0.2; // how much of the sound goes through the reverb
 
 /** Plays notes of so many tracks on `context` (an AudioContext or an OfflineAudioContext). */
@@ -29,13 +30,15 @@ function createSynth(context, tracks) {
   const limiter = context.createDynamicsCompressor();
   const room = context.createConvolver();
   const wet = context.createGain();
+  const output = context.createGain();
   limiter.threshold.value = -14;
   limiter.ratio.value = 8;
   wet.gain.value = ROOM;
   room.buffer = roomOf(context);
   master.connect(limiter);
   master.connect(room).connect(wet).connect(limiter);
-  limiter.connect(context.destination);
+  output.gain.value = HEADROOM;
+  limiter.connect(output).connect(context.destination);
 
   const waves = new Map();
   const noise = noiseOf(context);
@@ -74,8 +77,9 @@ function createSynth(context, tracks) {
     filter.type = "lowpass";
     filter.Q.value = 0.3;
     filter.frequency.value = Math.min((frequency * timbre.bright + 500) * (0.45 + 0.75 * loudness), 14000);
-    const end = envelope(gain.gain, timbre, loudness * (timbre.gain ?? 1) * 0.24, start, seconds);
     const cents = timbre.detune ? [-timbre.detune / 2, timbre.detune / 2] : [0];
+    const peak = (loudness * (timbre.gain ?? 1) * 0.34) / cents.length ** 0.7;
+    const end = envelope(gain.gain, timbre, peak, start, seconds);
     const sources = cents.map((detune) => {
       const source = context.createOscillator();
       source.setPeriodicWave(waveOf(family));
