@@ -75,6 +75,7 @@ def generate(
         raise BadOption("--index asks for one piece and --count for several; give one of them.")
     _check_best(best, count, folder)
     _check_out(place, folder)
+    from composer.files import whole_folder
     from composer.generation import chained, open_model
     from composer.making import request_of, with_request
 
@@ -91,11 +92,11 @@ def generate(
     if not folder:
         _write(player, [(wanted[0], place)], quiet)
         return
-    _make_folder(place)
-    if best is None:
-        _write(player, [(asked, _named(place, request_of(asked))) for asked in wanted], quiet)
-    else:
-        _write_best(player, wanted, best, place, quiet)
+    with whole_folder(place):
+        if best is None:
+            _write(player, [(asked, _named(place, request_of(asked))) for asked in wanted], quiet)
+        else:
+            _write_best(player, wanted, best, place, quiet)
 
 
 def _new_seed() -> int:
@@ -145,13 +146,6 @@ def _named(folder: Path, request: Request) -> Path:
     return folder / f"{request.seed}-{request.index:06d}{SUFFIX}"
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotWrite(f"{printable(str(folder))}: cannot be made ({error.strerror}).") from error
-
-
 def _write_best(player: Player, asked: Iterable[Asked], count: int, folder: Path, quiet: bool) -> None:
     """The best pieces, best first, each as it would be without the others."""
     from composer import ranking
@@ -171,7 +165,7 @@ def _told(path: Path, piece: Piece, place: str = "", more: str = "") -> str:
     """What is said of a piece that was written."""
     from composer.score import bars
 
-    whole_bars = len(bars(piece.score).signatures) - (piece.score.upbeat > 0)
+    whole_bars = max(len(bars(piece.score).signatures) - (piece.score.upbeat > 0), 0)
     cost = piece.provenance["nats"].get("constraints")
     said = _redrawn(piece) + ("" if cost is None else f", constraints cost {cost:.1f} nats") + more
     seed = piece.provenance["request"].get("seed", 0)

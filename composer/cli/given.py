@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli.options import chosen_links
-from composer.errors import BadOption, UnreadableFile, printable
+from composer.errors import BadOption, printable
 
 if TYPE_CHECKING:
     from composer.filling import Fill
     from composer.generation import Player
     from composer.request import Request
-    from composer.score import Score
     from composer.types import Piece
 
 _OPTIONS = (
@@ -83,16 +82,6 @@ def parse_bars(text: str) -> tuple[int, int]:
     return int(first), int(last or first)
 
 
-def read_notes(path: Path) -> Score:
-    """The score in a file. Raises UnreadableFile, for one without notes too."""
-    from composer.files import read
-
-    score = read(path)
-    if not score.note_count:
-        raise UnreadableFile(f"{printable(str(path))}: there is not a note in it.")
-    return score
-
-
 def request_of(ctx: click.Context, player: Player, asked: Asked) -> Request:
     """What the model suggests, with the seed, the machine and the chain that were asked for."""
     from composer.generation import chained
@@ -117,7 +106,7 @@ def write(piece: Piece, out: Path, quiet: bool) -> None:
 
     write_piece(piece, out)
     if not quiet:
-        whole_bars = len(bars(piece.score).signatures) - (piece.score.upbeat > 0)
+        whole_bars = max(len(bars(piece.score).signatures) - (piece.score.upbeat > 0), 0)
         seed = piece.provenance["request"].get("seed", 0)
         click.echo(f"{printable(str(out))}: {piece.score.note_count} notes, {whole_bars} bars, seed {seed}")
 

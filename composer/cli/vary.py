@@ -10,7 +10,6 @@ import click
 
 from composer.cli import given
 from composer.cli.options import WithSamplers
-from composer.errors import CannotWrite, printable
 
 
 @click.command(cls=WithSamplers)
@@ -32,15 +31,13 @@ def vary(ctx: click.Context, /, piece: Path, out: Path, count: int, keep: float,
     """  # noqa: D301  (a \b keeps click from filling the lines)
     asked = given.Asked(**options)
     from composer import filling
+    from composer.files import read_notes, whole_folder
     from composer.generation import open_model
 
-    player, score = open_model(asked.model_name), given.read_notes(piece)
+    player, score = open_model(asked.model_name), read_notes(piece)
     request = given.request_of(ctx, player, asked)
     fills = [
         filling.vary(player, score, replace(request, index=index), keep=keep, **asked.around) for index in range(count)
     ]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotWrite(f"{printable(str(out))}: cannot be made ({error.strerror}).") from error
-    given.make(player, fills, [out / f"{request.seed}-{index:06d}.mid" for index in range(count)], asked.quiet)
+    with whole_folder(out):
+        given.make(player, fills, [out / f"{request.seed}-{index:06d}.mid" for index in range(count)], asked.quiet)
