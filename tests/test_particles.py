@@ -175,7 +175,7 @@ def test_constraints_that_no_particle_can_meet_are_refused_with_the_bar(little):
             return np.tile(context.meaning.pitch < 0, (len(context.step), 1)) & (context.facts.bar < 1)[:, None]
 
     with pytest.raises(
-        NothingAllowed, match=r"^in bar 1 Nothing leaves nothing that goes with the given notes; loosen it, "
+        NothingAllowed, match=r"^in bar 2 Nothing leaves nothing that goes with the given notes; loosen it, "
     ):
         sample_given(step, tokenizer, [Nothing()], [Condition(request, mask, 8)])
 

@@ -67,6 +67,7 @@ REFUSED = {
     "harmonize melody.mid o.mid --scale C --chords F#": ["scale 'C' and chords 'F#'", "for Alto on beat 1 of bar 1."],
     "harmonize melody.mid o.mid --range alto=C1:D1": ["range 'alto=C1:D1'", "for Alto"],
     "fill piece.mid o.mid --bars 3 --scale C --chords C|C|F#": ["for Soprano on beat 1 of bar 3."],
+    "generate o.mid --form ABA --bars 2 --scale C --chords C|C|C|F#": ["for Soprano on beat 1 of bar 4."],
     "vary piece.mid o/ --keep 0 --scale C --chords F#": ["scale 'C' and chords 'F#'"],
     # options
     "generate o.mid --temperature 1 --temperature 2": ["--temperature is given 2 times; give it once."],
