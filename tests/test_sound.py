@@ -141,7 +141,7 @@ def test_notes_begin_when_the_score_says(tempos, tmp_path):
 
 
 def test_notes_begin_on_time_far_into_a_piece(tmp_path):
-    quarters = (0, 119, 120, 121, 243)  # before, at and after the end of a minute; a minute without a note
+    quarters = (1, 119, 120, 121)  # before, at and after the end of a minute
     hits = Track(make_notes([(at * QUARTER, 60, 84, 100) for at in quarters]), program=WOODBLOCK)
     assert onsets(wav(Score((hits,)), tmp_path)) == pytest.approx([at / 2 for at in quarters], abs=0.010)
 
@@ -213,8 +213,7 @@ def test_it_ends_when_the_last_note_has_died_away(tmp_path):
 # --- loudness ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("target", [-18.0, -23.0, -30.0])
-@pytest.mark.parametrize("velocity", [25, 80, 127])
+@pytest.mark.parametrize(("target", "velocity"), [(-18.0, 25), (-18.0, 127), (-23.0, 80), (-30.0, 80)])
 def test_a_piece_is_as_loud_as_asked(target, velocity, tmp_path):
     music = score(line(((60, 64, 67), 4), ((62, 65, 69), 4), program=STRINGS, velocity=velocity))
     assert lufs(heard(music, tmp_path / "a.wav", loudness=target)) == pytest.approx(target, abs=0.2)
@@ -229,7 +228,7 @@ def test_peaks_stay_below_full_scale_however_loud_it_is_asked(tmp_path):
 def test_what_clips_in_the_synthesiser_is_played_softer_instead(tmp_path, monkeypatch):
     loud = score(line((tuple(range(24, 96, 3)), 2), program=ORGAN, velocity=127))
     found = wav(loud, tmp_path)
-    monkeypatch.setattr(synthesis, "_VOLUMES", (32,))
+    monkeypatch.setattr(synthesis, "_VOLUMES", (100,))
     assert np.corrcoef(found[:RATE], wav(loud, tmp_path)[:RATE])[0, 1] > 0.9999
     monkeypatch.setattr(synthesis, "_VOLUMES", (127,))
     assert np.corrcoef(found[:RATE], wav(loud, tmp_path)[:RATE])[0, 1] < 0.9999
@@ -336,6 +335,16 @@ def test_a_broken_soundfont_is_refused(data, said, tmp_path):
     sentence = refusal([Piece(TUNE)], tmp_path, soundfont=str(tmp_path / "my.sf2"))
     assert said in sentence
     assert "my.sf2" in sentence
+
+
+def test_a_soundfont_that_makes_the_synthesiser_panic_is_refused(tmp_path):
+    """Every pan of its instruments becomes a place in the samples, a thousand million samples further on."""
+    at = SHIPPED.index(b"igen") + 8
+    size = struct.unpack("<I", SHIPPED[at - 4 : at])[0]
+    generators = np.frombuffer(SHIPPED[at : at + size], "<u2").reshape(-1, 2).copy()
+    generators[generators[:, 0] == 17] = (4, 30_000)
+    (tmp_path / "my.sf2").write_bytes(SHIPPED[:at] + generators.tobytes() + SHIPPED[at + size :])
+    assert "it is damaged" in refusal([Piece(TUNE)], tmp_path, soundfont=str(tmp_path / "my.sf2"))
 
 
 def test_a_soundfont_of_ones_own_is_played(tmp_path):

@@ -23,8 +23,9 @@ Sound: TypeAlias = NDArray[np.float32]
 _TAILS = (4 * RATE, 16 * RATE, 64 * RATE)
 """How long notes are given to die away; the next where they do not."""
 
-_VOLUMES = (127, 64, 32, 16, 8)
-"""Of all channels; the next where the loudest sample is cut off at full scale. The gain is the square."""
+_VOLUMES = (127, 90, 64, 45, 32, 16, 8)
+"""Of all channels; the next where the loudest sample is cut off at full scale. The gain is the square, and steps of it
+are smoothed the less the softer a channel is."""
 
 _TICKS = RATE // 2  # to a quarter note, which lasts half a second where no tempo is stated
 _EARLY = BLOCK // 4  # a note at the very edge of a block would begin with the next one, or not, as sums round
@@ -35,16 +36,21 @@ _WAV_HEADER = 44
 def sound(windows: Iterable[Window], soundfont: Path) -> Iterator[Sound]:
     """The sound of windows, one after the other, and of what dies away after them. Raises Unusable."""
     data = instruments(soundfont)
-    mixed = np.zeros((WINDOW, 2), np.float32)
-    for window in windows:
+    mixed = np.zeros((0, 2), np.float32)
+    for number, window in enumerate(windows):
+        if number:
+            mixed = _lengthened(mixed, WINDOW)
+            yield mixed[:WINDOW]
+            mixed = mixed[WINDOW:]
         for take in window.takes:
             part = _played(take, data)
-            mixed = np.pad(mixed, ((0, max(len(part) - len(mixed), 0)), (0, 0)))
+            mixed = _lengthened(mixed, len(part))
             mixed[: len(part)] += part
-        yield mixed[:WINDOW]
-        mixed = mixed[WINDOW:]
-        mixed = np.pad(mixed, ((0, max(WINDOW - len(mixed), 0)), (0, 0)))
     yield mixed
+
+
+def _lengthened(sound: Sound, least: int) -> Sound:
+    return sound if len(sound) >= least else np.pad(sound, ((0, least - len(sound)), (0, 0)))
 
 
 def _played(take: tuple[Part, ...], soundfont: bytes) -> Sound:
