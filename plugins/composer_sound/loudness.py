@@ -20,6 +20,7 @@ _HIGH_PASS = ((1.0, -2.0, 1.0), (1.0, -1.99004745483398, 0.99007225036621))
 _OFFSET = -0.691
 _ABSOLUTE_GATE = -70.0
 _RELATIVE_GATE = -10.0
+_AT_ONCE = 8  # spectra, which stay in a processor's cache
 
 
 def powers(sound: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -29,11 +30,12 @@ def powers(sound: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     steps = -(-len(sound) // STEP)
     whole = np.pad(sound, ((STEP // 2, STEP // 2 + steps * STEP - len(sound)), (0, 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(whole, 2 * STEP, axis=0)[::STEP]  # (steps, 2, 2 * STEP)
+    both = whole.view(np.complex64)[:, 0]  # left and right in one spectrum: their powers at f and -f add up
+    windows = np.lib.stride_tricks.sliding_window_view(both, 2 * STEP)[::STEP]
     found = np.zeros(steps, np.float32)
-    for begin in range(0, steps, 100):  # a bounded number of spectra at a time
-        spectra = np.fft.rfft(windows[begin : begin + 100] * _window())
-        found[begin : begin + 100] = (spectra.real**2 + spectra.imag**2).sum(1) @ _weights()
+    for begin in range(0, steps, _AT_ONCE):
+        spectra = np.fft.fft(windows[begin : begin + _AT_ONCE] * _window())
+        found[begin : begin + _AT_ONCE] = (spectra.real**2 + spectra.imag**2) @ _weights()
     return found
 
 
@@ -60,10 +62,8 @@ def _window() -> NDArray[np.float32]:
 @cache
 def _weights() -> NDArray[np.float32]:
     """What each line of a spectrum adds to the mean square of a step after both filters (Parseval's theorem)."""
-    back = np.exp(-1j * np.pi * np.arange(STEP + 1) / STEP)
+    back = np.exp(-1j * np.pi * np.arange(2 * STEP) / STEP)
     response = np.ones(len(back), np.complex128)
     for above, below in (_SHELF, _HIGH_PASS):
         response *= np.polyval(above[::-1], back) / np.polyval(below[::-1], back)
-    twice = np.full(len(back), 2.0)
-    twice[[0, -1]] = 1.0
-    return (twice * np.abs(response) ** 2 / (2 * STEP**2)).astype(np.float32)
+    return (np.abs(response) ** 2 / (2 * STEP**2)).astype(np.float32)
