@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import mean
 
 import pytest
+import soundfile
 
 from composer import files, generation
 from composer.cli import run
@@ -52,6 +53,12 @@ def test_examples_of_writing_music(workplace):
         scores = [files.read(path) for path in (out.glob("*.mid") if out.is_dir() else [out])]
         assert scores
         assert all(score.note_count for score in scores)
+
+
+def test_examples_of_sound(workplace):
+    for arguments in commands("sound"):
+        assert run(arguments) == 0, arguments
+        assert soundfile.info(workplace / arguments[1]).duration > 5
 
 
 def test_examples_of_given_notes(workplace):
