@@ -58,7 +58,9 @@ def test_examples_of_writing_music(workplace):
 def test_examples_of_sound(workplace):
     for arguments in commands("sound"):
         assert run(arguments) == 0, arguments
-        assert soundfile.info(workplace / arguments[1]).duration > 5
+    sounds = [path for path in workplace.iterdir() if path.suffix in (".wav", ".flac", ".ogg", ".mp3")]
+    assert len(sounds) == 4
+    assert all(soundfile.info(path).duration > 5 for path in sounds)
 
 
 def test_examples_of_given_notes(workplace):
