@@ -1,0 +1,66 @@
+"""MusicXML engraved by Verovio, as pages of SVG; it knows no Score and no file."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+_UNITS_PER_MM = 10
+_SPACES = 8  # half staff spaces, Verovio's units, in the height of a staff
+SMALLEST, LARGEST = 3.0, 12.0
+"""Heights of a staff, in mm, between which notes can be read and Verovio can place them."""
+
+
+class NotEngraved(Exception):
+    """Verovio made nothing of a document."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A sheet of paper, and how high a staff is on it, in mm. With `grows`, it is as high as the music needs."""
+
+    width: float = 210.0
+    height: float = 297.0
+    staff: float = 6.5
+    margin: float = 15.0
+    grows: bool = False
+
+
+def pages(musicxml: bytes, sheet: Sheet) -> list[str]:
+    """An SVG document for each page. The same music gives the same text. Raises NotEngraved."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of the wrapper that Verovio is called through
+        import verovio
+
+        verovio.enableLog(verovio.LOG_OFF)
+        toolkit = verovio.toolkit()
+    toolkit.setOptions(_options(sheet))
+    if not toolkit.loadData(musicxml.decode()):
+        raise NotEngraved("Verovio cannot read it")
+    count = toolkit.getPageCount()
+    found = [toolkit.renderToSVG(number) for number in range(1, count + 1)]
+    if not found or not all(found):
+        raise NotEngraved("Verovio made no pages of it")
+    return found
+
+
+def _options(sheet: Sheet) -> dict[str, object]:
+    margin = round(sheet.margin * _UNITS_PER_MM)
+    return {
+        "inputFrom": "musicxml",
+        "scale": 100,
+        "unit": sheet.staff * _UNITS_PER_MM / _SPACES,
+        "pageWidth": round(sheet.width * _UNITS_PER_MM),
+        "pageHeight": round(sheet.height * _UNITS_PER_MM),
+        "pageMarginLeft": margin,
+        "pageMarginRight": margin,
+        "pageMarginTop": margin,
+        "pageMarginBottom": margin,
+        "adjustPageHeight": sheet.grows,
+        "breaks": "auto",
+        "footer": "none",
+        "justifyVertically": False,
+        "svgViewBox": True,
+        "smuflTextFont": "embedded",
+        "xmlIdSeed": 1,  # else each run names its elements otherwise
+    }
