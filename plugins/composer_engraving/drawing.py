@@ -200,7 +200,7 @@ def _shape(element: Element, segments: tuple[Segment, ...], style: _Style) -> Sh
     return Shape(
         segments,
         style.matrix,
-        is_filled=element.get("fill", "") != "none",
+        is_filled=element.get("fill", "") not in ("none", "transparent") and element.get("fill-opacity") != "0",
         stroke=float(element.get("stroke-width", "0").removesuffix("px")),
         dashes=tuple(_numbers(element.get("stroke-dasharray", ""))),
     )
@@ -282,7 +282,14 @@ def _cubic(
         first = (2 * x - handle[0], 2 * y - handle[1]) if handle else (x, y)
         return (*first, *places)
     a, b, end_x, end_y = places
-    return (x + 2 / 3 * (a - x), y + 2 / 3 * (b - y), end_x + 2 / 3 * (a - end_x), end_y + 2 / 3 * (b - end_y), end_x, end_y)
+    return (
+        x + 2 / 3 * (a - x),
+        y + 2 / 3 * (b - y),
+        end_x + 2 / 3 * (a - end_x),
+        end_y + 2 / 3 * (b - end_y),
+        end_x,
+        end_y,
+    )
 
 
 def _path(element: Element) -> Iterator[Segment]:
@@ -307,7 +314,7 @@ def _polygon(element: Element) -> Iterator[Segment]:
 
 def _ellipse(element: Element) -> Iterator[Segment]:
     x, y = float(element.get("cx", "0")), float(element.get("cy", "0"))
-    wide, high = (float(element.get(name) or element.get("r", "0")) for name in ("rx", "ry"))
+    wide, high = (float(element.get(name) or element.get("r") or 0) for name in ("rx", "ry"))
     a, b = wide * _CURVE, high * _CURVE
     yield "M", (x + wide, y)
     yield "C", (x + wide, y + b, x + a, y + high, x, y + high)

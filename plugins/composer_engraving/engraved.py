@@ -9,8 +9,8 @@ from composer.errors import CannotWrite, printable
 from composer.types import Piece
 from composer_engraving.engraver import LARGEST, SMALLEST, NotEngraved, Sheet, pages
 
-MOST_NOTES = 40_000
-"""About 400 pages; more are better read as MusicXML, in a notation program."""
+MOST_NOTES, MOST_MEASURES = 30_000, 20_000
+"""About 300 pages, which take a minute; of the measures each part has its own."""
 
 
 def engraved(pieces: Sequence[Piece], path: Path, sheet: Sheet, *, title: str, composer: str) -> list[str]:
@@ -24,6 +24,11 @@ def engraved(pieces: Sequence[Piece], path: Path, sheet: Sheet, *, title: str, c
             f"{shown}: has {count:,} notes, and {MOST_NOTES:,} at most are engraved; write it as .musicxml."
         )
     document = musicxml(pieces, path, title=title, composer=composer)
+    if (measures := document.count(b"<measure ")) > MOST_MEASURES:
+        raise CannotWrite(
+            f"{shown}: its parts have {measures:,} bars together, and {MOST_MEASURES:,} at most are engraved; "
+            "write it as .musicxml."
+        )
     try:
         return pages(document, sheet)
     except NotEngraved as error:

@@ -49,7 +49,9 @@ def stacked(pages: Sequence[str]) -> str:
     for page in pages:
         found = _SIZE.search(page)
         wide, high = (int(number) for number in found.groups()) if found else (0, 0)
-        placed.append(_SIZE.sub(f'<svg y="{height}" width="{wide}" height="{high}" viewBox="0 0 {wide} {high}"', page, count=1))
+        placed.append(
+            _SIZE.sub(f'<svg y="{height}" width="{wide}" height="{high}" viewBox="0 0 {wide} {high}"', page, count=1)
+        )
         width, height = max(width, wide), height + high
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'

@@ -14,7 +14,7 @@ def register_readers() -> Offers:
 
 @hookimpl
 def register_exporters() -> Offers:
-    """Offer the suffixes of MusicXML, plain and packed."""
-    from composer_notation.writing.exporters import MusicXmlExporter
+    """Offer the suffixes of MusicXML, plain and packed, and of ABC."""
+    from composer_notation.writing.exporters import AbcExporter, MusicXmlExporter
 
-    return dict.fromkeys((".musicxml", ".xml", ".mxl"), MusicXmlExporter)
+    return {**dict.fromkeys((".musicxml", ".xml", ".mxl"), MusicXmlExporter), ".abc": AbcExporter}

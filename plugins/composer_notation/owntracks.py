@@ -1,16 +1,18 @@
-"""The tracks of a score that this program wrote, as they were before they were put on staves; it knows no file.
+"""What a score that this program wrote says of its tracks, and of what made it; it knows no file.
 
-A MusicXML file of ours says in a field of its own which track each staff, and each voice of a staff that two share,
+In a field of its own such a MusicXML file says which track each staff, and each voice of a staff that two share,
 belongs to. Where that no longer fits the music (the file was edited since), it is left aside.
 """
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
+from xml.etree.ElementTree import iterparse
 
 from composer.score import Track, make_notes
 from composer_notation.parts import notes_of, struck
@@ -18,6 +20,9 @@ from composer_notation.sounding import Sounding, rows
 
 TRACKS = "composer-tracks"
 """The name of that field."""
+
+PROVENANCE = "composer"
+"""The name of the field that holds what made the piece, as JSON."""
 
 _MOST = 1_000
 
@@ -43,6 +48,20 @@ def own_tracks(stream: Any, staves: int) -> tuple[OwnTrack, ...]:
         return ()
     places = [staff for track in tracks for staff, _ in track.staves]
     return tracks if len(tracks) <= _MOST and set(places) == set(range(staves)) else ()
+
+
+def provenance(document: bytes) -> dict[str, Any]:
+    """What made the piece in a MusicXML document, which must have been checked; `{}` if it does not say."""
+    for _, element in iterparse(io.BytesIO(document)):  # noqa: S314  (entities are refused before)
+        if element.tag == "part-list":
+            break
+        if element.tag == "miscellaneous-field" and element.get("name") == PROVENANCE:
+            try:
+                values = json.loads(element.text or "")
+            except (ValueError, RecursionError):
+                break
+            return values if isinstance(values, dict) else {}
+    return {}
 
 
 def _own_track(values: Any) -> OwnTrack:

@@ -1,20 +1,25 @@
-"""The exporters of MusicXML, plain and packed; they know files, and what stands over the music."""
+"""The exporters of MusicXML, plain and packed, and of ABC; they know files, and what stands over the music."""
 
 from __future__ import annotations
 
 import io
 import warnings
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from composer import __version__
 from composer.errors import CannotWrite, ReadingWarning, printable
 from composer.files import whole_file
 from composer.types import Piece
 
+if TYPE_CHECKING:
+    from composer_notation.writing.musicxml import Heading
+    from composer_notation.writing.pages import Pages
+
+_Text = TypeVar("_Text", bytes, str)
 _CONTAINER = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<container><rootfiles><rootfile full-path="score.musicxml" '
     'media-type="application/vnd.recordare.musicxml+xml"/></rootfiles></container>\n'
@@ -42,31 +47,69 @@ class MusicXmlExporter:
             scratch.write_bytes(data)
 
 
+@dataclass(frozen=True)
+class AbcExporter:
+    """Writes one piece as a tune in ABC 2.1: a melody, or several voices (`V:`).
+
+    Drums are left out, with a warning. Notes that lie off the grid of notation are moved to it, as in MusicXML. Tempos
+    are whole numbers, and a chord symbol stands where a note begins.
+    """
+
+    title: Annotated[str, "the T: line; else the piece's own title, or its model and seed"] = ""
+    composer: Annotated[str, "the C: line"] = ""
+
+    def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
+        """Write the file, whole or not at all. Raises CannotWrite; warns with ReadingWarning of what changed."""
+        from composer_notation.writing.abc import tune
+
+        text = _written(pieces, path, tune, title=self.title, composer=self.composer, has_drums=False)
+        with whole_file(path) as scratch:
+            scratch.write_text(text, encoding="utf-8")
+
+
 def musicxml(pieces: Sequence[Piece], path: Path, *, title: str = "", composer: str = "") -> bytes:
     """The one piece as MusicXML, for a file that is to be called `path`. Raises CannotWrite, warns as the exporter."""
-    from composer_notation.writing.musicxml import Heading, clean, document
+    from composer_notation.writing.musicxml import document
+
+    return _written(pieces, path, document, title=title, composer=composer)
+
+
+def _written(
+    pieces: Sequence[Piece],
+    path: Path,
+    write: Callable[[Pages, Heading], _Text],
+    *,
+    title: str,
+    composer: str,
+    has_drums: bool = True,
+) -> _Text:
+    from composer_notation.writing.musicxml import Heading, clean
     from composer_notation.writing.pages import Unwritable, laid_out
 
     shown = printable(str(path))
     if len(pieces) != 1:
         raise CannotWrite(f"{shown}: a score holds one piece, and here are {len(pieces)}; give each its own.")
     piece = pieces[0]
+    drums = [track for track in piece.score.tracks if track.is_drum and len(track.notes)]
+    pitched = tuple(track for track in piece.score.tracks if not track.is_drum)
     try:
-        pages = laid_out(piece.score)
+        pages = laid_out(piece.score if has_drums else replace(piece.score, tracks=pitched))
         heading = Heading(
             clean(title or piece.score.title or made_by(piece.provenance))[:_LONGEST_TITLE],
             clean(composer)[:_LONGEST_TITLE],
             f"composer {__version__}",
             piece.provenance,
         )
-        data = document(pages, heading)
+        data = write(pages, heading)
     except Unwritable as error:
         raise CannotWrite(f"{shown}: {error}.") from None
     except (TypeError, ValueError, RecursionError) as error:
         raise CannotWrite(f"{shown}: cannot be written as notation: {printable(str(error), 200)}.") from None
     if pages.moved:
         text = f"{shown}: notes off the grid of notation were moved, by {pages.moved} ticks (480 to a quarter) at most."
-        warnings.warn(text, ReadingWarning, stacklevel=3)
+        warnings.warn(text, ReadingWarning, stacklevel=4)
+    if drums and not has_drums:
+        warnings.warn(f"{shown}: drums were left out; write them as .musicxml or .mid.", ReadingWarning, stacklevel=4)
     return data
 
 

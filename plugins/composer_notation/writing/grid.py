@@ -2,11 +2,12 @@
 
 A beat is a tuplet where all that begins or ends in it lies on thirds or fifths of it. A beat of neither kind is a
 performance: it takes, of four grids, the one that is nearest to its beginnings, the simpler one if they are about as
-near.
+near. There a note sounds until the next one begins, if the silence between them is the shorter part.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from composer_notation.writing.metre import SHORTEST, grouping
 
 _TUPLETS = (120, 240, 480, 960)  # ticks that one can last
 _NARROWEST = min(_TUPLETS)
-_GRIDS = ((4, 0.0), (3, 0.012), (8, 0.03), (6, 0.03))
+_GRIDS = ((4, 0.0), (3, 0.02), (8, 0.05), (6, 0.05))
 """Into how many parts a beat is divided, and by how much nearer, in beats, the notes must be for it."""
 
 
@@ -131,7 +132,7 @@ def _snap_bar(
     _, bad = _resolved(_Span(0, metre.numerator, 1920 // metre.denominator), inside)
     for span in bad:
         mine = [place for place in inside if span.start <= place < span.end]
-        grid = _nearest_grid(span, [place for place in mine if place + origin in begun] or mine)
+        grid = _nearest_grid(span, [place for place in mine if place + origin in begun])
         for place in mine:
             target = span.start + round((place - span.start) / grid) * grid
             moved[place + origin] = target + origin
@@ -141,6 +142,8 @@ def _snap_bar(
 
 def _nearest_grid(span: _Span, places: Sequence[int]) -> int:
     length = span.end - span.start
+    if not places:
+        return length // 4
 
     def cost(choice: tuple[int, float]) -> float:
         step = length / choice[0]
@@ -155,15 +158,25 @@ def _moved(
     notes: Notes, starts: NDArray[np.int64], ends: NDArray[np.int64], moved: dict[int, int], beats: dict[int, int]
 ) -> Notes:
     found: dict[tuple[int, int], tuple[int, int]] = {}
-    for start, end, pitch, velocity in zip(
+    begun = sorted({moved.get(start, start) for start in starts.tolist()})
+    for begin, stop, pitch, velocity in zip(
         starts.tolist(), ends.tolist(), notes["pitch"].tolist(), notes["velocity"].tolist(), strict=True
     ):
-        start, end = moved.get(start, start), moved.get(end, end)
+        start, end = moved.get(begin, begin), moved.get(stop, stop)
         if end <= start:
             end = beats.get(start, start + 480)
+        if stop in moved:
+            end = _until_next(start, end, begun)
         found[start, pitch] = max(found.get((start, pitch), (0, 0)), (end, velocity))
     result = np.empty(len(found), dtype=notes.dtype)
     rows = sorted((start, pitch, end, velocity) for (start, pitch), (end, velocity) in found.items())
     for place, (start, pitch, end, velocity) in enumerate(rows):
         result[place] = (start, end - start, pitch, velocity)
     return result
+
+
+def _until_next(start: int, end: int, begun: Sequence[int]) -> int:
+    """The end of a note, or the beginning of the next one where that is near."""
+    place = bisect_left(begun, end)
+    following = begun[place] if place < len(begun) else end
+    return following if following - end <= min(end - start, 480) else end

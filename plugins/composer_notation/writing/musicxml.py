@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from composer.keys import Key
 from composer.score import TICKS_PER_QUARTER, Text
-from composer_notation.owntracks import TRACKS
+from composer_notation.owntracks import PROVENANCE, TRACKS
 from composer_notation.writing.beams import beams
 from composer_notation.writing.drumkit import sound
 from composer_notation.writing.harmony import harmony
@@ -20,9 +20,6 @@ from composer_notation.writing.pages import Pages
 from composer_notation.writing.rhythm import Event, Measure, Symbol, symbols
 from composer_notation.writing.spelling import STEPS, Spelled, altered
 from composer_notation.writing.staves import Clef, Line, Part, Staff
-
-PROVENANCE = "composer"
-"""The name of the field that holds what made the piece, as JSON."""
 
 _DOCTYPE = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE score-partwise PUBLIC '
@@ -165,7 +162,7 @@ def _part(pages: Pages, part: Part, number: int) -> Element:
         _music(written, part, in_measure, measure, pages.keys[place], here, number)
         if place + 1 == len(pages.measures):
             _text(SubElement(written, "barline", location="right"), "bar-style", "light-heavy")
-        elif any(mark.tick == measure.end for mark in pages.markers):
+        elif place + first > 0 and any(mark.tick == measure.end for mark in pages.markers):
             _text(SubElement(written, "barline", location="right"), "bar-style", "light-light")
     return element
 

@@ -17,7 +17,7 @@ from composer_notation.writing.rhythm import Measure
 from composer_notation.writing.spelling import Spelled, spelled
 from composer_notation.writing.staves import Part, parts, with_drum_lengths
 
-MOST_TRACKS, MOST_BARS, MOST_NOTES = 100, 5_000, 200_000
+MOST_TRACKS, MOST_BARS, MOST_NOTES, MOST_MEASURES = 100, 5_000, 200_000, 100_000
 
 
 class Unwritable(Exception):
@@ -42,6 +42,8 @@ def laid_out(score: Score) -> Pages:
     """The score on paper. Raises Unwritable."""
     _check(score)
     found = _bars(score)
+    if len(found.nominal) * len(score.tracks) > MOST_MEASURES:
+        raise Unwritable(f"has {len(score.tracks)} tracks of {len(found.nominal):,} bars, which no score holds")
     measures = _measures(found)
     tracks, moved = _on_grid(score.tracks, found)
     signatures = score.key_signatures or (KeySignature(0, _key(tracks)),)
