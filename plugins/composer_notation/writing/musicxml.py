@@ -27,6 +27,7 @@ _DOCTYPE = (
 )
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ACCIDENTALS = {-2: "flat-flat", -1: "flat", 0: "natural", 1: "sharp", 2: "double-sharp"}
+_MIDDLE_LINES = {"G": ("B", 4), "F": ("D", 3), "C": ("C", 4), "percussion": ("B", 4)}
 _FORTE = 90  # the velocity that MusicXML's `dynamics` count as 100
 _USUAL = 80  # the velocity of a note of which nothing is said
 _SHOWN_CHANGE = 0.04  # of a tempo, from which on it is printed; smaller changes are for players only
@@ -52,7 +53,7 @@ def document(pages: Pages, heading: Heading) -> bytes:
     for number, part in enumerate(pages.parts, start=1):
         root.append(_part(pages, part, number))
     indent(root)
-    return _DOCTYPE.encode() + tostring(root, encoding="utf-8") + b"\n"
+    return (_DOCTYPE + tostring(root, encoding="unicode") + "\n").encode()
 
 
 def clean(text: str) -> str:
@@ -224,6 +225,8 @@ class _Voice:
     symbols: Sequence[Symbol]
     stem: str = ""
     hides: frozenset[int] = frozenset()  # starts of rests that are not shown
+    common: frozenset[int] = frozenset()  # starts of rests of both voices, shown once and in the middle
+    middle: tuple[str, int] = ("B", 4)  # what stands on the middle line
 
 
 def _music(
@@ -249,15 +252,22 @@ def _music(
 def _voices(
     staff: Staff, lines: Sequence[Sequence[Event]], measure: Measure, which: int, staves: int
 ) -> Iterator[_Voice]:
-    written = [line for line in range(len(lines)) if staff.is_shared or lines[line]] or [0]
+    sounds = any(lines)
+    written = [line for line in range(len(lines)) if lines[line] or (staff.is_shared and sounds)] or [0]
+    found = {line: symbols(lines[line], measure) for line in written}
     for line in written:
-        found = symbols(lines[line], measure)
         stem = ("up", "down")[line] if len(written) > 1 else ""
         hides: frozenset[int] = frozenset()
-        if stem and not staff.is_shared:
-            rests = [symbol for symbol in found if not symbol.pitches]
+        common: frozenset[int] = frozenset()
+        rests = [symbol for symbol in found[line] if not symbol.pitches]
+        if stem and staff.is_shared:
+            others = {(s.start, s.duration) for s in found[1 - line] if not s.pitches}
+            both = frozenset(s.start for s in rests if (s.start, s.duration) in others)
+            common, hides = (both, hides) if line == 0 else (common, both)
+        elif stem:
             hides = frozenset(s.start for s in rests if line == 1 or _is_covered(s, lines[1]))
-        yield _Voice(which * 4 + line + 1, which + 1 if staves > 1 else 0, found, stem, hides)
+        middle = _MIDDLE_LINES[staff.clef.sign]
+        yield _Voice(which * 4 + line + 1, which + 1 if staves > 1 else 0, found[line], stem, hides, common, middle)
 
 
 def _is_covered(rest: Symbol, other: Sequence[Event]) -> bool:
@@ -340,7 +350,7 @@ def _notes(
         element = SubElement(written, "note", {"dynamics": f"{symbol.velocity * 100 / _FORTE:.2f}"} if loud else {})
         if place:
             SubElement(element, "chord")
-        _what(element, symbol, name, drums)
+        _what(element, symbol, voice, name, drums)
         _text(element, "duration", symbol.duration)
         ties = [] if name is None else _ties(symbol, name)
         for tie in ties:
@@ -359,9 +369,12 @@ def _notes(
         _notations(element, symbol, ties, beamed, is_first=not place)
 
 
-def _what(element: Element, symbol: Symbol, name: Spelled | None, drums: int) -> None:
+def _what(element: Element, symbol: Symbol, voice: _Voice, name: Spelled | None, drums: int) -> None:
     if name is None:
-        SubElement(element, "rest", {"measure": "yes"} if symbol.fills_bar else {})
+        rest = SubElement(element, "rest", {"measure": "yes"} if symbol.fills_bar else {})
+        if symbol.start in voice.common:
+            _text(rest, "display-step", voice.middle[0])
+            _text(rest, "display-octave", voice.middle[1])
     elif drums:
         unpitched, its = SubElement(element, "unpitched"), sound(name.pitch)
         _text(unpitched, "display-step", its.step)

@@ -46,6 +46,7 @@ def laid_out(score: Score) -> Pages:
         raise Unwritable(f"has {len(score.tracks)} tracks of {len(found.nominal):,} bars, which no score holds")
     measures = _measures(found)
     tracks, moved = _on_grid(score.tracks, found)
+    measures = _with_short_end(measures, max([score.length, *(_end(track.notes) for track in tracks)]))
     signatures = score.key_signatures or (KeySignature(0, _key(tracks)),)
     names = _spellings(tracks, signatures)
     places = [signature.tick for signature in signatures]
@@ -101,6 +102,19 @@ def _measures(found: Bars) -> tuple[Measure, ...]:
     )
 
 
+def _with_short_end(measures: tuple[Measure, ...], end: int) -> tuple[Measure, ...]:
+    """The measures, the last one without the upbeat's length where the music leaves it: together they are a bar."""
+    first, last = measures[0], measures[-1]
+    upbeat = first.end - first.start
+    if len(measures) < 2 or first.is_whole or not last.is_whole or end > last.end - upbeat or last.numerator < 2:
+        return measures
+    return (*measures[:-1], replace(last, end=last.end - upbeat))
+
+
+def _end(notes: Notes) -> int:
+    return int((notes["start"] + notes["duration"]).max()) if len(notes) else 0
+
+
 def _on_grid(tracks: Sequence[Track], found: Bars) -> tuple[list[Track], int]:
     result, most = [], 0
     beats = np.arange(0, int(found.starts[-1]) + 480, 480) + int(found.starts[min(1, len(found.nominal) - 1)]) % 480
@@ -115,7 +129,7 @@ def _on_grid(tracks: Sequence[Track], found: Bars) -> tuple[list[Track], int]:
 
 def _within(notes: Notes, end: int) -> Notes:
     """Notes that end by `end`, where moving one took it further."""
-    if not len(notes) or int((notes["start"] + notes["duration"]).max()) <= end:
+    if _end(notes) <= end:
         return notes
     kept = notes[notes["start"] < end].copy()
     kept["duration"] = np.minimum(kept["duration"], end - kept["start"])
