@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass
 
@@ -9,6 +10,10 @@ _UNITS_PER_MM = 10
 _SPACES = 8  # half staff spaces, Verovio's units, in the height of a staff
 SMALLEST, LARGEST = 3.0, 12.0
 """Heights of a staff, in mm, between which notes can be read and Verovio can place them."""
+
+_COMPOSER = re.compile(r'<persName role="composer">([^<]+)</persName>')
+_TITLE = re.compile(r"<title>([^<]+)</title>")
+_FIRST_DEFINITION = re.compile(r"<scoreDef\b[^>]*>")
 
 
 class NotEngraved(Exception):
@@ -37,6 +42,8 @@ def pages(musicxml: bytes, sheet: Sheet) -> list[str]:
     toolkit.setOptions(_options(sheet))
     if not toolkit.loadData(musicxml.decode()):
         raise NotEngraved("Verovio cannot read it")
+    if (headed := _headed(toolkit.getMEI())) and not toolkit.loadData(headed):
+        raise NotEngraved("Verovio cannot read what it wrote itself")
     count = toolkit.getPageCount()
     found = [toolkit.renderToSVG(number) for number in range(1, count + 1)]
     if not found or not all(found):
@@ -44,10 +51,23 @@ def pages(musicxml: bytes, sheet: Sheet) -> list[str]:
     return found
 
 
+def _headed(mei: str) -> str:
+    """The music with its composer beside the title, whom Verovio itself does not show; empty if none is named."""
+    composer = _COMPOSER.search(mei)
+    if not composer:
+        return ""
+    title = _TITLE.search(mei)
+    named = title[1] if title else ""
+    heading = (
+        f'<pgHead func="first"><rend halign="center" valign="middle" fontsize="x-large">{named}</rend>'
+        f'<rend halign="right" valign="bottom">{composer[1]}</rend></pgHead>'
+    )
+    return _FIRST_DEFINITION.sub(lambda found: found[0] + heading, mei, count=1)
+
+
 def _options(sheet: Sheet) -> dict[str, object]:
     margin = round(sheet.margin * _UNITS_PER_MM)
     return {
-        "inputFrom": "musicxml",
         "scale": 100,
         "unit": sheet.staff * _UNITS_PER_MM / _SPACES,
         "pageWidth": round(sheet.width * _UNITS_PER_MM),

@@ -48,6 +48,11 @@ def _escaped(text: str) -> str:
     return clean(text).replace("\\", "\\\\").replace("%", "\\%")
 
 
+def _inline(text: str) -> str:
+    """A text that may stand in the music: it ends no field, no quotation and no line."""
+    return clean(text.translate(str.maketrans('"[]', "'()", "%")))
+
+
 def _score_line(parts: Sequence[Part]) -> Iterator[str]:
     """Which voices stand on one staff, where any do."""
     number = 0
@@ -93,7 +98,7 @@ def _changes(pages: Pages, place: int, *, is_first: bool) -> Iterator[str]:
         yield f"[M:{measure.numerator}/{measure.denominator}]"
     if is_first:
         marks = [mark for mark in pages.markers if measure.start <= mark.tick < measure.end]
-        yield from (f"[P:{_escaped(mark.text).replace(']', ')')}]" for mark in marks if clean(mark.text))
+        yield from (f"[P:{_inline(mark.text)}]" for mark in marks if _inline(mark.text))
         tempos = [tempo for tempo in pages.tempos if measure.start <= tempo.tick < measure.end and tempo.tick]
         yield from (f"[Q:1/4={_whole(tempo.bpm)}]" for tempo in tempos[-1:])
 
@@ -107,7 +112,7 @@ def _measure(events: Sequence[Event], measure: Measure, fifths: int, chords: Seq
         joins = bool(beamed) and beamed[0] in ("continue", "end")
         parts.append("" if joins or not place else " ")
         while waiting and (waiting[0].tick <= symbol.start or place + 1 == len(found)):
-            quoted = clean(waiting.pop(0).text).replace('"', "'")
+            quoted = _inline(waiting.pop(0).text)
             parts.append(f'"{quoted}"' if quoted else "")
         parts.append(_tuplet(found, place) + _symbol(symbol, fifths, in_force))
     return "".join(parts)

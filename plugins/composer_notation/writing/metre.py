@@ -26,10 +26,11 @@ _OUTER = -1
 
 @dataclass(frozen=True)
 class Boundary:
-    """A place inside a span: how deep the division lies that makes it (0: strongest), and into how many parts."""
+    """A place inside a span: how deep the division lies that makes it (0: strongest), and into what parts."""
 
     level: int
     parts: int
+    is_even: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +103,8 @@ def _note_may_stand(division: Division, start: int, end: int) -> bool:
     strongest = min(division.level(place) for place in inside)
     begins, ends = division.level(start), division.level(end)
     if begins <= strongest:
-        return ends <= strongest or division.boundaries[end].parts == 2
+        hidden = [division.boundaries[place] for place in inside if division.level(place) == strongest]
+        return ends <= strongest or (division.boundaries[end].parts == 2 and all(b.is_even for b in hidden))
     is_next_level = begins == strongest + 1 and division.boundaries[start].parts == 2
     return is_next_level and ends <= begins and [division.level(place) for place in inside].count(strongest) == 1
 
@@ -120,7 +122,7 @@ def _divide(found: dict[int, Boundary], start: int, units: int, unit: int, level
     place = start
     for group in groups:
         if place != start:
-            found[place] = Boundary(level, len(groups))
+            found[place] = Boundary(level, len(groups), is_even=len(set(groups)) == 1)
         _divide(found, place, group, unit, level + 1)
         place += group * unit
 

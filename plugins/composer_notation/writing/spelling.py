@@ -2,8 +2,8 @@
 
 The first stage of Meredith's ps13 (Journal of New Music Research 35, 2006): every tone of the neighbourhood is taken
 as a tonic, votes for the letter that the harmonic chromatic scale on it has, and the letter with most votes is taken.
-There the tonics are spelled from the first note on; here the key signature spells them. Of 15,518 notes of 60 Bach
-chorales, ten come out otherwise than in the edition.
+There the tonics are spelled from the first note on; here the key signature spells them, and its tones vote, too. Of
+15,518 notes of 60 Bach chorales, eight come out otherwise than in the edition.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ STEPS = "CDEFGAB"
 _CLASSES = np.array([0, 2, 4, 5, 7, 9, 11])
 _BEFORE, _AFTER = 10, 42  # notes of the neighbourhood, as in the article
 _SCALE = (0, 1, 1, 2, 2, 3, 3, 4, 5, 5, 6, 6)  # letters above the tonic of each semitone above it, the tritone a fourth
+_SIGNATURE_VOTES = 2  # of each tone of the signature: for pieces of a few notes
 _FLATTEST = -2  # of the twelve tonics, in fifths from the major tonic of the signature: in C from B flat to D sharp
 
 
@@ -41,6 +42,7 @@ def spelled(pitches: NDArray[np.int64], fifths: NDArray[np.int64]) -> list[Spell
     heard = heard.cumsum(axis=0)
     place = np.arange(len(classes))
     votes = heard[np.minimum(place + _AFTER, len(classes))] - heard[np.maximum(place - _BEFORE, 0)]
+    votes += _SIGNATURE_VOTES * (((np.arange(12)[None, :] * 7 - fifths[:, None] + 1) % 12) < 7)
     letters = _letters(classes, fifths)  # (N, 12)
     counts = np.stack([np.where(letters == letter, votes, 0).sum(axis=1) for letter in range(7)], axis=1)
     return [
