@@ -61,6 +61,7 @@ def _headed(mei: str) -> str:
     heading = (
         f'<pgHead func="first"><rend halign="center" valign="middle" fontsize="x-large">{named}</rend>'
         f'<rend halign="right" valign="bottom">{composer[1]}</rend></pgHead>'
+        '<pgHead func="all"><rend halign="center" valign="middle">– <num label="page">#</num> –</rend></pgHead>'
     )
     return _FIRST_DEFINITION.sub(lambda found: found[0] + heading, mei, count=1)
 
