@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from xml.etree.ElementTree import parse
 
-from composer_engraving.drawing import Segment, outline
+from composer_engraving.outlines import Segment, outline
 
 _FONT = "Leipzig"
 

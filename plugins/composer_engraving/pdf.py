@@ -13,9 +13,10 @@ from composer.errors import CannotWrite, printable
 from composer.files import whole_file
 from composer.types import Piece
 from composer_engraving import drawing, musicfont
-from composer_engraving.drawing import Drawn, Glyph, Matrix, Run, Segment, Shape, Words
+from composer_engraving.drawing import Drawn, Glyph, Run, Shape, Words
 from composer_engraving.engraved import check_staff, engraved
 from composer_engraving.engraver import Sheet
+from composer_engraving.outlines import Matrix, Segment, times
 
 PAPERS = {"a4": (210.0, 297.0), "letter": (215.9, 279.4), "a3": (297.0, 420.0), "a5": (148.0, 210.0)}
 """Width and height in mm."""
@@ -120,7 +121,7 @@ class _Pen:
         widths = [self._width(run) for run in words.runs]
         x = words.x - sum(widths) * {"start": 0.0, "middle": 0.5, "end": 1.0}.get(words.anchor, 0.0)
         for run, width in zip(words.runs, widths, strict=True):
-            matrix = drawing.times(words.matrix, (1, 0, 0, -1, x, words.y))
+            matrix = times(words.matrix, (1, 0, 0, -1, x, words.y))
             if run.is_music:
                 self._signs(run, matrix)
             else:
@@ -138,7 +139,7 @@ class _Pen:
         x = 0.0
         for letter in run.text:
             scale = run.size / 1000
-            self._glyph(musicfont.sign(ord(letter)), drawing.times(matrix, (scale, 0, 0, scale, x, 0)))
+            self._glyph(musicfont.sign(ord(letter)), times(matrix, (scale, 0, 0, scale, x, 0)))
             x += musicfont.widths().get(ord(letter), 0.0) * scale
 
     def _run(self, run: Run, matrix: Matrix) -> None:

@@ -8,11 +8,12 @@ from itertools import pairwise
 
 from composer.score import Text
 from composer_notation.writing.beams import beams
-from composer_notation.writing.musicxml import Heading, clean
+from composer_notation.writing.musicxml import Heading
 from composer_notation.writing.pages import Pages
 from composer_notation.writing.rhythm import Event, Measure, Symbol, symbols
 from composer_notation.writing.spelling import STEPS, Spelled, altered
 from composer_notation.writing.staves import Line, Part, Staff
+from composer_notation.writing.xmltext import clean
 
 _UNIT = 240  # ticks of an eighth, L:1/8
 _ACCIDENTALS = {-2: "__", -1: "_", 0: "=", 1: "^", 2: "^^"}

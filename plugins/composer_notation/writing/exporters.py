@@ -83,8 +83,9 @@ def _written(
     composer: str,
     has_drums: bool = True,
 ) -> _Text:
-    from composer_notation.writing.musicxml import Heading, clean
+    from composer_notation.writing.musicxml import Heading
     from composer_notation.writing.pages import Unwritable, laid_out
+    from composer_notation.writing.xmltext import clean
 
     shown = printable(str(path))
     if len(pieces) != 1:
