@@ -160,7 +160,7 @@ def test_random_music_is_read_again(written):
 def test_what_stands_above_the_music_is_read_again(written, page):
     music = replace(
         PIECES["6/8"],
-        tempos=(Tempo(0, 150.0), Tempo(240, 61.7), Tempo(960, 62.5)),
+        tempos=(Tempo(0, 150.0), Tempo(240, 61.7), Tempo(960, 62.5), Tempo(1440, 140.0)),
         markers=(Text(0, "A"), Text(240 + 1440, "B & C"), Text(240 + 1440, END)),
         chords=(Text(240, "Bb7"), Text(960, "Am7b5/C"), Text(1200, "no chord")),
     )
@@ -169,7 +169,7 @@ def test_what_stands_above_the_music_is_read_again(written, page):
     assert read.markers == music.markers[:2]
     assert read.chords == (Text(240, "Bb7"), Text(960, "Aø7/C"))
     root = page(music)
-    assert [mark.findtext("per-minute") for mark in root.iter("metronome")] == ["100", "61.7"], "62.5 is only heard"
+    assert [mark.findtext("per-minute") for mark in root.iter("metronome")] == ["100", "61.7"], "others are only heard"
     assert [words.text for words in root.iter("words")] == ["no chord"]
     assert [style.text for style in root.iter("bar-style")] == ["light-light", "light-heavy"]
 
@@ -470,6 +470,8 @@ def test_voices_in_abc_share_staves_and_drums_are_left_out(tmp_path, written):
     with pytest.warns(ReadingWarning, match="drums were left out"):
         AbcExporter()([Piece(PIECES["drums beside a flute"])], tmp_path / "flute.abc")
     assert NotationReader()(tmp_path / "flute.abc").note_count == 1
+    with pytest.raises(CannotWrite, match="nothing but drums"):
+        AbcExporter()([Piece(score(drums((0, 36))))], tmp_path / "kit.abc")
 
 
 # --- what is refused, and what is harmless ----------------------------------------------------------------------------

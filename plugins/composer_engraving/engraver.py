@@ -13,6 +13,7 @@ SMALLEST, LARGEST = 3.0, 12.0
 
 _COMPOSER = re.compile(r'<persName role="composer">([^<]+)</persName>')
 _TITLE = re.compile(r"<title>([^<]+)</title>")
+_HEARD = re.compile(r"<sound\b[^>]*?(?:/>|>.*?</sound>)", re.DOTALL)  # Verovio makes an empty mark of each
 _FIRST_DEFINITION = re.compile(r"<scoreDef\b[^>]*>")
 
 
@@ -40,7 +41,7 @@ def pages(musicxml: bytes, sheet: Sheet) -> list[str]:
         verovio.enableLog(verovio.LOG_OFF)
         toolkit = verovio.toolkit()
     toolkit.setOptions(_options(sheet))
-    if not toolkit.loadData(musicxml.decode()):
+    if not toolkit.loadData(_HEARD.sub("", musicxml.decode())):
         raise NotEngraved("Verovio cannot read it")
     if (headed := _headed(toolkit.getMEI())) and not toolkit.loadData(headed):
         raise NotEngraved("Verovio cannot read what it wrote itself")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element, SubElement
 
@@ -10,7 +11,7 @@ from composer_notation.writing.harmony import harmony
 from composer_notation.writing.pages import Pages
 from composer_notation.writing.xmltext import add, clean
 
-_SHOWN_CHANGE = 0.04  # of a tempo, from which on it is printed; smaller changes are for players only
+_SHOWN_CHANGE = 0.04  # of a tempo, from which on it is printed, once in a bar; other changes are heard only
 
 
 def marks_of(pages: Pages, number: int) -> list[tuple[int, Element]]:
@@ -36,17 +37,19 @@ def _rehearsal(text: str) -> Element:
 
 
 def _tempos(pages: Pages) -> Iterator[tuple[int, Element]]:
-    shown = 0.0
+    shown, last = 0.0, -1
+    starts = [measure.start for measure in pages.measures]
     for tempo in pages.tempos:
-        measure = max((m for m in pages.measures if m.start <= tempo.tick), key=lambda m: m.start)
+        place = max(bisect_right(starts, tempo.tick) - 1, 0)
+        measure = pages.measures[place]
         is_compound = measure.denominator >= 8 and measure.numerator % 3 == 0 and measure.numerator > 3
-        if shown and abs(tempo.bpm - shown) <= _SHOWN_CHANGE * shown:
+        if place == last or abs(tempo.bpm - shown) <= _SHOWN_CHANGE * shown:
             yield tempo.tick, Element("sound", tempo=f"{tempo.bpm:.6g}")
             continue
         element, kind = _direction()
         _metronome(kind, tempo.bpm, is_compound=is_compound)
         SubElement(element, "sound", tempo=f"{tempo.bpm:.6g}")
-        shown = tempo.bpm
+        shown, last = tempo.bpm, place
         yield tempo.tick, element
 
 

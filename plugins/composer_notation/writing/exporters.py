@@ -93,6 +93,8 @@ def _written(
     piece = pieces[0]
     drums = [track for track in piece.score.tracks if track.is_drum and len(track.notes)]
     pitched = tuple(track for track in piece.score.tracks if not track.is_drum)
+    if drums and not has_drums and not any(len(track.notes) for track in pitched):
+        raise CannotWrite(f"{shown}: has nothing but drums, which ABC does not hold; write it as .musicxml or .mid.")
     try:
         pages = laid_out(piece.score if has_drums else replace(piece.score, tracks=pitched))
         heading = Heading(
