@@ -74,6 +74,14 @@ def test_examples_of_given_notes(workplace):
     assert len(list((workplace / "varied").glob("*.mid"))) == 2
 
 
+def test_examples_of_scores(workplace):
+    for arguments in commands("read"):
+        assert run(arguments) == 0, arguments
+        assert (workplace / arguments[1]).stat().st_size
+    assert files.read(workplace / "tune.musicxml").note_count
+    assert files.provenance(workplace / "tune.musicxml")["model"] == "tunes"
+
+
 def test_examples_of_training(workplace, monkeypatch):
     chorales = Chorales().sources()
     monkeypatch.setattr(Chorales, "sources", lambda _: chorales[:40])  # it takes half a minute to read them all
