@@ -15,7 +15,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-_SCRIPTS = ("music.js", "sound.js", "player.js", "roll.js", "marks.js", "page.js")
+_SCRIPTS = ("music", "sound", "player", "roll", "marks", "steering", "shown", "forms", "gallery", "keys", "page")
+"""They become one script, in one scope; the last of them begins."""
 
 
 def page(pieces: Sequence[dict[str, Any]]) -> str:
@@ -23,7 +24,7 @@ def page(pieces: Sequence[dict[str, Any]]) -> str:
     data = json.dumps({"pieces": pieces}, separators=(",", ":"))
     data = data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     title = pieces[0]["title"] if len(pieces) == 1 else f"{len(pieces)} pieces"
-    style, script = _text("page.css"), "\n".join(_text(name) for name in _SCRIPTS)
+    style, script = _text("page.css"), "\n".join(_text(f"{name}.js") for name in _SCRIPTS)
     parts = {"POLICY": _policy(style, script), "TITLE": escape(title), "STYLE": f"<style>{style}</style>"}
     parts |= {
         "DATA": f'<script type="application/json" id="data">{data}</script>',

@@ -159,6 +159,11 @@ function createSynth(context, tracks) {
         sounding.delete(voice);
       }
     },
+    /** Fall silent for good. */
+    close() {
+      this.silence();
+      setTimeout(() => output.disconnect(), 200);
+    },
     /** Let a track be heard, or not. */
     hear(track, audible) {
       outputs[track].gain.setTargetAtTime(audible ? 1 : 0, context.currentTime, 0.012);
