@@ -156,6 +156,9 @@ def test_downloads_are_what_the_other_plugins_write(tmp_path, forms):
     assert unpacked(shown["forms"][".musicxml"]).decode() == VEROVIO
     (shown,) = written(tmp_path, piece, score="no").pieces
     assert {*shown["forms"]} == {".mid", ".musicxml"}
+    assert {*written(tmp_path, *[piece] * 25).pieces[0]["forms"]} == {".mid", ".musicxml"}
+    long = Score((Track(make_notes([(n * 60, 60, 60, 80) for n in range(20_001)])),))
+    assert {*written(tmp_path, Piece(long)).pieces[0]["forms"]} == {".mid"}
 
 
 def test_what_nobody_writes_is_left_out_and_a_fault_costs_its_part_alone(tmp_path, forms):

@@ -14,8 +14,8 @@ from composer_page import content, document, forms, places
 
 MOST_NOTES, MOST_TRACKS, MOST_PIECES = 200_000, 200, 500
 """What a browser still shows without delay, on all pieces of a page."""
-ENGRAVED_PIECES = 24
-"""More pieces on one page have no score: engraving them would take minutes."""
+ENGRAVED_PIECES, NOTATED_NOTES = 24, 20_000
+"""A page of more pieces has no score, and one of more notes no MusicXML either: it would take minutes to write."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class PageExporter:
         """Write the file, whole or not at all. Raises CannotWrite."""
         shown = printable(str(path))
         _check(pieces, shown)
-        wanted = forms.ALL if self.score and len(pieces) <= ENGRAVED_PIECES else forms.PLAIN
+        wanted = _wanted(pieces) if self.score else [form for form in _wanted(pieces) if form != forms.ENGRAVED]
         try:
             values = [_values(piece, number, wanted) for number, piece in enumerate(pieces)]
         except ValueError as error:
@@ -45,13 +45,20 @@ class PageExporter:
             scratch.write_text(document.page(values), encoding="utf-8")
 
 
+def _wanted(pieces: Sequence[Piece]) -> Sequence[str]:
+    """The forms that are worth their time."""
+    if sum(piece.score.note_count for piece in pieces) > NOTATED_NOTES:
+        return forms.SOUNDING
+    return forms.ALL if len(pieces) <= ENGRAVED_PIECES else forms.PLAIN
+
+
 def _values(piece: Piece, number: int, wanted: Sequence[str]) -> dict[str, Any]:
     values = content.values(piece, number)
     titled = replace(piece, score=replace(piece.score, title=values["title"]))  # one title, in whatever form
     found = forms.of(titled, wanted)
     values["forms"] = {suffix: content.packed(data) for suffix, data in found.data.items()}
     values["missing"] = found.missing
-    if engraving := found.data.get(".svg"):
+    if engraving := found.data.get(forms.ENGRAVED):
         values["places"] = places.bars(engraving, len(values["bars"]) - 1)
     return values
 

@@ -12,8 +12,10 @@ from composer.errors import ComposerError, printable
 from composer.plugins import registry
 from composer.types import Piece
 
-PLAIN = (".mid", ".musicxml")
-ALL = (*PLAIN, ".svg")
+ENGRAVED = ".svg"
+SOUNDING = (".mid",)
+PLAIN = (*SOUNDING, ".musicxml")
+ALL = (*PLAIN, ENGRAVED)
 
 
 @dataclass(frozen=True)
