@@ -19,7 +19,9 @@ function show(force = false) {
   byId("place").textContent = `bar ${place.number}, beat ${place.beat}`;
   const slider = byId("position");
   slider.value = seconds;
-  slider.setAttribute("aria-valuetext", `bar ${place.number}, beat ${place.beat}, ${clockText(seconds)} of ${clockText(music.seconds)}`);
+  if (force || !player.playing) { // while it plays, a screen reader would never fall silent
+    slider.setAttribute("aria-valuetext", `bar ${place.number}, beat ${place.beat}, ${clockText(seconds)} of ${clockText(music.seconds)}`);
+  }
   if (force || player.playing) roll.follow(music.tickAt(seconds));
   roll.draw();
   showBar(place.bar);
