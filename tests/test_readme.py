@@ -65,6 +65,15 @@ def test_examples_of_given_notes(workplace):
     assert len(list((workplace / "varied").glob("*.mid"))) == 2
 
 
+def test_examples_of_checking(workplace):
+    piece = generation.generate(generation.open_model("tunes"), [Request(seed=1, bars=4)])[0]
+    (workplace / "midi").mkdir()
+    for name in ("chorale.mid", "midi/tune.mid"):
+        files.write([piece], workplace / name)
+    for arguments in commands("check"):
+        assert run(arguments) == 0, arguments
+
+
 def test_examples_of_training(workplace, monkeypatch):
     chorales = Chorales().sources()
     monkeypatch.setattr(Chorales, "sources", lambda _: chorales[:40])  # it takes half a minute to read them all
