@@ -19,6 +19,7 @@ COMMANDS = {
     "vary": ("composer.cli.vary:vary", "Write variations of a piece."),
     "regenerate": ("composer.cli.regenerate:regenerate", "Make a piece again from its file, or some bars anew."),
     "export": ("composer.cli.export:export", "Write a piece in other forms."),
+    "play": ("composer.cli.play:play", "Play a piece in the terminal."),
     "check": ("composer.cli.check:check", "Say what other programs would object to in music files."),
     "train": ("composer.cli.train:train", "Train a model on music you choose."),
     "evaluate": ("composer.cli.evaluate:evaluate", "Say how well a model foretells music."),
