@@ -6,6 +6,7 @@ import os
 import select
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import sleep
 
 Keys = Callable[[float], str]
@@ -28,7 +29,7 @@ def keys_of(terminal: int | None) -> Iterator[Keys]:
     before = termios.tcgetattr(terminal)
     tty.setcbreak(terminal)
     try:
-        yield lambda seconds: _key(terminal, seconds)
+        yield _Pressed(terminal)
     finally:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
@@ -38,11 +39,19 @@ def _none(seconds: float) -> str:
     return ""
 
 
-def _key(terminal: int, seconds: float) -> str:
-    ready, _, _ = select.select([terminal], [], [], seconds)
-    if not ready:
-        return ""
-    pressed = os.read(terminal, 16)
-    if not pressed:
-        return "q"  # the terminal is gone
-    return _ARROWS.get(pressed[:3], pressed[:1].decode("latin-1"))
+@dataclass
+class _Pressed:
+    """The keys of a terminal; several may have come at once."""
+
+    terminal: int
+    waiting: bytes = b""
+
+    def __call__(self, seconds: float) -> str:
+        if not self.waiting:
+            ready, _, _ = select.select([self.terminal], [], [], seconds)
+            if not ready:
+                return ""
+            self.waiting = os.read(self.terminal, 64) or b"q"  # of a terminal that is gone
+        size = 3 if self.waiting[:3] in _ARROWS else 1
+        pressed, self.waiting = self.waiting[:size], self.waiting[size:]
+        return _ARROWS.get(pressed, pressed.decode("latin-1"))
