@@ -399,7 +399,16 @@ def until(terminal, said):
     return shown
 
 
-def test_in_a_terminal_it_scrolls_until_q(piece, tmp_path):
+def quit_by_key(process, terminal):
+    os.write(terminal, b"q")
+
+
+def ask_to_end(process, terminal):
+    process.terminate()
+
+
+@pytest.mark.parametrize("end", [quit_by_key, ask_to_end])
+def test_in_a_terminal_it_scrolls_until_it_is_ended(piece, tmp_path, end):
     (tmp_path / "bin").mkdir()
     ours, theirs = pty.openpty()
     environment = {
@@ -418,7 +427,7 @@ def test_in_a_terminal_it_scrolls_until_q(piece, tmp_path):
         assert "▀".encode() in shown
         os.write(ours, b" ")
         until(ours, b"paused 0:0")
-        os.write(ours, b"q")
+        end(process, ours)
         until(ours, b"\x1b[?1049l")
         said = process.stderr.read().decode()
         assert process.wait(30) == 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,7 +64,7 @@ def play(piece: Path, no_sound: bool, still: bool) -> None:
     except ValueError as error:
         raise UnreadableFile(f"{shown}: is too long to be shown ({error}).") from None
     console = _console()
-    if still or not console.is_terminal:
+    if still or not console.is_terminal or console.is_dumb_terminal:
         _print_whole(console, roll)
     else:
         _play(console, score, roll, sounding=not no_sound)
@@ -153,6 +154,7 @@ def _play(console: Console, score: Score, roll: Roll, *, sounding: bool) -> None
     from composer.playing.timing import timing
 
     with ExitStack() as stack:
+        stack.enter_context(_ended_by_signals())
         sound = stack.enter_context(attempt(score)) if sounding else Attempt(None)
         keys = stack.enter_context(keys_of(sys.stdin.fileno() if sys.stdin.isatty() else None))
         live = stack.enter_context(Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop"))
@@ -164,6 +166,20 @@ def _play(console: Console, score: Score, roll: Roll, *, sounding: bool) -> None
             pass  # as if `q` were pressed
     if sound.why:
         click.echo(f"composer: no sound: {sound.why}.", err=True)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """A terminal that is closed, or a request to end, is as Ctrl-C: no player goes on without us."""
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {
+        number: signal.signal(number, signal.default_int_handler) for number in (getattr(signal, n) for n in names)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def moments(stage: Stage, keys: Keys, sound: Attempt, clock: Callable[[], float]) -> Iterator[RenderableType]:

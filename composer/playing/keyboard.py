@@ -34,6 +34,13 @@ def keys_of(terminal: int | None) -> Iterator[Keys]:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
 
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 64)
+    except OSError:
+        return b""
+
+
 def _none(seconds: float) -> str:
     sleep(seconds)
     return ""
@@ -51,7 +58,7 @@ class _Pressed:
             ready, _, _ = select.select([self.terminal], [], [], seconds)
             if not ready:
                 return ""
-            self.waiting = os.read(self.terminal, 64) or b"q"  # of a terminal that is gone
+            self.waiting = _read(self.terminal) or b"q"  # of a terminal that is gone
         size = 3 if self.waiting[:3] in _ARROWS else 1
         pressed, self.waiting = self.waiting[:size], self.waiting[size:]
         return _ARROWS.get(pressed, pressed.decode("latin-1"))

@@ -12,7 +12,6 @@ from composer_midifile.conversion import DENOMINATORS, FASTEST, SLOWEST
 MOST_TICKS = 2**28 - 1
 """The longest time between two events."""
 
-
 MOST_TRACKS = 32_766
 """Beside the first one; some programs read the number of tracks as a signed one."""
 
