@@ -30,6 +30,7 @@ __all__ = [
     "EmptyDataset",
     "NothingAllowed",
     "ReadingWarning",
+    "RequestWarning",
     "RunWarning",
     "TrainingFailed",
     "UnknownName",
@@ -89,6 +90,10 @@ class TrainingFailed(ComposerError):
 
 class ReadingWarning(UserWarning):
     """Something in a music file was dropped or mended; the text says what."""
+
+
+class RequestWarning(UserWarning):
+    """Something that was asked for can be met in part only, or not by what is given; the text says what."""
 
 
 class RunWarning(UserWarning):

@@ -7,7 +7,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +41,28 @@ def read_by(reader: Reader, path: Path) -> Score:
         return reader(path)
     except Exception as error:  # readers rest on foreign parsers, which raise anything
         shown, detail = printable(str(path)), printable(" ".join(str(error).split()), 160)
-        if not path.is_file():
-            raise UnreadableFile(f"{shown}: there is no such file.") from None
+        _check_file(path)
         if isinstance(error, ComposerError):
             raise
         if isinstance(error, RecursionError):
             raise UnreadableFile(f"{shown}: is nested too deeply to be read.") from None
         raise UnreadableFile(f"{shown}: cannot be read ({type(error).__name__}: {detail}).") from error
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "there is no such file"
+        raise UnreadableFile(f"{printable(str(path))}: {what}.") from None
+
+
+def read_notes(path: Path) -> Score:
+    """What `read` gives. Raises UnreadableFile for a file without notes, too, and warns of nothing else then."""
+    score, said = read_with_warnings(path)
+    if not score.note_count:
+        raise UnreadableFile(f"{printable(str(path))}: there is not a note in it.")
+    for text in said:
+        warnings.warn(text, ReadingWarning, stacklevel=2)
+    return score
 
 
 def read_with_warnings(path: Path, **options: Any) -> tuple[Score, list[str]]:
@@ -89,8 +104,7 @@ def provenance(path: Path) -> dict[str, Any]:
 
     Raises UnreadableFile. The values are a stranger's: check them.
     """
-    if not path.is_file():
-        raise UnreadableFile(f"{printable(str(path))}: there is no such file.")
+    _check_file(path)
     its_reader = reader(path)
     found: dict[str, Any] = dict(its_reader.provenance(path)) if isinstance(its_reader, Remembering) else {}
     beside = path.with_name(path.name + ".json")
@@ -116,6 +130,28 @@ def check_place(path: Path) -> None:
         Path(name).unlink()
     except OSError as error:
         raise CannotWrite(f"{shown}: cannot be written ({error.strerror or error}).") from error
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[None]:
+    """A folder to write to, made where it is not there; what was made vanishes if it is empty after an error.
+
+    Raises CannotWrite.
+    """
+    made = [place for place in (path, *path.parents) if not place.exists()]
+    if path.exists() and not path.is_dir():
+        raise CannotWrite(f"{printable(str(path))}: is a file; several pieces need a folder.")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"{printable(str(path))}: cannot be made ({error.strerror}).") from error
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # it is not empty
+            for place in made:
+                place.rmdir()
+        raise
 
 
 @contextmanager

@@ -18,15 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer import __version__
+from composer.contradictions import check_gaps
 from composer.errors import BadOption, CannotExpress, nearest, printable
 from composer.generation import Player, make_samplers
+from composer.kept import warn_of_given
 from composer.particles import Condition, Conditioned, sample_given
 from composer.request import Request
 from composer.score import Bars, Score, bars
 from composer.scorejson import score_from_json, score_to_json
 from composer.splice import spliced
 from composer.streams import BLOCK, uniforms
-from composer.types import Piece, Span
+from composer.types import Constraint, Piece, Span
 
 PARTICLES = 64
 """Unless another number is asked for."""
@@ -61,7 +63,7 @@ class Fill:
             raise BadOption(f"'particles' is {printable(str(self.particles))}, and must be from 1 to 100,000.")
         ahead = self.look_ahead
         if not (ahead is None or (isinstance(ahead, int) and 0 <= ahead <= 1_000_000)):
-            raise BadOption(f"'look_ahead' is {printable(str(ahead))}, and must be 0 bars or more.")
+            raise BadOption(f"'look_ahead' is {printable(str(ahead))}, and must be from 0 to 1,000,000 bars.")
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: what a file carries under `request` and under `given`."""
@@ -96,6 +98,8 @@ def fill(player: Player, fills: Sequence[Fill]) -> list[Piece]:
     """
     fills = [replace(wanted, request=player.resolved(wanted.request)) for wanted in fills]
     heard = [listen(player, wanted.score) for wanted in fills]
+    for wanted, one in zip(fills, heard, strict=True):
+        _check(player, wanted, one)
     pieces: dict[int, Piece] = {}
     for numbers in _batches(fills):
         together = [fills[n] for n in numbers]
@@ -105,6 +109,13 @@ def fill(player: Player, fills: Sequence[Fill]) -> list[Piece]:
         for number, wanted, result in zip(numbers, together, results, strict=True):
             pieces[number] = _piece(player, wanted, heard[number], result)
     return [pieces[number] for number in range(len(fills))]
+
+
+def _check(player: Player, wanted: Fill, heard: Score) -> None:
+    """Refuse wishes that contradict each other in what is to be written. Raises BadOption."""
+    constraints = [sampler for sampler in make_samplers(wanted.request.samplers) if isinstance(sampler, Constraint)]
+    if wanted.request.time_signature is not None or len(heard.time_signatures) < 2:
+        check_gaps(player.tokenizer, constraints, wanted.request, wanted.given, heard.upbeat)
 
 
 def listen(player: Player, score: Score) -> Score:
@@ -211,7 +222,8 @@ def gap(
     """Write the bars from one to another anew, or some voices, or some voices in some bars; all else is given.
 
     Bars are counted as musicians do: bar 1 is the first whole bar, and an upbeat is bar 0. Voices go by name, or by
-    number from 1. Raises BadOption for bars and voices that are not there, CannotExpress.
+    number from 1. Raises BadOption for bars and voices that are not there, CannotExpress. Warns with RequestWarning of
+    constraints that do not hold for what is given, as `harmonize` and `vary` do.
     """
     heard = listen(player, score)
     if bars is None and not voices:
@@ -221,7 +233,14 @@ def gap(
     around = [Span(0, start), Span(end, ALWAYS)]
     beside = [Span(start, end, track) for track in range(len(heard.tracks)) if voices and track not in free]
     given = tuple(span for span in [*around, *beside] if span.start < span.end)
-    return Fill(like(request, heard), score, given, particles, look_ahead)
+    return _told(player, Fill(like(request, heard), score, given, particles, look_ahead), heard)
+
+
+def _told(player: Player, wanted: Fill, heard: Score) -> Fill:
+    """The same, when it has been refused or else said which constraints do not hold for what is given."""
+    _check(player, wanted, heard)
+    warn_of_given(player.tokenizer, make_samplers(wanted.request.samplers), wanted.request, heard, wanted.given)
+    return wanted
 
 
 def harmonize(
@@ -252,7 +271,8 @@ def harmonize(
     tracks = tuple(replace(track, notes=own) for track, own in zip(heard.tracks, notes, strict=True))
     times, keys = melody.time_signatures or heard.time_signatures, melody.key_signatures or heard.key_signatures
     score = replace(melody, tracks=tracks, time_signatures=times, key_signatures=keys)
-    return Fill(like(request, listen(player, score)), score, (Span(0, ALWAYS, place),), particles, look_ahead)
+    heard = listen(player, score)
+    return _told(player, Fill(like(request, heard), score, (Span(0, ALWAYS, place),), particles, look_ahead), heard)
 
 
 def vary(
@@ -280,7 +300,8 @@ def vary(
     given = [
         Span(a, ALWAYS if b >= end else b, track) for (track, a, b), keep_it in zip(cells, kept, strict=True) if keep_it
     ]
-    return Fill(like(request, heard), score, (*silent, *given), particles, look_ahead)
+    wanted = Fill(like(request, heard), score, (*silent, *given), particles, look_ahead)
+    return _told(player, wanted, heard) if request.index == 0 else wanted  # once for all variations
 
 
 def _chosen(request: Request, count: int, most: int) -> NDArray[np.bool_]:

@@ -32,12 +32,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from composer.contradictions import check_gaps
 from composer.errors import BadOption, NothingAllowed, printable
 from composer.filling import ALWAYS, LOOK_AHEAD, Fill, fill
 from composer.generation import Player, generate, make_samplers
 from composer.repetition import REDRAWS
 from composer.request import Request
-from composer.score import END, KeySignature, Score, Tempo, Text, TimeSignature, Track, bars, make_notes
+from composer.score import (
+    END,
+    KeySignature,
+    Score,
+    Tempo,
+    Text,
+    TimeSignature,
+    Track,
+    bars,
+    make_notes,
+    parse_time_signature,
+)
 from composer.streams import uniforms
 from composer.types import Constraint, Piece, Span
 
@@ -162,12 +174,23 @@ def compose(player: Player, forms: Sequence[Form], *, redraws: int = REDRAWS) ->
     A first section that is degenerate is drawn anew (see `composer.generation.generate`); a piece carries the request
     of the one that was kept. Raises CannotExpress, BadOption, NothingAllowed.
     """
+    for form in forms:
+        _check(player, form)
     drafts = _begun(player, forms, redraws)
     while waiting := {n: name for n, draft in enumerate(drafts) if (name := _next(draft)) is not None}:
         added = _with_sections(player, [drafts[n] for n in waiting], list(waiting.values()))
         for n, draft in zip(waiting, added, strict=True):
             drafts[n] = draft
     return [_piece(draft) for draft in drafts]
+
+
+def _check(player: Player, form: Form) -> None:
+    """Refuse, before the first section, constraints that contradict each other in a later one. Raises BadOption."""
+    constraints = [sampler for sampler in make_samplers(form.request.samplers) if isinstance(sampler, Constraint)]
+    names, metre = form.sections, parse_time_signature(form.request.time_signature or "4/4")
+    ticks = form.bars * metre.bar_ticks
+    again = [Span(n * ticks, (n + 1) * ticks) for n, name in enumerate(names) if name in names[:n]]
+    check_gaps(player.tokenizer, constraints, replace(form.request, bars=len(names) * form.bars), again, 0)
 
 
 def _next(draft: _Draft) -> str | None:

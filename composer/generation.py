@@ -9,7 +9,8 @@ piece = generation.generate(chorales, [Request(seed=7, bars=16)])[0]
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,8 @@ from typing import Any
 
 from composer import __version__, repetition
 from composer.compiled import compiled
-from composer.errors import BadOption, CannotExpress, printable
+from composer.errors import BadOption, CannotExpress, RequestWarning, printable
+from composer.kept import warn_of_primer
 from composer.keys import parse_key
 from composer.model import Model, find, load
 from composer.plugins import registry
@@ -50,8 +52,10 @@ class Player:
     def resolved(self, request: Request) -> Request:
         """The request with what it leaves to the machine filled in, so that it can be followed again anywhere.
 
-        Raises UnknownName or BadOption for a stepper, precision or device that is not here.
+        Raises UnknownName or BadOption for a stepper, precision or device that is not here. Warns with RequestWarning
+        of a metre that the model was not trained on, if its card says so.
         """
+        self._warn_of_metre(request.time_signature)
         if request.stepper == "auto":
             return replace(request, stepper=self._fastest(request.device, request.precision))
         maker = self._maker(request.stepper)
@@ -59,6 +63,15 @@ class Player:
             raise BadOption(f"the stepper '{request.stepper}' cannot run this model on '{request.device}'.")
         _check_precision(request.precision, maker.tolerances, f"in the stepper '{request.stepper}'")
         return request
+
+    def _warn_of_metre(self, metre: str | None) -> None:
+        known = self.model.card.get("metres")
+        written = f"TimeSignature_{metre}" in self.tokenizer.vocabulary  # or else it is refused
+        if not written or not isinstance(known, Mapping) or not known or metre in known:
+            return
+        shown = printable(", ".join(map(str, known)))
+        text = f"the model was trained on no music in {metre}, and may not keep it; it knows {shown}."
+        warnings.warn(text, RequestWarning, stacklevel=2)
 
     def _fastest(self, device: str, precision: str) -> str:
         if (device, precision) not in self._found:
@@ -198,7 +211,8 @@ def _nats(result: Sampled) -> dict[str, float | int]:
 def with_primer(player: Player, request: Request, score: Score) -> Request:
     """The request to go on from `score`, which takes on an asked metre and key if it states none.
 
-    Raises BadOption if it states others, CannotExpress if the model has no tokens for it.
+    Raises BadOption if it states others, CannotExpress if the model has no tokens for it. Warns with RequestWarning of
+    constraints that it breaks.
     """
     primer = _in_asked_key(_in_asked_metre(score, request), request)
     tokenizer = player.tokenizer
@@ -207,7 +221,9 @@ def with_primer(player: Player, request: Request, score: Score) -> Request:
         end = tokenizer.decode(tokenizer.encode(primer)).end  # on the tokenizer's grid
     except CannotExpress as error:
         raise CannotExpress(f"the model cannot go on from this primer: {error}") from error
-    return replace(request, primer=tuple(map(int, tokens)), primer_ticks=end)
+    request = replace(request, primer=tuple(map(int, tokens)), primer_ticks=end)
+    warn_of_primer(tokenizer, make_samplers(request.samplers), request)
+    return request
 
 
 def _in_asked_metre(score: Score, request: Request) -> Score:

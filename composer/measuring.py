@@ -65,7 +65,7 @@ def measured_model(model: Model, *, seed: int = 0) -> Model:
 
 
 def reach(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any]:
-    """What real pieces reach, for a card: `repetition` and the rules of `ranking` from the training split.
+    """What real pieces reach, for a card: `metres`, `repetition` and the rules of `ranking` from the training split.
 
     The nats per note, a median over pieces, are within the grammar and of the validation split, since the model knows
     the one and is judged by the test split. Of large splits, so many pieces are taken as stand evenly spaced.
@@ -74,7 +74,9 @@ def reach(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, 
     held_out = _spaced(corpus.split("valid"), MOST_HELD_OUT)
     scores = [tokenizer.decode(corpus.piece(number)) for number in trained.tolist()]
     nats = piece_nats(module, corpus, tokenizer, held_out, masked=True) / np.maximum(corpus.notes[held_out], 1)
+    metres = Counter(metre for score in scores for metre in {str(signature) for signature in score.time_signatures})
     return {
+        "metres": dict(metres.most_common()),  # in so many pieces
         repetition.CARD: {**asdict(repetition.reached(scores)), "pieces": len(scores)},
         ranking.CARD: {**asdict(ranking.standard(scores, nats)), "pieces": len(scores), "held_out": len(nats)},
     }

@@ -22,12 +22,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from composer.distribution import Distribution
 from composer.errors import NothingAllowed
+from composer.naming import bar_of, culprits, leave, title
 from composer.notes import none_struck, struck_after
 from composer.request import Request
 from composer.rows import HISTORY, lookback
@@ -155,6 +157,7 @@ class _Cloud:
     evidence: Floats  # (pieces,) log of the estimate of how likely the given notes are, up to the last resampling
     round: int = 0  # the same for every piece alone and in company: each has a particle that writes in every round
     of: list[slice] = field(default_factory=list)  # the particles of each piece
+    dead: dict[int, Callable[[], _Dead]] = field(default_factory=dict)  # of each piece, the last that could not go on
 
 
 def _begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], conditions: Sequence[Condition]) -> _Cloud:
@@ -210,7 +213,7 @@ def _compare(cloud: _Cloud, least: Ints) -> None:
         weights = cloud.rows.weight[cloud.row[particles]]
         top = weights.max()
         if top == -np.inf:
-            raise NothingAllowed(_nothing_left(condition, before))
+            raise NothingAllowed(_nothing_left(condition, cloud.dead[piece]()))
         ancestors = _ancestors(condition, weights, before, int(least[piece]), cloud.round)
         if ancestors is not None:
             cloud.evidence[piece] += top + np.log(np.exp(weights - top).mean())
@@ -232,11 +235,16 @@ def _ancestors(condition: Condition, weights: Floats, before: int, place: int, r
     return None
 
 
-def _nothing_left(condition: Condition, bar: int) -> str:
-    after = "at its beginning" if bar < 0 else f"in bar {bar + 1}"
+def _nothing_left(condition: Condition, dead: _Dead) -> str:
+    """The sentence that names the bar, and the constraints that leave nothing beside what is given."""
     many = "the only particle" if condition.particles == 1 else f"none of {condition.particles} particles"
     can = "cannot" if condition.particles == 1 else "can"
-    return f"{after} {many} {can} go on with the notes that are given; loosen the samplers or take more particles."
+    if not dead.culprits:
+        what = f"{many} {can} go on with the notes that are given"
+        return f"in bar {dead.bar} {what}; loosen the samplers or take more particles."
+    left = leave([title(sampler, condition.request) for sampler in dead.culprits])
+    loose = "one of them" if len(dead.culprits) > 1 else "it"
+    return f"in bar {dead.bar} {left} nothing that goes with the given notes; loosen {loose}, or take more particles."
 
 
 def effective_sample_size(log_weights: Floats) -> float:
@@ -282,12 +290,33 @@ class _Choice:
     forced: NDArray[np.bool_]  # (R,) whether one token alone is left
 
 
+@dataclass(frozen=True)
+class _Dead:
+    """Where a beginning could not go on: the bar, and the constraints that left it nothing, if any did."""
+
+    bar: int
+    culprits: tuple[Constraint, ...]
+
+
+def _dead(tokenizer: Tokenizer, chain: _Chain, conditions: Sequence[Condition], row: _Rows) -> _Dead:
+    """Why one row cannot go on."""
+    legal, facts = tokenizer.grammar.allowed(row.grammar), tokenizer.grammar.facts(row.grammar)
+    context = Context(row.length, facts, tokenizer.meaning, row.history(), legal, row.struck)
+    given = legal & _masks(conditions, row)
+    masks = [(constraint.mask(context) & given)[0] for constraint in chain.constraints]
+    left = not masks or np.all(masks, axis=0).any()  # then a shaping link left nothing
+    return _Dead(bar_of(facts, 0), () if left else tuple(chain.constraints[n] for n in culprits(masks)))
+
+
 def _write(cloud: _Cloud, active: NDArray[np.bool_], step: Stepper, tokenizer: Tokenizer, chain: _Chain) -> None:
     """One token for every particle at an `active` row; particles that draw different ones part."""
     grammar = tokenizer.grammar
     writing, waiting = cloud.rows.take(np.flatnonzero(active)), cloud.rows.take(np.flatnonzero(~active))
     logits, state = step(grammar.inputs(writing.grammar), writing.state)
     choice = _choice(tokenizer, chain, cloud.conditions, writing, logits.astype(np.float64))
+    dead = np.flatnonzero((choice.weight == -np.inf) & (writing.weight > -np.inf))
+    for piece, first in zip(*np.unique(writing.piece[dead], return_index=True), strict=True):
+        cloud.dead[piece] = partial(_dead, tokenizer, chain, cloud.conditions, writing.take(dead[first : first + 1]))
     at = np.where(active, np.cumsum(active) - 1, len(writing.piece) + np.cumsum(~active) - 1)[cloud.row]
     drawing = np.flatnonzero(active[cloud.row])
     tokens = choice.chain.draw(_draws(cloud)[drawing], at[drawing])

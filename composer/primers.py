@@ -5,8 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
-from composer.errors import BadOption, UnreadableFile, printable
-from composer.files import read
+from composer.errors import BadOption, printable
+from composer.files import read_notes
 from composer.keys import parse_pitch
 from composer.score import TICKS_PER_QUARTER, Score, Track, make_notes
 
@@ -22,10 +22,7 @@ def read_primer(text: str) -> Score:
     """
     path = Path(text).expanduser()
     if path.suffix and "/" not in path.suffix and not text.split()[1:] and not _is_note(text):
-        score = read(path)
-        if not score.note_count:
-            raise UnreadableFile(f"{printable(text)}: there is not a note in it to go on from.")
-        return score
+        return read_notes(path)
     return typed_notes(text)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import NothingAllowed
+from composer.naming import bar_of, culprits, leave, title
 from composer.request import Request
 from composer.rows import Rows, constrained, context_of
 from composer.streams import BLOCK, uniforms
@@ -136,12 +137,12 @@ class Retreat:
         return ruled_out
 
     def _why(self, one: Rows) -> str:
-        """The sentence that names the constraint that leaves nothing, and the bar; empty where something is left."""
+        """The sentence that names the constraints that leave nothing, and the bar; empty where something is left."""
         context = self._as_wished(one, context_of(self._tokenizer, one))
-        bar = max(int(context.facts.bar[0]), 0) + 1
-        for constraint in self._constraints:
-            context = constrained([constraint], context)
-            if not context.allowed.any():
-                name = type(constraint).__name__
-                return f"in bar {bar} the sampler {name} leaves nothing that could be written; loosen it."
-        return ""  # but that was found to lead nowhere
+        masks = [constraint.mask(context)[0] & context.allowed[0] for constraint in self._constraints]
+        if np.all(masks, axis=0).any():
+            return ""  # but that was found to lead nowhere
+        request, bar = self._requests[int(one.number[0])], bar_of(context.facts, 0)
+        titles = [title(self._constraints[number], request) for number in culprits(masks)]
+        what = "one of them" if len(titles) > 1 else "it"
+        return f"in bar {bar} {leave(titles)} nothing that could be written; loosen {what}."

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from composer.contradictions import check_wishes
 from composer.distribution import Distribution
 from composer.errors import BadModelFile, NothingAllowed
+from composer.naming import bar_of, title
 from composer.request import Request
 from composer.retreat import Retreat
 from composer.rows import Rows, begin, context_of
@@ -112,7 +113,7 @@ def steps(
         logits = logits.astype(np.float64)
         model = chain = Distribution(np.where(allowed, logits, -np.inf))
         if shapings and facts is not None:
-            chain = _shaped(shapings, model, context_of(tokenizer, rows, facts, allowed), given)
+            chain = _shaped(shapings, model, context_of(tokenizer, rows, facts, allowed), given, requests[0])
         _check_sound(model)
         uniforms = streams.at(rows.place)
         uniforms = uniforms if retreat is None else retreat.uniforms(rows, uniforms)
@@ -179,15 +180,15 @@ def _costs(
 
 
 def _shaped(
-    shapings: Sequence[Shaping], model: Distribution, context: Context, given: NDArray[np.int64]
+    shapings: Sequence[Shaping], model: Distribution, context: Context, given: NDArray[np.int64], request: Request
 ) -> Distribution:
-    """The distribution after every link; none can bring back a token that is not allowed."""
+    """The distribution after every link of the request; none can bring back a token that is not allowed."""
     logits = model.logits
     for shaping in shapings:
         logits = np.where(context.allowed, shaping(logits, context), -np.inf)
         nothing = ~np.isfinite(logits.max(axis=1))
         if nothing.any() and len(empty := np.flatnonzero(nothing & (given < 0))):  # a primer's token is not drawn
-            bar = max(int(context.facts.bar[empty[0]]), 0) + 1
-            name = type(shaping).__name__
+            bar = bar_of(context.facts, int(empty[0]))
+            name = title(shaping, request)
             raise NothingAllowed(f"in bar {bar} the sampler {name} leaves nothing that could be written; loosen it.")
     return Distribution(logits)

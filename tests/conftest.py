@@ -17,6 +17,12 @@ os.environ["COMPOSER_CACHE"] = tempfile.mkdtemp(prefix="composer-tests-")  # for
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for models as small as these, a second thread only waits
 
 
+@pytest.fixture
+def tmp_path(tmp_path_factory):
+    """A short path, since messages cut long ones."""
+    return tmp_path_factory.mktemp("t")
+
+
 @pytest.fixture(scope="session")
 def _libraries(tmp_path_factory):
     return tmp_path_factory.mktemp("native")

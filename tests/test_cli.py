@@ -20,7 +20,19 @@ from composer.request import Link, Request
 from composer.score import bars
 from composer.types import Piece
 
-HEAVY = ["torch", "music21", "matplotlib", "numpy", "scipy", "symusic", "pretty_midi", "rich", "safetensors"]
+HEAVY = [
+    "verovio",
+    "reportlab",
+    "torch",
+    "music21",
+    "matplotlib",
+    "numpy",
+    "scipy",
+    "symusic",
+    "pretty_midi",
+    "rich",
+    "safetensors",
+]
 SMALL = ["--hidden-size", 8, "--layers", 1, "--embedding-size", 8, "--steps", 6, "--evaluations", 2, "--chunk", 64]
 
 

@@ -174,7 +174,9 @@ def test_constraints_that_no_particle_can_meet_are_refused_with_the_bar(little):
         def mask(self, context):
             return np.tile(context.meaning.pitch < 0, (len(context.step), 1)) & (context.facts.bar < 1)[:, None]
 
-    with pytest.raises(NothingAllowed, match=r"none of 8 particles can go on with the notes that are given; loosen"):
+    with pytest.raises(
+        NothingAllowed, match=r"^in bar 2 Nothing leaves nothing that goes with the given notes; loosen it, "
+    ):
         sample_given(step, tokenizer, [Nothing()], [Condition(request, mask, 8)])
 
 

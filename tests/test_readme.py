@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import mean
 
 import pytest
+import soundfile
 
 from composer import files, generation
 from composer.cli import run
@@ -54,6 +55,14 @@ def test_examples_of_writing_music(workplace):
         assert all(score.note_count for score in scores)
 
 
+def test_examples_of_sound(workplace):
+    for arguments in commands("sound"):
+        assert run(arguments) == 0, arguments
+    sounds = [path for path in workplace.iterdir() if path.suffix in (".wav", ".flac", ".ogg", ".mp3")]
+    assert len(sounds) == 4
+    assert all(soundfile.info(path).duration > 5 for path in sounds)
+
+
 def test_examples_of_given_notes(workplace):
     chorale = generation.generate(generation.open_model("chorales"), [Request(seed=1, bars=6)])[0].score
     files.write([Piece(chorale)], workplace / "chorale.mid")
@@ -63,6 +72,14 @@ def test_examples_of_given_notes(workplace):
         assert run([*arguments, *few]) == 0, arguments
     assert (workplace / "again.mid").read_bytes() == (workplace / "filled.mid").read_bytes()
     assert len(list((workplace / "varied").glob("*.mid"))) == 2
+
+
+def test_examples_of_scores(workplace):
+    for arguments in commands("read"):
+        assert run(arguments) == 0, arguments
+        assert (workplace / arguments[1]).stat().st_size
+    assert files.read(workplace / "tune.musicxml").note_count
+    assert files.provenance(workplace / "tune.musicxml")["model"] == "tunes"
 
 
 def test_examples_of_checking(workplace):

@@ -252,7 +252,7 @@ class Stop:
 
 
 def test_a_constraint_that_leaves_nothing_is_named_with_the_bar(player):
-    with pytest.raises(NothingAllowed, match=r"^in bar 2 the sampler Stop leaves nothing .*; loosen it\.$"):
+    with pytest.raises(NothingAllowed, match=r"^in bar 2 Stop leaves nothing .*; loosen it\.$"):
         sampled(player, [Stop(bar=1)], asked(5))
 
 

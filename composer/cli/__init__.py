@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from composer import __version__
-from composer.errors import ComposerError, ReadingWarning, RunWarning
+from composer.errors import ComposerError, ReadingWarning, RequestWarning, RunWarning
 
 COMMANDS = {
     "generate": ("composer.cli.generate:generate", "Write new pieces of music."),
@@ -94,5 +94,5 @@ def _fail(sentence: str, status: int) -> int:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    if issubclass(category, ReadingWarning | RunWarning):
+    if issubclass(category, ReadingWarning | RequestWarning | RunWarning):
         click.echo(f"composer: {message}", err=True)

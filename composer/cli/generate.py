@@ -16,8 +16,6 @@ from composer.cli.writing import Shelf
 from composer.errors import BadOption
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from composer.form import Form
     from composer.generation import Player
     from composer.making import Asked
@@ -78,30 +76,28 @@ def generate(
     composer generate more.mid --primer mine.mid
     composer generate song.mid --form AABA --bars 8
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    folder = writing.folder_of(outs, several=count > 1)
     if count > 1 and index is not None:
         raise BadOption("--index asks for one piece and --count for several; give one of them.")
-    _check_best(best, count, folder)
-    outputs = writing.outputs(outs, export_options) if folder is None else writing.inside(folder, export_options)
-    from composer.generation import chained, open_model
-    from composer.making import request_of, with_request
+    with writing.shelf(outs, export_options, title, several=count > 1, quiet=quiet) as shelf:
+        _check_best(best, count, shelf)
+        from composer.generation import chained, open_model
+        from composer.making import request_of, with_request
 
-    player = open_model(model_name)
-    links = chosen_links(ctx)
-    where: dict[str, Any] = {"device": device, "stepper": stepper, "precision": precision}
-    wishes = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
-    stated: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
-    chosen_seed = _new_seed() if seed is None else seed
-    request = chained(replace(player.suggested, seed=chosen_seed, **where, **stated), links)
-    if primer is not None:
-        request = _primed(player, request, primer)
-    one = request if form_text is None else _in_sections(replace(request, bars=bars), form_text)
-    wanted = [with_request(one, replace(request_of(one), index=(index or 0) + n)) for n in range(count)]
-    shelf = Shelf(outputs, folder, title, quiet)
-    if best is None:
-        _write(player, wanted, shelf)
-    else:
-        _write_best(player, wanted, best, shelf)
+        player = open_model(model_name)
+        links = chosen_links(ctx)
+        where: dict[str, Any] = {"device": device, "stepper": stepper, "precision": precision}
+        wishes = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
+        stated: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
+        chosen_seed = _new_seed() if seed is None else seed
+        request = chained(replace(player.suggested, seed=chosen_seed, **where, **stated), links)
+        if primer is not None:
+            request = _primed(player, request, primer)
+        one = request if form_text is None else _in_sections(replace(request, bars=bars), form_text)
+        wanted = [with_request(one, replace(request_of(one), index=(index or 0) + n)) for n in range(count)]
+        if best is None:
+            _write(player, wanted, shelf)
+        else:
+            _write_best(player, wanted, best, shelf)
 
 
 def _new_seed() -> int:
@@ -109,9 +105,9 @@ def _new_seed() -> int:
     return secrets.randbelow(1_000_000)
 
 
-def _check_best(best: int | None, count: int, folder: Path | None) -> None:
+def _check_best(best: int | None, count: int, shelf: Shelf) -> None:
     """Refuse to keep more than there are, or to keep some where there is one."""
-    if best is not None and folder is None:
+    if best is not None and shelf.folder is None:
         raise BadOption("--best chooses among the pieces of a folder; give --count, or a folder to write to.")
     if best is not None and best > count:
         raise BadOption(f"--best {best} cannot be chosen from --count {count}; ask for more pieces, or keep fewer.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,13 +12,12 @@ import click
 from composer.cli import writing
 from composer.cli.options import chosen_links
 from composer.cli.writing import Shelf
-from composer.errors import BadOption, UnreadableFile, printable
+from composer.errors import BadOption, printable
 
 if TYPE_CHECKING:
     from composer.filling import Fill
     from composer.generation import Player
     from composer.request import Request
-    from composer.score import Score
 
 _OPTIONS = (
     click.option("--model", "model_name", default="chorales", help="Name of a model, or a .safetensors file."),
@@ -91,16 +89,6 @@ def parse_bars(text: str) -> tuple[int, int]:
     if not (first.isdecimal() and (last.isdecimal() or not dash)):
         raise BadOption(f"'{printable(text)}' are no bars such as 5 or 5-8.")
     return int(first), int(last or first)
-
-
-def read_notes(path: Path) -> Score:
-    """The score in a file. Raises UnreadableFile, for one without notes too."""
-    from composer.files import read
-
-    score = read(path)
-    if not score.note_count:
-        raise UnreadableFile(f"{printable(str(path))}: there is not a note in it.")
-    return score
 
 
 def request_of(ctx: click.Context, player: Player, asked: Asked) -> Request:

@@ -45,25 +45,34 @@ def _sampler_options(taken: set[str]) -> list[click.Parameter]:
             flag = f"--sampler-{flag[2:]}" if flag in taken else flag
             taken.add(flag)
             text = f"{offer.summary} ({option.help})" if place == 0 and option.help else option.help or offer.summary
-            options.append(_collecting(flag, option, text, _collect_link(name, option.name)))
+            options.append(_collecting(flag, option, text, _collect_link(name, option.name), multiple=True))
     return options
 
 
 def _collect_link(name: str, option: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    def collect(ctx: click.Context, _: click.Parameter, value: Any) -> None:
-        if value is not None:
+    def collect(ctx: click.Context, parameter: click.Parameter, values: tuple[Any, ...]) -> None:
+        if len(values) > 1:
+            raise BadOption(f"{parameter.opts[0]} is given {len(values)} times; give it once.")
+        for value in values:
             ctx.meta.setdefault(_LINKS, {}).setdefault(name, {})[option] = value
 
     return collect
 
 
 def _collecting(
-    flag: str, option: Option, text: str, collect: Callable[[click.Context, click.Parameter, Any], None]
+    flag: str,
+    option: Option,
+    text: str,
+    collect: Callable[[click.Context, click.Parameter, Any], None],
+    *,
+    multiple: bool = False,
 ) -> click.Option:
+    """An option of the command line; a `multiple` one hands over a tuple of all values that it was given."""
     if option.type is bool:
-        return click.Option([f"{flag}/--no-{flag[2:]}"], default=None, expose_value=False, callback=collect, help=text)
+        names = [f"{flag}/--no-{flag[2:]}"]
+        return click.Option(names, default=None, expose_value=False, callback=collect, help=text, multiple=multiple)
     metavar = {int: "INTEGER", float: "NUMBER"}.get(option.type, "TEXT")
-    return click.Option([flag], metavar=metavar, expose_value=False, callback=collect, help=text)
+    return click.Option([flag], metavar=metavar, expose_value=False, callback=collect, help=text, multiple=multiple)
 
 
 class WithThings(click.Command):

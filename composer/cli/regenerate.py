@@ -85,10 +85,11 @@ def _anew(
     particles: int,
     look_ahead: str,
 ) -> Piece:
+    from composer.files import read_notes
     from composer.filling import fill, gap
 
     ahead = given.parse_look_ahead(look_ahead)
-    score = given.read_notes(piece)
+    score = read_notes(piece)
     return fill(player, [gap(player, score, request, bars=span, voices=names, particles=particles, look_ahead=ahead)])[
         0
     ]

@@ -10,19 +10,18 @@ import click
 
 from composer.cli import given, writing
 from composer.cli.options import WithSamplers
-from composer.cli.writing import Shelf
 
 
 @click.command(cls=WithSamplers)
 @click.argument("piece", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path())
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=8, show_default=True, help="How many variations.")
 @click.option(
     "--keep", type=float, default=0.7, show_default=True, help="The share that is kept, of all bars of all voices."
 )
 @given.options
 @click.pass_context
-def vary(ctx: click.Context, /, piece: Path, out: Path, count: int, keep: float, **options: Any) -> None:
+def vary(ctx: click.Context, /, piece: Path, out: str, count: int, keep: float, **options: Any) -> None:
     """Write variations of PIECE to the folder OUT.
 
     Each keeps some bars of some voices, chosen at random, and has the others written anew so that they fit.
@@ -31,12 +30,12 @@ def vary(ctx: click.Context, /, piece: Path, out: Path, count: int, keep: float,
     composer vary piece.mid out/ --count 8 --keep 0.7
     """  # noqa: D301  (a \b keeps click from filling the lines)
     asked = given.Asked(**options)
-    from composer import filling
-    from composer.generation import open_model
+    with writing.shelf([out], asked.export_options, asked.title, several=True, quiet=asked.quiet) as shelf:
+        from composer import filling
+        from composer.files import read_notes
+        from composer.generation import open_model
 
-    player, score = open_model(asked.model_name), given.read_notes(piece)
-    request = given.request_of(ctx, player, asked)
-    fills = [
-        filling.vary(player, score, replace(request, index=index), keep=keep, **asked.around) for index in range(count)
-    ]
-    given.make(player, fills, Shelf(writing.inside(out, asked.export_options), out, asked.title, asked.quiet))
+        player, score = open_model(asked.model_name), read_notes(piece)
+        request = given.request_of(ctx, player, asked)
+        wanted = (replace(request, index=index) for index in range(count))
+        given.make(player, [filling.vary(player, score, one, keep=keep, **asked.around) for one in wanted], shelf)

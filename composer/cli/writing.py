@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from composer.errors import BadOption, CannotWrite, printable
+from composer.errors import BadOption, printable
 
 if TYPE_CHECKING:
     from composer.outputs import Outputs
@@ -49,26 +50,14 @@ def outputs(outs: Sequence[str], export_options: Sequence[str]) -> Outputs:
     return Outputs.of([Path(out) for out in outs], parse_options(export_options))
 
 
-def folder_of(outs: Sequence[str], *, several: bool) -> Path | None:
-    """The folder that is asked for, or None for files of one piece. Raises BadOption, CannotWrite."""
+def _folder_of(outs: Sequence[str], *, several: bool) -> Path | None:
+    """The folder that is asked for, or None for files of one piece. Raises BadOption."""
     folders = [out for out in outs if several or out.endswith(("/", "\\")) or Path(out).is_dir()]
     if not folders:
         return None
     if len(outs) > 1:
         raise BadOption("OUT is one folder, or any number of files for one piece.")
-    folder = Path(outs[0])
-    if folder.exists() and not folder.is_dir():
-        raise CannotWrite(f"{printable(str(folder))}: is a file; several pieces need a folder.")
-    return folder
-
-
-def inside(folder: Path, export_options: Sequence[str]) -> Outputs:
-    """The outputs of a folder, which is made. Raises CannotWrite, BadOption."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotWrite(f"{printable(str(folder))}: cannot be made ({error.strerror}).") from error
-    return outputs([str(folder / f"piece{SUFFIX}")], export_options)
+    return Path(outs[0])
 
 
 @dataclass(frozen=True)
@@ -92,7 +81,25 @@ class Shelf:
             piece = replace(piece, provenance={**piece.provenance, "title": self.title})
         where.write(piece)
         if not self.quiet:
-            whole_bars = len(bars(piece.score).signatures) - (piece.score.upbeat > 0)
+            whole_bars = max(len(bars(piece.score).signatures) - (piece.score.upbeat > 0), 0)
             shown = ", ".join(printable(str(path)) for path in where.paths)
             seed = f", seed {request.get('seed', 0)}" if request else ""
             click.echo(f"{before}{shown}: {piece.score.note_count} notes, {whole_bars} bars{more}{seed}")
+
+
+@contextmanager
+def shelf(
+    outs: Sequence[str], export_options: Sequence[str], title: str | None, *, several: bool, quiet: bool
+) -> Iterator[Shelf]:
+    """Where the pieces of a command go: files for one piece, or a folder, which vanishes if nothing comes into it.
+
+    Raises, before the work, CannotWrite and BadOption.
+    """
+    from composer.files import whole_folder
+
+    folder = _folder_of(outs, several=several)
+    if folder is None:
+        yield Shelf(outputs(outs, export_options), None, title, quiet)
+        return
+    with whole_folder(folder):
+        yield Shelf(outputs([str(folder / f"piece{SUFFIX}")], export_options), folder, title, quiet)

@@ -1,4 +1,4 @@
-"""Reads scores as notation programs write them, through music21: MusicXML, Humdrum kern and ABC."""
+"""Scores as notation programs have them: MusicXML, Humdrum kern and ABC read, MusicXML and ABC written."""
 
 from composer import hookimpl
 from composer.types import Offers
@@ -10,3 +10,11 @@ def register_readers() -> Offers:
     from composer_notation.reader import NotationReader
 
     return dict.fromkeys((".musicxml", ".xml", ".mxl", ".krn", ".abc"), NotationReader)
+
+
+@hookimpl
+def register_exporters() -> Offers:
+    """Offer the suffixes of MusicXML, plain and packed, and of ABC."""
+    from composer_notation.writing.exporters import AbcExporter, MusicXmlExporter
+
+    return {**dict.fromkeys((".musicxml", ".xml", ".mxl"), MusicXmlExporter), ".abc": AbcExporter}

@@ -5,6 +5,7 @@ Ties are merged and repeats played. Grace notes, fermatas and lyrics are left ou
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +17,14 @@ from composer.errors import ReadingWarning
 from composer.score import Score, Tempo, Text, Track, make_notes
 from composer_notation.bargrid import Measure, ticks, time_signatures, upbeat_of
 from composer_notation.keysigns import key_signatures
+from composer_notation.owntracks import own_tracks, track_of
 from composer_notation.parts import exact, is_unpitched, length_of, measures_of, notes_of
 from composer_notation.repeats import play_order
 from composer_notation.sounding import rows, voices
 
 SLOWEST, FASTEST = 5, 1000  # quarter notes a minute; others are left out
 _CHOIR = 52
+_FLAT = re.compile(r"(?<=^[A-G])-|(?<=/[A-G])-")  # music21 writes B-7 for Bb7
 _SUNG = ("soprano", "alto", "tenor", "bass", "baritone", "voice", "choir", "vocal")
 
 
@@ -51,13 +54,17 @@ def score_from_music21(stream: Any, title: str = "", *, repeats: bool = True) ->
     longest = max(written, key=len, default=[])
     order = play_order(longest, _brackets(stream)) if repeats else range(len(longest))
     laid = _lay(written, longest, order)
-    tracks = [track for part, measures in zip(parts, written, strict=True) for track in _tracks(part, measures, laid)]
+    if own := own_tracks(stream, len(parts)):
+        tracks = [track_of(each, written, laid.places()) for each in own]
+    else:
+        tracks = [t for part, measures in zip(parts, written, strict=True) for t in _tracks(part, measures, laid)]
     return Score(
         tracks=tuple(tracks),
         tempos=_tempos(longest, laid),
         time_signatures=time_signatures(laid.measures),
-        key_signatures=key_signatures(longest, laid.places(), tracks),
+        key_signatures=key_signatures(_with_keys(written, longest), laid.places(), tracks),
         upbeat=upbeat_of(laid.measures),
+        markers=_markers(longest, laid),
         chords=_chords(written, laid),
         title=title or _title(stream),
     )
@@ -134,6 +141,23 @@ def _tempos(measures: Sequence[Any], laid: _Laid) -> tuple[Tempo, ...]:
     return tuple(mark for i, mark in enumerate(marks) if i == 0 or mark.bpm != marks[i - 1].bpm)
 
 
+def _with_keys(written: Sequence[Sequence[Any]], longest: Sequence[Any]) -> Sequence[Any]:
+    """The measures of the first part with a key signature: a staff of drums has none."""
+    whole = [measures for measures in written if len(measures) == len(longest)]
+    return next((measures for measures in whole if any(m.keySignature for m in measures)), longest)
+
+
+def _markers(measures: Sequence[Any], laid: _Laid) -> tuple[Text, ...]:
+    """The names of sections: rehearsal marks."""
+    from music21 import expressions
+
+    found = set()
+    for index, start in laid.places():
+        for mark in measures[index].getElementsByClass(expressions.RehearsalMark):
+            found.add(Text(ticks(start + exact(mark.offset)), str(mark.content or "")))
+    return tuple(sorted(mark for mark in found if mark.text))
+
+
 def _chords(written: Sequence[Sequence[Any]], laid: _Laid) -> tuple[Text, ...]:
     from music21 import harmony
 
@@ -142,7 +166,7 @@ def _chords(written: Sequence[Sequence[Any]], laid: _Laid) -> tuple[Text, ...]:
         for measure in (measures[index] for measures in written if index < len(measures)):
             for symbol in measure.recurse().getElementsByClass(harmony.Harmony):
                 place = ticks(start + exact(symbol.getOffsetInHierarchy(measure)))
-                found.add(Text(place, str(symbol.figure or "")))
+                found.add(Text(place, _FLAT.sub("b", str(symbol.figure or ""))))
     return tuple(sorted(found))
 
 

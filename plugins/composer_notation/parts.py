@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from composer_notation.sounding import VELOCITY, Sounding
+from composer_notation.writing.drumkit import sound_of
 
 
 def measures_of(part: Any) -> list[Any]:
@@ -37,6 +38,23 @@ def notes_of(measure: Any) -> list[Sounding]:
         place = exact(element.getOffsetInHierarchy(measure)), exact(element.quarterLength)
         if place[1] > 0:
             found.extend(_one(single, place, voice) for single in _singles(element))
+    return found
+
+
+def struck(measure: Any) -> list[Sounding]:
+    """The notes of a measure for a drum kit, whose pitches are the sounds' numbers in General MIDI.
+
+    A sound is told by its line and note head, as `composer_notation.writing.drumkit` writes them.
+    """
+    from music21 import note
+
+    found: list[Sounding] = []
+    for voice, element in _elements(measure):
+        place = exact(element.offset), exact(element.duration.quarterLength)
+        for single in _written(element):
+            if isinstance(single, note.Unpitched):
+                sound = sound_of(single.displayStep, single.displayOctave, str(single.notehead))
+                found += [] if sound is None else [_of_pitch(single, place, voice, sound)]
     return found
 
 
@@ -70,6 +88,10 @@ def _written(element: Any) -> Sequence[Any]:
 
 
 def _one(single: Any, place: tuple[Fraction, Fraction], voice: str) -> Sounding:
+    return _of_pitch(single, place, voice, int(single.pitch.midi))
+
+
+def _of_pitch(single: Any, place: tuple[Fraction, Fraction], voice: str, pitch: int) -> Sounding:
     is_tied = single.tie is not None and single.tie.type in ("start", "continue")
     velocity = single.volume.velocity or VELOCITY
-    return Sounding(*place, int(single.pitch.midi), max(1, min(127, int(velocity))), is_tied, voice)
+    return Sounding(*place, pitch, max(1, min(127, int(velocity))), is_tied, voice)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from collections.abc import Mapping
 from contextlib import redirect_stderr
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from composer.errors import ReadingWarning, UnreadableFile, printable
 from composer.score import TICKS_PER_QUARTER, Score
 from composer_notation.abc.score import score_of
 from composer_notation.abc.tunebook import text_of, tunes
-from composer_notation.xmlcheck import check_archive, check_xml
+from composer_notation.owntracks import provenance
+from composer_notation.xmlcheck import check_archive, check_xml, xml_of
 
 MOST_BYTES = 20 * 1024 * 1024
 LONGEST = 100_000 * 4 * TICKS_PER_QUARTER
@@ -26,6 +29,13 @@ _ENDLESS = re.compile(rb"\*M[0-9+]*[0-9]{3}")
 @dataclass(frozen=True)
 class NotationReader:
     """Reads MusicXML (plain or packed), Humdrum kern and ABC: one piece a file."""
+
+    def provenance(self, path: Path) -> Mapping[str, Any]:
+        """What made the piece, as a MusicXML file of ours says; `{}` otherwise. Raises UnreadableFile."""
+        if _FORMATS.get(path.suffix.lower()) != "musicxml":
+            return {}
+        _check(path, printable(str(path)))
+        return provenance(xml_of(path))
 
     def __call__(self, path: Path) -> Score:
         """The score in a file, repeats played. Raises UnreadableFile and what music21 raises; warns ReadingWarning."""

@@ -44,6 +44,14 @@ def check_archive(path: Path) -> None:
         raise UnreadableFile(f"{shown}: is not a packed MusicXML file, or is damaged.") from error
 
 
+def xml_of(path: Path) -> bytes:
+    """The MusicXML in a file that was checked, unpacked if need be."""
+    if path.suffix.lower() != ".mxl":
+        return path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(next(filter(_is_score, archive.namelist())))
+
+
 def _check_sizes(archive: zipfile.ZipFile, shown: str) -> None:
     members = archive.infolist()
     if len(members) > MOST_MEMBERS or sum(info.file_size for info in members) > MOST_UNPACKED:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 from composer.arrays import like, namespace
+from composer.errors import RequestWarning
 from composer.notes import strikes
-from composer.types import Array, Context
+from composer.types import Array, Context, Meaning
 
 MOST_POLYPHONY = 32
 MOST_DENSITY = 256
@@ -29,8 +32,17 @@ class Polyphony:
 
     def mask(self, context: Context) -> Array:
         """True for tokens without a pitch, and for all while fewer notes than that sound beside."""
+        _warn_of_voices(f"polyphony '{self.polyphony}'", self.polyphony, "at once", context.meaning)
         room = context.facts.others < self.polyphony
         return like(context.meaning.pitch < 0, room)[None, :] | room[:, None]
+
+
+@lru_cache(maxsize=64)
+def _warn_of_voices(name: str, notes: int, when: str, meaning: Meaning) -> None:
+    """Warn, once, where there are more voices that hold and rest than there may be notes."""
+    if "Hold" in meaning.kind and notes < len(meaning.voices):
+        text = f"{name} is less than the {len(meaning.voices)} voices of this model: not all have a note {when}."
+        warnings.warn(text, RequestWarning, stacklevel=2)
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,7 @@ class Density:
     def mask(self, context: Context) -> Array:
         """True for what strikes nothing and stays in no full bar or beat."""
         xp, facts = namespace(context.allowed), context.facts
+        _warn_of_voices(f"density '{self.density}'", self.density, f"in a {self.per}", context.meaning)
         length = facts.bar_ticks if self.per == "bar" else facts.beat_ticks
         length = xp.where(length > 0, length, 1)
         begin = facts.place - facts.place % length  # of the bar or beat, in ticks of the bar

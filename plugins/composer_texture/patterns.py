@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
 from composer.arrays import like, namespace
-from composer.errors import printable
+from composer.errors import BadOption, printable
 from composer.notes import pitches, sounds_on, strikes
 from composer.score import TICKS_PER_QUARTER
-from composer.types import Array, Context
+from composer.types import Array, Context, Meaning
 
 WHOLE = 4 * TICKS_PER_QUARTER
 MOST_WINDOW = 1024
@@ -63,8 +63,12 @@ class Rhythm:
         return (place * signs % length == 0) & chosen
 
     def mask(self, context: Context) -> Array:
-        """True for what strikes nothing off the grid, and moves to no place off it, where it need not."""
+        """True for what strikes nothing off the grid, and moves to no place off it, where it need not.
+
+        Raises BadOption for a note value that is neither so many steps of the model's grid nor a part of one.
+        """
         xp, facts = namespace(context.allowed), context.facts
+        _check_grid(self, context.meaning)
         length = xp.where(facts.bar_ticks > 0, facts.bar_ticks, 1)
         here = self._begins(facts.place, length)
         notes = strikes(context) | like(context.meaning.kind == "Drum", here)[None, :]
@@ -73,6 +77,17 @@ class Rhythm:
         struck = here[:, None] | ~notes
         left = xp.any(context.allowed & struck & ~off, axis=1)  # a primer may end off the grid
         return struck & (~off | ~left[:, None])
+
+
+@lru_cache(maxsize=64)
+def _check_grid(wanted: Rhythm, meaning: Meaning) -> None:
+    places = np.unique(meaning.place[meaning.place >= 0])
+    step = int(places[1] - places[0]) if len(places) > 1 else wanted._value
+    if wanted._value and wanted._value % step and step % wanted._value:
+        raise BadOption(
+            f"rhythm '{wanted.rhythm}' does not fit this model, whose notes begin on a grid of {step} ticks "
+            f"of {TICKS_PER_QUARTER} to a quarter note."
+        )
 
 
 @dataclass(frozen=True)
@@ -100,7 +115,11 @@ class NoRepeat:
         return self.window
 
     def mask(self, context: Context) -> Array:
-        """True for tokens without a pitch, and for pitches that end no figure of the window."""
+        """True for tokens without a pitch, and for pitches that end no figure of the window.
+
+        Raises BadOption for single notes in a window in which a voice may run out of pitches.
+        """
+        _check_window(self, context.meaning)
         xp, struck, n = namespace(context.allowed), context.struck, self.n
         recent = slice(-self.window, None)
         own = (struck.voice[:, recent] == context.facts.voice[:, None]) & (struck.tick[:, recent] >= 0)
@@ -116,3 +135,13 @@ class NoRepeat:
         pitch = pitches(context.meaning, context.facts)
         again = xp.any(pitch[:, :, None] == banned[:, None, :], axis=2)
         return ~again | sounds_on(context)
+
+
+@lru_cache(maxsize=64)
+def _check_window(wanted: NoRepeat, meaning: Meaning) -> None:
+    pitches_there = len(np.unique(meaning.pitch[meaning.pitch >= 0]))
+    if wanted.n == 1 and wanted.window >= pitches_there * max(len(meaning.voices), 1):
+        raise BadOption(
+            f"no-repeat '1' lets no note come again among {wanted.window}, and this model has {pitches_there} pitches; "
+            "take a smaller --no-repeat-window, or longer figures."
+        )

@@ -1,0 +1,188 @@
+"""A page of Verovio's SVG as what is drawn on it: outlines and words, with where and how large; it knows no PDF.
+
+It reads the part of SVG that Verovio writes: groups, paths without arcs, rectangles, polygons, ellipses, glyphs that
+are used by reference, and words in runs. A run in the music font becomes glyphs, so that no such font is needed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+from xml.etree.ElementTree import Element, fromstring
+
+from composer_engraving.outlines import OUTLINES, SAME, Matrix, Segment, matrix_of, numbers, outline, times
+
+_BOLD = {"ending", "fing", "reh", "tempo"}  # as Verovio's own style sheet has it
+_ITALIC = {"dir", "dynam", "mNum"}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """An outline, filled or not, and stroked where it has a width."""
+
+    outline: tuple[Segment, ...]
+    matrix: Matrix
+    is_filled: bool = True
+    stroke: float = 0.0
+    dashes: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Glyph:
+    """A sign of the music font, by its name in the page or, as `U+ECA5`, by its code."""
+
+    name: str
+    matrix: Matrix
+
+
+@dataclass(frozen=True)
+class Run:
+    """Words, or one glyph, of one size and style."""
+
+    text: str
+    size: float
+    is_bold: bool = False
+    is_italic: bool = False
+    is_music: bool = False
+
+
+@dataclass(frozen=True)
+class Words:
+    """Runs in a line that begins, ends or has its middle at a place."""
+
+    runs: tuple[Run, ...]
+    anchor: str  # start, middle or end
+    x: float
+    y: float
+    matrix: Matrix
+
+
+Drawn: TypeAlias = Shape | Glyph | Words
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is drawn on a page of that size, in order, and the outlines of the glyphs that it uses."""
+
+    width: float
+    height: float
+    drawn: tuple[Drawn, ...]
+    glyphs: Mapping[str, tuple[Segment, ...]]
+
+
+@dataclass(frozen=True)
+class _Style:
+    matrix: Matrix = SAME
+    is_bold: bool = False
+    is_italic: bool = False
+    size: float = 0.0
+    family: str = ""
+
+
+@dataclass
+class _Line:
+    """Words being gathered."""
+
+    anchor: str
+    x: float
+    y: float
+    runs: list[Run] = field(default_factory=list)
+
+
+def page(svg: str) -> Page:
+    """What a page of Verovio's shows. Raises ValueError for SVG of another kind."""
+    root = fromstring(svg)  # noqa: S314  (Verovio's own, made here)
+    _, _, width, height = numbers(root.get("viewBox", ""))
+    glyphs: dict[str, tuple[Segment, ...]] = {}
+    for group in root.iter(_tag("g")):
+        identity = group.get("id", "")
+        if re.match(r"^[0-9A-F]{4,5}-", identity):
+            glyphs[identity] = tuple(s for path in group.iter(_tag("path")) for s in outline(path.get("d", "")))
+    drawn = tuple(_drawn(root, _Style()))
+    return Page(width, height, drawn, glyphs)
+
+
+def _tag(name: str) -> str:
+    return f"{{http://www.w3.org/2000/svg}}{name}"
+
+
+# --- elements ---------------------------------------------------------------------------------------------------------
+
+
+def _drawn(element: Element, style: _Style) -> Iterator[Drawn]:
+    """What an element and those in it show."""
+    name = element.tag.rpartition("}")[2]
+    if name in ("defs", "style", "desc", "title") or "placeholder" in element.get("class", "").split():
+        return
+    style = _styled(element, style)
+    if name == "svg" and element.get("class") == "definition-scale":
+        style = replace(style, matrix=times(style.matrix, _fitted(element)))
+    if name == "text":
+        yield from _words(element, style)
+    elif name == "use":
+        reference = element.get("{http://www.w3.org/1999/xlink}href", element.get("href", ""))
+        yield Glyph(reference.lstrip("#"), times(style.matrix, (1, 0, 0, -1, 0, 0)))
+    elif name in OUTLINES:
+        yield _shape(element, tuple(OUTLINES[name](element)), style)
+    else:
+        for child in element:
+            yield from _drawn(child, style)
+
+
+def _styled(element: Element, style: _Style) -> _Style:
+    classes = set(element.get("class", "").split())
+    if transform := element.get("transform"):
+        style = replace(style, matrix=times(style.matrix, matrix_of(transform)))
+    weight, slant = element.get("font-weight", ""), element.get("font-style", "")
+    is_bold = weight == "bold" if weight else (style.is_bold or bool(classes & _BOLD)) and "label" not in classes
+    return replace(
+        style,
+        is_bold=is_bold,
+        is_italic=slant == "italic" if slant else style.is_italic or bool(classes & _ITALIC),
+        size=float(element.get("font-size", f"{style.size}").removesuffix("px")),
+        family=element.get("font-family", style.family),
+    )
+
+
+def _fitted(element: Element) -> Matrix:
+    """A tenth: inside, Verovio counts ten to a unit of the page."""
+    return (0.1, 0, 0, 0.1, 0, 0) if element.get("viewBox") else SAME
+
+
+def _shape(element: Element, segments: tuple[Segment, ...], style: _Style) -> Shape:
+    return Shape(
+        segments,
+        style.matrix,
+        is_filled=element.get("fill", "") not in ("none", "transparent") and element.get("fill-opacity") != "0",
+        stroke=float(element.get("stroke-width", "0").removesuffix("px")),
+        dashes=tuple(numbers(element.get("stroke-dasharray", ""))),
+    )
+
+
+def _words(element: Element, style: _Style) -> Iterator[Words]:
+    line = _Line(element.get("text-anchor", "start"), *_place(element, 0.0, 0.0))
+    lines = [line]
+    _gather(element, style, lines)
+    for line in lines:
+        if any(run.text.strip() for run in line.runs):
+            yield Words(tuple(line.runs), line.anchor, line.x, line.y, style.matrix)
+
+
+def _place(element: Element, x: float, y: float) -> tuple[float, float]:
+    return float(element.get("x", x)), float(element.get("y", y))
+
+
+def _gather(element: Element, style: _Style, lines: list[_Line]) -> None:
+    """The runs of an element and those in it; a place of its own begins a line."""
+    for child in element:
+        its = _styled(child, style)
+        if child.get("x") or child.get("y"):
+            last = lines[-1]
+            lines.append(_Line(child.get("text-anchor", last.anchor), *_place(child, last.x, last.y)))
+        if child.text and child.text.strip("\n"):
+            is_music = any(0xE000 <= ord(letter) <= 0xF8FF for letter in child.text)
+            if text := child.text if not child.text.isspace() or len(child) == 0 else "":
+                lines[-1].runs.append(Run(text, its.size, its.is_bold, its.is_italic, is_music))
+        _gather(child, its, lines)

@@ -1,0 +1,41 @@
+"""A piece, checked and engraved, for the exporters of this plugin; it knows no way of writing pages down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from composer.errors import CannotWrite, printable
+from composer.types import Piece
+from composer_engraving.engraver import LARGEST, SMALLEST, NotEngraved, Sheet, pages
+
+MOST_NOTES, MOST_MEASURES = 30_000, 20_000
+"""About 300 pages, which take a minute; of the measures each part has its own."""
+
+
+def engraved(pieces: Sequence[Piece], path: Path, sheet: Sheet, *, title: str, composer: str) -> list[str]:
+    """The pages of the one piece as SVG, for a file that is to be called `path`. Raises CannotWrite."""
+    from composer_notation.writing.exporters import musicxml
+
+    shown = printable(str(path))
+    count = sum(piece.score.note_count for piece in pieces)
+    if len(pieces) == 1 and count > MOST_NOTES:
+        raise CannotWrite(
+            f"{shown}: has {count:,} notes, and {MOST_NOTES:,} at most are engraved; write it as .musicxml."
+        )
+    document = musicxml(pieces, path, title=title, composer=composer)
+    if (measures := document.count(b"<measure ")) > MOST_MEASURES:
+        raise CannotWrite(
+            f"{shown}: its parts have {measures:,} bars together, and {MOST_MEASURES:,} at most are engraved; "
+            "write it as .musicxml."
+        )
+    try:
+        return pages(document, sheet)
+    except NotEngraved as error:
+        raise CannotWrite(f"{shown}: cannot be engraved: {error}.") from None
+
+
+def check_staff(staff: float) -> None:
+    """Raise ValueError for a height of a staff, in mm, that cannot be read."""
+    if not SMALLEST <= staff <= LARGEST:
+        raise ValueError(f"a staff is {SMALLEST:g} to {LARGEST:g} mm high, not {staff:g}")

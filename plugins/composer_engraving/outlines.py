@@ -1,0 +1,155 @@
+"""Outlines and transformations as SVG writes them; it knows no glyph and no page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from math import cos, radians, sin
+from typing import TypeAlias
+from xml.etree.ElementTree import Element
+
+Matrix: TypeAlias = tuple[float, float, float, float, float, float]
+"""a, b, c, d, e, f as in SVG: x' = a x + c y + e, y' = b x + d y + f."""
+
+Segment: TypeAlias = tuple[str, tuple[float, ...]]
+"""M, L, C or Z with absolute places."""
+
+SAME: Matrix = (1, 0, 0, 1, 0, 0)
+_NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?")
+_COMMAND = re.compile(r"([MmLlHhVvCcSsQqZz])([^MmLlHhVvCcSsQqZz]*)")
+_TRANSFORM = re.compile(r"(translate|scale|rotate|matrix)\(([^)]*)\)")
+_CURVE = 0.5523  # how far the handles of a quarter of a circle reach, in radii
+
+
+def numbers(text: str) -> list[float]:
+    """All numbers in a text."""
+    return [float(number) for number in _NUMBER.findall(text)]
+
+
+def times(first: Matrix, second: Matrix) -> Matrix:
+    """The matrix that does `second`, and then `first`."""
+    a, b, c, d, e, f = first
+    g, h, i, j, k, m = second
+    return (a * g + c * h, b * g + d * h, a * i + c * j, b * i + d * j, a * k + c * m + e, b * k + d * m + f)
+
+
+def matrix_of(text: str) -> Matrix:
+    """What a `transform` does."""
+    found = SAME
+    for name, inside in _TRANSFORM.findall(text):
+        given = numbers(inside)
+        if name == "translate":
+            x, y = (*given, 0.0)[:2]
+            found = times(found, (1, 0, 0, 1, x, y))
+        elif name == "scale":
+            x, y = given if len(given) == 2 else (given[0], given[0])
+            found = times(found, (x, 0, 0, y, 0, 0))
+        elif name == "matrix":
+            a, b, c, d, e, f = given
+            found = times(found, (a, b, c, d, e, f))
+        else:
+            found = times(found, _turned(*given))
+    return found
+
+
+def _turned(degrees: float, x: float = 0.0, y: float = 0.0) -> Matrix:
+    c, s = cos(radians(degrees)), sin(radians(degrees))
+    return times(times((1, 0, 0, 1, x, y), (c, s, -s, c, 0, 0)), (1, 0, 0, 1, -x, -y))
+
+
+def outline(path: str) -> Iterator[Segment]:
+    """The `d` of a path as absolute lines and cubic curves."""
+    x = y = start_x = start_y = 0.0
+    handle: tuple[float, float] | None = None
+    for letter, inside in _COMMAND.findall(path):
+        given, command = numbers(inside), letter.upper()
+        size = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "S": 4, "Q": 4, "Z": 0}[command]
+        if command == "Z":
+            x, y, handle = start_x, start_y, None
+            yield "Z", ()
+            continue
+        for at in range(0, len(given) - size + 1, size):
+            places = _absolute(command, given[at : at + size], x, y, is_relative=letter.islower())
+            if command == "M" and at == 0:
+                start_x, start_y = places
+                yield "M", places
+                handle = None
+            elif command in "MLHV":
+                yield "L", places
+                handle = None
+            else:
+                places = _cubic(command, places, (x, y), handle)
+                handle = places[2], places[3]
+                yield "C", places
+            x, y = places[-2:]
+
+
+def _absolute(command: str, given: list[float], x: float, y: float, *, is_relative: bool) -> tuple[float, ...]:
+    if command == "H":
+        return (given[0] + x * is_relative, y)
+    if command == "V":
+        return (x, given[0] + y * is_relative)
+    return tuple(number + (y if place % 2 else x) * is_relative for place, number in enumerate(given))
+
+
+def _cubic(
+    command: str, places: tuple[float, ...], start: tuple[float, float], handle: tuple[float, float] | None
+) -> tuple[float, ...]:
+    """A curve of any kind as a cubic one."""
+    (x, y) = start
+    if command == "C":
+        return places
+    if command == "S":
+        first = (2 * x - handle[0], 2 * y - handle[1]) if handle else (x, y)
+        return (*first, *places)
+    a, b, end_x, end_y = places
+    return (
+        x + 2 / 3 * (a - x),
+        y + 2 / 3 * (b - y),
+        end_x + 2 / 3 * (a - end_x),
+        end_y + 2 / 3 * (b - end_y),
+        end_x,
+        end_y,
+    )
+
+
+def _path(element: Element) -> Iterator[Segment]:
+    return outline(element.get("d", ""))
+
+
+def _rectangle(element: Element) -> Iterator[Segment]:
+    x, y, width, height = (float(element.get(name, "0")) for name in ("x", "y", "width", "height"))
+    yield "M", (x, y)
+    for place in ((x + width, y), (x + width, y + height), (x, y + height)):
+        yield "L", place
+    yield "Z", ()
+
+
+def _polygon(element: Element) -> Iterator[Segment]:
+    given = numbers(element.get("points", ""))
+    for at in range(0, len(given) - 1, 2):
+        yield "L" if at else "M", (given[at], given[at + 1])
+    if element.tag.endswith("polygon"):
+        yield "Z", ()
+
+
+def _ellipse(element: Element) -> Iterator[Segment]:
+    x, y = float(element.get("cx", "0")), float(element.get("cy", "0"))
+    wide, high = (float(element.get(name) or element.get("r") or 0) for name in ("rx", "ry"))
+    a, b = wide * _CURVE, high * _CURVE
+    yield "M", (x + wide, y)
+    yield "C", (x + wide, y + b, x + a, y + high, x, y + high)
+    yield "C", (x - a, y + high, x - wide, y + b, x - wide, y)
+    yield "C", (x - wide, y - b, x - a, y - high, x, y - high)
+    yield "C", (x + a, y - high, x + wide, y - b, x + wide, y)
+    yield "Z", ()
+
+
+OUTLINES = {
+    "path": _path,
+    "rect": _rectangle,
+    "polygon": _polygon,
+    "polyline": _polygon,
+    "ellipse": _ellipse,
+    "circle": _ellipse,
+}

@@ -1,0 +1,60 @@
+"""The exporter of engraved scores as SVG; it knows no notation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from composer.files import whole_file
+from composer.types import Piece
+from composer_engraving.engraved import check_staff, engraved
+from composer_engraving.engraver import Sheet
+
+_TALLEST = 6_000.0  # mm, the highest page that Verovio makes
+_SIZE = re.compile(r'<svg viewBox="0 0 (\d+) (\d+)"')
+
+
+@dataclass(frozen=True)
+class SvgExporter:
+    """Writes one piece as an engraved score, on one page that is as tall as the music needs.
+
+    It needs no font but one like Times for its words, and is as wide as A4 unless told otherwise.
+    """
+
+    title: Annotated[str, "what stands over the music; else the piece's own title, or its model and seed"] = ""
+    composer: Annotated[str, "who stands beside it"] = ""
+    width: Annotated[float, "of the page, in mm"] = 210.0
+    staff: Annotated[float, "height of a staff, in mm"] = 6.5
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that no music fits in."""
+        check_staff(self.staff)
+        if not 80 <= self.width <= 2_000:
+            raise ValueError(f"a page is 80 to 2000 mm wide, not {self.width:g}")
+
+    def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
+        """Write the file, whole or not at all. Raises CannotWrite; warns with ReadingWarning of notes moved."""
+        sheet = Sheet(self.width, _TALLEST, self.staff, grows=True)
+        pages = engraved(pieces, path, sheet, title=self.title, composer=self.composer)
+        with whole_file(path) as scratch:
+            scratch.write_text(stacked(pages), encoding="utf-8")
+
+
+def stacked(pages: Sequence[str]) -> str:
+    """Pages of SVG in one document, one under the other: music higher than a page can be goes on below it."""
+    placed, width, height = [], 0, 0
+    for page in pages:
+        found = _SIZE.search(page)
+        wide, high = (int(number) for number in found.groups()) if found else (0, 0)
+        placed.append(
+            _SIZE.sub(f'<svg y="{height}" width="{wide}" height="{high}" viewBox="0 0 {wide} {high}"', page, count=1)
+        )
+        width, height = max(width, wide), height + high
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width / 10:g}mm" height="{height / 10:g}mm" '
+        f'viewBox="0 0 {width} {height}">\n' + "\n".join(placed) + "\n</svg>\n"
+    )

@@ -1,0 +1,83 @@
+"""What a score that this program wrote says of its tracks, and of what made it; it knows no file.
+
+In a field of its own such a MusicXML file says which track each staff, and each voice of a staff that two share,
+belongs to. Where that no longer fits the music (the file was edited since), it is left aside.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+from xml.etree.ElementTree import iterparse
+
+from composer.score import Track, make_notes
+from composer_notation.parts import notes_of, struck
+from composer_notation.sounding import Sounding, rows
+
+TRACKS = "composer-tracks"
+"""The name of that field."""
+
+PROVENANCE = "composer"
+"""The name of the field that holds what made the piece, as JSON."""
+
+_MOST = 1_000
+
+
+@dataclass(frozen=True)
+class OwnTrack:
+    """A track: name, General MIDI program, whether it is drums, and its (staff, voice); voice 0 is the whole staff."""
+
+    name: str
+    program: int
+    is_drum: bool
+    staves: tuple[tuple[int, int], ...]
+
+
+def own_tracks(stream: Any, staves: int) -> tuple[OwnTrack, ...]:
+    """What the score says of its tracks; nothing if it does not, or if it has another number of staves by now."""
+    found = tuple(stream.metadata.getCustom(TRACKS)) if stream.metadata else ()
+    if len(found) != 1:
+        return ()
+    try:
+        tracks = tuple(_own_track(values) for values in json.loads(str(found[0])))
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return ()
+    places = [staff for track in tracks for staff, _ in track.staves]
+    return tracks if len(tracks) <= _MOST and set(places) == set(range(staves)) else ()
+
+
+def provenance(document: bytes) -> dict[str, Any]:
+    """What made the piece in a MusicXML document, which must have been checked; `{}` if it does not say."""
+    for _, element in iterparse(io.BytesIO(document)):  # noqa: S314  (entities are refused before)
+        if element.tag == "part-list":
+            break
+        if element.tag == "miscellaneous-field" and element.get("name") == PROVENANCE:
+            try:
+                values = json.loads(element.text or "")
+            except (ValueError, RecursionError):
+                break
+            return values if isinstance(values, dict) else {}
+    return {}
+
+
+def _own_track(values: Any) -> OwnTrack:
+    program = values["program"]
+    staves = tuple((int(staff), int(voice)) for staff, voice in values["staves"])
+    if not (isinstance(program, int) and 0 <= program <= 127):
+        raise ValueError
+    return OwnTrack(" ".join(str(values["name"]).split()), program, values["drums"] is True, staves)
+
+
+def track_of(own: OwnTrack, written: Sequence[Sequence[Any]], places: Sequence[tuple[int, Fraction]]) -> Track:
+    """The track, its notes taken from the measures of its staves. `places`: the measures played, and their starts."""
+    notes: list[Sounding] = []
+    for staff, voice in own.staves:
+        heard = [(struck if own.is_drum else notes_of)(measure) for measure in written[staff]]
+        for index, start in places:
+            mine = heard[index] if index < len(heard) else ()
+            notes += [replace(n, start=start + n.start) for n in mine if not voice or (n.voice or "1") == str(voice)]
+    return Track(make_notes(rows(notes)), own.name, own.program, own.is_drum)

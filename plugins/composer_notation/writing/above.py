@@ -1,0 +1,100 @@
+"""What stands above a part: section names, tempos and chord symbols as elements of MusicXML; it knows no note."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from xml.etree.ElementTree import Element, SubElement
+
+from composer.score import Text
+from composer_notation.writing.harmony import harmony
+from composer_notation.writing.pages import Pages
+from composer_notation.writing.xmltext import add, clean
+
+_SHOWN_CHANGE = 0.04  # of a tempo, from which on it is printed, once in a bar; other changes are heard only
+
+
+def marks_of(pages: Pages, number: int) -> list[tuple[int, Element]]:
+    """What stands above a part, by tick: sections and tempos over the first, chords over the first with pitches."""
+    found: list[tuple[int, int, Element]] = []
+    if number == 1:
+        found += [(mark.tick, 0, _rehearsal(clean(mark.text))) for mark in pages.markers if clean(mark.text)]
+        found += [(tick, 1, element) for tick, element in _tempos(pages)]
+    if number == next((place for place, part in enumerate(pages.parts, start=1) if not part.is_drum), 1):
+        found += [(chord.tick, 2, _harmony(chord)) for chord in pages.chords if clean(chord.text)]
+    return [(tick, element) for tick, _, element in sorted(found, key=lambda mark: mark[:2])]
+
+
+def _direction() -> tuple[Element, Element]:
+    element = Element("direction", placement="above")
+    return element, SubElement(element, "direction-type")
+
+
+def _rehearsal(text: str) -> Element:
+    element, kind = _direction()
+    add(kind, "rehearsal", text)
+    return element
+
+
+def _tempos(pages: Pages) -> Iterator[tuple[int, Element]]:
+    shown, last = 0.0, -1
+    starts = [measure.start for measure in pages.measures]
+    for tempo in pages.tempos:
+        place = max(bisect_right(starts, tempo.tick) - 1, 0)
+        measure = pages.measures[place]
+        is_compound = measure.denominator >= 8 and measure.numerator % 3 == 0 and measure.numerator > 3
+        if place == last or abs(tempo.bpm - shown) <= _SHOWN_CHANGE * shown:
+            yield tempo.tick, Element("sound", tempo=f"{tempo.bpm:.6g}")
+            continue
+        element, kind = _direction()
+        _metronome(kind, tempo.bpm, is_compound=is_compound)
+        SubElement(element, "sound", tempo=f"{tempo.bpm:.6g}")
+        shown, last = tempo.bpm, place
+        yield tempo.tick, element
+
+
+def _metronome(kind: Element, bpm: float, *, is_compound: bool) -> None:
+    mark = SubElement(kind, "metronome")
+    dotted = bpm / 1.5
+    is_round = abs(dotted - round(dotted, 2)) < 1e-9
+    add(mark, "beat-unit", "quarter")
+    if is_compound and is_round:
+        SubElement(mark, "beat-unit-dot")
+    add(mark, "per-minute", f"{dotted if is_compound and is_round else bpm:.6g}")
+
+
+def _harmony(chord: Text) -> Element:
+    """A chord symbol, or the text as it is where it is none."""
+    found = harmony(clean(chord.text))
+    if found is None:
+        element, kind = _direction()
+        add(kind, "words", clean(chord.text))
+        return element
+    element = Element("harmony")
+    root = SubElement(element, "root")
+    _letter(root, "root", found.root)
+    add(element, "kind", found.kind, text=found.text)
+    if found.bass:
+        _letter(SubElement(element, "bass"), "bass", found.bass)
+    return element
+
+
+def _letter(element: Element, name: str, letter: tuple[str, int]) -> None:
+    add(element, f"{name}-step", letter[0])
+    if letter[1]:
+        add(element, f"{name}-alter", letter[1])
+
+
+def placed(element: Element, offset: int, staff: int) -> Element:
+    """A direction or chord symbol so many ticks after the note that follows begins."""
+    before = [child.tag for child in element]
+    at = before.index("sound") if "sound" in before else len(before)
+    if staff and element.tag != "sound":
+        child = Element("staff")
+        child.text = str(staff)
+        element.insert(at, child)
+    if offset:
+        child = Element("offset")
+        child.text = str(offset)
+        element.insert(at, child)
+    return element

@@ -1,0 +1,83 @@
+"""Which notes are beamed together, by beats; it knows symbols and no pitch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from composer_notation.writing.rhythm import Measure, Symbol
+
+_FLAGS = {"eighth": 1, "16th": 2, "32nd": 3, "64th": 4}
+
+
+def flags(symbol: Symbol) -> int:
+    """How many flags a note has alone; 0 for a rest."""
+    return _FLAGS.get(symbol.value, 0) if symbol.pitches else 0
+
+
+def beams(found: Sequence[Symbol], measure: Measure) -> list[tuple[str, ...]]:
+    """For each symbol the state of its beams, from the outermost: `begin`, `continue`, `end` or a hook.
+
+    Notes of one beat are beamed; where a half of a bar of four beats, or a bar of three, is all eighths, these are.
+    """
+    result: list[tuple[str, ...]] = [()] * len(found)
+    for group in _groups(found, measure):
+        for place, states in zip(group, _states([flags(found[place]) for place in group]), strict=True):
+            result[place] = states
+    return result
+
+
+def _groups(found: Sequence[Symbol], measure: Measure) -> list[list[int]]:
+    wide, beat = _lengths(measure)
+    groups: list[list[int]] = []
+    last: tuple[int, int] | None = None
+    plain = _plain_groups(found, measure, wide)
+    for place, symbol in enumerate(found):
+        offset = symbol.start - measure.nominal
+        here = (wide, offset // wide) if offset // wide in plain else (beat, offset // beat)
+        if not flags(symbol):
+            last = None
+        elif last == here:
+            groups[-1].append(place)
+        else:
+            groups.append([place])
+            last = here
+    return [group for group in groups if len(group) > 1]
+
+
+def _lengths(measure: Measure) -> tuple[int, int]:
+    """Ticks of the widest group of eighths, and of a beat."""
+    unit = 1920 // measure.denominator
+    if measure.denominator >= 8:
+        beat = 3 * unit if measure.numerator % 3 == 0 else 2 * unit
+        return beat, beat
+    beat = min(unit, 480)
+    if measure.numerator == 3 and unit == 480:
+        return 1440, beat
+    return 960 if measure.numerator % 2 == 0 or unit == 960 else beat, beat
+
+
+def _plain_groups(found: Sequence[Symbol], measure: Measure, wide: int) -> set[int]:
+    """Which of the wide groups hold nothing but eighths."""
+    other: set[int] = set()
+    seen: set[int] = set()
+    for symbol in found:
+        first = (symbol.start - measure.nominal) // wide
+        last = (symbol.end - measure.nominal - 1) // wide
+        seen.update(range(first, last + 1))
+        if flags(symbol) != 1 or symbol.tuplet or symbol.dots:
+            other.update(range(first, last + 1))
+    return seen - other
+
+
+def _states(flagged: Sequence[int]) -> list[tuple[str, ...]]:
+    return [tuple(_state(flagged, place, level) for level in range(1, own + 1)) for place, own in enumerate(flagged)]
+
+
+def _state(flagged: Sequence[int], place: int, level: int) -> str:
+    before = place > 0 and flagged[place - 1] >= level
+    after = place + 1 < len(flagged) and flagged[place + 1] >= level
+    if before:
+        return "continue" if after else "end"
+    if after:
+        return "begin"
+    return "backward hook" if place > 0 else "forward hook"

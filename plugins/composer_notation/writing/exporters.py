@@ -1,0 +1,135 @@
+"""The exporters of MusicXML, plain and packed, and of ABC; they know files, and what stands over the music."""
+
+from __future__ import annotations
+
+import io
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from composer import __version__
+from composer.errors import CannotWrite, ReadingWarning, printable
+from composer.files import whole_file
+from composer.types import Piece
+
+if TYPE_CHECKING:
+    from composer_notation.writing.musicxml import Heading
+    from composer_notation.writing.pages import Pages
+
+_Text = TypeVar("_Text", bytes, str)
+_CONTAINER = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<container><rootfiles><rootfile full-path="score.musicxml" '
+    'media-type="application/vnd.recordare.musicxml+xml"/></rootfiles></container>\n'
+)
+_LONGEST_TITLE = 200
+
+
+@dataclass(frozen=True)
+class MusicXmlExporter:
+    """Writes one piece as a score in MusicXML 4.0, packed where the file is called `.mxl`.
+
+    A four-part chorale stands on two staves, a keyboard on two where it needs them, and everything else on a staff of
+    its own. Notes that lie off the grid of notation (64ths, triplets, quintuplets) are moved to it, with a warning.
+    """
+
+    title: Annotated[str, "what stands over the music; else the piece's own title, or its model and seed"] = ""
+    composer: Annotated[str, "who stands beside it"] = ""
+
+    def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
+        """Write the file, whole or not at all. Raises CannotWrite; warns with ReadingWarning of notes moved."""
+        data = musicxml(pieces, path, title=self.title, composer=self.composer)
+        if path.suffix.lower() == ".mxl":
+            data = _packed(data)
+        with whole_file(path) as scratch:
+            scratch.write_bytes(data)
+
+
+@dataclass(frozen=True)
+class AbcExporter:
+    """Writes one piece as a tune in ABC 2.1: a melody, or several voices (`V:`).
+
+    Drums are left out, with a warning. Notes that lie off the grid of notation are moved to it, as in MusicXML. Tempos
+    are whole numbers, and a chord symbol stands where a note begins.
+    """
+
+    title: Annotated[str, "the T: line; else the piece's own title, or its model and seed"] = ""
+    composer: Annotated[str, "the C: line"] = ""
+
+    def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
+        """Write the file, whole or not at all. Raises CannotWrite; warns with ReadingWarning of what changed."""
+        from composer_notation.writing.abc import tune
+
+        text = _written(pieces, path, tune, title=self.title, composer=self.composer, has_drums=False)
+        with whole_file(path) as scratch:
+            scratch.write_text(text, encoding="utf-8")
+
+
+def musicxml(pieces: Sequence[Piece], path: Path, *, title: str = "", composer: str = "") -> bytes:
+    """The one piece as MusicXML, for a file that is to be called `path`. Raises CannotWrite, warns as the exporter."""
+    from composer_notation.writing.musicxml import document
+
+    return _written(pieces, path, document, title=title, composer=composer)
+
+
+def _written(
+    pieces: Sequence[Piece],
+    path: Path,
+    write: Callable[[Pages, Heading], _Text],
+    *,
+    title: str,
+    composer: str,
+    has_drums: bool = True,
+) -> _Text:
+    from composer_notation.writing.musicxml import Heading
+    from composer_notation.writing.pages import Unwritable, laid_out
+    from composer_notation.writing.xmltext import clean
+
+    shown = printable(str(path))
+    if len(pieces) != 1:
+        raise CannotWrite(f"{shown}: a score holds one piece, and here are {len(pieces)}; give each its own.")
+    piece = pieces[0]
+    drums = [track for track in piece.score.tracks if track.is_drum and len(track.notes)]
+    pitched = tuple(track for track in piece.score.tracks if not track.is_drum)
+    if drums and not has_drums and not any(len(track.notes) for track in pitched):
+        raise CannotWrite(f"{shown}: has nothing but drums, which ABC does not hold; write it as .musicxml or .mid.")
+    try:
+        pages = laid_out(piece.score if has_drums else replace(piece.score, tracks=pitched))
+        heading = Heading(
+            clean(title or piece.score.title or made_by(piece.provenance))[:_LONGEST_TITLE],
+            clean(composer)[:_LONGEST_TITLE],
+            f"composer {__version__}",
+            piece.provenance,
+        )
+        data = write(pages, heading)
+    except Unwritable as error:
+        raise CannotWrite(f"{shown}: {error}.") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CannotWrite(f"{shown}: cannot be written as notation: {printable(str(error), 200)}.") from None
+    if pages.moved:
+        text = f"{shown}: notes off the grid of notation were moved, by {pages.moved} ticks (480 to a quarter) at most."
+        warnings.warn(text, ReadingWarning, stacklevel=4)
+    if drums and not has_drums:
+        warnings.warn(f"{shown}: drums were left out; write them as .musicxml or .mid.", ReadingWarning, stacklevel=4)
+    return data
+
+
+def made_by(provenance: Mapping[str, Any]) -> str:
+    """The model and the seed of a piece, for want of a title: `chorales, seed 7`."""
+    model, request = provenance.get("model"), provenance.get("request")
+    if not isinstance(model, str) or not isinstance(request, Mapping):
+        return ""
+    words = [Path(model).stem]
+    words += [f"{word} {request[name]}" for name, word in (("seed", "seed"), ("index", "piece")) if request.get(name)]
+    return ", ".join(words)
+
+
+def _packed(data: bytes) -> bytes:
+    """A packed score; its bytes are the same whenever it is made."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in (("META-INF/container.xml", _CONTAINER.encode()), ("score.musicxml", data)):
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()

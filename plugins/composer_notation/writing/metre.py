@@ -1,0 +1,145 @@
+"""How a bar divides into beats and these into parts, and which note values may stand where; it knows no pitch.
+
+A note is one symbol where the beats that it hides can be inferred: it may hide a boundary that is no stronger than its
+beginning, or be a syncopation of one level (a half note on the second of four quarters). Else it is split and tied. A
+rest hides nothing that is as strong as one of its ends. After Gould, Behind Bars (Faber 2011), pages 164 to 170.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+SHORTEST = 30
+"""Ticks of a 64th note, the shortest value that is written."""
+
+VALUES = {3840: "breve", 1920: "whole", 960: "half", 480: "quarter", 240: "eighth", 120: "16th", 60: "32nd", 30: "64th"}
+"""Note values by their length in ticks."""
+
+_WRITABLE = {
+    length * (3 if dots else 2) // 2: (name, dots) for length, name in VALUES.items() for dots in (0, 1)
+    if not (dots and length == SHORTEST)
+}  # fmt: skip
+_OUTER = -1
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """A place inside a span: how deep the division lies that makes it (0: strongest), and into what parts."""
+
+    level: int
+    parts: int
+    is_even: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Division:
+    """A span of time from 0 to `length` ticks, and the boundaries inside it, by place."""
+
+    length: int
+    boundaries: Mapping[int, Boundary]
+
+    def level(self, place: int) -> int:
+        """How strong a place is: the smaller the stronger."""
+        boundary = self.boundaries.get(place)
+        return _OUTER if boundary is None else boundary.level
+
+
+def value(ticks: int) -> tuple[str, int] | None:
+    """The note value of that length and its number of dots; None if no single one has it."""
+    return _WRITABLE.get(ticks)
+
+
+@lru_cache(maxsize=256)
+def bar(numerator: int, denominator: int) -> Division:
+    """The division of a bar: 4/4 in halves, 3/4 in thirds, 6/8 in halves and these in thirds, 5/4 as 3 + 2."""
+    unit = 1920 // denominator
+    found: dict[int, Boundary] = {}
+    _divide(found, 0, numerator, unit, 0)
+    return Division(numerator * unit, found)
+
+
+@lru_cache(maxsize=256)
+def cell(length: int, parts: int) -> Division:
+    """The division of a tuplet of that many parts."""
+    unit = length // parts
+    found: dict[int, Boundary] = {}
+    for place in range(parts):
+        if place:
+            found[place * unit] = Boundary(0, parts)
+        _halve(found, place * unit, unit, 1)
+    return Division(length, found)
+
+
+@lru_cache(maxsize=65_536)  # a piece repeats the same few
+def pieces(
+    division: Division, start: int, end: int, *, is_rest: bool, stretch: float = 1
+) -> tuple[tuple[int, int], ...]:
+    """The symbols, from place to place, in which a note or rest from `start` to `end` is written.
+
+    In a tuplet a value lasts `stretch` times as long on paper.
+    """
+    allowed = _rest_may_stand if is_rest else _note_may_stand
+    found = []
+    while start < end:
+        ends = (p for p in _ends(division, start, end) if value(round((p - start) * stretch)))
+        until = next((p for p in ends if allowed(division, start, p)), end)
+        found.append((start, until))
+        start = until
+    return tuple(found)
+
+
+def _ends(division: Division, start: int, end: int) -> Iterator[int]:
+    """Places at which a symbol from `start` on could end, the latest first."""
+    yield end
+    yield from sorted((place for place in division.boundaries if start < place < end), reverse=True)
+
+
+def _note_may_stand(division: Division, start: int, end: int) -> bool:
+    inside = [place for place in division.boundaries if start < place < end]
+    if not inside:
+        return True
+    strongest = min(division.level(place) for place in inside)
+    begins, ends = division.level(start), division.level(end)
+    if begins <= strongest:
+        hidden = [division.boundaries[place] for place in inside if division.level(place) == strongest]
+        return ends <= strongest or (division.boundaries[end].parts == 2 and all(b.is_even for b in hidden))
+    is_next_level = begins == strongest + 1 and division.boundaries[start].parts == 2
+    return is_next_level and ends <= begins and [division.level(place) for place in inside].count(strongest) == 1
+
+
+def _rest_may_stand(division: Division, start: int, end: int) -> bool:
+    ends = max(division.level(start), division.level(end))
+    return all(division.level(place) > ends for place in division.boundaries if start < place < end)
+
+
+def _divide(found: dict[int, Boundary], start: int, units: int, unit: int, level: int) -> None:
+    if units == 1:
+        _halve(found, start, unit, level)
+        return
+    groups = grouping(units)
+    place = start
+    for group in groups:
+        if place != start:
+            found[place] = Boundary(level, len(groups), is_even=len(set(groups)) == 1)
+        _divide(found, place, group, unit, level + 1)
+        place += group * unit
+
+
+def grouping(units: int) -> Sequence[int]:
+    """Into how many units each a group of units divides: 4 as 2 + 2, 9 as 3 + 3 + 3, 7 as 4 + 3."""
+    if units % 4 == 0:
+        return (units // 2,) * 2
+    if units % 3 == 0:
+        return (3,) * (units // 3) if units > 3 else (1, 1, 1)
+    return (units - units // 2, units // 2)
+
+
+def _halve(found: dict[int, Boundary], start: int, length: int, level: int) -> None:
+    half, rest = divmod(length, 2)
+    if rest or half < SHORTEST // 2:
+        return
+    found[start + half] = Boundary(level, 2)
+    _halve(found, start, half, level + 1)
+    _halve(found, start + half, half, level + 1)

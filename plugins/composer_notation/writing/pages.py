@@ -1,0 +1,174 @@
+"""A Score laid out for paper: measures, staves and what stands above them; it knows no file format."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.keys import Key, estimate_key
+from composer.score import END, Bars, KeySignature, Notes, Score, Tempo, Text, Track, bars, joined
+from composer_notation.writing.grid import on_grid
+from composer_notation.writing.metre import SHORTEST
+from composer_notation.writing.rhythm import Measure
+from composer_notation.writing.spelling import Spelled, spelled
+from composer_notation.writing.staves import Part, parts, with_drum_lengths
+
+MOST_TRACKS, MOST_BARS, MOST_NOTES, MOST_MEASURES = 100, 5_000, 200_000, 100_000
+
+
+class Unwritable(Exception):
+    """A score that cannot be put on paper; the text says why, in words that follow the file's name."""
+
+
+@dataclass(frozen=True)
+class Pages:
+    """A piece as it is written: measures, parts, keys by measure, and tempos, chords and section names by tick."""
+
+    measures: tuple[Measure, ...]
+    parts: tuple[Part, ...]
+    keys: tuple[Key, ...]  # one a measure
+    tempos: tuple[Tempo, ...]
+    chords: tuple[Text, ...]
+    markers: tuple[Text, ...]
+    tracks: tuple[Track, ...]  # as written
+    moved: int  # ticks by which a note was moved, at most
+
+
+def laid_out(score: Score) -> Pages:
+    """The score on paper. Raises Unwritable."""
+    _check(score)
+    found = _bars(score)
+    if len(found.nominal) * len(score.tracks) > MOST_MEASURES:
+        raise Unwritable(f"has {len(score.tracks)} tracks of {len(found.nominal):,} bars, which no score holds")
+    measures = _measures(found)
+    tracks, moved = _on_grid(score.tracks, found)
+    measures = _with_short_end(measures, max([score.length, *(_end(track.notes) for track in tracks)]))
+    signatures = score.key_signatures or (KeySignature(0, _key(tracks)),)
+    names = _spellings(tracks, signatures)
+    places = [signature.tick for signature in signatures]
+    keys = tuple(signatures[max(bisect_right(places, m.start) - 1, 0)].key for m in measures)
+    last = measures[-1].end
+    return Pages(
+        measures,
+        parts(tracks, names),
+        keys,
+        tuple(tempo for tempo in score.tempos if tempo.tick < last),
+        tuple(chord for chord in score.chords if chord.tick < last),
+        tuple(mark for mark in score.markers if mark.tick < last and mark.text != END),
+        tuple(tracks),
+        moved,
+    )
+
+
+def _check(score: Score) -> None:
+    if not score.note_count:
+        raise Unwritable("there are no notes to write")
+    if len(score.tracks) > MOST_TRACKS:
+        raise Unwritable(f"has {len(score.tracks):,} tracks, and a score holds {MOST_TRACKS} at most")
+    if score.note_count > MOST_NOTES:
+        raise Unwritable(f"has {score.note_count:,} notes, and a score holds {MOST_NOTES:,} at most")
+    for number, track in enumerate(score.tracks, start=1):
+        notes = track.notes
+        if len(notes) and not (notes["pitch"].min() >= 0 and notes["pitch"].max() <= 127 and notes["start"].min() >= 0):
+            raise Unwritable(f"track {number} has a pitch outside 0..127 or a note before the beginning")
+        if len(notes) and notes["duration"].min() <= 0:
+            raise Unwritable(f"track {number} has a note of no length")
+
+
+def _bars(score: Score) -> Bars:
+    try:
+        found = bars(score, score.length, MOST_BARS)
+    except ValueError:
+        raise Unwritable(f"has more than {MOST_BARS:,} bars; write it as MIDI, or in parts") from None
+    for metre in found.metres:
+        if metre.denominator not in (1, 2, 4, 8, 16, 32, 64) or not 1 <= metre.numerator <= 64:
+            raise Unwritable(f"there is no time signature {metre}")
+    odd = np.flatnonzero((found.starts[:-1] - found.nominal) % SHORTEST + np.diff(found.starts) % SHORTEST)
+    if len(odd):
+        length = int(np.diff(found.starts)[odd[0]])
+        raise Unwritable(f"bar {odd[0] + 1} is {length} ticks long, which no note values add up to")
+    return found
+
+
+def _measures(found: Bars) -> tuple[Measure, ...]:
+    starts = found.starts.tolist()
+    return tuple(
+        Measure(starts[i], starts[i + 1], nominal, metre.numerator, metre.denominator)
+        for i, (nominal, metre) in enumerate(zip(found.nominal.tolist(), found.signatures, strict=True))
+    )
+
+
+def _with_short_end(measures: tuple[Measure, ...], end: int) -> tuple[Measure, ...]:
+    """The measures, the last one without the upbeat's length where the music leaves it: together they are a bar."""
+    first, last = measures[0], measures[-1]
+    upbeat = first.end - first.start
+    if len(measures) < 2 or first.is_whole or not last.is_whole or end > last.end - upbeat or last.numerator < 2:
+        return measures
+    return (*measures[:-1], replace(last, end=last.end - upbeat))
+
+
+def _end(notes: Notes) -> int:
+    return int((notes["start"] + notes["duration"]).max()) if len(notes) else 0
+
+
+def _on_grid(tracks: Sequence[Track], found: Bars) -> tuple[list[Track], int]:
+    result, most = [], 0
+    beats = np.arange(0, int(found.starts[-1]) + 480, 480) + int(found.starts[min(1, len(found.nominal) - 1)]) % 480
+    for track in tracks:
+        notes, moved = on_grid(track.notes, found) if len(track.notes) else (track.notes, 0)
+        if track.is_drum and len(notes):
+            notes = _within(with_drum_lengths(notes, np.union1d(beats, found.starts)), int(found.starts[-1]))
+        result.append(replace(track, notes=_within(notes, int(found.starts[-1]))))
+        most = max(most, moved)
+    return result, most
+
+
+def _within(notes: Notes, end: int) -> Notes:
+    """Notes that end by `end`, where moving one took it further."""
+    if _end(notes) <= end:
+        return notes
+    kept = notes[notes["start"] < end].copy()
+    kept["duration"] = np.minimum(kept["duration"], end - kept["start"])
+    return kept
+
+
+def _key(tracks: Sequence[Track]) -> Key:
+    notes = joined([track.notes for track in tracks if not track.is_drum])
+    if not len(notes):
+        return Key(0)
+    ends = notes["start"] + notes["duration"]
+    return estimate_key(notes["pitch"], notes["duration"], int(notes["pitch"][ends == ends.max()].min()))
+
+
+def _spellings(tracks: Sequence[Track], signatures: Sequence[KeySignature]) -> list[list[Spelled]]:
+    """The names of the notes of each track, found in the neighbourhood of all tracks."""
+    pitched = [np.zeros(0, dtype=track.notes.dtype) if track.is_drum else track.notes for track in tracks]
+    notes = joined(pitched)
+    order = np.lexsort((notes["pitch"], notes["start"]))
+    fifths = np.array([signature.key.fifths for signature in signatures])
+    places = np.array([signature.tick for signature in signatures])
+    which = np.maximum(np.searchsorted(places, notes["start"][order], side="right") - 1, 0)
+    names = spelled(notes["pitch"][order].astype(np.int64), fifths[which])
+    back: NDArray[np.int64] = np.empty(len(order), dtype=np.int64)
+    back[order] = np.arange(len(order))
+    all_names = [names[place] for place in back.tolist()]
+    result, begin = [], 0
+    for track, its in zip(tracks, pitched, strict=True):
+        if track.is_drum:
+            result.append([drum_name(int(pitch)) for pitch in track.notes["pitch"]])
+        else:
+            result.append(all_names[begin : begin + len(its)])
+        begin += len(its)
+    return result
+
+
+def drum_name(sound: int) -> Spelled:
+    """The number of a drum sound in place of a spelling: its pitch is that number."""
+    step, alter = ((0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (3, 0), (3, 1), (4, 0), (4, 1), (5, 0), (5, 1), (6, 0))[
+        sound % 12
+    ]
+    return Spelled(sound // 12 - 1, step, alter)

@@ -1,0 +1,181 @@
+"""A part as an element of MusicXML, measure by measure: signatures, clefs and voices; it knows no heading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from xml.etree.ElementTree import Element, SubElement
+
+from composer.keys import Key
+from composer.score import TICKS_PER_QUARTER
+from composer_notation.writing.above import marks_of, placed
+from composer_notation.writing.beams import beams
+from composer_notation.writing.notexml import Accidentals, Voice, forward, notes
+from composer_notation.writing.pages import Pages
+from composer_notation.writing.rhythm import Event, Measure, Symbol, symbols
+from composer_notation.writing.spelling import Spelled, altered
+from composer_notation.writing.staves import Clef, Line, Part, Staff
+from composer_notation.writing.xmltext import add
+
+_ACCIDENTALS = {-2: "flat-flat", -1: "flat", 0: "natural", 1: "sharp", 2: "double-sharp"}
+_MIDDLE_LINES = {"G": ("B", 4), "F": ("D", 3), "C": ("C", 4), "percussion": ("B", 4)}
+
+
+def part_of(pages: Pages, part: Part, number: int) -> Element:
+    """The element of a part; `number` counts from 1."""
+    element = Element("part", id=f"P{number}")
+    staves = [[_by_measure(line, pages.measures) for line in staff.lines] for staff in part.staves]
+    marks = marks_of(pages, number)
+    first = 0 if pages.measures[0].nominal < pages.measures[0].start else 1
+    for place, measure in enumerate(pages.measures):
+        implicit = {"implicit": "yes"} if place + first == 0 else {}
+        written = SubElement(element, "measure", {"number": str(place + first), **implicit})
+        _attributes(written, pages, part, place)
+        here = [mark for mark in marks if measure.start <= mark[0] < measure.end]
+        in_measure = [[line[place] for line in lines] for lines in staves]
+        _music(written, part, in_measure, measure, pages.keys[place], here, number)
+        if place + 1 == len(pages.measures):
+            add(SubElement(written, "barline", location="right"), "bar-style", "light-heavy")
+        elif place + first > 0 and any(mark.tick == measure.end for mark in pages.markers):
+            add(SubElement(written, "barline", location="right"), "bar-style", "light-light")
+    return element
+
+
+def _by_measure(line: Line, measures: Sequence[Measure]) -> list[list[Event]]:
+    """The events that sound in each measure."""
+    found: list[list[Event]] = [[] for _ in measures]
+    place = 0
+    for event in line.events:
+        while measures[place].end <= event.start:
+            place += 1
+        for number in range(place, len(measures)):
+            if measures[number].start >= event.end:
+                break
+            found[number].append(event)
+    return found
+
+
+def _attributes(written: Element, pages: Pages, part: Part, place: int) -> None:
+    measure, is_first = pages.measures[place], place == 0
+    before = None if is_first else pages.measures[place - 1]
+    new_key = not part.is_drum and (is_first or pages.keys[place] != pages.keys[place - 1])
+    new_metre = before is None or (measure.numerator, measure.denominator) != (before.numerator, before.denominator)
+    if not (is_first or new_key or new_metre):
+        return
+    element = SubElement(written, "attributes")
+    if is_first:
+        add(element, "divisions", TICKS_PER_QUARTER)
+    if new_key:
+        key = SubElement(element, "key")
+        add(key, "fifths", pages.keys[place].fifths)
+        add(key, "mode", "minor" if pages.keys[place].minor else "major")
+    if new_metre:
+        time = SubElement(element, "time")
+        add(time, "beats", measure.numerator)
+        add(time, "beat-type", measure.denominator)
+    if is_first:
+        if len(part.staves) > 1:
+            add(element, "staves", len(part.staves))
+        for number, staff in enumerate(part.staves, start=1):
+            _clef(element, staff.clef, number if len(part.staves) > 1 else 0)
+
+
+def _clef(element: Element, clef: Clef, number: int) -> None:
+    clefs = SubElement(element, "clef", {"number": str(number)} if number else {})
+    add(clefs, "sign", clef.sign)
+    if clef.sign != "percussion":
+        add(clefs, "line", clef.line)
+    if clef.octaves:
+        add(clefs, "clef-octave-change", clef.octaves)
+
+
+def _music(
+    written: Element,
+    part: Part,
+    staves: Sequence[Sequence[Sequence[Event]]],
+    measure: Measure,
+    key: Key,
+    marks: Sequence[tuple[int, Element]],
+    number: int,
+) -> None:
+    place = measure.start
+    for which, (staff, lines) in enumerate(zip(part.staves, staves, strict=True)):
+        voices = list(_voices(staff, lines, measure, which, len(part.staves)))
+        shown = {} if part.is_drum else _accidentals(voices, key)
+        for voice in voices:
+            if place != measure.start:
+                add(SubElement(written, "backup"), "duration", place - measure.start)
+            _voice(written, voice, measure, marks, shown, number if part.is_drum else 0)
+            place, marks = measure.end, ()
+
+
+def _voices(
+    staff: Staff, lines: Sequence[Sequence[Event]], measure: Measure, which: int, staves: int
+) -> Iterator[Voice]:
+    sounds = any(lines)
+    written = [line for line in range(len(lines)) if lines[line] or (staff.is_shared and sounds)] or [0]
+    found = {line: symbols(lines[line], measure) for line in written}
+    for line in written:
+        number, on = which * 4 + line + 1, which + 1 if staves > 1 else 0
+        if len(written) == 1:
+            yield Voice(number, on, found[line])
+            continue
+        stem = ("up", "down")[line]
+        common = _common_rests(found[0], found[1])
+        rests = frozenset(symbol.start for symbol in found[line] if not symbol.pitches)
+        if not staff.is_shared:  # one player's: the lower line shows no rests, and the upper one those that both have
+            needless = frozenset(s.start for s in found[0] if not s.pitches and _is_covered(s, lines[1]))
+            yield Voice(number, on, found[line], stem, hides=rests if line else needless)
+        elif line == 0:
+            yield Voice(number, on, found[line], stem, common=common, middle=_MIDDLE_LINES[staff.clef.sign])
+        else:
+            yield Voice(number, on, found[line], stem, hides=common)
+
+
+def _common_rests(first: Sequence[Symbol], second: Sequence[Symbol]) -> frozenset[int]:
+    """Where rests begin that two voices have in common."""
+    rests = [{(s.start, s.duration) for s in symbols if not s.pitches} for symbols in (first, second)]
+    return frozenset(start for start, _ in rests[0] & rests[1])
+
+
+def _is_covered(rest: Symbol, other: Sequence[Event]) -> bool:
+    """Whether another voice sounds for as long as a rest lasts."""
+    sounding = [event for event in other if event.start < rest.end and event.end > rest.start]
+    covers = all(a.end == b.start for a, b in pairwise(sounding))
+    return bool(sounding) and covers and sounding[0].start <= rest.start and sounding[-1].end >= rest.end
+
+
+def _accidentals(voices: Sequence[Voice], key: Key) -> Accidentals:
+    """The accidentals to be shown on a staff, by voice, tick and note: those that neither signature nor bar implies."""
+    found: dict[tuple[int, int, Spelled], str] = {}
+    in_force: dict[tuple[int, int], int] = {}
+    everything = sorted(
+        ((symbol, voice.number) for voice in voices for symbol in voice.symbols), key=lambda s: (s[0].start, s[1])
+    )
+    for symbol, voice in everything:
+        for name in symbol.pitches:
+            line = (name.octave, name.step)
+            if name in symbol.held_from or in_force.get(line, altered(name.step, key.fifths)) == name.alter:
+                continue
+            in_force[line] = name.alter
+            found[voice, symbol.start, name] = _ACCIDENTALS[name.alter]
+    return found
+
+
+def _voice(
+    written: Element,
+    voice: Voice,
+    measure: Measure,
+    marks: Sequence[tuple[int, Element]],
+    shown: Accidentals,
+    drums: int,
+) -> None:
+    waiting = list(marks)
+    for symbol, beamed in zip(voice.symbols, beams(voice.symbols, measure), strict=True):
+        while waiting and waiting[0][0] < symbol.end:
+            tick, element = waiting.pop(0)
+            written.append(placed(element, tick - symbol.start, voice.staff))
+        if symbol.start in voice.hides:
+            forward(written, symbol, voice)
+        else:
+            notes(written, symbol, voice, beamed, shown, drums)

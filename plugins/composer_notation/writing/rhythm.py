@@ -1,0 +1,179 @@
+"""The notes of one voice as symbols on paper: values, dots, ties, tuplets and rests, bar by bar; it knows no staff."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from composer_notation.writing.grid import Cell, cells
+from composer_notation.writing.metre import bar, cell, pieces, value
+from composer_notation.writing.spelling import Spelled
+
+_Pitches = frozenset[Spelled]
+_NONE: _Pitches = frozenset()
+
+
+@dataclass(frozen=True)
+class Event:
+    """A note or chord from `start` to `end`, in ticks; some of its pitches may be held from or into the next event."""
+
+    start: int
+    end: int
+    pitches: tuple[Spelled, ...]  # from the lowest
+    velocity: int = 80
+    held_from: _Pitches = _NONE
+    held_to: _Pitches = _NONE
+
+
+@dataclass(frozen=True)
+class Tuplet:
+    """The tuplet that a symbol belongs to: so many in the time of fewer, and whether it is its first or last."""
+
+    actual: int
+    normal: int
+    begins: bool = False
+    ends: bool = False
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A note, chord or rest (without pitches) as it is written; `start` counts from the beginning of the piece."""
+
+    start: int
+    duration: int
+    value: str  # as MusicXML has it: half, quarter, 16th
+    dots: int = 0
+    pitches: tuple[Spelled, ...] = ()
+    velocity: int = 80
+    held_from: _Pitches = _NONE
+    held_to: _Pitches = _NONE
+    tuplet: Tuplet | None = None
+    fills_bar: bool = False
+    is_continued: bool = False  # not the first symbol of its note
+
+    @property
+    def end(self) -> int:
+        """The tick at which it ends."""
+        return self.start + self.duration
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A bar on paper, in ticks: where it begins and ends, and where it would begin if it were whole."""
+
+    start: int
+    end: int
+    nominal: int
+    numerator: int
+    denominator: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it lasts as long as its time signature says."""
+        return self.end - self.start == 1920 * self.numerator // self.denominator
+
+
+def symbols(events: Sequence[Event], measure: Measure) -> list[Symbol]:
+    """What is written in a measure for the events of one voice that sound in it; silence becomes rests."""
+    inside = [_clipped(event, measure) for event in events]
+    if not inside:
+        return (
+            [_bar_rest(measure)] if measure.is_whole else list(_written(_silence(measure.start, measure.end), measure))
+        )
+    filled = list(_with_rests(inside, measure))
+    places = {place - measure.nominal for event in filled for place in (event.start, event.end)}
+    tuplets = cells(measure.numerator, measure.denominator, sorted(places))
+    found = [symbol for event in filled for symbol in _written(event, measure, tuplets)]
+    return _with_brackets(found, tuplets, measure.nominal)
+
+
+def _clipped(event: Event, measure: Measure) -> Event:
+    """The part of an event in a measure; what sticks out is held."""
+    everything = frozenset(event.pitches)
+    return replace(
+        event,
+        start=max(event.start, measure.start),
+        end=min(event.end, measure.end),
+        held_from=everything if event.start < measure.start else event.held_from,
+        held_to=everything if event.end > measure.end else event.held_to,
+    )
+
+
+def _silence(start: int, end: int) -> Event:
+    return Event(start, end, ())
+
+
+def _with_rests(events: Sequence[Event], measure: Measure) -> Iterator[Event]:
+    place = measure.start
+    for event in events:
+        if event.start > place:
+            yield _silence(place, event.start)
+        yield event
+        place = event.end
+    if place < measure.end:
+        yield _silence(place, measure.end)
+
+
+def _bar_rest(measure: Measure) -> Symbol:
+    return Symbol(measure.start, measure.end - measure.start, "whole", fills_bar=True)
+
+
+def _written(event: Event, measure: Measure, tuplets: Sequence[Cell] = ()) -> Iterator[Symbol]:
+    """An event as symbols that are tied to one another."""
+    places = list(_places(event, measure, tuplets))
+    everything = frozenset(event.pitches)
+    for number, (start, end, tuplet) in enumerate(places):
+        stretch = tuplet.actual / tuplet.normal if tuplet else 1
+        name, dots = value(round((end - start) * stretch)) or ("64th", 0)
+        yield Symbol(
+            start + measure.nominal,
+            end - start,
+            name,
+            dots,
+            event.pitches,
+            event.velocity,
+            event.held_from if number == 0 else everything,
+            event.held_to if number == len(places) - 1 else everything,
+            Tuplet(tuplet.actual, tuplet.normal) if tuplet else None,
+            is_continued=number > 0 or event.held_from == everything,
+        )
+
+
+def _places(event: Event, measure: Measure, tuplets: Sequence[Cell]) -> Iterator[tuple[int, int, Cell | None]]:
+    """Where the symbols of an event begin and end, from the bar line, and the tuplet each is in."""
+    start, end = event.start - measure.nominal, event.end - measure.nominal
+    division = bar(measure.numerator, measure.denominator)
+    is_rest = not event.pitches
+    for begin, until, tuplet in _cut(start, end, tuplets):
+        if tuplet is None:
+            yield from ((a, b, None) for a, b in pieces(division, begin, until, is_rest=is_rest))
+            continue
+        inner = cell(tuplet.end - tuplet.start, tuplet.actual)
+        stretch = tuplet.actual / tuplet.normal
+        for a, b in pieces(inner, begin - tuplet.start, until - tuplet.start, is_rest=is_rest, stretch=stretch):
+            yield a + tuplet.start, b + tuplet.start, tuplet
+
+
+def _cut(start: int, end: int, tuplets: Sequence[Cell]) -> Iterator[tuple[int, int, Cell | None]]:
+    """A stretch of time cut where tuplets begin and end."""
+    for tuplet in tuplets:
+        if tuplet.end <= start or tuplet.start >= end:
+            continue
+        if start < tuplet.start:
+            yield start, tuplet.start, None
+        yield max(start, tuplet.start), min(end, tuplet.end), tuplet
+        start = tuplet.end
+    if start < end:
+        yield start, end, None
+
+
+def _with_brackets(found: list[Symbol], tuplets: Sequence[Cell], origin: int) -> list[Symbol]:
+    """The symbols, the first and the last of each tuplet marked."""
+    for tuplet in tuplets:
+        begin, end = tuplet.start + origin, tuplet.end + origin
+        mine = [place for place, symbol in enumerate(found) if begin <= symbol.start < end]
+        for place, mark in ((mine[0], "begins"), (mine[-1], "ends")):
+            its = found[place].tuplet
+            if its:
+                found[place] = replace(found[place], tuplet=replace(its, **{mark: True}))
+    return found

@@ -1,0 +1,42 @@
+"""Sound as the bytes of a file, by libsndfile; it knows no score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from composer_sound import oggpages
+from composer_sound.takes import RATE
+
+
+@dataclass(frozen=True)
+class Format:
+    """How sound is encoded: names of libsndfile, and how high peaks may be, in dB below full scale."""
+
+    container: str
+    coding: str
+    ceiling: float = -1.0
+
+
+FORMATS = {
+    ".wav": Format("WAV", "PCM_16"),
+    ".flac": Format("FLAC", "PCM_16"),
+    ".ogg": Format("OGG", "VORBIS", ceiling=-2.0),  # what is decoded has other peaks than what was encoded
+    ".mp3": Format("MP3", "MPEG_LAYER_III", ceiling=-2.0),
+}
+"""By suffix."""
+
+
+def encode(parts: Iterable[object], path: Path, form: Format) -> None:
+    """Write sound, arrays of (samples, 2), to `path`. Raises OSError if it cannot be written."""
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(path, "w", RATE, 2, form.coding, format=form.container) as file:
+            for part in parts:
+                file.write(part)
+    except soundfile.LibsndfileError as error:
+        raise OSError(error.error_string) from None
+    if form.container == "OGG":
+        oggpages.renumber(path)

@@ -1,0 +1,114 @@
+"""The exporter of sound: a score is played, measured, made as loud as asked and encoded; it knows no synthesiser."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Annotated
+
+import numpy as np
+
+from composer.errors import CannotWrite, nearest, printable
+from composer.files import whole_file
+from composer.score import Score
+from composer.types import Piece
+from composer_midifile import ranges
+from composer_sound import loudness, soundfonts, synthesis, takes
+from composer_sound.encoding import FORMATS, Format, encode
+from composer_sound.synthesis import Sound
+
+IN_MEMORY = 64 * 2**20
+"""Bytes of unscaled sound, three minutes of it, that are held in memory; more of it lies on disk meanwhile."""
+
+
+@dataclass(frozen=True)
+class SoundExporter:
+    """Writes one piece as stereo sound of 48 kHz and 16 bits; the suffix says how it is encoded.
+
+    The instruments are those of General MIDI, drums apart, from the soundfont TimGM6mb that comes with pretty_midi or
+    from another. The sound begins at tick 0 and ends when the last note has died away. It is made as loud as asked, but
+    its peaks stay 1 dB below full scale, or 2 dB where encoding moves them. The same piece is the same file.
+    """
+
+    soundfont: Annotated[str, "a file of instruments (.sf2) in the place of the one that comes along"] = ""
+    loudness: Annotated[float, "LUFS (ITU-R BS.1770): how loud the piece is made, as far as its peaks allow"] = -18.0
+
+    def __post_init__(self) -> None:
+        if not -70.0 <= self.loudness <= 0.0:
+            raise ValueError(f"loudness is {self.loudness:g} LUFS, not in -70..0")
+
+    def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
+        """Write the file, whole or not at all. Raises CannotWrite."""
+        shown = printable(str(path))
+        if len(pieces) != 1:
+            raise CannotWrite(f"{shown}: a sound file holds one piece, and here are {len(pieces)}; give each its own.")
+        if path.suffix.lower() not in FORMATS:
+            raise CannotWrite(f"{shown}: is no kind of sound file; {nearest(path.suffix.lower(), FORMATS)}")
+        try:
+            with whole_file(path) as scratch:
+                self._write(pieces[0].score, scratch, FORMATS[path.suffix.lower()])
+        except (ValueError, soundfonts.Unusable) as error:
+            raise CannotWrite(f"{shown}: cannot be written as sound: {printable(str(error), 200)}.") from None
+
+    def _write(self, score: Score, path: Path, form: Format) -> None:
+        ranges.check(score)
+        played = takes.by_window(score)
+        soundfont = soundfonts.find(self.soundfont)
+        with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as raw:
+            levels = _lay_down(synthesis.sound(played, soundfont), raw)
+            if not levels.peak:
+                raise soundfonts.Unusable(f"nothing sounds with the soundfont {printable(str(soundfont))}")
+            factor = levels.factor(self.loudness, form.ceiling)
+            encode(_faded(raw, levels.frames, factor), path, form)
+
+
+FRAME = takes.RATE // 100
+"""Samples of a frame, the time in which the end of a piece is told: 10 ms."""
+
+FADE = 5 * FRAME
+QUIET = 10 ** (-66 / 20)  # beside the highest peak: what is below it at the end is left out
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """What is measured of sound as it is played: (frames,) peaks, and (steps,) powers of `loudness`."""
+
+    peaks: Sound
+    powers: Sound
+
+    @property
+    def peak(self) -> float:
+        """The highest peak."""
+        return float(self.peaks.max(initial=0.0))
+
+    @property
+    def frames(self) -> int:
+        """Samples until all has died away."""
+        return int(np.flatnonzero(self.peaks > self.peak * QUIET)[-1] + 1) * FRAME + FADE
+
+    def factor(self, target: float, ceiling: float) -> float:
+        """What brings sound to `target` LUFS and lets no peak above `ceiling` dB."""
+        wanted = target - loudness.integrated(self.powers)
+        return float(min(10 ** (wanted / 20), 10 ** (ceiling / 20) / self.peak))
+
+
+def _lay_down(parts: Iterable[Sound], raw: IO[bytes]) -> Levels:
+    """Write sound down as it is played, and measure it. Parts are whole frames and steps, but for the last."""
+    peaks, powers = [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
+    for part in parts:
+        raw.write(part.tobytes())
+        whole = np.abs(np.pad(part, ((0, -len(part) % FRAME), (0, 0))))
+        peaks.append(whole.reshape(-1, FRAME * 2).max(1, initial=0.0))
+        powers.append(loudness.powers(part))
+    return Levels(np.concatenate(peaks), np.concatenate(powers))
+
+
+def _faded(raw: IO[bytes], samples: int, factor: float) -> Iterable[Sound]:
+    """The first `samples` of what was written down, times `factor`, with a short fade at the end, second by second."""
+    raw.seek(0)
+    for begin in range(0, samples, takes.RATE):
+        part = np.frombuffer(raw.read(takes.RATE * 8), np.float32).reshape(-1, 2)[: samples - begin]
+        left = samples - begin - np.arange(len(part), dtype=np.float32)
+        yield part * (factor * np.minimum(left / FADE, 1.0))[:, None].astype(np.float32)

@@ -1,0 +1,39 @@
+"""Pages of an Ogg file, given one serial number; it knows nothing of what is in them.
+
+An encoder draws the number of a stream at random, so that the same sound would never be the same file.
+Source: RFC 3533, "The Ogg Encapsulation Format Version 0", section 6.
+"""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+SERIAL = 1
+
+_HEADER = 27
+_SERIAL_AT, _CHECKSUM_AT = 14, 22
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def renumber(path: Path) -> None:
+    """Give every page the serial number 1, and the checksum that follows. Raises OSError for a file that is no Ogg."""
+    with path.open("r+b") as file:
+        at = 0
+        while header := file.read(_HEADER):
+            lengths = file.read(header[26]) if len(header) == _HEADER and header.startswith(b"OggS") else None
+            if lengths is None:
+                raise OSError("the encoder wrote no Ogg page")
+            page = bytearray(header + lengths + file.read(sum(lengths)))
+            page[_SERIAL_AT : _SERIAL_AT + 4] = SERIAL.to_bytes(4, "little")
+            page[_CHECKSUM_AT : _CHECKSUM_AT + 4] = bytes(4)
+            page[_CHECKSUM_AT : _CHECKSUM_AT + 4] = checksum(page).to_bytes(4, "little")
+            file.seek(at)
+            file.write(page)
+            at += len(page)
+
+
+def checksum(page: bytes | bytearray) -> int:
+    """Ogg's CRC: zlib's polynomial with the bits of each byte the other way round, begun and ended with 0."""
+    mirrored = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{mirrored:032b}"[::-1], 2)

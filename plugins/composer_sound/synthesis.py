@@ -1,0 +1,107 @@
+"""Takes as sound, by the synthesiser of midirenderer (rustysynth); it knows no file but the soundfont, and no format.
+
+The synthesiser is given a MIDI file whose tick is one sample, and answers with a WAV file of 16 bits.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer_midifile.note_events import note_events
+from composer_sound.soundfonts import Unusable, instruments
+from composer_sound.takes import BLOCK, RATE, WINDOW, Part, Window
+
+Sound: TypeAlias = NDArray[np.float32]
+"""(samples, 2): left and right, 1.0 being full scale of the synthesiser."""
+
+_TAILS = (4 * RATE, 16 * RATE, 64 * RATE)
+"""How long notes are given to die away; the next where they do not."""
+
+_VOLUMES = (127, 90, 64, 45, 32, 16, 8)
+"""Of all channels; the next where the loudest sample is cut off at full scale. The gain is the square, and steps of it
+are smoothed the less the softer a channel is."""
+
+_TICKS = RATE // 2  # to a quarter note, which lasts half a second where no tempo is stated
+_EARLY = BLOCK // 4  # a note at the very edge of a block would begin with the next one, or not, as sums round
+_SILENT = 4  # of 32,768
+_WAV_HEADER = 44
+
+
+def sound(windows: Iterable[Window], soundfont: Path) -> Iterator[Sound]:
+    """The sound of windows, one after the other, and of what dies away after them. Raises Unusable."""
+    data = instruments(soundfont)
+    mixed = np.zeros((0, 2), np.float32)
+    for number, window in enumerate(windows):
+        if number:
+            mixed = _lengthened(mixed, WINDOW)
+            yield mixed[:WINDOW]
+            mixed = mixed[WINDOW:]
+        for take in window.takes:
+            part = _played(take, data)
+            mixed = _lengthened(mixed, len(part))
+            mixed[: len(part)] += part
+    yield mixed
+
+
+def _lengthened(sound: Sound, least: int) -> Sound:
+    return sound if len(sound) >= least else np.pad(sound, ((0, least - len(sound)), (0, 0)))
+
+
+def _played(take: tuple[Part, ...], soundfont: bytes) -> Sound:
+    """A take until it has died away."""
+    end = max(int((part.notes["start"] + part.notes["duration"]).max()) for part in take)
+    for tail in _TAILS:
+        samples, gain = _unclipped(take, end + tail, soundfont)
+        if np.abs(samples[-RATE // 20 :]).max() <= _SILENT:
+            break
+    return samples.astype(np.float32) * np.float32(gain / 32768)
+
+
+def _unclipped(take: tuple[Part, ...], length: int, soundfont: bytes) -> tuple[NDArray[np.int16], float]:
+    """Samples of which none is cut off, and what they are to be multiplied by."""
+    for volume in _VOLUMES:
+        samples = _rendered(_midi(take, length, volume), soundfont)
+        if samples.max(initial=0) < 32767 and samples.min(initial=0) > -32768:
+            break
+    return samples, (_VOLUMES[0] / volume) ** 2
+
+
+def _rendered(midi: bytes, soundfont: bytes) -> NDArray[np.int16]:
+    import midirenderer
+
+    try:
+        wav = midirenderer.render_wave_from(soundfont, midi)
+    except (RuntimeError, ValueError) as error:
+        raise Unusable(f"the soundfont cannot be used ({' '.join(str(error).split())})") from None
+    except BaseException as error:  # a panic in Rust is no Exception
+        if type(error).__name__ != "PanicException":
+            raise
+        raise Unusable("the soundfont cannot be used: it is damaged") from None
+    return np.frombuffer(wav, np.int16, offset=_WAV_HEADER).reshape(-1, 2)
+
+
+def _midi(take: tuple[Part, ...], length: int, volume: int) -> bytes:
+    """A MIDI file of type 1: an empty track that lasts `length`, and one for each part."""
+    tracks = [_quantity(length), *(_events(part, volume) for part in take)]
+    chunks = [b"MThd" + struct.pack(">IHHH", 6, 1, len(tracks), _TICKS)]
+    chunks += [b"MTrk" + struct.pack(">I", len(track) + 3) + track + b"\xff\x2f\x00" for track in tracks]
+    return b"".join(chunks)
+
+
+def _events(part: Part, volume: int) -> bytes:
+    notes = part.notes.copy()
+    early = np.minimum(notes["start"], _EARLY)
+    notes["start"] -= early
+    heading = bytes([0, 0xC0 | part.channel, part.program, 0, 0xB0 | part.channel, 7, volume])
+    return heading + note_events(notes, part.channel) + b"\x00"
+
+
+def _quantity(ticks: int) -> bytes:
+    """A variable-length quantity of four bytes."""
+    return bytes(ticks >> shift & 0x7F | (0x80 if shift else 0) for shift in (21, 14, 7, 0))

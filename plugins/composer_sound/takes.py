@@ -1,0 +1,126 @@
+"""A score as takes: notes in samples, divided so that a synthesiser of 16 channels plays them; it knows no soundfont.
+
+A take holds the notes that begin within one minute, of tracks enough for one synthesiser. Sounds add up, so that takes
+do; a piece of any length and of many tracks is played in bounded memory, and each track has a channel of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.score import TICKS_PER_QUARTER, Notes, Score, Tempo, Track
+
+RATE = 48_000
+"""Samples a second, the only rate of the synthesiser."""
+
+BLOCK = 64
+"""Samples from one place where notes can begin to the next: 1.3 ms."""
+
+WINDOW = 60 * RATE
+"""The samples in which the notes of a take begin: whole blocks, frames of 10 ms and steps of 100 ms."""
+
+LONGEST_PIECE = 2 * 3600
+LONGEST_NOTE = 5 * 60
+MOST_TRACKS = 1_000
+
+_TOGETHER = 24  # notes at once in a take of several tracks: each is up to two of the 64 voices, and some die away
+_MELODIC = [channel for channel in range(16) if channel != 9]
+_DRUMS = 9
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One track's notes of a take, with times in samples from the beginning of the take's window."""
+
+    channel: int
+    program: int
+    notes: Notes
+
+
+@dataclass(frozen=True)
+class Window:
+    """A minute of a piece: the takes of the notes that begin in it."""
+
+    takes: tuple[tuple[Part, ...], ...]
+
+
+def by_window(score: Score) -> Iterator[Window]:
+    """The windows of a score, one after the other. Raises ValueError for what is too long, too much or nothing."""
+    tracks = [track for track in score.tracks if len(track.notes)]
+    if not tracks:
+        raise ValueError("it has no notes, so that there is nothing to hear")
+    if len(tracks) > MOST_TRACKS:
+        raise ValueError(f"it has {len(tracks):,} tracks, and at most {MOST_TRACKS:,} are played")
+    played = [replace(track, notes=in_samples(track.notes, score.tempos)) for track in tracks]
+    _check_lengths(played)
+    last = max(int(track.notes["start"].max()) for track in played)
+    return (Window(_takes(played, begin)) for begin in range(0, last + 1, WINDOW))
+
+
+def seconds(ticks: NDArray[np.int64], tempos: tuple[Tempo, ...]) -> NDArray[np.float64]:
+    """When each tick is, by the tempo map; 120 quarter notes a minute until the first tempo."""
+    begins = np.array([0, *(tempo.tick for tempo in tempos)])
+    lengths = 60 / TICKS_PER_QUARTER / np.array([120.0, *(tempo.bpm for tempo in tempos)])
+    when = np.concatenate(([0.0], np.cumsum(np.diff(begins) * lengths[:-1])))
+    place = np.searchsorted(begins, ticks, "right") - 1
+    return when[place] + (ticks - begins[place]) * lengths[place]
+
+
+def in_samples(notes: Notes, tempos: tuple[Tempo, ...]) -> Notes:
+    """Notes with times in samples, on the synthesiser's blocks; each lasts a block at least."""
+    start = _on_blocks(seconds(notes["start"], tempos))
+    end = _on_blocks(seconds(notes["start"] + notes["duration"], tempos))
+    played = notes.copy()
+    played["start"], played["duration"] = start, np.maximum(end - start, BLOCK)
+    return played
+
+
+def _on_blocks(when: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.rint(np.minimum(when, 1e9) * (RATE / BLOCK)).astype(np.int64) * BLOCK
+
+
+def _check_lengths(played: list[Track]) -> None:
+    end = max(int((track.notes["start"] + track.notes["duration"]).max()) for track in played) / RATE
+    if end > LONGEST_PIECE:
+        raise ValueError(f"it lasts {end / 3600:,.1f} hours, and a sound file at most {LONGEST_PIECE // 3600}")
+    note = max(int(track.notes["duration"].max()) for track in played) / RATE
+    if note > LONGEST_NOTE:
+        raise ValueError(f"a note of it lasts {note / 60:.1f} minutes, and one can sound for {LONGEST_NOTE // 60}")
+
+
+def _takes(tracks: list[Track], begin: int) -> tuple[tuple[Part, ...], ...]:
+    """The notes that begin in the window at `begin`, in as few takes as channels and voices allow."""
+    takes: list[list[Part]] = []
+    voices = 0
+    for track in tracks:
+        notes = _beginning(track.notes, begin)
+        if not len(notes):
+            continue
+        voices += (more := _most_at_once(notes))
+        channel = _free(takes[-1], track.is_drum) if takes and voices <= _TOGETHER else None
+        if channel is None:
+            takes.append([])
+            voices, channel = more, _DRUMS if track.is_drum else _MELODIC[0]
+        takes[-1].append(Part(channel, track.program, notes))
+    return tuple(map(tuple, takes))
+
+
+def _beginning(notes: Notes, begin: int) -> Notes:
+    first, last = np.searchsorted(notes["start"], (begin, begin + WINDOW))
+    found = notes[first:last].copy()
+    found["start"] -= begin
+    return found
+
+
+def _free(take: list[Part], drums: bool) -> int | None:
+    taken = {part.channel for part in take}
+    return next((channel for channel in ([_DRUMS] if drums else _MELODIC) if channel not in taken), None)
+
+
+def _most_at_once(notes: Notes) -> int:
+    ends = np.sort(notes["start"] + notes["duration"])
+    return int((np.arange(1, len(notes) + 1) - np.searchsorted(ends, notes["start"], "right")).max())
