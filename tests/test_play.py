@@ -141,7 +141,7 @@ def test_ten_hours_are_printed_in_so_many_lines(run, tmp_path):
     ("name", "said"),
     [
         ("no.mid", "there is no such file."),
-        ("folder.mid", "there is no such file."),
+        ("folder.mid", "is a folder."),
         ("a.txt", "no plugin reads '.txt' files"),
         ("words.mid", "is not a MIDI file"),
         ("empty.mid", "there are no notes in it."),

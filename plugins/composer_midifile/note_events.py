@@ -15,11 +15,16 @@ from composer.score import Notes, joined
 _VELOCITY_OF_END = 0
 
 
-def note_events(parts: Sequence[Notes], channels: Sequence[int]) -> list[bytes]:
-    """Of each part, every note's beginning and end, from tick 0, by time; ends come first, and then lower pitches.
+def note_events(notes: Notes, channel: int) -> bytes:
+    """Each note's beginning and end, from tick 0, by time; of those at one tick, ends come first, lower pitches first.
 
     An end is a beginning of velocity 0. Ticks are below 2^28.
     """
+    return events_of_parts([notes], [channel])[0]
+
+
+def events_of_parts(parts: Sequence[Notes], channels: Sequence[int]) -> list[bytes]:
+    """The same of several parts, each from tick 0 and on its channel."""
     notes = joined(parts)
     part = np.tile(np.repeat(np.arange(len(parts)), [len(its) for its in parts]), 2)
     tick = np.concatenate((notes["start"], notes["start"] + notes["duration"]))

@@ -15,7 +15,7 @@ from composer.types import Piece
 from composer_midifile import conductor, upbeats
 from composer_midifile.channels import places
 from composer_midifile.events import MOST_CHARACTERS
-from composer_midifile.note_events import note_events
+from composer_midifile.note_events import events_of_parts
 from composer_midifile.notes import apart
 from composer_midifile.provenance import UPBEAT, pack
 from composer_midifile.ranges import check, event_ticks
@@ -81,7 +81,7 @@ def _filled(frames: Sequence[bytes], score: Score, end: int) -> Iterator[bytes]:
     found = places(score.tracks)
     notes = apart([track.notes for track in score.tracks])
     has_ports = any(place.port for place in found)
-    events_of = note_events(notes, [place.channel for place in found])
+    events_of = events_of_parts(notes, [place.channel for place in found])
     for frame, place, its, events in zip(frames, found, notes, events_of, strict=True):
         if not frame.endswith(_END) or frame[-6] >> 4 != 0xC:
             raise ValueError("pretty_midi wrote a track that does not end with its program")
