@@ -155,11 +155,13 @@ def _play(console: Console, score: Score, roll: Roll, *, sounding: bool) -> None
 
     with ExitStack() as stack:
         stack.enter_context(_ended_by_signals())
-        sound = stack.enter_context(attempt(score)) if sounding else Attempt(None)
         keys = stack.enter_context(keys_of(sys.stdin.fileno() if sys.stdin.isatty() else None))
         live = stack.enter_context(Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop"))
-        stage = Stage(roll, timing(score), console)
+        stage, sound = Stage(roll, timing(score), console), Attempt(None)
         try:
+            if sounding:
+                live.update("Its sound is being made …", refresh=True)
+                sound = stack.enter_context(attempt(score))
             for picture in moments(stage, keys, sound, time.monotonic):
                 live.update(picture, refresh=True)
         except KeyboardInterrupt:

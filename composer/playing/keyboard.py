@@ -27,7 +27,7 @@ def keys_of(terminal: int | None) -> Iterator[Keys]:
         yield _none
         return
     before = termios.tcgetattr(terminal)
-    tty.setcbreak(terminal)
+    tty.setcbreak(terminal, termios.TCSANOW)  # what was typed before is not lost
     try:
         yield _Pressed(terminal)
     finally:
