@@ -7,8 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from composer_midifile.linting.rules import Log
-from composer_midifile.linting.scanning import Event, File, Track
+from composer_midifile.linting.scanning import File, Track
 from composer_midifile.linting.sounding import Note, pitch_name
+from composer_midifile.linting.walking import Event
 
 PORT = 0x21
 DRUMS = 9

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from composer_midifile.linting.rules import Log
-from composer_midifile.linting.scanning import Event, File
+from composer_midifile.linting.scanning import File
+from composer_midifile.linting.walking import Event
 
 TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = 0x51, 0x58, 0x59
 NAMES = {TEMPO: "tempo", TIME_SIGNATURE: "time signature", KEY_SIGNATURE: "key signature"}

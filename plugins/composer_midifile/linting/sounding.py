@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from composer_midifile.linting.rules import Log
-from composer_midifile.linting.scanning import Event, Track
+from composer_midifile.linting.scanning import Track
+from composer_midifile.linting.walking import Event
 
 LOUDEST, FEW = 127, 16
 """So many notes, all of the greatest velocity, are told of."""

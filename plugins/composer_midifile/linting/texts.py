@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from composer.errors import printable
 from composer_midifile.linting.rules import Log
-from composer_midifile.linting.scanning import Event, File, Track
+from composer_midifile.linting.scanning import File, Track
 from composer_midifile.linting.sounding import Note
+from composer_midifile.linting.walking import Event
 
 TEXTS = range(0x01, 0x10)
 """Meta events that hold a text."""
