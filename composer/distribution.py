@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_LOWEST = -1e300
+LOWEST = -1e300
 """In the place of the greatest logit of a row that has none but -inf: less would make a difference of infinities."""
 
 
@@ -26,7 +26,7 @@ class Distribution:
     @cached_property
     def top(self) -> Floats:
         """(B,) the greatest logit; a very low number where all are -inf."""
-        return np.maximum(self.logits.max(axis=1), _LOWEST)
+        return np.maximum(self.logits.max(axis=1), LOWEST)
 
     @cached_property
     def cumulative(self) -> Floats:

@@ -401,5 +401,6 @@ def _piece(draft: _Draft) -> Piece:
     markers = [Text(score.upbeat + n * draft.ticks, name) for n, name in enumerate(sections)]
     if len(bars(score).signatures) - (score.upbeat > 0) < len(sections) * draft.form.bars:
         markers.append(Text(len(sections) * draft.ticks, END))  # the last bar is silent
-    made_by = {**draft.made_by, **draft.form.to_json(), "nats": dict(draft.nats)}
+    written = sum(len(_onsets(section, draft.ticks)) for section in draft.known.values())
+    made_by = {**draft.made_by, **draft.form.to_json(), "nats": dict(draft.nats), "written_notes": written}
     return Piece(replace(score, markers=tuple(markers)), made_by)

@@ -21,6 +21,7 @@ from composer.compiled import compiled
 from composer.errors import BadOption, CannotExpress, RequestWarning, printable
 from composer.kept import warn_of_primer
 from composer.keys import parse_key
+from composer.measures import key_of
 from composer.model import Model, find, load
 from composer.plugins import registry
 from composer.request import Link, Request
@@ -209,7 +210,7 @@ def _nats(result: Sampled) -> dict[str, float | int]:
 
 
 def with_primer(player: Player, request: Request, score: Score) -> Request:
-    """The request to go on from `score`, which takes on an asked metre and key if it states none.
+    """The request to go on from `score`, in its last metre; it takes on an asked metre and key if it states none.
 
     Raises BadOption if it states others, CannotExpress if the model has no tokens for it. Warns with RequestWarning of
     constraints that it breaks.
@@ -221,9 +222,15 @@ def with_primer(player: Player, request: Request, score: Score) -> Request:
         end = tokenizer.decode(tokenizer.encode(primer)).end  # on the tokenizer's grid
     except CannotExpress as error:
         raise CannotExpress(f"the model cannot go on from this primer: {error}") from error
-    request = replace(request, primer=tuple(map(int, tokens)), primer_ticks=end)
+    metres = [metre for metre in map(str, primer.time_signatures) if f"TimeSignature_{metre}" in tokenizer.vocabulary]
+    metre = metres[-1] if metres else request.time_signature
+    request = replace(request, primer=tuple(map(int, tokens)), primer_ticks=end, time_signature=metre)
     warn_of_primer(tokenizer, make_samplers(request.samplers), request)
     return request
+
+
+def _estimated(score: Score) -> KeySignature:
+    return KeySignature(0, key_of(score, ends=False))
 
 
 def _in_asked_metre(score: Score, request: Request) -> Score:
@@ -239,7 +246,7 @@ def _in_asked_metre(score: Score, request: Request) -> Score:
 
 def _in_asked_key(score: Score, request: Request) -> Score:
     if request.key is None:
-        return score
+        return score if score.key_signatures else replace(score, key_signatures=(_estimated(score),))
     asked = parse_key(request.key)
     if not score.key_signatures:
         return replace(score, key_signatures=(KeySignature(0, asked),))

@@ -64,16 +64,19 @@ def _check_whole(found: Bars, lengths: NDArray[np.int64]) -> None:
         raise CannotExpress(f"bar {wrong[0] + 1} is not a whole bar of {found.signatures[wrong[0]]}.")
 
 
-def key_of(score: Score) -> Key:
-    """The key at the beginning of a score: as written, or else estimated from its notes."""
+def key_of(score: Score, *, ends: bool = True) -> Key:
+    """The key at the beginning of a score: as written, or else estimated from its notes.
+
+    With `ends=False` the music goes on, and its last note is none to end on.
+    """
     if score.key_signatures:
         return score.key_signatures[0].key
     notes = joined([track.notes for track in score.tracks if not track.is_drum])
     if not len(notes):
         return Key(0)
-    ends = notes["start"] + notes["duration"]
-    last = int(notes["pitch"][ends == ends.max()].min())
-    return estimate_key(notes["pitch"], notes["duration"], last)
+    stops = notes["start"] + notes["duration"]
+    last = int(notes["pitch"][stops == stops.max()].min())
+    return estimate_key(notes["pitch"], notes["duration"], last if ends else None)
 
 
 def written(

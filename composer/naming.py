@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import printable
-from composer.plugins import registry, schema
+from composer.plugins import registry
 from composer.request import Link, Request
 from composer.types import Facts, Sampler
 
@@ -23,7 +23,7 @@ def title(sampler: Sampler, request: Request) -> str:
 
 
 def _words(link: Link) -> str:
-    first = next(iter(schema(registry().offer("samplers", link.name).make)), None)
+    first = next(iter(registry().offer("samplers", link.name).options), None)
     value = link.options.get(first.name) if first else None
     return link.name if value is None or isinstance(value, bool) else f"{link.name} '{printable(str(value))}'"
 

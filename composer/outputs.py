@@ -45,10 +45,11 @@ class Outputs:
         """Write one piece to every file, and beside the first (`piece.mid.json`) what made it. Raises CannotWrite."""
         for path, export in zip(self.paths, self.exporters, strict=True):
             export([piece], path)
+        beside = self.paths[0].with_name(self.paths[0].name + ".json")
         if not piece.provenance:
+            beside.unlink(missing_ok=True)  # it would tell of another piece
             return
-        first = self.paths[0]
-        with whole_file(first.with_name(first.name + ".json")) as scratch:
+        with whole_file(beside) as scratch:
             scratch.write_text(json.dumps(dict(piece.provenance), indent=1) + "\n", encoding="utf-8")
 
 

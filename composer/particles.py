@@ -33,7 +33,7 @@ from composer.naming import bar_of, culprits, leave, title
 from composer.notes import none_struck, struck_after
 from composer.request import Request
 from composer.rows import HISTORY, lookback
-from composer.sampling import Sampled
+from composer.sampling import Sampled, check_sound
 from composer.streams import BLOCK, uniforms
 from composer.tokens import EOS
 from composer.types import Array, Constraint, Context, Facts, Sampler, Shaping, State, Stepper, Struck, Tokenizer
@@ -367,6 +367,7 @@ def _choice(
     alive = kept.any(axis=1)
     kept = np.where(alive[:, None], kept, legal)  # a particle that cannot go on writes anything until it is compared
     model = Distribution(np.where(context.allowed, logits, -np.inf))
+    check_sound(Distribution(np.where(legal, logits, -np.inf)))
     plain = Distribution(np.where(kept, logits, -np.inf))
     shaped, sound = _shaped(chain.links, plain, replace(context, allowed=kept))
     with np.errstate(invalid="ignore"):

@@ -87,7 +87,8 @@ def broken(piece: Piece, standard: Standard) -> tuple[str, ...]:
 
 def _nats_per_note(piece: Piece, start: int) -> float:
     """The nats of a piece over its notes from the tick `start` on, where its primer ends."""
-    notes = sum(int(np.sum(track.notes["start"] >= start)) for track in piece.score.tracks)
+    new = sum(int(np.sum(track.notes["start"] >= start)) for track in piece.score.tracks)
+    notes = piece.provenance.get("written_notes", new)  # of a form, whose sections come again
     return float(piece.provenance["nats"]["model"]) / max(notes, 1)
 
 

@@ -82,7 +82,7 @@ def _check(true: bool, name: str, value: object, wanted: str) -> None:
 
 
 def _whole(value: object, least: int, end: int) -> bool:
-    return isinstance(value, int) and least <= value < end
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value < end
 
 
 _DEFAULT = Request()

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.contradictions import check_wishes
-from composer.distribution import Distribution
+from composer.distribution import LOWEST, Distribution
 from composer.errors import BadModelFile, NothingAllowed
 from composer.naming import bar_of, title
 from composer.request import Request
@@ -73,6 +73,8 @@ def sample(
 
     Raises NothingAllowed if constraints and grammar leave some piece no token, or cannot be met together.
     """
+    if not requests:
+        return []
     tally, tokens, lengths = Tally.of(len(requests)), np.zeros((len(requests), 256), np.int64), [0] * len(requests)
     for drawn in steps(step, tokenizer, samplers, requests, tally):
         if drawn.place.max() >= tokens.shape[1]:
@@ -112,9 +114,9 @@ def steps(
         logits, state = step(grammar.inputs(rows.grammar), rows.state)
         logits = logits.astype(np.float64)
         model = chain = Distribution(np.where(allowed, logits, -np.inf))
+        check_sound(model, given)
         if shapings and facts is not None:
             chain = _shaped(shapings, model, context_of(tokenizer, rows, facts, allowed), given, requests[0])
-        _check_sound(model)
         uniforms = streams.at(rows.place)
         uniforms = uniforms if retreat is None else retreat.uniforms(rows, uniforms)
         tokens = np.where(given >= 0, given, chain.draw(uniforms))
@@ -161,10 +163,14 @@ def _where_allowed(
             rows = retreat.back(rows, row, nats)
 
 
-def _check_sound(model: Distribution) -> None:
-    """Raise BadModelFile for a model that has lost its numbers, which would write on for ever."""
-    if np.isnan(model.top).any():
-        raise BadModelFile("the model gives no probabilities (its weights are not numbers); train it again.")
+def check_sound(model: Distribution, given: NDArray[np.int64] | None = None) -> None:
+    """Raise BadModelFile for a model that has lost its numbers, which would write on for ever.
+
+    Rows of which a token is `given` (B,) need none; -1 where it is drawn.
+    """
+    unsound = ~np.isfinite(model.top) | (model.top == LOWEST)
+    if unsound.any() and (unsound if given is None else unsound & (given < 0)).any():
+        raise BadModelFile("the model gives no probabilities (it makes numbers that are none); train it again.")
 
 
 def _costs(

@@ -32,7 +32,7 @@ from composer.types import Constraint, Tokenizer
 class Event:
     """A note that begins, or (velocity 0) ends, as in MIDI. Of events at one tick, those that end come first."""
 
-    tick: int  # from the start of the piece
+    tick: int  # from the start of the piece, 480 to a quarter note
     velocity: int
     pitch: int
     program: int  # of its track
@@ -74,7 +74,7 @@ def tokens(player: Player, request: Request) -> Iterator[int]:
 def bars(player: Player, request: Request) -> Iterator[Bar]:
     """The bars of one piece, each when it is complete. Raises as `tokens` does."""
     grammar, listening = player.writing.grammar, _Listening(player.tokenizer)
-    state = grammar.start(player.resolved(request), 1)
+    state = grammar.start(request, 1)
     for token in tokens(player, request):
         state = grammar.advance(state, np.array([token]))
         facts = grammar.facts(state)

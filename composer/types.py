@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -336,6 +336,31 @@ class Remembering(Protocol):
 
     def provenance(self, path: Path) -> Mapping[str, Any]:
         """What the exporter was given as provenance; `{}` if the file does not say. Raises UnreadableFile."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that other programs would object to in a file. Tracks and bars count from 1, ticks are the file's own.
+
+    `rule` is the name of what is looked for, and `times` says how often it was found in that track; `tick` and `bar`
+    are those of the first time.
+    """
+
+    severity: Literal["error", "warning", "hint"]
+    rule: str
+    text: str  # one sentence, safe to print
+    track: int | None = None
+    tick: int | None = None
+    bar: int | None = None
+    times: int = 1
+
+
+@runtime_checkable
+class Inspecting(Protocol):
+    """A reader of a format that it can also look for faults in."""
+
+    def inspect(self, path: Path) -> Sequence[Finding]:
+        """What is wrong with a file, whether it can be read or not. Raises UnreadableFile if it cannot be opened."""
 
 
 Exporter: TypeAlias = Callable[[Sequence[Piece], Path], None]

@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint
 
 import mido
 import pytest
+from midibytes import C4, D4, END, header, text_event, track, tune
 
 from composer import plugins
 from composer.errors import CannotWrite, ReadingWarning, UnreadableFile
@@ -18,30 +19,6 @@ from composer_midifile.reading import MidiReader
 from composer_midifile.writing import MidiExporter
 
 # --- files, byte by byte ----------------------------------------------------------------------------------------------
-
-C4 = "00 90 3C 50  83 60 80 3C 00"  # a quarter note: on at once, off 480 ticks later
-D4 = "00 90 3E 50  83 60 80 3E 00"
-END = "00 FF 2F 00"
-
-
-def header(kind=1, tracks=1, division=480):
-    return b"MThd" + bytes([0, 0, 0, 6, 0, kind, 0, tracks]) + division.to_bytes(2, "big")
-
-
-def track(*events):
-    data = bytes.fromhex(" ".join(events))
-    return b"MTrk" + len(data).to_bytes(4, "big") + data
-
-
-def tune(*events, **head):
-    """A file of one track: the events, then C4 and D4."""
-    return header(**head) + track(*events, C4, D4, END)
-
-
-def text_event(text):
-    """A text of any size, which is written in three bytes of seven bits."""
-    size = len(text)
-    return f"00 FF 01 {0x80 | size >> 14:02X} {0x80 | size >> 7 & 0x7F:02X} {size & 0x7F:02X} {text.hex()}"
 
 
 @pytest.fixture
@@ -422,6 +399,100 @@ def test_an_upbeat_that_does_not_fit_is_left_out_and_said(read, upbeat):
     assert "upbeat" in said
 
 
+# --- as a sequencer wants it ------------------------------------------------------------------------------------------
+
+
+def tracks_written(score, folder, provenance=None):
+    """(tick, message) of each track, as mido reads it."""
+    MidiExporter()([Piece(score, provenance or {})], folder / "a.mid")
+    return [list(heard(its)) for its in mido.MidiFile(folder / "a.mid", charset="utf-8").tracks]
+
+
+def places(tracks):
+    """(port, channel, program) of each track but the first."""
+    found = []
+    for its in tracks[1:]:
+        port = [message.port for _, message in its if message.type == "midi_port"]
+        (program,) = (message for _, message in its if message.type == "program_change")
+        assert {message.channel for _, message in its if not message.is_meta} == {program.channel}
+        found.append((*port, program.channel, program.program))
+    return found
+
+
+def with_programs(*programs, drums=()):
+    """A score with a track for each program; those at the places of `drums` are drums."""
+    notes = make_notes([(0, 480, 60, 80)])
+    return Score(tuple(Track(notes, f"part {i}", program, i in drums) for i, program in enumerate(programs)))
+
+
+def test_a_track_is_named_first_and_its_program_stands_before_its_notes(tmp_path):
+    first, *others = tracks_written(dataclasses.replace(PLAIN, title="Tune"), tmp_path)
+    assert [message.type for _, message in first][:2] == ["track_name", "time_signature"]
+    assert first[0][1].name == "Tune"
+    for its in others:
+        assert [message.type for _, message in its][:3] == ["track_name", "program_change", "note_on"]
+
+
+def test_the_title_that_the_user_gave_goes_before_that_of_the_score(tmp_path):
+    score = dataclasses.replace(PLAIN, title="chorale")
+    assert tracks_written(score, tmp_path, {"title": "Mine"})[0][0][1].name == "Mine"
+    assert MidiReader()(tmp_path / "a.mid").title == "Mine"
+    assert "track_name" not in {message.type for _, message in tracks_written(PLAIN, tmp_path)[0]}
+
+
+def test_all_tracks_end_where_the_piece_does(tmp_path):
+    for markers, end in [((), 100_007), ((Text(200_000, "end"),), 200_000), ((Text(150_000, "coda"),), 150_000)]:
+        tracks = tracks_written(dataclasses.replace(PLAIN, markers=markers), tmp_path)
+        assert {(its[-1][0], its[-1][1].type) for its in tracks} == {(end, "end_of_track")}
+
+
+@pytest.mark.parametrize(("metre", "clocks"), [((4, 4), 24), ((6, 8), 36), ((2, 2), 48), ((3, 8), 12), ((5, 64), 1)])
+def test_a_metronome_clicks_once_a_beat(tmp_path, metre, clocks):
+    score = dataclasses.replace(PLAIN, time_signatures=(TimeSignature(0, *metre),))
+    first, *_ = tracks_written(score, tmp_path)
+    (signature,) = (message for _, message in first if message.type == "time_signature")
+    assert signature.clocks_per_click == clocks
+
+
+def test_fifteen_melodic_tracks_have_a_channel_each_wherever_the_drums_stand(tmp_path):
+    found = places(tracks_written(with_programs(*range(16), drums=(8,)), tmp_path))
+    assert found[8] == (9, 8)
+    assert sorted(channel for channel, _ in found) == list(range(16))
+
+
+def test_more_than_fifteen_melodic_tracks_have_ports_and_the_channels_of_their_programs(tmp_path):
+    found = places(tracks_written(with_programs(*range(15), 40, 3, 0), tmp_path))
+    assert [port for port, *_ in found] == [0] * 15 + [1] * 3
+    assert found[15:] == [(1, 0, 40), (1, 3, 3), (1, 1, 0)]  # 3 is in its place, and 40 has taken that of 0
+    assert len({place[:2] for place in found}) == 18
+
+
+def test_drums_share_channel_10_if_they_share_their_kit(tmp_path):
+    assert places(tracks_written(with_programs(0, 0, drums=(0, 1)), tmp_path)) == [(9, 0), (9, 0)]
+    assert places(tracks_written(with_programs(0, 25, drums=(0, 1)), tmp_path)) == [(0, 9, 0), (1, 9, 25)]
+
+
+def test_notes_of_one_pitch_do_not_overlap_in_a_file(tmp_path):
+    over = Score((Track(make_notes([(0, 480, 60, 80), (0, 240, 60, 80), (240, 480, 60, 90), (240, 960, 64, 80)])),))
+    _, its = tracks_written(over, tmp_path)
+    assert [(t, m.note, m.velocity) for t, m in its if m.type == "note_on"] == [
+        (0, 60, 80),
+        (240, 60, 0),
+        (240, 60, 90),
+        (240, 64, 80),
+        (720, 60, 0),
+        (1200, 64, 0),
+    ]
+
+
+def test_a_track_without_notes_is_written(tmp_path):
+    empty = Track(make_notes([]), "silent", 5)
+    *_, its = tracks_written(Score((BASS, empty)), tmp_path)
+    assert [message.type for _, message in its] == ["track_name", "program_change", "end_of_track"]
+    assert next(message.type for _, message in tracks_written(Score((empty,)), tmp_path)[1]) == "track_name"
+    assert len(tracks_written(Score(), tmp_path)) == 1
+
+
 def test_what_cannot_be_written_is_refused_and_leaves_no_file(tmp_path):
     write, piece = MidiExporter(), Piece(PLAIN)
     with pytest.raises(CannotWrite, match="holds one piece, and here are 2"):
@@ -432,6 +503,7 @@ def test_what_cannot_be_written_is_refused_and_leaves_no_file(tmp_path):
     for score, said in [
         (Score((high,)), "track 1 has a pitch outside 0..127"),
         (Score((Track(make_notes([(0, 2**28, 60, 90)])),)), "longer than"),
+        (Score((BASS,) * 32_767), "it has 32,767 tracks"),
         (dataclasses.replace(PLAIN, tempos=(Tempo(0, float("nan")),)), "a tempo of nan"),
         (dataclasses.replace(PLAIN, time_signatures=(TimeSignature(0, 4, 3),)), "no time signature 4/3"),
     ]:

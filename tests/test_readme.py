@@ -89,6 +89,23 @@ def test_examples_of_looking(workplace):
         assert (workplace / name).stat().st_size > 5_000
 
 
+def test_examples_of_checking(workplace):
+    piece = generation.generate(generation.open_model("tunes"), [Request(seed=1, bars=4)])[0]
+    (workplace / "midi").mkdir()
+    for name in ("chorale.mid", "midi/tune.mid"):
+        files.write([piece], workplace / name)
+    for arguments in commands("check"):
+        assert run(arguments) == 0, arguments
+
+
+def test_examples_of_playing(workplace, capsys):
+    piece = generation.generate(generation.open_model("tunes"), [Request(seed=1, bars=4)])[0]
+    files.write([piece], workplace / "chorale.mid")
+    for arguments in commands("play"):
+        assert run(arguments) == 0, arguments
+    assert "▀" in capsys.readouterr().out
+
+
 def test_examples_of_training(workplace, monkeypatch):
     chorales = Chorales().sources()
     monkeypatch.setattr(Chorales, "sources", lambda _: chorales[:40])  # it takes half a minute to read them all

@@ -36,8 +36,7 @@ def fill(
     names = [name for name in (voice or "").split(",") if name.strip()]
     from composer.files import read_notes
     from composer.filling import gap
-    from composer.generation import open_model
 
-    player, score = open_model(asked.model_name), read_notes(piece)
+    player, score = given.player_for(piece, asked), read_notes(piece)
     request = given.request_of(ctx, player, asked)
     given.make(player, [gap(player, score, request, bars=span, voices=names, **asked.around)], shelf)

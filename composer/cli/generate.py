@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -91,9 +92,9 @@ def generate(
         chosen_seed = _new_seed() if seed is None else seed
         request = chained(replace(player.suggested, seed=chosen_seed, **where, **stated), links)
         if primer is not None:
-            request = _primed(player, request, primer)
+            request = _primed(player, request, primer, tempo)
         one = request if form_text is None else _in_sections(replace(request, bars=bars), form_text)
-        wanted = [with_request(one, replace(request_of(one), index=(index or 0) + n)) for n in range(count)]
+        wanted = (with_request(one, replace(request_of(one), index=(index or 0) + n)) for n in range(count))
         if best is None:
             _write(player, wanted, shelf)
         else:
@@ -113,11 +114,14 @@ def _check_best(best: int | None, count: int, shelf: Shelf) -> None:
         raise BadOption(f"--best {best} cannot be chosen from --count {count}; ask for more pieces, or keep fewer.")
 
 
-def _primed(player: Player, request: Request, primer: str) -> Request:
+def _primed(player: Player, request: Request, primer: str, tempo: float | None) -> Request:
+    """The request to go on from the primer, in its tempo unless another is asked for."""
     from composer.generation import with_primer
     from composer.primers import read_primer
 
-    return with_primer(player, request, read_primer(primer))
+    score = read_primer(primer)
+    stated = score.tempos[0].bpm if score.tempos and tempo is None else request.tempo
+    return with_primer(player, replace(request, tempo=stated), score)
 
 
 def _in_sections(request: Request, text: str) -> Form:
@@ -136,20 +140,21 @@ def _write_best(player: Player, asked: Iterable[Asked], count: int, shelf: Shelf
         shelf.put(kept.piece, f"{_said(kept.piece)}, {kept.nats_per_note:.3f} nats per note, {broken}", f"{place}. ")
 
 
-def _write(player: Player, asked: Sequence[Asked], shelf: Shelf) -> None:
+def _write(player: Player, asked: Iterable[Asked], shelf: Shelf) -> None:
     """Batch by batch, so that pieces are there while later ones are written."""
     from composer.generation import BATCH
     from composer.making import make
 
     count: Counter[str] = Counter()
-    for start in range(0, len(asked), BATCH):
-        for piece in make(player, asked[start : start + BATCH]):
+    waiting = iter(asked)
+    while together := list(islice(waiting, BATCH)):
+        for piece in make(player, together):
             times = piece.provenance.get("redrawn", 0)
-            count.update(redrawn=times > 0, redraws=times, degenerate="degenerate" in piece.provenance)
+            count.update(pieces=1, redrawn=times > 0, redraws=times, degenerate="degenerate" in piece.provenance)
             shelf.put(piece, _said(piece))
-    if len(asked) > 1 and count["redraws"] and not shelf.quiet:
+    if count["pieces"] > 1 and count["redraws"] and not shelf.quiet:
         still = f", {count['degenerate']} still degenerate" if count["degenerate"] else ""
-        click.echo(f"{len(asked)} pieces: {count['redrawn']} redrawn, {count['redraws']} redraws in all{still}")
+        click.echo(f"{count['pieces']} pieces: {count['redrawn']} redrawn, {count['redraws']} redraws in all{still}")
 
 
 def _said(piece: Piece) -> str:

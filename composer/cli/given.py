@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,21 @@ import click
 from composer.cli import writing
 from composer.cli.options import chosen_links
 from composer.cli.writing import Shelf
-from composer.errors import BadOption, printable
+from composer.errors import BadOption, ComposerError, printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from composer.filling import Fill
     from composer.generation import Player
     from composer.request import Request
 
+DEFAULT_MODEL = "chorales"
+
 _OPTIONS = (
-    click.option("--model", "model_name", default="chorales", help="Name of a model, or a .safetensors file."),
+    click.option(
+        "--model", "model_name", help="Name of a model, or a .safetensors file.  [that of the piece, or chorales]"
+    ),
     click.option(
         "--particles", type=int, default=64, show_default=True, help="Beginnings that are tried side by side."
     ),
@@ -46,7 +53,7 @@ _OPTIONS = (
 class Asked:
     """What the options say."""
 
-    model_name: str
+    model_name: str | None
     particles: int
     look_ahead: str
     seed: int | None
@@ -89,6 +96,21 @@ def parse_bars(text: str) -> tuple[int, int]:
     if not (first.isdecimal() and (last.isdecimal() or not dash)):
         raise BadOption(f"'{printable(text)}' are no bars such as 5 or 5-8.")
     return int(first), int(last or first)
+
+
+def player_for(piece: Path, asked: Asked) -> Player:
+    """The model that is asked for, or that made the piece, if it is here, or `chorales`.
+
+    Raises UnknownName, BadModelFile.
+    """
+    from composer.files import provenance
+    from composer.generation import open_model
+
+    if asked.model_name is not None:
+        return open_model(asked.model_name)
+    with suppress(ComposerError):
+        return open_model(str(provenance(piece)["model"]) if "model" in provenance(piece) else DEFAULT_MODEL)
+    return open_model(DEFAULT_MODEL)
 
 
 def request_of(ctx: click.Context, player: Player, asked: Asked) -> Request:

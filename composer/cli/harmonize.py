@@ -30,8 +30,7 @@ def harmonize(ctx: click.Context, /, melody: Path, outs: tuple[str, ...], voice:
     shelf = asked.shelf(outs)
     from composer import filling
     from composer.files import read_notes
-    from composer.generation import open_model
 
-    player, score = open_model(asked.model_name), read_notes(melody)
+    player, score = given.player_for(melody, asked), read_notes(melody)
     request = given.request_of(ctx, player, asked)
     given.make(player, [filling.harmonize(player, score, request, voice=voice, **asked.around)], shelf)

@@ -33,9 +33,8 @@ def vary(ctx: click.Context, /, piece: Path, out: str, count: int, keep: float, 
     with writing.shelf([out], asked.export_options, asked.title, several=True, quiet=asked.quiet) as shelf:
         from composer import filling
         from composer.files import read_notes
-        from composer.generation import open_model
 
-        player, score = open_model(asked.model_name), read_notes(piece)
+        player, score = given.player_for(piece, asked), read_notes(piece)
         request = given.request_of(ctx, player, asked)
         wanted = (replace(request, index=index) for index in range(count))
         given.make(player, [filling.vary(player, score, one, keep=keep, **asked.around) for one in wanted], shelf)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from composer.errors import BadOption, printable
+from composer.plugins import registry
 
 if TYPE_CHECKING:
     from composer.outputs import Outputs
@@ -57,6 +58,8 @@ def _folder_of(outs: Sequence[str], *, several: bool) -> Path | None:
         return None
     if len(outs) > 1:
         raise BadOption("OUT is one folder, or any number of files for one piece.")
+    if (suffix := Path(outs[0]).suffix.lower()) in registry().offers["exporters"] and not Path(outs[0]).exists():
+        raise BadOption(f"several pieces go to a folder, and '{printable(outs[0])}' would be a {suffix} file.")
     return Path(outs[0])
 
 
@@ -82,9 +85,10 @@ class Shelf:
         where.write(piece)
         if not self.quiet:
             whole_bars = max(len(bars(piece.score).signatures) - (piece.score.upbeat > 0), 0)
+            counted = f"{whole_bars} bar{'' if whole_bars == 1 else 's'}"
             shown = ", ".join(printable(str(path)) for path in where.paths)
             seed = f", seed {request.get('seed', 0)}" if request else ""
-            click.echo(f"{before}{shown}: {piece.score.note_count} notes, {whole_bars} bars{more}{seed}")
+            click.echo(f"{before}{shown}: {piece.score.note_count} notes, {counted}{more}{seed}")
 
 
 @contextmanager

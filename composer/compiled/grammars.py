@@ -99,6 +99,8 @@ class _Call:
         """The results (B, …)."""
         given = [np.ascontiguousarray(a, dtype=np.int64) for a in arguments]
         rows = len(given[0])
+        if any(len(a) != rows for a in given):  # C would read beyond the shorter one
+            raise ValueError("states and tokens are of different numbers of rows")
         sizes = [0 if is_bool else rows * math.prod(s) for s, is_bool in zip(self.shapes, self.bools, strict=True)]
         block = np.empty(sum(sizes), dtype=np.int64)
         here, results, places = block.ctypes.data, [], []

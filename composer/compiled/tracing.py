@@ -29,7 +29,7 @@ class Untraceable(TypeError):
 class Traced:
     """What an operation makes of others: an array of bools or whole numbers, whose values are not known yet.
 
-    `place` of operations along an axis is that axis; of `index`, what each axis of the result is of the argument.
+    `detail` of operations along an axis is that axis; of `index`, what each axis of the result is of the argument.
     """
 
     __slots__ = ("arguments", "detail", "is_bool", "operation", "serial", "shape", "size")
@@ -193,6 +193,8 @@ def _shape(shapes: Sequence[Shape]) -> Shape:
 
 def _elementwise(operation: str, *values: Any) -> Traced:
     arguments = [traced(value) for value in values]
+    if operation in ("+", "-", "*", "max", "min") and all(a.is_bool for a in arguments):
+        raise Untraceable("bools are reckoned with")  # of which NumPy makes bools
     shape = _shape([a.shape for a in arguments])
     of = arguments[1:] if operation == "where" else arguments
     is_bool = operation in TRUTHS or (operation in ("&", "|", "where") and all(a.is_bool for a in of))

@@ -10,7 +10,7 @@ import numpy as np
 from composer.errors import CannotWrite
 from composer.score import Score
 from composer.testing.rules import rule
-from composer.types import Exporter, Piece, Reader
+from composer.types import Exporter, Inspecting, Piece, Reader
 
 NOTES = ("start", "duration", "pitch")
 
@@ -43,6 +43,9 @@ def _written_and_read(exporter: Exporter, reader: Reader, score: Score, path: Pa
     rule(path.is_file(), "an exporter writes the file it was asked for")
     leftover = [other.name for other in path.parent.iterdir() if other.name.startswith(".composer-")]
     rule(not leftover, f"nothing is left beside the file: {leftover}")
+    if isinstance(reader, Inspecting):
+        errors = [finding.text for finding in reader.inspect(path) if finding.severity == "error"]
+        rule(not errors, f"a reader that inspects files has no errors to tell of what is written: {errors}")
     return reader(path)
 
 

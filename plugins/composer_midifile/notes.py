@@ -6,12 +6,13 @@ At once, since a call of NumPy costs more than the notes of a short track.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.score import NOTE, Notes
+from composer.score import NOTE, Notes, joined
 
 Column: TypeAlias = NDArray[Any]
 
@@ -34,6 +35,19 @@ def notes_of_parts(
         notes, part = notes[kept], part[kept]
     ends = np.cumsum(np.bincount(part)).tolist()
     return [notes[a:b] for a, b in zip([0, *ends], ends, strict=False)]
+
+
+def apart(parts: Sequence[Notes]) -> list[Notes]:
+    """The same, of notes that a Score has already, and of parts that may have none."""
+    used = [number for number, notes in enumerate(parts) if len(notes)]
+    found = list(parts)
+    if used:
+        notes = joined([parts[number] for number in used])
+        part = np.repeat(np.arange(len(used)), [len(parts[number]) for number in used])
+        columns = notes["start"], notes["start"] + notes["duration"], notes["pitch"], notes["velocity"]
+        for number, its in zip(used, notes_of_parts(part, *columns, Counter()), strict=True):
+            found[number] = its
+    return found
 
 
 def _untangled(line: _Longs, start: _Longs, end: _Longs, remarks: Counter[str]) -> tuple[_Longs, NDArray[np.bool_]]:

@@ -12,14 +12,20 @@ from composer_midifile.conversion import DENOMINATORS, FASTEST, SLOWEST
 MOST_TICKS = 2**28 - 1
 """The longest time between two events."""
 
+MOST_TRACKS = 32_766
+"""Beside the first one; some programs read the number of tracks as a signed one."""
+
 
 def check(score: Score) -> None:
     """Raise ValueError, naming what a file cannot hold."""
+    _demand(len(score.tracks) <= MOST_TRACKS, f"it has {len(score.tracks):,} tracks, and {MOST_TRACKS:,} are possible")
     for number, track in enumerate(score.tracks, 1):
         _check_notes(track.notes, f"track {number}")
         _demand(0 <= track.program <= 127, f"track {number} has the program {track.program}, not one of 0..127")
-    _demand(score.end <= MOST_TICKS, f"it is longer than {MOST_TICKS:,} ticks")
-    _demand(all(0 <= tick <= MOST_TICKS for tick in _ticks(score)), "a tempo, signature or marker is out of its time")
+    _demand(score.length <= MOST_TICKS, f"it is longer than {MOST_TICKS:,} ticks")
+    _demand(
+        all(0 <= tick <= MOST_TICKS for tick in event_ticks(score)), "a tempo, signature or marker is out of its time"
+    )
     for tempo in score.tempos:
         _demand(SLOWEST <= tempo.bpm <= FASTEST, f"a tempo of {tempo.bpm} is not in {SLOWEST:g}..{FASTEST:g}")
     for signature in score.time_signatures:
@@ -34,7 +40,8 @@ def _check_notes(notes: Notes, title: str) -> None:
     _demand(bool(np.all((notes["start"] >= 0) & (notes["duration"] >= 1))), f"{title} has a note outside time")
 
 
-def _ticks(score: Score) -> Iterator[int]:
+def event_ticks(score: Score) -> Iterator[int]:
+    """When there is anything but notes."""
     for events in (score.tempos, score.time_signatures, score.key_signatures, score.markers):
         yield from (event.tick for event in events)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from composer.errors import ReadingWarning, UnreadableFile, printable
 from composer.score import Score, TimeSignature
+from composer.types import Finding
 from composer_midifile import upbeats
 from composer_midifile.chunks import Damaged
 from composer_midifile.conversion import Conversion
@@ -45,6 +47,15 @@ class MidiReader:
     def provenance(self, path: Path) -> dict[str, Any]:
         """What made the piece, as the file says; `{}` if it does not. Raises UnreadableFile."""
         return provenance(path)
+
+    def inspect(self, path: Path) -> Sequence[Finding]:
+        """What a sequencer's user would object to in a file. Raises UnreadableFile if it cannot be opened."""
+        from composer_midifile.linting import lint
+
+        try:
+            return lint(bytes_of(path))
+        except Damaged as error:
+            return [Finding("error", "too-large", f"The file {error}")]
 
 
 def _read(data: bytes, stem: str, drums_by_name: bool) -> tuple[Score, Counter[str]]:

@@ -13,18 +13,27 @@ from composer.files import whole_file
 from composer.score import TICKS_PER_QUARTER, Score, Tempo, TimeSignature
 from composer.types import Piece
 from composer_midifile import conductor, upbeats
-from composer_midifile.note_events import filled
+from composer_midifile.channels import places
+from composer_midifile.events import MOST_CHARACTERS
+from composer_midifile.note_events import events_of_parts
+from composer_midifile.notes import apart
 from composer_midifile.provenance import UPBEAT, pack
-from composer_midifile.ranges import check
+from composer_midifile.ranges import check, event_ticks
+
+_END = b"\x01\xff\x2f\x00"  # as pretty_midi ends a track
 
 
 @dataclass(frozen=True)
 class MidiExporter:
     """Writes one piece to a Standard MIDI file of type 1, every tick as it is in the Score.
 
-    The first track holds tempos, signatures, markers, and one text event: `composer:` and the provenance as JSON, with
-    the upbeat. An upbeat is shown as a short first bar as well, so that bar lines are right in other programs. Chord
-    symbols are left out: the format has none. Tracks from the sixteenth on share channels with earlier ones.
+    The first track holds the title, tempos, signatures, markers, and one text event: `composer:` and the provenance as
+    JSON, with the upbeat. An upbeat is shown as a short first bar as well, so that bar lines are right in other
+    programs. Chord symbols are left out: the format has none.
+
+    Every other track is named, has its own channel (see `channels`), and its program before its first note. Where notes
+    of one pitch overlap in a track, which a channel cannot hold, the earlier one ends where the next begins. All tracks
+    end where the piece does.
     """
 
     def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
@@ -49,9 +58,9 @@ def _bytes(piece: Piece) -> bytes:
     buffer = io.BytesIO()
     _frame(score, signatures, own_text).write(buffer)
     header, first, *others = _chunks(buffer.getvalue())
-    if score.markers or not signatures:
-        first = conductor.settle(first, own_text=bool(own_text), signatures=bool(signatures))
-    tracks = [first, *(filled(track, its.notes) for track, its in zip(others, score.tracks, strict=True))]
+    end = max(score.length, *event_ticks(score), 0)
+    first = conductor.settled(first, name=_title(piece), end=end, own_text=bool(own_text), signatures=bool(signatures))
+    tracks = [first, *_filled(others, score, end)]
     return b"".join([b"MThd", _size(header), header, *(b"MTrk" + _size(track) + track for track in tracks)])
 
 
@@ -65,6 +74,27 @@ def _chunks(data: bytes) -> Iterator[bytes]:
 
 def _size(chunk: bytes) -> bytes:
     return len(chunk).to_bytes(4, "big")
+
+
+def _filled(frames: Sequence[bytes], score: Score, end: int) -> Iterator[bytes]:
+    """The tracks of a frame, each of which ends with its program, with their channels and notes."""
+    found = places(score.tracks)
+    notes = apart([track.notes for track in score.tracks])
+    has_ports = any(place.port for place in found)
+    events_of = events_of_parts(notes, [place.channel for place in found])
+    for frame, place, its, events in zip(frames, found, notes, events_of, strict=True):
+        if not frame.endswith(_END) or frame[-6] >> 4 != 0xC:
+            raise ValueError("pretty_midi wrote a track that does not end with its program")
+        port = bytes([0, 0xFF, 0x21, 1, place.port]) if has_ports else b""
+        program = bytes([0, 0xC0 | place.channel, frame[-5]])
+        last = int((its["start"] + its["duration"]).max()) if len(its) else 0
+        yield frame[:-7] + port + program + events + conductor.end_of_track(end - last)
+
+
+def _title(piece: Piece) -> str:
+    """What the user calls it, or else what it was called where it was read."""
+    given = piece.provenance.get("title")
+    return _encodable(given if isinstance(given, str) else piece.score.title)[:MOST_CHARACTERS]
 
 
 def _own_text(provenance: Mapping[str, Any], upbeat: int, signatures: tuple[TimeSignature, ...]) -> str:

@@ -1,0 +1,90 @@
+"""`composer check`: what other programs would object to in music files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from composer.errors import printable
+
+if TYPE_CHECKING:
+    from composer.checking import Checked
+    from composer.types import Finding
+
+FOUND_ERRORS = 2
+"""The exit status if a file has errors."""
+
+LONGEST = 1_000
+"""Characters of a line."""
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.option("--strict", is_flag=True, help="Take warnings for errors.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def check(paths: tuple[Path, ...], strict: bool, as_json: bool) -> int:
+    """Say what other programs would object to in FILEs, and in those of folders; nothing is changed.
+
+    An error is what programs refuse or read differently, a warning is what somebody would have to mend, and a hint is
+    unusual. The exit status is 2 if there are errors (with --strict, or warnings), and else 0.
+
+    \b
+    composer check chorale.mid
+    composer check ~/midi --json
+    """  # noqa: D301  (a \b keeps click from filling the lines)
+    from composer.checking import check as checked
+    from composer.checking import music_files
+
+    found = []
+    for path in music_files(paths):
+        found.append(checked(path))
+        if not as_json:
+            _echo(_lines(found[-1]))
+    if as_json:
+        shown = [{"file": str(its.path), "findings": [asdict(finding) for finding in its.findings]} for its in found]
+        click.echo(json.dumps(shown, indent=1))
+    else:
+        click.echo(_summary(found))
+    bad = any(its.count("error") or (strict and its.count("warning")) for its in found)
+    return FOUND_ERRORS if bad else 0
+
+
+def _echo(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(printable(line, LONGEST))
+
+
+def _lines(checked: Checked) -> Iterator[str]:
+    """Of a file in which nothing was found, none."""
+    if checked.findings:
+        yield f"{checked.path}: {_counts(checked)}"
+    for finding in checked.findings:
+        times = f" ({finding.times:,} times)" if finding.times > 1 else ""
+        yield f"  {finding.severity:8}{_place(finding)}{finding.text}{times} [{finding.rule}]"
+
+
+def _counts(checked: Checked) -> str:
+    from composer.checking import SEVERITIES
+
+    counts = [(checked.count(severity), severity) for severity in SEVERITIES]
+    return ", ".join(f"{count} {severity}{'s' * (count > 1)}" for count, severity in counts if count)
+
+
+def _place(finding: Finding) -> str:
+    parts = [f"track {finding.track}"] if finding.track is not None else []
+    if finding.bar is not None:
+        parts.append(f"bar {finding.bar}")
+    if finding.tick is not None:
+        parts.append(f"tick {finding.tick}")
+    return f"{', '.join(parts)}: " if parts else ""
+
+
+def _summary(found: list[Checked]) -> str:
+    files = f"{len(found):,} file{'s' * (len(found) != 1)}"
+    errors, warnings = (sum(its.count(severity) > 0 for its in found) for severity in ("error", "warning"))
+    return f"{files}: {errors or 'none'} with errors, {warnings or 'none'} with warnings"

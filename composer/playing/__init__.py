@@ -1,0 +1,1 @@
+"""A piece to watch and to hear in a terminal; it knows no format and no plugin."""

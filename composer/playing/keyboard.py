@@ -1,0 +1,64 @@
+"""Keys that are pressed in a terminal, without waiting for a line; it knows not what they are for."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import sleep
+
+Keys = Callable[[float], str]
+"""Waits so many seconds at most, and gives the key that was pressed: a character, `left`, `right`, or nothing."""
+
+_ARROWS = {b"\x1b[D": "left", b"\x1bOD": "left", b"\x1b[C": "right", b"\x1bOC": "right"}
+
+
+@contextmanager
+def keys_of(terminal: int | None) -> Iterator[Keys]:
+    """The keys of a terminal, by its file descriptor; without one, no key is ever pressed."""
+    try:
+        import termios
+        import tty
+    except ImportError:  # a system of another kind
+        terminal = None
+    if terminal is None:
+        yield _none
+        return
+    before = termios.tcgetattr(terminal)
+    tty.setcbreak(terminal, termios.TCSANOW)  # what was typed before is not lost
+    try:
+        yield _Pressed(terminal)
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 64)
+    except OSError:
+        return b""
+
+
+def _none(seconds: float) -> str:
+    sleep(seconds)
+    return ""
+
+
+@dataclass
+class _Pressed:
+    """The keys of a terminal; several may have come at once."""
+
+    terminal: int
+    waiting: bytes = b""
+
+    def __call__(self, seconds: float) -> str:
+        if not self.waiting:
+            ready, _, _ = select.select([self.terminal], [], [], seconds)
+            if not ready:
+                return ""
+            self.waiting = _read(self.terminal) or b"q"  # of a terminal that is gone
+        size = 3 if self.waiting[:3] in _ARROWS else 1
+        pressed, self.waiting = self.waiting[:size], self.waiting[size:]
+        return _ARROWS.get(pressed, pressed.decode("latin-1"))

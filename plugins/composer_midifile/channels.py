@@ -1,0 +1,49 @@
+"""Which port and channel each track of a file plays on; it knows no event.
+
+A port has sixteen channels, the tenth of them for drums. A file with more than fifteen melodic tracks numbers its
+ports (meta event 21 hex), as notation programs write it and most sequencers read it. A player that knows no ports hears
+all of them as one: a track on a later port therefore takes, where it can, a channel that has its program already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from composer.score import Track
+
+DRUMS = 9
+"""Channel 10, as musicians count."""
+
+MELODIC = tuple(channel for channel in range(16) if channel != DRUMS)
+
+PORTS = 128
+"""As many as a file can number; tracks beyond share channels with the first ones."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A channel, 0..15, of a port, 0..127."""
+
+    port: int
+    channel: int
+
+
+def places(tracks: Sequence[Track]) -> list[Place]:
+    """A place for each track: melodic ones each have their own, and drums share channel 10 if they share their kit."""
+    found: dict[int, Place] = {}
+    drums = [number for number, track in enumerate(tracks) if track.is_drum]
+    kits = list(dict.fromkeys(int(tracks[number].program) for number in drums))
+    for number in drums:
+        found[number] = Place(kits.index(int(tracks[number].program)) % PORTS, DRUMS)
+    melodic = [number for number, track in enumerate(tracks) if not track.is_drum]
+    programs: dict[int, int] = {}  # of the channels of the first port
+    for begin in range(0, len(melodic), len(MELODIC)):
+        free = list(MELODIC)
+        for number in melodic[begin : begin + len(MELODIC)]:
+            program = int(tracks[number].program)
+            channel = next((channel for channel in free if programs.get(channel) == program), free[0])
+            free.remove(channel)
+            programs.setdefault(channel, program)
+            found[number] = Place(begin // len(MELODIC) % PORTS, channel)
+    return [found[number] for number in range(len(tracks))]

@@ -1,0 +1,42 @@
+"""A linter of Standard MIDI files: what a sequencer's user would object to; it reads bytes, and changes nothing."""
+
+from __future__ import annotations
+
+from composer.types import Finding
+from composer_midifile.linting import instruments, metre, sounding, texts
+from composer_midifile.linting.rules import SEVERITY, Found, Log
+from composer_midifile.linting.scanning import scan
+
+__all__ = ["lint"]
+
+MOST_BYTES = 16 * 2**20
+"""A larger file is not looked at."""
+
+_GRAVEST_FIRST = ("error", "warning", "hint")
+
+
+def lint(data: bytes) -> list[Finding]:
+    """What is wrong with the bytes of a MIDI file, the gravest first, then by place; it never raises."""
+    log = Log()
+    bars = None
+    if len(data) > MOST_BYTES:
+        log.add("too-large", f"The file is larger than {MOST_BYTES // 2**20} MiB, and was not looked at.")
+    elif file := scan(data, log):
+        notes = [sounding.notes_of(track, log) for track in file.tracks]
+        names = texts.check(file, notes, log)
+        instruments.check(file, notes, names, log)
+        every = [note for its in notes for note in its]
+        sounding.check_velocities(every, log)
+        sounding.check_copies(notes, log)
+        metre.check_silence(file, [(note.start, note.end) for note in every], log)
+        bars = metre.check(file, log)
+    shown = [_finding(found, bars) for found in log.shown()]
+    return sorted(shown, key=lambda its: (_GRAVEST_FIRST.index(its.severity), its.track or 0, its.tick or 0))
+
+
+def _finding(found: Found, bars: metre.Bars | None) -> Finding:
+    text = found.text.removesuffix(".")
+    if found.more_tracks:
+        text += f", and so it is in {found.more_tracks:,} more tracks"
+    bar = bars.bar(found.tick) if bars and found.tick is not None else None
+    return Finding(SEVERITY[found.rule], found.rule, f"{text}.", found.track, found.tick, bar, found.times)

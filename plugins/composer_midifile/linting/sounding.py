@@ -1,0 +1,127 @@
+"""Notes from their beginnings and ends, and what is wrong with these; it knows no instrument."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from composer_midifile.linting.rules import Log
+from composer_midifile.linting.scanning import Track
+from composer_midifile.linting.walking import Event
+
+LOUDEST, FEW = 127, 16
+"""So many notes, all of the greatest velocity, are told of."""
+
+_NAMES = ["C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B"]
+
+_Key = tuple[int, int]
+
+
+class Note(NamedTuple):
+    """A note of a track, in ticks of the file."""
+
+    start: int
+    end: int
+    channel: int
+    pitch: int
+    velocity: int
+
+
+@dataclass
+class _Held:
+    """What sounds at a place of a track, by channel and pitch."""
+
+    track: int
+    log: Log
+    notes: list[Note] = field(default_factory=list)
+    sounding: dict[_Key, list[Event]] = field(default_factory=lambda: defaultdict(list))
+    struck_again: dict[_Key, Event] = field(default_factory=dict)  # while it sounded
+    ends: int = 0  # by a velocity of 0, of nothing
+
+    def strike(self, key: _Key, event: Event) -> None:
+        """A note begins."""
+        held = self.sounding[key]
+        if held and held[-1].tick == event.tick:
+            text = f"{pitch_name(key[1])} is struck twice at one tick."
+            self.log.add("duplicate-note", text, self.track, event.tick)
+        elif held:
+            self.settle(key)
+            self.struck_again[key] = event
+        held.append(event)
+
+    def release(self, key: _Key, event: Event) -> None:
+        """The first of the notes that sound there ends."""
+        held = self.sounding[key]
+        if not held:
+            self.ends += event.status & 0xF0 == 0x90
+            text = f"{pitch_name(key[1])} is ended where it does not sound."
+            self.log.add("orphan-note-off", text, self.track, event.tick)
+            return
+        began = held.pop(0)
+        if began.tick == event.tick:
+            self.log.add("zero-length-note", f"{pitch_name(key[1])} has no length.", self.track, event.tick)
+        self.settle(key, event.tick)
+        self.notes.append(Note(began.tick, event.tick, key[0], key[1], began.data[1]))
+
+    def settle(self, key: _Key, released: int = -1) -> None:
+        """Say what a note that was struck while it sounded turns out to be."""
+        again = self.struck_again.pop(key, None)
+        if again is None:
+            return
+        if again.tick == released:
+            text = f"{pitch_name(key[1])} is struck before it ends at the same tick; the end belongs first."
+            self.log.add("note-order", text, self.track, again.tick)
+        else:
+            text = f"{pitch_name(key[1])} is struck while it sounds on the same channel."
+            self.log.add("overlapping-notes", text, self.track, again.tick)
+
+    def finish(self) -> None:
+        """The track is over."""
+        for key in list(self.struck_again):
+            self.settle(key)
+        for key, held in self.sounding.items():
+            for event in held:
+                text = f"{pitch_name(key[1])} is never ended."
+                self.log.add("unclosed-note", text, self.track, event.tick)
+        if self.ends and not self.notes:
+            self.log.add("silent-notes", "All notes have velocity 0, which is silence.", self.track)
+
+
+def notes_of(track: Track, log: Log) -> list[Note]:
+    """The notes that begin and end in a track, in the order of their ends."""
+    held = _Held(track.number, log)
+    for event in track.events:
+        kind = event.status & 0xF0
+        if kind == 0x90 and event.data[1]:
+            held.strike((event.status & 0xF, event.data[0]), event)
+        elif kind in (0x80, 0x90):
+            held.release((event.status & 0xF, event.data[0]), event)
+    held.finish()
+    return held.notes
+
+
+def pitch_name(pitch: int) -> str:
+    """A MIDI pitch as musicians say it: 60 is C4."""
+    return f"{_NAMES[pitch % 12]}{pitch // 12 - 1}"
+
+
+def check_velocities(notes: Iterable[Note], log: Log) -> None:
+    """Log music without dynamics, as loud as can be."""
+    velocities = [note.velocity for note in notes]
+    if len(velocities) >= FEW and min(velocities) == LOUDEST:
+        log.add("loud-notes", f"All {len(velocities):,} notes have the greatest velocity, 127.")
+
+
+def check_copies(notes: Sequence[list[Note]], log: Log) -> None:
+    """Log tracks with the same notes as an earlier one."""
+    seen: dict[tuple[tuple[int, int, int], ...], int] = {}
+    lengths = Counter(map(len, notes))
+    for number, its in enumerate(notes, 1):
+        if not its or lengths[len(its)] == 1:
+            continue
+        key = tuple(sorted((note.start, note.end, note.pitch) for note in its))
+        first = seen.setdefault(key, number)
+        if first != number:
+            log.add("duplicate-track", f"The notes are those of track {first}.", number)
