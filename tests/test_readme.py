@@ -82,6 +82,13 @@ def test_examples_of_scores(workplace):
     assert files.provenance(workplace / "tune.musicxml")["model"] == "tunes"
 
 
+def test_examples_of_looking(workplace):
+    for arguments in commands("look"):
+        assert run(arguments) == 0, arguments
+    for name in ("tune.png", "tune.html", "dark.png", "tune.roll.svg"):
+        assert (workplace / name).stat().st_size > 5_000
+
+
 def test_examples_of_checking(workplace):
     piece = generation.generate(generation.open_model("tunes"), [Request(seed=1, bars=4)])[0]
     (workplace / "midi").mkdir()

@@ -1,0 +1,100 @@
+"""Pieces as plain values for the page's script: notes, bars, tempos, words, what made them; it knows no markup."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from composer.errors import printable
+from composer.score import END, Bars, Score, Text, Track, bars
+from composer.types import Piece
+
+_LONGEST = 20_000  # characters of what made a piece, as JSON; beyond, its long values are left out
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
+
+
+def values(piece: Piece, number: int) -> dict[str, Any]:
+    """One piece, the `number`th of its page. Raises ValueError for one of too many bars."""
+    score = piece.score
+    its = bars(score, max(score.length, 1))
+    title = _title(piece, number)
+    upbeat = 0 < score.upbeat < its.metres[0].bar_ticks
+    return {
+        "title": title,
+        "file": _NOT_IN_NAMES.sub("-", title.lower()).strip("-")[:60].rstrip("-") or "piece",
+        "tracks": [_track(track, place) for place, track in enumerate(score.tracks)],
+        "tempos": [[int(tempo.tick), float(tempo.bpm)] for tempo in score.tempos],
+        "bars": its.starts.tolist(),
+        "firstBar": int(its.nominal[0]),
+        "upbeat": upbeat,
+        "metres": _metres(its),
+        "key": _key(score),
+        "end": int(score.length),
+        "markers": _texts([marker for marker in score.markers if marker.text != END]),
+        "chords": _texts(score.chords),
+        "madeBy": _made_by(piece.provenance),
+    }
+
+
+def packed(data: bytes) -> str:
+    """Bytes as gzip in base64, the same for the same bytes."""
+    return base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()
+
+
+def _title(piece: Piece, number: int) -> str:
+    own = piece.provenance.get("title") or piece.score.title
+    if isinstance(own, str) and own.strip():
+        return printable(own.strip(), 120)
+    request = piece.provenance.get("request")
+    if not piece.provenance.get("model") or not isinstance(request, Mapping):
+        return f"Piece {number + 1}"
+    index = f", index {printable(str(request['index']), 24)}" if request.get("index") else ""
+    seed = printable(str(request.get("seed", 0)), 24)
+    return f"{printable(str(piece.provenance['model']), 60)}, seed {seed}{index}"
+
+
+def _track(track: Track, number: int) -> dict[str, Any]:
+    name = printable(track.name.strip(), 60) or ("Drums" if track.is_drum else f"Track {number + 1}")
+    fields = [track.notes[field].astype(np.int64) for field in ("start", "duration", "pitch", "velocity")]
+    notes = np.stack(fields, axis=1).ravel().tolist()
+    return {"name": name, "program": int(track.program), "drums": bool(track.is_drum), "notes": notes}
+
+
+def _metres(its: Bars) -> list[list[Any]]:
+    """[first bar, text, ticks of a beat] of each stretch of bars."""
+    changes = np.flatnonzero(np.diff(its.which, prepend=-1)).tolist()
+    found = [(bar, its.metres[its.which[bar]]) for bar in changes]
+    return [[bar, str(metre), max(metre.beat_ticks, 1)] for bar, metre in found]
+
+
+def _key(score: Score) -> str:
+    if not score.key_signatures:
+        return ""
+    key = score.key_signatures[0].key
+    return str(key).removesuffix("m") + (" minor" if key.minor else " major")
+
+
+def _texts(texts: tuple[Text, ...] | list[Text]) -> list[list[Any]]:
+    return [[int(text.tick), printable(text.text.strip(), 60)] for text in texts if text.text.strip()]
+
+
+def _made_by(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What made a piece, as JSON can hold it, without what is too long to be read."""
+    plain = json.loads(json.dumps(dict(provenance), default=str))
+    for limit in (_LONGEST, 500):
+        if len(json.dumps(plain)) <= _LONGEST:
+            return plain
+        plain = {key: _shortened(value, limit) for key, value in plain.items()}
+    return {key: value for key, value in plain.items() if key in ("model", "model_hash", "title")}
+
+
+def _shortened(value: Any, limit: int) -> Any:
+    if isinstance(value, dict):
+        return {key: _shortened(inner, limit) for key, inner in list(value.items())[:200]}
+    return value if len(json.dumps(value)) <= limit else "(too long to be shown)"

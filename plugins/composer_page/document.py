@@ -1,0 +1,57 @@
+"""The page put together from its template, style, script and values; it knows no music.
+
+Nothing from outside becomes markup: all values are one block of JSON without a `<`, from which the script makes text.
+The policy at the head of the page forbids every script and style but these two, and every address.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from html import escape
+from pathlib import Path
+from typing import Any
+
+_SCRIPTS = ("music", "sound", "player", "roll", "marks", "steering", "shown", "forms", "gallery", "keys", "page")
+"""They become one script, in one scope; the last of them begins."""
+
+
+def page(pieces: Sequence[dict[str, Any]]) -> str:
+    """The page of these pieces, as `content.values` and `PageExporter` make them."""
+    data = json.dumps({"pieces": pieces}, separators=(",", ":"))
+    data = data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    title = pieces[0]["title"] if len(pieces) == 1 else f"{len(pieces)} pieces"
+    style, script = _text("page.css"), "\n".join(_text(f"{name}.js") for name in _SCRIPTS)
+    parts = {"POLICY": _policy(style, script), "TITLE": escape(title), "STYLE": f"<style>{style}</style>"}
+    parts |= {
+        "DATA": f'<script type="application/json" id="data">{data}</script>',
+        "SCRIPT": f'<script type="module">{script}</script>',
+    }
+    text = _text("page.html")
+    for name, part in parts.items():  # no part holds such a comment: values hold no `<`
+        text = text.replace(f"<!--{name}-->", part)
+    return text
+
+
+def _policy(style: str, script: str) -> str:
+    rules = (
+        "default-src 'none'",
+        f"script-src '{_hash(script)}'",
+        f"style-src '{_hash(style)}'",
+        "img-src data: blob:",
+        "base-uri 'none'",
+        "form-action 'none'",
+    )
+    return f'<meta http-equiv="Content-Security-Policy" content="{"; ".join(rules)}">'
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+@lru_cache
+def _text(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")

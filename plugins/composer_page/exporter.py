@@ -1,0 +1,74 @@
+"""The exporter of pages: `.html`, one file that needs no network; it knows no markup and no format of music."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from composer.errors import CannotWrite, printable
+from composer.files import whole_file
+from composer.types import Piece
+from composer_page import content, document, forms, places
+
+MOST_NOTES, MOST_TRACKS, MOST_PIECES = 200_000, 200, 500
+"""What a browser still shows without delay, on all pieces of a page."""
+ENGRAVED_PIECES, NOTATED_NOTES = 24, 20_000
+"""A page of more pieces has no score, and one of more notes no MusicXML either: it would take minutes to write."""
+
+
+@dataclass(frozen=True)
+class PageExporter:
+    """Writes one page that opens from disk: piano roll, score, sound, downloads; several pieces are a gallery.
+
+    The browser makes the sound itself, note by note (`sound.js`). Tracks that are muted, solo, slower or looped would
+    otherwise need a recording of each, and be thousands of times as large; how good instruments sound is for `.wav`.
+
+    The score and the downloads are made by whatever other plugins write `.svg`, `.musicxml` and `.mid`; what nobody
+    writes is left out. The score is shown as an image: in an image no script runs and nothing is loaded, whoever wrote
+    it, which no sanitiser can promise.
+    """
+
+    score: Annotated[bool, "whether the engraved score is on the page"] = True
+
+    def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
+        """Write the file, whole or not at all. Raises CannotWrite."""
+        shown = printable(str(path))
+        _check(pieces, shown)
+        wanted = _wanted(pieces) if self.score else [form for form in _wanted(pieces) if form != forms.ENGRAVED]
+        try:
+            values = [_values(piece, number, wanted) for number, piece in enumerate(pieces)]
+        except ValueError as error:
+            raise CannotWrite(f"{shown}: cannot be shown: {printable(str(error), 200)}.") from None
+        with whole_file(path) as scratch:
+            scratch.write_text(document.page(values), encoding="utf-8")
+
+
+def _wanted(pieces: Sequence[Piece]) -> Sequence[str]:
+    """The forms that are worth their time."""
+    if sum(piece.score.note_count for piece in pieces) > NOTATED_NOTES:
+        return forms.SOUNDING
+    return forms.ALL if len(pieces) <= ENGRAVED_PIECES else forms.PLAIN
+
+
+def _values(piece: Piece, number: int, wanted: Sequence[str]) -> dict[str, Any]:
+    values = content.values(piece, number)
+    titled = replace(piece, score=replace(piece.score, title=values["title"]))  # one title, in whatever form
+    found = forms.of(titled, wanted)
+    values["forms"] = {suffix: content.packed(data) for suffix, data in found.data.items()}
+    values["missing"] = found.missing
+    if engraving := found.data.get(forms.ENGRAVED):
+        values["places"] = places.bars(engraving, len(values["bars"]) - 1)
+    return values
+
+
+def _check(pieces: Sequence[Piece], shown: str) -> None:
+    if not pieces:
+        raise CannotWrite(f"{shown}: there is no piece to show.")
+    if len(pieces) > MOST_PIECES:
+        raise CannotWrite(f"{shown}: a page holds {MOST_PIECES} pieces at most, and here are {len(pieces):,}.")
+    if (tracks := max(len(piece.score.tracks) for piece in pieces)) > MOST_TRACKS:
+        raise CannotWrite(f"{shown}: a page shows {MOST_TRACKS} tracks at most, and the piece has {tracks:,}.")
+    if (notes := sum(piece.score.note_count for piece in pieces)) > MOST_NOTES:
+        raise CannotWrite(f"{shown}: a page holds {MOST_NOTES:,} notes at most, and here are {notes:,}.")

@@ -1,0 +1,49 @@
+"""A piece in the forms that other plugins write, as bytes; it knows no format, and does without any of them."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from composer.errors import ComposerError, printable
+from composer.plugins import registry
+from composer.types import Piece
+
+ENGRAVED = ".svg"
+SOUNDING = (".mid",)
+PLAIN = (*SOUNDING, ".musicxml")
+ALL = (*PLAIN, ENGRAVED)
+
+
+@dataclass(frozen=True)
+class Forms:
+    """What was written, by suffix, and why the rest was not, in words."""
+
+    data: Mapping[str, bytes]
+    missing: Mapping[str, str]
+
+
+def of(piece: Piece, suffixes: Sequence[str]) -> Forms:
+    """The piece in each of these forms that somebody writes."""
+    data, missing = {}, {}
+    with tempfile.TemporaryDirectory(prefix="composer-page-") as folder:
+        for suffix in suffixes:
+            if suffix not in registry().offers["exporters"]:
+                continue
+            try:
+                data[suffix] = _written(piece, suffix, Path(folder) / f"piece{suffix}")
+            except ComposerError as error:
+                missing[suffix] = printable(str(error).removeprefix(str(Path(folder) / f"piece{suffix}: ")), 200)
+            except Exception as error:  # another plugin's fault costs its part of the page, and not the page
+                missing[suffix] = printable(f"{type(error).__name__}: {error}", 200)
+    return Forms(data, missing)
+
+
+def _written(piece: Piece, suffix: str, path: Path) -> bytes:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # who wants to hear of them writes that form by itself
+        registry().make("exporters", suffix)([piece], path)
+    return path.read_bytes()

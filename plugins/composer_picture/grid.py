@@ -1,0 +1,94 @@
+"""The grid: bars in rows of equal scale, and where a tick lies in them; it knows no pitch and no colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from composer.score import TICKS_PER_QUARTER, Bars, Score, bars
+
+_QUARTER = 17.0  # units that it should have, unless there are too many rows
+_STEPS = (1, 2, 4, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
+MOST_BARS = 100_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """Bars `first` up to `last` of a piece, which begin and end at these ticks."""
+
+    first: int
+    last: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The bars of a piece, the rows they stand in, and units in a tick."""
+
+    bars: Bars
+    rows: tuple[Row, ...]
+    scale: float
+    upbeat: bool
+
+    def numbers(self, row: Row, space: float) -> Iterator[tuple[int, int]]:
+        """(bar's number, tick) of bars that are at least `space` units apart; the first whole bar is 1, an upbeat 0."""
+        shift = 0 if self.upbeat else 1
+        step = self._step(row, space)
+        for bar in range(row.first, row.last):
+            number = bar + shift
+            if bar == row.first or (number - 1) % step == 0:
+                yield number, int(self.bars.starts[bar])
+
+    def lines(self, row: Row, space: float) -> np.ndarray:
+        """Ticks of the bar lines of a row, or of every so many where they lie closer than `space` units."""
+        starts = self.bars.starts[row.first : row.last + 1]
+        return starts[:: self._step(row, space)]
+
+    def _step(self, row: Row, space: float) -> int:
+        bar = (row.end - row.start) / max(row.last - row.first, 1) * self.scale
+        return next((step for step in _STEPS if step * bar >= space), _STEPS[-1])
+
+    def beats(self, row: Row, space: float) -> np.ndarray:
+        """Ticks of the beats inside the bars of a row; none of bars whose beats lie closer than `space` units."""
+        found = []
+        for bar in range(row.first, row.last):
+            beat = self.bars.metres[self.bars.which[bar]].beat_ticks
+            if beat * self.scale >= space:
+                ticks = np.arange(self.bars.nominal[bar], self.bars.starts[bar + 1], beat)
+                found.append(ticks[ticks > self.bars.starts[bar]])
+        return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
+
+
+def bars_of(score: Score) -> Bars:
+    """The bars of a piece, at least one. Raises ValueError for more than `MOST_BARS`."""
+    return bars(score, max(score.length, 1), most=MOST_BARS)
+
+
+def grid(score: Score, width: float, *, in_row: int = 0, most_rows: int = 1) -> Grid:
+    """The grid of a piece on rows so wide; `in_row` bars in each (0: as many as are easily read), in `most_rows` rows.
+
+    A piece without notes has one bar. Raises ValueError for one of too many bars.
+    """
+    its = bars_of(score)
+    count = len(its.which)
+    upbeat = 0 < score.upbeat < its.metres[0].bar_ticks
+    each = in_row or _easily(its, count - upbeat, width)
+    each = max(each, -(-count // most_rows))
+    edges = [0, *range(each + upbeat, count, each), count]
+    rows = tuple(Row(first, last, int(its.starts[first]), int(its.starts[last])) for first, last in pairwise(edges))
+    return Grid(its, rows, width / max(row.end - row.start for row in rows), upbeat)
+
+
+def _easily(its: Bars, count: int, width: float) -> int:
+    """Bars in a row: all, if they fit, or a multiple of four, and about as many in each."""
+    bar = float(its.starts[-1]) / TICKS_PER_QUARTER / max(count, 1)
+    fit = max(int(width / _QUARTER / bar), 1)
+    if count <= fit * 1.25:
+        return max(count, 1)
+    rows = -(-count // fit)
+    each = -(-count // rows)
+    return -(-each // 4) * 4 if each > 2 else each

@@ -1,0 +1,69 @@
+"""What is written on a picture: titles, pitches, tracks; it knows no place and no colour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from composer.errors import printable
+from composer.score import TimeSignature
+from composer.types import Piece
+
+_LETTERS = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
+# fmt: off
+_DRUMS = (
+    "Kick 2", "Kick", "Side stick", "Snare", "Clap", "Snare 2", "Low floor tom", "Closed hat", "High floor tom",
+    "Pedal hat", "Low tom", "Open hat", "Low-mid tom", "High-mid tom", "Crash", "High tom", "Ride", "China",
+    "Ride bell", "Tambourine", "Splash", "Cowbell", "Crash 2", "Vibraslap", "Ride 2", "High bongo", "Low bongo",
+    "Mute conga", "High conga", "Low conga", "High timbale", "Low timbale", "High agogo", "Low agogo", "Cabasa",
+    "Maracas", "Short whistle", "Long whistle", "Short guiro", "Long guiro", "Claves", "High block", "Low block",
+    "Mute cuica", "Open cuica", "Mute triangle", "Triangle",
+)
+# fmt: on
+_FIRST_DRUM = 35
+
+
+def title(piece: Piece) -> str:
+    """The piece's own title, or its model and seed; empty if it has neither."""
+    made_by = piece.provenance
+    own = made_by.get("title") or piece.score.title
+    if isinstance(own, str) and own.strip():
+        return printable(own.strip(), 120)
+    return ", ".join(_maker(made_by))
+
+
+def subtitle(piece: Piece, whole_bars: int, metre: TimeSignature) -> str:
+    """What made it, and its length, metre, key and tempo."""
+    score = piece.score
+    parts = _maker(piece.provenance) if title(piece) != ", ".join(_maker(piece.provenance)) else []
+    parts += [f"{whole_bars:,} bar{'s' * (whole_bars != 1)}", str(metre)]
+    if score.key_signatures:
+        key = score.key_signatures[0].key
+        parts.append(str(key).removesuffix("m") + (" minor" if key.minor else " major"))
+    if score.tempos:
+        parts.append(f"{score.tempos[0].bpm:.4g} bpm")
+    return "  ·  ".join(parts)
+
+
+def _maker(made_by: Mapping[str, Any]) -> list[str]:
+    request = made_by.get("request")
+    seed, index = (request.get("seed", 0), request.get("index", 0)) if isinstance(request, Mapping) else (None, 0)
+    parts = [printable(str(made_by["model"]), 60)] if made_by.get("model") else []
+    parts += [f"seed {printable(str(seed), 24)}"] if seed is not None else []
+    return [*parts, f"index {printable(str(index), 24)}"] if index else parts
+
+
+def pitch(number: int) -> str:
+    """`C4` for 60."""
+    return f"{_LETTERS[number % 12]}{number // 12 - 1}"
+
+
+def drum(number: int) -> str:
+    """The General MIDI percussion sound of that number, or the number."""
+    place = number - _FIRST_DRUM
+    return _DRUMS[place] if 0 <= place < len(_DRUMS) else f"Sound {number}"
+
+
+def track(name: str, number: int, *, is_drum: bool) -> str:
+    """A track's own name, or its number, from 0."""
+    return printable(name.strip(), 40) if name.strip() else "Drums" if is_drum else f"Track {number + 1}"

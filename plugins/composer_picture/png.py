@@ -1,0 +1,67 @@
+"""A drawing as PNG, by Pillow; it knows no music."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from composer_picture import lettering
+from composer_picture.shapes import Boxes, Drawing, Words
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageDraw
+
+_ANCHORS = {"start": "ls", "middle": "ms", "end": "rs"}
+_FINE = 4  # times as fine are corners drawn, so that they come out smooth
+_FEW = 4_000  # boxes whose corners are worth rounding
+
+
+def write(drawing: Drawing, path: Path, scale: float) -> None:
+    """Write the drawing with `scale` pixels to a unit."""
+    from PIL import Image, ImageDraw
+    from PIL.PngImagePlugin import PngInfo
+
+    size = (round(drawing.width * scale), round(drawing.height * scale))
+    image = Image.new("RGB", size, drawing.background)
+    pen = ImageDraw.Draw(image)
+    for shape in drawing.shapes:
+        if isinstance(shape, Boxes):
+            _boxes(image, pen, shape, scale)
+        else:
+            _words(pen, shape, scale)
+    about = PngInfo()
+    about.add_itxt("Title", drawing.title)
+    image.save(path, "PNG", compress_level=4, pnginfo=about, dpi=(96 * scale, 96 * scale))
+
+
+def _boxes(image: Image.Image, pen: ImageDraw.ImageDraw, boxes: Boxes, scale: float) -> None:
+    pixels = np.round(boxes.places * scale).astype(np.int64)
+    pixels[:, 2:] = np.maximum(pixels[:, 2:], pixels[:, :2] + 1)
+    radius = boxes.radius * scale
+    if radius < 1 or len(pixels) > _FEW:
+        for left, top, right, bottom in pixels.tolist():
+            pen.rectangle((left, top, right - 1, bottom - 1), fill=boxes.colour)  # Pillow counts the last pixel in
+        return
+    for left, top, right, bottom in pixels.tolist():
+        wide, high = right - left, bottom - top
+        image.paste(boxes.colour, (left, top, right, bottom), _rounded(wide, high, min(radius, wide / 2, high / 2)))
+
+
+@lru_cache(maxsize=1024)
+def _rounded(wide: int, high: int, radius: float) -> Image.Image:
+    """A mask of a box with smooth corners."""
+    from PIL import Image, ImageDraw
+
+    mask = Image.new("L", (wide * _FINE, high * _FINE), 0)
+    inside = (0, 0, wide * _FINE - 1, high * _FINE - 1)
+    ImageDraw.Draw(mask).rounded_rectangle(inside, radius=radius * _FINE, fill=255)
+    return mask.reduce(_FINE)
+
+
+def _words(pen: ImageDraw.ImageDraw, words: Words, scale: float) -> None:
+    letters = lettering.font(words.size * scale, is_bold=words.is_bold)
+    place = (round(words.x * scale), round(words.y * scale))
+    pen.text(place, words.text, fill=words.colour, font=letters, anchor=_ANCHORS[words.anchor])

@@ -1,0 +1,293 @@
+"""A piano roll of one piece: grid, keyboard, notes, velocities, markers, title; it knows no file format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from composer.errors import printable
+from composer.score import END, Notes, Score, Text, Track, joined
+from composer.types import Piece
+from composer_picture import lettering, naming
+from composer_picture.grid import Grid, Row, grid
+from composer_picture.lanes import Lanes, is_black, lanes
+from composer_picture.shapes import Boxes, Drawing, Places, Shape, Words
+from composer_picture.themes import Theme
+
+MARGIN, LEFT, KEYS = 28.0, 62.0, 16.0  # LEFT of the roll stand pitch names and keys
+_VELOCITY, _GAP, _BETWEEN = 34.0, 5.0, 26.0
+_MOST_NAMED = 12  # tracks of the legend
+_TALLEST = 3_600.0  # of all rows
+
+
+Heights: TypeAlias = Callable[[Any], Any]
+"""From lanes to units below the upper edge of the roll."""
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What all rows share: where a tick and a lane lie, and how high the parts are."""
+
+    score: Score
+    theme: Theme
+    grid: Grid
+    lanes: Lanes
+    lane: float  # height of a lane, and
+    drum: float  # of one for a drum sound
+    left: float
+    right: float
+    words: float  # height of what stands above the roll: numbers, chords, markers
+    parts: tuple[tuple[int, Track], ...]  # by colour
+
+    @property
+    def roll(self) -> float:
+        return float(self.top(self.lanes.count))
+
+    @property
+    def row(self) -> float:
+        return self.words + self.roll + _GAP + _VELOCITY + _BETWEEN
+
+    def x(self, ticks: np.ndarray | int, row: Row) -> np.ndarray:
+        return self.left + (np.asarray(ticks, dtype=np.float64) - row.start) * self.grid.scale
+
+    def top(self, lane: np.ndarray | int) -> np.ndarray:
+        """Units from the upper edge of the roll."""
+        pitches = np.minimum(lane, self.lanes.pitches)
+        return pitches * self.lane + (lane - pitches) * self.drum
+
+    def end(self, row: Row) -> float:
+        return float(self.x(row.end, row))
+
+
+def drawing(piece: Piece, theme: Theme, *, width: float, in_row: int = 0) -> Drawing:
+    """The picture of a piece, `width` units wide, with `in_row` bars in a row. Raises ValueError for too many bars."""
+    score, tall = piece.score, lanes(piece.score.tracks)
+    lane = float(np.clip(300 / tall.count, 3, 9))
+    drum = max(lane, 11.0) if len(tall.drums) <= 16 else lane
+    words = 18.0 + 16 * bool(score.chords) + 20 * bool(_markers(score))
+    least = words + tall.pitches * lane + len(tall.drums) * drum + _GAP + _VELOCITY + _BETWEEN
+    left, right = MARGIN + LEFT, width - MARGIN
+    its_grid = grid(score, right - left, in_row=in_row, most_rows=max(int(_TALLEST / least), 1))
+    parts = coloured(score.tracks, len(theme.tracks))
+    frame = _Frame(score, theme, its_grid, tall, lane, drum, left, right, words, parts)
+    title, head = naming.title(piece), list(_head(piece, frame))
+    top = max((word.y for word in head if isinstance(word, Words)), default=MARGIN) + 22
+    shapes: list[Shape] = head
+    for number, row in enumerate(its_grid.rows):
+        shapes += _row(frame, row, top + number * frame.row)
+    height = top + len(its_grid.rows) * frame.row - _BETWEEN + MARGIN
+    return Drawing(width, float(np.ceil(height)), theme.background, title or "Piano roll", tuple(shapes))
+
+
+# --- above the rows ---------------------------------------------------------------------------------------------------
+
+
+def _head(piece: Piece, frame: _Frame) -> Iterator[Shape]:
+    theme, score, room = frame.theme, frame.score, frame.right - MARGIN
+    y = MARGIN + 16.0
+    if title := naming.title(piece):
+        yield Words(MARGIN, y, lettering.cut(title, 20, room, is_bold=True), 20, theme.text, is_bold=True)
+        y += 22
+    whole = len(frame.grid.bars.which) - frame.grid.upbeat if score.note_count else 0
+    about = naming.subtitle(piece, whole, frame.grid.bars.metres[0])
+    yield Words(MARGIN, y, lettering.cut(about, 12, room), 12, theme.muted)
+    if any(len(track.notes) for track in score.tracks):
+        yield from _legend(frame, y + 24)
+
+
+def _legend(frame: _Frame, y: float) -> Iterator[Shape]:
+    x, theme = MARGIN, frame.theme
+    sounding = [number for number, track in enumerate(frame.score.tracks) if len(track.notes)]
+    for place, number in enumerate(sounding):
+        track = frame.score.tracks[number]
+        name = lettering.cut(naming.track(track.name, number, is_drum=track.is_drum), 12, 200)
+        after = x + 16 + lettering.width(name, 12) + 20
+        if place == _MOST_NAMED or after > frame.right - 90:
+            yield Words(x, y, f"and {len(sounding) - place:,} more", 12, theme.muted)
+            return
+        yield Boxes(np.array([[x, y - 10, x + 10, y]]), colour_of(number, theme), 2.5)
+        yield Words(x + 16, y, name, 12, theme.text)
+        x = after
+
+
+def colour_of(track: int, theme: Theme) -> str:
+    """The colour of a track, by its place in the piece."""
+    return theme.tracks[track % len(theme.tracks)]
+
+
+def coloured(tracks: Sequence[Track], colours: int) -> tuple[tuple[int, Track], ...]:
+    """Tracks by their colour, those of one colour joined: a piece of any number of tracks is drawn in a few strokes."""
+    groups: dict[tuple[int, bool], list[Notes]] = {}
+    for number, track in enumerate(tracks):
+        if len(track.notes):
+            groups.setdefault((number % colours, track.is_drum), []).append(track.notes)
+    return tuple((number, Track(joined(parts), is_drum=is_drum)) for (number, is_drum), parts in groups.items())
+
+
+# --- one row ----------------------------------------------------------------------------------------------------------
+
+
+def _row(frame: _Frame, row: Row, top: float) -> Iterator[Shape]:
+    roll = top + frame.words
+    below = roll + frame.roll + _GAP
+    yield from ground(frame.lanes, frame.theme, frame.left, frame.end(row), roll, frame.top)
+    yield from _lines(frame, row, roll, below)
+    yield from _keyboard(frame, roll)
+    yield from _numbers(frame, row, roll - 6)
+    yield from _notes(frame, row, roll)
+    yield from _velocities(frame, row, below)
+    yield from _texts(frame, row, roll)
+    if not frame.score.note_count:
+        middle = (frame.left + frame.end(row)) / 2, roll + frame.roll / 2 + 5
+        yield Words(*middle, "no notes", 14, frame.theme.muted, "middle")
+
+
+def ground(its: Lanes, theme: Theme, left: float, right: float, roll: float, top: Heights) -> Iterator[Shape]:
+    """The lanes, those of black keys darker, a line under each C, and one above the drums."""
+
+    def boxes(first: Sequence[int], last: Sequence[int], half: float = 0.0) -> Places:
+        high, low = roll + top(np.array(first)) - half, roll + top(np.array(last)) + half
+        return np.stack([np.full_like(high, left), high, np.full_like(high, right), low], axis=1)
+
+    yield Boxes(boxes([0], [its.count]), theme.lane)
+    keys = [(place, its.highest - place) for place in range(its.pitches)]
+    dark = [place for place, pitch in keys if is_black(pitch)]
+    dark += [place for place, _ in its.sounds() if (place - its.pitches) % 2]
+    if dark:
+        yield Boxes(boxes(dark, [place + 1 for place in dark]), theme.dark_lane)
+    edges = [place + 1 for place, pitch in keys if pitch % 12 == 0]
+    edges += [its.pitches] if its.drums and its.pitches else []
+    if edges:
+        yield Boxes(boxes(edges, edges, 0.5), theme.octave)
+
+
+def _lines(frame: _Frame, row: Row, roll: float, below: float) -> Iterator[Shape]:
+    bottom = below + _VELOCITY
+    yield Boxes(np.array([[frame.left, below, frame.end(row), bottom]]), frame.theme.lane)
+    beats = frame.x(frame.grid.beats(row, 7), row)
+    for parts, colour, half in (
+        (beats, frame.theme.beat, 0.5),
+        (frame.x(frame.grid.lines(row, 5), row), frame.theme.bar, 0.5),
+        (np.array([frame.end(row)]), frame.theme.bar, 0.5),
+    ):
+        if len(parts):
+            yield Boxes(_upright(parts, half, roll, below - _GAP), colour)
+            yield Boxes(_upright(parts, half, below, bottom), colour)
+
+
+def _upright(x: np.ndarray, half: float, top: float, bottom: float) -> Places:
+    return np.stack([x - half, np.full_like(x, top), x + half, np.full_like(x, bottom)], axis=1)
+
+
+def _keyboard(frame: _Frame, roll: float) -> Iterator[Shape]:
+    its, theme, lane = frame.lanes, frame.theme, frame.lane
+    right, left = frame.left - 4, frame.left - 4 - KEYS
+    for place, sound in its.sounds():
+        if frame.drum >= 9:
+            name = lettering.cut(naming.drum(sound), 9, LEFT + MARGIN - 16)
+            yield Words(right - 2, roll + float(frame.top(place)) + frame.drum / 2 + 3.2, name, 9, theme.muted, "end")
+    if not its.pitches:
+        return
+    keys = [its.highest - place for place in range(its.pitches)]
+    yield Boxes(np.array([[left - 1, roll - 1, right, roll + its.pitches * lane + 1]]), theme.bar)
+    yield Boxes(np.array([[left, roll, right, roll + its.pitches * lane]]), theme.ivory)
+    seams = [n + 1 for n, pitch in enumerate(keys[:-1]) if pitch % 12 in (0, 5)]
+    if seams:
+        yield Boxes(np.array([[left, roll + n * lane - 0.5, right, roll + n * lane + 0.5] for n in seams]), theme.bar)
+    if black := [n for n, pitch in enumerate(keys) if is_black(pitch)]:
+        places = [[left + KEYS * 0.4, roll + n * lane + 0.5, right, roll + (n + 1) * lane - 0.5] for n in black]
+        yield Boxes(np.array(places), theme.ebony)
+    shown = [n for n, pitch in enumerate(keys) if pitch % 12 == 0 or (lane >= 7 and pitch % 12 == 7)]
+    for n in shown or [len(keys) - 1]:
+        colour = theme.text if keys[n] % 12 == 0 else theme.muted
+        yield Words(left - 6, roll + (n + 0.5) * lane + 3.6, naming.pitch(keys[n]), 10, colour, "end")
+
+
+def _numbers(frame: _Frame, row: Row, y: float) -> Iterator[Shape]:
+    theme, metres = frame.theme, frame.grid.bars
+    before = metres.which[row.first - 1] if row.first else -1
+    changes = {}
+    for bar in range(row.first, row.last) if len(metres.metres) > 1 else ():
+        if metres.which[bar] != before and bar:
+            changes[int(metres.starts[bar])] = str(metres.metres[metres.which[bar]])
+        before = metres.which[bar]
+    for number, tick in frame.grid.numbers(row, 34):
+        x = float(frame.x(tick, row))
+        yield Words(x + 2, y, str(number), 10, theme.muted)
+        if tick in changes:
+            after = x + 8 + lettering.width(str(number), 10)
+            yield Words(after, y, changes[tick], 10, theme.text, is_bold=True)
+
+
+def _within(frame: _Frame, notes: Notes, row: Row) -> Notes:
+    ends = notes["start"] + notes["duration"]
+    last = row.last == len(frame.grid.bars.which)
+    return notes[(notes["start"] < row.end) & ((ends > row.start) | (last & (notes["start"] >= row.start)))]
+
+
+def _notes(frame: _Frame, row: Row, roll: float) -> Iterator[Shape]:
+    for number, track in frame.parts:
+        notes = _within(frame, track.notes, row)
+        if len(notes):
+            places = note_boxes(frame.lanes.of(track, notes), notes, row, frame.grid.scale, frame.top)
+            if track.is_drum:  # what matters is when it is struck
+                places[:, 2] = np.maximum(places[:, 2], places[:, 0] + min(5.0, frame.drum / 2))
+            places += [frame.left, roll, frame.left, roll]
+            yield Boxes(places, colour_of(number, frame.theme), min(2.0, frame.lane / 3))
+
+
+def note_boxes(lane: np.ndarray, notes: Notes, row: Row, scale: float, top: Heights) -> Places:
+    """Where notes lie, from the upper left corner of the roll; each place once, and at least one unit long."""
+    left = np.maximum(notes["start"] - row.start, 0) * scale
+    right = (np.minimum(notes["start"] + notes["duration"], row.end) - row.start) * scale
+    right = np.maximum(right - np.minimum(1.0, (right - left) / 4), left + 1)
+    high, low = top(lane), top(lane + 1)
+    gap = np.where(low - high >= 8, 1.0, np.where(low - high >= 4, 0.5, 0.0))
+    return np.unique(np.round(np.stack([left, high + gap, right, low - gap], axis=1) * 2) / 2, axis=0)
+
+
+def _velocities(frame: _Frame, row: Row, top: float) -> Iterator[Shape]:
+    base = top + _VELOCITY
+    for number, track in frame.parts:
+        notes = _within(frame, track.notes, row)
+        notes = notes[notes["start"] >= row.start]
+        if len(notes):
+            x = np.round((frame.x(notes["start"], row) + number * 2.5 + 1) * 2) / 2
+            high = base - np.clip(notes["velocity"], 1, 127) / 127 * (_VELOCITY - 2)
+            places = np.stack([x, np.round(high * 2) / 2, x + 2, np.full_like(x, base)], axis=1)
+            yield Boxes(np.unique(places, axis=0), colour_of(number, frame.theme))
+    yield Words(frame.left - 10, top + 11, "velocity", 9, frame.theme.muted, "end")
+
+
+def _markers(score: Score) -> Sequence[Text]:
+    return [marker for marker in score.markers if marker.text != END and marker.text.strip()]
+
+
+def _texts(frame: _Frame, row: Row, roll: float) -> Iterator[Shape]:
+    theme = frame.theme
+    y = roll - 22
+    if frame.score.chords:
+        for x, text, room in _spaced(frame, frame.score.chords, row):
+            yield Words(x + 2, y, lettering.cut(text, 11, room - 8), 11, theme.text, is_bold=True)
+        y -= 16
+    for x, text, room in _spaced(frame, _markers(frame.score), row):
+        shown = lettering.cut(text, 11, room - 20, is_bold=True)
+        wide = lettering.width(shown, 11, is_bold=True) + 14
+        yield Boxes(np.array([[x - 1, y - 12, x + 1, roll + frame.roll]]), theme.marker)
+        yield Boxes(np.array([[x - 1, y - 12, x - 1 + wide, y + 5]]), theme.marker, 3)
+        yield Words(x + 6, y, shown, 11, theme.on_marker, is_bold=True)
+
+
+def _spaced(frame: _Frame, texts: Sequence[Text], row: Row) -> Iterator[tuple[float, str, float]]:
+    """Those of a row with where they stand and the room up to the next; one that has no room is left out."""
+    inside = [text for text in texts if row.start <= text.tick < row.end]
+    places = frame.x(np.array([text.tick for text in inside]), row).tolist()
+    kept: list[tuple[float, str]] = []
+    for x, text in zip(places, inside, strict=True):
+        if not kept or x - kept[-1][0] >= 30:
+            kept.append((x, printable(text.text.strip(), 40)))
+    for place, (x, shown) in enumerate(kept):
+        yield x, shown, (kept[place + 1][0] if place + 1 < len(kept) else frame.right) - x
