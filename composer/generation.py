@@ -18,6 +18,7 @@ from typing import Any
 
 from composer import __version__, repetition
 from composer.compiled import compiled
+from composer.contradictions import check_wishes
 from composer.errors import BadOption, CannotExpress, RequestWarning, printable
 from composer.kept import warn_of_primer
 from composer.keys import parse_key
@@ -138,6 +139,17 @@ def chained(request: Request, links: Sequence[Link]) -> Request:
     if all(isinstance(sampler, Constraint) for sampler in samplers):
         return replace(request, samplers=(*links, *request.samplers))
     return replace(request, samplers=tuple(links))
+
+
+def check(player: Player, request: Request) -> None:
+    """Find, without a step of the model, what would make a resolved request fail.
+
+    Raises BadOption, CannotExpress, UnknownName. Warns with RequestWarning of what can be met in part only.
+    """
+    constraints = [sampler for sampler in make_samplers(request.samplers) if isinstance(sampler, Constraint)]
+    player.tokenizer.grammar.start(request, 1)
+    if constraints:
+        check_wishes(player.tokenizer, constraints, [request])
 
 
 def generate(player: Player, requests: Sequence[Request], *, redraws: int = repetition.REDRAWS) -> list[Piece]:
