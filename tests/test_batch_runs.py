@@ -326,3 +326,50 @@ def test_a_batch_that_is_killed_again_and_again_ends_as_if_it_had_not_been(run, 
     assert rows(here / "out", "SELECT number, state, files, asked, metrics FROM pieces") == rows(
         here / "whole", "SELECT number, state, files, asked, metrics FROM pieces"
     )
+
+
+# --- many -------------------------------------------------------------------------------------------------------------
+
+
+def tiny(chunk):
+    """Pieces of four notes, drawn by nobody."""
+    from composer.batch.work import Drawn, Group
+    from composer.making import request_of
+    from composer.primers import typed_notes
+    from composer.ranking import Standard
+    from composer.types import Piece
+
+    drawn = []
+    for number, place, index in chunk.pieces:
+        asked = request_of(chunk.cells[place].wanted(index))
+        made_by = {"request": asked.to_json(), "nats": {"model": 4.0, "chain": 4.0}}
+        drawn.append(Drawn(number, place, Piece(typed_notes("C4 D4 E4 F4"), made_by), None, ()))
+    return Group(chunk, tuple(drawn), Standard(), 0.0)
+
+
+@pytest.mark.soak
+def test_a_hundred_thousand_pieces_take_no_more_memory_than_a_few_thousand(here, monkeypatch):
+    import resource
+
+    from composer.batch.jobfile import read
+    from composer.batch.jobs import spread
+    from composer.batch.plan import plan
+    from composer.batch.running import run as run_batch
+    from composer.plugins import registry
+
+    (here / "many.toml").write_text('[[job]]\nmodel = "walks.safetensors"\nbars = 1\ncount = 100_000\n')
+    monkeypatch.setattr("composer.batch.running.draw", tiny)
+    course = []
+
+    def report(progress):
+        if progress.made >= 10_000 * len(course):
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            course.append((progress.made, progress.seconds, peak))
+            print(f"{progress.made:>7} pieces  {progress.seconds:7.1f} s  {peak:6.1f} MB at most")
+
+    cells = plan(spread(read(here / "many.toml")))
+    ended = run_batch(here / "out", cells, registry().make("executors", "here", beside=0), report=report)
+    assert ended.counts["done"] == 100_000
+    folders = [path for path in (here / "out").iterdir() if path.is_dir()]
+    assert {len(list(folder.iterdir())) for folder in folders} == {1000}
+    assert course[-1][2] < course[1][2] + 40

@@ -54,6 +54,14 @@ def test_examples_of_writing_music(workplace):
         assert all(score.note_count for score in scores)
 
 
+def test_examples_of_batches(workplace):
+    (workplace / "jobs.toml").write_text(block("jobs"))
+    for arguments in commands("batch"):
+        assert run(arguments) == 0, arguments
+    assert len(list((workplace / "pieces").glob("*/*.mid"))) == 18
+    assert (workplace / "best.html").read_text().count("href=") >= 3
+
+
 def test_examples_of_given_notes(workplace):
     chorale = generation.generate(generation.open_model("chorales"), [Request(seed=1, bars=6)])[0].score
     files.write([Piece(chorale)], workplace / "chorale.mid")

@@ -45,7 +45,7 @@ def write(out: Path, page: Path, top: int) -> int:
 def _best(paths: Sequence[Path], top: int) -> Iterator[dict[str, Any]]:
     for path in paths:
         with opened(path, reading=True) as ledger:
-            yield from islice(ledger.pieces("done", "rank, distance, number"), top)
+            yield from islice(ledger.pieces("done", order="rank, distance, number"), top)
 
 
 def _exported(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> bool:

@@ -245,17 +245,17 @@ class Ledger:
             )
             return Counter(dict(found))
 
-    def pieces(self, state: str, order: str = "number") -> Iterator[dict[str, Any]]:
-        """The rows of one state, in an order that SQL can read, as many at a time as are looked at."""
+    def pieces(self, state: str, columns: str = "*", order: str = "number") -> Iterator[dict[str, Any]]:
+        """The rows of one state, with columns and in an order of SQL, as many at a time as are looked at."""
         with self._safely() as connection:
             cursor = connection.execute(
-                f"SELECT * FROM pieces WHERE state = ? ORDER BY {order}",  # noqa: S608  (no text of a user)
+                f"SELECT {columns} FROM pieces WHERE state = ? ORDER BY {order}",  # noqa: S608  (no text of a user)
                 (state,),
             )
             names = [column[0] for column in cursor.description]
             for row in cursor:
                 values = dict(zip(names, row, strict=True))
-                for name in ("asked", "files", "metrics"):
+                for name in values.keys() & {"asked", "files", "metrics"}:
                     values[name] = json.loads(values[name]) if values[name] else None
                 yield values
 

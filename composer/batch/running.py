@@ -134,7 +134,7 @@ def run(
             ledger.begin(cells, settings.shard)
         _mend(out, ledger)
         if retry:
-            ledger.again([row["number"] for row in ledger.pieces("failed")])
+            ledger.again([row["number"] for row in ledger.pieces("failed", "number")])
         known, counts = ledger.cells(), ledger.counts()
         course = _Course(out, ledger, settings, known, clock, clock(), counts, ledger.rejections())
         _select(course, range(len(known)))
@@ -169,7 +169,7 @@ def _mend(out: Path, ledger: Ledger) -> None:
     shutil.rmtree(ledger.path.parent / SCRATCH, ignore_errors=True)
     _take_away(out, ledger, ledger.dropping())
     gone = []
-    for row in ledger.pieces("done"):
+    for row in ledger.pieces("done", "number, stem, files"):
         paths = {out / f"{row['stem']}.{suffix}": size for suffix, (_, size) in row["files"].items()}
         if not all(path.is_file() and path.stat().st_size == size for path, size in paths.items()):
             gone.append(row["number"])

@@ -24,7 +24,7 @@ def summary(out: Path) -> dict[str, Any]:
         with opened(path, reading=True) as ledger:
             states.update(ledger.counts())
             rejections.update(ledger.rejections())
-            aside.update(row["reason"] for row in ledger.pieces("failed"))
+            aside.update(row["reason"] for row in ledger.pieces("failed", "reason"))
             shards.append(ledger.about()["shard"])
     return {
         "pieces": states.total(),

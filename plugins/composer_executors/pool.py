@@ -16,6 +16,9 @@ from typing import Annotated, Any
 from composer.types import Outcome
 from composer_executors.here import attempt, in_turn
 
+STARTING = 300.0
+"""Seconds that a worker has to start, which are not counted as its work."""
+
 ENDING = 5.0
 """Seconds that an idle worker has to end by itself."""
 
@@ -50,7 +53,7 @@ class Pool:
                         break
                 while more and len(crew) < count:
                     place = min(set(range(count)) - {worker.place for worker in crew})
-                    crew.append(_Worker.begun(self, place, count, stages))
+                    crew.append(_Worker.started(self, place, count, stages))
                     more = crew[-1].take(waiting)
                 busy = [worker for worker in crew if not worker.idle]
                 if not busy:
@@ -72,11 +75,12 @@ class _Worker:
     process: BaseProcess
     pipe: Connection
     argument: Any = None
-    since: float | None = None  # None: it is idle
+    since: float | None = None  # it was given work; None: it is idle
+    begun: bool = False  # it has begun with that
     lost: bool = False
 
     @staticmethod
-    def begun(options: Pool, place: int, count: int, stages: Sequence[Callable[[Any], Any]]) -> _Worker:
+    def started(options: Pool, place: int, count: int, stages: Sequence[Callable[[Any], Any]]) -> _Worker:
         """A new one, which is still starting."""
         context = get_context("spawn")
         ours, theirs = context.Pipe()
@@ -98,27 +102,34 @@ class _Worker:
             self.argument = next(waiting)
         except StopIteration:
             return False
-        self.since = monotonic()
+        self.since, self.begun = monotonic(), False
         with suppress(OSError):  # it has died, as `wait` will say
             self.pipe.send(self.argument)
         return True
 
-    def result(self) -> Outcome:
-        """What it has sent, or that it was lost."""
-        argument, self.since = self.argument, None
+    def result(self) -> Outcome | None:
+        """What it has sent, or that it was lost; None if it has begun, and no more."""
         try:
-            value, fault = self.pipe.recv()
+            said = self.pipe.recv()
         except (EOFError, OSError):
             self.process.join(ENDING)
-            self.lost = True
-            return Outcome(argument, fault=f"its worker died ({_ended(self.process.exitcode)})")
-        return Outcome(argument, value, fault)
+            self.since, self.lost = None, True
+            return Outcome(self.argument, fault=f"its worker died ({_ended(self.process.exitcode)})")
+        if said is None:
+            self.since, self.begun = monotonic(), True
+            return None
+        self.since = None
+        return Outcome(self.argument, *said)
+
+    def left(self, limit: float) -> float:
+        """Seconds until it has taken too long."""
+        return (self.since or 0.0) + (limit if self.begun else max(limit, STARTING)) - monotonic()
 
     def stop(self, limit: float) -> Outcome:
         """End it in the middle of its work."""
-        argument, self.since, self.lost = self.argument, None, True
+        self.since, self.lost = None, True
         self.end()
-        return Outcome(argument, fault=f"it took more than {limit:g} seconds")
+        return Outcome(self.argument, fault=f"it took more than {limit:g} seconds")
 
     def end(self) -> None:
         """End it: an idle one by itself, a busy one at once."""
@@ -133,12 +144,12 @@ class _Worker:
 
 def _ready(busy: Sequence[_Worker], limit: float) -> Iterator[tuple[Outcome, _Worker]]:
     """What is there next: results, losses, and those who took too long."""
-    oldest = min(worker.since or 0.0 for worker in busy)
-    ready = wait([worker.pipe for worker in busy], max(oldest + limit - monotonic(), 0.0))
+    ready = wait([worker.pipe for worker in busy], max(min(worker.left(limit) for worker in busy), 0.0))
     for worker in busy:
         if worker.pipe in ready:
-            yield worker.result(), worker
-        elif worker.since is not None and monotonic() - worker.since >= limit:
+            if (outcome := worker.result()) is not None:
+                yield outcome, worker
+        elif worker.left(limit) <= 0:
             yield worker.stop(limit), worker
 
 
@@ -169,6 +180,7 @@ def _serve(
     with suppress(EOFError, OSError, KeyboardInterrupt):
         while True:
             argument = pipe.recv()
+            pipe.send(None)
             pipe.send(attempt(lambda argument=argument: in_turn(stages, argument)))  # type: ignore[misc]
 
 
