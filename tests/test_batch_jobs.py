@@ -99,6 +99,7 @@ def test_a_list_of_a_sampler_that_takes_one_is_one_value(here):
         ("[[job]]\ncount = 0", "jobs.toml, line 2: 'count' is 0, and must be from 1 to 1,000,000."),
         ("[[job]]\ncount = 99999999999", "line 2: 'count' is 99,999,999,999, and must be from 1 to 1,000,000."),
         ("[[job]]\nbars = -1", "line 2: 'bars' is -1, and must be a whole number from 1 to 1,000,000."),
+        ("[[job]]\nbars = 1000000", "line 2: 'bars' is 1,000,000; 4,096 are the most in a batch."),
         ("[[job]]\nbars = 2.5", "which is not int"),
         ("[[job]]\nseed = -1", "line 2: 'seed' is -1"),
         ("[[job]]\nkey = 'H'", "line 2: "),

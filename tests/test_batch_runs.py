@@ -121,8 +121,9 @@ def test_the_same_line_does_nothing_twice_and_makes_what_is_gone(run, here):
 
 def test_the_size_of_chunks_and_the_executor_change_nothing(run, here, monkeypatch):
     assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status == 0
-    monkeypatch.setattr("composer.batch.running.Settings.chunk", 5)
-    assert run("batch", "jobs.toml", "--out", "five", *PLAIN).status == 0
+    with monkeypatch.context() as small:
+        small.setattr("composer.batch.running._most", lambda course, place: 5)
+        assert run("batch", "jobs.toml", "--out", "five", *PLAIN).status == 0
     assert (
         run("batch", "jobs.toml", "--out", "pool", "--executor", "pool", "--executor-option", "workers=2").status == 0
     )

@@ -291,7 +291,8 @@ def opened(path: Path, *, reading: bool = False) -> Iterator[Ledger]:
     if reading and not path.is_file():
         raise UnreadableFile(f"{shown}: there is no such file; a batch that was begun has one.")
     try:
-        place = f"{path.absolute().as_uri()}?mode={'ro' if reading else 'rwc'}"
+        # Who only reads may have to clear up after a run that was killed.
+        place = f"{path.absolute().as_uri()}?mode={'rw' if reading else 'rwc'}"
         connection = sqlite3.connect(place, timeout=WAIT, uri=True)
     except sqlite3.Error as error:
         raise CannotWrite(f"{shown}: cannot be opened ({error}).") from error

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -9,7 +12,8 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from time import monotonic
 from typing import Annotated, Any
 
@@ -36,7 +40,7 @@ class Here:
             for argument in arguments:
                 value, fault = attempt(partial(first, argument))
                 if pool is None and self.beside and others and monotonic() - began >= AFTER:
-                    pool = ProcessPoolExecutor(self.beside, get_context("spawn"))
+                    pool = ProcessPoolExecutor(self.beside, get_context("spawn"), initializer=belong)
                     stack.callback(pool.shutdown, cancel_futures=True)
                 if fault or pool is None:
                     value, fault = (value, fault) if fault else attempt(partial(in_turn, others, value))
@@ -51,6 +55,19 @@ class Here:
                     yield _outcome(*ahead.popleft())
             while ahead:
                 yield _outcome(*ahead.popleft())
+
+
+def belong() -> None:
+    """Leave it to the process that asked to end this one, and end with it: nobody else waits for what is done here."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def in_turn(stages: Sequence[Callable[[Any], Any]], value: Any) -> Any:

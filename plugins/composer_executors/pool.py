@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from time import monotonic
 from typing import Annotated, Any
 
 from composer.types import Outcome
-from composer_executors.here import attempt, in_turn
+from composer_executors.here import attempt, belong, in_turn
 
 STARTING = 300.0
 """Seconds that a worker has to start, which are not counted as its work."""
@@ -169,7 +168,7 @@ def _serve(
     pipe: Connection, stages: Sequence[Callable[[Any], Any]], threads: int, memory: int, gpu: int | None
 ) -> None:
     """Take arguments and send results until there are no more, or nobody who asks."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    belong()
     os.environ["OMP_NUM_THREADS"] = str(threads)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
@@ -182,11 +181,3 @@ def _serve(
             argument = pipe.recv()
             pipe.send(None)
             pipe.send(attempt(lambda argument=argument: in_turn(stages, argument)))  # type: ignore[misc]
-
-
-def _end_with_parent() -> None:
-    """End at once when the process that asks is killed: nobody waits for the result any more."""
-    parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
