@@ -59,11 +59,18 @@ class Player:
         self._warn_of_metre(request.time_signature)
         if request.stepper == "auto":
             return replace(request, stepper=self._fastest(request.device, request.precision))
-        maker = self._maker(request.stepper)
-        if not maker.suits(self.model, request.device):
-            raise BadOption(f"the stepper '{request.stepper}' cannot run this model on '{request.device}'.")
-        _check_precision(request.precision, maker.tolerances, f"in the stepper '{request.stepper}'")
+        chosen = request.stepper, request.device, request.precision
+        if chosen not in self._fitting:
+            maker = self._maker(request.stepper)
+            if not maker.suits(self.model, request.device):
+                raise BadOption(f"the stepper '{request.stepper}' cannot run this model on '{request.device}'.")
+            _check_precision(request.precision, maker.tolerances, f"in the stepper '{request.stepper}'")
+            self._fitting.add(chosen)
         return request
+
+    @cached_property
+    def _fitting(self) -> set[tuple[str, str, str]]:
+        return set()
 
     def _warn_of_metre(self, metre: str | None) -> None:
         known = self.model.card.get("metres")

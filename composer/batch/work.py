@@ -208,8 +208,7 @@ def _files(cell: Cell, piece: Piece, folder: Path) -> dict[str, bytes]:
     for suffix in cell.formats:
         path = folder / f"piece.{suffix}"
         _exporter(suffix, json.dumps(cell.export_options.get(suffix, {})))([piece], path)
-        found[suffix] = path.read_bytes()
-        path.unlink()
+        found[suffix] = path.read_bytes()  # the next piece takes its place
     return found
 
 
