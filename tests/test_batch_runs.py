@@ -9,15 +9,18 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
 
-from composer import files
+from composer import files, plugins
 from composer.batch.lock import locked
 from composer.generation import open_model
 from composer.making import regenerate
+from composer.model import load, save
+from composer.plugins import registry
 
 JOBS = """
 [[job]]
@@ -180,12 +183,8 @@ def test_jobs_may_be_added_at_the_end_and_nowhere_else(run, here):
 
 def test_another_model_and_another_version_are_refused(run, here, monkeypatch):
     assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status == 0
-    from composer.model import load, save
-
     model = load(here / "walks.safetensors")
     weights = {name: value * 1.5 for name, value in model.weights.items()}
-    from dataclasses import replace
-
     save(replace(model, weights=weights), here / "walks.safetensors")
     assert "the model 'walks.safetensors' has changed since" in mistake(run("batch", "jobs.toml", "--out", "out"), 1)
     save(model, here / "walks.safetensors")
@@ -272,6 +271,28 @@ def test_the_gallery_links_to_the_best(run, here, monkeypatch):
     assert "<b" not in page.replace("<body", "")
 
 
+def test_the_gallery_is_the_page_of_an_exporter_where_there_is_one(run, here, monkeypatch):
+    assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status == 0
+    found = registry()
+    shown = []
+
+    def page():
+        def write(pieces, path):
+            shown.extend(piece.provenance["title"] for piece in pieces)
+            path.write_text("a page")
+
+        return write
+
+    offer = plugins.Offer("exporters", ".html", page, plugins.Plugin("pages", "pages", "1"))
+    offers = {**found.offers, "exporters": {**found.offers["exporters"], ".html": offer}}
+    for module in ("composer.batch.gallery", "composer.files"):
+        monkeypatch.setattr(f"{module}.registry", lambda: replace(found, offers=offers))
+    assert run("batch", "gallery", "out", "best.html", "--top", 2).status == 0
+    assert (here / "best.html").read_text() == "a page"
+    assert len(shown) == 2
+    assert all(name.startswith("0000/") for name in shown)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -356,7 +377,6 @@ def test_a_hundred_thousand_pieces_take_no_more_memory_than_a_few_thousand(here,
     from composer.batch.jobs import spread
     from composer.batch.plan import plan
     from composer.batch.running import run as run_batch
-    from composer.plugins import registry
 
     (here / "many.toml").write_text('[[job]]\nmodel = "walks.safetensors"\nbars = 1\ncount = 100_000\n')
     monkeypatch.setattr("composer.batch.running.draw", tiny)
