@@ -6,10 +6,12 @@
     ├── UnreadableFile        a music file that is not what its name says, or is damaged
     ├── BadModelFile          a model file that is truncated, foreign or from a later version
     ├── BadRecipe             a recipe that is no TOML, or holds what no recipe has
+    ├── BadJobs               a file of jobs that is none, or asks for what cannot be
     ├── CannotExpress         a score that a tokenizer has no tokens for
     ├── EmptyDataset          a dataset without a single usable piece, or too few to split
     ├── NothingAllowed        constraints and grammar together leave no token
     ├── CannotWrite           an output that cannot be written
+    ├── BatchFailed           a batch that cannot go on, or of which pieces are missing; exit status 1
     └── TrainingFailed        a run that cannot go on; exit status 1
 
 Catch them all with `except ComposerError as error: print(error)`.
@@ -21,9 +23,11 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "BadJobs",
     "BadModelFile",
     "BadOption",
     "BadRecipe",
+    "BatchFailed",
     "CannotExpress",
     "CannotWrite",
     "ComposerError",
@@ -66,6 +70,10 @@ class BadRecipe(ComposerError):
     """A recipe is no TOML, or holds a key or a value that no recipe has."""
 
 
+class BadJobs(ComposerError):
+    """A file of jobs is none, or a job in it asks for what cannot be."""
+
+
 class CannotExpress(ComposerError):
     """A score holds something that the tokenizer has no tokens for."""
 
@@ -84,6 +92,12 @@ class CannotWrite(ComposerError):
 
 class TrainingFailed(ComposerError):
     """A training run cannot go on, through no fault of the user's input."""
+
+    exit_status = 1
+
+
+class BatchFailed(ComposerError):
+    """A batch cannot go on, or has set pieces aside, through no fault of the user's input."""
 
     exit_status = 1
 

@@ -175,7 +175,7 @@ def compose(player: Player, forms: Sequence[Form], *, redraws: int = REDRAWS) ->
     of the one that was kept. Raises CannotExpress, BadOption, NothingAllowed.
     """
     for form in forms:
-        _check(player, form)
+        check(player, form)
     drafts = _begun(player, forms, redraws)
     while waiting := {n: name for n, draft in enumerate(drafts) if (name := _next(draft)) is not None}:
         added = _with_sections(player, [drafts[n] for n in waiting], list(waiting.values()))
@@ -184,7 +184,7 @@ def compose(player: Player, forms: Sequence[Form], *, redraws: int = REDRAWS) ->
     return [_piece(draft) for draft in drafts]
 
 
-def _check(player: Player, form: Form) -> None:
+def check(player: Player, form: Form) -> None:
     """Refuse, before the first section, constraints that contradict each other in a later one. Raises BadOption."""
     constraints = [sampler for sampler in make_samplers(form.request.samplers) if isinstance(sampler, Constraint)]
     names, metre = form.sections, parse_time_signature(form.request.time_signature or "4/4")

@@ -18,6 +18,7 @@ from typing import Any
 
 from composer import __version__, repetition
 from composer.compiled import compiled
+from composer.contradictions import check_wishes
 from composer.errors import BadOption, CannotExpress, RequestWarning, printable
 from composer.kept import warn_of_primer
 from composer.keys import parse_key
@@ -59,11 +60,18 @@ class Player:
         self._warn_of_metre(request.time_signature)
         if request.stepper == "auto":
             return replace(request, stepper=self._fastest(request.device, request.precision))
-        maker = self._maker(request.stepper)
-        if not maker.suits(self.model, request.device):
-            raise BadOption(f"the stepper '{request.stepper}' cannot run this model on '{request.device}'.")
-        _check_precision(request.precision, maker.tolerances, f"in the stepper '{request.stepper}'")
+        chosen = request.stepper, request.device, request.precision
+        if chosen not in self._fitting:
+            maker = self._maker(request.stepper)
+            if not maker.suits(self.model, request.device):
+                raise BadOption(f"the stepper '{request.stepper}' cannot run this model on '{request.device}'.")
+            _check_precision(request.precision, maker.tolerances, f"in the stepper '{request.stepper}'")
+            self._fitting.add(chosen)
         return request
+
+    @cached_property
+    def _fitting(self) -> set[tuple[str, str, str]]:
+        return set()
 
     def _warn_of_metre(self, metre: str | None) -> None:
         known = self.model.card.get("metres")
@@ -139,6 +147,17 @@ def chained(request: Request, links: Sequence[Link]) -> Request:
     if all(isinstance(sampler, Constraint) for sampler in samplers):
         return replace(request, samplers=(*links, *request.samplers))
     return replace(request, samplers=tuple(links))
+
+
+def check(player: Player, request: Request) -> None:
+    """Find, without a step of the model, what would make a resolved request fail.
+
+    Raises BadOption, CannotExpress, UnknownName. Warns with RequestWarning of what can be met in part only.
+    """
+    constraints = [sampler for sampler in make_samplers(request.samplers) if isinstance(sampler, Constraint)]
+    player.tokenizer.grammar.start(request, 1)
+    if constraints:
+        check_wishes(player.tokenizer, constraints, [request])
 
 
 def generate(player: Player, requests: Sequence[Request], *, redraws: int = repetition.REDRAWS) -> list[Piece]:

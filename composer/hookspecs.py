@@ -73,3 +73,8 @@ def register_datasets() -> Offers:  # type: ignore[empty-body]
 @hookspec
 def register_models() -> Offers:  # type: ignore[empty-body]
     """Offer trained models: name to a callable without options that returns the path of a model file."""
+
+
+@hookspec
+def register_executors() -> Offers:  # type: ignore[empty-body]
+    """Offer places where batches run: name to a frozen dataclass that is an `Executor`."""

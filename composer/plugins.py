@@ -21,7 +21,17 @@ from composer import hookspecs
 from composer.errors import BadOption, UnknownName, nearest, printable
 
 GROUP = "composer"
-KINDS = ("architectures", "tokenizers", "samplers", "steppers", "readers", "exporters", "datasets", "models")
+KINDS = (
+    "architectures",
+    "tokenizers",
+    "samplers",
+    "steppers",
+    "readers",
+    "exporters",
+    "datasets",
+    "models",
+    "executors",
+)
 
 NAMED = ("architectures", "tokenizers")
 """Kinds of which a recipe holds a name and, in the same table, the options: none of these may be called `name`."""

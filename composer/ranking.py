@@ -75,17 +75,17 @@ def _ranked(player: Player, asked: Iterable[Asked], standard: Standard) -> Itera
     waiting = iter(asked)
     while together := list(islice(waiting, BATCH)):
         for one, piece in zip(together, make(player, together), strict=True):
-            yield Ranked(piece, broken(piece, standard), _nats_per_note(piece, request_of(one).primer_ticks))
+            yield Ranked(piece, broken(piece, standard), nats_per_note(piece, request_of(one).primer_ticks))
 
 
-def broken(piece: Piece, standard: Standard) -> tuple[str, ...]:
-    """The names of the rules that a piece breaks; a measure that it does not have breaks none."""
-    found = measures(piece.score)
+def broken(piece: Piece, standard: Standard, found: Mapping[str, float] | None = None) -> tuple[str, ...]:
+    """The names of the rules that a piece breaks, by its measures; a measure that it does not have breaks none."""
+    found = measures(piece.score) if found is None else found
     outside = [name for name, (least, most) in standard.rules.items() if not least <= found.get(name, least) <= most]
     return ("repetition", *outside) if "degenerate" in piece.provenance else tuple(outside)
 
 
-def _nats_per_note(piece: Piece, start: int) -> float:
+def nats_per_note(piece: Piece, start: int) -> float:
     """The nats of a piece over its notes from the tick `start` on, where its primer ends."""
     new = sum(int(np.sum(track.notes["start"] >= start)) for track in piece.score.tracks)
     notes = piece.provenance.get("written_notes", new)  # of a form, whose sections come again

@@ -13,7 +13,7 @@ returns may import torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
@@ -406,6 +406,32 @@ class Divided(Protocol):
 
 ModelFile: TypeAlias = Callable[[], Path]
 """Where a trained model that a package brings lies."""
+
+# --- where work runs --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one argument that an executor was given."""
+
+    argument: Any
+    value: Any = None
+    fault: str = ""  # why there is no value: what the work raised, or how its worker was lost, in words
+
+
+class Executor(Protocol):
+    """Where work runs: a frozen dataclass of options, called with functions that can be pickled."""
+
+    def __call__(
+        self, stages: Sequence[Callable[[Any], Any]], arguments: Iterable[Any], limit: float
+    ) -> Iterator[Outcome]:
+        """One outcome for each argument, in any order: what the last stage makes of what those before it made of it.
+
+        Arguments are taken as workers become free, and not long before. A stage that raises, a worker that dies and,
+        where work can be stopped, one that is busy with an argument for more than `limit` seconds end in a `fault` of
+        that argument alone. Closing the iterator ends all workers. Raises BadOption where it cannot run.
+        """
+
 
 Offers: TypeAlias = Mapping[str, Callable[..., Any]]
 """What every hook returns: the name that a user types, and what makes the thing from its options."""

@@ -63,6 +63,14 @@ def test_examples_of_sound(workplace):
     assert all(soundfile.info(path).duration > 5 for path in sounds)
 
 
+def test_examples_of_batches(workplace):
+    (workplace / "jobs.toml").write_text(block("jobs"))
+    for arguments in commands("batch"):
+        assert run(arguments) == 0, arguments
+    assert len(list((workplace / "pieces").glob("*/*.mid"))) == 18
+    assert (workplace / "best.html").stat().st_size > 5_000
+
+
 def test_examples_of_given_notes(workplace):
     chorale = generation.generate(generation.open_model("chorales"), [Request(seed=1, bars=6)])[0].score
     files.write([Piece(chorale)], workplace / "chorale.mid")

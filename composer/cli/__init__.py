@@ -18,6 +18,7 @@ COMMANDS = {
     "harmonize": ("composer.cli.harmonize:harmonize", "Write voices to a melody."),
     "vary": ("composer.cli.vary:vary", "Write variations of a piece."),
     "regenerate": ("composer.cli.regenerate:regenerate", "Make a piece again from its file, or some bars anew."),
+    "batch": ("composer.cli.batch:batch", "Make thousands of pieces from one file."),
     "export": ("composer.cli.export:export", "Write a piece in other forms."),
     "play": ("composer.cli.play:play", "Play a piece in the terminal."),
     "check": ("composer.cli.check:check", "Say what other programs would object to in music files."),

@@ -11,6 +11,7 @@ nothing else. In a plugin's own tests:
 
 from composer.testing.architectures import check_architecture
 from composer.testing.datasets import check_dataset
+from composer.testing.executors import check_executor
 from composer.testing.files import check_round_trip
 from composer.testing.given import check_given
 from composer.testing.grammars import check_grammar
@@ -23,6 +24,7 @@ from composer.testing.tokenizers import check_tokenizer
 __all__ = [
     "check_architecture",
     "check_dataset",
+    "check_executor",
     "check_given",
     "check_grammar",
     "check_round_trip",

@@ -1,0 +1,92 @@
+"""The gallery of a batch: its best pieces on a page, by the exporter of pages where there is one; it makes no music."""
+
+from __future__ import annotations
+
+import heapq
+import html
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from composer import files
+from composer.batch.ledger import opened
+from composer.batch.running import ledgers
+from composer.errors import BadOption, ComposerError, printable
+from composer.files import check_place, whole_file
+from composer.plugins import registry
+from composer.types import Piece
+
+SUFFIX = ".html"
+
+
+def write(out: Path, page: Path, top: int) -> int:
+    """Write the `top` best ranked pieces to `page`; how many there were.
+
+    Raises BadOption where there is no batch, or no piece of it, and CannotWrite.
+    """
+    if page.suffix.lower() != SUFFIX:
+        raise BadOption(f"{printable(str(page))}: a gallery is a page, such as best.html.")
+    paths = ledgers(out)
+    if not paths:
+        raise BadOption(f"{printable(str(out))}: there is no batch in it.")
+    check_place(page)
+    best = heapq.nsmallest(top, _best(paths, top), key=lambda row: (row["rank"], row["distance"], row["number"]))
+    if not best:
+        raise BadOption(f"{printable(str(out))}: no piece is done yet.")
+    if SUFFIX not in registry().offers["exporters"] or not _exported(out, page, best):
+        with whole_file(page) as scratch:
+            scratch.write_text(_plain(out, page, best), encoding="utf-8")
+    return len(best)
+
+
+def _best(paths: Sequence[Path], top: int) -> Iterator[dict[str, Any]]:
+    for path in paths:
+        with opened(path, reading=True) as ledger:
+            yield from islice(ledger.pieces("done", order="rank, distance, number"), top)
+
+
+def _exported(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> bool:
+    """Whether an exporter of pages took the pieces."""
+    readers = registry().offers["readers"]
+    pieces = []
+    for row in best:
+        path = next((path for path in _files(out, row) if path.suffix.lower() in readers), None)
+        if path is None:
+            return False
+        pieces.append(Piece(files.read(path), {**files.provenance(path), "title": row["stem"]}))
+    try:
+        files.write(pieces, page)
+    except ComposerError:  # it may hold one piece
+        return False
+    return True
+
+
+def _files(out: Path, row: dict[str, Any]) -> list[Path]:
+    return [out / f"{row['stem']}.{suffix}" for suffix in row["files"]]
+
+
+def _plain(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> str:
+    """A page of links. Nothing of a batch is more than text on it."""
+    rows = []
+    for place, row in enumerate(best, start=1):
+        links = ", ".join(_link(path, page) for path in _files(out, row))
+        metrics = row["metrics"]
+        broken = ", ".join(metrics["broken"]) or "none"
+        cells = [str(place), links, html.escape(row["model"]), str(row["seed"]), str(row["index"])]
+        cells += [str(metrics["notes"]), f"{metrics['nats per note']:.3f}", html.escape(broken)]
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    headings = ("", "files", "model", "seed", "index", "notes", "nats per note", "rules broken")
+    head = "".join(f"<th>{heading}</th>" for heading in headings)
+    title = html.escape(f"The best {len(best)} of {out.name or out}")
+    return (
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>\n<h1>{title}</h1>\n'
+        f"<table>\n<tr>{head}</tr>\n" + "\n".join(rows) + "\n</table>\n</html>\n"
+    )
+
+
+def _link(path: Path, page: Path) -> str:
+    target = Path(os.path.relpath(path.absolute(), page.absolute().parent)).as_posix()
+    return f'<a href="{html.escape(quote(target))}">{html.escape(path.name)}</a>'

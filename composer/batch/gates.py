@@ -1,0 +1,118 @@
+"""Gates: which pieces of a job pass, and what the measures of each are; it knows no job and no folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from composer.errors import BadOption, printable
+from composer.making import asked_of, request_of
+from composer.ranking import Ranked, Standard, broken, measures, nats_per_note
+from composer.types import Piece
+
+
+@dataclass(frozen=True)
+class Gates:
+    """What a piece is held to before it is written. Raises BadOption for what no piece can be held to."""
+
+    not_degenerate: Annotated[bool, "refuse what repeats itself for longer than real pieces"] = False
+    rules_broken: Annotated[int | None, "rules of the model's card that may be broken at most"] = None
+    nats_per_note: Annotated[tuple[float, ...] | None, "[least, most] nats per note under the model"] = None
+    in_key: Annotated[float | None, "share of the notes that lie in the key, at least"] = None
+    notes_per_bar: Annotated[tuple[float, ...] | None, "[least, most] notes in a bar, on average"] = None
+    pitches: Annotated[tuple[float, ...] | None, "[lowest, highest] MIDI pitch"] = None
+    silent_bars: Annotated[float | None, "share of bars in which nothing sounds, at most"] = None
+
+    def __post_init__(self) -> None:
+        """Check every value by itself."""
+        for name in ("nats_per_note", "notes_per_bar", "pitches"):
+            band = getattr(self, name)
+            if band is not None and not (len(band) == 2 and band[0] <= band[1]):
+                raise BadOption(f"'{name}' is {printable(str(list(band)))}, and must be [least, most].")
+        for name in ("in_key", "silent_bars"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share <= 1:
+                raise BadOption(f"'{name}' is {share}, and must be a share from 0 to 1.")
+        if self.rules_broken is not None and self.rules_broken < 0:
+            raise BadOption(f"'rules_broken' is {self.rules_broken}, and must be 0 or more.")
+
+    def fault(self, metrics: Mapping[str, Any]) -> str:
+        """Why a piece with these metrics does not pass; empty if it does.
+
+        The first word or words name the gate, so that refusals can be counted by them. A measure that a piece does not
+        have is no fault of it.
+        """
+        if self.not_degenerate and metrics["degenerate"]:
+            return f"degenerate: {metrics['degenerate']}"
+        if self.rules_broken is not None and len(metrics["broken"]) > self.rules_broken:
+            return f"rules broken: {', '.join(metrics['broken'])}"
+        return self._band(metrics) or self._share(metrics)
+
+    def _band(self, metrics: Mapping[str, Any]) -> str:
+        held = {
+            "nats per note": self.nats_per_note,
+            "notes per bar": self.notes_per_bar,
+            "lowest pitch": self.pitches,
+            "highest pitch": self.pitches,
+        }
+        for name, band in held.items():
+            if band is not None and name in metrics and not band[0] <= metrics[name] <= band[1]:
+                return f"{name}: {metrics[name]:.3g} is not from {band[0]:g} to {band[1]:g}"
+        return ""
+
+    def _share(self, metrics: Mapping[str, Any]) -> str:
+        outside = metrics.get("notes outside the key", 0.0)
+        if self.in_key is not None and 1 - outside < self.in_key:
+            return f"in key: {1 - outside:.3g} is less than {self.in_key:g}"
+        if self.silent_bars is not None and metrics["silent bars"] > self.silent_bars:
+            return f"silent bars: {metrics['silent bars']:.3g} is more than {self.silent_bars:g}"
+        return ""
+
+
+def gates_of(values: Mapping[str, Any]) -> Gates:
+    """The gates that plain values describe. Raises BadOption."""
+    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return Gates(**plain)
+
+
+def measure(piece: Piece, standard: Standard) -> dict[str, Any]:
+    """Everything that gates and ranks look at, as plain values."""
+    request = request_of(asked_of(piece.provenance))
+    found = measures(piece.score)
+    ranked = Ranked(piece, broken(piece, standard, found), nats_per_note(piece, request.primer_ticks))
+    return {
+        "notes": int(piece.score.note_count),
+        "nats per note": round(ranked.nats_per_note, 6),
+        "broken": list(ranked.broken),
+        "rank": [place if isinstance(place, int) else round(place, 6) for place in ranked.place(standard)],
+        "degenerate": piece.provenance.get("degenerate", ""),
+        **{name: round(float(value), 6) for name, value in found.items()},
+    }
+
+
+# --- the best of a job ------------------------------------------------------------------------------------------------
+
+_KEEP = re.compile(r"\s*best\s+([1-9]\d{0,6})(?:\s+by\s+(rules|likelihood))?\s*")
+
+
+@dataclass(frozen=True)
+class Keep:
+    """How many pieces of a job stay, and what ranks them."""
+
+    count: int
+    by: str  # rules, and likelihood among equals; or likelihood alone
+
+    @staticmethod
+    def of(text: str) -> Keep:
+        """`best 100 by likelihood`, or `by rules`. Raises BadOption."""
+        if not (found := _KEEP.fullmatch(text)):
+            raise BadOption(
+                f"'keep' is '{printable(text)}', and must be such as 'best 100 by likelihood' or 'by rules'."
+            )
+        return Keep(int(found[1]), found[2] or "rules")
+
+    def place(self, rank: Sequence[float]) -> tuple[float, ...]:
+        """What pieces are sorted by: the least comes first."""
+        return tuple(rank) if self.by == "rules" else (rank[1],)

@@ -1,0 +1,315 @@
+"""The ledger of a batch: a row a piece, in SQLite; it knows no music, and touches no file but its own.
+
+    waiting      to be made
+    done         its files are in the folder
+    rejected     no attempt passed the gates
+    dropping     its files are being taken away, since better pieces are kept
+    passed over  they are gone
+    failed       set aside: it could not be made, and `reason` says why
+
+One process writes, under the lock of the folder, and commits a chunk at a time, after its files. The journal is the
+classic one: of SQLite's it is the one that network file systems bear.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from composer import __version__
+from composer.batch.plan import Cell, pieces
+from composer.errors import BatchFailed, CannotWrite, UnreadableFile, printable
+
+NAME = "catalogue.sqlite"
+
+FORMAT = 1
+
+CHUNK = 64
+"""Pieces in a row that belong to one shard."""
+
+WAIT = 60.0
+"""Seconds to wait for somebody who reads or writes the ledger."""
+
+STATES = ("waiting", "done", "rejected", "dropping", "passed over", "failed")
+
+_TABLES = """
+CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE cells (cell INTEGER PRIMARY KEY, job INTEGER NOT NULL, number INTEGER NOT NULL, plain TEXT NOT NULL);
+CREATE TABLE pieces (
+    number INTEGER PRIMARY KEY, cell INTEGER NOT NULL, model TEXT NOT NULL, model_hash TEXT NOT NULL,
+    seed INTEGER NOT NULL, "index" INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'waiting',
+    tries INTEGER NOT NULL DEFAULT 0, attempt INTEGER, asked TEXT, stem TEXT NOT NULL, files TEXT, bytes INTEGER,
+    metrics TEXT, rank REAL, distance REAL, reason TEXT NOT NULL DEFAULT '', seconds REAL, made_at REAL
+);
+CREATE INDEX pieces_by_state ON pieces (state, cell, number);
+CREATE TABLE rejections (number INTEGER NOT NULL, attempt INTEGER NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (number, attempt));
+"""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of several runs that share the pieces of a batch: number `part` of `parts`, from 1."""
+
+    part: int = 1
+    parts: int = 1
+
+    def has(self, number: int) -> bool:
+        """Whether a piece is this one's."""
+        return number // CHUNK % self.parts == self.part - 1
+
+
+WHOLE = Shard()
+"""One run for all pieces."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one piece."""
+
+    number: int
+    state: str
+    attempt: int = 0
+    asked: str = ""  # the request or form that makes it again, as JSON
+    files: Mapping[str, tuple[str, int]] | None = None  # suffix to SHA-256 and bytes
+    metrics: Mapping[str, Any] | None = None
+    rejections: Sequence[tuple[int, str]] = ()  # attempt, reason
+    reason: str = ""
+    seconds: float = 0.0
+    made_at: float = 0.0  # seconds since 1970
+
+
+@dataclass(frozen=True, eq=False)
+class Ledger:
+    """An open ledger. Every method raises CannotWrite, in one sentence, for whatever befalls the file."""
+
+    path: Path
+    connection: sqlite3.Connection
+
+    @contextmanager
+    def _safely(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self.connection:  # commits, or takes back
+                yield self.connection
+        except sqlite3.Error as error:
+            raise CannotWrite(f"{printable(str(self.path))}: {printable(str(error))}.") from error
+
+    # --- what is asked for
+
+    def begin(self, cells: Sequence[Cell], shard: Shard) -> int:
+        """Take in the cells, or find the same there; how many pieces were added to a batch that had been begun.
+
+        Raises BatchFailed for a batch of other jobs, models or versions.
+        """
+        plain = [cell.to_json() for cell in cells]
+        there = [_comparable(cell.to_json()) for cell in self.cells()] if self._begun() else None
+        if there is not None:
+            self._check_same(there, [_comparable(cell) for cell in plain], shard)
+        known = len(there or ())
+        first = sum(cell.count for cell in cells[:known])
+        with self._safely() as connection:
+            connection.execute("BEGIN IMMEDIATE")  # tables, too, are there whole or not at all
+            if there is None:
+                for statement in _TABLES.split(";"):  # a script would commit first
+                    connection.execute(statement)
+                about = {"format": FORMAT, "composer": __version__, "shard": f"{shard.part}/{shard.parts}"}
+                connection.executemany("INSERT INTO about VALUES (?, ?)", [(k, str(v)) for k, v in about.items()])
+            number = first
+            for place, cell in enumerate(cells[known:], start=known):
+                row = (place, cell.job, number, json.dumps(plain[place]))
+                connection.execute("INSERT INTO cells VALUES (?, ?, ?, ?)", row)
+                number += cell.count
+            rows = _rows(cells[known:], known, first, shard)
+            columns = 'number, cell, model, model_hash, seed, "index", stem'
+            connection.executemany(f"INSERT INTO pieces ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
+        return number - first if known else 0
+
+    def _begun(self) -> bool:
+        with self._safely() as connection:
+            return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone())
+
+    def _check_same(self, there: Sequence[Mapping[str, Any]], here: Sequence[Mapping[str, Any]], shard: Shard) -> None:
+        shown, about = printable(str(self.path.parent)), self.about()
+        if about["composer"] != __version__:
+            raise BatchFailed(
+                f"{shown}: was begun with composer {about['composer']}, and this is {__version__}, whose pieces may "
+                "differ; go on with that version, or name another folder."
+            )
+        if about["shard"] != f"{shard.part}/{shard.parts}":
+            raise BatchFailed(f"{shown}: was begun as shard {about['shard']}; go on so, or name another folder.")
+        for number, old in enumerate(there):
+            new = here[number] if number < len(here) else {}
+            if old == new:
+                continue
+            if {**old, "model_hash": ""} == {**new, "model_hash": ""}:
+                what = f"the model '{printable(old['model'])}' has changed since it was begun; bring it back"
+            else:
+                what = f"was begun with another file of jobs (job {old['job']} differs); jobs may be added at its end"
+            raise BatchFailed(f"{shown}: {what}, or name another folder.")
+
+    def about(self) -> dict[str, str]:
+        """What the ledger says of itself: format, version, shard."""
+        with self._safely() as connection:
+            return dict(connection.execute("SELECT key, value FROM about"))
+
+    def cells(self) -> list[Cell]:
+        """The cells, by their places."""
+        with self._safely() as connection:
+            found = connection.execute("SELECT plain FROM cells ORDER BY cell").fetchall()
+        return [Cell.from_json(json.loads(plain)) for (plain,) in found]
+
+    def waiting(self, cell: int, after: int, most: int) -> list[tuple[int, int]]:
+        """(number, index) of the next pieces of a cell that are to be made, from beyond the number `after`."""
+        query = (
+            "SELECT number, \"index\" FROM pieces WHERE state = 'waiting' AND cell = ? AND number > ? "
+            "ORDER BY number LIMIT ?"
+        )
+        with self._safely() as connection:
+            return connection.execute(query, (cell, after, most)).fetchall()
+
+    # --- what became of it
+
+    def record(self, rows: Iterable[Row]) -> None:
+        """What became of these pieces, all at once."""
+        rows = list(rows)
+        with self._safely() as connection:
+            connection.executemany(
+                "UPDATE pieces SET state = ?, attempt = ?, asked = ?, files = ?, bytes = ?, metrics = ?, rank = ?, "
+                "distance = ?, reason = ?, seconds = ?, made_at = ? WHERE number = ?",
+                [_values(row) for row in rows],
+            )
+            connection.executemany(
+                "INSERT OR REPLACE INTO rejections VALUES (?, ?, ?)",
+                [(row.number, attempt, reason) for row in rows for attempt, reason in row.rejections],
+            )
+
+    def tried(self, number: int) -> int:
+        """Count one more try of a piece whose worker was lost; how many there were."""
+        with self._safely() as connection:
+            connection.execute("UPDATE pieces SET tries = tries + 1 WHERE number = ?", (number,))
+            return int(connection.execute("SELECT tries FROM pieces WHERE number = ?", (number,)).fetchone()[0])
+
+    def again(self, numbers: Iterable[int]) -> None:
+        """Let these pieces wait once more, as if they had never been made."""
+        with self._safely() as connection:
+            listed = [(number,) for number in numbers]
+            connection.executemany(
+                "UPDATE pieces SET state = 'waiting', tries = 0, reason = '' WHERE number = ?", listed
+            )
+            connection.executemany("DELETE FROM rejections WHERE number = ?", listed)
+
+    def beyond(self, job: int, count: int, by: str) -> list[tuple[int, str, list[str]]]:
+        """(number, stem, suffixes) of the pieces of a job that are not among its `count` best, now to be taken away."""
+        order = "rank, distance" if by == "rules" else "distance"
+        query = (
+            "SELECT number, stem, files FROM pieces WHERE state = 'done' AND cell IN (SELECT cell FROM cells WHERE "  # noqa: S608
+            f"job = ?) ORDER BY {order}, number LIMIT -1 OFFSET ?"
+        )
+        with self._safely() as connection:
+            found = connection.execute(query, (job, count)).fetchall()
+            rows = [(number,) for number, _, _ in found]
+            connection.executemany("UPDATE pieces SET state = 'dropping' WHERE number = ?", rows)
+        return [(number, stem, list(json.loads(files))) for number, stem, files in found]
+
+    def dropping(self) -> list[tuple[int, str, list[str]]]:
+        """The same of those that a run was taking away when it ended."""
+        with self._safely() as connection:
+            found = connection.execute("SELECT number, stem, files FROM pieces WHERE state = 'dropping'").fetchall()
+        return [(number, stem, list(json.loads(files))) for number, stem, files in found]
+
+    def dropped(self, numbers: Iterable[int]) -> None:
+        """Their files are gone."""
+        with self._safely() as connection:
+            rows = [(number,) for number in numbers]
+            connection.executemany("UPDATE pieces SET state = 'passed over' WHERE number = ?", rows)
+
+    # --- to be read
+
+    def counts(self) -> Counter[str]:
+        """Pieces by state."""
+        with self._safely() as connection:
+            return Counter(dict(connection.execute("SELECT state, count(*) FROM pieces GROUP BY state")))
+
+    def rejections(self) -> Counter[str]:
+        """Rejections by the gate that refused."""
+        with self._safely() as connection:
+            found = connection.execute(
+                "SELECT substr(reason, 1, instr(reason, ':') - 1), count(*) FROM rejections GROUP BY 1"
+            )
+            return Counter(dict(found))
+
+    def pieces(self, state: str, columns: str = "*", order: str = "number") -> Iterator[dict[str, Any]]:
+        """The rows of one state, with columns and in an order of SQL, as many at a time as are looked at."""
+        with self._safely() as connection:
+            cursor = connection.execute(
+                f"SELECT {columns} FROM pieces WHERE state = ? ORDER BY {order}",  # noqa: S608  (no text of a user)
+                (state,),
+            )
+            names = [column[0] for column in cursor.description]
+            for row in cursor:
+                values = dict(zip(names, row, strict=True))
+                for name in values.keys() & {"asked", "files", "metrics"}:
+                    values[name] = json.loads(values[name]) if values[name] else None
+                yield values
+
+
+def _rows(cells: Sequence[Cell], place: int, first: int, shard: Shard) -> Iterator[tuple[Any, ...]]:
+    for at, (cell, found) in enumerate(groupby(pieces(cells, first), key=lambda piece: id(piece[2])), start=place):
+        del cell
+        for number, index, own in found:
+            if shard.has(number):
+                seed = own.asked["request"].get("seed", 0)
+                yield number, at, own.model, own.model_hash, seed, index, own.stem(number, index)
+
+
+def _values(row: Row) -> tuple[Any, ...]:
+    metrics = row.metrics or {}
+    rank, distance = metrics.get("rank", (None, None))
+    files = None if row.files is None else json.dumps({suffix: list(of) for suffix, of in row.files.items()})
+    size = None if row.files is None else sum(size for _, size in row.files.values())
+    kept = json.dumps(metrics) if metrics else None
+    state = (row.state, row.attempt, row.asked or None, files, size, kept, rank, distance)
+    return (*state, row.reason, row.seconds, row.made_at, row.number)
+
+
+def _comparable(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """What must not change while a batch goes on: a model may have moved, since its hash is known."""
+    return {**json.loads(json.dumps(cell)), "model_path": ""}
+
+
+@contextmanager
+def opened(path: Path, *, reading: bool = False) -> Iterator[Ledger]:
+    """The ledger in a file, made if need be. Raises CannotWrite, and UnreadableFile for a file that is none."""
+    shown = printable(str(path))
+    if reading and not path.is_file():
+        raise UnreadableFile(f"{shown}: there is no such file; a batch that was begun has one.")
+    try:
+        # Who only reads may have to clear up after a run that was killed.
+        place = f"{path.absolute().as_uri()}?mode={'rw' if reading else 'rwc'}"
+        connection = sqlite3.connect(place, timeout=WAIT, uri=True)
+    except sqlite3.Error as error:
+        raise CannotWrite(f"{shown}: cannot be opened ({error}).") from error
+    try:
+        ledger = Ledger(path, connection)
+        _check_format(ledger, shown)
+        yield ledger
+    finally:
+        connection.close()
+
+
+def _check_format(ledger: Ledger, shown: str) -> None:
+    try:
+        ledger.connection.execute("PRAGMA synchronous = FULL")
+        found = ledger.connection.execute("SELECT name FROM sqlite_master WHERE name = 'about'").fetchone()
+        format_ = found and ledger.connection.execute("SELECT value FROM about WHERE key = 'format'").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise UnreadableFile(f"{shown}: is no catalogue of a batch ({error}).") from error
+    if found and (not format_ or format_[0] != str(FORMAT)):
+        raise UnreadableFile(f"{shown}: was made by another version of composer.")

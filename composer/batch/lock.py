@@ -1,0 +1,56 @@
+"""The lock of a folder: one run at a time works in it; the system frees it when its process ends, however it ends."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from composer.errors import BatchFailed, CannotWrite, printable
+
+NAME = ".lock"
+
+PAUSE = 0.2
+"""Seconds between two looks at a lock that is waited for."""
+
+
+@contextmanager
+def locked(folder: Path, *, wait: bool = False, pause: Callable[[float], None] = time.sleep) -> Iterator[None]:
+    """The folder for this process alone, waited for if that is wished.
+
+    Raises BatchFailed if another run has it, CannotWrite if nothing can be written there.
+    """
+    shown = printable(str(folder))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / NAME).open("a+b")
+    except OSError as error:
+        raise CannotWrite(f"{shown}: cannot be written to ({error.strerror}).") from error
+    with file:
+        while not _take(file):
+            if not wait:
+                raise BatchFailed(f"{shown}: another run is at work there; let it end, or wait for it with --wait.")
+            pause(PAUSE)
+        yield
+
+
+def _take(file: BinaryIO) -> bool:
+    """Whether the lock is ours now."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError as error:
+        raise CannotWrite(f"{printable(file.name)}: this file system has no locks ({error.strerror}).") from error
+    return True

@@ -1,0 +1,244 @@
+"""`composer batch`: thousands of pieces from one file of jobs; `status`, `retry` and `gallery` are about its folder."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from composer.errors import BadOption, BatchFailed, printable
+
+if TYPE_CHECKING:
+    from composer.batch.ledger import Shard
+    from composer.batch.running import Settings
+    from composer.types import Executor
+
+
+class WithJobs(click.Group):
+    """A group whose first word is the name of a command, or else a file of jobs."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """What does not name a command goes to `run`."""
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=WithJobs)
+def batch() -> None:
+    """Make thousands of pieces from one file of jobs: `composer batch jobs.toml --out pieces/`.
+
+    \b
+    composer batch jobs.toml --out pieces/           the same line goes on after a crash
+    composer batch jobs.toml --out pieces/ --plan    what would run
+    composer batch run --help                        all options
+    """  # noqa: D301
+
+
+def _running(command: Any) -> Any:
+    """The options of what makes pieces."""
+    options = [
+        click.option("--executor", default="here", help="Where the work runs: here, pool, ray, …  [here]"),
+        click.option("--executor-option", "options", multiple=True, metavar="NAME=VALUE", help="An option of it."),
+        click.option(
+            "--time-limit", type=float, default=900.0, help="Seconds for 64 pieces, where work can be stopped."
+        ),
+        click.option("--shard", help="As one of several runs that share the pieces, such as 3/16."),
+        click.option("--wait", is_flag=True, help="Wait for another run in the folder."),
+        click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong."),
+        click.option("--json", "as_json", is_flag=True, help="Say how it goes in lines of JSON."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@batch.command()
+@click.argument("jobs", required=False, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="The folder of the pieces.")
+@click.option("--plan", "only_plan", is_flag=True, help="Say what would run, and make nothing.")
+@click.option("--schema", "only_schema", is_flag=True, help="Print the JSON schema of a file of jobs.")
+@_running
+def run(
+    jobs: Path | None,
+    out: Path | None,
+    only_plan: bool,
+    only_schema: bool,
+    executor: str,
+    options: tuple[str, ...],
+    time_limit: float,
+    shard: str | None,
+    wait: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Make every piece that JOBS (.toml, .jsonl or .csv) asks for and that is not in the folder yet."""
+    if only_schema:
+        from composer.batch.schema import published
+
+        click.echo(json.dumps(published(), indent=1))
+        return
+    if jobs is None:
+        raise BadOption("there is no file of jobs; name one, such as jobs.toml, or see `composer batch --help`.")
+    if out is None and not only_plan:
+        raise BadOption("where to? Give the folder of the pieces: --out pieces/.")
+    from composer.batch.jobfile import read
+    from composer.batch.jobs import spread
+    from composer.batch.plan import plan
+
+    made, settings = _executor(executor, options), _settings(time_limit, shard, wait)
+    cells = plan(spread(read(jobs)))
+    _check_shard(cells, settings.shard)
+    if only_plan:
+        _show_plan(cells, out, as_json)
+    elif out is not None:
+        _go(out, cells, made, settings, quiet=quiet, as_json=as_json)
+
+
+@batch.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--failed", is_flag=True, help="Try what was set aside once more.")
+@_running
+def retry(
+    folder: Path,
+    failed: bool,
+    executor: str,
+    options: tuple[str, ...],
+    time_limit: float,
+    shard: str | None,
+    wait: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Go on with a batch from its FOLDER alone."""
+    from composer.batch.running import ledgers
+
+    made, settings = _executor(executor, options), _settings(time_limit, shard, wait)
+    if not ledgers(folder):
+        raise BadOption(f"{printable(str(folder))}: there is no batch in it.")
+    _go(folder, None, made, settings, quiet=quiet, as_json=as_json, failed=failed)
+
+
+@batch.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def status(folder: Path, as_json: bool) -> None:
+    """Say how far the batch in a FOLDER is, all shards together."""
+    from composer.batch.status import summary
+
+    found = summary(folder)
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for name, value in found["states"].items():
+        click.echo(f"{name:<14} {value:>9,}")
+    for title in ("rejections", "set aside"):
+        for reason, count in found[title].items():
+            click.echo(f"{title}: {count:,} × {printable(reason, 200)}")
+    if found["shards"]:
+        click.echo(f"shards begun: {found['shards']}")
+
+
+@batch.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("page", type=click.Path(path_type=Path))
+@click.option("--top", type=click.IntRange(1, 1000), default=20, help="How many of the best ranked.  [20]")
+def gallery(folder: Path, page: Path, top: int) -> None:
+    """Write the best pieces of the batch in a FOLDER to a PAGE of HTML."""
+    from composer.batch.gallery import write
+
+    count = write(folder, page, top)
+    click.echo(f"{printable(str(page))}: {count} pieces")
+
+
+# --- what the options say ---------------------------------------------------------------------------------------------
+
+
+def _executor(name: str, options: tuple[str, ...]) -> Executor:
+    from composer.plugins import registry
+
+    given = {}
+    for text in options:
+        option, equals, value = text.partition("=")
+        if not equals:
+            raise BadOption(f"'{printable(text)}' is no option of an executor such as workers=2.")
+        given[option.strip().replace("-", "_")] = value
+    made: Executor = registry().make("executors", name, **given)
+    return made
+
+
+def _settings(limit: float, shard: str | None, wait: bool) -> Settings:
+    from composer.batch.running import Settings
+
+    if not limit > 0:
+        raise BadOption(f"'--time-limit' is {limit:g}, and must be more than 0 seconds.")
+    return Settings(limit=limit, wait=wait, shard=_shard(shard))
+
+
+def _shard(text: str | None) -> Shard:
+    from composer.batch.ledger import Shard
+
+    if text is None:
+        return Shard()
+    found = re.fullmatch(r"(\d{1,4})/(\d{1,4})", text.strip())
+    part, parts = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= part <= parts:
+        raise BadOption(f"'--shard' is '{printable(text)}', and must be such as 3/16: from 1/16 to 16/16.")
+    return Shard(part, parts)
+
+
+def _check_shard(cells: Any, shard: Shard) -> None:
+    if shard.parts > 1 and any(cell.keep is not None for cell in cells):
+        raise BadOption("'keep' chooses among all pieces of a job, and a shard has a part; leave out one of them.")
+
+
+# --- what is said -----------------------------------------------------------------------------------------------------
+
+
+def _go(
+    out: Path, cells: Any, executor: Executor, settings: Settings, *, quiet: bool, as_json: bool, failed: bool = False
+) -> None:
+    from composer.batch.running import run as run_batch
+    from composer.cli.progress import Teller
+
+    teller = Teller(quiet=quiet, as_json=as_json)
+    ended = run_batch(out, cells, executor, settings, teller, retry=failed)
+    teller.end(ended)
+    if count := ended.counts["failed"]:
+        what = "1 piece was" if count == 1 else f"{count:,} pieces were"
+        raise BatchFailed(f"{what} set aside; `composer batch status {printable(str(out))}` says why.")
+
+
+def _show_plan(cells: Any, out: Path | None, as_json: bool) -> None:
+    import shutil
+
+    from composer.batch.plan import count
+    from composer.batch.trial import estimate
+
+    models, found = count(cells), estimate(cells)
+    place = next((path for path in (out, *out.absolute().parents) if path.is_dir()), None) if out else None
+    free = shutil.disk_usage(place).free if place else None
+    if as_json:
+        about = {"pieces": models.total(), "models": dict(models), "seconds": found.seconds, "bytes": found.bytes}
+        click.echo(json.dumps({**about, "jobs": len(cells), "free": free}))
+        return
+    click.echo(
+        f"{models.total():,} pieces of {len(cells):,} jobs: {', '.join(f'{n:,} by {m}' for m, n in models.items())}"
+    )
+    click.echo(f"about {_span(found.seconds)} on one processor, from a trial of a few")
+    click.echo(f"about {_size(found.bytes)}" + ("" if free is None else f", of {_size(free)} that are free"))
+
+
+def _span(seconds: float) -> str:
+    from composer.cli.progress import span
+
+    return span(seconds)
+
+
+def _size(count: float) -> str:
+    units = ("bytes", "kB", "MB", "GB", "TB")
+    place = min(max(len(f"{count:.0f}") - 1, 0) // 3, len(units) - 1)
+    return f"{count / 1000**place:.3g} {units[place]}"

@@ -1,0 +1,96 @@
+"""The executor `here`: the first stage in this process, the others beside it; it knows nothing of what is done."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from time import monotonic
+from typing import Annotated, Any
+
+from composer.types import Outcome
+
+AFTER = 2.0
+"""Seconds of work after which a process beside this one pays."""
+
+
+@dataclass(frozen=True)
+class Here:
+    """The process that asks; work that hangs is not stopped, and work that kills its process ends the run."""
+
+    beside: Annotated[int, "processes for what comes after the drawing; 0: none"] = 1
+
+    def __call__(
+        self, stages: Sequence[Callable[[Any], Any]], arguments: Iterable[Any], limit: float
+    ) -> Iterator[Outcome]:
+        """Results come in order; while an argument is in the first stage, the one before may be in a later one."""
+        first, *others = stages
+        began, pool = monotonic(), None
+        ahead: deque[tuple[Any, Future[Any]]] = deque()
+        with ExitStack() as stack:
+            for argument in arguments:
+                value, fault = attempt(partial(first, argument))
+                if pool is None and self.beside and others and monotonic() - began >= AFTER:
+                    pool = ProcessPoolExecutor(self.beside, get_context("spawn"), initializer=belong)
+                    stack.callback(pool.shutdown, cancel_futures=True)
+                if fault or pool is None:
+                    value, fault = (value, fault) if fault else attempt(partial(in_turn, others, value))
+                    yield Outcome(argument, value, fault)
+                    continue
+                try:
+                    ahead.append((argument, pool.submit(in_turn, others, value)))
+                except BrokenProcessPool:  # a later stage killed it: the next one begins another
+                    pool = None
+                    yield Outcome(argument, fault="the process beside this one ended")
+                while len(ahead) > self.beside or (ahead and ahead[0][1].done()):
+                    yield _outcome(*ahead.popleft())
+            while ahead:
+                yield _outcome(*ahead.popleft())
+
+
+def belong() -> None:
+    """Leave it to the process that asked to end this one, and end with it: nobody else waits for what is done here."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def in_turn(stages: Sequence[Callable[[Any], Any]], value: Any) -> Any:
+    """What the last stage makes of what those before it made of a value."""
+    for stage in stages:
+        value = stage(value)
+    return value
+
+
+def attempt(work: Callable[[], Any]) -> tuple[Any, str]:
+    """What work gives, or why it gives nothing, in words."""
+    try:
+        return work(), ""
+    except Exception as error:  # work may be anything
+        return None, described(error)
+
+
+def described(error: BaseException) -> str:
+    """An error in words."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _outcome(argument: Any, future: Future[Any]) -> Outcome:
+    value, fault = attempt(future.result)
+    return Outcome(argument, value, fault)

@@ -1,0 +1,183 @@
+"""The executor `pool`: processes of this machine, each with one argument at a time; one that is lost is replaced."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from time import monotonic
+from typing import Annotated, Any
+
+from composer.types import Outcome
+from composer_executors.here import attempt, belong, in_turn
+
+STARTING = 300.0
+"""Seconds that a worker has to start, which are not counted as its work."""
+
+ENDING = 5.0
+"""Seconds that an idle worker has to end by itself."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Processes of this machine; one that dies, hangs or runs out of memory costs its work alone."""
+
+    workers: Annotated[int, "processes; 0: as many as there are processors"] = 0
+    threads: Annotated[int, "of each process; 0: the processors divided by the processes"] = 0
+    memory: Annotated[int, "MiB that a process may have; 0: no limit"] = 0
+    gpus: Annotated[int, "GPUs to share among the processes, one to each in turn"] = 0
+
+    def __post_init__(self) -> None:
+        """Check that there are none below nothing."""
+        if min(self.workers, self.threads, self.memory, self.gpus) < 0:
+            raise ValueError("numbers of workers, threads, MiB and GPUs are 0 or more")
+
+    def __call__(
+        self, stages: Sequence[Callable[[Any], Any]], arguments: Iterable[Any], limit: float
+    ) -> Iterator[Outcome]:
+        """All stages of an argument in one worker; results come as they are ready."""
+        waiting, more = iter(arguments), True
+        count = self.workers or processors()
+        crew: list[_Worker] = []
+        try:
+            while True:
+                for worker in crew if more else ():
+                    if worker.idle:
+                        more = worker.take(waiting)
+                    if not more:
+                        break
+                while more and len(crew) < count:
+                    place = min(set(range(count)) - {worker.place for worker in crew})
+                    crew.append(_Worker.started(self, place, count, stages))
+                    more = crew[-1].take(waiting)
+                busy = [worker for worker in crew if not worker.idle]
+                if not busy:
+                    return
+                for outcome, worker in _ready(busy, limit):
+                    if worker.lost:
+                        crew.remove(worker)
+                    yield outcome
+        finally:
+            for worker in crew:
+                worker.end()
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A process, and what it is busy with."""
+
+    place: int
+    process: BaseProcess
+    pipe: Connection
+    argument: Any = None
+    since: float | None = None  # it was given work; None: it is idle
+    begun: bool = False  # it has begun with that
+    lost: bool = False
+
+    @staticmethod
+    def started(options: Pool, place: int, count: int, stages: Sequence[Callable[[Any], Any]]) -> _Worker:
+        """A new one, which is still starting."""
+        context = get_context("spawn")
+        ours, theirs = context.Pipe()
+        threads = options.threads or max(processors() // count, 1)
+        gpu = place % options.gpus if options.gpus else None
+        process = context.Process(target=_serve, args=(theirs, stages, threads, options.memory, gpu), daemon=True)
+        process.start()
+        theirs.close()
+        return _Worker(place, process, ours)
+
+    @property
+    def idle(self) -> bool:
+        """Whether it may take something."""
+        return self.since is None
+
+    def take(self, waiting: Iterator[Any]) -> bool:
+        """Give it the next argument; whether there was one."""
+        try:
+            self.argument = next(waiting)
+        except StopIteration:
+            return False
+        self.since, self.begun = monotonic(), False
+        with suppress(OSError):  # it has died, as `wait` will say
+            self.pipe.send(self.argument)
+        return True
+
+    def result(self) -> Outcome | None:
+        """What it has sent, or that it was lost; None if it has begun, and no more."""
+        try:
+            said = self.pipe.recv()
+        except (EOFError, OSError):
+            self.process.join(ENDING)
+            self.since, self.lost = None, True
+            return Outcome(self.argument, fault=f"its worker died ({_ended(self.process.exitcode)})")
+        if said is None:
+            self.since, self.begun = monotonic(), True
+            return None
+        self.since = None
+        return Outcome(self.argument, *said)
+
+    def left(self, limit: float) -> float:
+        """Seconds until it has taken too long."""
+        return (self.since or 0.0) + (limit if self.begun else max(limit, STARTING)) - monotonic()
+
+    def stop(self, limit: float) -> Outcome:
+        """End it in the middle of its work."""
+        self.since, self.lost = None, True
+        self.end()
+        return Outcome(self.argument, fault=f"it took more than {limit:g} seconds")
+
+    def end(self) -> None:
+        """End it: an idle one by itself, a busy one at once."""
+        self.pipe.close()
+        if self.since is not None or self.lost:
+            self.process.kill()
+        self.process.join(ENDING)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
+def _ready(busy: Sequence[_Worker], limit: float) -> Iterator[tuple[Outcome, _Worker]]:
+    """What is there next: results, losses, and those who took too long."""
+    ready = wait([worker.pipe for worker in busy], max(min(worker.left(limit) for worker in busy), 0.0))
+    for worker in busy:
+        if worker.pipe in ready:
+            if (outcome := worker.result()) is not None:
+                yield outcome, worker
+        elif worker.left(limit) <= 0:
+            yield worker.stop(limit), worker
+
+
+def _ended(status: int | None) -> str:
+    return f"signal {-status}" if status is not None and status < 0 else f"exit status {status}"
+
+
+def processors() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+# --- in the worker ----------------------------------------------------------------------------------------------------
+
+
+def _serve(
+    pipe: Connection, stages: Sequence[Callable[[Any], Any]], threads: int, memory: int, gpu: int | None
+) -> None:
+    """Take arguments and send results until there are no more, or nobody who asks."""
+    belong()
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
+    if memory:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (memory * 2**20, memory * 2**20))
+    with suppress(EOFError, OSError, KeyboardInterrupt):
+        while True:
+            argument = pipe.recv()
+            pipe.send(None)
+            pipe.send(attempt(lambda argument=argument: in_turn(stages, argument)))  # type: ignore[misc]

@@ -1,0 +1,86 @@
+"""`composer batch` with MIDI export on, beside the bare loop of `generate`: tokens per second, in the same run.
+
+    python tests/benchmarks/batching.py [--model tunes] [--pieces 512] [--large]
+
+A batch's time is that of the whole run: loading the model, starting processes, the ledger and the manifest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+
+from machine import describe
+
+from composer.batch.jobfile import read
+from composer.batch.jobs import spread
+from composer.batch.plan import plan
+from composer.batch.running import run
+from composer.generation import BATCH, generate, open_model
+from composer.plugins import registry
+
+
+def large(folder: Path) -> str:
+    """A model of 3 × 512 with random weights, which writes as long as it is asked to."""
+    from composer.model import save
+    from composer.testing import random_model
+
+    model = random_model("lstm", "voices", hidden_size=512, layers=3, embedding_size=128)
+    save(model, folder / "large.safetensors")
+    return str(folder / "large.safetensors")
+
+
+def main() -> None:
+    """Print seconds and ratios, of rounds that take turns."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", default="tunes")
+    parser.add_argument("--large", action="store_true")
+    parser.add_argument("--pieces", type=int, default=512)
+    parser.add_argument("--bars", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        model = large(place) if options.large else options.model
+        (place / "jobs.toml").write_text(
+            f'[[job]]\nmodel = "{model}"\ncount = {options.pieces}\nbars = {options.bars}\n', encoding="utf-8"
+        )
+        player = open_model(model)
+        requests = [replace(player.suggested, bars=options.bars, index=n) for n in range(options.pieces)]
+        tokens = 0
+
+        def bare() -> None:
+            nonlocal tokens
+            tokens = 0
+            for start in range(0, len(requests), BATCH):
+                pieces = generate(player, requests[start : start + BATCH])
+                tokens += sum(len(player.tokenizer.encode(piece.score)) for piece in pieces)
+
+        def batch(name: str, **executor: int) -> Callable[[], None]:
+            def task() -> None:
+                out = tempfile.mkdtemp(dir=place)
+                run(Path(out), plan(spread(read(place / "jobs.toml"))), registry().make("executors", name, **executor))
+
+            return task
+
+        tasks = {"generate": bare, "here": batch("here"), "here, alone": batch("here", beside=0), "pool": batch("pool")}
+        seconds: dict[str, list[float]] = {name: [] for name in tasks}
+        for _ in range(options.rounds):
+            for name, task in tasks.items():
+                began = perf_counter()
+                task()
+                seconds[name].append(perf_counter() - began)
+    print(describe())
+    print(f"{model}: {options.pieces} pieces of {options.bars} bars, about {tokens:,} tokens")
+    for name, found in seconds.items():
+        best, bare_best = min(found), min(seconds["generate"])
+        rates = ", ".join(f"{tokens / one:,.0f}" for one in found)
+        print(f"{name:12} {rates} tokens/s, {options.pieces / best:6.1f} pieces/s, × {bare_best / best:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""Files of jobs: read in three forms, spread to a grid, and refused with file and line before anything runs."""
+
+import json
+import random
+import string
+
+import pytest
+
+from composer.batch import places
+from composer.batch.jobfile import LARGEST, read
+from composer.batch.jobs import spread
+from composer.batch.plan import pieces, plan
+from composer.batch.schema import published
+from composer.errors import BadJobs, BadOption
+from composer.plugins import registry
+
+TOML = """
+[defaults]
+model = "walks.safetensors"
+
+[[job]]
+name = "grid"
+key = ["C", "Dm"]
+temperature = [0.8, 1.0]
+top-p = 0.9
+count = 2
+
+[[job]]
+bars = [2, 4]
+seed = 3
+file = "{name}-{bars}-{index:03}"
+formats = ["mid"]
+[job.gates]
+rules_broken = 2
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, model_file):
+    (tmp_path / "walks.safetensors").write_bytes(model_file.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def written(here, text, name="jobs.toml"):
+    (here / name).write_text(text, encoding="utf-8")
+    return here / name
+
+
+def planned(here, text, name="jobs.toml"):
+    return plan(spread(read(written(here, text, name))))
+
+
+def refusal(here, text, name="jobs.toml"):
+    with pytest.raises(BadJobs) as caught:
+        planned(here, text, name)
+    (line,) = str(caught.value).splitlines()
+    assert line.endswith((".", "?"))
+    assert len(line) < 500
+    return line.removeprefix(f"{here}/")
+
+
+def test_lists_make_a_grid_in_the_order_of_the_file(here):
+    cells = planned(here, TOML)
+    assert [(cell.job, cell.count) for cell in cells] == [(1, 2)] * 4 + [(2, 1)] * 2
+    requests = [cell.asked["request"] for cell in cells]
+    assert [request.get("key") for request in requests[:4]] == ["C", "C", "Dm", "Dm"]
+    chains = [[(link["name"], link["options"]) for link in request["samplers"]] for request in requests[:4]]
+    assert chains[1] == [("temperature", {"temperature": 1.0}), ("top-p", {"p": 0.9})]
+    assert [request.get("bars") for request in requests[4:]] == [2, 4]
+    assert cells[4].gates == {"rules_broken": 2}
+
+
+def test_names_are_those_of_the_patterns(here):
+    stems = [cell.stem(number, index) for number, index, cell in pieces(planned(here, TOML))]
+    assert stems[:3] == ["0000/000000", "0000/000001", "0000/000002"]
+    assert stems[8:] == ["0000/job2-2-000", "0000/job2-4-000"]
+
+
+def test_the_three_forms_say_the_same(here):
+    toml = '[[job]]\nmodel="walks.safetensors"\nbars=2\nkey="C"\ntempo=90\ngates={rules_broken=1}\nformats=["mid"]\n'
+    line = {"model": "walks.safetensors", "bars": 2, "key": "C", "tempo": 90, "gates": {"rules_broken": 1}}
+    rows = "model,bars,key,tempo,gates.rules_broken,form\nwalks.safetensors,2,C,90,1,\n"
+    first = planned(here, toml)
+    assert planned(here, json.dumps({**line, "formats": ["mid"]}), "jobs.jsonl") == first
+    assert planned(here, rows, "jobs.csv") == first
+
+
+def test_a_list_of_a_sampler_that_takes_one_is_one_value(here):
+    names = {key for key, (_, option) in __import__("composer.batch.jobs", fromlist=["x"]).sampler_keys().items()}
+    assert {"temperature", "top-p", "density", "density-per"} <= names
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[job]]\nmodle = 'x'", "jobs.toml, line 2: a job has no 'modle': did you mean 'model'?"),
+        ("[[job]]\n\n[[job]]\ncount = 'many'", "jobs.toml, line 4: job 2: 'count' is 'many', which is not int."),
+        ("[[job]]\ncount = 0", "jobs.toml, line 2: 'count' is 0, and must be from 1 to 1,000,000."),
+        ("[[job]]\ncount = 99999999999", "line 2: 'count' is 99,999,999,999, and must be from 1 to 1,000,000."),
+        ("[[job]]\nbars = -1", "line 2: 'bars' is -1, and must be a whole number from 1 to 1,000,000."),
+        ("[[job]]\nbars = 1000000", "line 2: 'bars' is 1,000,000; 4,096 are the most in a batch."),
+        ("[[job]]\nbars = 2.5", "which is not int"),
+        ("[[job]]\nseed = -1", "line 2: 'seed' is -1"),
+        ("[[job]]\nkey = 'H'", "line 2: "),
+        ("[[job]]\ntempo = nan", "line 2: 'tempo' is nan, and must be from 5 to 1000"),
+        ("[[job]]\ntempo = [90, inf]", "line 2: 'tempo' is inf"),
+        ("[[job]]\nkey = []", "line 2: 'key' is an empty list"),
+        ("[[job]]\ncount = [1, 2]", "line 2: 'count' takes one value"),
+        ("[[job]]\nbars = {a = 1}", "line 2: 'bars' is a table"),
+        ("[[job]]\nbars = 2024-01-01", "line 2: 'bars' is 2024-01-01, which no option takes."),
+        ("[[job]]\nindex = 3\ncount = 2", "'index' asks for one piece and 'count' for several"),
+        ("[[job]]\nkeep = 'all'", "line 2: 'keep' is 'all', and must be such as 'best 100 by likelihood'"),
+        ("[[job]]\nattempts = 1000", "line 2: 'attempts' is 1,000"),
+        ("[[job]]\ngates = 3", "line 2: 'gates' is a table"),
+        ("[[job]]\n[job.gates]\nfast = 1", "line 2: there is no gate 'fast'"),
+        ("[[job]]\ngates = {in_key = 2}", "line 2: 'in_key' is 2.0, and must be a share"),
+        ("[[job]]\ngates = {nats_per_note = [3, 1]}", "must be [least, most]"),
+        ("[[job]]\nformats = ['exe']", "line 2: no plugin writes '.exe' files"),
+        ("[[job]]\nformats = ['../mid']", "line 2: no plugin writes '.../mid' files"),
+        ("[[job]]\nformats = ['/etc/x.mid']", "line 2: "),
+        ("[[job]]\nformats = []", "'formats' names each form once"),
+        ("[[job]]\nmodel = 'nowhere.safetensors'", "line 2: nowhere.safetensors: there is no such file."),
+        ("[[job]]\nmodel = 'choral'", "line 2: there is no model 'choral'"),
+        ("[[job]]\ntemperature = -1", "line 2: sampler 'temperature'"),
+        ("[[job]]\nexport_options = {wav = {gain = 1}}", "which is not among the formats"),
+        ("[[job]]\n[[job]]", "line 2: this asks for the same pieces as line 1; give it another seed."),
+        ("[[job]]\nbars = [2, 2]", "line 1: this asks for the same pieces as line 1"),
+        ("[jobs]\nx = 1", "jobs.toml: there is no 'jobs' beside the jobs: did you mean 'job'?"),
+        ("[job]\nx = 1", "jobs are tables that begin with [[job]]"),
+        ("", "holds no job"),
+        ("[[job]\nbars = 2", "jobs.toml: is not TOML (Expected ']]' at the end of an array declaration (at line 1"),
+        ("x = " + "[" * 5000, "is not TOML"),
+        ("[[job]]\nbars = " + "[" * 9 + "]" * 9, "line 2: 'bars' is nested too deeply."),
+        ("[[job]]\ncount = " + "9" * 5000, "is not TOML"),
+        ("[[job]]\nkey = '" + "C" * 20_000 + "'", "line 2: 'key' has 20,000 characters; 10,000 are the most."),
+        ("[[job]]\nkey = [" + "'C'," * 20_000 + "]", "line 2: 'key' holds 20,000 values; 10,000 are the most."),
+        (
+            f"[[job]]\nseed = {list(range(200))}\nbars = {list(range(1, 200))}",
+            "line 1: with this grid there are 39,800",
+        ),
+    ],
+    ids=lambda text: text[:40].replace("\n", " "),
+)
+def test_what_cannot_be_is_refused_with_its_line(here, text, said):
+    usual = "" if "'nowhere" in text or "choral" in text else "walks.safetensors"
+    if usual and "[[job]]" in text:
+        text += f"\n[defaults]\nmodel = '{usual}'"
+    assert said in refusal(here, text)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["../{index}", "/tmp/{index}", "a/{index}", "..\\{index}", "C:{index}", "{index}\n", "{index.__class__}", "{0}",
+     "{index!r}", "{index:>9999999999}", "{index:f}", "{nothing}", "{", "{index[0]}", "", " ", ".", "..", ".{index}",
+     "CON", "nul.{index}", "x" * 200, "{index}.", "\x00{index}", "{seed:05}", "a*{index}"],
+)  # fmt: skip
+def test_no_name_leaves_its_folder(here, pattern):
+    table = f"[[job]]\nmodel = 'walks.safetensors'\nfile = {json.dumps(pattern)}"
+    assert refusal(here, table).startswith("jobs.toml, line 3: ")
+
+
+def test_no_random_pattern_leaves_its_folder(here):
+    rng = random.Random(0)
+    fields = {"key": "../..", "model": "/etc/passwd", "seed": 3, "title": None}
+    letters = string.printable + "./\\{}:{{}}éß\u202e"
+    for _ in range(5000):
+        parts = [
+            "".join(rng.choices(letters, k=rng.randrange(4))),
+            rng.choice(["{key}", "{model}", "{index}", "..", ""]),
+        ]
+        pattern = "".join(rng.sample(parts, 2))
+        try:
+            places.check_pattern(pattern, fields)
+            stem = places.stem(pattern, fields, 1234, 5)
+        except BadOption:
+            continue
+        folder, name = stem.split("/")
+        assert folder == "0001"
+        assert name.strip(". ")
+        assert (here / "out" / f"{stem}.mid").resolve().parent == here / "out" / "0001"
+
+
+def test_two_pieces_share_no_name(here):
+    table = "[[job]]\nmodel = 'walks.safetensors'\ncount = 2\nfile = 'same'"
+    assert refusal(here, table) == (
+        "jobs.toml, line 4: two pieces would be called 'same'; put {index} or {number} into 'file'."
+    )
+
+
+def test_a_file_that_is_none(here):
+    assert "jobs stand in .toml, .jsonl or .csv files" in refusal(here, "x", "jobs.yaml").replace(".csv, .jsonl", "")
+    (here / "jobs.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(BadJobs, match="is not UTF-8"):
+        read(here / "jobs.toml")
+    with (here / "jobs.jsonl").open("wb") as file:
+        file.truncate(LARGEST + 1)
+    with pytest.raises(BadJobs, match="is larger than 8 MiB"):
+        read(here / "jobs.jsonl")
+    with pytest.raises(BadJobs, match="cannot be read"):
+        read(here / "none.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("jobs.jsonl", '{"bars": 2}\n{"bars": ', "jobs.jsonl, line 2: is no JSON"),
+        ("jobs.jsonl", "[" * 50_000, "jobs.jsonl, line 1: is no JSON (it is nested too deeply)."),
+        ("jobs.jsonl", "3", "jobs.jsonl, line 1: is no JSON object."),
+        ("jobs.csv", "bars,bars\n1,2\n", "jobs.csv, line 1: every column needs a name of its own."),
+        ("jobs.csv", "bars\n1,2\n", "jobs.csv, line 2: has 2 fields under 1 names."),
+        ("jobs.csv", 'bars\n"1\n', "is no CSV"),
+        ("jobs.csv", "bars\n2\nx\n", "jobs.csv, line 3: job 2: 'bars' is 'x', which is not int"),
+        ("jobs.csv", "key\n" + "C" * 200_000, "is no CSV"),
+    ],
+)
+def test_lines_and_rows_that_are_none(here, name, text, said):
+    assert said in refusal(here, text, name)
+
+
+def test_the_schema_knows_every_option_and_every_sampler():
+    found = published()
+    job = found["properties"]["job"]["items"]["properties"]
+    assert {"model", "count", "bars", "key", "gates", "formats"} <= set(job)
+    assert set(registry().names("samplers")) <= set(job)
+    assert job["temperature"]["anyOf"][0]["type"] == "number"
+    assert job["count"] == {"type": "integer", "minimum": 1, "maximum": 1_000_000, "default": 1} | {
+        "description": "how many pieces, for each point of the grid"
+    }
+    json.dumps(found)

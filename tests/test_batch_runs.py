@@ -1,0 +1,396 @@
+"""A batch ends with exactly the pieces that were asked for, whatever stopped it on the way."""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+
+from composer import files, plugins
+from composer.batch.lock import locked
+from composer.generation import open_model
+from composer.making import regenerate
+from composer.model import load, save
+from composer.plugins import registry
+
+JOBS = """
+[[job]]
+model = "walks.safetensors"
+count = {count}
+bars = 2
+key = ["C", "Dm"]
+
+[[job]]
+model = "walks.safetensors"
+name = "picked"
+count = 12
+bars = 1
+seed = 7
+file = "{{name}}-{{index:02}}"
+attempts = 2
+keep = "best 3 by rules"
+gates = {{notes_per_bar = [1, 12]}}
+"""
+PLAIN = ["--executor-option", "beside=0"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, model_file):
+    shutil.copy(model_file, tmp_path / "walks.safetensors")
+    (tmp_path / "jobs.toml").write_text(JOBS.format(count=3))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def content(folder):
+    """Every file but the catalogue, by its bytes."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    kept = [path for path in paths if path.name not in ("catalogue.sqlite", ".lock")]
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept}
+
+
+def rows(folder, query):
+    with sqlite3.connect(folder / "catalogue.sqlite") as connection:
+        return connection.execute(query).fetchall()
+
+
+def mistake(ran, status=2):
+    assert ran.status == status
+    (line,) = ran.err.splitlines()
+    assert line.startswith("composer: ")
+    return line
+
+
+# --- what comes of it -------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_its_pieces_a_catalogue_and_a_manifest(run, here):
+    ran = run("batch", "jobs.toml", "--out", "out", *PLAIN)
+    assert ran.status == 0
+    assert ran.out.startswith("9 of 18 pieces done, ")
+    found = content(here / "out")
+    assert {f"0000/{n:06}.mid" for n in range(6)} < set(found)
+    assert len([name for name in found if "picked" in name]) == 3
+    assert set(found) == {"manifest.jsonl", *(name for name in found if name.endswith(".mid"))}
+    lines = [json.loads(line) for line in (here / "out/manifest.jsonl").read_text().splitlines()]
+    for line in lines:
+        for name, about in line["files"].items():
+            assert hashlib.sha256((here / "out" / name).read_bytes()).hexdigest() == about["sha256"]
+    states = dict(rows(here / "out", "SELECT state, count(*) FROM pieces GROUP BY state"))
+    assert states["done"] == len(lines) == 9
+
+
+def test_a_piece_is_the_one_that_generate_writes(run, here):
+    (here / "one.toml").write_text('[[job]]\nmodel = "walks.safetensors"\nbars = 3\nseed = 5\ncount = 4\nkey = "Dm"\n')
+    assert run("batch", "one.toml", "--out", "out", *PLAIN).status == 0
+    line = ["--model", "walks.safetensors", "--seed", 5, "--bars", 3, "--key", "Dm"]
+    assert run("generate", "x.mid", *line, "--index", 2).status == 0
+    assert (here / "x.mid").read_bytes() == (here / "out/0000/000002.mid").read_bytes()
+
+
+def test_the_catalogue_makes_a_piece_again(run, here):
+    assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status == 0
+    for stem, asked in rows(here / "out", "SELECT stem, asked FROM pieces WHERE state = 'done'"):
+        files.write([regenerate(open_model("walks.safetensors"), json.loads(asked))], here / "again.mid")
+        assert (here / "again.mid").read_bytes() == (here / "out" / f"{stem}.mid").read_bytes()
+
+
+def test_forms_and_two_formats(run, here):
+    text = '[[job]]\nmodel = "walks.safetensors"\nbars = 2\nform = "AB"\nformats = ["mid", "midi"]\ntitle = "Two"\n'
+    (here / "form.toml").write_text(text)
+    assert run("batch", "form.toml", "--out", "out", *PLAIN).status == 0
+    assert (here / "out/0000/000000.mid").read_bytes() == (here / "out/0000/000000.midi").read_bytes()
+    assert files.provenance(here / "out/0000/000000.mid")["title"] == "Two"
+
+
+def test_the_same_line_does_nothing_twice_and_makes_what_is_gone(run, here):
+    assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status == 0
+    before = content(here / "out")
+    assert "; 0 made now" in run("batch", "jobs.toml", "--out", "out", *PLAIN).out
+    (here / "out/0000/000001.mid").unlink()
+    (here / "out/0000/000002.mid").write_bytes(b"MThd")
+    assert "; 2 made now" in run("batch", "jobs.toml", "--out", "out", *PLAIN).out
+    assert content(here / "out") == before
+
+
+def test_the_size_of_chunks_and_the_executor_change_nothing(run, here, monkeypatch):
+    assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status == 0
+    with monkeypatch.context() as small:
+        small.setattr("composer.batch.running._most", lambda course, place: 5)
+        assert run("batch", "jobs.toml", "--out", "five", *PLAIN).status == 0
+    assert (
+        run("batch", "jobs.toml", "--out", "pool", "--executor", "pool", "--executor-option", "workers=2").status == 0
+    )
+    assert content(here / "five") == content(here / "pool") == content(here / "out")
+
+
+def test_the_plan_makes_nothing(run, here):
+    shown = run("batch", "jobs.toml", "--out", "out", "--plan").out
+    assert shown.startswith("18 pieces of 3 jobs: 18 by walks.safetensors\nabout ")
+    assert json.loads(run("batch", "jobs.toml", "--plan", "--json").out)["pieces"] == 18
+    assert not (here / "out").exists()
+
+
+# --- gates ------------------------------------------------------------------------------------------------------------
+
+
+def test_each_rejection_is_kept_with_its_reason(run, here):
+    text = (
+        '[[job]]\nmodel = "walks.safetensors"\nbars = 2\ncount = 6\nattempts = 3\ngates = {nats_per_note = [0, 0.001]}'
+    )
+    (here / "strict.toml").write_text(text)
+    ran = run("batch", "strict.toml", "--out", "out", *PLAIN)
+    assert ran.status == 0
+    assert "0 of 6 pieces done, 6 rejected" in ran.out
+    assert "rejected 18 × nats per note" in ran.out
+    reasons = rows(here / "out", "SELECT number, attempt, reason FROM rejections")
+    assert len(reasons) == 18
+    assert all(reason.endswith("is not from 0 to 0.001") for *_, reason in reasons)
+    assert "rejections: 18 × nats per note" in run("batch", "status", "out").out
+
+
+def test_the_best_are_the_best_of_all(run, here):
+    assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status == 0
+    (here / "all.toml").write_text(JOBS.format(count=3).replace('keep = "best 3 by rules"', ""))
+    assert run("batch", "all.toml", "--out", "all", *PLAIN).status == 0
+    query = "SELECT number FROM pieces WHERE state = 'done' AND number >= 6 ORDER BY rank, distance, number LIMIT 3"
+    assert rows(here / "out", query) == rows(here / "all", query)
+
+
+# --- going on ---------------------------------------------------------------------------------------------------------
+
+
+def test_jobs_may_be_added_at_the_end_and_nowhere_else(run, here):
+    assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status == 0
+    more = JOBS.format(count=3) + '[[job]]\nmodel = "walks.safetensors"\nbars = 1\nseed = 9\n'
+    (here / "more.toml").write_text(more)
+    assert run("batch", "more.toml", "--out", "out", *PLAIN).out.startswith("10 of 19 pieces done")
+    said = mistake(run("batch", "jobs.toml", "--out", "out", *PLAIN), 1)
+    assert said == (
+        "composer: out: was begun with another file of jobs (job 3 differs); jobs may be added at its end, "
+        "or name another folder."
+    )
+
+
+def test_another_model_and_another_version_are_refused(run, here, monkeypatch):
+    assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status == 0
+    model = load(here / "walks.safetensors")
+    weights = {name: value * 1.5 for name, value in model.weights.items()}
+    save(replace(model, weights=weights), here / "walks.safetensors")
+    assert "the model 'walks.safetensors' has changed since" in mistake(run("batch", "jobs.toml", "--out", "out"), 1)
+    save(model, here / "walks.safetensors")
+    monkeypatch.setattr("composer.batch.ledger.__version__", "99")
+    assert "was begun with composer" in mistake(run("batch", "jobs.toml", "--out", "out"), 1)
+
+
+def test_two_runs_in_one_folder(run, here):
+    with locked(here / "out"):
+        said = mistake(run("batch", "jobs.toml", "--out", "out", *PLAIN), 1)
+        assert said == "composer: out: another run is at work there; let it end, or wait for it with --wait."
+    line = [sys.executable, "-m", "composer", "batch", "jobs.toml", "--out", "out", "--wait"]
+    both = [subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    made = sorted(process.communicate()[0].decode().split("; ")[1].split()[0] for process in both)
+    assert made == ["0", "18"]
+
+
+def test_somebodys_folder_and_no_folder(run, here):
+    (here / "mine").mkdir()
+    (here / "mine/letter.txt").write_text("dear")
+    assert "holds other things ('letter.txt')" in mistake(run("batch", "jobs.toml", "--out", "mine"), 1)
+    assert "is no folder" in mistake(run("batch", "jobs.toml", "--out", "jobs.toml"))
+    assert "is no catalogue of a batch" in mistake(_with_catalogue(run, here, b"no database at all" * 99))
+
+
+def _with_catalogue(run, here, data):
+    (here / "odd").mkdir()
+    (here / "odd/catalogue.sqlite").write_bytes(data)
+    return run("batch", "jobs.toml", "--out", "odd")
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that nobody can write to")
+def test_read_only_output(run, here):
+    assert "cannot be written to" in mistake(run("batch", "jobs.toml", "--out", "/proc/self/pieces"))
+
+
+def test_a_full_disk_is_one_sentence_and_harms_nothing(run, here, monkeypatch):
+    written = []
+
+    def full(path, data, write=Path.write_bytes):
+        written.extend([path] if ".scratch" in path.parts else [])
+        if len(written) == 4:
+            raise OSError(28, "No space left on device")
+        return write(path, data)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "write_bytes", full)
+        ran = run("batch", "jobs.toml", "--out", "out", "--quiet", *PLAIN)
+    assert ran.status == 2
+    assert ran.err.count("\n") == 1
+    assert "No space left on device" in ran.err
+    assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status == 0
+    assert run("batch", "jobs.toml", "--out", "whole", *PLAIN).status == 0
+    assert content(here / "out") == content(here / "whole")
+
+
+def test_shards_share_the_pieces(run, here):
+    (here / "many.toml").write_text('[[job]]\nmodel = "walks.safetensors"\nbars = 1\ncount = 130\n')
+    assert run("batch", "many.toml", "--out", "whole", *PLAIN).status == 0
+    for part in (1, 2, 3):
+        assert run("batch", "many.toml", "--out", "out", "--shard", f"{part}/3", "--quiet", *PLAIN).status == 0
+    pieces = {name: of for name, of in content(here / "whole").items() if name.endswith(".mid")}
+    assert {name: of for name, of in content(here / "out").items() if name.endswith(".mid")} == pieces
+    shown = json.loads(run("batch", "status", "out", "--json").out)
+    assert (shown["states"], shown["shards"]) == ({"done": 130}, "1/3, 2/3, 3/3")
+    assert "was begun in 3 shards" in mistake(run("batch", "many.toml", "--out", "out"), 1)
+    assert "was begun in 3 shards" in mistake(run("batch", "many.toml", "--out", "out", "--shard", "1/4"), 1)
+    assert "was begun without shards" in mistake(run("batch", "many.toml", "--out", "whole", "--shard", "1/4"), 1)
+    assert "leave out one of them" in mistake(run("batch", "jobs.toml", "--out", "new", "--shard", "1/4"))
+    assert "must be such as 3/16" in mistake(run("batch", "jobs.toml", "--out", "new", "--shard", "5/4"))
+
+
+# --- looking at it ----------------------------------------------------------------------------------------------------
+
+
+def test_the_gallery_links_to_the_best(run, here, monkeypatch):
+    assert run("batch", "jobs.toml", "--out", "a<b", *PLAIN).status == 0
+    monkeypatch.setattr("composer.batch.gallery.SUFFIX", ".htm")  # of which there is no exporter
+    assert run("batch", "gallery", "a<b", "best.htm", "--top", 2).out == "best.htm: 2 pieces\n"
+    page = (here / "best.htm").read_text()
+    assert page.count("<a href=") == 2
+    assert 'href="a%3Cb/0000/' in page
+    assert "<b" not in page.replace("<body", "")
+
+
+def test_the_gallery_is_the_page_of_an_exporter_where_there_is_one(run, here, monkeypatch):
+    assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status == 0
+    found = registry()
+    shown = []
+
+    def page():
+        def write(pieces, path):
+            shown.extend(piece.provenance["title"] for piece in pieces)
+            path.write_text("a page")
+
+        return write
+
+    offer = plugins.Offer("exporters", ".html", page, plugins.Plugin("pages", "pages", "1"))
+    offers = {**found.offers, "exporters": {**found.offers["exporters"], ".html": offer}}
+    for module in ("composer.batch.gallery", "composer.files"):
+        monkeypatch.setattr(f"{module}.registry", lambda: replace(found, offers=offers))
+    assert run("batch", "gallery", "out", "best.html", "--top", 2).status == 0
+    assert (here / "best.html").read_text() == "a page"
+    assert len(shown) == 2
+    assert all(name.startswith("0000/") for name in shown)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["status", "nowhere"], "nowhere: there is no batch in it."),
+        (["retry", "nowhere"], "nowhere: there is no batch in it."),
+        (["gallery", "nowhere", "x.html"], "nowhere: there is no batch in it."),
+        (["gallery", "nowhere", "x.txt"], "a gallery is a page"),
+        (["jobs.toml"], "--out pieces/"),
+        (["run"], "there is no file of jobs"),
+        (["jobs.toml", "--out", "x", "--executor", "cloud"], "no plugin offers the executor 'cloud'"),
+        (["jobs.toml", "--out", "x", "--executor-option", "beside"], "is no option of an executor such as"),
+        (["jobs.toml", "--out", "x", "--time-limit", "0"], "must be more than 0 seconds"),
+    ],
+    ids=str,
+)
+def test_a_mistake_is_one_sentence(run, here, arguments, said):
+    assert said in mistake(run("batch", *arguments))
+    assert not (here / "x").exists()
+
+
+def test_how_it_goes_as_json_and_quietly(run, here):
+    assert run("batch", "jobs.toml", "--out", "quiet", "--quiet", *PLAIN).out == ""
+    lines = [json.loads(line) for line in run("batch", "jobs.toml", "--out", "out", "--json", *PLAIN).out.splitlines()]
+    assert lines[-1]["ended"]
+    assert lines[-1]["states"]["done"] == 9
+
+
+# --- killed -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("moments", [pytest.param(2), pytest.param(50, marks=pytest.mark.soak)])
+def test_a_batch_that_is_killed_again_and_again_ends_as_if_it_had_not_been(run, here, moments):
+    rng = random.Random(moments)
+    (here / "jobs.toml").write_text(JOBS.format(count=40 if moments == 2 else 1500))
+    line = [sys.executable, "-m", "composer", "batch", "jobs.toml", "--out", "out", "--quiet"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    killed = 0
+    for number in range(moments):
+        pool = ["--executor", "pool", "--executor-option", "workers=2"] if number % 2 else []
+        process = subprocess.Popen([*line, *pool], env=environment, stderr=subprocess.PIPE)
+        began, before = monotonic(), len(list((here / "out").glob("0*/*.mid")))
+        while len(list((here / "out").glob("0*/*.mid"))) == before and process.poll() is None:
+            assert monotonic() - began < 60
+            sleep(0.005)  # until it writes
+        sleep(rng.uniform(0, 0.05 if moments == 2 else 0.3))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        killed += process.returncode == -signal.SIGKILL
+    assert killed >= min(moments, 2)
+    assert run("batch", "jobs.toml", "--out", "out", "--quiet").status == 0
+    assert run("batch", "jobs.toml", "--out", "whole", "--quiet").status == 0
+    assert content(here / "out") == content(here / "whole")
+    assert rows(here / "out", "SELECT number, state, files, asked, metrics FROM pieces") == rows(
+        here / "whole", "SELECT number, state, files, asked, metrics FROM pieces"
+    )
+
+
+# --- many -------------------------------------------------------------------------------------------------------------
+
+
+def tiny(chunk):
+    """Pieces of four notes, drawn by nobody."""
+    from composer.batch.work import Drawn, Group
+    from composer.making import request_of
+    from composer.primers import typed_notes
+    from composer.ranking import Standard
+    from composer.types import Piece
+
+    drawn = []
+    for number, place, index in chunk.pieces:
+        asked = request_of(chunk.cells[place].wanted(index))
+        made_by = {"request": asked.to_json(), "nats": {"model": 4.0, "chain": 4.0}}
+        drawn.append(Drawn(number, place, Piece(typed_notes("C4 D4 E4 F4"), made_by), None, ()))
+    return Group(chunk, tuple(drawn), Standard(), 0.0)
+
+
+@pytest.mark.soak
+def test_a_hundred_thousand_pieces_take_no_more_memory_than_a_few_thousand(here, monkeypatch):
+    import resource
+
+    from composer.batch.jobfile import read
+    from composer.batch.jobs import spread
+    from composer.batch.plan import plan
+    from composer.batch.running import run as run_batch
+
+    (here / "many.toml").write_text('[[job]]\nmodel = "walks.safetensors"\nbars = 1\ncount = 100_000\n')
+    monkeypatch.setattr("composer.batch.running.draw", tiny)
+    course = []
+
+    def report(progress):
+        if progress.made >= 10_000 * len(course):
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            course.append((progress.made, progress.seconds, peak))
+            print(f"{progress.made:>7} pieces  {progress.seconds:7.1f} s  {peak:6.1f} MB at most")
+
+    cells = plan(spread(read(here / "many.toml")))
+    ended = run_batch(here / "out", cells, registry().make("executors", "here", beside=0), report=report)
+    assert ended.counts["done"] == 100_000
+    folders = [path for path in (here / "out").iterdir() if path.is_dir()]
+    assert {len(list(folder.iterdir())) for folder in folders} == {1000}
+    assert course[-1][2] < course[1][2] + 40
