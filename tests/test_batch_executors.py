@@ -182,11 +182,12 @@ POOL = {"die": {"workers": 1}, "hang": {"workers": 1}}
 
 def test_on_the_command_line_what_is_set_aside_is_said_and_retried(tmp_path, cells, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    here = ["--executor", "here"]
     poisonous(monkeypatch, "raise")
-    assert cli.run(["batch", "jobs.toml", "--out", "out", "--quiet"]) == 1
+    assert cli.run(["batch", "jobs.toml", "--out", "out", "--quiet", *here]) == 1
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
-    assert cli.run(["batch", "retry", "out", "--failed", "--quiet"]) == 0
+    assert cli.run(["batch", "retry", "out", "--failed", "--quiet", *here]) == 0
 
 
 # --- Ray --------------------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ attempts = 2
 keep = "best 3 by rules"
 gates = {{notes_per_bar = [1, 12]}}
 """
-PLAIN = ["--executor-option", "beside=0"]
+PLAIN = ["--executor", "here", "--executor-option", "beside=0"]
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_two_runs_in_one_folder(run, here):
     with locked(here / "out"):
         said = mistake(run("batch", "jobs.toml", "--out", "out", *PLAIN), 1)
         assert said == "composer: out: another run is at work there; let it end, or wait for it with --wait."
-    line = [sys.executable, "-m", "composer", "batch", "jobs.toml", "--out", "out", "--wait"]
+    line = [sys.executable, "-m", "composer", "batch", "jobs.toml", "--out", "out", "--wait", *PLAIN]
     both = [subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
     made = sorted(process.communicate()[0].decode().split("; ")[1].split()[0] for process in both)
@@ -331,7 +331,7 @@ def test_a_batch_that_is_killed_again_and_again_ends_as_if_it_had_not_been(run, 
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     killed = 0
     for number in range(moments):
-        pool = ["--executor", "pool", "--executor-option", "workers=2"] if number % 2 else []
+        pool = ["--executor", "pool" if number % 2 else "here"]
         process = subprocess.Popen([*line, *pool], env=environment, stderr=subprocess.PIPE)
         began, before = monotonic(), len(list((here / "out").glob("0*/*.mid")))
         while len(list((here / "out").glob("0*/*.mid"))) == before and process.poll() is None:
@@ -342,8 +342,8 @@ def test_a_batch_that_is_killed_again_and_again_ends_as_if_it_had_not_been(run, 
         process.communicate()
         killed += process.returncode == -signal.SIGKILL
     assert killed >= min(moments, 2)
-    assert run("batch", "jobs.toml", "--out", "out", "--quiet").status == 0
-    assert run("batch", "jobs.toml", "--out", "whole", "--quiet").status == 0
+    assert run("batch", "jobs.toml", "--out", "out", "--quiet", *PLAIN).status == 0
+    assert run("batch", "jobs.toml", "--out", "whole", "--quiet", *PLAIN).status == 0
     assert content(here / "out") == content(here / "whole")
     assert rows(here / "out", "SELECT number, state, files, asked, metrics FROM pieces") == rows(
         here / "whole", "SELECT number, state, files, asked, metrics FROM pieces"
@@ -354,19 +354,26 @@ def test_a_batch_that_is_killed_again_and_again_ends_as_if_it_had_not_been(run, 
 
 
 def tiny(chunk):
-    """Pieces of four notes, drawn by nobody."""
-    from composer.batch.work import Drawn, Group
-    from composer.making import request_of
-    from composer.primers import typed_notes
-    from composer.ranking import Standard
-    from composer.types import Piece
+    """Pieces of a few bytes, drawn and exported by nobody."""
+    return chunk
 
-    drawn = []
-    for number, place, index in chunk.pieces:
-        asked = request_of(chunk.cells[place].wanted(index))
-        made_by = {"request": asked.to_json(), "nats": {"model": 4.0, "chain": 4.0}}
-        drawn.append(Drawn(number, place, Piece(typed_notes("C4 D4 E4 F4"), made_by), None, ()))
-    return Group(chunk, tuple(drawn), Standard(), 0.0)
+
+def ready(chunk):
+    from composer.batch.work import Made
+
+    metrics = {"rank": [0, 0.5], "broken": [], "notes": 4, "nats per note": 1.0}
+    return [
+        Made(
+            number,
+            "done",
+            asked=json.dumps({"request": {"seed": 0, "index": index}}),
+            files={"mid": b"%d" % number * 20},
+            hashes={"mid": "0" * 64},
+            metrics=metrics,
+            rejections=((0, "rules broken: silent bars"),),
+        )
+        for number, _, index in chunk.pieces
+    ]
 
 
 @pytest.mark.soak
@@ -380,6 +387,7 @@ def test_a_hundred_thousand_pieces_take_no_more_memory_than_a_few_thousand(here,
 
     (here / "many.toml").write_text('[[job]]\nmodel = "walks.safetensors"\nbars = 1\ncount = 100_000\n')
     monkeypatch.setattr("composer.batch.running.draw", tiny)
+    monkeypatch.setattr("composer.batch.running.finish", ready)
     course = []
 
     def report(progress):

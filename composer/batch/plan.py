@@ -19,8 +19,9 @@ from composer.errors import BadOption, ComposerError, nearest, printable
 from composer.files import exporter
 from composer.form import Form
 from composer.form import check as check_form
-from composer.generation import Player, chained, open_model, with_primer
+from composer.generation import Player, chained, with_primer
 from composer.making import Asked, asked_of, request_of, with_request
+from composer.model import find, load
 from composer.plugins import registry
 from composer.primers import read_primer
 
@@ -88,7 +89,7 @@ def plan(wanted: Sequence[Wanted], opened: Mapping[str, Player] | None = None) -
     for one in wanted:
         with _faulted(one, "model"):
             if one.job.model not in players:
-                players[one.job.model] = open_model(one.job.model)
+                players[one.job.model] = player_of(one.job.model, one.job.model)
         with _faulted(one, "formats"):
             _check_formats(one)
         with _faulted(one):
@@ -121,6 +122,17 @@ def _check_formats(one: Wanted) -> None:
     for form in one.export_options:
         if form not in one.job.formats:
             raise BadOption(f"'export_options' are for '{printable(form)}', which is not among the formats.")
+
+
+def player_of(name: str, source: str) -> Player:
+    """A model by its name or file, which is loaded once in a process. Raises UnknownName, BadModelFile."""
+    path = find(source).absolute()
+    return _loaded(name, path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _loaded(name: str, path: Path, _: int) -> Player:
+    return Player(load(path), name)
 
 
 def _key_of(text: str, one: Wanted) -> str:

@@ -18,12 +18,11 @@ from time import perf_counter
 from typing import Any
 
 from composer.batch.gates import Gates, gates_of, measure
-from composer.batch.plan import Cell
+from composer.batch.plan import Cell, player_of
 from composer.errors import BadModelFile, CannotWrite, ComposerError, RequestWarning, UnknownName, printable
 from composer.files import exporter
 from composer.generation import Player
 from composer.making import Asked, asked_of, make, request_of, with_request
-from composer.model import find, load
 from composer.ranking import Standard, standard_of
 from composer.types import Exporter, Piece
 
@@ -100,9 +99,8 @@ def draw(chunk: Chunk) -> Group | Stopped:
     return Group(chunk, tuple(drawn), standard, seconds)
 
 
-@lru_cache(maxsize=4)
 def _player(name: str, path: str, model_hash: str) -> Player:
-    player = Player(load(find(path or name)), name)
+    player = player_of(name, path or name)
     if player.model.hash != model_hash:
         raise BadModelFile(f"the model '{name}' is another one here than where the batch was begun.")
     return player

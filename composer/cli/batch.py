@@ -41,7 +41,7 @@ def batch() -> None:
 def _running(command: Any) -> Any:
     """The options of what makes pieces."""
     options = [
-        click.option("--executor", default="here", help="Where the work runs: here, pool, ray, …  [here]"),
+        click.option("--executor", default="pool", help="Where the work runs: here, pool, ray, …  [pool]"),
         click.option("--executor-option", "options", multiple=True, metavar="NAME=VALUE", help="An option of it."),
         click.option(
             "--time-limit", type=float, default=900.0, help="Seconds for 64 pieces, where work can be stopped."

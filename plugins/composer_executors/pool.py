@@ -18,6 +18,8 @@ from composer_executors.here import attempt, belong, in_turn
 STARTING = 300.0
 """Seconds that a worker has to start, which are not counted as its work."""
 
+_NOTHING = object()
+
 ENDING = 5.0
 """Seconds that an idle worker has to end by itself."""
 
@@ -40,20 +42,14 @@ class Pool:
         self, stages: Sequence[Callable[[Any], Any]], arguments: Iterable[Any], limit: float
     ) -> Iterator[Outcome]:
         """All stages of an argument in one worker; results come as they are ready."""
-        waiting, more = iter(arguments), True
-        count = self.workers or processors()
+        waiting, count = iter(arguments), self.workers or processors()
+        argument = next(waiting, _NOTHING)
         crew: list[_Worker] = []
         try:
             while True:
-                for worker in crew if more else ():
-                    if worker.idle:
-                        more = worker.take(waiting)
-                    if not more:
-                        break
-                while more and len(crew) < count:
-                    place = min(set(range(count)) - {worker.place for worker in crew})
-                    crew.append(_Worker.started(self, place, count, stages))
-                    more = crew[-1].take(waiting)
+                while argument is not _NOTHING and (worker := self._free(crew, count, stages)) is not None:
+                    worker.take(argument)
+                    argument = next(waiting, _NOTHING)
                 busy = [worker for worker in crew if not worker.idle]
                 if not busy:
                     return
@@ -64,6 +60,16 @@ class Pool:
         finally:
             for worker in crew:
                 worker.end()
+
+    def _free(self, crew: list[_Worker], count: int, stages: Sequence[Callable[[Any], Any]]) -> _Worker | None:
+        """An idle worker, or another one if there is room for it."""
+        if idle := [worker for worker in crew if worker.idle]:
+            return idle[0]
+        if len(crew) == count:
+            return None
+        place = min(set(range(count)) - {worker.place for worker in crew})
+        crew.append(_Worker.started(self, place, count, stages))
+        return crew[-1]
 
 
 @dataclass(eq=False)
@@ -95,16 +101,12 @@ class _Worker:
         """Whether it may take something."""
         return self.since is None
 
-    def take(self, waiting: Iterator[Any]) -> bool:
-        """Give it the next argument; whether there was one."""
-        try:
-            self.argument = next(waiting)
-        except StopIteration:
-            return False
+    def take(self, argument: Any) -> None:
+        """Give it an argument."""
+        self.argument = argument
         self.since, self.begun = monotonic(), False
         with suppress(OSError):  # it has died, as `wait` will say
             self.pipe.send(self.argument)
-        return True
 
     def result(self) -> Outcome | None:
         """What it has sent, or that it was lost; None if it has begun, and no more."""
