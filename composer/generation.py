@@ -27,7 +27,7 @@ from composer.model import Model, find, load
 from composer.plugins import registry
 from composer.request import Link, Request
 from composer.sampling import Sampled, sample
-from composer.score import KeySignature, Score, Tempo, parse_time_signature
+from composer.score import END, KeySignature, Score, Tempo, Text, bars, parse_time_signature
 from composer.types import Constraint, Piece, Sampler, Stepper, StepperMaker, Tokenizer
 
 BATCH = 64
@@ -201,7 +201,7 @@ def _batches(requests: Sequence[Request]) -> Iterator[list[int]]:
 
 
 def _piece(player: Player, request: Request, result: Sampled) -> Piece:
-    score = player.tokenizer.decode(result.tokens)
+    score = _to_its_end(player.tokenizer.decode(result.tokens), request)
     found = repetition.degenerate(score, player.limits, request.primer_ticks)
     if request.tempo is not None:
         score = replace(score, tempos=(Tempo(0, request.tempo),))
@@ -218,6 +218,20 @@ def _piece(player: Player, request: Request, result: Sampled) -> Piece:
             "licence": player.model.card.get("licence", ""),
         },
     )
+
+
+def _to_its_end(score: Score, request: Request) -> Score:
+    """The score with an END where bars that were asked for are silent at the end, and would be lost in a file."""
+    if request.bars is None or request.primer or not score.note_count:
+        return score
+    found = bars(score)
+    missing = request.bars - (len(found.signatures) - (score.upbeat > 0))
+    if missing <= 0:
+        return score
+    end = int(found.starts[-1]) + missing * int(found.starts[-1] - found.nominal[-1])
+    if score.length >= end:
+        return score
+    return replace(score, markers=(*score.markers, Text(end, END)))
 
 
 def _nats(result: Sampled) -> dict[str, float | int]:

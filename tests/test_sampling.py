@@ -270,6 +270,21 @@ def test_a_piece_goes_back_from_where_nothing_is_allowed_and_is_the_same_in_any_
         assert all(beat < 2 for beat in beats)
 
 
+@dataclass(frozen=True)
+class Hush:
+    """A constraint: no note after the first bar."""
+
+    def mask(self, context):
+        return ~((context.facts.bar >= 1)[:, None] & (context.meaning.pitch >= 0))
+
+
+def test_bars_that_were_asked_for_are_there_also_where_they_are_silent(player, monkeypatch):
+    monkeypatch.setattr("composer.generation.make_samplers", lambda _: [Hush()])
+    (piece,) = generate(player, [Request(seed=1, bars=5)], redraws=0)
+    assert len(bars(piece.score).signatures) < 5
+    assert len(bars(piece.score, piece.score.length).signatures) == 5
+
+
 def test_what_constraints_cost_is_the_mass_that_they_leave(player):
     (free,), (bound,) = (sampled(player, chain, asked()) for chain in ([], [Only("even", [])]))
     assert (free.constraint_nats, free.dead_ends) == (0, 0)

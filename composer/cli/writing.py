@@ -84,7 +84,8 @@ class Shelf:
             piece = replace(piece, provenance={**piece.provenance, "title": self.title})
         where.write(piece)
         if not self.quiet:
-            whole_bars = max(len(bars(piece.score).signatures) - (piece.score.upbeat > 0), 0)
+            found = bars(piece.score, piece.score.length)
+            whole_bars = max(len(found.signatures) - (piece.score.upbeat > 0), 0)
             counted = f"{whole_bars} bar{'' if whole_bars == 1 else 's'}"
             shown = ", ".join(printable(str(path)) for path in where.paths)
             seed = f", seed {request.get('seed', 0)}" if request else ""

@@ -39,6 +39,7 @@ class Chorales:
     training_options: ClassVar[Mapping[str, Any]] = {}
     suggested: ClassVar[Mapping[str, Any]] = {
         "tempo": 84.0,
+        "most_bars": 40,  # as many as the longest has: in 3/4, of which there are few, a model may not find its end
         "samplers": [
             {"name": "temperature", "options": {"temperature": 0.95}},
             {"name": "min-p", "options": {"p": 0.025}},
