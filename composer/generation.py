@@ -1,6 +1,6 @@
 """Generation: pieces from a model and requests; it knows the sampling loop, and no file to write.
 
-from composer import generation, model
+from composer import generation
 from composer.request import Request
 
 chorales = generation.open_model("chorales")

@@ -367,7 +367,7 @@ def _choice(
     alive = kept.any(axis=1)
     kept = np.where(alive[:, None], kept, legal)  # a particle that cannot go on writes anything until it is compared
     model = Distribution(np.where(context.allowed, logits, -np.inf))
-    check_sound(Distribution(np.where(legal, logits, -np.inf)))
+    check_sound(model, np.where(alive, -1, 0))
     plain = Distribution(np.where(kept, logits, -np.inf))
     shaped, sound = _shaped(chain.links, plain, replace(context, allowed=kept))
     with np.errstate(invalid="ignore"):

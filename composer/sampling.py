@@ -109,8 +109,8 @@ def steps(
         if retreat is None:
             allowed = grammar.allowed(rows.grammar)
         else:
-            context, rows = _where_allowed(tokenizer, retreat, rows, given, tally.nats)
-            facts, free, allowed = context.facts, grammar.allowed(rows.grammar), context.allowed
+            context, free, rows = _where_allowed(tokenizer, retreat, rows, given, tally.nats)
+            facts, allowed = context.facts, context.allowed
         logits, state = step(grammar.inputs(rows.grammar), rows.state)
         logits = logits.astype(np.float64)
         model = chain = Distribution(np.where(allowed, logits, -np.inf))
@@ -149,16 +149,17 @@ def _given(primers: NDArray[np.int64], rows: Rows) -> NDArray[np.int64]:
 
 def _where_allowed(
     tokenizer: Tokenizer, retreat: Retreat, rows: Rows, given: NDArray[np.int64], nats: NDArray[np.float64]
-) -> tuple[Context, Rows]:
-    """The rows, each gone back to where something is allowed, and their context under all constraints.
+) -> tuple[Context, NDArray[np.bool_], Rows]:
+    """The rows, each gone back to where something is allowed; their context under all constraints, and (B, V) before.
 
     What a primer gives is not held to constraints.
     """
     while True:
-        context = retreat.constrained(rows, context_of(tokenizer, rows))
+        plain = context_of(tokenizer, rows)
+        context = retreat.constrained(rows, plain)
         stuck = np.flatnonzero(~context.allowed.any(axis=1) & (given < 0))
         if not len(stuck):
-            return context, rows
+            return context, plain.allowed, rows
         for row in stuck.tolist():
             rows = retreat.back(rows, row, nats)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +39,21 @@ def batch() -> None:
     """  # noqa: D301
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What the options of `_running` say."""
+
+    executor: str
+    options: tuple[str, ...]
+    time_limit: float
+    shard: str | None
+    wait: bool
+    quiet: bool
+    as_json: bool
+
+
 def _running(command: Any) -> Any:
-    """The options of what makes pieces."""
+    """The options of what makes pieces, on a command that takes them as the fields of `Asked`."""
     options = [
         click.option("--executor", default="pool", help="Where the work runs: here, pool, ray, …  [pool]"),
         click.option("--executor-option", "options", multiple=True, metavar="NAME=VALUE", help="An option of it."),
@@ -67,13 +81,7 @@ def run(
     out: Path | None,
     only_plan: bool,
     only_schema: bool,
-    executor: str,
-    options: tuple[str, ...],
-    time_limit: float,
-    shard: str | None,
-    wait: bool,
-    quiet: bool,
-    as_json: bool,
+    **options: Any,
 ) -> None:
     """Make every piece that JOBS (.toml, .jsonl or .csv) asks for and that is not in the folder yet."""
     if only_schema:
@@ -89,37 +97,29 @@ def run(
     from composer.batch.jobs import spread
     from composer.batch.plan import plan
 
-    made, settings = _executor(executor, options), _settings(time_limit, shard, wait)
+    asked = Asked(**options)
+    made, settings = _executor(asked.executor, asked.options), _settings(asked.time_limit, asked.shard, asked.wait)
     cells = plan(spread(read(jobs)))
     _check_shard(cells, settings.shard)
     if only_plan:
-        _show_plan(cells, out, as_json)
+        _show_plan(cells, out, asked.as_json)
     elif out is not None:
-        _go(out, cells, made, settings, quiet=quiet, as_json=as_json)
+        _go(out, cells, made, settings, quiet=asked.quiet, as_json=asked.as_json)
 
 
 @batch.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--failed", is_flag=True, help="Try what was set aside once more.")
 @_running
-def retry(
-    folder: Path,
-    failed: bool,
-    executor: str,
-    options: tuple[str, ...],
-    time_limit: float,
-    shard: str | None,
-    wait: bool,
-    quiet: bool,
-    as_json: bool,
-) -> None:
+def retry(folder: Path, failed: bool, **options: Any) -> None:
     """Go on with a batch from its FOLDER alone."""
     from composer.batch.running import ledgers
 
-    made, settings = _executor(executor, options), _settings(time_limit, shard, wait)
+    asked = Asked(**options)
+    made, settings = _executor(asked.executor, asked.options), _settings(asked.time_limit, asked.shard, asked.wait)
     if not ledgers(folder):
         raise BadOption(f"{printable(str(folder))}: there is no batch in it.")
-    _go(folder, None, made, settings, quiet=quiet, as_json=as_json, failed=failed)
+    _go(folder, None, made, settings, quiet=asked.quiet, as_json=asked.as_json, failed=failed)
 
 
 @batch.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ import click
 from composer.cli import writing
 from composer.cli.options import chosen_links
 from composer.cli.writing import Shelf
-from composer.errors import BadOption, ComposerError, printable
+from composer.errors import BadOption, ComposerError, RequestWarning, UnreadableFile, printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,9 +109,15 @@ def player_for(piece: Path, asked: Asked) -> Player:
 
     if asked.model_name is not None:
         return open_model(asked.model_name)
-    with suppress(ComposerError):
-        return open_model(str(provenance(piece)["model"]) if "model" in provenance(piece) else DEFAULT_MODEL)
-    return open_model(DEFAULT_MODEL)
+    made_by = ""
+    with suppress(UnreadableFile):  # the one who reads the notes says what is wrong
+        made_by = str(provenance(piece).get("model", ""))
+    try:
+        return open_model(made_by or DEFAULT_MODEL)
+    except ComposerError:
+        shown = f"{printable(str(piece))} was made with the model '{printable(made_by)}', which is not here"
+        warnings.warn(f"{shown}; '{DEFAULT_MODEL}' goes on with it.", RequestWarning, stacklevel=2)
+        return open_model(DEFAULT_MODEL)
 
 
 def request_of(ctx: click.Context, player: Player, asked: Asked) -> Request:
