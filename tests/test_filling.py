@@ -2,20 +2,21 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from music import line, notes, score
 
-from composer import filling, generation
-from composer.errors import BadOption, CannotExpress
+from composer import files, filling, generation
+from composer.errors import BadOption, CannotExpress, RequestWarning
 from composer.filling import ALWAYS, Fill, fill, gap, harmonize, settled, vary
 from composer.plugins import registry
 from composer.request import Link, Request
 from composer.score import Tempo, Text, Track, bars, make_notes
 from composer.splice import is_given
 from composer.testing.given import check_span
-from composer.types import Span
+from composer.types import Piece, Span
 
 BAR = 1920
 FEW = {"particles": 4}
@@ -398,3 +399,16 @@ def test_more_particles_fit_what_follows_better():
     better = np.array(found[1]["next"]) - np.array(found[32]["next"])
     _, low, _ = benchmark.interval(better)
     assert low > 0
+
+
+def test_a_piece_is_filled_by_the_model_that_made_it_and_one_that_is_not_here_is_named(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("generate", "tune.mid", "--model", "tunes", "--bars", "4", "--seed", "1").status == 0
+    assert run("fill", "tune.mid", "out.mid", "--bars", "2", "--particles", "2").status == 0
+    assert files.provenance(Path("out.mid"))["model"] == "tunes"
+    piece = Piece(files.read(Path("tune.mid")), {"model": "lost", "request": {}})
+    files.write([piece], Path("lost.mid"))
+    ran = run("fill", "lost.mid", "out.mid", "--bars", "2", "--particles", "2", "--model", "tunes")
+    assert (ran.status, ran.err) == (0, "")
+    with pytest.warns(RequestWarning, match=r"the model 'lost', which is not here; 'chorales' goes on with it\."):
+        run("fill", "lost.mid", "out.mid", "--bars", "2", "--particles", "2")
