@@ -108,11 +108,28 @@ def test_in_a_pool_what_dies_hangs_or_eats_is_its_own_loss():
     assert [found[number] for number in (1, 2, 3, 4)] == ["1", "2", "3", "4"]
 
 
-def test_each_process_of_a_pool_has_its_threads_and_its_gpu():
-    pool = registry().make("executors", "pool", workers=2, threads=3, gpus=2)
-    found = {outcome.value for outcome in pool((surroundings,), iter(range(40)), 60.0)}
+def slow_surroundings(number):
+    time.sleep(0.05)  # so that every process has its share
+    return surroundings(number)
+
+
+@pytest.mark.parametrize(("visible", "seen"), [(None, {"0", "1"}), ("5, GPU-8a2e, 7", {"5", "GPU-8a2e"})])
+def test_there_is_a_process_for_each_gpu_which_sees_no_other(monkeypatch, visible, seen):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    pool = registry().make("executors", "pool", threads=3, gpus=2)
+    found = {outcome.value for outcome in pool((slow_surroundings,), iter(range(60)), 60.0)}
+    assert len(found) == 2  # processes, each with one surrounding
     assert {threads for threads, _, _ in found} == {"3"}
-    assert {gpu for _, gpu, _ in found} == {"0", "1"}
+    assert {gpu for _, gpu, _ in found} == seen
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible  # here it is as it was
+
+
+def test_more_gpus_than_may_be_used_are_refused(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    with pytest.raises(BadOption, match="2 GPUs are more than CUDA_VISIBLE_DEVICES lists"):
+        registry().make("executors", "pool", gpus=2)
 
 
 def test_a_pool_takes_arguments_as_it_gets_to_them():

@@ -174,6 +174,12 @@ class Ledger:
         with self._safely() as connection:
             return connection.execute(query, (cell, after, most)).fetchall()
 
+    def waiting_in(self, cell: int) -> int:
+        """How many pieces of a cell are to be made."""
+        query = "SELECT count(*) FROM pieces WHERE state = 'waiting' AND cell = ?"
+        with self._safely() as connection:
+            return int(connection.execute(query, (cell,)).fetchone()[0])
+
     # --- what became of it
 
     def record(self, rows: Iterable[Row]) -> None:

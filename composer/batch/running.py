@@ -39,6 +39,12 @@ PARTS = 8
 MOST_BYTES = 2**26
 """Of the files of one chunk, as far as the sizes of earlier ones tell."""
 
+MOST_SECONDS = 60.0
+"""That a chunk of more than `BATCH` pieces takes, as far as earlier ones tell."""
+
+LEAST = BATCH // 2
+"""Pieces that fill a chunk well enough, where it is made smaller so that all workers end together."""
+
 PAGE = 1024
 """Rows that are read from the ledger at once."""
 
@@ -50,7 +56,7 @@ class Settings:
     """How a batch runs, which changes nothing in its pieces."""
 
     limit: float = 900.0  # seconds that a worker may be busy with one chunk
-    chunk: int = BATCH  # pieces at most
+    chunk: int = 4 * BATCH  # pieces at most
     wait: bool = False  # for another run in the folder
     shard: Shard = WHOLE
 
@@ -92,7 +98,7 @@ class _Course:
     counts: Counter[str]
     rejections: Counter[str]
     again: deque[Chunk] = field(default_factory=deque)  # chunks whose worker was lost, in parts
-    sizes: dict[int, float] = field(default_factory=dict)  # bytes of a piece, by cell
+    costs: dict[int, tuple[float, float]] = field(default_factory=dict)  # bytes and seconds of a piece, by cell
     folders: set[Path] = field(default_factory=set)  # that are there
     made: int = 0
 
@@ -186,24 +192,36 @@ def _take_away(out: Path, ledger: Ledger, pieces: Sequence[tuple[int, str, Seque
 # --- chunks -----------------------------------------------------------------------------------------------------------
 
 
-def _chunks(course: _Course) -> Iterator[Chunk]:
+def _chunks(course: _Course, workers: Callable[[], int]) -> Iterator[Chunk]:
     """What waits, packed: pieces of one model and chain together, those of like length beside each other."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for place, cell in enumerate(course.cells):
         groups.setdefault(cell.together, []).append(place)
     for places in groups.values():
-        places.sort(key=lambda place: (course.cells[place].length, place))
+        places.sort(key=lambda place: (-course.cells[place].length, place))  # what takes long is begun early
+        total = left = sum(course.ledger.waiting_in(place) for place in places)
         pieces: list[tuple[int, int, int]] = []
         for place in places:
             for number, index in _waiting(course, place):
-                while course.again:  # parts of lost chunks come first
-                    yield course.again.popleft()
                 pieces.append((number, place, index))
-                if len(pieces) >= _most(course, place):
-                    yield _chunk(course, pieces)
-                    pieces = []
+                if len(pieces) >= _size(left, total, workers(), _most(course, place)):
+                    yield from _leased(course, pieces)
+                    left, pieces = left - len(pieces), []
         if pieces:
-            yield _chunk(course, pieces)
+            yield from _leased(course, pieces)
+
+
+def _leased(course: _Course, pieces: Sequence[tuple[int, int, int]]) -> Iterator[Chunk]:
+    while course.again:  # parts of lost chunks come first
+        yield course.again.popleft()
+    yield _chunk(course, pieces)
+
+
+def _size(left: int, total: int, workers: int, most: int) -> int:
+    """Pieces of the next chunk, of those that are left: smaller towards the end, so that all workers end together."""
+    least = min(LEAST, -(-total // workers))
+    size = min(max(-(-left // (2 * workers)), least), most) if workers > 1 else most
+    return -(-left // -(-left // size))  # no small rest
 
 
 def _waiting(course: _Course, place: int) -> Iterator[tuple[int, int]]:
@@ -214,9 +232,12 @@ def _waiting(course: _Course, place: int) -> Iterator[tuple[int, int]]:
 
 
 def _most(course: _Course, place: int) -> int:
-    """Pieces of a chunk that has come to this cell: fewer where their files are large."""
-    size = course.sizes.get(place, 0.0)
-    return max(1, min(course.settings.chunk, int(MOST_BYTES / size))) if size else course.settings.chunk
+    """Pieces of a chunk that has come to this cell: fewer where their files are large, or they take long."""
+    if place not in course.costs:
+        return min(course.settings.chunk, BATCH)
+    size, seconds = course.costs[place]
+    for_long = max(BATCH, int(MOST_SECONDS / max(seconds, 1e-6)))
+    return max(1, min(course.settings.chunk, for_long, int(MOST_BYTES / max(size, 1.0))))
 
 
 def _chunk(course: _Course, pieces: Sequence[tuple[int, int, int]]) -> Chunk:
@@ -225,7 +246,7 @@ def _chunk(course: _Course, pieces: Sequence[tuple[int, int, int]]) -> Chunk:
 
 def _outcomes(course: _Course, executor: Executor, now: Callable[[], float]) -> Iterator[Outcome]:
     """Everything to the executor, and then what was lost, until nothing is left."""
-    waiting: Iterator[Chunk] = _chunks(course)
+    waiting: Iterator[Chunk] = _chunks(course, lambda: max(int(getattr(executor, "places", 1)), 1))
     while True:
         with _ended(executor((draw, finish), waiting, course.settings.limit)) as outcomes:
             for outcome in outcomes:
@@ -269,9 +290,9 @@ def _settle(course: _Course, outcome: Outcome, now: Callable[[], float]) -> None
     course.ledger.record(rows)
     _count(course, rows)
     places = {place for _, place, _ in chunk.pieces}
-    for place in places:
-        sizes = [sum(len(data) for data in one.files.values()) for one in made if one.files]
-        course.sizes[place] = sum(sizes) / len(sizes) if sizes else 0.0
+    sizes = [sum(len(data) for data in one.files.values()) for one in made if one.files]
+    size, seconds = sum(sizes) / max(len(sizes), 1), sum(one.seconds for one in made) / len(made)
+    course.costs |= dict.fromkeys(places, (size, seconds))
     _select(course, places)
 
 
