@@ -143,7 +143,7 @@ def test_a_pool_takes_arguments_as_it_gets_to_them():
     pool = registry().make("executors", "pool", workers=2)
     found = pool((double,), arguments(), 60.0)
     next(found)
-    assert len(taken) <= 4
+    assert len(taken) <= 5  # two are worked on, two may have been, and one is at hand
     found.close()
 
 

@@ -122,6 +122,17 @@ def test_the_same_line_does_nothing_twice_and_makes_what_is_gone(run, here):
     assert content(here / "out") == before
 
 
+def test_what_a_power_cut_spoilt_is_made_again(run, here, monkeypatch):
+    with monkeypatch.context() as cut:
+        cut.setattr("composer.batch.manifest.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status != 0  # all is done, but not on the disk for sure
+    spoilt = here / "out/0000/000001.mid"
+    whole = spoilt.read_bytes()
+    spoilt.write_bytes(bytes(len(whole)))
+    assert "; 1 made now" in run("batch", "jobs.toml", "--out", "out", *PLAIN).out
+    assert spoilt.read_bytes() == whole
+
+
 def test_the_size_of_chunks_and_the_executor_change_nothing(run, here, monkeypatch):
     assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status == 0
     with monkeypatch.context() as small:

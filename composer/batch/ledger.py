@@ -8,7 +8,8 @@
     failed       set aside: it could not be made, and `reason` says why
 
 One process writes, under the lock of the folder, and commits a chunk at a time, after its files. The journal is the
-classic one: of SQLite's it is the one that network file systems bear.
+classic one: of SQLite's it is the one that network file systems bear. A commit is on the disk when it returns; files need
+not be, until their run is `settled`.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ CREATE TABLE pieces (
     number INTEGER PRIMARY KEY, cell INTEGER NOT NULL, model TEXT NOT NULL, model_hash TEXT NOT NULL,
     seed INTEGER NOT NULL, "index" INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'waiting',
     tries INTEGER NOT NULL DEFAULT 0, attempt INTEGER, asked TEXT, stem TEXT NOT NULL, files TEXT, bytes INTEGER,
-    metrics TEXT, rank REAL, distance REAL, reason TEXT NOT NULL DEFAULT '', seconds REAL, made_at REAL
+    metrics TEXT, rank REAL, distance REAL, reason TEXT NOT NULL DEFAULT '', seconds REAL, made_at REAL, run INTEGER
 );
 CREATE INDEX pieces_by_state ON pieces (state, cell, number);
 CREATE TABLE rejections (number INTEGER NOT NULL, attempt INTEGER NOT NULL, reason TEXT NOT NULL,
@@ -84,6 +85,7 @@ class Row:
     reason: str = ""
     seconds: float = 0.0
     made_at: float = 0.0  # seconds since 1970
+    run: int = 0  # that made it, counted from 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +161,19 @@ class Ledger:
         with self._safely() as connection:
             return dict(connection.execute("SELECT key, value FROM about"))
 
+    def begun(self) -> tuple[int, int]:
+        """Count one more run: its number, and that of the last run whose files are known to be on the disk."""
+        with self._safely() as connection:
+            about = dict(connection.execute("SELECT key, value FROM about"))
+            run = int(about.get("runs", 0)) + 1
+            connection.execute("INSERT OR REPLACE INTO about VALUES ('runs', ?)", (str(run),))
+        return run, int(about.get("settled", 0))
+
+    def settled(self, run: int) -> None:
+        """The files of this run, and of those before it, are on the disk."""
+        with self._safely() as connection:
+            connection.execute("INSERT OR REPLACE INTO about VALUES ('settled', ?)", (str(run),))
+
     def cells(self) -> list[Cell]:
         """The cells, by their places."""
         with self._safely() as connection:
@@ -188,7 +203,7 @@ class Ledger:
         with self._safely() as connection:
             connection.executemany(
                 "UPDATE pieces SET state = ?, attempt = ?, asked = ?, files = ?, bytes = ?, metrics = ?, rank = ?, "
-                "distance = ?, reason = ?, seconds = ?, made_at = ? WHERE number = ?",
+                "distance = ?, reason = ?, seconds = ?, made_at = ?, run = ? WHERE number = ?",
                 [_values(row) for row in rows],
             )
             connection.executemany(
@@ -282,7 +297,7 @@ def _values(row: Row) -> tuple[Any, ...]:
     size = None if row.files is None else sum(size for _, size in row.files.values())
     kept = json.dumps(metrics) if metrics else None
     state = (row.state, row.attempt, row.asked or None, files, size, kept, rank, distance)
-    return (*state, row.reason, row.seconds, row.made_at, row.number)
+    return (*state, row.reason, row.seconds, row.made_at, row.run, row.number)
 
 
 def _comparable(cell: Mapping[str, Any]) -> dict[str, Any]:

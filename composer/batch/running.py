@@ -6,11 +6,14 @@ manifest.jsonl        a line a piece that is there, written at the end
 shards/03-of-16/      the ledger and the manifest of a run that makes a part of the batch
 
 Files come before the ledger's word that they are done. What a killed run leaves behind is therefore either done, or
-made again to the same bytes.
+made again to the same bytes. A power cut may take files with it that the ledger calls done: those of a run that did not
+come to its end, where all is brought to the disk, are read by the next one and held to their hashes.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 import time
 from collections import Counter, deque
@@ -41,9 +44,6 @@ MOST_BYTES = 2**26
 
 MOST_SECONDS = 60.0
 """That a chunk of more than `BATCH` pieces takes, as far as earlier ones tell."""
-
-LEAST = BATCH // 2
-"""Pieces that fill a chunk well enough, where it is made smaller so that all workers end together."""
 
 PAGE = 1024
 """Rows that are read from the ledger at once."""
@@ -93,6 +93,7 @@ class _Course:
     ledger: Ledger
     settings: Settings
     cells: list[Cell]
+    number: int  # of this run
     clock: Callable[[], float]
     began: float
     counts: Counter[str]
@@ -138,11 +139,12 @@ def run(
     with locked(folder, wait=settings.wait), opened(folder / NAME) as ledger:
         if cells is not None:
             ledger.begin(cells, settings.shard)
-        _mend(out, ledger)
+        number, settled = ledger.begun()
+        _mend(out, ledger, settled)
         if retry:
             ledger.again([row["number"] for row in ledger.pieces("failed", "number")])
         known, counts = ledger.cells(), ledger.counts()
-        course = _Course(out, ledger, settings, known, clock, clock(), counts, ledger.rejections())
+        course = _Course(out, ledger, settings, known, number, clock, clock(), counts, ledger.rejections())
         _select(course, range(len(known)))
         tell = report or (lambda _: None)
         tell(course.progress())
@@ -150,6 +152,9 @@ def run(
             tell(course.progress())
         shutil.rmtree(folder / SCRATCH, ignore_errors=True)
         manifest.write(ledger, folder / manifest.NAME)
+        if hasattr(os, "sync"):
+            os.sync()
+            ledger.settled(number)
         return course.progress()
 
 
@@ -170,16 +175,29 @@ def _check_folder(out: Path, folder: Path, shard: Shard) -> None:
         raise BatchFailed(f"{shown}: was begun {kind}; go on so, or name another folder.")
 
 
-def _mend(out: Path, ledger: Ledger) -> None:
-    """Put right what a run left that was killed: half-written files, files to be taken away, files that are gone."""
+def _mend(out: Path, ledger: Ledger, settled: int) -> None:
+    """Put right what a run left that was killed: half-written files, files to be taken away, files that are gone.
+
+    Files of runs after `settled` are read, and held to their hashes.
+    """
     shutil.rmtree(ledger.path.parent / SCRATCH, ignore_errors=True)
     _take_away(out, ledger, ledger.dropping())
     gone = []
-    for row in ledger.pieces("done", "number, stem, files"):
-        paths = {out / f"{row['stem']}.{suffix}": size for suffix, (_, size) in row["files"].items()}
-        if not all(path.is_file() and path.stat().st_size == size for path, size in paths.items()):
+    for row in ledger.pieces("done", "number, stem, files, run"):
+        paths = {out / f"{row['stem']}.{suffix}": about for suffix, about in row["files"].items()}
+        if not all(_is_there(path, size, row["run"] > settled and digest) for path, (digest, size) in paths.items()):
             gone.append(row["number"])
     ledger.again(gone)
+
+
+def _is_there(path: Path, size: int, digest: str | bool) -> bool:
+    """Whether there is a file of that size and, where a hash is given, with that content."""
+    if not path.is_file() or path.stat().st_size != size:
+        return False
+    if not digest:
+        return True
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == digest
 
 
 def _take_away(out: Path, ledger: Ledger, pieces: Sequence[tuple[int, str, Sequence[str]]]) -> None:
@@ -199,29 +217,37 @@ def _chunks(course: _Course, workers: Callable[[], int]) -> Iterator[Chunk]:
         groups.setdefault(cell.together, []).append(place)
     for places in groups.values():
         places.sort(key=lambda place: (-course.cells[place].length, place))  # what takes long is begun early
-        total = left = sum(course.ledger.waiting_in(place) for place in places)
+        left = sum(course.ledger.waiting_in(place) for place in places)
+        size, due = 0, 0
         pieces: list[tuple[int, int, int]] = []
         for place in places:
             for number, index in _waiting(course, place):
+                if not due:
+                    due = workers()
+                    size = share(left, due, course.settings.chunk)
                 pieces.append((number, place, index))
-                if len(pieces) >= _size(left, total, workers(), _most(course, place)):
+                if len(pieces) >= min(size, _most(course, place)):
                     yield from _leased(course, pieces)
-                    left, pieces = left - len(pieces), []
+                    left, due, pieces = left - len(pieces), due - 1, []
         if pieces:
             yield from _leased(course, pieces)
+
+
+def share(left: int, workers: int, most: int) -> int:
+    """Pieces of each of the next chunks, one for each worker, of those that are left.
+
+    A round of equal chunks takes half of what is left, so that all workers end together (factoring: Hummel, Schonberg
+    and Flynn 1992), but fills batches as long as there is enough for all.
+    """
+    size = min(max(-(-left // (2 * workers)), BATCH), most)
+    rounds = -(-left // (workers * size))
+    return -(-left // (workers * rounds))
 
 
 def _leased(course: _Course, pieces: Sequence[tuple[int, int, int]]) -> Iterator[Chunk]:
     while course.again:  # parts of lost chunks come first
         yield course.again.popleft()
     yield _chunk(course, pieces)
-
-
-def _size(left: int, total: int, workers: int, most: int) -> int:
-    """Pieces of the next chunk, of those that are left: smaller towards the end, so that all workers end together."""
-    least = min(LEAST, -(-total // workers))
-    size = min(max(-(-left // (2 * workers)), least), most) if workers > 1 else most
-    return -(-left // -(-left // size))  # no small rest
 
 
 def _waiting(course: _Course, place: int) -> Iterator[tuple[int, int]]:
@@ -286,7 +312,7 @@ def _settle(course: _Course, outcome: Outcome, now: Callable[[], float]) -> None
     for one in made:
         if one.files is not None:
             _write(course, chunk, one)
-    rows = [_row(one, now()) for one in made]
+    rows = [_row(one, now(), course.number) for one in made]
     course.ledger.record(rows)
     _count(course, rows)
     places = {place for _, place, _ in chunk.pieces}
@@ -312,7 +338,7 @@ def _write(course: _Course, chunk: Chunk, made: Made) -> None:
         raise CannotWrite(f"{printable(str(stem))}: cannot be written ({error.strerror}).") from error
 
 
-def _row(made: Made, moment: float) -> Row:
+def _row(made: Made, moment: float, run: int) -> Row:
     files, hashes = made.files, made.hashes or {}
     return Row(
         made.number,
@@ -325,6 +351,7 @@ def _row(made: Made, moment: float) -> Row:
         made.reason,
         made.seconds,
         moment,
+        run,
     )
 
 

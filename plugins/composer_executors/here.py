@@ -29,11 +29,6 @@ class Here:
 
     beside: Annotated[int, "processes for what comes after the drawing; 0: none"] = 1
 
-    @property
-    def places(self) -> int:
-        """Arguments that are worked on at once."""
-        return 1 + self.beside
-
     def __call__(
         self, stages: Sequence[Callable[[Any], Any]], arguments: Iterable[Any], limit: float
     ) -> Iterator[Outcome]:

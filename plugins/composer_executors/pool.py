@@ -64,18 +64,21 @@ class Pool:
         waiting, count = iter(arguments), self.places
         argument = next(waiting, _NOTHING)
         crew: list[_Worker] = []
+        found: list[Outcome] = []
         try:
             while True:
                 while argument is not _NOTHING and (worker := self._free(crew, count, stages)) is not None:
                     worker.take(argument)
                     argument = next(waiting, _NOTHING)
+                yield from found  # while these are looked at, everybody works
                 busy = [worker for worker in crew if not worker.idle]
                 if not busy:
                     return
+                found = []
                 for outcome, worker in _ready(busy, limit):
                     if worker.lost:
                         crew.remove(worker)
-                    yield outcome
+                    found.append(outcome)
         finally:
             for worker in crew:
                 worker.end()
