@@ -8,8 +8,8 @@
     failed       set aside: it could not be made, and `reason` says why
 
 One process writes, under the lock of the folder, and commits a chunk at a time, after its files. The journal is the
-classic one: of SQLite's it is the one that network file systems bear. A commit is on the disk when it returns; files need
-not be, until their run is `settled`.
+classic one: of SQLite's it is the one that network file systems bear. A commit is on the disk when it returns; files
+need not be, until their run is `settled`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ STATES = ("waiting", "done", "rejected", "dropping", "passed over", "failed")
 
 _TABLES = """
 CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE cells (cell INTEGER PRIMARY KEY, job INTEGER NOT NULL, number INTEGER NOT NULL, plain TEXT NOT NULL);
+CREATE TABLE cells (cell INTEGER PRIMARY KEY, job INTEGER NOT NULL, first INTEGER NOT NULL, plain TEXT NOT NULL);
 CREATE TABLE pieces (
     number INTEGER PRIMARY KEY, cell INTEGER NOT NULL, model TEXT NOT NULL, model_hash TEXT NOT NULL,
     seed INTEGER NOT NULL, "index" INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'waiting',
@@ -226,21 +226,25 @@ class Ledger:
             )
             connection.executemany("DELETE FROM rejections WHERE number = ?", listed)
 
-    def beyond(self, job: int, count: int, by: str) -> list[tuple[int, str, list[str]]]:
-        """(number, stem, suffixes) of the pieces of a job that are not among its `count` best, now to be taken away."""
-        order = "rank, distance" if by == "rules" else "distance"
+    def ranked(self, job: int, by: str, after: int = 0) -> list[tuple[Any, ...]]:
+        """What ranks each piece of a job that is done, its number last; the best first, and of these not `after`."""
+        order = "rank, distance, number" if by == "rules" else "distance, number"
         query = (
-            "SELECT number, stem, files FROM pieces WHERE state = 'done' AND cell IN (SELECT cell FROM cells WHERE "  # noqa: S608
-            f"job = ?) ORDER BY {order}, number LIMIT -1 OFFSET ?"
+            f"SELECT {order} FROM pieces WHERE state = 'done' AND cell IN (SELECT cell FROM cells WHERE job = ?) "  # noqa: S608
+            f"ORDER BY {order} LIMIT -1 OFFSET ?"
         )
         with self._safely() as connection:
-            found = connection.execute(query, (job, count)).fetchall()
-            rows = [(number,) for number, _, _ in found]
+            return connection.execute(query, (job, after)).fetchall()
+
+    def drop(self, numbers: Iterable[int]) -> list[tuple[int, str, list[str]]]:
+        """Let these pieces be `dropping`; number, stem and suffixes of all that are."""
+        with self._safely() as connection:
+            rows = [(number,) for number in numbers]
             connection.executemany("UPDATE pieces SET state = 'dropping' WHERE number = ?", rows)
-        return [(number, stem, list(json.loads(files))) for number, stem, files in found]
+        return self.dropping() if rows else []
 
     def dropping(self) -> list[tuple[int, str, list[str]]]:
-        """The same of those that a run was taking away when it ended."""
+        """Number, stem and suffixes of pieces whose files are being taken away."""
         with self._safely() as connection:
             found = connection.execute("SELECT number, stem, files FROM pieces WHERE state = 'dropping'").fetchall()
         return [(number, stem, list(json.loads(files))) for number, stem, files in found]
@@ -265,6 +269,12 @@ class Ledger:
                 "SELECT substr(reason, 1, instr(reason, ':') - 1), count(*) FROM rejections GROUP BY 1"
             )
             return Counter(dict(found))
+
+    def rows(self, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        """These columns of all pieces, and `job` of their cells, as many rows at a time as are looked at."""
+        listed = ", ".join(f'"{name}"' for name in columns)
+        with self._safely() as connection:
+            yield from connection.execute(f"SELECT {listed} FROM pieces JOIN cells USING (cell) ORDER BY pieces.number")  # noqa: S608
 
     def pieces(self, state: str, columns: str = "*", order: str = "number") -> Iterator[dict[str, Any]]:
         """The rows of one state, with columns and in an order of SQL, as many at a time as are looked at."""
