@@ -275,6 +275,38 @@ def test_a_full_disk_is_one_sentence_and_harms_nothing(run, here, monkeypatch):
     assert content(here / "out") == content(here / "whole")
 
 
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))  # as on a full disk, no file grows any more
+from composer.cli import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of files")
+def test_a_catalogue_that_cannot_grow_is_one_sentence_and_harms_nothing(run, here):
+    line = ["batch", "jobs.toml", "--out", "out", "--quiet", *PLAIN]
+    (here / "jobs.toml").write_text(JOBS.format(count=60))
+    ran = subprocess.run([sys.executable, "-c", LIMITED, *line], capture_output=True, text=True)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("composer: out/catalogue.sqlite: ")
+    assert ran.stderr.count("\n") == 1
+    assert run(*line).status == 0
+    assert run("batch", "jobs.toml", "--out", "whole", "--quiet", *PLAIN).status == 0
+    assert content(here / "out") == content(here / "whole")
+
+
+def test_a_catalogue_that_somebody_else_holds(run, here, monkeypatch):
+    assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status == 0
+    monkeypatch.setattr("composer.batch.ledger.WAIT", 0.1)
+    holder = sqlite3.connect(here / "out/catalogue.sqlite", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    for line in (["batch", "jobs.toml", "--out", "out", *PLAIN], ["batch", "status", "out"]):
+        assert "(database is locked); let who works in it end" in mistake(run(*line))
+    holder.close()
+    assert "; 0 made now" in run("batch", "jobs.toml", "--out", "out", *PLAIN).out
+
+
 def test_shards_share_the_pieces(run, here):
     (here / "many.toml").write_text('[[job]]\nmodel = "walks.safetensors"\nbars = 1\ncount = 130\n')
     assert run("batch", "many.toml", "--out", "whole", *PLAIN).status == 0

@@ -340,6 +340,8 @@ def _check_format(ledger: Ledger, shown: str) -> None:
         ledger.connection.execute("PRAGMA synchronous = FULL")
         found = ledger.connection.execute("SELECT name FROM sqlite_master WHERE name = 'about'").fetchone()
         format_ = found and ledger.connection.execute("SELECT value FROM about WHERE key = 'format'").fetchone()
+    except sqlite3.OperationalError as error:
+        raise CannotWrite(f"{shown}: cannot be used now ({error}); let who works in it end, and try again.") from error
     except sqlite3.DatabaseError as error:
         raise UnreadableFile(f"{shown}: is no catalogue of a batch ({error}).") from error
     if found and (not format_ or format_[0] != str(FORMAT)):

@@ -33,9 +33,12 @@ def batch() -> None:
     """Make thousands of pieces from one file of jobs: `composer batch jobs.toml --out pieces/`.
 
     \b
-    composer batch jobs.toml --out pieces/           the same line goes on after a crash
-    composer batch jobs.toml --out pieces/ --plan    what would run
-    composer batch run --help                        all options
+    composer batch jobs.toml --out pieces/                  the same line goes on after a crash
+    composer batch jobs.toml --out pieces/ --plan           what would run: pieces, time, disk
+    composer batch jobs.toml --out pieces/ --executor ray   on a cluster
+    composer batch jobs.toml --out pieces/ --shard 3/16     as one of sixteen runs that share the pieces
+    composer batch status pieces/                           how far it is, and what was rejected or set aside
+    composer batch run --help                               all options
     """  # noqa: D301
 
 
@@ -57,9 +60,18 @@ def _running(command: Any) -> Any:
     """The options of what makes pieces, on a command that takes them as the fields of `Asked`."""
     options = [
         click.option("--executor", default="pool", help="Where the work runs: here, pool, ray, …  [pool]"),
-        click.option("--executor-option", "options", multiple=True, metavar="NAME=VALUE", help="An option of it."),
         click.option(
-            "--time-limit", type=float, default=900.0, help="Seconds for 64 pieces, where work can be stopped."
+            "--executor-option",
+            "options",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="An option of it, such as workers=4 or address=auto.",
+        ),
+        click.option(
+            "--time-limit",
+            type=float,
+            default=900.0,
+            help="Seconds after which a worker is given up that is busy with one lot of at most 256 pieces.  [900]",
         ),
         click.option("--shard", help="As one of several runs that share the pieces, such as 3/16."),
         click.option("--parquet", is_flag=True, help="Write the catalogue as catalogue.parquet in the end, too."),
@@ -74,7 +86,7 @@ def _running(command: Any) -> Any:
 
 @batch.command()
 @click.argument("jobs", required=False, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="The folder of the pieces.")
+@click.option("--out", type=click.Path(path_type=Path), help="The folder of the pieces, which may be there already.")
 @click.option("--plan", "only_plan", is_flag=True, help="Say what would run, and make nothing.")
 @click.option("--schema", "only_schema", is_flag=True, help="Print the JSON schema of a file of jobs.")
 @_running
