@@ -12,9 +12,11 @@ import pytest
 from composer import cli
 from composer.batch.jobfile import read
 from composer.batch.jobs import spread
+from composer.batch.packing import share
 from composer.batch.plan import plan
 from composer.batch.running import Settings, run
 from composer.errors import BadOption
+from composer.generation import BATCH
 from composer.plugins import registry
 from composer.testing import check_executor
 from composer.types import Outcome
@@ -151,6 +153,37 @@ def test_a_pool_takes_arguments_as_it_gets_to_them():
 def test_options_that_are_none(options):
     with pytest.raises(BadOption):
         registry().make("executors", "pool", **options)
+
+
+class Two:
+    """An executor with room for two, which notes how many pieces it was given each time."""
+
+    places = 2
+
+    def __init__(self):
+        self.sizes = []
+
+    def __call__(self, stages, arguments, limit):
+        for chunk in arguments:
+            self.sizes.append(len(chunk.pieces))
+            yield Outcome(chunk, here.in_turn(stages, chunk))
+
+
+def test_a_small_batch_is_shared_among_all_workers(tmp_path, cells):
+    two = Two()
+    assert run(tmp_path / "out", cells, two).counts == Counter(done=8)
+    assert two.sizes == [4, 4]
+
+
+def test_chunks_are_large_at_first_and_of_one_batch_in_the_end():
+    left, sizes = 10_000, []
+    while left:
+        size = share(left, 4, 4 * BATCH)
+        sizes += [size] * 4
+        left -= min(4 * size, left)
+    assert max(sizes[:8]) > 3 * BATCH
+    assert all(BATCH // 2 <= size <= BATCH for size in sizes[-4:])
+    assert sum(sizes) - 10_000 < 4 * 4
 
 
 # --- a batch with a poisonous request ---------------------------------------------------------------------------------
