@@ -21,13 +21,12 @@ from composer.compiled import compiled
 from composer.contradictions import check_wishes
 from composer.errors import BadOption, CannotExpress, RequestWarning, printable
 from composer.kept import warn_of_primer
-from composer.keys import parse_key
-from composer.measures import key_of
 from composer.model import Model, find, load
 from composer.plugins import registry
+from composer.primers import as_asked
 from composer.request import Link, Request
 from composer.sampling import Sampled, sample
-from composer.score import END, KeySignature, Score, Tempo, Text, bars, parse_time_signature
+from composer.score import END, Score, Tempo, Text, bars
 from composer.types import Constraint, Piece, Sampler, Stepper, StepperMaker, Tokenizer
 
 BATCH = 64
@@ -248,11 +247,10 @@ def with_primer(player: Player, request: Request, score: Score) -> Request:
     Raises BadOption if it states others, CannotExpress if the model has no tokens for it. Warns with RequestWarning of
     constraints that it breaks.
     """
-    primer = _in_asked_key(_in_asked_metre(score, request), request)
-    tokenizer = player.tokenizer
+    primer, tokenizer = as_asked(score, request), player.tokenizer
     try:
         tokens = tokenizer.encode(primer, ends=False)
-        end = tokenizer.decode(tokenizer.encode(primer)).end  # on the tokenizer's grid
+        end = _onward(tokenizer.decode(tokenizer.encode(primer)))  # on the tokenizer's grid
     except CannotExpress as error:
         raise CannotExpress(f"the model cannot go on from this primer: {error}") from error
     metres = [metre for metre in map(str, primer.time_signatures) if f"TimeSignature_{metre}" in tokenizer.vocabulary]
@@ -262,27 +260,9 @@ def with_primer(player: Player, request: Request, score: Score) -> Request:
     return request
 
 
-def _estimated(score: Score) -> KeySignature:
-    return KeySignature(0, key_of(score, ends=False))
-
-
-def _in_asked_metre(score: Score, request: Request) -> Score:
-    if request.time_signature is None:
-        return score
-    asked = parse_time_signature(request.time_signature)
-    if not score.time_signatures:
-        return replace(score, time_signatures=(asked,))
-    if (stated := str(score.time_signatures[-1])) != str(asked):
-        raise BadOption(f"the primer is in {stated}, and {asked} was asked for; leave one of them out.")
-    return score
-
-
-def _in_asked_key(score: Score, request: Request) -> Score:
-    if request.key is None:
-        return score if score.key_signatures else replace(score, key_signatures=(_estimated(score),))
-    asked = parse_key(request.key)
-    if not score.key_signatures:
-        return replace(score, key_signatures=(KeySignature(0, asked),))
-    if (stated := score.key_signatures[0].key) != asked:
-        raise BadOption(f"the primer is in {stated}, and {asked} was asked for; leave one of them out.")
-    return score
+def _onward(heard: Score) -> int:
+    """Where new music begins: at the end, or on the next beat where less than a quarter of one is missing to it."""
+    found = bars(heard)
+    beat = found.signatures[-1].beat_ticks
+    missing = -(heard.end - int(found.nominal[-1])) % beat
+    return heard.end + missing if 4 * missing < beat else heard.end

@@ -35,7 +35,7 @@ class Request:
     key: str | None = None
     tempo: float | None = None  # quarter notes per minute
     primer: tuple[int, ...] = ()  # tokens of the model's tokenizer, open at the end
-    primer_ticks: int = 0  # where the primer's last note ends: new music begins there
+    primer_ticks: int = 0  # where new music begins: at the end of the primer's last note, or a little later
     samplers: tuple[Link, ...] = ()  # in the user's order
     stepper: str = "auto"  # the fastest that suits the model, unless named
     precision: str = "float32"
