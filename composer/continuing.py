@@ -14,10 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from composer.errors import BadOption, printable
-from composer.generation import Player, generate, with_primer
+from composer.generation import Player, generate, primer_of, with_primer
 from composer.primers import as_asked
 from composer.repetition import REDRAWS
 from composer.request import Request
@@ -45,8 +43,7 @@ class Continuation:
     def from_json(values: Mapping[str, Any]) -> Continuation:
         """The reverse of `to_json`; BadOption for what is none."""
         try:
-            request, primer = values["request"], values["primer"]
-            return Continuation(Request.from_json(request), score_from_json(primer))
+            return Continuation(Request.from_json(values["request"]), score_from_json(values["primer"]))
         except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
             raise BadOption(f"this is no primer: {printable(str(error))}.") from None
 
@@ -72,7 +69,7 @@ def go_on(player: Player, wanted: Sequence[Continuation], *, redraws: int = REDR
     the request has a tempo, it is that of the whole piece. Raises BadOption, CannotExpress, NothingAllowed.
     """
     for one in wanted:
-        if not np.array_equal(player.tokenizer.encode(one.primer, ends=False), one.request.primer):
+        if (one.request.primer, one.request.primer_ticks) != primer_of(player, one.primer):
             raise BadOption("the primer is not what the request has in tokens.")
     pieces = generate(player, [one.request for one in wanted], redraws=redraws)
     return [_piece(player, one.primer, piece) for one, piece in zip(wanted, pieces, strict=True)]

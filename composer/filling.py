@@ -76,9 +76,8 @@ class Fill:
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Fill:
         """The reverse of `to_json`; BadOption for what is none."""
-        request = Request.from_json(values["request"])
         try:
-            given = values["given"]
+            request, given = Request.from_json(values["request"]), values["given"]
             spans = tuple(Span(int(a), int(b), None if t is None else int(t)) for a, b, t in given["spans"])
             score = score_from_json(given["score"])
             return Fill(request, score, spans, given["particles"], given["look_ahead"])

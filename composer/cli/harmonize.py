@@ -43,8 +43,12 @@ def harmonize(
     shelf = asked.shelf(outs)
     from composer import filling
     from composer.primers import is_typed, read_primer
+    from composer.score import Tempo
 
-    player, score = given.player_for(Path(melody), asked), read_primer(melody, "the melody")
+    typed, score = is_typed(melody), read_primer(melody, "the melody")
+    player = given.player_for(None if typed else Path(melody), asked)
+    if typed and player.suggested.tempo is not None:
+        score = replace(score, tempos=(Tempo(0, player.suggested.tempo),))
     request = replace(given.request_of(ctx, player, asked), key=key, time_signature=time_signature)
-    own = {"voice": voice, "own_track": not is_typed(melody)}
-    given.make(player, [filling.harmonize(player, score, request, **own, **asked.around)], shelf)
+    wanted = filling.harmonize(player, score, request, voice=voice, own_track=not typed, **asked.around)
+    given.make(player, [wanted], shelf)
