@@ -82,15 +82,17 @@ class Player:
         return {((), 0)}
 
     def _check_primer(self, primer: tuple[int, ...], ticks: int) -> None:
-        """Refuse tokens that no score is written in, and an end far behind them: a piece might never end."""
+        """Refuse tokens that no score is written in, and an end that is not theirs: a piece might never end."""
         grammar = self.writing.grammar
         state = grammar.start(Request(), 1)
         for token in primer:
             if token == EOS or token >= len(self.tokenizer.vocabulary) or not grammar.allowed(state)[0, token]:
                 raise BadOption("the primer's tokens are no music to this model.")
             state = grammar.advance(state, np.array([token]))
-        if ticks > self.tokenizer.decode(np.array(primer, dtype=np.int64)).end + LONGEST:
-            raise BadOption(f"the primer does not last {ticks} ticks.")
+        begun = self.tokenizer.decode(np.array(primer, dtype=np.int64))
+        last = max((int(track.notes["start"].max()) for track in begun.tracks if len(track.notes)), default=0)
+        if not last < ticks <= last + LONGEST:
+            raise BadOption(f"the primer's last note begins at tick {last}, and cannot end at {ticks}.")
 
     @cached_property
     def _fitting(self) -> set[tuple[str, str, str]]:

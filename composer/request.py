@@ -100,8 +100,9 @@ def _is_tempo(value: object) -> bool:
 
 
 def _is_link(value: object) -> bool:
-    named = isinstance(value, Link) and isinstance(value.name, str) and isinstance(value.options, Mapping)
-    return named and all(isinstance(name, str) for name in value.options)
+    if not (isinstance(value, Link) and isinstance(value.name, str) and isinstance(value.options, Mapping)):
+        return False
+    return all(isinstance(name, str) for name in value.options)
 
 
 _DEFAULT = Request()
