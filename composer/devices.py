@@ -14,6 +14,9 @@ from composer.errors import BadOption, printable
 if TYPE_CHECKING:
     import torch
 
+AMD = Path("/dev/kfd")
+"""There where the driver of an AMD GPU is, which torch calls `cuda`, too."""
+
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -35,7 +38,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 def _no_driver() -> bool:
     """Whether this machine has surely no driver of a GPU that torch would call `cuda`; found without torch."""
-    if sys.platform != "linux" or Path("/dev/kfd").exists():  # AMD's
+    if sys.platform != "linux" or AMD.exists():
         return False
     try:
         ctypes.CDLL("libcuda.so.1")

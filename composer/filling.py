@@ -264,8 +264,11 @@ def harmonize(
         melody = as_asked(melody, request, "the melody")
     parts = [track for track in melody.tracks if len(track.notes)]
     if len(parts) != 1 or parts[0].is_drum:
-        shown = "no part" if not parts else "only drums" if len(parts) == 1 else f"{len(parts)} parts"
-        raise BadOption(f"a melody is one part, and there is {shown}; to keep one voice of several, fill the others.")
+        if all(track.is_drum for track in parts):
+            raise BadOption("a melody is one part with pitches, and there is none.")
+        raise BadOption(
+            f"a melody is one part, and there are {len(parts)}; to keep one voice of several, fill the others."
+        )
     heard = listen(player, replace(melody, tracks=(parts[0],)))
     if len(heard.tracks) < 2:
         raise BadOption("this model does not write in several voices; it cannot write others to a melody.")
