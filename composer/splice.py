@@ -76,7 +76,7 @@ def continued(score: Score, heard: Score, answer: Score, start: int) -> Score:
     """`score` as it stands, with its tempos, and after it what `answer` has from the tick `start` on.
 
     `heard` is what the tokenizer makes of `score`, and ends at `start`; `answer` begins with it. What `answer` holds on
-    from there is struck anew. How long a silence lasts after `score` is its affair no more.
+    from there is struck anew. A marker of where `score` ends is left out.
     """
     whole = spliced(score, heard, _struck_anew(heard, answer, start), (Span(0, start),))
     metres = score.time_signatures or answer.time_signatures[:1]
