@@ -78,7 +78,7 @@ class Row:
     number: int
     state: str
     attempt: int = 0
-    asked: str = ""  # the request or form that makes it again, as JSON
+    asked: str = ""  # what makes it again, as JSON
     files: Mapping[str, tuple[str, int]] | None = None  # suffix to SHA-256 and bytes
     metrics: Mapping[str, Any] | None = None
     rejections: Sequence[tuple[int, str]] = ()  # attempt, reason
