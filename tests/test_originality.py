@@ -1,0 +1,154 @@
+"""Originality: lines, the suffix array, what pieces share, and the command."""
+
+import numpy as np
+import pytest
+from music import drums, line, score
+from walks import walk
+
+from composer.originality import suffixes
+from composer.originality.index import indexed
+from composer.originality.lines import lines
+from composer.originality.passages import compare
+from composer.score import Score, Track
+
+# --- lines ------------------------------------------------------------------------------------------------------------
+
+
+def pitches(piece):
+    return [found.notes["pitch"].tolist() for found in lines(piece)]
+
+
+def symbols(*notes, start=0):
+    return [found.symbols.tolist() for found in lines(score(line(*notes, start=start)))]
+
+
+def test_a_line_is_the_same_in_any_key_and_at_any_speed():
+    tune = ((60, 1), (62, 0.5), (64, 0.5), (0, 1), (67, 2))
+    higher_and_faster = tuple((pitch and pitch + 3, quarters / 4) for pitch, quarters in tune)
+    assert symbols(*tune) == symbols(*higher_and_faster, start=77)
+    assert symbols(*tune) != symbols(*tune[:-1], (68, 2))
+    assert symbols(*tune) != symbols((60, 1.5), *tune[1:])
+
+
+def test_a_rest_belongs_to_the_note_before_it():
+    assert symbols((60, 1), (62, 1), (64, 1)) == symbols((60, 0.25), (0, 0.75), (62, 0.5), (0, 0.5), (64, 1))
+
+
+def test_a_track_is_split_by_what_sounds_above_each_note_and_drums_are_left_out():
+    melody_over_chords = line((72, 2), (74, 2))
+    accompaniment = line((60, 1), (64, 1), ((60, 64), 1), (59, 1))
+    both = np.concatenate([melody_over_chords.notes, accompaniment.notes])
+    piano = Track(both[np.lexsort((both["pitch"], both["start"]))])
+    assert pitches(score(piano, drums((0, 36), (1, 36)))) == [[72, 74], [60, 64, 64, 59]]  # of the chord's C, no line
+
+
+def test_notes_that_merely_lap_over_the_next_are_one_line():
+    legato = line((67, 1), (65, 1), (64, 1))
+    legato.notes["duration"] += 100
+    assert pitches(score(legato)) == [[67, 65, 64]]
+
+
+# --- the suffix array, beside the plain definition --------------------------------------------------------------------
+
+
+def random_text(seed, length, letters):
+    return np.random.default_rng(seed).integers(0, letters, length).astype(np.int32)
+
+
+@pytest.mark.parametrize(("length", "letters"), [(0, 1), (1, 1), (50, 1), (200, 2), (300, 5), (300, 300)])
+def test_suffixes_are_sorted(length, letters):
+    text = random_text(length, length, letters)
+    assert suffixes.suffix_array(text).tolist() == sorted(range(length), key=lambda i: text[i:].tolist())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_matches_are_the_longest_there_are_in_the_admitted_part(seed):
+    rng = np.random.default_rng(seed)
+    letters = int(rng.integers(1, 5))
+    text = np.append(random_text(seed, 60, letters), 99).astype(np.int32)
+    query = np.append(random_text(seed + 100, 40, letters), -1).astype(np.int32)
+    admitted = rng.random(61) < 0.5
+
+    def common(i, j):
+        length = 0
+        while query[i + length] == text[j + length]:
+            length += 1
+        return length
+
+    order = suffixes.suffix_array(text)
+    found = suffixes.longest_matches(text, order, suffixes.counted(admitted[order]), query)
+    wanted = [max((common(i, j) for j in np.flatnonzero(admitted)), default=0) for i in range(41)]
+    assert found.lengths.tolist() == wanted
+    places = [(i, j) for i, j in enumerate(found.places.tolist()) if wanted[i]]
+    assert all(admitted[j] and common(i, j) == wanted[i] for i, j in places)
+
+
+# --- what pieces share ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def index(corpus, tokenizer):
+    return indexed(corpus, tokenizer)
+
+
+def moved(piece, semitones):
+    tracks = []
+    for track in piece.tracks:
+        notes = track.notes.copy()
+        notes["pitch"] += semitones
+        tracks.append(Track(notes, track.name, track.program, track.is_drum))
+    return Score(tuple(tracks), piece.tempos, piece.time_signatures, upbeat=piece.upbeat)
+
+
+def test_a_training_piece_moved_up_a_tone_is_copied_through_and_through(index, corpus, tokenizer):
+    number = int(corpus.split("train")[3])
+    piece = moved(tokenizer.decode(corpus.piece(number)), 2)
+    found = compare(piece, index.against("train"))
+    assert found.copied_share == 1.0
+    assert not any(found.novelty)
+    assert (found.longest.source, found.longest.split) == (corpus.names[number], "train")
+    assert found.longest.notes == max(len(track.notes) for track in piece.tracks)
+    assert found.longest.here.bars == found.longest.there.bars
+
+
+def test_only_pieces_of_the_split_count(index, corpus, tokenizer):
+    held_out = tokenizer.decode(corpus.piece(int(corpus.split("test")[0])))
+    assert compare(held_out, index.against("all")).copied_share == 1.0
+    assert compare(held_out, index.against("train")).copied_share < 1.0
+
+
+def test_a_planted_passage_is_found_where_it_stands(index, corpus, tokenizer):
+    number = int(corpus.split("train")[0])
+    source = tokenizer.decode(corpus.piece(number))
+    taken = source.tracks[0].notes[4:14].copy()
+    assert len(taken) == 10
+    shift = taken["start"][0] - 5 * 480
+    taken["start"] -= shift
+    before = line((60, 1.5), (71, 0.5), (48, 3)).notes
+    after = line((49, 1.75), (71, 0.25), start=int(taken["start"][-1] + taken["duration"][-1])).notes
+    planted = score(Track(np.concatenate([before, taken, after]), name="Flute"))
+    found = compare(planted, index.against("train"))
+    assert found.notes == 15
+    assert 10 <= found.copied < 15
+    assert found.longest.here.track == "Flute"
+    assert found.longest.here.bars[0] == 2
+    assert found.longest.there.ticks[0] == found.longest.here.ticks[0] + shift
+
+
+def test_the_novelty_curve_is_of_all_runs_of_so_many_notes(index, corpus, tokenizer):
+    """Beside the plain definition."""
+    known = [lines(tokenizer.decode(corpus.piece(int(n)))) for n in corpus.split("train")]
+    train = [found.symbols.tolist() for piece in known for found in piece]
+    tune = walk(77)
+    own = [found.symbols.tolist() for found in lines(tune)]
+    novelty = compare(tune, index.against("train")).novelty
+    for n in (1, 2, 3, 5, 9):
+        heard = {tuple(text[i : i + n - 1]) for text in train for i in range(len(text) - n + 2)}
+        runs = [tuple(text[i : i + n - 1]) for text in own for i in range(len(text) - n + 2)]
+        assert novelty[n - 1] == pytest.approx(np.mean([run not in heard for run in runs]))
+    assert novelty == sorted(novelty)
+
+
+def test_a_piece_without_a_line_shares_nothing(index):
+    found = compare(score(line((60, 1))), index.against("all"))
+    assert (found.notes, found.copied_share, found.longest, found.novelty) == (0, 0.0, None, [])
