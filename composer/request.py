@@ -37,6 +37,7 @@ class Request:
     primer: tuple[int, ...] = ()  # tokens of the model's tokenizer, open at the end
     primer_ticks: int = 0  # where the primer's last note ends: new music begins there
     samplers: tuple[Link, ...] = ()  # in the user's order
+    max_copied_bars: int | None = None  # drawn anew if it shares a longer passage with what the model learnt from
     stepper: str = "auto"  # the fastest that suits the model, unless named
     precision: str = "float32"
     device: str = "cpu"  # kind of device
@@ -50,6 +51,8 @@ class Request:
         _check(bars_fit, "bars", self.bars, "a whole number from 1 to 1,000,000")
         _check(_whole(self.most_bars, 1, 1_000_001), "most_bars", self.most_bars, "a whole number from 1 to 1,000,000")
         _check(self.tempo is None or 5 <= self.tempo <= 1000, "tempo", self.tempo, "from 5 to 1000 beats a minute")
+        copied_fit = self.max_copied_bars is None or _whole(self.max_copied_bars, 0, 1_000_001)
+        _check(copied_fit, "max_copied_bars", self.max_copied_bars, "a whole number from 0 to 1,000,000")
         try:
             if self.time_signature is not None:
                 parse_time_signature(self.time_signature)

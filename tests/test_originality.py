@@ -1,15 +1,22 @@
 """Originality: lines, the suffix array, what pieces share, and the command."""
 
+import contextlib
+import json
+import shutil
+
 import numpy as np
 import pytest
 from music import drums, line, score
 from walks import walk
 
+from composer import cli, files
+from composer.generation import open_model
 from composer.originality import suffixes
 from composer.originality.index import indexed
 from composer.originality.lines import lines
 from composer.originality.passages import compare
 from composer.score import Score, Track
+from composer.types import Piece
 
 # --- lines ------------------------------------------------------------------------------------------------------------
 
@@ -152,3 +159,138 @@ def test_the_novelty_curve_is_of_all_runs_of_so_many_notes(index, corpus, tokeni
 def test_a_piece_without_a_line_shares_nothing(index):
     found = compare(score(line((60, 1))), index.against("all"))
     assert (found.notes, found.copied_share, found.longest, found.novelty) == (0, 0.0, None, [])
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, tunes):
+    """A folder to work in, with a folder of tunes and one of pieces."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pieces").mkdir()
+    return tmp_path
+
+
+AGAINST = ["--dataset", "folder:tunes", "--workers", 1]
+
+
+def save(piece, path):
+    files.write([Piece(piece)], path)
+
+
+def test_a_training_piece_in_another_key_is_recognised_by_name(run, here):
+    """All bars of it, whichever side of the split it is on."""
+    save(moved(files.read(here / "tunes/3.mid"), 2), here / "pieces/mine.mid")
+    said = run("originality", "pieces/mine.mid", *AGAINST, "--split", "all", "--json")
+    assert said.status == 0
+    found = json.loads(said.out)
+    assert found["copied_share"] == 1.0
+    assert not any(found["novelty"])
+    assert found["longest"]["source"] == "3.mid"
+    assert found["longest"]["positions"]["piece"]["bars"] == found["longest"]["positions"]["source"]["bars"]
+    assert found["longest"]["bars"] == pytest.approx(found["copied_bars"])
+    assert found["held_out"]["pieces"] == 1
+    assert "3.mid" in run("originality", "pieces/mine.mid", *AGAINST, "--split", "all").out
+
+
+def test_what_cannot_be_compared_is_named_and_skipped(run, here):
+    save(walk(50), here / "pieces/good.mid")
+    save(score(line((60, 1), (62, 1))), here / "pieces/short.mid")
+    (here / "pieces/bad.mid").write_bytes(b"no music")
+    said = run("originality", "pieces", *AGAINST, "--json")
+    found = json.loads(said.out)
+    assert [one["file"] for one in found["pieces"]] == ["pieces/good.mid"]
+    assert [one["file"] for one in found["skipped"]] == ["pieces/bad.mid", "pieces/short.mid"]
+    assert "skipped: pieces/short.mid: is too short; no line in it has 8 notes." in said.err
+    assert run("originality", "pieces/short.mid", *AGAINST).err.endswith("all were skipped.\n")
+
+
+def test_music_that_has_changed_is_indexed_anew_and_that_is_said(run, here):
+    save(walk(50), here / "pieces/mine.mid")
+    command = ["originality", "pieces/mine.mid", *AGAINST, "--split", "all", "--json"]
+    before = run(*command)
+    assert json.loads(before.out)["copied_share"] < 1.0
+    assert "has changed" not in before.err + run(*command).err
+    save(walk(50), here / "tunes/new.mid")
+    after = run(*command)
+    assert json.loads(after.out)["copied_share"] == 1.0
+    assert "the music of 'folder:tunes' has changed since it was indexed; it is indexed anew." in after.err
+
+
+def test_a_dataset_of_one_piece_is_refused_in_a_sentence(run, here):
+    for path in sorted((here / "tunes").iterdir())[1:]:
+        path.unlink()
+    said = run("originality", "tunes/0.mid", *AGAINST)
+    assert (said.status, said.err.count("\n")) == (2, 1)
+    assert "at least 3 are needed" in said.err
+
+
+# --- pieces that copy are drawn anew ----------------------------------------------------------------------------------
+
+
+TRAIN = ["train", "folder:tunes", "--tokenizer", "voices", "--architecture", "gru", "--hidden-size", 40, "--layers", 1]
+TRAIN += ["--steps", 100, "--evaluations", 2, "--transpose", 0, "--dropout", 0, "--batch-size", 8, "--average", 0.5]
+TRAIN += ["--learning-rate", 0.02, "--patience", 99, "--device", "cpu", "--out", "parrot.safetensors", "--workers", 1]
+
+
+@pytest.fixture(scope="module")
+def trained(tunes_once, tmp_path_factory):
+    """A folder with the file of a model that knows eight tunes by heart, and its run."""
+    folder = tmp_path_factory.mktemp("parrot")
+    shutil.copytree(tunes_once, folder / "tunes")
+    with contextlib.chdir(folder):
+        assert cli.run([*map(str, TRAIN), "--run", "run", "--originality"]) == 0
+    return folder
+
+
+@pytest.fixture
+def parrot(trained, here):
+    return shutil.copy(trained / "parrot.safetensors", here)
+
+
+def test_memorising_shows_while_it_happens(trained):
+    course = [json.loads(text) for text in (trained / "run/metrics.jsonl").read_text().splitlines()]
+    assert course[0]["copied_share"] < course[-1]["copied_share"]
+    assert course[-1]["longest"]["source"].endswith(".mid")
+    assert course[0]["novelty"][0] == 0.0
+
+
+def test_what_copies_too_much_is_drawn_anew_and_can_be_made_again_without_the_music(run, parrot, here):
+    asked = ["generate", "--model", parrot, "--seed", 1, "--count", 6, "--bars", 4, "--temperature", 1]
+    free = run(*asked, "free/")
+    held = run(*asked, "held/", "--max-copied-bars", 2)
+    assert (free.status, held.status) == (0, 0)
+    assert "redrawn" in held.out
+    player = open_model(parrot)
+    bars = {
+        name: [copied_bars(player, path) for path in sorted((here / name).glob("*.mid"))] for name in ("free", "held")
+    }
+    assert max(bars["free"]) > 2
+    still = held.err.count("is kept")
+    assert sum(length > 2 for length in bars["held"]) == still < sum(length > 2 for length in bars["free"])
+    shutil.rmtree(here / "tunes")
+    (path, *_) = (
+        p for p, length in zip(sorted((here / "held").glob("*.mid")), bars["held"], strict=True) if length <= 2
+    )
+    assert run("regenerate", path, "again.mid", "--model", parrot).status == 0
+    assert (here / "again.mid").read_bytes() == path.read_bytes()
+    assert "is not here: tunes: there is no such folder" in run(*asked, "none/", "--max-copied-bars", 2).err
+
+
+def copying(player, folder):
+    """The files of pieces that copy more than two bars."""
+    return [path for path in folder.glob("*.mid") if compare(files.read(path), player.learnt()).copied_bars > 2]
+
+
+def test_a_gate_refuses_what_copies(run, parrot, here):
+    job = '[[job]]\nmodel = "parrot.safetensors"\nbars = 4\ncount = 4\nattempts = 2\ntemperature = 1.0\n'
+    (here / "jobs.toml").write_text(job + "gates = {max_copied_bars = 0}\n")
+    run("batch", "jobs.toml", "--out", "out", "--executor", "here")
+    assert "copied bars" in run("batch", "status", "out").out
+
+
+def test_a_model_whose_music_is_not_here_says_so(run, tmp_path, model_file):
+    said = run("generate", tmp_path / "x.mid", "--model", model_file, "--max-copied-bars", 2)
+    assert (said.status, said.err.count("\n")) == (2, 1)
+    assert "what this model was trained on is not here: no plugin offers the dataset 'walks'" in said.err

@@ -7,6 +7,7 @@ and `lines.npz` where each line begins, and of which piece it is.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,12 +21,13 @@ from numpy.typing import NDArray
 
 from composer.corpus import Corpus
 from composer.errors import CannotWrite, EmptyDataset, printable
+from composer.files import whole_file
 from composer.originality.lines import SYMBOLS, Line, lines
 from composer.originality.suffixes import Matches, counted, longest_matches, suffix_array
 from composer.processes import shared
 from composer.score import Score
 from composer.splits import SPLITS
-from composer.types import Tokenizer, Tokens
+from composer.types import Dataset, Tokenizer, Tokens
 
 FOLDER = "lines-1"
 """In the corpus' folder; the number changes with what is written there."""
@@ -114,6 +116,21 @@ def indexed(corpus: Corpus, tokenizer: Tokenizer, workers: int = 1) -> Index:
         except OSError as error:
             raise CannotWrite(f"{printable(str(folder))}: the cache cannot be written ({error.strerror}).") from error
     return Index(corpus, tokenizer)
+
+
+def has_changed(dataset: Dataset, corpus: Corpus, tokenizer: Tokenizer) -> bool:
+    """Whether this dataset was indexed before, here, with other music in it. Raises CannotWrite.
+
+    An index goes by what is in it and is never out of date; a note by the dataset's name tells of the last one.
+    """
+    named = [repr(dataset), repr(tokenizer), str(Path.cwd())]  # paths in it may be from here
+    key = hashlib.blake2b("\n".join(named).encode(), digest_size=16).hexdigest()
+    note, now = corpus.folder.parent / f"indexed-{key}", corpus.folder.name
+    before = note.read_text() if note.is_file() else now
+    if before != now or not note.is_file():
+        with whole_file(note) as scratch:
+            scratch.write_text(now)
+    return before != now
 
 
 def _build(corpus: Corpus, tokenizer: Tokenizer, folder: Path, workers: int) -> None:

@@ -1,8 +1,8 @@
 """Lines: a score as melodies of (interval, ratio of durations), whatever its key and tempo; it knows no other score.
 
-A track is split into lines by what sounds above each note: the first line is the upper contour (the skyline of Uitdenbogerd
-and Zobel, Melodic Matching Techniques for Large Music Databases, 1999), the second what is left just below it, and so
-on, so that each note is in one line. A voice alone is one line. Drums have no pitch, and are left out.
+A track is split into lines by what sounds above each note: the first line is the upper contour (the skyline of
+Uitdenbogerd and Zobel, Melodic Matching Techniques for Large Music Databases, 1999), the second what is left just below
+it, and so on, so that each note is in one line. A voice alone is one line. Drums have no pitch, and are left out.
 """
 
 from __future__ import annotations
