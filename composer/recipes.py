@@ -81,9 +81,9 @@ def run(
     """Train, measure the stored weights once on the test split, and write the model file.
 
     Raises TrainingFailed for a run that could not go on, after writing the best that it came to, if there is any.
-    With `folder`, the run is kept there (see `composer.runs`), and gone on with if it was begun; with `originality`, what
-    it copies is measured there at each validation. Of a `team`, the process that leads does all but the training alone;
-    the others come back without a model.
+    With `folder`, the run is kept there (see `composer.runs`), and gone on with if it was begun; with `originality`,
+    what it copies is measured there at each validation. Of a `team`, the process that leads does all but the training
+    alone; the others come back without a model.
     """
     from composer import runs
     from composer.originality.index import indexed

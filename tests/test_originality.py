@@ -1,16 +1,20 @@
 """Originality: lines, the suffix array, what pieces share, and the command."""
 
-import contextlib
 import json
 import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from music import drums, line, score
 from walks import walk
 
-from composer import cli, files
-from composer.generation import open_model
+from composer import files, runs
+from composer.errors import RequestWarning
+from composer.generation import generate, open_model
+from composer.model import load
+from composer.model import save as save_model
 from composer.originality import suffixes
 from composer.originality.index import indexed
 from composer.originality.lines import lines
@@ -229,63 +233,44 @@ def test_a_dataset_of_one_piece_is_refused_in_a_sentence(run, here):
 # --- pieces that copy are drawn anew ----------------------------------------------------------------------------------
 
 
-TRAIN = ["train", "folder:tunes", "--tokenizer", "voices", "--architecture", "gru", "--hidden-size", 40, "--layers", 1]
-TRAIN += ["--steps", 100, "--evaluations", 2, "--transpose", 0, "--dropout", 0, "--batch-size", 8, "--average", 0.5]
-TRAIN += ["--learning-rate", 0.02, "--patience", 99, "--device", "cpu", "--out", "parrot.safetensors", "--workers", 1]
-
-
-@pytest.fixture(scope="module")
-def trained(tunes_once, tmp_path_factory):
-    """A folder with the file of a model that knows eight tunes by heart, and its run."""
-    folder = tmp_path_factory.mktemp("parrot")
-    shutil.copytree(tunes_once, folder / "tunes")
-    with contextlib.chdir(folder):
-        assert cli.run([*map(str, TRAIN), "--run", "run", "--originality"]) == 0
-    return folder
-
-
 @pytest.fixture
-def parrot(trained, here):
-    return shutil.copy(trained / "parrot.safetensors", here)
+def parrot(run, here, model_file):
+    """The file of a model that was trained, if one believes its card, on the very pieces that it writes with seed 1."""
+    assert run(*ASKED, "learnt", "--model", model_file, "--quiet").status == 0
+    model = load(model_file)
+    about = {"name": "folder:learnt", "options": {"path": "learnt"}}
+    save_model(replace(model, card={**model.card, "dataset": about}), here / "parrot.safetensors")
+    return "parrot.safetensors"
 
 
-def test_memorising_shows_while_it_happens(trained):
-    course = [json.loads(text) for text in (trained / "run/metrics.jsonl").read_text().splitlines()]
-    assert course[0]["copied_share"] < course[-1]["copied_share"]
-    assert course[-1]["longest"]["source"].endswith(".mid")
-    assert course[0]["novelty"][0] == 0.0
+ASKED = ["generate", "--seed", 1, "--count", 6, "--bars", runs.SAMPLE_BARS]
 
 
 def test_what_copies_too_much_is_drawn_anew_and_can_be_made_again_without_the_music(run, parrot, here):
-    asked = ["generate", "--model", parrot, "--seed", 1, "--count", 6, "--bars", 4, "--temperature", 1]
-    free = run(*asked, "free/")
-    held = run(*asked, "held/", "--max-copied-bars", 2)
-    assert (free.status, held.status) == (0, 0)
-    assert "redrawn" in held.out
+    held = run(*ASKED, "held", "--model", parrot, "--max-copied-bars", 2)
+    assert held.status == 0
+    assert "6 pieces: 4 redrawn" in held.out  # the other two are not in the training split
+    music = open_model(parrot).learnt()
+    for path in (here / "held").glob("*.mid"):
+        assert compare(files.read(path), music).copied_bars <= 2
+    shutil.rmtree(here / "learnt")
+    for path in (here / "held").glob("*.mid"):
+        assert run("regenerate", path, "again.mid", "--model", parrot).status == 0
+        assert (here / "again.mid").read_bytes() == path.read_bytes()
+
+
+def test_what_copies_after_all_redraws_is_kept_and_said_to_be(parrot, here):
     player = open_model(parrot)
-    bars = {
-        name: [copied_bars(player, path) for path in sorted((here / name).glob("*.mid"))] for name in ("free", "held")
-    }
-    assert max(bars["free"]) > 2
-    still = held.err.count("is kept")
-    assert sum(length > 2 for length in bars["held"]) == still < sum(length > 2 for length in bars["free"])
-    shutil.rmtree(here / "tunes")
-    (path, *_) = (
-        p for p, length in zip(sorted((here / "held").glob("*.mid")), bars["held"], strict=True) if length <= 2
-    )
-    assert run("regenerate", path, "again.mid", "--model", parrot).status == 0
-    assert (here / "again.mid").read_bytes() == path.read_bytes()
-    assert "is not here: tunes: there is no such folder" in run(*asked, "none/", "--max-copied-bars", 2).err
-
-
-def copying(player, folder):
-    """The files of pieces that copy more than two bars."""
-    return [path for path in folder.glob("*.mid") if compare(files.read(path), player.learnt()).copied_bars > 2]
+    asked = [replace(player.suggested, seed=1, index=n, bars=8, max_copied_bars=2) for n in range(6)]
+    for piece in generate(player, [replace(one, attempt=1) for one in asked], redraws=0):
+        save(piece.score, here / f"learnt/redrawn-{piece.provenance['request'].get('index', 0)}.mid")
+    with pytest.warns(RequestWarning, match=r"of seed 1 has \d\.\d bars copied after 1 redraws, and is kept"):
+        generate(player, asked, redraws=1)
 
 
 def test_a_gate_refuses_what_copies(run, parrot, here):
-    job = '[[job]]\nmodel = "parrot.safetensors"\nbars = 4\ncount = 4\nattempts = 2\ntemperature = 1.0\n'
-    (here / "jobs.toml").write_text(job + "gates = {max_copied_bars = 0}\n")
+    job = '[[job]]\nmodel = "parrot.safetensors"\nbars = 8\ncount = 6\nseed = 1\nattempts = 1\n'
+    (here / "jobs.toml").write_text(job + "gates = {max_copied_bars = 2}\n")
     run("batch", "jobs.toml", "--out", "out", "--executor", "here")
     assert "copied bars" in run("batch", "status", "out").out
 
@@ -294,3 +279,31 @@ def test_a_model_whose_music_is_not_here_says_so(run, tmp_path, model_file):
     said = run("generate", tmp_path / "x.mid", "--model", model_file, "--max-copied-bars", 2)
     assert (said.status, said.err.count("\n")) == (2, 1)
     assert "what this model was trained on is not here: no plugin offers the dataset 'walks'" in said.err
+
+
+# --- training ---------------------------------------------------------------------------------------------------------
+
+TRAIN = ["train", "folder:tunes", "--tokenizer", "voices", "--architecture", "gru", "--hidden-size", 8, "--layers", 1]
+TRAIN += ["--embedding-size", 8, "--steps", 6, "--evaluations", 2, "--device", "cpu", "--workers", 1]
+TRAIN += ["--out", "mine.safetensors"]
+
+
+def test_memorising_shows_while_it_happens(parrot):
+    """A line of `metrics.jsonl` of a model that writes what it was trained on, and of one that does not."""
+    player = open_model(parrot)
+    validated = SimpleNamespace(weights=player.model.weights)
+    parroting, other = (runs.copying(lambda _: player.model, player.learnt(), seed)(validated) for seed in (1, 2))
+    assert other["copied_share"] < 0.1 < 0.4 < parroting["copied_share"]
+    assert parroting["longest"]["source"].endswith(".mid")
+    assert other["novelty"][7] > parroting["novelty"][7]
+
+
+def test_copies_are_counted_at_each_validation(run, here):
+    assert run(*TRAIN, "--run", "run", "--originality").status == 0
+    course = [json.loads(text) for text in (here / "run/metrics.jsonl").read_text().splitlines()]
+    assert [one["step"] for one in course] == [3, 6]
+    assert all({"copied_share", "copied_bars", "longest", "novelty"} <= set(one) for one in course)
+
+
+def test_what_is_measured_in_training_needs_a_folder(run, here):
+    assert "--originality writes into the folder of a run; give --run as well." in run(*TRAIN, "--originality").err
