@@ -11,6 +11,8 @@ from music import drums, line, score
 from walks import walk
 
 from composer import files, runs
+from composer.corpus import build
+from composer.datasets import make_dataset
 from composer.errors import RequestWarning
 from composer.generation import generate, open_model
 from composer.model import load
@@ -19,6 +21,7 @@ from composer.originality import suffixes
 from composer.originality.index import indexed
 from composer.originality.lines import lines
 from composer.originality.passages import compare
+from composer.plugins import registry
 from composer.score import Score, Track
 from composer.types import Piece
 
@@ -120,6 +123,21 @@ def test_a_training_piece_moved_up_a_tone_is_copied_through_and_through(index, c
     assert (found.longest.source, found.longest.split) == (corpus.names[number], "train")
     assert found.longest.notes == max(len(track.notes) for track in piece.tracks)
     assert found.longest.here.bars == found.longest.there.bars
+
+
+@pytest.mark.parametrize(("name", "sources"), [("chorales", 4), ("tunes", 1)])
+def test_real_pieces_are_recognised_as_they_are_and_in_another_key(name, sources, monkeypatch):
+    """As the dataset reads them, though the index holds what their tokens say."""
+    dataset = make_dataset(name)
+    few = list(dataset.sources())[1 : 1 + sources]
+    monkeypatch.setattr(type(dataset), "sources", lambda _: few)
+    tokenizer = registry().make("tokenizers", dataset.tokenizer, **dataset.tokenizer_options)
+    corpus = build(dataset, tokenizer, name=name)
+    music = indexed(corpus, tokenizer).against("all")
+    shown, piece = next(found for found in dataset.read(few[-1]) if found[0] in corpus.names)
+    for semitones in (0, 2):
+        found = compare(moved(piece, semitones), music)
+        assert (found.copied_share, found.longest.source) == (1.0, shown)
 
 
 def test_only_pieces_of_the_split_count(index, corpus, tokenizer):
