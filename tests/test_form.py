@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from composer import filling, form, generation
+from composer import filling, form, generation, sampling
 from composer.errors import BadOption
 from composer.files import read
 from composer.form import Form, compose, parse_form
@@ -299,7 +299,7 @@ def test_a_form_as_it_is_typed():
     ids=str,
 )
 def test_what_is_no_form_is_one_sentence_before_sampling(run, folder, model_file, arguments, said, monkeypatch):
-    monkeypatch.setattr(generation, "sample", None)
+    monkeypatch.setattr(sampling, "steps", None)
     ran = run("generate", "out.mid", *arguments, "--model", model_file)
     assert ran.status == 2
     assert said in ran.err

@@ -16,6 +16,7 @@ from composer.outputs import write_piece
 from composer.repetition import DEFAULT, LEAST, REDRAWS, Limits, bar_run, degenerate, limits_of, note_run, reached
 from composer.request import Request
 from composer.score import END, Text
+from composer.types import Span
 
 SCALE = [(pitch, 1) for pitch in (60, 62, 64, 65, 67, 69, 71, 72)]
 """Two bars of 4/4, all of it different."""
@@ -100,7 +101,7 @@ def test_silence_up_to_a_stated_length_counts():
 def test_what_comes_before_a_place_does_not_count():
     loop = score(line(*[(60, 1)] * 16, *SCALE))
     assert (note_run(loop), bar_run(loop)) == (17, 4)
-    assert (note_run(loop, 4 * 1920), bar_run(loop, 4 * 1920)) == (1, 1)
+    assert (note_run(loop, [Span(0, 4 * 1920)]), bar_run(loop, [Span(0, 4 * 1920)])) == (1, 1)
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------

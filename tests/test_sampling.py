@@ -117,12 +117,16 @@ def test_another_seed_index_attempt_block_or_purpose_is_another_stream():
 
 def test_rows_that_go_on_keep_their_streams():
     rows = [(5, 0, 0), (5, 1, 0), (5, 2, 0)]
-    streams = Streams(rows)
-    streams.at(0)
+    streams = Streams()
+    streams.add(rows[:2])
+    streams.at(np.array([0, 0]))
+    streams.add(rows[2:])
+    streams.at(np.array([1, 1, 0]))
     streams.keep(np.array([0, 2]))
     for step in (1, BLOCK - 1, BLOCK, BLOCK + 1):
         block, place = divmod(step, BLOCK)
-        assert streams.at(step).tolist() == [uniforms(*rows[row], block)[place] for row in (0, 2)]
+        expected = [uniforms(*rows[0], block)[place], uniforms(*rows[2], 0)[5]]
+        assert streams.at(np.array([step, 5])).tolist() == expected
 
 
 # --- the draw ---------------------------------------------------------------------------------------------------------
