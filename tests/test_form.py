@@ -223,6 +223,13 @@ def test_the_cost_is_that_of_new_music(player):
     assert costs[0] == costs[1] < costs[2]
 
 
+def test_what_constraints_cost_is_told_of_all_sections(player):
+    chain = (Link("range", {"range": "C4:C5"}),)
+    costs = [compose(player, [asked(text, samplers=chain)])[0].provenance["nats"] for text in ("A", "AAB")]
+    assert 0 < costs[0]["constraints"] < costs[1]["constraints"]
+    assert set(costs[1]) >= {"model", "chain", "constraints"}
+
+
 def test_a_section_has_its_own_stream(player):
     one, other = (compose(player, [asked(text, seed=5)])[0].score for text in ("ABC", "ACB"))
     assert struck(one, 0) == struck(other, 0)
