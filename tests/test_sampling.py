@@ -363,14 +363,23 @@ def half_the_keys(monkeypatch):
 
 
 def test_a_piece_at_a_dead_end_is_drawn_anew(player, monkeypatch):
-    before = [piece.score.key_signatures[0].key.place for piece in generate(player, asked(8))]
-    rare = min(before, key=before.count)
-    monkeypatch.setattr(generation, "make_samplers", lambda _: [NotIn((rare,))])
-    pieces = generate(player, asked(8))
-    assert [piece.provenance.get("redrawn", 0) > 0 for piece in pieces] == [key == rare for key in before]
-    assert rare not in {piece.score.key_signatures[0].key.place for piece in pieces}
-    again = before.index(rare)
-    assert generate(player, [asked(8)[again]]) == [pieces[again]]
+    """As the next attempt of its own request, up to the last; here as if every attempt before the second failed."""
+    later = [generate(player, [replace(request, attempt=2)])[0] for request in asked(2)]
+    pieces, begun = sampling.pieces, []
+
+    def failing(step, tokenizer, samplers, more, most):
+        def noted(room):
+            begun.extend(new := more(room))
+            return new
+
+        for number, made in pieces(step, tokenizer, samplers, noted, most):
+            yield number, made if begun[number].attempt == 2 else NothingAllowed("a dead end.")
+
+    monkeypatch.setattr(sampling, "pieces", failing)
+    assert generate(player, asked(2)) == later
+    assert [piece.provenance["redrawn"] for piece in later] == [2, 2]
+    with pytest.raises(NothingAllowed):
+        generate(player, asked(2), redraws=1)
 
 
 def test_a_piece_that_cannot_be_written_leaves_the_others(
