@@ -24,7 +24,7 @@ from composer.generation import Player
 from composer.listening.heard import hear
 from composer.listening.tallies import music_tally
 from composer.listening.voice_leading import voices_tally
-from composer.making import Asked, asked_of, each, in_order, request_of
+from composer.making import Asked, each, in_order
 from composer.repetition import MOST_BARS
 from composer.score import Score, bars, joined
 from composer.types import Piece
@@ -78,12 +78,12 @@ def best(player: Player, asked: Iterable[Asked], count: int, *, lost: Lost = _ra
     return heapq.nsmallest(count, _ranked(player, asked, standard, lost), key=lambda ranked: ranked.place(standard))
 
 
-def _ranked(player: Player, asked: Iterable[Asked], standard: Standard, lost: Lost) -> Iterator[Ranked]:
+def _ranked(player: Player, asked: Iterable[Asked], standard: Standard, lost: Lost = _raise) -> Iterator[Ranked]:
     for place, piece in enumerate(in_order(each(player, asked))):
         if isinstance(piece, ComposerError):
             lost(place, piece)
         else:
-            start = request_of(asked_of(piece.provenance)).primer_ticks
+            start = piece.provenance.get("request", {}).get("primer_ticks", 0)
             yield Ranked(piece, broken(piece, standard), nats_per_note(piece, start))
 
 
