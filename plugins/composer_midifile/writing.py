@@ -59,7 +59,13 @@ def _bytes(piece: Piece) -> bytes:
     _frame(score, signatures, own_text).write(buffer)
     header, first, *others = _chunks(buffer.getvalue())
     end = max(score.length, *event_ticks(score), 0)
-    first = conductor.settled(first, name=_title(piece), end=end, own_text=bool(own_text), signatures=bool(signatures))
+    first = conductor.settled(
+        first,
+        name=_encodable(piece.title)[:MOST_CHARACTERS],
+        end=end,
+        own_text=bool(own_text),
+        signatures=bool(signatures),
+    )
     tracks = [first, *_filled(others, score, end)]
     return b"".join([b"MThd", _size(header), header, *(b"MTrk" + _size(track) + track for track in tracks)])
 
@@ -89,12 +95,6 @@ def _filled(frames: Sequence[bytes], score: Score, end: int) -> Iterator[bytes]:
         program = bytes([0, 0xC0 | place.channel, frame[-5]])
         last = int((its["start"] + its["duration"]).max()) if len(its) else 0
         yield frame[:-7] + port + program + events + conductor.end_of_track(end - last)
-
-
-def _title(piece: Piece) -> str:
-    """What the user calls it, or else what it was called where it was read."""
-    given = piece.provenance.get("title")
-    return _encodable(given if isinstance(given, str) else piece.score.title)[:MOST_CHARACTERS]
 
 
 def _own_text(provenance: Mapping[str, Any], upbeat: int, signatures: tuple[TimeSignature, ...]) -> str:
