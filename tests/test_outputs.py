@@ -141,7 +141,7 @@ def test_notes_outside_an_instrument_are_written_and_said_once(run, tmp_path, mo
         "a.wav: notes that no player reaches: 2 (D3 to C#8) in track 1 (Violin, G3 to A7), "
         "2 (G#0 to C#8) in track 2 (Piano, A0 to C8)."
     )
-    assert files.read(Path("a.musicxml")) == files.read(Path("odd.mid"))
+    assert files.read(Path("a.musicxml")).tracks[:2] == files.read(Path("odd.mid")).tracks[:2]
     assert soundfile.info("a.wav").duration > 1.5
 
 
