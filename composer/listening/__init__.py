@@ -1,11 +1,13 @@
 """Listens with numbers: figures of scores, and one set against another; it knows no metric, model or file format.
 
 Metrics are plugins. `measure` has what they count in every bar, `figures` the values of one set, `bands` says where a
-set of real pieces would lie, and `compare` puts both side by side. The profiles show whether a wish was followed.
+set of real pieces would lie, and `compare` puts both side by side. `contrast` compares how the figures of single pieces
+are distributed in two sets. The profiles show whether a wish was followed.
 """
 
 from composer.listening.bands import Band, bands
 from composer.listening.comparison import HEADINGS, Figure, compare, judge, references, rows
+from composer.listening.contrasting import Contrast, Estimate, Feature, contrast
 from composer.listening.figures import figures, histogram
 from composer.listening.measured import Measured, definition, measure, metrics
 from composer.listening.profiles import divergence, margin, nearer, onset_profile, pitch_class_profile
@@ -13,10 +15,14 @@ from composer.listening.profiles import divergence, margin, nearer, onset_profil
 __all__ = [
     "HEADINGS",
     "Band",
+    "Contrast",
+    "Estimate",
+    "Feature",
     "Figure",
     "Measured",
     "bands",
     "compare",
+    "contrast",
     "definition",
     "divergence",
     "figures",

@@ -58,6 +58,11 @@ class Heard:
         return np.asarray(np.clip(np.searchsorted(self.starts, ticks, side="right") - 1, 0, self.rows - 1))
 
     @cached_property
+    def rows_of_notes(self) -> NDArray[np.int64]:
+        """(N,) the row in which each note begins."""
+        return self.bar_of(self.notes["start"])
+
+    @cached_property
     def top_line(self) -> Notes:
         """The notes at whose onset no higher one sounds."""
         return top_line(self.notes)

@@ -36,7 +36,7 @@ def alike(heard: Heard, content: Content, lag: int) -> Alike:
     """The content of each bar beside that of the bar `lag` before; what comes twice counts once, upbeats are none."""
     size = int(content.what.max(initial=0)) + 1
     cells = np.unique(content.rows * size + content.what)
-    again = cells[np.isin(cells - lag * size, cells)]
+    again = cells[np.isin(cells - lag * size, cells, assume_unique=True)]
     own, common = (np.bincount(found // size, minlength=heard.rows) for found in (cells, again))
     earlier = np.zeros_like(own)
     earlier[lag:] = own[:-lag]
@@ -50,7 +50,7 @@ def self_similarity(lag: int) -> Callable[[], Metric]:
     """The metric of likeness at a distance of so many bars."""
 
     def count(heard: Heard) -> Counts:
-        rows = heard.bar_of(heard.notes["start"])
+        rows = heard.rows_of_notes
         what = (heard.notes["start"] - heard.origins[rows]) * 128 + heard.notes["pitch"]
         found = alike(heard, Content(rows, what), lag)
         return pairs(2 * found.common, found.notes)

@@ -105,7 +105,7 @@ def pitch_range_per_bar() -> Metric:
     """Semitones from the lowest to the highest note struck in a bar; the mean over bars in which one is."""
 
     def count(heard: Heard) -> Counts:
-        pitches, rows = heard.notes["pitch"].astype(np.int64), heard.bar_of(heard.notes["start"])
+        pitches, rows = heard.notes["pitch"].astype(np.int64), heard.rows_of_notes
         low, high = np.full(heard.rows, 127), np.zeros(heard.rows, dtype=np.int64)
         np.minimum.at(low, rows, pitches)
         np.maximum.at(high, rows, pitches)
