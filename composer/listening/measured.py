@@ -66,6 +66,7 @@ class Measured:
 
     metrics: Mapping[str, Metric]
     titles: tuple[str, ...]
+    upbeats: tuple[bool, ...]  # whether the first bar of each piece is one
     counts: Mapping[str, Sequence[NDArray[np.float64]]]
     """By metric, for each piece, (bars, W)."""
 
@@ -114,8 +115,10 @@ def measure(scores: Sequence[Score], names: Sequence[str] | Mapping[str, Metric]
         raise EmptyDataset("there are no pieces to listen to.")
     chosen = dict(names) if isinstance(names, Mapping) else metrics(names)
     counts: dict[str, list[NDArray[np.float64]]] = {name: [] for name in chosen}
+    upbeats = []
     for score in scores:
         heard = hear(score)
+        upbeats.append(bool(heard.origins[0] < heard.starts[0]))
         for name, metric in chosen.items():
             counts[name].append(metric.count(heard))
-    return Measured(chosen, tuple(score.title for score in scores), counts)
+    return Measured(chosen, tuple(score.title for score in scores), tuple(upbeats), counts)
