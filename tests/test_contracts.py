@@ -90,7 +90,7 @@ def test_sampler(name, tokenizer):
 
 @pytest.mark.parametrize("name", registry().names("metrics"))
 def test_metric(name):
-    check_metric(made("metrics", name))
+    check_metric(registry().make("metrics", name))
 
 
 @pytest.mark.parametrize("name", registry().names("steppers"))

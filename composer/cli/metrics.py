@@ -96,7 +96,7 @@ def _estimate(estimate: Estimate) -> tuple[str, str]:
     """The figure with its interval, and that of halves of the real pieces."""
     if not isfinite(estimate.value):
         return "-", "-"
-    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]", number(estimate.halves)
+    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]", f"{estimate.halves:.2f}"
 
 
 def number(value: float) -> str:

@@ -66,6 +66,7 @@ def plot_bars(measured: Measured, path: Path) -> None:
         for piece in pieces:
             places = np.arange(len(bars[piece][name])) + 1 - measured.upbeats[piece]
             style, title = _STYLES[piece], _text(measured.titles[piece]) or f"piece {piece + 1}"
+            panel.xaxis.get_major_locator().set_params(integer=True)
             panel.plot(places, bars[piece][name], style, color=_COLOURS[piece], marker=".", markersize=3, label=title)
         panel.set_title(name, fontsize=8)
         panel.set_ylabel(measured.metrics[name].unit, fontsize=7)
