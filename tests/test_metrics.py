@@ -282,6 +282,13 @@ def test_pieces_of_one_kind_are_nearer_than_those_of_another():
         listening.contrast(same, real, seed=-1)
 
 
+def test_one_real_piece_has_no_interval():
+    one, ours = (listening.measure(walks(count, 1), NAMES) for count in (1, 4))
+    found = listening.contrast(ours, one)
+    assert np.isfinite(found.distance.value)
+    assert np.isnan([found.distance.low, found.distance.halves, found.features[1].overlap.low]).all()
+
+
 def test_both_sets_as_plain_values():
     real, ours = (listening.measure(walks(4, seed), NAMES) for seed in (1, 2))
     found = json.loads(json.dumps(values.beside(listening.contrast(ours, real), ours, real), allow_nan=False))

@@ -94,9 +94,9 @@ def show_contrast(found: Contrast, title: str) -> None:
 
 def _estimate(estimate: Estimate) -> tuple[str, str]:
     """The figure with its interval, and that of halves of the real pieces."""
-    if not isfinite(estimate.value):
-        return "-", "-"
-    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]", f"{estimate.halves:.2f}"
+    value, halves = (f"{x:.2f}" if isfinite(x) else "-" for x in (estimate.value, estimate.halves))
+    interval = f" [{estimate.low:.2f}, {estimate.high:.2f}]" if isfinite(estimate.low) else ""
+    return value + interval, halves
 
 
 def number(value: float) -> str:

@@ -27,7 +27,10 @@ _ERRORS = 1.96
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A figure with its 95 % interval, and the same figure of halves of the real pieces."""
+    """A figure with its 95 % interval, and the same figure of halves of the real pieces.
+
+    One piece has no interval, and no halves: these are NaN then.
+    """
 
     value: float
     low: float
@@ -106,7 +109,7 @@ def _nearness(
     )
     areas = [overlapped_area(p, q) for p, q, _ in pairs]
     bits = [relative_entropy(q, p, pieces) for p, q, pieces in pairs]
-    return _estimate(areas, most=1.0), _estimate(bits)
+    return _estimate(areas, fewer, most=1.0), _estimate(bits, fewer)
 
 
 def _distance(ours: frechet.Vectors, real: frechet.Vectors, random: np.random.Generator) -> Estimate:
@@ -120,13 +123,15 @@ def _distance(ours: frechet.Vectors, real: frechet.Vectors, random: np.random.Ge
     samples = [frechet.distance(drawn(ours), drawn(real)) for _ in range(WHOLE_SAMPLES)]
     ways = _halves(len(real), random)
     halves = [frechet.distance(real[one > 0], real[other > 0]) for one, other in zip(*ways, strict=True)]
-    return _estimate([np.array([frechet.distance(ours, real)]), np.array(samples), np.array(halves)])
+    return _estimate(
+        [np.array([frechet.distance(ours, real)]), np.array(samples), np.array(halves)], min(len(ours), len(real))
+    )
 
 
-def _estimate(found: Sequence[NDArray[np.float64]], most: float = np.inf) -> Estimate:
-    """From the figure (1,), those of drawn sets and those of halves; it is 0 at least."""
+def _estimate(found: Sequence[NDArray[np.float64]], pieces: int, most: float = np.inf) -> Estimate:
+    """From the figure (1,), those of drawn sets and those of halves, where either set has so many; it is 0 at least."""
     value, samples, halves = found
-    error = _ERRORS * float(samples.std())
+    error = _ERRORS * float(samples.std()) if pieces > 1 else nan
     centre = float(value[0])
     middle = float(np.median(halves)) if len(halves) else nan
     return Estimate(value=centre, low=max(centre - error, 0.0), high=min(centre + error, most), halves=middle)

@@ -58,6 +58,8 @@ def plot_bars(measured: Measured, path: Path) -> None:
 
     An upbeat is bar 0. Metrics that bars do not have are left out. Raises CannotWrite.
     """
+    from matplotlib.ticker import MaxNLocator
+
     pieces = range(min(len(measured), _MOST))
     bars = [measured.bars(piece) for piece in pieces]
     names = [n for n in measured.metrics if sum(np.isfinite(found[n]).sum() for found in bars) > len(pieces)]
@@ -66,11 +68,11 @@ def plot_bars(measured: Measured, path: Path) -> None:
         for piece in pieces:
             places = np.arange(len(bars[piece][name])) + 1 - measured.upbeats[piece]
             style, title = _STYLES[piece], _text(measured.titles[piece]) or f"piece {piece + 1}"
-            panel.xaxis.get_major_locator().set_params(integer=True)
             panel.plot(places, bars[piece][name], style, color=_COLOURS[piece], marker=".", markersize=3, label=title)
         panel.set_title(name, fontsize=8)
         panel.set_ylabel(measured.metrics[name].unit, fontsize=7)
         panel.set_xlabel("bar", fontsize=7)
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     _write(figure, panels, path)
 
 
