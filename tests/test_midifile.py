@@ -6,6 +6,7 @@ import warnings
 from importlib.metadata import EntryPoint
 
 import mido
+import pretty_midi
 import pytest
 from midibytes import C4, D4, END, header, text_event, track, tune
 
@@ -313,6 +314,21 @@ def heard(messages):
     for message in messages:
         tick += message.time
         yield tick, message
+
+
+def test_pretty_midi_reads_the_same_seconds(tmp_path):
+    score = dataclasses.replace(PLAIN, tracks=(SOPRANO, DRUMS), tempos=(Tempo(0, 97.0), Tempo(481, 132.0)))
+    MidiExporter()([Piece(score)], tmp_path / "a.mid")
+    read = pretty_midi.PrettyMIDI(str(tmp_path / "a.mid"), charset="utf-8")
+    assert [(part.name, part.program, part.is_drum) for part in read.instruments] == [
+        (ours.name, ours.program, ours.is_drum) for ours in score.tracks
+    ]
+    for part, ours in zip(read.instruments, score.tracks, strict=True):
+        begun = [(read.time_to_tick(note.start), note.pitch, note.velocity) for note in part.notes]
+        assert sorted(begun) == sorted(
+            zip(*(ours.notes[f].tolist() for f in ("start", "pitch", "velocity")), strict=True)
+        )
+    assert read.get_tempo_changes()[1] == pytest.approx([97.0, 132.0], abs=1e-3)
 
 
 def test_another_program_reads_the_same(tmp_path):
