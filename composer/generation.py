@@ -14,24 +14,33 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from composer import __version__, repetition
 from composer.compiled import compiled
 from composer.contradictions import check_wishes
 from composer.errors import BadOption, CannotExpress, RequestWarning, printable
 from composer.kept import warn_of_primer
-from composer.keys import parse_key
-from composer.measures import key_of
 from composer.model import Model, find, load
 from composer.plugins import registry
+from composer.primers import as_asked
 from composer.request import Link, Request
 from composer.sampling import Sampled, sample
-from composer.score import END, KeySignature, Score, Tempo, Text, bars, parse_time_signature
+from composer.score import END, Score, Tempo, Text, bars
+from composer.tokens import EOS
 from composer.types import Constraint, Piece, Sampler, Stepper, StepperMaker, Tokenizer
+
+if TYPE_CHECKING:
+    from composer.corpus import Report
+    from composer.originality.index import Music
 
 BATCH = 64
 """Pieces that run side by side at most."""
+
+LONGEST = 2**20
+"""Ticks that the last note of a primer lasts at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +63,13 @@ class Player:
     def resolved(self, request: Request) -> Request:
         """The request with what it leaves to the machine filled in, so that it can be followed again anywhere.
 
-        Raises UnknownName or BadOption for a stepper, precision or device that is not here. Warns with RequestWarning
-        of a metre that the model was not trained on, if its card says so.
+        Raises UnknownName or BadOption for a stepper, precision or device that is not here, and BadOption for a primer
+        that is none. Warns with RequestWarning of a metre that the model was not trained on, if its card says so.
         """
         self._warn_of_metre(request.time_signature)
+        if (request.primer, request.primer_ticks) not in self._primers:
+            self._check_primer(request.primer, request.primer_ticks)
+            self._primers.add((request.primer, request.primer_ticks))
         if request.stepper == "auto":
             return replace(request, stepper=self._fastest(request.device, request.precision))
         chosen = request.stepper, request.device, request.precision
@@ -68,6 +80,23 @@ class Player:
             _check_precision(request.precision, maker.tolerances, f"in the stepper '{request.stepper}'")
             self._fitting.add(chosen)
         return request
+
+    @cached_property
+    def _primers(self) -> set[tuple[tuple[int, ...], int]]:
+        return {((), 0)}
+
+    def _check_primer(self, primer: tuple[int, ...], ticks: int) -> None:
+        """Refuse tokens that no score is written in, and an end that is not theirs: a piece might never end."""
+        grammar = self.writing.grammar
+        state = grammar.start(Request(), 1)
+        for token in primer:
+            if token == EOS or token >= len(self.tokenizer.vocabulary) or not grammar.allowed(state)[0, token]:
+                raise BadOption("the primer's tokens are no music to this model.")
+            state = grammar.advance(state, np.array([token]))
+        begun = self.tokenizer.decode(np.array(primer, dtype=np.int64))
+        last = max((int(track.notes["start"].max()) for track in begun.tracks if len(track.notes)), default=0)
+        if not last < ticks <= last + LONGEST:
+            raise BadOption(f"the primer's last note begins at tick {last}, and cannot end at {ticks}.")
 
     @cached_property
     def _fitting(self) -> set[tuple[str, str, str]]:
@@ -120,6 +149,18 @@ class Player:
         """What its pieces may repeat. Raises BadModelFile for a card that states what are no limits."""
         return repetition.limits_of(self.model.card)
 
+    def learnt(self, report: Report | None = None) -> Music:
+        """What it was trained on, indexed, found once. Raises BadModelFile if that is not here."""
+        from composer.originality.learnt import learnt
+
+        if not self._learnt:
+            self._learnt.append(learnt(self.model, self.tokenizer, report))
+        return self._learnt[0]
+
+    @cached_property
+    def _learnt(self) -> list[Music]:
+        return []
+
     @property
     def suggested(self) -> Request:
         """What the model's card suggests to ask for."""
@@ -163,18 +204,37 @@ def check(player: Player, request: Request) -> None:
 def generate(player: Player, requests: Sequence[Request], *, redraws: int = repetition.REDRAWS) -> list[Piece]:
     """One piece for each request; the order and the company of the requests change nothing in any of them.
 
-    A piece whose new music is degenerate (`composer.repetition`) is drawn anew, as the next attempt of its request, up
-    to the attempt `redraws`; what is so even then is kept. A piece tells the attempt that it is with its request, and
-    what comes again too often in it under `degenerate`.
+    A piece whose new music is degenerate (`composer.repetition`), or copies more bars than its request allows
+    (`composer.originality`), is drawn anew, as the next attempt of its request, up to the attempt `redraws`; what is so
+    even then is kept. A piece tells the attempt that it is with its request, and what comes again too often in it under
+    `degenerate`. Of one that still copies, RequestWarning tells, and not the piece, which can be made again where that
+    music is not.
     """
     asked = [player.resolved(request) for request in requests]
     pieces = _drawn(player, asked)
-    while again := [n for n, p in enumerate(pieces) if "degenerate" in p.provenance and asked[n].attempt < redraws]:
+    again = list(range(len(asked)))
+    while again := [n for n in again if redraws and _is_redrawn(player, asked[n], pieces[n], redraws)]:
         for n in again:
             asked[n] = replace(asked[n], attempt=asked[n].attempt + 1)
         for n, piece in zip(again, _drawn(player, [asked[n] for n in again]), strict=True):
             pieces[n] = piece
     return pieces
+
+
+def _is_redrawn(player: Player, request: Request, piece: Piece, redraws: int) -> bool:
+    """Whether a piece is not kept. Warns with RequestWarning of one that is kept though it copies."""
+    last, most = request.attempt >= redraws, request.max_copied_bars
+    if not last and "degenerate" in piece.provenance:
+        return True
+    if most is None:
+        return False
+    from composer.originality.learnt import copied
+
+    found = copied(piece.score, player.learnt(), most, request.primer_ticks)
+    if found and last:
+        text = f"piece {request.index} of seed {request.seed} has {found} after {request.attempt} redraws, and is kept."
+        warnings.warn(text, RequestWarning, stacklevel=3)
+    return bool(found) and not last
 
 
 def _drawn(player: Player, requests: Sequence[Request]) -> list[Piece]:
@@ -248,41 +308,28 @@ def with_primer(player: Player, request: Request, score: Score) -> Request:
     Raises BadOption if it states others, CannotExpress if the model has no tokens for it. Warns with RequestWarning of
     constraints that it breaks.
     """
-    primer = _in_asked_key(_in_asked_metre(score, request), request)
-    tokenizer = player.tokenizer
-    try:
-        tokens = tokenizer.encode(primer, ends=False)
-        end = tokenizer.decode(tokenizer.encode(primer)).end  # on the tokenizer's grid
-    except CannotExpress as error:
-        raise CannotExpress(f"the model cannot go on from this primer: {error}") from error
+    primer, tokenizer = as_asked(score, request), player.tokenizer
+    tokens, ticks = primer_of(player, primer)
     metres = [metre for metre in map(str, primer.time_signatures) if f"TimeSignature_{metre}" in tokenizer.vocabulary]
     metre = metres[-1] if metres else request.time_signature
-    request = replace(request, primer=tuple(map(int, tokens)), primer_ticks=end, time_signature=metre)
+    request = replace(request, primer=tokens, primer_ticks=ticks, time_signature=metre)
     warn_of_primer(tokenizer, make_samplers(request.samplers), request)
     return request
 
 
-def _estimated(score: Score) -> KeySignature:
-    return KeySignature(0, key_of(score, ends=False))
+def primer_of(player: Player, score: Score) -> tuple[tuple[int, ...], int]:
+    """The `primer` and the `primer_ticks` of a request to go on from `score`. Raises CannotExpress."""
+    try:
+        tokens = player.tokenizer.encode(score, ends=False)
+        heard = player.tokenizer.decode(player.tokenizer.encode(score))  # on its grid
+    except CannotExpress as error:
+        raise CannotExpress(f"the model cannot go on from this primer: {error}") from error
+    return tuple(tokens.tolist()), _onward(heard)
 
 
-def _in_asked_metre(score: Score, request: Request) -> Score:
-    if request.time_signature is None:
-        return score
-    asked = parse_time_signature(request.time_signature)
-    if not score.time_signatures:
-        return replace(score, time_signatures=(asked,))
-    if (stated := str(score.time_signatures[-1])) != str(asked):
-        raise BadOption(f"the primer is in {stated}, and {asked} was asked for; leave one of them out.")
-    return score
-
-
-def _in_asked_key(score: Score, request: Request) -> Score:
-    if request.key is None:
-        return score if score.key_signatures else replace(score, key_signatures=(_estimated(score),))
-    asked = parse_key(request.key)
-    if not score.key_signatures:
-        return replace(score, key_signatures=(KeySignature(0, asked),))
-    if (stated := score.key_signatures[0].key) != asked:
-        raise BadOption(f"the primer is in {stated}, and {asked} was asked for; leave one of them out.")
-    return score
+def _onward(heard: Score) -> int:
+    """Where new music begins: at the end, or on the next beat where less than a quarter of one is missing to it."""
+    found = bars(heard)
+    beat = found.signatures[-1].beat_ticks
+    missing = -(heard.end - int(found.nominal[-1])) % beat
+    return heard.end + missing if 4 * missing < beat else heard.end

@@ -126,8 +126,10 @@ def _drawn(player: Player, standard: Standard, chunk: Chunk) -> list[Drawn]:
                 found[one.number] = Drawn(one.number, one.cell, None, None, one.rejections, str(made))
                 continue
             cell = chunk.cells[one.cell]
-            metrics = measure(made, standard) if cell.gates else None
-            fault = _gates(json.dumps(cell.gates)).fault(metrics) if metrics is not None else ""
+            gates = _gates(json.dumps(cell.gates))
+            music = player.learnt() if gates.max_copied_bars is not None else None
+            metrics = measure(made, standard, music) if cell.gates else None
+            fault = gates.fault(metrics) if metrics is not None else ""
             request = request_of(asked_of(made.provenance))
             if fault:
                 one.rejections += ((request.attempt, fault),)
@@ -186,7 +188,7 @@ def _finished(group: Group, drawn: Drawn, folder: Path) -> Made:
         if isinstance(error.__cause__, OSError):  # of the machine, and not of the piece
             raise
         return Made(drawn.number, "failed", rejections=drawn.rejections, reason=str(error))
-    kept = {name: piece.provenance[name] for name in ("request", "form") if name in piece.provenance}
+    kept = {name: piece.provenance[name] for name in ("request", "primer", "form") if name in piece.provenance}
     return Made(
         drawn.number,
         "done",

@@ -17,6 +17,7 @@ from composer.cli.writing import Shelf
 from composer.errors import BadOption
 
 if TYPE_CHECKING:
+    from composer.continuing import Continuation
     from composer.form import Form
     from composer.generation import Player
     from composer.making import Asked
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
 @click.option("--time-signature", metavar="N/D", help="Metre, such as 3/4.")
 @click.option("--key", help="Key, such as Dm, F# or Bb.")
 @click.option("--tempo", type=float, help="Quarter notes per minute.")
+@click.option(
+    "--max-copied-bars",
+    type=click.IntRange(0, 1_000_000),
+    help="Draw anew what shares a longer passage with the model's training pieces.",
+)
 @click.option("--primer", help='Go on from a music file, or from notes: "D4 E4 F4/2 A4/2".')
 @writing.options
 @click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]")
@@ -58,6 +64,7 @@ def generate(
     time_signature: str | None,
     key: str | None,
     tempo: float | None,
+    max_copied_bars: int | None,
     primer: str | None,
     title: str | None,
     export_options: tuple[str, ...],
@@ -88,12 +95,15 @@ def generate(
         links = chosen_links(ctx)
         where: dict[str, Any] = {"device": device, "stepper": stepper, "precision": precision}
         wishes = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
+        wishes["max_copied_bars"] = max_copied_bars
+        if max_copied_bars is not None:
+            _find_learnt(player)
         stated: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
         chosen_seed = _new_seed() if seed is None else seed
         request = chained(replace(player.suggested, seed=chosen_seed, **where, **stated), links)
-        if primer is not None:
-            request = _primed(player, request, primer, tempo)
-        one = request if form_text is None else _in_sections(replace(request, bars=bars), form_text)
+        one: Asked = request if primer is None else _primed(player, request, primer, tempo)
+        if form_text is not None:
+            one = _in_sections(replace(request_of(one), bars=bars), form_text)
         wanted = (with_request(one, replace(request_of(one), index=(index or 0) + n)) for n in range(count))
         if best is None:
             _write(player, wanted, shelf)
@@ -106,6 +116,14 @@ def _new_seed() -> int:
     return secrets.randbelow(1_000_000)
 
 
+def _find_learnt(player: Player) -> None:
+    """Read and index what the model was trained on now, under a progress bar: the first time it takes a while."""
+    from composer.cli.watching import reading
+
+    with reading() as report:
+        player.learnt(report)
+
+
 def _check_best(best: int | None, count: int, shelf: Shelf) -> None:
     """Refuse to keep more than there are, or to keep some where there is one."""
     if best is not None and shelf.folder is None:
@@ -114,14 +132,11 @@ def _check_best(best: int | None, count: int, shelf: Shelf) -> None:
         raise BadOption(f"--best {best} cannot be chosen from --count {count}; ask for more pieces, or keep fewer.")
 
 
-def _primed(player: Player, request: Request, primer: str, tempo: float | None) -> Request:
-    """The request to go on from the primer, in its tempo unless another is asked for."""
-    from composer.generation import with_primer
-    from composer.primers import read_primer
+def _primed(player: Player, request: Request, primer: str, tempo: float | None) -> Continuation:
+    from composer.continuing import after
+    from composer.primers import is_typed, read_primer
 
-    score = read_primer(primer)
-    stated = score.tempos[0].bpm if score.tempos and tempo is None else request.tempo
-    return with_primer(player, replace(request, tempo=stated), score)
+    return after(player, request, read_primer(primer), tempo=tempo, own_tracks=not is_typed(primer))
 
 
 def _in_sections(request: Request, text: str) -> Form:
