@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from composer.errors import BadModelFile, ComposerError
 from composer.generation import Player
-from composer.listening.counting import outside
+from composer.listening import counting
 from composer.listening.heard import hear
 from composer.listening.textures import FIFTH, UNISON, parallels
 from composer.making import Asked, each, in_order
@@ -113,7 +113,7 @@ def measures(score: Score) -> dict[str, float]:
     if len(heard.notes):
         pitches = heard.notes["pitch"]
         found |= {"lowest pitch": float(pitches.min()), "highest pitch": float(pitches.max())}
-        found["notes outside the key"] = float(np.mean(outside(pitches, heard.key)))
+        found["notes outside the key"] = float(np.mean(counting.outside(pitches, heard.key)))
     if heard.lines:
         beats = max(heard.beats, 1e-9)
         found |= {
