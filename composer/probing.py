@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from composer.cache import cache_folder
 from composer.catalogue import mark
@@ -37,7 +38,6 @@ class Probe:
 
     seconds: float = 0.0
     lost: str = ""  # why its process came to no end, or to a bad one
-    fault: str = ""  # why it would be left out even so
 
 
 def probe(point: EntryPoint, limit: float | None = None) -> Probe:
@@ -65,8 +65,8 @@ def probe(point: EntryPoint, limit: float | None = None) -> Probe:
 def report(point: Sequence[str], out: str) -> None:
     """In the other process: import the plugin, and write down what came of it."""
     began = perf_counter()
-    (plugin,) = load([EntryPoint(*point)]).plugins
-    found = asdict(Probe(perf_counter() - began, fault=plugin.fault))
+    load([EntryPoint(*point)])
+    found = asdict(Probe(perf_counter() - began))
     Path(out).write_text(json.dumps(found), encoding="utf-8")
     os._exit(0)  # whatever the plugin has begun
 
@@ -77,34 +77,47 @@ def probes(points: Sequence[EntryPoint]) -> list[Probe]:
         return list(pool.map(probe, points))
 
 
-def lost(points: Iterable[EntryPoint], *, again: bool = False) -> dict[EntryPoint, str]:
+def lost(points: Iterable[EntryPoint]) -> dict[EntryPoint, str]:
     """Those that cannot even be imported, and why; each is probed once, and again when its files have changed."""
-    marks = {point: mark(point) for point in points}
-    known = {} if again else _kept()
-    unknown = [point for point, now in marks.items() if now not in known]
-    if unknown:
-        known |= {marks[point]: found.lost for point, found in zip(unknown, probes(unknown), strict=True)}
-        keep(known)
-    return {point: known[now] for point, now in marks.items() if known[now]}
+    points = list(points)
+    known = {point: found for point in points if (found := _recalled(point)) is not None}
+    if unknown := [point for point in points if point not in known]:
+        found = dict(zip(unknown, probes(unknown), strict=True))
+        remember(found)
+        known |= found
+    return {point: one.lost for point, one in known.items() if one.lost}
 
 
-def _kept() -> dict[str, str]:
-    try:
-        values = json.loads(_place().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    right = isinstance(values, dict) and all(isinstance(value, str) for value in values.values())
-    return values if right else {}
+def known() -> dict[str, float]:
+    """The seconds that importing took, by the name of the plugin, as far as it was measured."""
+    return {name: values["seconds"] for name, values in _kept().items() if not values["lost"]}
 
 
-def keep(verdicts: dict[str, str]) -> None:
-    """Remember why each plugin, by its mark, could not be imported (nothing: it could)."""
+def remember(found: Mapping[EntryPoint, Probe]) -> None:
+    """Keep what came of probes for later runs, where the cache can be written to."""
+    kept = _kept() | {point.name: {**asdict(one), "mark": mark(point)} for point, one in found.items()}
     try:
         _place().parent.mkdir(parents=True, exist_ok=True)
         with whole_file(_place()) as scratch:
-            scratch.write_text(json.dumps(verdicts), encoding="utf-8")
+            scratch.write_text(json.dumps(kept), encoding="utf-8")
     except (OSError, CannotWrite):
-        return  # it is asked again
+        return  # it is measured again
+
+
+def _recalled(point: EntryPoint) -> Probe | None:
+    values = _kept().get(point.name)
+    if values is None or values["mark"] != mark(point):
+        return None
+    return Probe(values["seconds"], values["lost"])
+
+
+def _kept() -> dict[str, dict[str, Any]]:
+    """What is kept of each plugin, by name."""
+    try:
+        values = json.loads(_place().read_text(encoding="utf-8"))
+        return {name: one for name, one in values.items() if {"mark", "seconds", "lost"} <= set(one)}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
 
 
 def _place() -> Path:

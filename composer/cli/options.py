@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from composer.errors import BadOption, nearest, printable
-from composer.plugins import Option, registry
+from composer.options import Option
+from composer.plugins import Offer, registry
 from composer.request import Link
 
 _LINKS = "composer.links"
@@ -40,13 +41,22 @@ def chosen_links(ctx: click.Context) -> tuple[Link, ...]:
 def _sampler_options(taken: set[str]) -> list[click.Parameter]:
     options: list[click.Parameter] = []
     for name, offer in sorted(registry().offers["samplers"].items()):
+        flags = sampler_flags(offer)
         for place, option in enumerate(offer.options):
-            flag = f"--{name}" if place == 0 else f"--{name}-{option.name.replace('_', '-')}"
+            flag = flags[option.name]
             flag = f"--sampler-{flag[2:]}" if flag in taken else flag
             taken.add(flag)
             text = f"{offer.summary} ({option.help})" if place == 0 and option.help else option.help or offer.summary
             options.append(_collecting(flag, option, text, _collect_link(name, option.name), multiple=True))
     return options
+
+
+def sampler_flags(offer: Offer) -> dict[str, str]:
+    """What each option of a sampler is called, where no command has an option of that name."""
+    return {
+        option.name: f"--{offer.name}" if place == 0 else f"--{offer.name}-{option.name.replace('_', '-')}"
+        for place, option in enumerate(offer.options)
+    }
 
 
 def _collect_link(name: str, option: str) -> Callable[[click.Context, click.Parameter, Any], None]:
