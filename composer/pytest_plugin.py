@@ -12,28 +12,27 @@ import pytest
 if TYPE_CHECKING:  # this module is imported by every pytest where composer is installed
     from composer.testing.suite import Case
 
-HERE = "."
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option."""
-    parser.getgroup("composer").addoption(
+    """Add the options."""
+    group = parser.getgroup("composer")
+    group.addoption(
         "--composer-contracts",
-        nargs="?",
-        const=HERE,
-        metavar="PLUGIN",
-        help="Check that what a plugin of composer offers keeps its contracts: the plugins of the project in this "
-        "folder, by its pyproject.toml, or the one that is named.",
+        action="store_true",
+        help="Check that what the plugins of this project (by its pyproject.toml) offer keeps its contracts.",
+    )
+    group.addoption(
+        "--composer-contracts-of", action="append", default=[], metavar="PLUGIN", help="The same, of this plugin."
     )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the contracts before the tests, where they are asked for."""
-    asked = config.getoption("--composer-contracts")
-    if asked is not None:
-        names = _plugins_of(config.rootpath) if asked == HERE else [asked]
-        items[:0] = [item for name in names for item in _items(session, name)]
+    names = list(config.getoption("--composer-contracts-of"))
+    if config.getoption("--composer-contracts"):
+        names += _plugins_of(config.rootpath)
+    items[:0] = [item for name in names for item in _items(session, name)]
 
 
 def _plugins_of(folder: Path) -> list[str]:
@@ -43,7 +42,7 @@ def _plugins_of(folder: Path) -> list[str]:
         declared = tomllib.loads(path.read_text(encoding="utf-8"))["project"]["entry-points"]["composer"]
     except (OSError, ValueError, LookupError, TypeError):
         raise pytest.UsageError(
-            f"{path} declares no [project.entry-points.composer]; name a plugin: --composer-contracts=my-plugin"
+            f"{path} declares no [project.entry-points.composer]; name a plugin: --composer-contracts-of my-plugin"
         ) from None
     return list(declared)
 

@@ -142,13 +142,22 @@ def _can_express(tokenizer: Tokenizer, score: Score) -> bool:
 
 def _sampler(thing: _Thing) -> Checks:
     for name in _without_options("tokenizers"):
-        yield f" with {name}", lambda _, name=name: check_sampler(thing.make(), registry().make("tokenizers", name))  # type: ignore[misc]
+        yield f" with {name}", partial(_check_sampler, thing, name)
+
+
+def _check_sampler(thing: _Thing, tokenizer: str, _: Path) -> None:
+    check_sampler(thing.make(), registry().make("tokenizers", tokenizer))
 
 
 def _stepper(thing: _Thing) -> Checks:
     tokenizer = _without_options("tokenizers")[-1]
     for name in _without_options("architectures"):
-        yield f" with {name}", lambda _, name=name: check_stepper(thing.make(), random_model(name, tokenizer))  # type: ignore[misc]
+        yield f" with {name}", partial(_check_steps, thing, name, tokenizer)
+
+
+def _check_steps(thing: _Thing, architecture: str, tokenizer: str, _: Path) -> None:
+    options = _examples(registry().offer("architectures", architecture))
+    check_stepper(thing.make(), random_model(architecture, tokenizer, **options))
 
 
 def _without_options(kind: str) -> list[str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from composer.cli import completing
 from composer.cli.tables import table
 from composer.errors import printable
 
@@ -35,6 +38,27 @@ def plugins(ctx: click.Context) -> None:
 
 @plugins.command()
 @click.argument("name")
+@click.option(
+    "--kind", required=True, metavar="KIND", shell_complete=completing.kinds, help="What it offers: sampler, …"
+)
+@click.option(
+    "--model", type=click.Path(path_type=Path), help="The trained model that a package of --kind model brings."
+)
+def new(name: str, kind: str, model: Path | None) -> None:
+    """Make a folder NAME: a package that offers something small of a kind, with its tests, to be changed as you like.
+
+    \b
+    composer plugins new my-swing --kind sampler
+    pip install -e my-swing && composer plugins
+    """  # noqa: D301  (a \b keeps click from filling the lines)
+    from composer.scaffold import begin
+
+    place = begin(name, kind, Path(), model)
+    click.echo(f"{place}/: a package that offers a {kind}. `pip install -e {place}` installs it; its README goes on.")
+
+
+@plugins.command()
+@click.argument("name", shell_complete=completing.everything)
 def show(name: str) -> None:
     """Show NAME, something that a plugin offers: its options with types, defaults and help, and an example."""
     from composer.cli.plugins.showing import shown
@@ -44,7 +68,7 @@ def show(name: str) -> None:
 
 
 @plugins.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completing.plugins)
 @click.pass_context
 def check(ctx: click.Context, name: str) -> None:
     """Check that what the plugin, or the package, NAME offers keeps its contracts; exit status 1 if it does not.

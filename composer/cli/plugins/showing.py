@@ -12,19 +12,7 @@ from composer.cli.options import sampler_flags
 from composer.errors import UnknownName, nearest, printable
 from composer.options import Option
 from composer.plugins import KINDS, Later, Offer, registry
-
-EXAMPLES = {
-    "architectures": "composer train folder:~/midi --out mine.safetensors --architecture {name}{options}",
-    "tokenizers": "composer train folder:~/midi --out mine.safetensors --tokenizer {name}{options}",
-    "samplers": "composer generate piece.mid{options}",
-    "steppers": "composer generate piece.mid --stepper {name}",
-    "readers": "composer export piece{name} piece.mid",
-    "exporters": "composer generate piece{name}",
-    "datasets": "composer train {name} --out mine.safetensors{options}",
-    "models": "composer generate piece.mid --model {name}",
-    "executors": "composer batch jobs.toml --out pieces/ --executor {name}",
-}
-"""A command that uses a thing of each kind."""
+from composer.scaffold.usage import command
 
 
 def shown(name: str) -> Iterator[str]:
@@ -55,9 +43,9 @@ def _shown(offer: Offer) -> Iterator[str]:
         yield f"    {flags[option.name]:<28} {type_name(option.type)}, {default}"
         if option.help:
             yield f"        {option.help}"
-    if offer.kind in EXAMPLES:
+    if typed := command(offer.kind, offer.name, _typed(offer, flags)):
         yield ""
-        yield f"    {EXAMPLES[offer.kind].format(name=offer.name, options=_typed(offer, flags))}"
+        yield f"    {typed}"
 
 
 def _flags(offer: Offer) -> dict[str, str]:
