@@ -72,7 +72,7 @@ def test_in_its_folder_pytest_alone_checks_the_contracts_and_names_the_rule_that
     installed(folder, site)
     good = python("-m", "pytest", "-q", "-p", "no:cacheprovider", site=site, cwd=folder)
     assert good.returncode == 0, good.stdout
-    module = site / "my_swing" / "__init__.py"
+    module = folder / "my_swing" / "__init__.py"  # which goes before the installed one
     module.write_text(module.read_text().replace("- self.amount * leap", "+ float('-inf') * (leap >= 0)"))
     bad = python("-m", "pytest", "-q", "-p", "no:cacheprovider", site=site, cwd=folder)
     assert "broken rule: at least one token stays possible; in a batch of 1, after nothing" in bad.stdout

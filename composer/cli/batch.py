@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from composer.cli import completing
 from composer.errors import BadOption, BatchFailed, printable
 
 if TYPE_CHECKING:
@@ -55,7 +56,12 @@ class Asked:
 def _running(command: Any) -> Any:
     """The options of what makes pieces, on a command that takes them as the fields of `Asked`."""
     options = [
-        click.option("--executor", default="pool", help="Where the work runs: here, pool, ray, …  [pool]"),
+        click.option(
+            "--executor",
+            default="pool",
+            shell_complete=completing.names("executors"),
+            help="Where the work runs: here, pool, ray, …  [pool]",
+        ),
         click.option("--executor-option", "options", multiple=True, metavar="NAME=VALUE", help="An option of it."),
         click.option(
             "--time-limit", type=float, default=900.0, help="Seconds for 64 pieces, where work can be stopped."

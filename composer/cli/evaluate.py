@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from composer.cli import completing
 from composer.cli.options import WithThings, options_for
 from composer.cli.tables import table
 from composer.plugins import registry
@@ -20,8 +21,8 @@ class EvaluateCommand(WithThings):
 
 
 @click.command(cls=EvaluateCommand)
-@click.argument("model_name", metavar="MODEL")
-@click.argument("dataset_name", metavar="DATASET")
+@click.argument("model_name", metavar="MODEL", shell_complete=completing.names("models", or_files=True))
+@click.argument("dataset_name", metavar="DATASET", shell_complete=completing.names("datasets", or_files=True))
 @click.option(
     "--split", type=click.Choice(["test", "valid", "train"]), default="test", show_default=True, help="Which pieces."
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.cli import given, writing
+from composer.cli import completing, given, writing
 from composer.cli.writing import Shelf
 from composer.errors import BadOption, ComposerError, UnknownName, UnreadableFile, printable
 
@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 @click.option("--seed", metavar="N|+N", help="Another seed, or so much more than that of the piece.")
 @click.option("--particles", type=int, default=64, show_default=True, help="With --bars or --voice: beginnings tried.")
 @click.option("--look-ahead", default="2", show_default=True, metavar="BARS", help="With --bars: bars that are heard.")
-@click.option("--model", "model_name", help="Where the model is, if not where the piece says.")
+@click.option(
+    "--model",
+    "model_name",
+    shell_complete=completing.names("models", or_files=True),
+    help="Where the model is, if not where the piece says.",
+)
 @writing.options
 @click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong.")
 def regenerate(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from composer.cli import completing
 from composer.errors import BadOption, printable
 from composer.plugins import registry
 
@@ -24,7 +25,9 @@ SUFFIX = ".mid"
 
 def outs(command: Callable[..., None]) -> Callable[..., None]:
     """The arguments OUT…, as `outs`, in the words of the user: a folder may be known by its last character."""
-    return click.argument("outs", nargs=-1, required=True, metavar="OUT...", type=click.Path())(command)
+    return click.argument("outs", nargs=-1, required=True, metavar="OUT...", shell_complete=completing.files_to_write)(
+        command
+    )
 
 
 def options(command: Callable[..., None]) -> Callable[..., None]:

@@ -49,8 +49,8 @@ def _check_writes(model: Model) -> None:
     from composer.generation import Player, generate
 
     player = Player(model)
-    request = replace(player.suggested, bars=BARS, seed=1)
     try:
+        request = replace(player.suggested, bars=BARS, seed=1)
         first, again = (generate(player, [request])[0].score for _ in range(2))
     except ComposerError as error:
         rule(False, f"a model writes what it suggests itself; {error}")
