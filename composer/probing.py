@@ -80,11 +80,11 @@ def probes(points: Sequence[EntryPoint]) -> list[Probe]:
 def lost(points: Iterable[EntryPoint]) -> dict[EntryPoint, str]:
     """Those that cannot even be imported, and why; each is probed once, and again when its files have changed."""
     points = list(points)
-    known = {point: found for point in points if (found := _recalled(point)) is not None}
+    known = {point: probe for point in points if (probe := _recalled(point)) is not None}
     if unknown := [point for point in points if point not in known]:
-        found = dict(zip(unknown, probes(unknown), strict=True))
-        remember(found)
-        known |= found
+        new = dict(zip(unknown, probes(unknown), strict=True))
+        remember(new)
+        known |= new
     return {point: one.lost for point, one in known.items() if one.lost}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from composer import __version__
+from composer.cli import completing
 from composer.errors import ComposerError, ReadingWarning, RequestWarning, RunWarning
 
 COMMANDS = {
@@ -57,7 +58,13 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="composer")
 @click.option("--traceback", is_flag=True, expose_value=False, help="Show where an unexpected error came from.")
-@click.option("--without", multiple=True, metavar="PLUGIN", help="Leave out a plugin, or `all` but composer's own.")
+@click.option(
+    "--without",
+    multiple=True,
+    metavar="PLUGIN",
+    shell_complete=completing.plugins,
+    help="Leave out a plugin, or `all` but composer's own.",
+)
 @click.pass_context
 def cli(ctx: click.Context, without: tuple[str, ...]) -> None:
     """Train small recurrent networks on the music you choose, and compose with them."""

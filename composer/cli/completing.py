@@ -29,7 +29,7 @@ def files_to_write(_: click.Context, __: click.Parameter, incomplete: str) -> li
     from composer.plugins import registry
 
     path = PurePath(incomplete)
-    stem, dot, _ = path.name.partition(".")
+    stem, dot = path.name.partition(".")[:2]
     wanted = [str(path.with_name(stem + suffix)) for suffix in registry().names("exporters")] if stem and dot else []
     return _matching(wanted, incomplete) or [CompletionItem(incomplete, type="file")]
 

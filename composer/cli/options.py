@@ -30,7 +30,7 @@ class Grouped(click.Command):
         """Write the options under their headings, `--help` among the command's own."""
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
-            if record := parameter.get_help_record(ctx):
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)):
                 heading = parameter.heading if isinstance(parameter, ThingOption) else "Options"
                 groups.setdefault(heading, []).append(record)
         for heading, records in groups.items():

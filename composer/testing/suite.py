@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from composer.catalogue import can_keep
-from composer.errors import CannotExpress, UnknownName, nearest, printable
+from composer.errors import CannotExpress, RequestWarning, UnknownName, nearest, printable
 from composer.plugins import KINDS, Offer, make, registry
 from composer.score import Score
 from composer.testing.architectures import check_architecture
@@ -45,7 +46,9 @@ class Case:
         """Raise BrokenRule unless the rules hold; whatever else the thing raises is one broken, too."""
         with tempfile.TemporaryDirectory(prefix="composer-") as folder:
             try:
-                self.check(Path(folder))
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", RequestWarning)
+                    self.check(Path(folder))
             except AssertionError:
                 raise
             except Exception as error:

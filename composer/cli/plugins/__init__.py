@@ -109,5 +109,6 @@ def doctor(ctx: click.Context) -> None:
     well = [one for one in report.seconds if one[0].name not in told]
     if well:
         slowest, seconds = max(well, key=lambda one: one[1])
-        click.echo(f"{len(well)} plugins are well; the slowest, '{slowest.name}', takes {seconds:.2f} s to import.")
+        are = "plugin is" if len(well) == 1 else "plugins are"
+        click.echo(f"{len(well)} {are} well; the slowest, '{slowest.name}', takes {seconds:.2f} s to import.")
     ctx.exit(1 if any(finding.is_fault for finding in report.findings) else 0)
