@@ -1,4 +1,4 @@
-"""The command line knows what plugins offer: names are completed, options grouped in help, and one schema is for all."""
+"""The command line knows what plugins offer: names are completed, options grouped in help; one schema is for all."""
 
 import json
 

@@ -48,7 +48,7 @@ def cases():
             yield from found[:1] if kind in ELSEWHERE or name in NEED_FILES else found
 
 
-@pytest.mark.parametrize("case", cases(), ids=str)
+@pytest.mark.parametrize("case", list(cases()), ids=str)
 def test_all_that_is_registered_keeps_its_contract(case):
     case.run()
 
