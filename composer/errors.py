@@ -35,6 +35,7 @@ __all__ = [
     "NothingAllowed",
     "ReadingWarning",
     "RequestWarning",
+    "RoundingWarning",
     "RunWarning",
     "TrainingFailed",
     "UnknownName",
@@ -104,6 +105,10 @@ class BatchFailed(ComposerError):
 
 class ReadingWarning(UserWarning):
     """Something in a music file was dropped or mended; the text says what."""
+
+
+class RoundingWarning(ReadingWarning):
+    """Notes in a music file lie between the ticks of a Score, and were moved to the nearest: no fault of the file."""
 
 
 class RequestWarning(UserWarning):

@@ -23,6 +23,7 @@ from composer.errors import BadOption, CannotExpress, nearest, printable
 from composer.generation import Player, make_samplers
 from composer.kept import warn_of_given
 from composer.particles import Condition, Conditioned, sample_given
+from composer.primers import as_asked
 from composer.request import Request
 from composer.score import Bars, Score, bars
 from composer.scorejson import score_from_json, score_to_json
@@ -75,9 +76,8 @@ class Fill:
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Fill:
         """The reverse of `to_json`; BadOption for what is none."""
-        request = Request.from_json(values["request"])
         try:
-            given = values["given"]
+            request, given = Request.from_json(values["request"]), values["given"]
             spans = tuple(Span(int(a), int(b), None if t is None else int(t)) for a, b, t in given["spans"])
             score = score_from_json(given["score"])
             return Fill(request, score, spans, given["particles"], given["look_ahead"])
@@ -251,26 +251,35 @@ def harmonize(
     voice: str | None = None,
     particles: int = PARTICLES,
     look_ahead: int | None = LOOK_AHEAD,
+    own_track: bool = True,
 ) -> Fill:
     """Write the other voices to a melody, which stays as it is in the voice named, or else in the first.
 
-    The piece has the melody's metre, length, upbeat and key (estimated if it states none). Raises BadOption for music
-    in several parts, a voice that is not there, or a model with one voice; CannotExpress.
+    The piece has the melody's length, upbeat, metre and key; where it states no metre or key, those of the request,
+    and else a key that is estimated. The melody's track keeps its program, and its name if it has one, unless
+    `own_track` says that it is a voice of the model's as any. Raises BadOption for music in several parts, a metre or a
+    key that is not the melody's, a voice that is not there, or a model with one voice; CannotExpress.
     """
+    if request.time_signature is not None or request.key is not None:
+        melody = as_asked(melody, request, "the melody")
     parts = [track for track in melody.tracks if len(track.notes)]
     if len(parts) != 1 or parts[0].is_drum:
-        shown = "no part" if not parts else "only drums" if len(parts) == 1 else f"{len(parts)} parts"
-        raise BadOption(f"a melody is one part, and there is {shown}; to keep one voice of several, fill the others.")
+        if all(track.is_drum for track in parts):
+            raise BadOption("a melody is one part with pitches, and there is none.")
+        raise BadOption(
+            f"a melody is one part, and there are {len(parts)}; to keep one voice of several, fill the others."
+        )
     heard = listen(player, replace(melody, tracks=(parts[0],)))
     if len(heard.tracks) < 2:
         raise BadOption("this model does not write in several voices; it cannot write others to a melody.")
     if np.count_nonzero([len(track.notes) for track in heard.tracks]) > 1:
         raise BadOption("a melody is a single line, and there are chords in it.")
     place = 0 if voice is None else voice_named(heard, voice)
-    notes = [parts[0].notes if track == place else parts[0].notes[:0] for track in range(len(heard.tracks))]
-    tracks = tuple(replace(track, notes=own) for track, own in zip(heard.tracks, notes, strict=True))
+    own, voices = parts[0], [replace(track, notes=parts[0].notes[:0]) for track in heard.tracks]
+    program = own.program if own_track else voices[place].program
+    voices[place] = replace(own, name=own.name or voices[place].name, program=program)
     times, keys = melody.time_signatures or heard.time_signatures, melody.key_signatures or heard.key_signatures
-    score = replace(melody, tracks=tracks, time_signatures=times, key_signatures=keys)
+    score = replace(melody, tracks=tuple(voices), time_signatures=times, key_signatures=keys)
     heard = listen(player, score)
     return _told(player, Fill(like(request, heard), score, (Span(0, ALWAYS, place),), particles, look_ahead), heard)
 

@@ -122,9 +122,8 @@ class Form:
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Form:
         """The reverse of `to_json`; BadOption for what is none."""
-        request = Request.from_json(values["request"])
         try:
-            form = values["form"]
+            request, form = Request.from_json(values["request"]), values["form"]
             return Form(request, parse_form(form["sections"]), form["particles"], form["look_ahead"])
         except (TypeError, KeyError, AttributeError) as error:
             raise BadOption(f"this is no form: {printable(str(error))}.") from None

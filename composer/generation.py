@@ -16,22 +16,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from composer import __version__, repetition
 from composer.compiled import compiled
 from composer.contradictions import check_wishes
 from composer.errors import BadOption, CannotExpress, RequestWarning, printable
 from composer.kept import warn_of_primer
-from composer.keys import parse_key
-from composer.measures import key_of
 from composer.model import Model, find, load
 from composer.plugins import registry
+from composer.primers import as_asked
 from composer.request import Link, Request
 from composer.sampling import Sampled, sample
-from composer.score import END, KeySignature, Score, Tempo, Text, bars, parse_time_signature
+from composer.score import END, Score, Tempo, Text, bars
+from composer.tokens import EOS
 from composer.types import Constraint, Piece, Sampler, Stepper, StepperMaker, Tokenizer
 
 BATCH = 64
 """Pieces that run side by side at most."""
+
+LONGEST = 2**20
+"""Ticks that the last note of a primer lasts at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +59,13 @@ class Player:
     def resolved(self, request: Request) -> Request:
         """The request with what it leaves to the machine filled in, so that it can be followed again anywhere.
 
-        Raises UnknownName or BadOption for a stepper, precision or device that is not here. Warns with RequestWarning
-        of a metre that the model was not trained on, if its card says so.
+        Raises UnknownName or BadOption for a stepper, precision or device that is not here, and BadOption for a primer
+        that is none. Warns with RequestWarning of a metre that the model was not trained on, if its card says so.
         """
         self._warn_of_metre(request.time_signature)
+        if (request.primer, request.primer_ticks) not in self._primers:
+            self._check_primer(request.primer, request.primer_ticks)
+            self._primers.add((request.primer, request.primer_ticks))
         if request.stepper == "auto":
             return replace(request, stepper=self._fastest(request.device, request.precision))
         chosen = request.stepper, request.device, request.precision
@@ -68,6 +76,23 @@ class Player:
             _check_precision(request.precision, maker.tolerances, f"in the stepper '{request.stepper}'")
             self._fitting.add(chosen)
         return request
+
+    @cached_property
+    def _primers(self) -> set[tuple[tuple[int, ...], int]]:
+        return {((), 0)}
+
+    def _check_primer(self, primer: tuple[int, ...], ticks: int) -> None:
+        """Refuse tokens that no score is written in, and an end that is not theirs: a piece might never end."""
+        grammar = self.writing.grammar
+        state = grammar.start(Request(), 1)
+        for token in primer:
+            if token == EOS or token >= len(self.tokenizer.vocabulary) or not grammar.allowed(state)[0, token]:
+                raise BadOption("the primer's tokens are no music to this model.")
+            state = grammar.advance(state, np.array([token]))
+        begun = self.tokenizer.decode(np.array(primer, dtype=np.int64))
+        last = max((int(track.notes["start"].max()) for track in begun.tracks if len(track.notes)), default=0)
+        if not last < ticks <= last + LONGEST:
+            raise BadOption(f"the primer's last note begins at tick {last}, and cannot end at {ticks}.")
 
     @cached_property
     def _fitting(self) -> set[tuple[str, str, str]]:
@@ -248,41 +273,28 @@ def with_primer(player: Player, request: Request, score: Score) -> Request:
     Raises BadOption if it states others, CannotExpress if the model has no tokens for it. Warns with RequestWarning of
     constraints that it breaks.
     """
-    primer = _in_asked_key(_in_asked_metre(score, request), request)
-    tokenizer = player.tokenizer
-    try:
-        tokens = tokenizer.encode(primer, ends=False)
-        end = tokenizer.decode(tokenizer.encode(primer)).end  # on the tokenizer's grid
-    except CannotExpress as error:
-        raise CannotExpress(f"the model cannot go on from this primer: {error}") from error
+    primer, tokenizer = as_asked(score, request), player.tokenizer
+    tokens, ticks = primer_of(player, primer)
     metres = [metre for metre in map(str, primer.time_signatures) if f"TimeSignature_{metre}" in tokenizer.vocabulary]
     metre = metres[-1] if metres else request.time_signature
-    request = replace(request, primer=tuple(map(int, tokens)), primer_ticks=end, time_signature=metre)
+    request = replace(request, primer=tokens, primer_ticks=ticks, time_signature=metre)
     warn_of_primer(tokenizer, make_samplers(request.samplers), request)
     return request
 
 
-def _estimated(score: Score) -> KeySignature:
-    return KeySignature(0, key_of(score, ends=False))
+def primer_of(player: Player, score: Score) -> tuple[tuple[int, ...], int]:
+    """The `primer` and the `primer_ticks` of a request to go on from `score`. Raises CannotExpress."""
+    try:
+        tokens = player.tokenizer.encode(score, ends=False)
+        heard = player.tokenizer.decode(player.tokenizer.encode(score))  # on its grid
+    except CannotExpress as error:
+        raise CannotExpress(f"the model cannot go on from this primer: {error}") from error
+    return tuple(tokens.tolist()), _onward(heard)
 
 
-def _in_asked_metre(score: Score, request: Request) -> Score:
-    if request.time_signature is None:
-        return score
-    asked = parse_time_signature(request.time_signature)
-    if not score.time_signatures:
-        return replace(score, time_signatures=(asked,))
-    if (stated := str(score.time_signatures[-1])) != str(asked):
-        raise BadOption(f"the primer is in {stated}, and {asked} was asked for; leave one of them out.")
-    return score
-
-
-def _in_asked_key(score: Score, request: Request) -> Score:
-    if request.key is None:
-        return score if score.key_signatures else replace(score, key_signatures=(_estimated(score),))
-    asked = parse_key(request.key)
-    if not score.key_signatures:
-        return replace(score, key_signatures=(KeySignature(0, asked),))
-    if (stated := score.key_signatures[0].key) != asked:
-        raise BadOption(f"the primer is in {stated}, and {asked} was asked for; leave one of them out.")
-    return score
+def _onward(heard: Score) -> int:
+    """Where new music begins: at the end, or on the next beat where less than a quarter of one is missing to it."""
+    found = bars(heard)
+    beat = found.signatures[-1].beat_ticks
+    missing = -(heard.end - int(found.nominal[-1])) % beat
+    return heard.end + missing if 4 * missing < beat else heard.end

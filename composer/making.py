@@ -1,7 +1,7 @@
 """Making: a piece of whatever is asked, and again of what it carries; it knows no network, no notes and no file.
 
-Each of three values is all that a piece depends on, with the model: a `Request` (new music), a `Fill` (music around
-notes that are given) and a `Form` (music in sections).
+Each of four values is all that a piece depends on, with the model: a `Request` (new music), a `Continuation` (music
+after a primer), a `Fill` (music around notes that are given) and a `Form` (music in sections).
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from composer.request import Request
 from composer.types import Piece
 
 if TYPE_CHECKING:
+    from composer.continuing import Continuation
     from composer.filling import Fill
     from composer.form import Form
 
-Asked: TypeAlias = Union[Request, "Fill", "Form"]
+Asked: TypeAlias = Union[Request, "Continuation", "Fill", "Form"]
 
 
 def make(player: Player, asked: Sequence[Asked], *, redraws: int = REDRAWS) -> list[Piece]:
@@ -30,12 +31,15 @@ def make(player: Player, asked: Sequence[Asked], *, redraws: int = REDRAWS) -> l
     """
     if all(isinstance(one, Request) for one in asked):  # so that the rest need not be imported
         return generate(player, [request_of(one) for one in asked], redraws=redraws)
+    from composer.continuing import Continuation, go_on
     from composer.filling import Fill, fill
     from composer.form import Form, compose
 
     made: dict[int, Piece] = {}
     requests = {n: one for n, one in enumerate(asked) if isinstance(one, Request)}
     made |= zip(requests, generate(player, list(requests.values()), redraws=redraws), strict=True)
+    goings_on = {n: one for n, one in enumerate(asked) if isinstance(one, Continuation)}
+    made |= zip(goings_on, go_on(player, list(goings_on.values()), redraws=redraws), strict=True)
     fills = {n: one for n, one in enumerate(asked) if isinstance(one, Fill)}
     made |= zip(fills, fill(player, list(fills.values())), strict=True)
     forms = {n: one for n, one in enumerate(asked) if isinstance(one, Form)}
@@ -57,12 +61,14 @@ def asked_of(provenance: Mapping[str, Any]) -> Asked:
     """What a piece says it was made of. Raises BadOption for what is no provenance of a piece."""
     if not isinstance(provenance.get("request"), Mapping):
         raise BadOption("it does not say what was asked for.")
-    if "form" not in provenance and "given" not in provenance:
+    if not provenance.keys() & {"primer", "form", "given"}:
         return Request.from_json(provenance["request"])
+    from composer.continuing import Continuation
     from composer.filling import Fill
     from composer.form import Form
 
-    return Form.from_json(provenance) if "form" in provenance else Fill.from_json(provenance)
+    kind = Form if "form" in provenance else Fill if "given" in provenance else Continuation
+    return kind.from_json(provenance)
 
 
 def regenerate(player: Player, provenance: Mapping[str, Any]) -> Piece:

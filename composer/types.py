@@ -420,7 +420,11 @@ class Outcome:
 
 
 class Executor(Protocol):
-    """Where work runs: a frozen dataclass of options, called with functions that can be pickled."""
+    """Where work runs: a frozen dataclass of options, called with functions that can be pickled.
+
+    One that works on several arguments at once may say on how many in an attribute or property `places`, which is asked
+    when arguments are taken; the work is divided so that all of them have some.
+    """
 
     def __call__(
         self, stages: Sequence[Callable[[Any], Any]], arguments: Iterable[Any], limit: float

@@ -21,6 +21,7 @@ from composer.sampling import sample
 from composer.score import TICKS_PER_QUARTER, bars
 from composer.streams import BLOCK, Streams, uniforms
 from composer.testing.sequences import last_bar
+from composer.tokens import EOS
 
 
 def asked(count=1, **wishes):
@@ -483,6 +484,23 @@ def test_what_a_primer_has_is_no_part_of_the_likelihood(player, small_score):
 def test_a_primer_that_the_model_has_no_tokens_for_is_refused(player, small_score):
     with pytest.raises(CannotExpress, match=r"cannot go on from this primer: .*the pitch 24; there are tokens for 36"):
         with_primer(player, Request(), small_score("C1 D1"))
+
+
+@pytest.mark.parametrize("wrong", ["unknown", "illegal", "ended", "too short", "too long"])
+def test_tokens_that_are_no_primer_are_refused(player, small_score, wrong):
+    """Those of a file that somebody changed: a piece might never end."""
+    request = with_primer(player, Request(bars=1), small_score("C5 D5 E5 F5"))
+    tokens, ticks = request.primer, request.primer_ticks
+    changed = {
+        "unknown": ((*tokens, 10**6), ticks),
+        "illegal": (tokens[1:], ticks),
+        "ended": ((*tokens, EOS), ticks),
+        "too short": (tokens, 1),
+        "too long": (tokens, 2**31),
+    }
+    primer, primer_ticks = changed[wrong]
+    with pytest.raises(BadOption, match="the primer's"):
+        generate(player, [replace(request, primer=primer, primer_ticks=primer_ticks)])
 
 
 def test_a_primer_takes_on_the_metre_and_key_that_were_asked_for(player, small_score):

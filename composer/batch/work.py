@@ -186,7 +186,7 @@ def _finished(group: Group, drawn: Drawn, folder: Path) -> Made:
         if isinstance(error.__cause__, OSError):  # of the machine, and not of the piece
             raise
         return Made(drawn.number, "failed", rejections=drawn.rejections, reason=str(error))
-    kept = {name: piece.provenance[name] for name in ("request", "form") if name in piece.provenance}
+    kept = {name: piece.provenance[name] for name in ("request", "primer", "form") if name in piece.provenance}
     return Made(
         drawn.number,
         "done",

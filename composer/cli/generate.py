@@ -17,6 +17,7 @@ from composer.cli.writing import Shelf
 from composer.errors import BadOption
 
 if TYPE_CHECKING:
+    from composer.continuing import Continuation
     from composer.form import Form
     from composer.generation import Player
     from composer.making import Asked
@@ -102,9 +103,9 @@ def generate(
         stated: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
         chosen_seed = _new_seed() if seed is None else seed
         request = chained(replace(player.suggested, seed=chosen_seed, **where, **stated), links)
-        if primer is not None:
-            request = _primed(player, request, primer, tempo)
-        one = request if form_text is None else _in_sections(replace(request, bars=bars), form_text)
+        one: Asked = request if primer is None else _primed(player, request, primer, tempo)
+        if form_text is not None:
+            one = _in_sections(replace(request_of(one), bars=bars), form_text)
         wanted = (with_request(one, replace(request_of(one), index=(index or 0) + n)) for n in range(count))
         if best is None:
             _write(player, wanted, shelf)
@@ -125,14 +126,11 @@ def _check_best(best: int | None, count: int, shelf: Shelf) -> None:
         raise BadOption(f"--best {best} cannot be chosen from --count {count}; ask for more pieces, or keep fewer.")
 
 
-def _primed(player: Player, request: Request, primer: str, tempo: float | None) -> Request:
-    """The request to go on from the primer, in its tempo unless another is asked for."""
-    from composer.generation import with_primer
-    from composer.primers import read_primer
+def _primed(player: Player, request: Request, primer: str, tempo: float | None) -> Continuation:
+    from composer.continuing import after
+    from composer.primers import is_typed, read_primer
 
-    score = read_primer(primer)
-    stated = score.tempos[0].bpm if score.tempos and tempo is None else request.tempo
-    return with_primer(player, replace(request, tempo=stated), score)
+    return after(player, request, read_primer(primer), tempo=tempo, own_tracks=not is_typed(primer))
 
 
 def _in_sections(request: Request, text: str) -> Form:
