@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,6 +31,10 @@ from composer.sampling import Sampled, sample
 from composer.score import END, Score, Tempo, Text, bars
 from composer.tokens import EOS
 from composer.types import Constraint, Piece, Sampler, Stepper, StepperMaker, Tokenizer
+
+if TYPE_CHECKING:
+    from composer.corpus import Report
+    from composer.originality.index import Music
 
 BATCH = 64
 """Pieces that run side by side at most."""
@@ -145,6 +149,18 @@ class Player:
         """What its pieces may repeat. Raises BadModelFile for a card that states what are no limits."""
         return repetition.limits_of(self.model.card)
 
+    def learnt(self, report: Report | None = None) -> Music:
+        """What it was trained on, indexed, found once. Raises BadModelFile if that is not here."""
+        from composer.originality.learnt import learnt
+
+        if not self._learnt:
+            self._learnt.append(learnt(self.model, self.tokenizer, report))
+        return self._learnt[0]
+
+    @cached_property
+    def _learnt(self) -> list[Music]:
+        return []
+
     @property
     def suggested(self) -> Request:
         """What the model's card suggests to ask for."""
@@ -188,18 +204,37 @@ def check(player: Player, request: Request) -> None:
 def generate(player: Player, requests: Sequence[Request], *, redraws: int = repetition.REDRAWS) -> list[Piece]:
     """One piece for each request; the order and the company of the requests change nothing in any of them.
 
-    A piece whose new music is degenerate (`composer.repetition`) is drawn anew, as the next attempt of its request, up
-    to the attempt `redraws`; what is so even then is kept. A piece tells the attempt that it is with its request, and
-    what comes again too often in it under `degenerate`.
+    A piece whose new music is degenerate (`composer.repetition`), or copies more bars than its request allows
+    (`composer.originality`), is drawn anew, as the next attempt of its request, up to the attempt `redraws`; what is so
+    even then is kept. A piece tells the attempt that it is with its request, and what comes again too often in it under
+    `degenerate`. Of one that still copies, RequestWarning tells, and not the piece, which can be made again where that
+    music is not.
     """
     asked = [player.resolved(request) for request in requests]
     pieces = _drawn(player, asked)
-    while again := [n for n, p in enumerate(pieces) if "degenerate" in p.provenance and asked[n].attempt < redraws]:
+    again = list(range(len(asked)))
+    while again := [n for n in again if redraws and _is_redrawn(player, asked[n], pieces[n], redraws)]:
         for n in again:
             asked[n] = replace(asked[n], attempt=asked[n].attempt + 1)
         for n, piece in zip(again, _drawn(player, [asked[n] for n in again]), strict=True):
             pieces[n] = piece
     return pieces
+
+
+def _is_redrawn(player: Player, request: Request, piece: Piece, redraws: int) -> bool:
+    """Whether a piece is not kept. Warns with RequestWarning of one that is kept though it copies."""
+    last, most = request.attempt >= redraws, request.max_copied_bars
+    if not last and "degenerate" in piece.provenance:
+        return True
+    if most is None:
+        return False
+    from composer.originality.learnt import copied
+
+    found = copied(piece.score, player.learnt(), most, request.primer_ticks)
+    if found and last:
+        text = f"piece {request.index} of seed {request.seed} has {found} after {request.attempt} redraws, and is kept."
+        warnings.warn(text, RequestWarning, stacklevel=3)
+    return bool(found) and not last
 
 
 def _drawn(player: Player, requests: Sequence[Request]) -> list[Piece]:

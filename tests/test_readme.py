@@ -109,6 +109,18 @@ def test_examples_of_checking(workplace):
         assert run(arguments) == 0, arguments
 
 
+def test_examples_of_originality(workplace, monkeypatch):
+    chorales = Chorales().sources()
+    monkeypatch.setattr(Chorales, "sources", lambda _: chorales[:8])  # it takes a minute or two to read them all
+    pieces = generation.generate(generation.open_model("tunes"), [Request(index=index, bars=8) for index in range(6)])
+    for folder in ("midi", "pieces"):
+        (workplace / folder).mkdir()
+    for name in ("chorale.mid", "pieces/one.mid", *(f"midi/{number}.mid" for number in range(6))):
+        files.write([pieces[sum(map(int, filter(str.isdigit, name)))]], workplace / name)
+    for arguments in commands("originality"):
+        assert run(arguments) == 0, arguments
+
+
 def test_examples_of_playing(workplace, capsys):
     piece = generation.generate(generation.open_model("tunes"), [Request(seed=1, bars=4)])[0]
     files.write([piece], workplace / "chorale.mid")

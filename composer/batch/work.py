@@ -126,8 +126,10 @@ def _drawn(player: Player, standard: Standard, chunk: Chunk) -> list[Drawn]:
                 found[one.number] = Drawn(one.number, one.cell, None, None, one.rejections, str(made))
                 continue
             cell = chunk.cells[one.cell]
-            metrics = measure(made, standard) if cell.gates else None
-            fault = _gates(json.dumps(cell.gates)).fault(metrics) if metrics is not None else ""
+            gates = _gates(json.dumps(cell.gates))
+            music = player.learnt() if gates.max_copied_bars is not None else None
+            metrics = measure(made, standard, music) if cell.gates else None
+            fault = gates.fault(metrics) if metrics is not None else ""
             request = request_of(asked_of(made.provenance))
             if fault:
                 one.rejections += ((request.attempt, fault),)

@@ -45,6 +45,11 @@ if TYPE_CHECKING:
 @click.option("--time-signature", metavar="N/D", help="Metre, such as 3/4.")
 @click.option("--key", help="Key, such as Dm, F# or Bb.")
 @click.option("--tempo", type=float, help="Quarter notes per minute.")
+@click.option(
+    "--max-copied-bars",
+    type=click.IntRange(0, 1_000_000),
+    help="Draw anew what shares a longer passage with the model's training pieces.",
+)
 @click.option("--primer", help='Go on from a music file, or from notes: "D4 E4 F4/2 A4/2".')
 @writing.options
 @click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]")
@@ -70,6 +75,7 @@ def generate(
     time_signature: str | None,
     key: str | None,
     tempo: float | None,
+    max_copied_bars: int | None,
     primer: str | None,
     title: str | None,
     export_options: tuple[str, ...],
@@ -100,6 +106,9 @@ def generate(
         links = chosen_links(ctx)
         where: dict[str, Any] = {"device": device, "stepper": stepper, "precision": precision}
         wishes = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
+        wishes["max_copied_bars"] = max_copied_bars
+        if max_copied_bars is not None:
+            _find_learnt(player)
         stated: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
         chosen_seed = _new_seed() if seed is None else seed
         request = chained(replace(player.suggested, seed=chosen_seed, **where, **stated), links)
@@ -116,6 +125,14 @@ def generate(
 def _new_seed() -> int:
     """Short enough to be typed again."""
     return secrets.randbelow(1_000_000)
+
+
+def _find_learnt(player: Player) -> None:
+    """Read and index what the model was trained on now, under a progress bar: the first time it takes a while."""
+    from composer.cli.watching import reading
+
+    with reading() as report:
+        player.learnt(report)
 
 
 def _check_best(best: int | None, count: int, shelf: Shelf) -> None:
