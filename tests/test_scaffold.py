@@ -135,3 +135,11 @@ def test_a_folder_that_is_there_stays_as_it_is(tmp_path):
     with pytest.raises(CannotWrite, match="is there already"):
         begin(NAME, "sampler", tmp_path)
     assert not list((tmp_path / NAME).iterdir())
+
+
+def test_the_plugin_of_pytest_imports_nothing_of_composer_unless_it_is_asked():
+    code = (
+        "import sys, composer.pytest_plugin; print([m for m in sys.modules if m == 'numpy' or m == 'composer.plugins'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
