@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from composer.generation import Player
     from composer.making import Asked
     from composer.request import Request
-    from composer.types import Piece
 
 
 @click.command(cls=WithSamplers)
@@ -117,7 +114,7 @@ def generate(
             one = _in_sections(replace(request_of(one), bars=bars), form_text)
         wanted = (with_request(one, replace(request_of(one), index=(index or 0) + n)) for n in range(count))
         if best is None:
-            _write(player, wanted, shelf)
+            writing.write(player, wanted, shelf)
         else:
             _write_best(player, wanted, best, shelf)
 
@@ -161,38 +158,8 @@ def _write_best(player: Player, asked: Iterable[Asked], count: int, shelf: Shelf
     """The best pieces, best first, each as it would be without the others."""
     from composer import ranking
 
-    for place, kept in enumerate(ranking.best(player, asked, count), start=1):
+    for place, kept in enumerate(ranking.best(player, asked, count, lost=shelf.miss), start=1):
         broken = f"breaks {', '.join(kept.broken)}" if kept.broken else "no rule broken"
-        shelf.put(kept.piece, f"{_said(kept.piece)}, {kept.nats_per_note:.3f} nats per note, {broken}", f"{place}. ")
-
-
-def _write(player: Player, asked: Iterable[Asked], shelf: Shelf) -> None:
-    """Batch by batch, so that pieces are there while later ones are written."""
-    from composer.generation import BATCH
-    from composer.making import make
-
-    count: Counter[str] = Counter()
-    waiting = iter(asked)
-    while together := list(islice(waiting, BATCH)):
-        for piece in make(player, together):
-            times = piece.provenance.get("redrawn", 0)
-            count.update(pieces=1, redrawn=times > 0, redraws=times, degenerate="degenerate" in piece.provenance)
-            shelf.put(piece, _said(piece))
-    if count["pieces"] > 1 and count["redraws"] and not shelf.quiet:
-        still = f", {count['degenerate']} still degenerate" if count["degenerate"] else ""
-        click.echo(f"{count['pieces']} pieces: {count['redrawn']} redrawn, {count['redraws']} redraws in all{still}")
-
-
-def _said(piece: Piece) -> str:
-    cost = piece.provenance["nats"].get("constraints")
-    return _redrawn(piece) + ("" if cost is None else f", constraints cost {cost:.1f} nats")
-
-
-_TIMES = {1: "once", 2: "twice"}
-
-
-def _redrawn(piece: Piece) -> str:
-    """How often a piece was drawn anew for repeating itself, and whether it does so still."""
-    times, found = piece.provenance.get("redrawn", 0), piece.provenance.get("degenerate")
-    said = f", redrawn {_TIMES.get(times, f'{times} times')}" if times else ""
-    return said + (f", still degenerate ({found})" if found else "")
+        said = f"{writing.said(kept.piece)}, {kept.nats_per_note:.3f} nats per note, {broken}"
+        shelf.put(kept.piece, said, f"{place}. ")
+    shelf.close()

@@ -147,10 +147,5 @@ def request_of(ctx: click.Context, player: Player, asked: Asked) -> Request:
 
 
 def make(player: Player, fills: Sequence[Fill], shelf: Shelf) -> None:
-    """Fill and write, batch by batch, so that pieces are there while later ones are written."""
-    from composer.filling import ROWS, fill
-
-    together = max(1, ROWS // fills[0].particles)
-    for start in range(0, len(fills), together):
-        for piece in fill(player, fills[start : start + together]):
-            shelf.put(piece)
+    """Fill and write."""
+    writing.write(player, fills, shelf)
