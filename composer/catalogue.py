@@ -24,8 +24,9 @@ from composer import __version__
 from composer.cache import cache_folder
 from composer.errors import CannotWrite
 from composer.files import whole_file
+from composer.installed import Plugin, disabled
 from composer.options import Option
-from composer.plugins import KINDS, Later, Offer, Plugin, Registry, disabled
+from composer.plugins import KINDS, Later, Offer, Registry
 
 PLAIN = {"int": int, "float": float, "bool": bool, "str": str, "None": type(None)}
 

@@ -9,7 +9,8 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, version
 from typing import Literal
 
 from composer import probing
-from composer.plugins import Cause, Plugin, disabled, find, is_left_out, load, plugin_of
+from composer.installed import Cause, Plugin, disabled, find, is_left_out, plugin_of
+from composer.plugins import load
 from composer.probing import Probe
 
 SLOW = 1.0

@@ -325,6 +325,12 @@ class Piece:
     score: Score
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def title(self) -> str:
+        """What the user calls it, or else what it is called where it was read; empty if it has no name."""
+        given = self.provenance.get("title")
+        return (given if isinstance(given, str) and given.strip() else self.score.title).strip()
+
 
 Reader: TypeAlias = Callable[[Path], Score]
 """Reads one file. Raises UnreadableFile; warns with ReadingWarning of what it dropped or mended."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from composer import catalogue, plugins, probing
+from composer import catalogue, installed, plugins, probing
 from composer.doctor import examine
 
 GOOD = """
@@ -51,7 +51,7 @@ def site(tmp_path, monkeypatch):
     found = Site(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(probing, "LIMIT", 6.0)
-    monkeypatch.delenv(plugins.DISABLED, raising=False)
+    monkeypatch.delenv(installed.DISABLED, raising=False)
     plugins._registry.cache_clear()
     found.install("good", GOOD)
     yield found
@@ -99,7 +99,7 @@ def test_a_plugin_with_a_fault_hurts_nobody_and_the_doctor_says_what_to_do(fault
     assert advice in said.out
     assert "`pip uninstall bad-package` takes it away." in said.out
     assert run("--without", "bad", "plugins").status == 0
-    assert os.environ[plugins.DISABLED] == ""
+    assert os.environ[installed.DISABLED] == ""
     site.uninstall("bad")
     plugins._registry.cache_clear()
     assert not any(found.fault for found in plugins.registry().plugins)
@@ -126,7 +126,7 @@ def test_a_slow_plugin_and_a_missing_package_are_named(site):
 
 
 def test_a_disabled_plugin_is_said_to_be_and_is_no_fault(site, run, monkeypatch):
-    monkeypatch.setenv(plugins.DISABLED, "good")
+    monkeypatch.setenv(installed.DISABLED, "good")
     report = examine([point for point in plugins.find() if point.name == "good"])
     assert [(finding.state, finding.is_fault) for finding in report.findings] == [("disabled", False)]
     assert "good" not in plugins.registry().names("samplers")
@@ -134,15 +134,15 @@ def test_a_disabled_plugin_is_said_to_be_and_is_no_fault(site, run, monkeypatch)
 
 def test_a_plugin_that_is_not_installed_cannot_be_left_out_but_in_the_environment(site, run, monkeypatch):
     assert "there is no plugin 'god' to leave out: did you mean 'good'?" in run("--without", "god", "plugins").err
-    monkeypatch.setenv(plugins.DISABLED, "god")
+    monkeypatch.setenv(installed.DISABLED, "god")
     assert run("plugins").status == 0
 
 
 def test_each_set_of_disabled_plugins_has_a_catalogue(site, monkeypatch):
     assert "good" in plugins.registry().names("samplers")
-    monkeypatch.setenv(plugins.DISABLED, "good")
+    monkeypatch.setenv(installed.DISABLED, "good")
     assert "good" not in plugins.registry().names("samplers")
-    monkeypatch.delenv(plugins.DISABLED)
+    monkeypatch.delenv(installed.DISABLED)
     points = plugins.find()
     assert catalogue.recall(points) is not None
 

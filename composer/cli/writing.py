@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from composer.cli import completing
-from composer.errors import BadOption, BatchFailed, ComposerError, NothingAllowed, printable
+from composer.errors import BadOption, BatchFailed, ComposerError, NothingAllowed, RequestWarning, printable
 from composer.plugins import registry
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Shelf:
 
     def put(self, piece: Piece, more: str = "", before: str = "") -> None:
         """Write a piece, and say so."""
+        from composer.instruments import out_of_range
         from composer.score import bars
 
         request = piece.provenance.get("request", {})
@@ -90,6 +92,8 @@ class Shelf:
         if self.title is not None:
             piece = replace(piece, provenance={**piece.provenance, "title": self.title})
         where.write(piece)
+        if outside := out_of_range(piece.score):
+            warnings.warn(f"{printable(str(where.paths[0]))}: {outside}", RequestWarning, stacklevel=2)
         if not self.quiet:
             found = bars(piece.score, piece.score.length)
             whole_bars = max(len(found.signatures) - (piece.score.upbeat > 0), 0)
