@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from composer.errors import BadModelFile, ComposerError
 from composer.generation import Player
+from composer.listening.counting import outside
 from composer.listening.heard import hear
-from composer.listening.tallies import music_tally
-from composer.listening.voice_leading import voices_tally
+from composer.listening.textures import FIFTH, UNISON, parallels
 from composer.making import Asked, each, in_order
 from composer.repetition import MOST_BARS
 from composer.score import Score, bars, joined
@@ -113,16 +113,14 @@ def measures(score: Score) -> dict[str, float]:
     if len(heard.notes):
         pitches = heard.notes["pitch"]
         found |= {"lowest pitch": float(pitches.min()), "highest pitch": float(pitches.max())}
-        found["notes outside the key"] = _share(music_tally(heard)["chromatic"])
-    voices = voices_tally(score, heard.beats)
-    if voices["four voices"][0]:
-        found |= {"parallel fifths": _share(voices["fifths"]), "parallel octaves": _share(voices["octaves"])}
+        found["notes outside the key"] = float(np.mean(outside(pitches, heard.key)))
+    if heard.lines:
+        beats = max(heard.beats, 1e-9)
+        found |= {
+            name: len(parallels(heard.texture, interval)) / beats
+            for name, interval in (("parallel fifths", FIFTH), ("parallel octaves", UNISON))
+        }
     return found
-
-
-def _share(pair: Any) -> float:
-    """A part over the whole that it is of."""
-    return float(pair[0] / max(pair[1], 1e-9))
 
 
 def _silent_bars(score: Score) -> float:

@@ -19,6 +19,7 @@ from composer.testing import (
     check_dataset,
     check_exporter,
     check_grammar,
+    check_metric,
     check_model,
     check_reader,
     check_round_trip,
@@ -29,6 +30,7 @@ from composer.testing import (
     random_model,
 )
 from composer.testing.music import SAMPLES
+from composer.types import Metric
 from composer_voices.tokenizer import Voices
 
 TUNE = Voices(names=("Tune",), steps_per_quarter=4)
@@ -245,6 +247,50 @@ def by_neighbour(right, state):
 )
 def test_a_grammar_with_a_fault(functions, rule):
     broken(rule, check_grammar, with_grammar(**functions), rows=30)
+
+
+def first(sums):
+    return np.where(sums[..., 1] > 0, sums[..., 0] / np.maximum(sums[..., 1], 1), np.nan)
+
+
+def of_notes(part):
+    """Counts of one part of the notes, in the first bar."""
+
+    def count(heard):
+        counts = np.zeros((heard.rows, 2))
+        counts[0] = part(heard), len(heard.notes)
+        return counts
+
+    return count
+
+
+def as_they_come(heard):
+    heard.notes["pitch"] += 1
+    return np.zeros((heard.rows, 2))
+
+
+HIGH = of_notes(lambda heard: np.sum(heard.notes["pitch"] > 70))
+EVEN = of_notes(lambda heard: np.sum(heard.notes["start"] % 960 == 0))
+
+
+@pytest.mark.parametrize(
+    ("metric", "rule"),
+    [
+        (Metric("share", HIGH, first), "music in another key counts alike"),
+        (Metric("share", of_notes(lambda heard: heard.score.note_count), first), "drums are not heard"),
+        (Metric("share", lambda heard: EVEN(heard)[:1], first), "a row for each bar"),
+        (Metric("share", lambda heard: EVEN(heard) / len(heard.notes), first), "finite"),
+        (Metric("share", as_they_come, first), "unchanged"),
+        (Metric("share", EVEN, lambda sums: sums[..., 0]), "a set of one piece twice"),
+        (Metric("share", EVEN, lambda sums: np.nan_to_num(first(sums))), "the figure is NaN"),
+        (Metric("share", EVEN, lambda sums: first(sums) * len(sums)), "among others as alone|figures"),
+        (Metric(" ", EVEN, first), "a unit"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_a_metric_with_a_fault(metric, rule):
+    check_metric(Metric("share", EVEN, first))
+    broken(rule, check_metric, metric)
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,19 @@ def test_examples_of_training(workplace, monkeypatch):
     assert (workplace / "new.mid").exists()
 
 
+def test_examples_of_metrics(workplace, capsys):
+    pieces = generation.generate(generation.open_model("tunes"), [Request(index=index, bars=8) for index in range(6)])
+    (workplace / "midi").mkdir()
+    for name, piece in zip(("chorale.mid", *(f"midi/{number}.mid" for number in range(5))), pieces, strict=True):
+        files.write([piece], workplace / name)
+    for arguments in commands("metrics"):
+        few = ["--count", "2"] if arguments[0] == "evaluate" else []
+        assert run([*arguments, *few]) == 0, arguments
+    assert "groove consistency" in capsys.readouterr().out
+    for name in ("beside.svg", "bars.svg"):
+        assert (workplace / name).stat().st_size > 5_000
+
+
 def test_examples_of_tables(capsys):
     for arguments in commands("tables"):
         assert run(arguments) == 0, arguments

@@ -26,6 +26,7 @@ COMMANDS = {
     "check": ("composer.cli.check:check", "Say what other programs would object to in music files."),
     "train": ("composer.cli.train:train", "Train a model on music you choose."),
     "evaluate": ("composer.cli.evaluate:evaluate", "Say how well a model foretells music."),
+    "metrics": ("composer.cli.metrics:metrics", "Measure pieces: pitch, rhythm, texture, voice-leading."),
     "originality": ("composer.cli.originality:originality", "Say what pieces share with the music of a dataset."),
     "finetune": ("composer.cli.finetune:finetune", "Train a model further, on music of yours."),
     "datasets": ("composer.cli.tables:datasets", "List the datasets."),

@@ -13,6 +13,7 @@ COMMANDS: Mapping[str, str] = {
     "exporters": "composer generate piece{name}",
     "datasets": "composer train {name} --out mine.safetensors{options}",
     "models": "composer generate piece.mid --model {name}",
+    "metrics": "composer metrics piece.mid --metrics {name}",
     "executors": "composer batch jobs.toml --out pieces/ --executor {name}",
 }
 """By the kind of a thing; `options` begin with a space."""

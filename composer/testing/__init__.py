@@ -18,6 +18,7 @@ from composer.testing.executors import check_executor
 from composer.testing.files import check_exporter, check_reader, check_round_trip
 from composer.testing.given import check_given
 from composer.testing.grammars import check_grammar
+from composer.testing.metrics import check_metric
 from composer.testing.models import check_model
 from composer.testing.rules import BrokenRule, rule
 from composer.testing.samplers import check_sampler
@@ -38,6 +39,7 @@ __all__ = [
     "check_exporter",
     "check_given",
     "check_grammar",
+    "check_metric",
     "check_model",
     "check_reader",
     "check_round_trip",

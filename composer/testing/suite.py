@@ -20,6 +20,7 @@ from composer.testing.datasets import check_dataset
 from composer.testing.executors import check_executor
 from composer.testing.files import HOLDS, check_exporter, check_reader, check_round_trip
 from composer.testing.grammars import check_grammar
+from composer.testing.metrics import check_metric
 from composer.testing.models import check_model
 from composer.testing.music import SAMPLES
 from composer.testing.rules import BrokenRule, rule
@@ -201,6 +202,10 @@ def _executor(thing: _Thing) -> Checks:
     yield "", lambda _: check_executor(thing.make())
 
 
+def _metric(thing: _Thing) -> Checks:
+    yield "", lambda _: check_metric(thing.make())
+
+
 _CHECKS: Mapping[str, Callable[[_Thing], Checks]] = {
     "architectures": _architecture,
     "tokenizers": _tokenizer,
@@ -211,4 +216,5 @@ _CHECKS: Mapping[str, Callable[[_Thing], Checks]] = {
     "datasets": _dataset,
     "models": _model,
     "executors": _executor,
+    "metrics": _metric,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import types
 import typing
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import Any
 from composer.cli.options import sampler_flags
 from composer.errors import UnknownName, nearest, printable
 from composer.options import Option
-from composer.plugins import KINDS, Later, Offer, registry
+from composer.plugins import KINDS, Offer, registry
 from composer.scaffold.usage import command
 
 
@@ -31,10 +30,9 @@ def shown(name: str) -> Iterator[str]:
 
 def _shown(offer: Offer) -> Iterator[str]:
     plugin, kind = offer.plugin, offer.kind.removesuffix("s")
-    thing = offer.make.thing() if isinstance(offer.make, Later) else offer.make
     yield f"{kind} {offer.name}, of the plugin {plugin.name} ({plugin.distribution} {plugin.version})"
     yield ""
-    yield from (f"    {line}".rstrip() for line in (inspect.getdoc(thing) or "").splitlines())
+    yield from (f"    {line}".rstrip() for line in offer.text.splitlines())
     if offer.options:
         yield ""
     flags = _flags(offer)
