@@ -3,17 +3,20 @@
 import json
 import re
 import shlex
+import sys
 import types
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from statistics import mean
 
 import pytest
 import soundfile
 
-from composer import files, generation
+from composer import files, generation, plugins, scaffold
 from composer.cli import run
 from composer.request import Request
+from composer.testing import cases_of
 from composer.types import Piece
 from composer_chorales.dataset import Chorales
 from composer_pianorolls import trial
@@ -175,6 +178,38 @@ def test_example_of_a_plugin():
     offers = module.register_samplers()
     tokenizer = generation.open_model("tunes").tokenizer
     check_sampler(offers["sharpen"](power=1.5), tokenizer)
+
+
+def test_examples_of_plugins(workplace, capsys, monkeypatch):
+    few = [point for point in plugins.find() if point.name == "texture"]
+    monkeypatch.setattr("composer.doctor.find", lambda: few)  # all of them take a while
+    for arguments in commands("plugins"):
+        assert run(arguments) == 0, arguments
+    shown = capsys.readouterr().out
+    for words in ("composer generate piece.mid --top-p 0.9", "ok      sampler polyphony", "1 plugin is well", "4 bars"):
+        assert words in shown
+
+
+GUIDE = (Path(__file__).parent.parent / "plugins" / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"<!-- example: (\S+) (\S+) -->\n(.*?)<!-- end -->", GUIDE, re.DOTALL)
+
+
+def test_the_guide_has_an_example_of_every_kind():
+    assert {kind for kind, _, _ in EXAMPLES} == set(scaffold.kinds())
+
+
+@pytest.mark.parametrize(("kind", "name", "text"), EXAMPLES, ids=[kind for kind, _, _ in EXAMPLES])
+def test_an_example_of_the_guide_is_what_a_new_package_begins_with_and_runs(kind, name, text, monkeypatch):
+    """The packages themselves are tested in `test_scaffold`."""
+    code = "\n".join(line[4:] for line in text.splitlines())
+    assert code.strip() == scaffold.source(name, kind).strip()
+    module = types.ModuleType(f"example_{kind}")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(code, module.__dict__)
+    found = plugins.load([EntryPoint(name, module.__name__, "composer")])
+    assert [plugin.fault for plugin in found.plugins] == [""]
+    (offer,) = found.offers[f"{kind}s"].values()
+    next(cases_of(offer)).run()
 
 
 def test_its_figures_are_filled_in_and_are_the_cards():

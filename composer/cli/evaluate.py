@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from composer.cli import completing
 from composer.cli.metrics import show_contrast
 from composer.cli.options import WithThings, options_for
 from composer.cli.tables import table
@@ -26,8 +27,8 @@ class EvaluateCommand(WithThings):
 
 
 @click.command(cls=EvaluateCommand)
-@click.argument("model_name", metavar="MODEL")
-@click.argument("dataset_name", metavar="DATASET")
+@click.argument("model_name", metavar="MODEL", shell_complete=completing.names("models", or_files=True))
+@click.argument("dataset_name", metavar="DATASET", shell_complete=completing.names("datasets", or_files=True))
 @click.option(
     "--split", type=click.Choice(["test", "valid", "train"]), default="test", show_default=True, help="Which pieces."
 )

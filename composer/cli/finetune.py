@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from composer.cli import completing
 from composer.cli.choices import WithSettings
 from composer.cli.train import Extras, carry_out, kept_options
 
@@ -26,8 +27,8 @@ class FinetuneCommand(WithSettings):
 
 
 @click.command(cls=FinetuneCommand)
-@click.argument("model")
-@click.argument("dataset")
+@click.argument("model", shell_complete=completing.names("models", or_files=True))
+@click.argument("dataset", shell_complete=completing.names("datasets", or_files=True))
 @kept_options
 @click.pass_context
 def finetune(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.cli import writing
+from composer.cli import completing, writing
 from composer.cli.options import WithSamplers, chosen_links
 from composer.cli.writing import Shelf
 from composer.errors import BadOption
@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 @click.command(cls=WithSamplers)
 @writing.outs
-@click.option("--model", "model_name", default="chorales", help="Name of a model, or a .safetensors file.")
+@click.option(
+    "--model",
+    "model_name",
+    default="chorales",
+    shell_complete=completing.names("models", or_files=True),
+    help="Name of a model, or a .safetensors file.",
+)
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=1, help="How many pieces; OUT is then a folder.")
 @click.option("--best", type=click.IntRange(1), help="Of the --count pieces, write only so many: the best ranked.")
 @click.option("--seed", type=int, help="The same seed, the same music; a new one is drawn, and shown, unless given.")
@@ -44,7 +50,12 @@ if TYPE_CHECKING:
 @click.option("--primer", help='Go on from a music file, or from notes: "D4 E4 F4/2 A4/2".')
 @writing.options
 @click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]")
-@click.option("--stepper", default="auto", help="What runs the model: torch, numpy, …  [the fastest that can]")
+@click.option(
+    "--stepper",
+    default="auto",
+    shell_complete=completing.names("steppers"),
+    help="What runs the model: torch, numpy, …  [the fastest that can]",
+)
 @click.option("--precision", default="float32", help="What it computes in: int8 is faster.  [float32]")
 @click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong.")
 @click.pass_context

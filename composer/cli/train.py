@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from composer.cli import completing
 from composer.cli.choices import WithSettings, is_given, with_options
 from composer.errors import BadOption, CannotWrite, TrainingFailed, printable
 
@@ -65,10 +66,20 @@ def kept_options(command: Any) -> Any:
 
 
 @click.command(cls=WithSettings)
-@click.argument("source", metavar="DATASET|RECIPE.toml", required=False)
-@click.option("--dataset", help="Follow the recipe with another dataset.")
-@click.option("--architecture", help=f"Name of an architecture.  [{ARCHITECTURE}]")
-@click.option("--tokenizer", help="Name of a tokenizer; the dataset's own choice unless given.")
+@click.argument(
+    "source", metavar="DATASET|RECIPE.toml", required=False, shell_complete=completing.names("datasets", or_files=True)
+)
+@click.option("--dataset", shell_complete=completing.names("datasets"), help="Follow the recipe with another dataset.")
+@click.option(
+    "--architecture",
+    shell_complete=completing.names("architectures"),
+    help=f"Name of an architecture.  [{ARCHITECTURE}]",
+)
+@click.option(
+    "--tokenizer",
+    shell_complete=completing.names("tokenizers"),
+    help="Name of a tokenizer; the dataset's own choice unless given.",
+)
 @click.option("--resume", metavar="FOLDER", help="Go on with the run that is kept there; nothing else is needed.")
 @kept_options
 @click.pass_context

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from composer.cli import completing
 from composer.errors import BadOption, BatchFailed, ComposerError, NothingAllowed, RequestWarning, printable
 from composer.plugins import registry
 
@@ -28,7 +29,9 @@ SUFFIX = ".mid"
 
 def outs(command: Callable[..., None]) -> Callable[..., None]:
     """The arguments OUT…, as `outs`, in the words of the user: a folder may be known by its last character."""
-    return click.argument("outs", nargs=-1, required=True, metavar="OUT...", type=click.Path())(command)
+    return click.argument("outs", nargs=-1, required=True, metavar="OUT...", shell_complete=completing.files_to_write)(
+        command
+    )
 
 
 def options(command: Callable[..., None]) -> Callable[..., None]:

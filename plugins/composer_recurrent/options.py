@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class Recurrent(ABC):
     """Any recurrent layers between embedded columns and a linear output; a subclass says which they are."""
 
-    hidden_size: Annotated[int, "width of each recurrent layer"] = 256
+    hidden_size: Annotated[int, "width of each recurrent layer", "64"] = 256
     layers: Annotated[int, "number of recurrent layers"] = 2
-    embedding_size: Annotated[int, "width of the sum of the embedded input columns"] = 256
+    embedding_size: Annotated[int, "width of the sum of the embedded input columns", "64"] = 256
     dropout: Annotated[float, "share dropped before, between and after the layers (Zaremba et al. 2014)"] = 0.3
     skip: Annotated[bool, "let the output see the embedded input as well (Graves 2013)"] = True
     pointer: Annotated[bool, "let the output point at the tokens in the input, to raise or lower their chances"] = True
