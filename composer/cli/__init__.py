@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": ("composer.cli.evaluate:evaluate", "Say how well a model foretells music."),
     "finetune": ("composer.cli.finetune:finetune", "Train a model further, on music of yours."),
     "compare": ("composer.cli.compare:compare", "Hold architectures against each other, fairly."),
+    "explain": ("composer.cli.explain:explain", "Say what an architecture is, and what it costs."),
     "datasets": ("composer.cli.tables:datasets", "List the datasets."),
     "models": ("composer.cli.models:models", "List the models, or look at one."),
     "plugins": ("composer.cli.tables:plugins", "List the plugins and what they offer."),

@@ -12,6 +12,7 @@ import click
 
 from composer.cli.options import WithThings, options_for
 from composer.cli.progress import span
+from composer.errors import printable
 from composer.plugins import registry
 
 if TYPE_CHECKING:
@@ -224,8 +225,14 @@ def _show_plan(trial: Trial, results: Mapping[str, Any], as_json: bool) -> None:
 
 
 def _finish(findings: Findings, out: Path, as_json: bool) -> None:
-    """The table, the verdict, and what is missing."""
+    """The table, the verdict, what is missing, and the report beside the results."""
     from composer.cli.tables import table
+    from composer.comparing import report
+
+    report.write(findings, out)
+    if as_json:
+        click.echo(json.dumps(report.data(findings), indent=1))
+        return
 
     headings = ["architecture", "parameters", "gates", "nats per note", "95 % interval", "ms a step"]
     rows = []
@@ -245,4 +252,5 @@ def _finish(findings: Findings, out: Path, as_json: bool) -> None:
     table(f"Likelihood of {findings.trial.named['title']}, {findings.equal}", headings, rows)
     click.echo(findings.verdict.text)
     for hole in findings.holes():
-        click.echo(f"missing: {hole}", err=True)
+        click.echo(f"missing: {printable(hole, 400)}", err=True)
+    click.echo(f"{out / report.PAGE}: the report, with plots and what is said of LSTM and GRU.", err=True)

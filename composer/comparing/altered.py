@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,9 @@ class Part(Corpus):
         return np.sort(np.random.default_rng((self.seed, 2)).permutation(found)[:count])
 
 
+_NOTHING: Mapping[str, Any] = {}
+
+
 @dataclass(frozen=True)
 class Altered:
     """The pieces of a corpus as a dataset, on the sides where they were, some of them altered.
@@ -54,8 +57,7 @@ class Altered:
     title = "Altered music"
     licence = source = citation = "as the music that it was made from"
     tokenizer = ""
-    tokenizer_options: ClassVar[Mapping[str, Any]] = {}
-    training_options = suggested = tokenizer_options
+    tokenizer_options = training_options = suggested = _NOTHING
 
     @cached_property
     def _before(self) -> Corpus:

@@ -1,8 +1,7 @@
 """A motif that comes again after a gap: small music made to ask how long a network remembers; it knows no dataset.
 
-A piece is a motif of three notes, a gap of so many empty bars (a token each), a cue, and the motif once more. Nothing in
-what comes in tells the motif but the motif itself: a network that forgets foretells its return by chance, at ln 8 = 2.08
-nats a note.
+A piece is a motif, a gap of so many empty bars (a token each), a cue, and the motif once more. Nothing in what comes in
+tells the motif but the motif itself: a network that forgets foretells its return by chance, at ln 8 = 2.08 nats a note.
 It is the copying task of Hochreiter and Schmidhuber (1997) and of Arjovsky, Shah and Bengio (2016), in bars.
 """
 
