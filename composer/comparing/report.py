@@ -194,7 +194,8 @@ def _how(findings: Findings) -> str:
         f"{named.get('train')} pieces to learn from, {named.get('valid')} to choose by, {named.get('test')} to test on"
     )
     return (
-        f"<p>Music: {escape(named.get('dataset', ''))}, {pieces}. {trial.seeds} seeds of each, {escape(findings.equal)}. "
+        f"<p>Music: {escape(named.get('dataset', ''))}, {pieces}. "
+        f"{trial.seeds} seeds of each, {escape(findings.equal)}. "
         f"The same {trial.trials} learning rates and dropouts were tried for each and chosen by the validation split; "
         "the test split was scored once a run. Nats are of the natural logarithm, less is better. Intervals are of "
         "95 %, over seeds and pieces (Student's t); p is corrected for the number of pairs (Holm).</p>"
