@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import sys
+import time
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +18,9 @@ from composer.cache import cache_folder
 LONGEST = 60.0
 """Seconds that a compiler may take."""
 
+PATIENCE = 24 * 3600.0
+"""Seconds after which a compiler that failed is tried again: headers that it lacked may be there by then."""
+
 
 @lru_cache(maxsize=32)
 def library(source: str, flags: tuple[str, ...]) -> ctypes.CDLL | None:
@@ -25,7 +29,8 @@ def library(source: str, flags: tuple[str, ...]) -> ctypes.CDLL | None:
         return None
     try:
         path = _place(source, program, flags)
-        return ctypes.CDLL(str(path)) if path.is_file() or _compile(source, program, flags, path) else None
+        made = path.is_file() or (not _failed(path) and _compile(source, program, flags, path))
+        return ctypes.CDLL(str(path)) if made else None
     except OSError:
         return None
 
@@ -40,10 +45,19 @@ def compiler() -> str | None:
 
 
 def _place(source: str, program: str, flags: Sequence[str]) -> Path:
-    """Another file for another source, compiler or processor: caches travel with home folders."""
-    about = [source, program, *flags, processor()]
+    """Another file for another source, compiler (also a mended one) or processor: caches travel with home folders."""
+    found = Path(program).resolve().stat()
+    about = [source, program, f"{found.st_size} {found.st_mtime_ns}", *flags, processor()]
     digest = hashlib.blake2b("\0".join(about).encode(), digest_size=12).hexdigest()
     return cache_folder() / "native" / f"{digest}.so"
+
+
+def _failed(path: Path) -> bool:
+    """Whether this compiler lately failed to make the library."""
+    try:
+        return time.time() - path.with_suffix(".failed").stat().st_mtime < PATIENCE
+    except OSError:
+        return False
 
 
 @lru_cache(maxsize=1)
@@ -70,6 +84,7 @@ def _compile(source: str, program: str, flags: Sequence[str], path: Path) -> boo
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=LONGEST)  # noqa: S603
         except subprocess.SubprocessError:
+            path.with_suffix(".failed").touch()
             return False
         made.replace(path)
     return True

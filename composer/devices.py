@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from composer.errors import BadOption
+from composer.errors import BadOption, printable
 
 if TYPE_CHECKING:
     import torch
+
+AMD = Path("/dev/kfd")
+"""There where the driver of an AMD GPU is, which torch calls `cuda`, too."""
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 def choose_device(name: str = "auto") -> torch.device:
     """The device of that name; `auto` is a GPU where there is one. BadOption for a device that is not here."""
+    if name.partition(":")[0] == "cuda" and _no_driver():
+        raise BadOption(f"there is no device '{printable(name)}' here; 'cpu' always works.")
     import torch
 
     if name == "auto":
@@ -24,8 +32,19 @@ def choose_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise BadOption(f"there is no device '{name}' here; 'cpu' always works.") from error
+        raise BadOption(f"there is no device '{printable(name)}' here; 'cpu' always works.") from error
     return device
+
+
+def _no_driver() -> bool:
+    """Whether this machine has surely no driver of a GPU that torch would call `cuda`; found without torch."""
+    if sys.platform != "linux" or AMD.exists():
+        return False
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return True
+    return False
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.errors import CannotExpress, ComposerError, ReadingWarning, printable
+from composer.errors import CannotExpress, ComposerError, ReadingWarning, RoundingWarning, printable
 from composer.request import Request
 from composer.score import Score, TimeSignature
 from composer.splits import content_hash
@@ -75,7 +75,7 @@ def encode(dataset: Dataset, tokenizer: Tokenizer, sources: Sequence[str]) -> En
                     kept.append(result)
                 else:
                     refused.append(Refused(name, _reason(name, result)))
-    mended = sum(issubclass(w.category, ReadingWarning) for w in caught)
+    mended = sum(issubclass(w.category, ReadingWarning) and w.category is not RoundingWarning for w in caught)
     return Encodings(len(sources), tuple(kept), tuple(refused), mended)
 
 

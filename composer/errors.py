@@ -23,6 +23,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "OF_ONE_PIECE",
     "BadJobs",
     "BadModelFile",
     "BadOption",
@@ -35,6 +36,7 @@ __all__ = [
     "NothingAllowed",
     "ReadingWarning",
     "RequestWarning",
+    "RoundingWarning",
     "RunWarning",
     "TrainingFailed",
     "UnknownName",
@@ -90,6 +92,10 @@ class CannotWrite(ComposerError):
     """An output cannot be written where it was asked for."""
 
 
+OF_ONE_PIECE = (BadOption, CannotExpress, NothingAllowed)
+"""What is wrong with a piece that was asked for, and with no other beside it."""
+
+
 class TrainingFailed(ComposerError):
     """A training run cannot go on, through no fault of the user's input."""
 
@@ -104,6 +110,10 @@ class BatchFailed(ComposerError):
 
 class ReadingWarning(UserWarning):
     """Something in a music file was dropped or mended; the text says what."""
+
+
+class RoundingWarning(ReadingWarning):
+    """Notes in a music file lie between the ticks of a Score, and were moved to the nearest: no fault of the file."""
 
 
 class RequestWarning(UserWarning):

@@ -25,6 +25,11 @@ def read(path: Path, **options: Any) -> Score:
     return read_by(reader(path, **options), path)
 
 
+def is_read(path: Path) -> bool:
+    """Whether a plugin reads files of the suffix of `path`."""
+    return path.suffix.lower() in registry().offers["readers"]
+
+
 def reader(path: Path, **options: Any) -> Reader:
     """What reads files of the suffix of `path`, made once for many of them. Raises UnreadableFile, BadOption."""
     readers = registry().offers["readers"]
@@ -100,14 +105,14 @@ def write(pieces: Sequence[Piece], path: Path | str, **options: Any) -> None:
 
 
 def provenance(path: Path) -> dict[str, Any]:
-    """What made the piece in a file: as the file says, or else the JSON beside it; `{}` if neither does.
+    """What made the piece in a file: as the file says, or else the JSON beside it, which may itself be asked for.
 
-    Raises UnreadableFile. The values are a stranger's: check them.
+    `{}` if neither says so. Raises UnreadableFile. The values are a stranger's: check them.
     """
     _check_file(path)
-    its_reader = reader(path)
+    beside = path if path.suffix.lower() == ".json" else path.with_name(path.name + ".json")
+    its_reader = reader(path) if is_read(path) else None
     found: dict[str, Any] = dict(its_reader.provenance(path)) if isinstance(its_reader, Remembering) else {}
-    beside = path.with_name(path.name + ".json")
     if found or not beside.is_file():
         return found
     try:

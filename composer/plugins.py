@@ -31,6 +31,7 @@ KINDS = (
     "datasets",
     "models",
     "executors",
+    "metrics",
 )
 
 NAMED = ("architectures", "tokenizers")
@@ -111,6 +112,11 @@ class Offer:
         if isinstance(self.make, Later):
             return self.make.summary
         return (inspect.getdoc(self.make) or "").partition("\n")[0]
+
+    @property
+    def text(self) -> str:
+        """Its docstring, whole, as lines without indentation; for one of an unread plugin, that is read now."""
+        return inspect.getdoc(self.make.thing() if isinstance(self.make, Later) else self.make) or ""
 
 
 @dataclass(frozen=True)

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 from composer.errors import BadOption, printable
 from composer.files import read_notes
-from composer.keys import parse_pitch
-from composer.score import TICKS_PER_QUARTER, Score, Track, make_notes
+from composer.keys import parse_key, parse_pitch
+from composer.measures import key_of
+from composer.request import Request
+from composer.score import TICKS_PER_QUARTER, KeySignature, Score, Track, make_notes, parse_time_signature
 
 LONGEST_NOTE = 64
 """In quarter notes."""
 
 
-def read_primer(text: str) -> Score:
-    """The score that `text` names or spells. Raises UnreadableFile, BadOption.
+def read_primer(text: str, what: str = "the primer") -> Score:
+    """The score that `text` names or spells; errors say `what` it is. Raises UnreadableFile, BadOption.
 
     Notes are separated by spaces: `C4`, `F#3`, `Bb5`, or `R` for a rest. A note lasts a quarter; `/2` makes it half as
     long, `*2` twice, `*3/2` one and a half times.
     """
-    path = Path(text).expanduser()
-    if path.suffix and "/" not in path.suffix and not text.split()[1:] and not _is_note(text):
-        return read_notes(path)
-    return typed_notes(text)
+    return typed_notes(text, what) if is_typed(text) else read_notes(Path(text).expanduser())
 
 
-def typed_notes(text: str) -> Score:
+def is_typed(text: str) -> bool:
+    """Whether `text` is not the name of a file, and so should spell notes."""
+    suffix = Path(text).suffix
+    if not suffix or "/" in suffix or _is_note(text):
+        return True
+    try:
+        return len(text.split()) > 1 and not Path(text).expanduser().is_file()
+    except OSError:  # it is longer than a name can be
+        return True
+
+
+def typed_notes(text: str, what: str = "the primer") -> Score:
     """The melody that `text` spells. Raises BadOption, naming the first word that is no note."""
     rows, tick = [], 0
     for word in text.split():
@@ -34,14 +45,43 @@ def typed_notes(text: str) -> Score:
             pitch, ticks = _note(word)
         except (ValueError, ZeroDivisionError):
             raise BadOption(
-                f"'{printable(word)}' in the primer is no note such as D4, F#4/2, Bb3*3/2 or R, and no music file."
+                f"'{printable(word)}' in {what} is no note such as D4, F#4/2, Bb3*3/2 or R, and no music file."
             ) from None
         if pitch is not None:
             rows.append((tick, ticks, pitch, 80))
         tick += ticks
     if not rows:
-        raise BadOption("the primer has no note.")
+        raise BadOption(f"{what} has no note.")
     return Score(tracks=(Track(make_notes(rows)),))
+
+
+def as_asked(score: Score, request: Request, what: str = "the primer") -> Score:
+    """The score in the metre and key of the request where it states none; a key that nobody states is estimated.
+
+    Raises BadOption if it states others.
+    """
+    return _in_asked_key(_in_asked_metre(score, request, what), request, what)
+
+
+def _in_asked_metre(score: Score, request: Request, what: str) -> Score:
+    if request.time_signature is None:
+        return score
+    asked = parse_time_signature(request.time_signature)
+    if not score.time_signatures:
+        return replace(score, time_signatures=(asked,))
+    if (stated := str(score.time_signatures[-1])) != str(asked):
+        raise BadOption(f"{what} is in {stated}, and {asked} was asked for; leave one of them out.")
+    return score
+
+
+def _in_asked_key(score: Score, request: Request, what: str) -> Score:
+    if not score.key_signatures:
+        key = key_of(score, ends=False) if request.key is None else parse_key(request.key)
+        return replace(score, key_signatures=(KeySignature(0, key),))
+    stated, asked = score.key_signatures[0].key, request.key
+    if asked is not None and stated != parse_key(asked):
+        raise BadOption(f"{what} is in {stated}, and {parse_key(asked)} was asked for; leave one of them out.")
+    return score
 
 
 def _is_note(word: str) -> bool:

@@ -35,8 +35,9 @@ class Request:
     key: str | None = None
     tempo: float | None = None  # quarter notes per minute
     primer: tuple[int, ...] = ()  # tokens of the model's tokenizer, open at the end
-    primer_ticks: int = 0  # where the primer's last note ends: new music begins there
+    primer_ticks: int = 0  # where new music begins: at the end of the primer's last note, or a little later
     samplers: tuple[Link, ...] = ()  # in the user's order
+    max_copied_bars: int | None = None  # drawn anew if it shares a longer passage with what the model learnt from
     stepper: str = "auto"  # the fastest that suits the model, unless named
     precision: str = "float32"
     device: str = "cpu"  # kind of device
@@ -49,7 +50,18 @@ class Request:
         bars_fit = self.bars is None or _whole(self.bars, 1, 1_000_001)
         _check(bars_fit, "bars", self.bars, "a whole number from 1 to 1,000,000")
         _check(_whole(self.most_bars, 1, 1_000_001), "most_bars", self.most_bars, "a whole number from 1 to 1,000,000")
-        _check(self.tempo is None or 5 <= self.tempo <= 1000, "tempo", self.tempo, "from 5 to 1000 beats a minute")
+        _check(self.tempo is None or _is_tempo(self.tempo), "tempo", self.tempo, "from 5 to 1000 beats a minute")
+        for name in ("stepper", "precision", "device"):
+            _check(isinstance(getattr(self, name), str), name, getattr(self, name), "a name")
+        tokens_fit = isinstance(self.primer, tuple) and all(_whole(token, 0, 2**31) for token in self.primer)
+        _check(tokens_fit, "primer", self.primer, "tokens, which are whole numbers from 0")
+        _check(
+            _whole(self.primer_ticks, 0, 2**40), "primer_ticks", self.primer_ticks, "a whole number from 0 to 2^40-1"
+        )
+        links_fit = isinstance(self.samplers, tuple) and all(map(_is_link, self.samplers))
+        _check(links_fit, "samplers", self.samplers, "names of samplers, each with its options")
+        copied_fit = self.max_copied_bars is None or _whole(self.max_copied_bars, 0, 1_000_001)
+        _check(copied_fit, "max_copied_bars", self.max_copied_bars, "a whole number from 0 to 1,000,000")
         try:
             if self.time_signature is not None:
                 parse_time_signature(self.time_signature)
@@ -57,6 +69,8 @@ class Request:
                 parse_key(self.key)
         except ValueError as error:
             raise BadOption(f"{printable(str(error))}.") from None
+        except (AttributeError, TypeError):
+            raise BadOption("'time_signature' and 'key' must be texts such as 3/4 and Dm.") from None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, without those left at their defaults."""
@@ -70,8 +84,7 @@ class Request:
             if unknown := sorted(set(values) - known):
                 raise BadOption(f"a request has no '{printable(unknown[0])}'.")
             links = tuple(Link(link["name"], dict(link["options"])) for link in values.get("samplers", ()))
-            primer = tuple(int(token) for token in values.get("primer", ()))
-            return replace(Request(), **{**values, "samplers": links, "primer": primer})
+            return replace(Request(), **{**values, "samplers": links, "primer": tuple(values.get("primer", ()))})
         except (AttributeError, TypeError, KeyError, ValueError) as error:
             raise BadOption(f"this is not a request: {printable(str(error))}.") from None
 
@@ -83,6 +96,16 @@ def _check(true: bool, name: str, value: object, wanted: str) -> None:
 
 def _whole(value: object, least: int, end: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value < end
+
+
+def _is_tempo(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 5 <= value <= 1000
+
+
+def _is_link(value: object) -> bool:
+    if not (isinstance(value, Link) and isinstance(value.name, str) and isinstance(value.options, Mapping)):
+        return False
+    return all(isinstance(name, str) for name in value.options)
 
 
 _DEFAULT = Request()

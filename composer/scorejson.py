@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,9 @@ import numpy as np
 
 from composer.keys import parse_key
 from composer.score import NOTE, KeySignature, Score, Tempo, Text, TimeSignature, Track
+
+LAST_TICK = 2**40
+"""That a score may reach."""
 
 
 def score_to_json(score: Score) -> dict[str, Any]:
@@ -33,13 +37,15 @@ def score_from_json(values: Mapping[str, Any]) -> Score:
     """The reverse of `score_to_json`. Raises TypeError, KeyError, ValueError or OverflowError for what is no score."""
     return Score(
         tracks=tuple(_track(track) for track in values.get("tracks", ())),
-        tempos=tuple(Tempo(int(tick), float(bpm)) for tick, bpm in values.get("tempos", ())),
+        tempos=tuple(Tempo(_tick(tick), _bpm(bpm)) for tick, bpm in values.get("tempos", ())),
         time_signatures=tuple(
-            TimeSignature(_within(tick, 2**40), _within(top, 64, 1), _within(bottom, 64, 1))
+            TimeSignature(_tick(tick), _within(top, 64, 1), _within(bottom, 64, 1))
             for tick, top, bottom in values.get("time_signatures", ())
         ),
-        key_signatures=tuple(KeySignature(int(tick), parse_key(key)) for tick, key in values.get("key_signatures", ())),
-        upbeat=_within(values.get("upbeat", 0), 2**40),
+        key_signatures=tuple(
+            KeySignature(_tick(tick), parse_key(key)) for tick, key in values.get("key_signatures", ())
+        ),
+        upbeat=_tick(values.get("upbeat", 0)),
         markers=_texts(values.get("markers", ())),
         chords=_texts(values.get("chords", ())),
         title=str(values.get("title", "")),
@@ -52,11 +58,21 @@ def _track(values: Mapping[str, Any]) -> Track:
 
 
 def _note(start: int, duration: int, pitch: int, velocity: int) -> tuple[int, int, int, int]:
-    return _within(start, 2**40), _within(duration, 2**40), _within(pitch, 127), _within(velocity, 127)
+    return _tick(start), _within(duration, LAST_TICK, 1), _within(pitch, 127), _within(velocity, 127, 1)
 
 
 def _texts(values: Any) -> tuple[Text, ...]:
-    return tuple(Text(int(tick), str(text)) for tick, text in values)
+    return tuple(Text(_tick(tick), str(text)) for tick, text in values)
+
+
+def _tick(value: int) -> int:
+    return _within(value, LAST_TICK)
+
+
+def _bpm(value: float) -> float:
+    if not (isinstance(value, int | float) and 0 < value < math.inf):
+        raise ValueError(f"{value} is no tempo")
+    return float(value)
 
 
 def _within(value: int, most: int, least: int = 0) -> int:

@@ -8,10 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
-from composer.score import TICKS_PER_QUARTER, Score, Track, make_notes
+from composer.score import (
+    END,
+    TICKS_PER_QUARTER,
+    KeySignature,
+    Score,
+    Text,
+    TimeSignature,
+    Track,
+    make_notes,
+)
 from composer.types import Span
 
 NEAR = TICKS_PER_QUARTER // 2
@@ -19,6 +29,8 @@ NEAR = TICKS_PER_QUARTER // 2
 
 Row = tuple[int, int, int, int]
 """A note: start, duration, pitch, velocity."""
+
+Change = TypeVar("Change", TimeSignature, KeySignature, Text)
 
 Place = tuple[int, int]
 """A note of a score: its track, and its place there."""
@@ -58,6 +70,70 @@ def spliced(score: Score, heard: Score, answer: Score, given: Sequence[Span]) ->
             added.append(replace(track, notes=make_notes(own)))
     tracks = [replace(track, notes=make_notes(own)) for track, own in zip(score.tracks, rows, strict=True)]
     return replace(score, tracks=(*tracks, *added))
+
+
+def continued(score: Score, heard: Score, answer: Score, start: int) -> Score:
+    """`score` as it stands, with its tempos, and after it what `answer` has from the tick `start` on.
+
+    `heard` is what the tokenizer makes of `score`, and ends at `start`; `answer` begins with it. What `answer` holds on
+    from there is struck anew. A marker of where `score` ends is left out.
+    """
+    whole = spliced(score, heard, _struck_anew(heard, answer, start), (Span(0, start),))
+    metres = score.time_signatures or answer.time_signatures[:1]
+    return replace(
+        whole,
+        tracks=tuple(track if track.is_drum else _apart(track, start) for track in whole.tracks),
+        tempos=score.tempos or answer.tempos,
+        time_signatures=(*metres, *_later(answer.time_signatures, max(start, 1))),
+        key_signatures=(*score.key_signatures, *_later(answer.key_signatures, start)),
+        markers=(*(marker for marker in score.markers if marker.text != END), *_later(answer.markers, start)),
+    )
+
+
+def _apart(track: Track, start: int) -> Track:
+    """The track with the notes from `start` on no earlier than one of their pitch that began before has ended."""
+    ends: dict[int, int] = {}
+    rows: list[Row] = []
+    for begin, length, pitch, velocity in _rows(track):
+        if begin < start:
+            ends[pitch] = max(ends.get(pitch, 0), begin + length)
+            rows.append((begin, length, pitch, velocity))
+        elif (late := max(begin, ends.get(pitch, 0))) < begin + length:
+            rows.append((late, begin + length - late, pitch, velocity))
+    return replace(track, notes=make_notes(rows))
+
+
+def voiced(score: Score, heard: Score) -> Score:
+    """`score` with its notes in tracks that have the names and programs of the voices in which they are heard."""
+    homes = {voice.home: track for voice, track in zip(_voices(score, heard), heard.tracks, strict=True)}
+    return replace(
+        score,
+        tracks=tuple(
+            replace(track, name=homes[n].name, program=homes[n].program) if n in homes else track
+            for n, track in enumerate(score.tracks)
+        ),
+    )
+
+
+def _later(changes: Sequence[Change], start: int) -> list[Change]:
+    return [change for change in changes if change.tick >= start]
+
+
+def _struck_anew(heard: Score, answer: Score, start: int) -> Score:
+    """`answer` with the notes before `start` as long as they were heard; what sounds on is a note of its own."""
+    lengths = {
+        (track.name, note[0], note[2]): note[1] for track in heard.tracks for note in _rows(track) if not track.is_drum
+    }
+    tracks = []
+    for track in answer.tracks:
+        rows: list[Row] = []
+        for begin, length, pitch, velocity in _rows(track):
+            kept = lengths.get((track.name, begin, pitch), length) if begin < start else length
+            rows.append((begin, kept, pitch, velocity))
+            if begin < start < begin + length and kept < length:
+                rows.append((start, begin + length - start, pitch, velocity))
+        tracks.append(replace(track, notes=make_notes(rows)))
+    return replace(answer, tracks=tuple(tracks))
 
 
 def is_given(given: Sequence[Span], track: int, tick: int) -> bool:

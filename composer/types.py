@@ -26,6 +26,7 @@ from composer.score import Score
 if TYPE_CHECKING:
     from torch import nn
 
+    from composer.listening.heard import Heard
     from composer.model import Model
     from composer.request import Request
 
@@ -333,6 +334,12 @@ class Piece:
     score: Score
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def title(self) -> str:
+        """What the user calls it, or else what it is called where it was read; empty if it has no name."""
+        given = self.provenance.get("title")
+        return (given if isinstance(given, str) and given.strip() else self.score.title).strip()
+
 
 Reader: TypeAlias = Callable[[Path], Score]
 """Reads one file. Raises UnreadableFile; warns with ReadingWarning of what it dropped or mended."""
@@ -428,7 +435,11 @@ class Outcome:
 
 
 class Executor(Protocol):
-    """Where work runs: a frozen dataclass of options, called with functions that can be pickled."""
+    """Where work runs: a frozen dataclass of options, called with functions that can be pickled.
+
+    One that works on several arguments at once may say on how many in an attribute or property `places`, which is asked
+    when arguments are taken; the work is divided so that all of them have some.
+    """
 
     def __call__(
         self, stages: Sequence[Callable[[Any], Any]], arguments: Iterable[Any], limit: float
@@ -439,6 +450,27 @@ class Executor(Protocol):
         where work can be stopped, one that is busy with an argument for more than `limit` seconds end in a `fault` of
         that argument alone. Closing the iterator ends all workers. Raises BadOption where it cannot run.
         """
+
+
+# --- measures of music ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """A measure of music, from counts that add up: those of the bars to a piece's, those of the pieces to a set's.
+
+    So the figure of a bar, of a piece and of a set come from one function. What makes a metric has the definition, with
+    its source, as docstring. Counts are not negative, and of a piece with nothing to count they are 0.
+    """
+
+    unit: str
+    count: Callable[[Heard], NDArray[np.float64]]
+    """(rows, W) what is counted in each bar of a piece; W is the same for every piece."""
+    value: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+    """The figures (...) of summed counts (..., W), NaN where nothing is counted, and the same for twice the counts.
+    None: counts are a histogram, which is told by its distance from that of real pieces."""
+    follows_pitch: bool = False
+    """Whether it is another one for the same music in another key."""
 
 
 Offers: TypeAlias = Mapping[str, Callable[..., Any]]

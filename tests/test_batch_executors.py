@@ -12,9 +12,11 @@ import pytest
 from composer import cli
 from composer.batch.jobfile import read
 from composer.batch.jobs import spread
+from composer.batch.packing import share
 from composer.batch.plan import plan
 from composer.batch.running import Settings, run
 from composer.errors import BadOption
+from composer.generation import BATCH
 from composer.plugins import registry
 from composer.testing import check_executor
 from composer.types import Outcome
@@ -108,11 +110,28 @@ def test_in_a_pool_what_dies_hangs_or_eats_is_its_own_loss():
     assert [found[number] for number in (1, 2, 3, 4)] == ["1", "2", "3", "4"]
 
 
-def test_each_process_of_a_pool_has_its_threads_and_its_gpu():
-    pool = registry().make("executors", "pool", workers=2, threads=3, gpus=2)
-    found = {outcome.value for outcome in pool((surroundings,), iter(range(40)), 60.0)}
+def slow_surroundings(number):
+    time.sleep(0.05)  # so that every process has its share
+    return surroundings(number)
+
+
+@pytest.mark.parametrize(("visible", "seen"), [(None, {"0", "1"}), ("5, GPU-8a2e, 7", {"5", "GPU-8a2e"})])
+def test_there_is_a_process_for_each_gpu_which_sees_no_other(monkeypatch, visible, seen):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    pool = registry().make("executors", "pool", threads=3, gpus=2)
+    found = {outcome.value for outcome in pool((slow_surroundings,), iter(range(60)), 60.0)}
+    assert len(found) == 2  # processes, each with one surrounding
     assert {threads for threads, _, _ in found} == {"3"}
-    assert {gpu for _, gpu, _ in found} == {"0", "1"}
+    assert {gpu for _, gpu, _ in found} == seen
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible  # here it is as it was
+
+
+def test_more_gpus_than_may_be_used_are_refused(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    with pytest.raises(BadOption, match="2 GPUs are more than CUDA_VISIBLE_DEVICES lists"):
+        registry().make("executors", "pool", gpus=2)
 
 
 def test_a_pool_takes_arguments_as_it_gets_to_them():
@@ -126,7 +145,7 @@ def test_a_pool_takes_arguments_as_it_gets_to_them():
     pool = registry().make("executors", "pool", workers=2)
     found = pool((double,), arguments(), 60.0)
     next(found)
-    assert len(taken) <= 4
+    assert len(taken) <= 5  # two are worked on, two may have been, and one is at hand
     found.close()
 
 
@@ -134,6 +153,37 @@ def test_a_pool_takes_arguments_as_it_gets_to_them():
 def test_options_that_are_none(options):
     with pytest.raises(BadOption):
         registry().make("executors", "pool", **options)
+
+
+class Two:
+    """An executor with room for two, which notes how many pieces it was given each time."""
+
+    places = 2
+
+    def __init__(self):
+        self.sizes = []
+
+    def __call__(self, stages, arguments, limit):
+        for chunk in arguments:
+            self.sizes.append(len(chunk.pieces))
+            yield Outcome(chunk, here.in_turn(stages, chunk))
+
+
+def test_a_small_batch_is_shared_among_all_workers(tmp_path, cells):
+    two = Two()
+    assert run(tmp_path / "out", cells, two).counts == Counter(done=8)
+    assert two.sizes == [4, 4]
+
+
+def test_chunks_are_large_at_first_and_of_one_batch_in_the_end():
+    left, sizes = 10_000, []
+    while left:
+        size = share(left, 4, 4 * BATCH)
+        sizes += [size] * 4
+        left -= min(4 * size, left)
+    assert max(sizes[:8]) > 3 * BATCH
+    assert all(BATCH // 2 <= size <= BATCH for size in sizes[-4:])
+    assert sum(sizes) - 10_000 < 4 * 4
 
 
 # --- a batch with a poisonous request ---------------------------------------------------------------------------------

@@ -122,6 +122,19 @@ def test_the_same_line_does_nothing_twice_and_makes_what_is_gone(run, here):
     assert content(here / "out") == before
 
 
+def test_what_a_power_cut_spoilt_is_made_again(run, here, monkeypatch):
+    with monkeypatch.context() as cut:
+        cut.setattr("composer.batch.manifest.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert (
+            run("batch", "jobs.toml", "--out", "out", *PLAIN).status != 0
+        )  # all is done, but not on the disk for sure
+    spoilt = here / "out/0000/000001.mid"
+    whole = spoilt.read_bytes()
+    spoilt.write_bytes(bytes(len(whole)))
+    assert "; 1 made now" in run("batch", "jobs.toml", "--out", "out", *PLAIN).out
+    assert spoilt.read_bytes() == whole
+
+
 def test_the_size_of_chunks_and_the_executor_change_nothing(run, here, monkeypatch):
     assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status == 0
     with monkeypatch.context() as small:
@@ -137,6 +150,26 @@ def test_the_plan_makes_nothing(run, here):
     shown = run("batch", "jobs.toml", "--out", "out", "--plan").out
     assert shown.startswith("18 pieces of 3 jobs: 18 by walks.safetensors\nabout ")
     assert json.loads(run("batch", "jobs.toml", "--plan", "--json").out)["pieces"] == 18
+    assert not (here / "out").exists()
+
+
+def test_the_catalogue_as_parquet(run, here):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed (composer-midi[parquet])")
+    assert run("batch", "jobs.toml", "--out", "out", "--parquet", *PLAIN).status == 0
+    found = parquet.read_table(here / "out/catalogue.parquet").to_pylist()
+    names = list(found[0])
+    listed = ", ".join(f'"{name}"' for name in names)
+    query = f"SELECT {listed} FROM pieces JOIN cells USING (cell) ORDER BY pieces.number"
+    assert [tuple(row.values()) for row in found] == rows(here / "out", query)
+    assert {row["state"] for row in found} == {"done", "passed over", "rejected"}
+    columns = {column for _, column, *_ in rows(here / "out", "PRAGMA table_info(pieces)")}
+    assert set(names) == columns - {"cell"} | {"job"}
+
+
+def test_without_pyarrow_nothing_is_begun(run, here, monkeypatch):
+    monkeypatch.setattr("composer.batch.parquet.find_spec", lambda name: None)
+    said = mistake(run("batch", "jobs.toml", "--out", "out", "--parquet", *PLAIN))
+    assert "pip install 'composer-midi[parquet]'" in said
     assert not (here / "out").exists()
 
 
@@ -242,6 +275,38 @@ def test_a_full_disk_is_one_sentence_and_harms_nothing(run, here, monkeypatch):
     assert content(here / "out") == content(here / "whole")
 
 
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))  # as on a full disk, no file grows any more
+from composer.cli import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of files")
+def test_a_catalogue_that_cannot_grow_is_one_sentence_and_harms_nothing(run, here):
+    line = ["batch", "jobs.toml", "--out", "out", "--quiet", *PLAIN]
+    (here / "jobs.toml").write_text(JOBS.format(count=60))
+    ran = subprocess.run([sys.executable, "-c", LIMITED, *line], capture_output=True, text=True)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("composer: out/catalogue.sqlite: ")
+    assert ran.stderr.count("\n") == 1
+    assert run(*line).status == 0
+    assert run("batch", "jobs.toml", "--out", "whole", "--quiet", *PLAIN).status == 0
+    assert content(here / "out") == content(here / "whole")
+
+
+def test_a_catalogue_that_somebody_else_holds(run, here, monkeypatch):
+    assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status == 0
+    monkeypatch.setattr("composer.batch.ledger.WAIT", 0.1)
+    holder = sqlite3.connect(here / "out/catalogue.sqlite", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    for line in (["batch", "jobs.toml", "--out", "out", *PLAIN], ["batch", "status", "out"]):
+        assert "(database is locked); let who works in it end" in mistake(run(*line))
+    holder.close()
+    assert "; 0 made now" in run("batch", "jobs.toml", "--out", "out", *PLAIN).out
+
+
 def test_shards_share_the_pieces(run, here):
     (here / "many.toml").write_text('[[job]]\nmodel = "walks.safetensors"\nbars = 1\ncount = 130\n')
     assert run("batch", "many.toml", "--out", "whole", *PLAIN).status == 0
@@ -254,8 +319,23 @@ def test_shards_share_the_pieces(run, here):
     assert "was begun in 3 shards" in mistake(run("batch", "many.toml", "--out", "out"), 1)
     assert "was begun in 3 shards" in mistake(run("batch", "many.toml", "--out", "out", "--shard", "1/4"), 1)
     assert "was begun without shards" in mistake(run("batch", "many.toml", "--out", "whole", "--shard", "1/4"), 1)
-    assert "leave out one of them" in mistake(run("batch", "jobs.toml", "--out", "new", "--shard", "1/4"))
     assert "must be such as 3/16" in mistake(run("batch", "jobs.toml", "--out", "new", "--shard", "5/4"))
+
+
+def test_shards_keep_the_best_of_all_of_them(run, here):
+    text = '[[job]]\nmodel = "walks.safetensors"\nbars = 1\ncount = 150\nkeep = "best 7 by likelihood"\n'
+    (here / "best.toml").write_text(text)
+    assert run("batch", "best.toml", "--out", "whole", *PLAIN).status == 0
+    for part in (3, 1, 2):
+        said = run("batch", "best.toml", "--out", "out", "--shard", f"{part}/3", *PLAIN).out
+    assert "done, " in said
+    pieces = {name: of for name, of in content(here / "whole").items() if name.endswith(".mid")}
+    assert len(pieces) == 7
+    assert {name: of for name, of in content(here / "out").items() if name.endswith(".mid")} == pieces
+    assert sum(len(path.read_text().splitlines()) for path in here.glob("out/shards/*/manifest.jsonl")) == 7
+    shown = json.loads(run("batch", "status", "out", "--json").out)
+    assert shown["states"] == {"done": 7, "passed over": 143}
+    assert "; 0 made now" in run("batch", "best.toml", "--out", "out", "--shard", "1/3", *PLAIN).out
 
 
 # --- looking at it ----------------------------------------------------------------------------------------------------

@@ -22,13 +22,14 @@ from composer.testing import (
     check_architecture,
     check_dataset,
     check_grammar,
+    check_metric,
     check_round_trip,
     check_sampler,
     check_stepper,
     check_tokenizer,
     random_model,
 )
-from composer.types import Piece
+from composer.types import Metric, Piece
 from composer_frames.tokenizer import Frames
 from composer_native import compiling
 from composer_remi.tokenizer import Remi
@@ -85,6 +86,11 @@ def test_architecture(name):
 @pytest.mark.parametrize("tokenizer", [TUNE, Remi(steps_per_quarter=4), Frames()], ids=["voices", "remi", "frames"])
 def test_sampler(name, tokenizer):
     check_sampler(made("samplers", name), tokenizer)
+
+
+@pytest.mark.parametrize("name", registry().names("metrics"))
+def test_metric(name):
+    check_metric(registry().make("metrics", name))
 
 
 @pytest.mark.parametrize("name", registry().names("steppers"))
@@ -373,6 +379,50 @@ def by_neighbour(right, state):
 )
 def test_a_grammar_with_a_fault(functions, rule):
     broken(rule, check_grammar, with_grammar(**functions), rows=30)
+
+
+def first(sums):
+    return np.where(sums[..., 1] > 0, sums[..., 0] / np.maximum(sums[..., 1], 1), np.nan)
+
+
+def of_notes(part):
+    """Counts of one part of the notes, in the first bar."""
+
+    def count(heard):
+        counts = np.zeros((heard.rows, 2))
+        counts[0] = part(heard), len(heard.notes)
+        return counts
+
+    return count
+
+
+def as_they_come(heard):
+    heard.notes["pitch"] += 1
+    return np.zeros((heard.rows, 2))
+
+
+HIGH = of_notes(lambda heard: np.sum(heard.notes["pitch"] > 70))
+EVEN = of_notes(lambda heard: np.sum(heard.notes["start"] % 960 == 0))
+
+
+@pytest.mark.parametrize(
+    ("metric", "rule"),
+    [
+        (Metric("share", HIGH, first), "music in another key counts alike"),
+        (Metric("share", of_notes(lambda heard: heard.score.note_count), first), "drums are not heard"),
+        (Metric("share", lambda heard: EVEN(heard)[:1], first), "a row for each bar"),
+        (Metric("share", lambda heard: EVEN(heard) / len(heard.notes), first), "finite"),
+        (Metric("share", as_they_come, first), "unchanged"),
+        (Metric("share", EVEN, lambda sums: sums[..., 0]), "a set of one piece twice"),
+        (Metric("share", EVEN, lambda sums: np.nan_to_num(first(sums))), "the figure is NaN"),
+        (Metric("share", EVEN, lambda sums: first(sums) * len(sums)), "among others as alone|figures"),
+        (Metric(" ", EVEN, first), "a unit"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_a_metric_with_a_fault(metric, rule):
+    check_metric(Metric("share", EVEN, first))
+    broken(rule, check_metric, metric)
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,16 @@ def test_gaps_are_settled_some_bars_later_if_no_other_gap_follows_sooner(whole):
     assert at(Span(0, ALWAYS, 0)) == (5,)
 
 
+def test_what_constraints_cost_is_told(player, whole):
+    chain = (Link("range", {"range": "C4:C5"}),)
+    free, bound = (
+        fill(player, [gap(player, whole, Request(seed=1, samplers=links), bars=(2, 3), voices=["soprano"], **FEW)])
+        for links in ((), chain)
+    )
+    assert "constraints" not in free[0].provenance["nats"]
+    assert bound[0].provenance["nats"]["constraints"] > 0
+
+
 # --- harmonize --------------------------------------------------------------------------------------------------------
 
 
@@ -165,11 +175,28 @@ def test_a_melody_stays_in_its_voice(player, voice, place):
     melody = replace(melody, tempos=(Tempo(0, 63.0),))
     (piece,) = fill(player, [harmonize(player, melody, Request(seed=1), voice=voice, **FEW)])
     assert rows(piece.score.tracks[place]) == rows(melody.tracks[0])
-    assert [track.name for track in piece.score.tracks] == ["Soprano", "Alto", "Tenor", "Bass"]
+    names = ["Soprano", "Alto", "Tenor", "Bass"]
+    assert [track.name for track in piece.score.tracks] == [*names[:place], "Tune", *names[place + 1 :]]
     assert any(len(track.notes) for n, track in enumerate(piece.score.tracks) if n != place)
     assert (piece.score.upbeat, piece.score.tempos) == (480, melody.tempos)
     assert str(piece.score.key_signatures[0].key) == "Am"
     assert len(bars(piece.score).signatures) == len(bars(melody).signatures)
+
+
+def test_a_melody_keeps_its_program_unless_it_has_no_track_of_its_own(player):
+    melody = score(line((69, 1), (71, 1), (72, 2), program=73))
+    for own_track, program in ((True, 73), (False, 52)):
+        wanted = harmonize(player, melody, Request(seed=1), voice="alto", own_track=own_track, **FEW)
+        alto = wanted.score.tracks[1]
+        assert (alto.name, alto.program, rows(alto)) == ("Alto", program, rows(melody.tracks[0]))
+
+
+def test_a_melody_takes_on_a_key_and_a_metre_that_it_does_not_state(player):
+    bare = replace(score(line((69, 1), (71, 1), (72, 1))), key_signatures=(), time_signatures=())
+    wanted = harmonize(player, bare, Request(key="Am", time_signature="3/4"), **FEW)
+    assert (wanted.request.key, wanted.request.time_signature) == ("Am", "3/4")
+    with pytest.raises(BadOption, match="the melody is in C, and Am was asked for; leave one of them out"):
+        harmonize(player, score(line((69, 1))), Request(key="Am"), **FEW)
 
 
 def test_the_key_of_a_melody_is_estimated(player):
@@ -263,6 +290,52 @@ def test_a_piece_is_made_again_byte_for_byte(run, folder, model_file, name):
         assert (folder / f"again.mid{suffix}").read_bytes() == (folder / f"out.mid{suffix}").read_bytes()
 
 
+def test_a_melody_may_be_typed(run, folder, model_file):
+    arguments = ["harmonize", "A4 B4 C5 B4", "out.mid", "--key", "Am", "--model", model_file, "--seed", "5"]
+    assert run(*arguments, "--particles", "2").status == 0
+    found = files.read(Path("out.mid"))
+    assert notes(found.tracks[0]) == [(0, 1, 69), (1, 1, 71), (2, 1, 72), (3, 1, 71)]
+    assert {(track.program, len(track.notes) > 0) for track in found.tracks} == {(52, True)}
+    assert str(found.key_signatures[0].key) == "Am"
+    assert run("regenerate", "out.mid", "again.mid").status == 0
+    assert Path("again.mid").read_bytes() == Path("out.mid").read_bytes()
+
+
+def test_a_piece_is_made_again_from_the_json_beside_it(run, folder, model_file):
+    options = ["--bars", "2", "--seed", "5", "--model", model_file]
+    assert run("generate", "out.wav", "out.mid", *options).status == 0
+    made = Path("out.mid").read_bytes()
+    Path("out.mid").unlink()
+    for carries in ("out.wav", "out.wav.json"):
+        assert run("regenerate", carries, "again.mid").status == 0
+        assert Path("again.mid").read_bytes() == made
+    assert run("regenerate", "out.wav.json", "other.mid", "--bars", "2", "--particles", "2", "--seed", "+1").status == 0
+    first, second = (files.read(Path(name)) for name in ("again.mid", "other.mid"))
+    start, _ = filling.ticks_of(first, (2, 2))
+    assert first != second
+    for before, now in zip(first.tracks, second.tracks, strict=True):
+        assert rows(now, 0, start)[:-1] == rows(before, 0, start)[:-1]  # the last may reach into the gap
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--particles", "0"], "--particles is for bars or voices written anew; give --bars or --voice"),
+        (["--particles", "8", "--seed", "+1"], "--particles is for bars or voices written anew"),
+        (["--look-ahead", "3"], "--look-ahead counts bars after those that --bars names"),
+        (["--look-ahead", "3", "--voice", "alto"], "--look-ahead counts bars after those that --bars names"),
+        (["--bars", "1", "--particles", "0"], "'particles' is 0, and must be from 1"),
+        (["--voice", ","], "',' names no voice"),
+    ],
+    ids=str,
+)
+def test_what_has_no_effect_on_a_piece_made_again_is_refused(run, folder, model_file, options, said):
+    run("generate", "out.mid", "--bars", "2", "--seed", "5", "--model", model_file)
+    ran = run("regenerate", "out.mid", "again.mid", *options)
+    assert (ran.status, said in ran.err, ran.err.count("\n")) == (2, True, 1)
+    assert not (folder / "again.mid").exists()
+
+
 def test_variations_are_made_again_byte_for_byte(run, folder, model_file):
     options = ["--model", model_file, "--seed", "5", "--particles", "3"]
     assert run("vary", "piece.mid", "out/", "--count", "2", "--keep", "0.5", *options).status == 0
@@ -294,7 +367,7 @@ def test_only_some_bars_anew(run, folder, model_file):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["fill", "piece.mid", "o.mid"], "say which bars or which voices"),
+        (["fill", "piece.mid", "o.mid"], "say with --bars or --voice what is to be written anew"),
         (["fill", "piece.mid", "o.mid", "--bars", "3-9"], "bars 3-9 asked for, and the piece has bars 1 to 4"),
         (["fill", "piece.mid", "o.mid", "--bars", "0"], "bar 0 asked for, and the piece has bars 1 to 4"),
         (["fill", "piece.mid", "o.mid", "--bars", "3-2"], "the first is after the last"),
@@ -307,7 +380,10 @@ def test_only_some_bars_anew(run, folder, model_file):
         (["fill", "high.mid", "o.mid", "--bars", "1"], "the model has no tokens for this piece"),
         (["fill", "odd.mid", "o.mid", "--bars", "1"], "no bars of 5/8"),
         (["fill", "piece.mid", "o.xyz", "--bars", "1"], "no plugin writes '.xyz' files"),
-        (["harmonize", "piece.mid", "o.mid"], "a melody is one part, and there is 4 parts"),
+        (
+            ["harmonize", "piece.mid", "o.mid"],
+            "a melody is one part, and there are 4; to keep one voice of several, fill the others",
+        ),
         (["harmonize", "chords.mid", "o.mid"], "a melody is a single line"),
         (["harmonize", "melody.mid", "o.mid", "--voice", "oboe"], "there is no voice 'oboe'"),
         (["vary", "piece.mid", "o/", "--keep", "1"], "'keep' is 1.0"),

@@ -244,5 +244,23 @@ def test_without_a_kernel_others_run_the_model(anew, monkeypatch, compiler):
     assert registry().make("steppers", "numpy").suits(model, "cpu")
 
 
+def test_a_compiler_that_failed_is_not_asked_again_until_it_is_another(anew, monkeypatch):
+    program, calls = anew / "cc", anew / "calls"
+    program.write_text(f"#!/bin/sh\necho >> {calls}\nexit 1")
+    program.chmod(0o755)
+    monkeypatch.setattr(compiling, "compiler", lambda: str(program))
+
+    def asked():
+        compiling.library.cache_clear()  # as in another process
+        assert compiling.library("int f(void) { return 1; }", ("-shared",)) is None
+        return len(calls.read_text().splitlines())
+
+    assert [asked(), asked()] == [1, 1]
+    program.write_text(f"#!/bin/sh\necho >> {calls}\nexit 22")
+    assert [asked(), asked()] == [2, 2]
+    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    assert asked() == 3
+
+
 def test_it_is_for_the_cpu():
     assert not NativeSteps().suits(random_model("gru", "voices", hidden_size=8), "cuda")

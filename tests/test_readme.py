@@ -106,6 +106,18 @@ def test_examples_of_checking(workplace):
         assert run(arguments) == 0, arguments
 
 
+def test_examples_of_originality(workplace, monkeypatch):
+    chorales = Chorales().sources()
+    monkeypatch.setattr(Chorales, "sources", lambda _: chorales[:8])  # it takes a minute or two to read them all
+    pieces = generation.generate(generation.open_model("tunes"), [Request(index=index, bars=8) for index in range(6)])
+    for folder in ("midi", "pieces"):
+        (workplace / folder).mkdir()
+    for name in ("chorale.mid", "pieces/one.mid", *(f"midi/{number}.mid" for number in range(6))):
+        files.write([pieces[sum(map(int, filter(str.isdigit, name)))]], workplace / name)
+    for arguments in commands("originality"):
+        assert run(arguments) == 0, arguments
+
+
 def test_examples_of_playing(workplace, capsys):
     piece = generation.generate(generation.open_model("tunes"), [Request(seed=1, bars=4)])[0]
     files.write([piece], workplace / "chorale.mid")
@@ -127,6 +139,19 @@ def test_examples_of_training(workplace, monkeypatch):
         quick = {"train": few, "finetune": few, "generate": ["--bars", "2"]}.get(arguments[0], [])
         assert run([*arguments, *quick]) == 0, arguments
     assert (workplace / "new.mid").exists()
+
+
+def test_examples_of_metrics(workplace, capsys):
+    pieces = generation.generate(generation.open_model("tunes"), [Request(index=index, bars=8) for index in range(6)])
+    (workplace / "midi").mkdir()
+    for name, piece in zip(("chorale.mid", *(f"midi/{number}.mid" for number in range(5))), pieces, strict=True):
+        files.write([piece], workplace / name)
+    for arguments in commands("metrics"):
+        few = ["--count", "2"] if arguments[0] == "evaluate" else []
+        assert run([*arguments, *few]) == 0, arguments
+    assert "groove consistency" in capsys.readouterr().out
+    for name in ("beside.svg", "bars.svg"):
+        assert (workplace / name).stat().st_size > 5_000
 
 
 def test_examples_of_tables(capsys):

@@ -4,7 +4,7 @@ import json
 import warnings
 
 import pytest
-from music import line, score
+from music import drums, line, score
 
 from composer.errors import RequestWarning
 from composer.files import write
@@ -25,6 +25,7 @@ def folder(tmp_path, monkeypatch):
         "melody": score(lines[0]),
         "seven": score(*[line(*[(p, 0.5)] * 14) for p in (72, 67, 60, 48)], metres=((0, 7, 8),)),
         "empty": score(),
+        "drums": score(drums((0, 38), (1, 38))),
     }
     for name, notes in music.items():
         write([Piece(notes)], tmp_path / f"{name}.mid")
@@ -83,7 +84,14 @@ REFUSED = {
     "harmonize melody.mid o.mid --seed -1": ["'seed' is -1"],
     "harmonize melody.mid o.mid --look-ahead 99999999": ["'look_ahead' is 99999999", "from 0 to 1,000,000 bars."],
     "harmonize melody.mid o.mid --range oboe=C4:C5": ["no voice 'oboe' for a range"],
-    "fill piece.mid o.mid --voice ,": ["say which bars or which voices"],
+    "fill piece.mid o.mid --voice ,": ["',' names no voice; give names or numbers"],
+    "fill piece.mid o.mid": ["say with --bars or --voice what is to be written anew."],
+    "harmonize melody.mid o.mid --key Dm": ["the melody is in C, and Dm was asked for; leave one of them out."],
+    "harmonize melody.mid o.mid --time-signature 3/4": ["the melody is in 4/4, and 3/4 was asked for"],
+    "harmonize drums.mid o.mid": ["a melody is one part with pitches, and there is none."],
+    "generate o.mid --primer drums.mid": ["the model cannot go on from this primer: there are only drums in it."],
+    "harmonize none.mid o.mid": ["none.mid: there is no such file."],
+    "harmonize C5H o.mid": ["'C5H' in the melody is no note such as D4"],
     "fill piece.mid o.mid --bars 99999999999999999999": ["the piece has bars 1 to 4."],
     "vary piece.mid o/ --keep nan": ["'keep' is nan"],
     # files

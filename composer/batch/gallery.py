@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 from composer import files
+from composer.batch.folder import ledgers
 from composer.batch.ledger import opened
-from composer.batch.running import ledgers
 from composer.errors import BadOption, ComposerError, printable
 from composer.files import check_place, whole_file
 from composer.plugins import registry

@@ -8,7 +8,8 @@
     failed       set aside: it could not be made, and `reason` says why
 
 One process writes, under the lock of the folder, and commits a chunk at a time, after its files. The journal is the
-classic one: of SQLite's it is the one that network file systems bear.
+classic one: of SQLite's it is the one that network file systems bear. A commit is on the disk when it returns; files
+need not be, until their run is `settled`.
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ STATES = ("waiting", "done", "rejected", "dropping", "passed over", "failed")
 
 _TABLES = """
 CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE cells (cell INTEGER PRIMARY KEY, job INTEGER NOT NULL, number INTEGER NOT NULL, plain TEXT NOT NULL);
+CREATE TABLE cells (cell INTEGER PRIMARY KEY, job INTEGER NOT NULL, first INTEGER NOT NULL, plain TEXT NOT NULL);
 CREATE TABLE pieces (
     number INTEGER PRIMARY KEY, cell INTEGER NOT NULL, model TEXT NOT NULL, model_hash TEXT NOT NULL,
     seed INTEGER NOT NULL, "index" INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'waiting',
     tries INTEGER NOT NULL DEFAULT 0, attempt INTEGER, asked TEXT, stem TEXT NOT NULL, files TEXT, bytes INTEGER,
-    metrics TEXT, rank REAL, distance REAL, reason TEXT NOT NULL DEFAULT '', seconds REAL, made_at REAL
+    metrics TEXT, rank REAL, distance REAL, reason TEXT NOT NULL DEFAULT '', seconds REAL, made_at REAL, run INTEGER
 );
 CREATE INDEX pieces_by_state ON pieces (state, cell, number);
 CREATE TABLE rejections (number INTEGER NOT NULL, attempt INTEGER NOT NULL, reason TEXT NOT NULL,
@@ -77,13 +78,14 @@ class Row:
     number: int
     state: str
     attempt: int = 0
-    asked: str = ""  # the request or form that makes it again, as JSON
+    asked: str = ""  # what makes it again, as JSON
     files: Mapping[str, tuple[str, int]] | None = None  # suffix to SHA-256 and bytes
     metrics: Mapping[str, Any] | None = None
     rejections: Sequence[tuple[int, str]] = ()  # attempt, reason
     reason: str = ""
     seconds: float = 0.0
     made_at: float = 0.0  # seconds since 1970
+    run: int = 0  # that made it, counted from 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +161,19 @@ class Ledger:
         with self._safely() as connection:
             return dict(connection.execute("SELECT key, value FROM about"))
 
+    def begun(self) -> tuple[int, int]:
+        """Count one more run: its number, and that of the last run whose files are known to be on the disk."""
+        with self._safely() as connection:
+            about = dict(connection.execute("SELECT key, value FROM about"))
+            run = int(about.get("runs", 0)) + 1
+            connection.execute("INSERT OR REPLACE INTO about VALUES ('runs', ?)", (str(run),))
+        return run, int(about.get("settled", 0))
+
+    def settled(self, run: int) -> None:
+        """The files of this run, and of those before it, are on the disk."""
+        with self._safely() as connection:
+            connection.execute("INSERT OR REPLACE INTO about VALUES ('settled', ?)", (str(run),))
+
     def cells(self) -> list[Cell]:
         """The cells, by their places."""
         with self._safely() as connection:
@@ -174,6 +189,12 @@ class Ledger:
         with self._safely() as connection:
             return connection.execute(query, (cell, after, most)).fetchall()
 
+    def waiting_in(self, cell: int) -> int:
+        """How many pieces of a cell are to be made."""
+        query = "SELECT count(*) FROM pieces WHERE state = 'waiting' AND cell = ?"
+        with self._safely() as connection:
+            return int(connection.execute(query, (cell,)).fetchone()[0])
+
     # --- what became of it
 
     def record(self, rows: Iterable[Row]) -> None:
@@ -182,7 +203,7 @@ class Ledger:
         with self._safely() as connection:
             connection.executemany(
                 "UPDATE pieces SET state = ?, attempt = ?, asked = ?, files = ?, bytes = ?, metrics = ?, rank = ?, "
-                "distance = ?, reason = ?, seconds = ?, made_at = ? WHERE number = ?",
+                "distance = ?, reason = ?, seconds = ?, made_at = ?, run = ? WHERE number = ?",
                 [_values(row) for row in rows],
             )
             connection.executemany(
@@ -205,21 +226,25 @@ class Ledger:
             )
             connection.executemany("DELETE FROM rejections WHERE number = ?", listed)
 
-    def beyond(self, job: int, count: int, by: str) -> list[tuple[int, str, list[str]]]:
-        """(number, stem, suffixes) of the pieces of a job that are not among its `count` best, now to be taken away."""
-        order = "rank, distance" if by == "rules" else "distance"
+    def ranked(self, job: int, by: str, after: int = 0) -> list[tuple[Any, ...]]:
+        """What ranks each piece of a job that is done, its number last; the best first, and of these not `after`."""
+        order = "rank, distance, number" if by == "rules" else "distance, number"
         query = (
-            "SELECT number, stem, files FROM pieces WHERE state = 'done' AND cell IN (SELECT cell FROM cells WHERE "  # noqa: S608
-            f"job = ?) ORDER BY {order}, number LIMIT -1 OFFSET ?"
+            f"SELECT {order} FROM pieces WHERE state = 'done' AND cell IN (SELECT cell FROM cells WHERE job = ?) "  # noqa: S608
+            f"ORDER BY {order} LIMIT -1 OFFSET ?"
         )
         with self._safely() as connection:
-            found = connection.execute(query, (job, count)).fetchall()
-            rows = [(number,) for number, _, _ in found]
+            return connection.execute(query, (job, after)).fetchall()
+
+    def drop(self, numbers: Iterable[int]) -> list[tuple[int, str, list[str]]]:
+        """Let these pieces be `dropping`; number, stem and suffixes of all that are."""
+        with self._safely() as connection:
+            rows = [(number,) for number in numbers]
             connection.executemany("UPDATE pieces SET state = 'dropping' WHERE number = ?", rows)
-        return [(number, stem, list(json.loads(files))) for number, stem, files in found]
+        return self.dropping() if rows else []
 
     def dropping(self) -> list[tuple[int, str, list[str]]]:
-        """The same of those that a run was taking away when it ended."""
+        """Number, stem and suffixes of pieces whose files are being taken away."""
         with self._safely() as connection:
             found = connection.execute("SELECT number, stem, files FROM pieces WHERE state = 'dropping'").fetchall()
         return [(number, stem, list(json.loads(files))) for number, stem, files in found]
@@ -244,6 +269,12 @@ class Ledger:
                 "SELECT substr(reason, 1, instr(reason, ':') - 1), count(*) FROM rejections GROUP BY 1"
             )
             return Counter(dict(found))
+
+    def rows(self, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        """These columns of all pieces, and `job` of their cells, as many rows at a time as are looked at."""
+        listed = ", ".join(f'"{name}"' for name in columns)
+        with self._safely() as connection:
+            yield from connection.execute(f"SELECT {listed} FROM pieces JOIN cells USING (cell) ORDER BY pieces.number")  # noqa: S608
 
     def pieces(self, state: str, columns: str = "*", order: str = "number") -> Iterator[dict[str, Any]]:
         """The rows of one state, with columns and in an order of SQL, as many at a time as are looked at."""
@@ -276,7 +307,7 @@ def _values(row: Row) -> tuple[Any, ...]:
     size = None if row.files is None else sum(size for _, size in row.files.values())
     kept = json.dumps(metrics) if metrics else None
     state = (row.state, row.attempt, row.asked or None, files, size, kept, rank, distance)
-    return (*state, row.reason, row.seconds, row.made_at, row.number)
+    return (*state, row.reason, row.seconds, row.made_at, row.run, row.number)
 
 
 def _comparable(cell: Mapping[str, Any]) -> dict[str, Any]:
@@ -309,6 +340,8 @@ def _check_format(ledger: Ledger, shown: str) -> None:
         ledger.connection.execute("PRAGMA synchronous = FULL")
         found = ledger.connection.execute("SELECT name FROM sqlite_master WHERE name = 'about'").fetchone()
         format_ = found and ledger.connection.execute("SELECT value FROM about WHERE key = 'format'").fetchone()
+    except sqlite3.OperationalError as error:
+        raise CannotWrite(f"{shown}: cannot be used now ({error}); let who works in it end, and try again.") from error
     except sqlite3.DatabaseError as error:
         raise UnreadableFile(f"{shown}: is no catalogue of a batch ({error}).") from error
     if found and (not format_ or format_[0] != str(FORMAT)):

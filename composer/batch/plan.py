@@ -15,15 +15,17 @@ from typing import Any
 from composer import generation
 from composer.batch import jobs, places
 from composer.batch.jobs import Job, Wanted
+from composer.continuing import after
 from composer.errors import BadOption, ComposerError, nearest, printable
 from composer.files import exporter
 from composer.form import Form
 from composer.form import check as check_form
-from composer.generation import Player, chained, with_primer
+from composer.generation import Player, chained
 from composer.making import Asked, asked_of, request_of, with_request
 from composer.model import find, load
 from composer.plugins import registry
-from composer.primers import read_primer
+from composer.primers import is_typed, read_primer
+from composer.request import Request
 
 MOST_IN_ALL = 5_000_000
 """Pieces of one batch."""
@@ -145,6 +147,8 @@ def _key_of(text: str, one: Wanted) -> str:
 def _cell(one: Wanted, player: Player) -> Cell:
     job = one.job
     asked = _asked(job, one, player)
+    if one.gates.get("max_copied_bars") is not None:
+        player.learnt()  # read and indexed now, and not by each worker
     options = registry().names("models")
     return Cell(
         job=one.table.number,
@@ -172,19 +176,21 @@ def _asked(job: Job, one: Wanted, player: Player) -> Asked:
     stated: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
     where: dict[str, Any] = {"device": job.device, "stepper": job.stepper, "precision": job.precision}
     request = chained(replace(player.suggested, seed=job.seed, **where, **stated), one.links)
+    asked: Asked = request
     if job.primer is not None:
-        request = with_primer(player, request, read_primer(job.primer))
-    request = player.resolved(request)
+        score, typed = read_primer(job.primer), is_typed(job.primer)
+        asked = after(player, request, score, tempo=job.tempo, own_tracks=not typed)
+    request = player.resolved(request_of(asked))
     generation.check(player, request)
     if job.form is None:
-        return request
+        return with_request(asked, request)
     form = Form.of(replace(request, bars=job.bars), job.form)
     check_form(player, form)
     return form
 
 
 def _plain(asked: Asked) -> dict[str, Any]:
-    return asked.to_json() if isinstance(asked, Form) else {"request": request_of(asked).to_json()}
+    return {"request": asked.to_json()} if isinstance(asked, Request) else asked.to_json()
 
 
 def _fields(one: Wanted) -> dict[str, Any]:

@@ -1,32 +1,21 @@
-"""Running a batch: chunks to an executor, and what comes back into the folder and the ledger; it makes no music.
-
-catalogue.sqlite      the ledger
-manifest.jsonl        a line a piece that is there, written at the end
-0000/000017.mid       the pieces, a thousand in a folder
-shards/03-of-16/      the ledger and the manifest of a run that makes a part of the batch
-
-Files come before the ledger's word that they are done. What a killed run leaves behind is therefore either done, or
-made again to the same bytes.
-"""
+"""Running a batch: chunks to an executor, and what comes back into the folder and the ledger; it makes no music."""
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from composer.batch import manifest
-from composer.batch.gates import Keep
+from composer.batch import choosing, folder, manifest, packing
 from composer.batch.ledger import NAME, WHOLE, Ledger, Row, Shard, opened
-from composer.batch.lock import NAME as LOCK
 from composer.batch.lock import locked
 from composer.batch.plan import Cell
 from composer.batch.work import Chunk, Made, Stopped, draw, finish
-from composer.errors import BatchFailed, CannotWrite, printable
+from composer.errors import BatchFailed
 from composer.generation import BATCH
 from composer.types import Executor, Outcome
 
@@ -39,10 +28,8 @@ PARTS = 8
 MOST_BYTES = 2**26
 """Of the files of one chunk, as far as the sizes of earlier ones tell."""
 
-PAGE = 1024
-"""Rows that are read from the ledger at once."""
-
-SHARDS, SCRATCH = "shards", ".scratch"
+MOST_SECONDS = 60.0
+"""That a chunk of more than `BATCH` pieces takes, as far as earlier ones tell."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +37,7 @@ class Settings:
     """How a batch runs, which changes nothing in its pieces."""
 
     limit: float = 900.0  # seconds that a worker may be busy with one chunk
-    chunk: int = BATCH  # pieces at most
+    chunk: int = 4 * BATCH  # pieces at most
     wait: bool = False  # for another run in the folder
     shard: Shard = WHOLE
 
@@ -87,28 +74,19 @@ class _Course:
     ledger: Ledger
     settings: Settings
     cells: list[Cell]
+    number: int  # of this run
     clock: Callable[[], float]
     began: float
     counts: Counter[str]
     rejections: Counter[str]
     again: deque[Chunk] = field(default_factory=deque)  # chunks whose worker was lost, in parts
-    sizes: dict[int, float] = field(default_factory=dict)  # bytes of a piece, by cell
+    costs: dict[int, tuple[float, float]] = field(default_factory=dict)  # bytes and seconds of a piece, by cell
     folders: set[Path] = field(default_factory=set)  # that are there
     made: int = 0
 
     def progress(self) -> Progress:
         seconds = self.clock() - self.began
         return Progress(sum(self.counts.values()), +self.counts, self.rejections, self.made, seconds)
-
-
-def home(out: Path, shard: Shard) -> Path:
-    """Where the ledger of a run lies."""
-    return out if shard.parts == 1 else out / SHARDS / f"{shard.part:02}-of-{shard.parts:02}"
-
-
-def ledgers(out: Path) -> list[Path]:
-    """The ledgers in the folder of a batch: one, or one a shard."""
-    return [path for path in (out / NAME, *sorted(out.glob(f"{SHARDS}/*/{NAME}"))) if path.is_file()]
 
 
 def run(
@@ -127,105 +105,56 @@ def run(
     With `retry`, what was set aside is tried once more. Raises BatchFailed for a folder that another run works in, or
     that holds another batch; CannotWrite where nothing can be written.
     """
-    folder = home(out, settings.shard)
-    _check_folder(out, folder, settings.shard)
-    with locked(folder, wait=settings.wait), opened(folder / NAME) as ledger:
+    home, parts = folder.home(out, settings.shard), settings.shard.parts
+    folder.check(out, settings.shard)
+    with locked(home, wait=settings.wait), opened(home / NAME) as ledger:
         if cells is not None:
             ledger.begin(cells, settings.shard)
-        _mend(out, ledger)
+        number, settled = ledger.begun()
+        folder.mend(out, ledger, settled)
         if retry:
             ledger.again([row["number"] for row in ledger.pieces("failed", "number")])
         known, counts = ledger.cells(), ledger.counts()
-        course = _Course(out, ledger, settings, known, clock, clock(), counts, ledger.rejections())
-        _select(course, range(len(known)))
+        course = _Course(out, ledger, settings, known, number, clock, clock(), counts, ledger.rejections())
+        _choose(course, range(len(known)))
         tell = report or (lambda _: None)
         tell(course.progress())
         for _ in _outcomes(course, executor, now):
             tell(course.progress())
-        shutil.rmtree(folder / SCRATCH, ignore_errors=True)
-        manifest.write(ledger, folder / manifest.NAME)
+        manifest.write(ledger, home / manifest.NAME)
+        if parts > 1:
+            choosing.choose_among_shards(out, parts, choosing.kept_of(known))
+            course.counts = ledger.counts()
+        folder.settle(ledger, number)
         return course.progress()
-
-
-def _check_folder(out: Path, folder: Path, shard: Shard) -> None:
-    """Raise BatchFailed for a folder that is somebody's, CannotWrite for what is no folder."""
-    shown = printable(str(out))
-    try:
-        names = {path.name for path in out.iterdir()} if out.exists() else set()
-    except OSError as error:
-        raise CannotWrite(f"{shown}: is no folder to write to ({error.strerror}).") from error
-    ours = {LOCK, NAME, f"{NAME}-journal", SHARDS, SCRATCH, manifest.NAME}
-    if not (folder / NAME).exists() and not ledgers(out) and (others := sorted(names - ours)):
-        raise BatchFailed(f"{shown}: holds other things ('{printable(others[0])}'); name a new folder.")
-    whole = (out / NAME).exists()
-    parts = {path.name.rpartition("-")[2] for path in (out / SHARDS).glob("*-of-*")} - {f"{shard.parts:02}"}
-    if (whole and shard.parts > 1) or (parts and not whole) or (not whole and shard.parts == 1 and parts):
-        kind = f"in {int(min(parts))} shards" if parts else "without shards"
-        raise BatchFailed(f"{shown}: was begun {kind}; go on so, or name another folder.")
-
-
-def _mend(out: Path, ledger: Ledger) -> None:
-    """Put right what a run left that was killed: half-written files, files to be taken away, files that are gone."""
-    shutil.rmtree(ledger.path.parent / SCRATCH, ignore_errors=True)
-    _take_away(out, ledger, ledger.dropping())
-    gone = []
-    for row in ledger.pieces("done", "number, stem, files"):
-        paths = {out / f"{row['stem']}.{suffix}": size for suffix, (_, size) in row["files"].items()}
-        if not all(path.is_file() and path.stat().st_size == size for path, size in paths.items()):
-            gone.append(row["number"])
-    ledger.again(gone)
-
-
-def _take_away(out: Path, ledger: Ledger, pieces: Sequence[tuple[int, str, Sequence[str]]]) -> None:
-    for _, stem, suffixes in pieces:
-        for suffix in suffixes:
-            (out / f"{stem}.{suffix}").unlink(missing_ok=True)
-    ledger.dropped([number for number, *_ in pieces])
 
 
 # --- chunks -----------------------------------------------------------------------------------------------------------
 
 
-def _chunks(course: _Course) -> Iterator[Chunk]:
-    """What waits, packed: pieces of one model and chain together, those of like length beside each other."""
-    groups: dict[tuple[object, ...], list[int]] = {}
-    for place, cell in enumerate(course.cells):
-        groups.setdefault(cell.together, []).append(place)
-    for places in groups.values():
-        places.sort(key=lambda place: (course.cells[place].length, place))
-        pieces: list[tuple[int, int, int]] = []
-        for place in places:
-            for number, index in _waiting(course, place):
-                while course.again:  # parts of lost chunks come first
-                    yield course.again.popleft()
-                pieces.append((number, place, index))
-                if len(pieces) >= _most(course, place):
-                    yield _chunk(course, pieces)
-                    pieces = []
-        if pieces:
-            yield _chunk(course, pieces)
+def _chunks(course: _Course, executor: Executor) -> Iterator[Chunk]:
+    """What waits, in chunks; the parts of those that were lost come first."""
 
+    def workers() -> int:
+        return max(int(getattr(executor, "places", 1)), 1)
 
-def _waiting(course: _Course, place: int) -> Iterator[tuple[int, int]]:
-    after = -1
-    while page := course.ledger.waiting(place, after, PAGE):
-        yield from page
-        after = page[-1][0]
+    for chunk in packing.chunks(course.ledger, course.cells, course.settings.chunk, workers, partial(_most, course)):
+        yield from _again(course)
+        yield chunk
 
 
 def _most(course: _Course, place: int) -> int:
-    """Pieces of a chunk that has come to this cell: fewer where their files are large."""
-    size = course.sizes.get(place, 0.0)
-    return max(1, min(course.settings.chunk, int(MOST_BYTES / size))) if size else course.settings.chunk
-
-
-def _chunk(course: _Course, pieces: Sequence[tuple[int, int, int]]) -> Chunk:
-    return Chunk({place: course.cells[place] for _, place, _ in pieces}, tuple(pieces))
+    """Pieces of a chunk that has come to this cell: fewer where their files are large, or they take long."""
+    if place not in course.costs:
+        return BATCH
+    size, seconds = course.costs[place]
+    for_long = max(BATCH, int(MOST_SECONDS / max(seconds, 1e-6)))
+    return max(1, min(for_long, int(MOST_BYTES / max(size, 1.0))))
 
 
 def _outcomes(course: _Course, executor: Executor, now: Callable[[], float]) -> Iterator[Outcome]:
     """Everything to the executor, and then what was lost, until nothing is left."""
-    waiting: Iterator[Chunk] = _chunks(course)
+    waiting: Iterator[Chunk] = _chunks(course, executor)
     while True:
         with _ended(executor((draw, finish), waiting, course.settings.limit)) as outcomes:
             for outcome in outcomes:
@@ -265,33 +194,23 @@ def _settle(course: _Course, outcome: Outcome, now: Callable[[], float]) -> None
     for one in made:
         if one.files is not None:
             _write(course, chunk, one)
-    rows = [_row(one, now()) for one in made]
+    rows = [_row(one, now(), course.number) for one in made]
     course.ledger.record(rows)
     _count(course, rows)
     places = {place for _, place, _ in chunk.pieces}
-    for place in places:
-        sizes = [sum(len(data) for data in one.files.values()) for one in made if one.files]
-        course.sizes[place] = sum(sizes) / len(sizes) if sizes else 0.0
-    _select(course, places)
+    sizes = [sum(len(data) for data in one.files.values()) for one in made if one.files]
+    size, seconds = sum(sizes) / max(len(sizes), 1), sum(one.seconds for one in made) / len(made)
+    course.costs |= dict.fromkeys(places, (size, seconds))
+    _choose(course, places)
 
 
 def _write(course: _Course, chunk: Chunk, made: Made) -> None:
-    """The files of a piece, each whole or not at all: they are written in a folder of this run, and moved."""
     place, index = next((place, index) for number, place, index in chunk.pieces if number == made.number)
     stem = course.out / course.cells[place].stem(made.number, index)
-    scratch = course.ledger.path.parent / SCRATCH
-    try:
-        for folder in {stem.parent, scratch} - course.folders:
-            folder.mkdir(exist_ok=True)
-            course.folders.add(folder)
-        for suffix, data in (made.files or {}).items():
-            (scratch / f"piece.{suffix}").write_bytes(data)
-            (scratch / f"piece.{suffix}").replace(stem.with_name(f"{stem.name}.{suffix}"))
-    except OSError as error:
-        raise CannotWrite(f"{printable(str(stem))}: cannot be written ({error.strerror}).") from error
+    folder.write(stem, made.files or {}, course.ledger.path.parent / folder.SCRATCH, course.folders)
 
 
-def _row(made: Made, moment: float) -> Row:
+def _row(made: Made, moment: float, run: int) -> Row:
     files, hashes = made.files, made.hashes or {}
     return Row(
         made.number,
@@ -304,6 +223,7 @@ def _row(made: Made, moment: float) -> Row:
         made.reason,
         made.seconds,
         moment,
+        run,
     )
 
 
@@ -320,7 +240,7 @@ def _lost(course: _Course, chunk: Chunk, fault: str) -> None:
     if count > 1:
         size = -(-count // PARTS)
         for start in range(0, count, size):
-            course.again.append(_chunk(course, chunk.pieces[start : start + size]))
+            course.again.append(packing.chunk(chunk.cells, chunk.pieces[start : start + size]))
         return
     number = chunk.pieces[0][0]
     if course.ledger.tried(number) < TRIES:
@@ -331,13 +251,9 @@ def _lost(course: _Course, chunk: Chunk, fault: str) -> None:
     _count(course, [row])
 
 
-def _select(course: _Course, places: Sequence[int] | set[int] | range) -> None:
-    """Take away what is no longer among the best of a job: it would not be among them in the end."""
-    kept = {course.cells[place].job: course.cells[place].keep for place in places}
-    for job, text in kept.items():
-        if text is not None:
-            keep = Keep.of(text)
-            beyond = course.ledger.beyond(job, keep.count, keep.by)
-            _take_away(course.out, course.ledger, beyond)
-            course.counts["done"] -= len(beyond)
-            course.counts["passed over"] += len(beyond)
+def _choose(course: _Course, places: Iterable[int]) -> None:
+    """Of the jobs of these cells, keep the best."""
+    kept = choosing.kept_of(course.cells[place] for place in places)
+    count = choosing.choose(course.out, [course.ledger], kept)
+    course.counts["done"] -= count
+    course.counts["passed over"] += count

@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from composer.batch.folder import ledgers
 from composer.batch.ledger import STATES, opened
-from composer.batch.running import ledgers
 from composer.errors import BadOption, printable
 
 

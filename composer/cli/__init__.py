@@ -24,6 +24,8 @@ COMMANDS = {
     "check": ("composer.cli.check:check", "Say what other programs would object to in music files."),
     "train": ("composer.cli.train:train", "Train a model on music you choose."),
     "evaluate": ("composer.cli.evaluate:evaluate", "Say how well a model foretells music."),
+    "metrics": ("composer.cli.metrics:metrics", "Measure pieces: pitch, rhythm, texture, voice-leading."),
+    "originality": ("composer.cli.originality:originality", "Say what pieces share with the music of a dataset."),
     "finetune": ("composer.cli.finetune:finetune", "Train a model further, on music of yours."),
     "compare": ("composer.cli.compare:compare", "Hold architectures against each other, fairly."),
     "explain": ("composer.cli.explain:explain", "Say what an architecture is, and what it costs."),

@@ -33,9 +33,12 @@ def batch() -> None:
     """Make thousands of pieces from one file of jobs: `composer batch jobs.toml --out pieces/`.
 
     \b
-    composer batch jobs.toml --out pieces/           the same line goes on after a crash
-    composer batch jobs.toml --out pieces/ --plan    what would run
-    composer batch run --help                        all options
+    composer batch jobs.toml --out pieces/                  the same line goes on after a crash
+    composer batch jobs.toml --out pieces/ --plan           what would run: pieces, time, disk
+    composer batch jobs.toml --out pieces/ --executor ray   on a cluster
+    composer batch jobs.toml --out pieces/ --shard 3/16     as one of sixteen runs that share the pieces
+    composer batch status pieces/                           how far it is, and what was rejected or set aside
+    composer batch run --help                               all options
     """  # noqa: D301
 
 
@@ -48,6 +51,7 @@ class Asked:
     time_limit: float
     shard: str | None
     wait: bool
+    parquet: bool
     quiet: bool
     as_json: bool
 
@@ -56,11 +60,21 @@ def _running(command: Any) -> Any:
     """The options of what makes pieces, on a command that takes them as the fields of `Asked`."""
     options = [
         click.option("--executor", default="pool", help="Where the work runs: here, pool, ray, …  [pool]"),
-        click.option("--executor-option", "options", multiple=True, metavar="NAME=VALUE", help="An option of it."),
         click.option(
-            "--time-limit", type=float, default=900.0, help="Seconds for 64 pieces, where work can be stopped."
+            "--executor-option",
+            "options",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="An option of it, such as workers=4 or address=auto.",
+        ),
+        click.option(
+            "--time-limit",
+            type=float,
+            default=900.0,
+            help="Seconds after which a worker is given up that is busy with one lot of at most 256 pieces.  [900]",
         ),
         click.option("--shard", help="As one of several runs that share the pieces, such as 3/16."),
+        click.option("--parquet", is_flag=True, help="Write the catalogue as catalogue.parquet in the end, too."),
         click.option("--wait", is_flag=True, help="Wait for another run in the folder."),
         click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong."),
         click.option("--json", "as_json", is_flag=True, help="Say how it goes in lines of JSON."),
@@ -72,7 +86,7 @@ def _running(command: Any) -> Any:
 
 @batch.command()
 @click.argument("jobs", required=False, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="The folder of the pieces.")
+@click.option("--out", type=click.Path(path_type=Path), help="The folder of the pieces, which may be there already.")
 @click.option("--plan", "only_plan", is_flag=True, help="Say what would run, and make nothing.")
 @click.option("--schema", "only_schema", is_flag=True, help="Print the JSON schema of a file of jobs.")
 @_running
@@ -100,11 +114,10 @@ def run(
     asked = Asked(**options)
     made, settings = _executor(asked.executor, asked.options), _settings(asked.time_limit, asked.shard, asked.wait)
     cells = plan(spread(read(jobs)))
-    _check_shard(cells, settings.shard)
     if only_plan:
         _show_plan(cells, out, asked.as_json)
     elif out is not None:
-        _go(out, cells, made, settings, quiet=asked.quiet, as_json=asked.as_json)
+        _go(out, cells, made, settings, asked)
 
 
 @batch.command()
@@ -113,13 +126,13 @@ def run(
 @_running
 def retry(folder: Path, failed: bool, **options: Any) -> None:
     """Go on with a batch from its FOLDER alone."""
-    from composer.batch.running import ledgers
+    from composer.batch.folder import ledgers
 
     asked = Asked(**options)
     made, settings = _executor(asked.executor, asked.options), _settings(asked.time_limit, asked.shard, asked.wait)
     if not ledgers(folder):
         raise BadOption(f"{printable(str(folder))}: there is no batch in it.")
-    _go(folder, None, made, settings, quiet=asked.quiet, as_json=asked.as_json, failed=failed)
+    _go(folder, None, made, settings, asked, failed=failed)
 
 
 @batch.command()
@@ -190,22 +203,20 @@ def _shard(text: str | None) -> Shard:
     return Shard(part, parts)
 
 
-def _check_shard(cells: Any, shard: Shard) -> None:
-    if shard.parts > 1 and any(cell.keep is not None for cell in cells):
-        raise BadOption("'keep' chooses among all pieces of a job, and a shard has a part; leave out one of them.")
-
-
 # --- what is said -----------------------------------------------------------------------------------------------------
 
 
-def _go(
-    out: Path, cells: Any, executor: Executor, settings: Settings, *, quiet: bool, as_json: bool, failed: bool = False
-) -> None:
+def _go(out: Path, cells: Any, executor: Executor, settings: Settings, asked: Asked, *, failed: bool = False) -> None:
+    from composer.batch import parquet
     from composer.batch.running import run as run_batch
     from composer.cli.progress import Teller
 
-    teller = Teller(quiet=quiet, as_json=as_json)
+    if asked.parquet:
+        parquet.check()
+    teller = Teller(quiet=asked.quiet, as_json=asked.as_json)
     ended = run_batch(out, cells, executor, settings, teller, retry=failed)
+    if asked.parquet:
+        parquet.write(out)
     teller.end(ended)
     if count := ended.counts["failed"]:
         what = "1 piece was" if count == 1 else f"{count:,} pieces were"

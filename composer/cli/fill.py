@@ -9,13 +9,14 @@ import click
 
 from composer.cli import given, writing
 from composer.cli.options import WithSamplers
+from composer.errors import BadOption
 
 
 @click.command(cls=WithSamplers)
 @click.argument("piece", type=click.Path(path_type=Path))
 @writing.outs
-@click.option("--bars", metavar="A-B", help="Bars to write anew; 1 is the first whole bar, 0 an upbeat.  [all]")
-@click.option("--voice", metavar="NAMES", help="Voices to write anew, such as tenor,bass, or 3,4.  [all]")
+@click.option("--bars", metavar="A-B", help="Bars to write anew; 1 is the first whole bar, 0 an upbeat.")
+@click.option("--voice", metavar="NAMES", help="Voices to write anew, such as tenor,bass, or 3,4.")
 @given.options
 @click.pass_context
 def fill(
@@ -23,7 +24,8 @@ def fill(
 ) -> None:
     """Write bars or voices of PIECE anew, so that they fit what comes before, after and beside them.
 
-    All other notes stay as they are.
+    Say which, with --bars (of all voices), with --voice (in all bars) or with both (these voices in these bars). All
+    other notes stay as they are.
 
     \b
     composer fill piece.mid out.mid --bars 5-8
@@ -33,7 +35,9 @@ def fill(
     asked = given.Asked(**options)
     shelf = asked.shelf(outs)
     span = None if bars is None else given.parse_bars(bars)
-    names = [name for name in (voice or "").split(",") if name.strip()]
+    names = given.parse_voices(voice)
+    if span is None and not names:
+        raise BadOption("say with --bars or --voice what is to be written anew.")
     from composer.files import read_notes
     from composer.filling import gap
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli.choices import WithSettings
-from composer.cli.train import carry_out, kept_options
+from composer.cli.train import Extras, carry_out, kept_options
 
 if TYPE_CHECKING:
     from composer.training import Settings
@@ -37,6 +37,7 @@ def finetune(
     dataset: str,
     workers: int | None,
     tensorboard: bool,
+    originality: bool,
     print_recipe: bool,
     **given: Any,
 ) -> None:
@@ -51,4 +52,5 @@ def finetune(
     is kept with --run goes on by `composer train --resume`.
     """  # noqa: D301  (a \b keeps click from filling the lines)
     places = {key: value for key, value in given.items() if value is not None}
-    carry_out(ctx, {"begin_from": model, "dataset": dataset, **places}, workers, tensorboard, print_recipe)
+    plain = {"begin_from": model, "dataset": dataset, **places}
+    carry_out(ctx, plain, workers, Extras(tensorboard, originality), print_recipe)

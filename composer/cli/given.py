@@ -91,6 +91,14 @@ def parse_look_ahead(text: str) -> int | None:
     return int(text)
 
 
+def parse_voices(text: str | None) -> list[str]:
+    """`tenor,bass` as names. Raises BadOption."""
+    names = [name for name in (text or "").split(",") if name.strip()]
+    if text is not None and not names:
+        raise BadOption(f"'{printable(text)}' names no voice; give names or numbers such as tenor,bass or 3,4.")
+    return names
+
+
 def parse_bars(text: str) -> tuple[int, int]:
     """`5-8` or `5` as the first and the last bar. Raises BadOption."""
     first, dash, last = text.partition("-")
@@ -99,8 +107,8 @@ def parse_bars(text: str) -> tuple[int, int]:
     return int(first), int(last or first)
 
 
-def player_for(piece: Path, asked: Asked) -> Player:
-    """The model that is asked for, or that made the piece, if it is here, or `chorales`.
+def player_for(piece: Path | None, asked: Asked) -> Player:
+    """The model that is asked for, or that made the piece, if it is here, or `chorales`; no file holds the piece None.
 
     Raises UnknownName, BadModelFile.
     """
@@ -111,7 +119,7 @@ def player_for(piece: Path, asked: Asked) -> Player:
         return open_model(asked.model_name)
     made_by = ""
     with suppress(UnreadableFile):  # the one who reads the notes says what is wrong
-        made_by = str(provenance(piece).get("model", ""))
+        made_by = "" if piece is None else str(provenance(piece).get("model", ""))
     try:
         return open_model(made_by or DEFAULT_MODEL)
     except ComposerError:
@@ -131,10 +139,5 @@ def request_of(ctx: click.Context, player: Player, asked: Asked) -> Request:
 
 
 def make(player: Player, fills: Sequence[Fill], shelf: Shelf) -> None:
-    """Fill and write, batch by batch, so that pieces are there while later ones are written."""
-    from composer.filling import ROWS, fill
-
-    together = max(1, ROWS // fills[0].particles)
-    for start in range(0, len(fills), together):
-        for piece in fill(player, fills[start : start + together]):
-            shelf.put(piece)
+    """Fill and write."""
+    writing.write(player, fills, shelf)

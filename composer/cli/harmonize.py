@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +13,42 @@ from composer.cli.options import WithSamplers
 
 
 @click.command(cls=WithSamplers)
-@click.argument("melody", type=click.Path(path_type=Path))
+@click.argument("melody")
 @writing.outs
 @click.option("--voice", metavar="NAME", help="The voice that has the melody.  [the first]")
+@click.option("--key", help="Key of a melody that states none, such as Dm, F# or Bb.  [estimated]")
+@click.option("--time-signature", metavar="N/D", help="Metre of a melody that states none, such as 3/4.  [4/4]")
 @given.options
 @click.pass_context
-def harmonize(ctx: click.Context, /, melody: Path, outs: tuple[str, ...], voice: str | None, **options: Any) -> None:
+def harmonize(
+    ctx: click.Context,
+    /,
+    melody: str,
+    outs: tuple[str, ...],
+    voice: str | None,
+    key: str | None,
+    time_signature: str | None,
+    **options: Any,
+) -> None:
     """Write the other voices to MELODY, which stays note for note.
 
-    The piece has the melody's metre, length, upbeat and key; where it states none, the key is estimated.
+    MELODY is a music file, or notes such as "D4 E4 F4/2 A4/2". The piece has its metre, length, upbeat and key.
 
     \b
     composer harmonize melody.mid harmonized.mid --model chorales
     composer harmonize melody.mid harmonized.mid --voice tenor --seed 7
+    composer harmonize "D4 E4 F4/2 A4/2 G4*2" harmonized.mid --key Dm
     """  # noqa: D301  (a \b keeps click from filling the lines)
     asked = given.Asked(**options)
     shelf = asked.shelf(outs)
     from composer import filling
-    from composer.files import read_notes
+    from composer.primers import is_typed, read_primer
+    from composer.score import Tempo
 
-    player, score = given.player_for(melody, asked), read_notes(melody)
-    request = given.request_of(ctx, player, asked)
-    given.make(player, [filling.harmonize(player, score, request, voice=voice, **asked.around)], shelf)
+    typed, score = is_typed(melody), read_primer(melody, "the melody")
+    player = given.player_for(None if typed else Path(melody), asked)
+    if typed and player.suggested.tempo is not None:
+        score = replace(score, tempos=(Tempo(0, player.suggested.tempo),))
+    request = replace(given.request_of(ctx, player, asked), key=key, time_signature=time_signature)
+    wanted = filling.harmonize(player, score, request, voice=voice, own_track=not typed, **asked.around)
+    given.make(player, [wanted], shelf)

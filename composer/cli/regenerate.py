@@ -16,7 +16,7 @@ from composer.errors import BadOption, ComposerError, UnknownName, UnreadableFil
 if TYPE_CHECKING:
     from composer.generation import Player
     from composer.request import Request
-    from composer.types import Piece
+    from composer.score import Score
 
 
 @click.command()
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 @click.option("--bars", metavar="A-B", help="Write only these bars anew; 1 is the first whole bar, 0 an upbeat.")
 @click.option("--voice", metavar="NAMES", help="Write only these voices anew, such as tenor,bass.")
 @click.option("--seed", metavar="N|+N", help="Another seed, or so much more than that of the piece.")
-@click.option("--particles", type=int, default=64, show_default=True, help="With --bars or --voice: beginnings tried.")
-@click.option("--look-ahead", default="2", show_default=True, metavar="BARS", help="With --bars: bars that are heard.")
+@click.option("--particles", type=int, help="With --bars or --voice: beginnings that are tried side by side.  [64]")
+@click.option("--look-ahead", metavar="BARS", help="With --bars: bars after them that have a say, or `all`.  [2]")
 @click.option("--model", "model_name", help="Where the model is, if not where the piece says.")
 @writing.options
 @click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong.")
@@ -36,8 +36,8 @@ def regenerate(
     bars: str | None,
     voice: str | None,
     seed: str | None,
-    particles: int,
-    look_ahead: str,
+    particles: int | None,
+    look_ahead: str | None,
     model_name: str | None,
     title: str | None,
     export_options: tuple[str, ...],
@@ -45,15 +45,16 @@ def regenerate(
 ) -> None:
     """Make PIECE again, byte for byte, from what it carries and the model; or only some bars or voices of it anew.
 
-    What made a piece stands in its MIDI file, and beside it (`piece.mid.json`).
+    What made a piece stands in its MIDI file, and beside a file of any form (`piece.mid.json`, `piece.wav.json`): PIECE
+    may be either.
 
     \b
     composer regenerate out.mid again.mid
     composer regenerate out.mid other.mid --bars 9-12 --seed +1
     """  # noqa: D301  (a \b keeps click from filling the lines)
     outputs = writing.outputs(outs, export_options)
-    span = None if bars is None else given.parse_bars(bars)
-    names = [name for name in (voice or "").split(",") if name.strip()]
+    span, names = None if bars is None else given.parse_bars(bars), given.parse_voices(voice)
+    around = _around(particles, look_ahead, bars=span is not None, some=span is not None or bool(names))
     from composer import making
     from composer.files import provenance
 
@@ -62,37 +63,40 @@ def regenerate(
         raise UnreadableFile(f"{printable(str(piece))}: neither it nor a file beside it says what made it.")
     player = _player(made_by, model_name, piece)
     try:
-        if span is None and not names and seed is None:
+        asked = making.asked_of(made_by)
+        request = _seeded(making.request_of(asked), seed)
+        if span is not None or names:
+            from composer.filling import fill, gap
+
+            score = _notes(player, piece, made_by)
+            result = fill(player, [gap(player, score, request, bars=span, voices=names, **around)])[0]
+        elif seed is None:
             result = making.regenerate(player, made_by)
         else:
-            asked = making.asked_of(made_by)
-            request = _seeded(making.request_of(asked), seed)
-            if span is None and not names:
-                result = making.make(player, [making.with_request(asked, request)])[0]
-            else:
-                result = _anew(player, piece, request, span, names, particles, look_ahead)
+            result = making.make(player, [making.with_request(asked, request)])[0]
     except BadOption as error:
         raise BadOption(f"{printable(str(piece))}: {error}") from error
-    Shelf(outputs, title=made_by.get("title") if title is None else title, quiet=quiet).put(result)
+    if title is None and isinstance(stated := made_by.get("title"), str):
+        title = stated
+    Shelf(outputs, title=title, quiet=quiet).put(result)
 
 
-def _anew(
-    player: Player,
-    piece: Path,
-    request: Request,
-    span: tuple[int, int] | None,
-    names: list[str],
-    particles: int,
-    look_ahead: str,
-) -> Piece:
-    from composer.files import read_notes
-    from composer.filling import fill, gap
+def _around(particles: int | None, look_ahead: str | None, *, bars: bool, some: bool) -> dict[str, Any]:
+    """What is said of particles. Raises BadOption for what would have no effect."""
+    if particles is not None and not some:
+        raise BadOption("--particles is for bars or voices written anew; give --bars or --voice, or leave it out.")
+    if look_ahead is not None and not bars:
+        raise BadOption("--look-ahead counts bars after those that --bars names; give --bars, or leave it out.")
+    said = {} if particles is None else {"particles": particles}
+    return said if look_ahead is None else {**said, "look_ahead": given.parse_look_ahead(look_ahead)}
 
-    ahead = given.parse_look_ahead(look_ahead)
-    score = read_notes(piece)
-    return fill(player, [gap(player, score, request, bars=span, voices=names, particles=particles, look_ahead=ahead)])[
-        0
-    ]
+
+def _notes(player: Player, piece: Path, made_by: Mapping[str, Any]) -> Score:
+    """The notes in the file, or, where it is none that is read as music, those of the piece made again."""
+    from composer.files import is_read, read_notes
+    from composer.making import regenerate
+
+    return read_notes(piece) if is_read(piece) else regenerate(player, made_by).score
 
 
 def _player(made_by: Mapping[str, Any], model_name: str | None, piece: Path) -> Player:

@@ -15,6 +15,7 @@ from composer.testing.executors import check_executor
 from composer.testing.files import check_round_trip
 from composer.testing.given import check_given
 from composer.testing.grammars import check_grammar
+from composer.testing.metrics import check_metric
 from composer.testing.rules import rule
 from composer.testing.samplers import check_sampler
 from composer.testing.sequences import draw
@@ -27,6 +28,7 @@ __all__ = [
     "check_executor",
     "check_given",
     "check_grammar",
+    "check_metric",
     "check_round_trip",
     "check_sampler",
     "check_stepper",

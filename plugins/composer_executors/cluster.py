@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,13 @@ class Cluster:
     workers: Annotated[int, "pieces of work at a time; 0: as many as the cluster has room for"] = 0
     cpus: Annotated[float, "processors of each"] = 1.0
     gpus: Annotated[float, "GPUs of each"] = 0.0
+
+    @property
+    def places(self) -> int:
+        """Arguments that are worked on at once, as far as it is known: when there is a cluster."""
+        ray = sys.modules.get("ray")
+        joined = ray is not None and ray.is_initialized()
+        return self.workers or (_room(ray, self.cpus, self.gpus) if joined else 1)
 
     def __call__(
         self, stages: Sequence[Callable[[Any], Any]], arguments: Iterable[Any], limit: float
@@ -51,7 +59,7 @@ class Cluster:
     ) -> Iterator[Outcome]:
         place = {"num_cpus": self.cpus, "num_gpus": self.gpus, "max_retries": 0}
         serve = ray.remote(**place)(_served).options(runtime_env={"env_vars": {"OMP_NUM_THREADS": f"{self.cpus:.0f}"}})
-        count = self.workers or _room(ray, self.cpus, self.gpus)
+        count = self.places
         waiting, more = iter(arguments), True
         going: dict[Any, tuple[Any, float]] = {}
         while True:

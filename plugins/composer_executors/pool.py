@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -12,8 +12,12 @@ from multiprocessing.process import BaseProcess
 from time import monotonic
 from typing import Annotated, Any
 
+from composer.errors import printable
 from composer.types import Outcome
 from composer_executors.here import attempt, belong, in_turn
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""The variable by which CUDA is told which GPUs a process may use."""
 
 STARTING = 300.0
 """Seconds that a worker has to start, which are not counted as its work."""
@@ -28,35 +32,53 @@ ENDING = 5.0
 class Pool:
     """Processes of this machine; one that dies, hangs or runs out of memory costs its work alone."""
 
-    workers: Annotated[int, "processes; 0: as many as there are processors"] = 0
+    workers: Annotated[int, "processes; 0: one for each GPU that is given, or else for each processor"] = 0
     threads: Annotated[int, "of each process; 0: the processors divided by the processes"] = 0
     memory: Annotated[int, "MiB that a process may have; 0: no limit"] = 0
-    gpus: Annotated[int, "GPUs to share among the processes, one to each in turn"] = 0
+    gpus: Annotated[int, "GPUs for the processes, one to each in turn, of those that may be used"] = 0
 
     def __post_init__(self) -> None:
         """Check that there are none below nothing."""
         if min(self.workers, self.threads, self.memory, self.gpus) < 0:
             raise ValueError("numbers of workers, threads, MiB and GPUs are 0 or more")
+        if (visible := os.environ.get(VISIBLE)) is not None and self.gpus > len(_listed(visible)):
+            raise ValueError(f"{self.gpus} GPUs are more than {VISIBLE} lists ('{printable(visible)}')")
+
+    @property
+    def places(self) -> int:
+        """Arguments that are worked on at once."""
+        return self.workers or self.gpus or processors()
+
+    def surroundings(self, place: int) -> dict[str, str]:
+        """Variables of the process at a place: its share of the processors, and the one GPU that it sees."""
+        found = {"OMP_NUM_THREADS": str(self.threads or max(processors() // self.places, 1))}
+        if self.gpus:
+            visible = os.environ.get(VISIBLE)
+            found[VISIBLE] = str(place % self.gpus) if visible is None else _listed(visible)[place % self.gpus]
+        return found
 
     def __call__(
         self, stages: Sequence[Callable[[Any], Any]], arguments: Iterable[Any], limit: float
     ) -> Iterator[Outcome]:
         """All stages of an argument in one worker; results come as they are ready."""
-        waiting, count = iter(arguments), self.workers or processors()
+        waiting, count = iter(arguments), self.places
         argument = next(waiting, _NOTHING)
         crew: list[_Worker] = []
+        found: list[Outcome] = []
         try:
             while True:
                 while argument is not _NOTHING and (worker := self._free(crew, count, stages)) is not None:
                     worker.take(argument)
                     argument = next(waiting, _NOTHING)
+                yield from found  # while these are looked at, everybody works
                 busy = [worker for worker in crew if not worker.idle]
                 if not busy:
                     return
+                found = []
                 for outcome, worker in _ready(busy, limit):
                     if worker.lost:
                         crew.remove(worker)
-                    yield outcome
+                    found.append(outcome)
         finally:
             for worker in crew:
                 worker.end()
@@ -68,7 +90,7 @@ class Pool:
         if len(crew) == count:
             return None
         place = min(set(range(count)) - {worker.place for worker in crew})
-        crew.append(_Worker.started(self, place, count, stages))
+        crew.append(_Worker.started(self, place, stages))
         return crew[-1]
 
 
@@ -85,14 +107,13 @@ class _Worker:
     lost: bool = False
 
     @staticmethod
-    def started(options: Pool, place: int, count: int, stages: Sequence[Callable[[Any], Any]]) -> _Worker:
+    def started(options: Pool, place: int, stages: Sequence[Callable[[Any], Any]]) -> _Worker:
         """A new one, which is still starting."""
         context = get_context("spawn")
         ours, theirs = context.Pipe()
-        threads = options.threads or max(processors() // count, 1)
-        gpu = place % options.gpus if options.gpus else None
-        process = context.Process(target=_serve, args=(theirs, stages, threads, options.memory, gpu), daemon=True)
-        process.start()
+        process = context.Process(target=_serve, args=(theirs, stages, options.memory), daemon=True)
+        with _environment(**options.surroundings(place)):
+            process.start()
         theirs.close()
         return _Worker(place, process, ours)
 
@@ -158,6 +179,25 @@ def _ended(status: int | None) -> str:
     return f"signal {-status}" if status is not None and status < 0 else f"exit status {status}"
 
 
+def _listed(visible: str) -> list[str]:
+    return [name.strip() for name in visible.split(",") if name.strip()]
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """These variables for what is started within: libraries read some of them when they are loaded."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def processors() -> int:
     """That this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -166,14 +206,9 @@ def processors() -> int:
 # --- in the worker ----------------------------------------------------------------------------------------------------
 
 
-def _serve(
-    pipe: Connection, stages: Sequence[Callable[[Any], Any]], threads: int, memory: int, gpu: int | None
-) -> None:
+def _serve(pipe: Connection, stages: Sequence[Callable[[Any], Any]], memory: int) -> None:
     """Take arguments and send results until there are no more, or nobody who asks."""
     belong()
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
     if memory:
         import resource
 

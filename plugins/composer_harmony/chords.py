@@ -68,7 +68,7 @@ def parse_chord(text: str) -> Classes:
 
 @dataclass(frozen=True)
 class Chords:
-    """Keep to a chord progression: on beats its chord, between beats notes of any of its chords; drums are free.
+    """Keep to chords: struck on a beat, tones of its chord; between beats, of any; held notes and drums are free.
 
     The n-th bar of the progression holds for the n-th whole bar of a piece, an upbeat takes the last one, and after the
     last bar it begins again. Chords share their bar equally: of k chords in a bar of length L, that in force t after

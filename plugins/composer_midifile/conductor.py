@@ -1,45 +1,43 @@
-"""The first track of a file that pretty_midi wrote, with what pretty_midi has no words for; it knows no Score."""
+"""The first track of a file: its title, tempos, signatures, texts and markers as bytes; it knows no file and no notes.
+
+Source of the events: Standard MIDI Files 1.0, RP-001, MIDI Manufacturers Association 1996.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from composer.score import TICKS_PER_QUARTER, TimeSignature
-from composer_midifile.stretches import QUANTITY, quantity
+from composer.score import TICKS_PER_QUARTER, Score, TimeSignature
 
-_TEXT, _NAME, _MARKER, _END_OF_TRACK, _TIME_SIGNATURE = 1, 3, 6, 0x2F, 0x58
+_TEXT, _NAME, _MARKER, _END_OF_TRACK = 1, 3, 6, 0x2F
+_TEMPO, _TIME_SIGNATURE, _KEY_SIGNATURE = 0x51, 0x58, 0x59
 
 CLOCKS_PER_QUARTER = 24
 
 
-def settled(track: bytes, *, name: str, end: int, own_text: bool, signatures: bool) -> bytes:
-    """The track's events with the piece's name before them and the end mark at tick `end`, or after the last of them.
+def conductor(score: Score, title: str, signatures: Sequence[TimeSignature], own_text: str, end: int) -> bytes:
+    """The track's events, with the end mark at tick `end`, or after the last of them.
 
-    Texts become markers, but with `own_text` the first one stays. A metronome clicks once a beat, also where that is
-    not a quarter note. Without `signatures`, the 4/4 that pretty_midi adds is left out.
+    At one tick, tempos come before time and key signatures, and those before texts. `signatures` are those to be shown.
     """
-    written = bytearray(name_event(name))
-    tick = 0
-    for time, kind, content in _events(track):
-        if kind == _END_OF_TRACK or (kind == _TIME_SIGNATURE and not signatures):
-            continue  # that 4/4 stands at tick 0: nothing moves
-        tick += quantity(time)
-        is_marker = kind == _TEXT and not own_text
-        own_text = own_text and kind != _TEXT
-        content = _with_clicks(content) if kind == _TIME_SIGNATURE else content
-        written += time + bytes([0xFF, _MARKER if is_marker else kind]) + size_of(len(content)) + content
-    return bytes(written + end_of_track(end - tick))
+    events = [*_tempos(score), *_time_signatures(signatures), *_key_signatures(score), *_texts(score, own_text)]
+    written = bytearray(name_event(title))
+    now = 0
+    for tick, event in sorted(events, key=lambda one: one[0]):
+        written += size_of(tick - now) + event
+        now = tick
+    return bytes(written + end_of_track(end - now))
 
 
 def name_event(name: str) -> bytes:
     """The event at tick 0 that names a track; nothing for no name."""
     raw = name.encode("utf-8", "replace")
-    return b"\x00" + bytes([0xFF, _NAME]) + size_of(len(raw)) + raw if raw else b""
+    return b"\x00" + _meta(_NAME, raw) if raw else b""
 
 
 def end_of_track(time: int) -> bytes:
     """The end mark, so many ticks after the event before it."""
-    return size_of(max(time, 0)) + bytes([0xFF, _END_OF_TRACK, 0])
+    return size_of(max(time, 0)) + _meta(_END_OF_TRACK, b"")
 
 
 def size_of(number: int) -> bytes:
@@ -50,20 +48,32 @@ def size_of(number: int) -> bytes:
     return bytes(reversed(digits))
 
 
-def _with_clicks(content: bytes) -> bytes:
-    """A time signature with the MIDI clocks of its own beat: 36, a dotted quarter, in 6/8."""
-    beat = TimeSignature(0, content[0], 2 ** content[1]).beat_ticks
-    clocks = beat * CLOCKS_PER_QUARTER // TICKS_PER_QUARTER
-    return content[:2] + bytes([min(max(clocks, 1), 255)]) + content[3:]
+def _meta(kind: int, content: bytes) -> bytes:
+    return bytes([0xFF, kind]) + size_of(len(content)) + content
 
 
-def _events(track: bytes) -> Iterator[tuple[bytes, int, bytes]]:
-    """Time, kind and content of each event; there are none but meta events."""
-    at = 0
-    while time := QUANTITY.match(track, at):
-        kind = time.end() + 1
-        length = QUANTITY.match(track, kind + 1)
-        if not length:
-            return
-        at = length.end() + quantity(length[0])
-        yield time[0], track[kind], track[length.end() : at]
+def _tempos(score: Score) -> Iterator[tuple[int, bytes]]:
+    for tempo in score.tempos:
+        yield int(tempo.tick), _meta(_TEMPO, round(60_000_000 / tempo.bpm).to_bytes(3, "big"))
+
+
+def _time_signatures(signatures: Sequence[TimeSignature]) -> Iterator[tuple[int, bytes]]:
+    """A metronome clicks once a beat, also where that is not a quarter note: after 36 MIDI clocks in 6/8."""
+    for signature in signatures:
+        clocks = signature.beat_ticks * CLOCKS_PER_QUARTER // TICKS_PER_QUARTER
+        power = signature.denominator.bit_length() - 1
+        content = bytes([signature.numerator, power, min(max(clocks, 1), 255), 8])
+        yield int(signature.tick), _meta(_TIME_SIGNATURE, content)
+
+
+def _key_signatures(score: Score) -> Iterator[tuple[int, bytes]]:
+    for signature in score.key_signatures:
+        key = signature.key
+        yield int(signature.tick), _meta(_KEY_SIGNATURE, bytes([key.fifths & 0xFF, key.minor]))
+
+
+def _texts(score: Score, own_text: str) -> Iterator[tuple[int, bytes]]:
+    if own_text:
+        yield 0, _meta(_TEXT, own_text.encode("utf-8", "replace"))
+    for marker in score.markers:
+        yield int(marker.tick), _meta(_MARKER, marker.text.encode("utf-8", "replace"))

@@ -33,6 +33,7 @@ class Conversion:
 
     division: int
     remarks: Counter[str] = field(default_factory=Counter)
+    moved: int = 0  # notes that begin or end between the ticks of a Score
 
     def remark(self, text: str, times: int = 1) -> None:
         """Take note that something happened so many times."""
@@ -107,6 +108,7 @@ class Conversion:
     def _scaled(self, ticks: NDArray[np.int64]) -> NDArray[np.int64]:
         if TICKS_PER_QUARTER % self.division == 0:
             return ticks * (TICKS_PER_QUARTER // self.division)
+        self.moved += int(np.count_nonzero(np.any(ticks * TICKS_PER_QUARTER % self.division, axis=0)))
         return (ticks * TICKS_PER_QUARTER + self.division // 2) // self.division
 
 

@@ -1,7 +1,4 @@
-"""Notes as the bytes of note events, those of all tracks at once; it knows no file.
-
-pretty_midi makes and checks an object for each event, which takes ten times as long as all the rest of a file.
-"""
+"""Notes as the bytes of note events, those of all tracks at once; it knows no file."""
 
 from __future__ import annotations
 

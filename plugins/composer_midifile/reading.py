@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from composer.errors import ReadingWarning, UnreadableFile, printable
-from composer.score import Score, TimeSignature
+from composer.errors import ReadingWarning, RoundingWarning, UnreadableFile, printable
+from composer.score import TICKS_PER_QUARTER, Score, TimeSignature
 from composer.types import Finding
 from composer_midifile import upbeats
 from composer_midifile.chunks import Damaged
@@ -34,14 +33,22 @@ class MidiReader:
     )
 
     def __call__(self, path: Path) -> Score:
-        """The score in the file. Raises UnreadableFile; warns with ReadingWarning of what was dropped or mended."""
+        """The score in the file. Raises UnreadableFile; warns with ReadingWarning of what was dropped or mended.
+
+        Notes between the ticks of a Score are a RoundingWarning.
+        """
         try:
-            score, remarks = _read(bytes_of(path), path.stem, self.drums_by_name)
+            score, to = _read(bytes_of(path), path.stem, self.drums_by_name)
         except Damaged as error:
             raise UnreadableFile(f"{printable(str(path))}: {error}") from None
-        for text, times in (+remarks).items():
+        shown = printable(str(path))
+        for text, times in (+to.remarks).items():
             often = f" ({times:,} times)" if times > 1 else ""
-            warnings.warn(f"{printable(str(path))}: {text}{often}.", ReadingWarning, stacklevel=2)
+            warnings.warn(f"{shown}: {text}{often}.", ReadingWarning, stacklevel=2)
+        if to.moved:
+            text = f"{to.moved:,} of {score.note_count:,} notes are moved by less than a tick"
+            text = f"{shown}: {text}, from {to.division} ticks to a quarter note to {TICKS_PER_QUARTER}."
+            warnings.warn(text, RoundingWarning, stacklevel=2)
         return score
 
     def provenance(self, path: Path) -> dict[str, Any]:
@@ -58,7 +65,7 @@ class MidiReader:
             return [Finding("error", "too-large", f"The file {error}")]
 
 
-def _read(data: bytes, stem: str, drums_by_name: bool) -> tuple[Score, Counter[str]]:
+def _read(data: bytes, stem: str, drums_by_name: bool) -> tuple[Score, Conversion]:
     found = inspect(data)
     parsed = _parsed(found)
     to = Conversion(found.division, found.remarks)
@@ -79,7 +86,7 @@ def _read(data: bytes, stem: str, drums_by_name: bool) -> tuple[Score, Counter[s
         markers=to.markers(parsed.markers) if parsed.markers else (),
         title=found.title or stem,
     )
-    return score, to.remarks
+    return score, to
 
 
 def _parsed(found: Inspected) -> Any:

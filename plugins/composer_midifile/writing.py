@@ -1,8 +1,7 @@
-"""The exporter of Standard MIDI files: pretty_midi makes the frame, and the notes are set in; it reads no file."""
+"""The exporter of Standard MIDI files; it reads none."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,17 +9,19 @@ from typing import Any
 
 from composer.errors import CannotWrite, printable
 from composer.files import whole_file
-from composer.score import TICKS_PER_QUARTER, Score, Tempo, TimeSignature
+from composer.score import TICKS_PER_QUARTER, Score, TimeSignature
 from composer.types import Piece
-from composer_midifile import conductor, upbeats
+from composer_midifile import upbeats
 from composer_midifile.channels import places
+from composer_midifile.conductor import conductor, end_of_track, name_event
 from composer_midifile.events import MOST_CHARACTERS
 from composer_midifile.note_events import events_of_parts
 from composer_midifile.notes import apart
 from composer_midifile.provenance import UPBEAT, pack
 from composer_midifile.ranges import check, event_ticks
 
-_END = b"\x01\xff\x2f\x00"  # as pretty_midi ends a track
+_TYPE = 1  # tracks that sound together
+_PROGRAM, _PORT = 0xC0, 0x21
 
 
 @dataclass(frozen=True)
@@ -55,46 +56,28 @@ def _bytes(piece: Piece) -> bytes:
     counted = tuple(replace(s, tick=0 if i == 0 else s.tick) for i, s in enumerate(score.time_signatures))
     signatures = upbeats.shown(counted, score.upbeat)
     own_text = _own_text(piece.provenance, score.upbeat, signatures)
-    buffer = io.BytesIO()
-    _frame(score, signatures, own_text).write(buffer)
-    header, first, *others = _chunks(buffer.getvalue())
     end = max(score.length, *event_ticks(score), 0)
-    first = conductor.settled(first, name=_title(piece), end=end, own_text=bool(own_text), signatures=bool(signatures))
-    tracks = [first, *_filled(others, score, end)]
-    return b"".join([b"MThd", _size(header), header, *(b"MTrk" + _size(track) + track for track in tracks)])
+    title = piece.title[:MOST_CHARACTERS]
+    tracks = [conductor(score, title, signatures, own_text, end), *_sounding(score, end)]
+    header = b"".join(number.to_bytes(2, "big") for number in (_TYPE, len(tracks), TICKS_PER_QUARTER))
+    return b"".join([_chunk(b"MThd", header), *(_chunk(b"MTrk", track) for track in tracks)])
 
 
-def _chunks(data: bytes) -> Iterator[bytes]:
-    at = 0
-    while at < len(data):
-        end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "big")
-        yield data[at + 8 : end]
-        at = end
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return kind + len(content).to_bytes(4, "big") + content
 
 
-def _size(chunk: bytes) -> bytes:
-    return len(chunk).to_bytes(4, "big")
-
-
-def _filled(frames: Sequence[bytes], score: Score, end: int) -> Iterator[bytes]:
-    """The tracks of a frame, each of which ends with its program, with their channels and notes."""
+def _sounding(score: Score, end: int) -> Iterator[bytes]:
+    """The tracks of the score: name, port where there are several, program, notes, and the end of the piece."""
     found = places(score.tracks)
     notes = apart([track.notes for track in score.tracks])
     has_ports = any(place.port for place in found)
     events_of = events_of_parts(notes, [place.channel for place in found])
-    for frame, place, its, events in zip(frames, found, notes, events_of, strict=True):
-        if not frame.endswith(_END) or frame[-6] >> 4 != 0xC:
-            raise ValueError("pretty_midi wrote a track that does not end with its program")
-        port = bytes([0, 0xFF, 0x21, 1, place.port]) if has_ports else b""
-        program = bytes([0, 0xC0 | place.channel, frame[-5]])
+    for track, place, its, events in zip(score.tracks, found, notes, events_of, strict=True):
+        port = bytes([0, 0xFF, _PORT, 1, place.port]) if has_ports else b""
+        program = bytes([0, _PROGRAM | place.channel, int(track.program)])
         last = int((its["start"] + its["duration"]).max()) if len(its) else 0
-        yield frame[:-7] + port + program + events + conductor.end_of_track(end - last)
-
-
-def _title(piece: Piece) -> str:
-    """What the user calls it, or else what it was called where it was read."""
-    given = piece.provenance.get("title")
-    return _encodable(given if isinstance(given, str) else piece.score.title)[:MOST_CHARACTERS]
+        yield name_event(track.name) + port + program + events + end_of_track(end - last)
 
 
 def _own_text(provenance: Mapping[str, Any], upbeat: int, signatures: tuple[TimeSignature, ...]) -> str:
@@ -103,35 +86,3 @@ def _own_text(provenance: Mapping[str, Any], upbeat: int, signatures: tuple[Time
     if upbeat or (not values and upbeats.guessed(signatures)[1]):
         values[UPBEAT] = int(upbeat)
     return pack(values) if values else ""
-
-
-def _frame(score: Score, signatures: tuple[TimeSignature, ...], own_text: str) -> Any:
-    """Everything but the notes."""
-    import pretty_midi
-
-    midi = pretty_midi.PrettyMIDI(resolution=TICKS_PER_QUARTER, charset="utf-8")
-    midi.time_to_tick = int  # its times are seconds, which round: it is given ticks, and left to take them as they are
-    midi._tick_scales = [(int(tempo.tick), _seconds_a_tick(tempo)) for tempo in score.tempos]
-    midi.time_signature_changes = [
-        pretty_midi.TimeSignature(s.numerator, s.denominator, int(s.tick)) for s in signatures
-    ]
-    midi.key_signature_changes = [
-        pretty_midi.KeySignature(s.key.tonic + 12 * s.key.minor, int(s.tick)) for s in score.key_signatures
-    ]
-    texts = [(own_text, 0)] if own_text else []
-    texts += [(_encodable(marker.text), int(marker.tick)) for marker in score.markers]
-    midi.text_events = [pretty_midi.Text(text, tick) for text, tick in texts]
-    midi.instruments = [
-        pretty_midi.Instrument(int(track.program), is_drum=track.is_drum, name=_encodable(track.name))
-        for track in score.tracks
-    ]
-    return midi
-
-
-def _seconds_a_tick(tempo: Tempo) -> float:
-    micros = round(60_000_000 / tempo.bpm)
-    return (micros + 0.5) / (1_000_000 * TICKS_PER_QUARTER)  # pretty_midi cuts the fraction off again
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")

@@ -29,7 +29,8 @@ class TorchSteps:
         from composer.devices import choose_device
         from composer.stepping import torch_stepper
 
-        return torch_stepper(model.make_module().to(choose_device(device)))
+        chosen = choose_device(device)  # first: it refuses sooner than torch is imported
+        return torch_stepper(model.make_module().to(chosen))
 
 
 @dataclass(frozen=True)

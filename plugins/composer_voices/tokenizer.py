@@ -74,7 +74,8 @@ class Voices:
         parts = lines(score, len(self.names), self.grid.step_ticks, relative=self.relative)
         last = max(int(line.ends.max(initial=0)) for line in parts)
         if not last:
-            raise CannotExpress("there is not a note in it.")
+            drums = any(track.is_drum and len(track.notes) for track in score.tracks)
+            raise CannotExpress("there are only drums in it." if drums else "there is not a note in it.")
         self._check_range(parts)
         found = measures(self.grid, score, last * self.grid.step_ticks)
         # The end of the piece itself is no event where the last bar is full or where the piece stays open.

@@ -1,17 +1,20 @@
 """`composer batch` with MIDI export on, beside the bare loop of `generate`: tokens per second, in the same run.
 
-    python tests/benchmarks/batching.py [--model tunes] [--pieces 512] [--large]
+    python tests/benchmarks/batching.py [--model tunes] [--pieces 512] [--large] [--only pool]
 
-A batch's time is that of the whole run: loading the model, starting processes, the ledger and the manifest.
+A batch's time is that of the whole run: loading the model, starting processes, the ledger and the manifest. Seconds of
+processors tell how much work there was, also on a machine that others share.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 
 from machine import describe
@@ -42,6 +45,7 @@ def main() -> None:
     parser.add_argument("--pieces", type=int, default=512)
     parser.add_argument("--bars", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--only", default="here,here alone,pool")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -67,19 +71,33 @@ def main() -> None:
 
             return task
 
-        tasks = {"generate": bare, "here": batch("here"), "here, alone": batch("here", beside=0), "pool": batch("pool")}
+        batches = {"here": batch("here"), "here alone": batch("here", beside=0), "pool": batch("pool")}
+        tasks = {"generate": bare} | {name: batches[name] for name in options.only.split(",")}
         seconds: dict[str, list[float]] = {name: [] for name in tasks}
+        busy: dict[str, list[float]] = {name: [] for name in tasks}
         for _ in range(options.rounds):
             for name, task in tasks.items():
-                began = perf_counter()
+                began, used = perf_counter(), _used()
                 task()
                 seconds[name].append(perf_counter() - began)
+                busy[name].append(_used() - used)
     print(describe())
     print(f"{model}: {options.pieces} pieces of {options.bars} bars, about {tokens:,} tokens")
     for name, found in seconds.items():
         best, bare_best = min(found), min(seconds["generate"])
         rates = ", ".join(f"{tokens / one:,.0f}" for one in found)
-        print(f"{name:12} {rates} tokens/s, {options.pieces / best:6.1f} pieces/s, × {bare_best / best:.2f}")
+        pairs = [one / other for one, other in zip(seconds["generate"], found, strict=True)]
+        print(
+            f"{name:10} {rates} tokens/s, {options.pieces / best:.1f} pieces/s, × {bare_best / best:.2f} of the best, "
+            f"{', '.join(f'{pair:.2f}' for pair in pairs)} by rounds (median {median(pairs):.2f}), "
+            f"{min(busy[name]):.1f} s of processors"
+        )
+
+
+def _used() -> float:
+    """Seconds of processors until now, of this process and of those that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 if __name__ == "__main__":

@@ -1,0 +1,44 @@
+"""The catalogue of a batch as Parquet, all shards together, for tables and data frames; it reads the ledgers."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from composer.batch.folder import PARQUET, ledgers
+from composer.batch.ledger import opened
+from composer.errors import BadOption
+from composer.files import whole_file
+
+GROUP = 8192
+"""Rows that are held at once."""
+
+COLUMNS = {
+    **dict.fromkeys(("number", "job", "seed", "index", "tries", "attempt", "bytes", "run"), "int64"),
+    **dict.fromkeys(("model", "model_hash", "state", "stem", "asked", "files", "metrics", "reason"), "string"),
+    **dict.fromkeys(("rank", "distance", "seconds", "made_at"), "float64"),
+}
+"""As in the ledger, with their types; what holds several values is JSON there and here."""
+
+
+def check() -> None:
+    """Raise BadOption where Parquet cannot be written."""
+    if find_spec("pyarrow") is None:
+        raise BadOption("pyarrow, which writes Parquet, is not installed; `pip install 'composer-midi[parquet]'`.")
+
+
+def write(out: Path) -> None:
+    """Write a row for each piece that is asked for, whatever became of it. Raises CannotWrite."""
+    import pyarrow
+    from pyarrow import parquet
+
+    schema = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in COLUMNS.items()])
+    with whole_file(out / PARQUET) as scratch, parquet.ParquetWriter(scratch, schema) as writer:
+        for path in ledgers(out):
+            with opened(path, reading=True) as ledger:
+                rows = ledger.rows(list(COLUMNS))
+                while group := list(islice(rows, GROUP)):
+                    columns: dict[str, Any] = dict(zip(COLUMNS, zip(*group, strict=True), strict=True))
+                    writer.write_table(pyarrow.table(columns, schema=schema))
