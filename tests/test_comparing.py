@@ -156,7 +156,8 @@ def test_as_many_notes_are_wrong_as_asked():
 
 
 def test_contexts_are_as_long_as_enough_pieces():
-    assert probes.contexts([np.arange(20)] * 4) == (1, 2, 4, 8)  # 19 bars each: more than 16, no more than 32
+    assert probes.contexts([np.arange(20)] * 4) == (1, 2, 4, 8, 16)  # 19 bars each
+    assert probes.contexts([np.arange(20), *[np.arange(9)] * 4]) == (1, 2, 4)  # one in five is long
     assert probes.contexts([np.arange(3)]) == (1,)
 
 
@@ -286,7 +287,7 @@ def test_one_that_fails_is_named_and_the_others_go_on(folder, run, monkeypatch):
         raise RuntimeError("no such layer")
 
     monkeypatch.setattr(Gru, "recurrence", broken)
-    found = run("compare", "lstm", "gru", "rnn", *LINE[3:], *SMALL)
+    found = run("compare", "lstm", "gru", "rnn", *LINE[3:], *SMALL, "--seeds", 1, "--trials", 1)
     assert found.status == 0
     assert "missing: gru, cost: RuntimeError: no such layer" in found.err
     assert "gru" in (folder / "t" / "report.html").read_text().split("What is missing")[1]

@@ -1,8 +1,8 @@
 """A motif that comes again after a gap: small music made to ask how long a network remembers; it knows no dataset.
 
-A piece is a motif, a gap of so many empty bars (a token each), a cue, and the motif once more; then empty bars, so that
-all are equally long. Nothing in what comes in tells the motif but the motif itself: a network that forgets foretells
-its return by chance, at ln 8 = 2.08 nats a note.
+A piece is a motif that comes again and again, after a gap of so many empty bars (a token each) and a cue. Nothing in
+what comes in tells the motif but the motif itself: a network that forgets foretells its return by chance, at ln 8 = 2.08
+nats a note. Short gaps have many returns in a piece, so that there is something to learn from the first step on.
 It is the copying task of Hochreiter and Schmidhuber (1997) and of Arjovsky, Shah and Bengio (2016), in bars.
 """
 
@@ -31,6 +31,9 @@ GAPS = (1, 2, 4, 8, 16, 32)
 
 MOTIF, PITCHES = 2, 8
 
+LENGTH = GAPS[-1] + 1 + MOTIF
+"""Tokens after the first motif: every piece has its return at least once."""
+
 EMPTY, CUE, FIRST = 2, 3, 4
 """Tokens, after the usual two."""
 
@@ -41,7 +44,7 @@ TRAINING: Mapping[str, Any] = {
     "evaluations": 5,
     "patience": 5,
     "batch_size": 32,
-    "chunk": GAPS[-1] + 2 * MOTIF + 2,  # a gradient reaches the motif
+    "chunk": LENGTH + MOTIF + 1,  # a gradient reaches the motif
     "transpose": 0,
     "average": 0.98,
     "checkpoint_every": 60.0,
@@ -74,7 +77,7 @@ def pieces(seed: int) -> tuple[list[NDArray[np.int64]], list[int], list[str]]:
     gaps = [GAPS[number % len(GAPS)] for number in range(len(sides))]
     motifs = rng.integers(0, PITCHES, (len(sides), MOTIF)) + FIRST
     found = [
-        np.concatenate([motif, np.full(gap, EMPTY), [CUE], motif, np.full(GAPS[-1] - gap, EMPTY), [EOS]])
+        np.concatenate([motif, np.tile(np.concatenate([np.full(gap, EMPTY), [CUE], motif]), LENGTH)[:LENGTH], [EOS]])
         for motif, gap in zip(motifs, gaps, strict=True)
     ]
     return found, gaps, sides
@@ -109,6 +112,6 @@ def recalled(module: nn.Module, music: Corpus, seed: int) -> dict[str, float]:
     nats = np.zeros(len(numbers))
     for rows, losses in token_nats(module, music, SYMBOLS, numbers):
         for row, of_piece in zip(rows, losses, strict=True):
-            begin = MOTIF + gaps[row] + 1  # after the cue
+            begin = MOTIF + gaps[row] + 1  # after the first cue
             nats[row] = of_piece[begin : begin + MOTIF].mean()
     return {str(gap): round(float(nats[gaps == gap].mean()), 5) for gap in GAPS}
