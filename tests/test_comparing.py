@@ -10,6 +10,7 @@ import pytest
 from walks import Walks
 
 from composer.comparing import altered, budget, claims, probes, recall, statistics, trial, tuning, work
+from composer.comparing.findings import Findings
 from composer.comparing.ledger import Ledger
 from composer.comparing.plots import Place, plot
 from composer.comparing.questions import named
@@ -355,6 +356,12 @@ def test_a_claim_is_decided_by_its_interval():
     ]
     assert states == ["held", "not held", "not decided", "not decided"]
     assert claims.below(None, "x").state == "not decided"
+
+
+def test_claims_of_those_who_had_no_part_are_not_decided():
+    nobody = trial.Trial({"training": {}}, (trial.Contender("mingru", {}), trial.Contender("minlstm", {})), (), "music")
+    found = claims.examined(Findings(nobody, {}))
+    assert {finding.state for claim, finding in found if claim.number != 16} == {"not decided"}
 
 
 def test_a_plot_says_in_numbers_what_it_draws():

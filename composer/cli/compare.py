@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 @click.argument("architectures", nargs=-1, required=True, metavar="ARCHITECTURE...")
 @click.option("--dataset", default="chorales", show_default=True, help="A name of `composer datasets`, or folder:PATH.")
 @click.option("--tokenizer", help="Name of a tokenizer; the dataset's own choice unless given.")
-@click.option("--questions", default="likelihood,memory", show_default=True, help="What is asked, or all: see below.")
+@click.option("--questions", default="likelihood", show_default=True, help="What is asked, or all: see below.")
 @click.option(
     "--match",
     default="parameters,tokens",
@@ -245,7 +246,7 @@ def _finish(findings: Findings, out: Path, as_json: bool) -> None:
                 f"{cost['parameters']:,}",
                 "?" if gates is None else str(gates),
                 f"{estimate.mean:.3f}",
-                f"{estimate.low:.3f} to {estimate.high:.3f}",
+                f"{estimate.low:.3f} to {estimate.high:.3f}" if isfinite(estimate.half_width) else "not known",
                 f"{cost['step_seconds'] * 1000:.0f}",
             ]
         )

@@ -90,7 +90,7 @@ def _recall(run: Run, contender: Contender, rate: float) -> Run | None:
 
 QUESTIONS: Mapping[str, Question] = {
     "likelihood": Question("nats per note on pieces that none was trained on", lambda run, _, __: run),
-    "memory": Question("a motif recalled after a gap, in music made for it", _recall, (1e-3, 4e-3), 0.0, 60.0),
+    "memory": Question("a motif recalled after a gap, in music made for it", _recall, (1e-3, 4e-3), 0.0, 120.0),
     "data": Question("with 5, 10, 25 and 50 % of the training pieces", _less, (0.05, 0.1, 0.25, 0.5)),
     "noise": Question("with wrong notes in the training pieces", _noisy, (0.05, 0.2)),
     "stability": Question("at learning rates that may be too high", _fast, (3e-3, 1e-2, 3e-2, 1e-1), UNSTABLE),
@@ -99,8 +99,6 @@ QUESTIONS: Mapping[str, Question] = {
     "dropout": Question("with and without dropout", _dropout, (0.0, 0.3)),
 }
 """In the order in which they are run unless another is asked for."""
-
-USUAL = ("likelihood", "memory")
 
 
 def named(text: str) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """A motif that comes again after a gap: small music made to ask how long a network remembers; it knows no dataset.
 
 A piece is a motif that comes again and again, after a gap of so many empty bars (a token each) and a cue. Nothing in
-what comes in tells the motif but the motif itself: a network that forgets foretells its return by chance, at ln 8 = 2.08
-nats a note. Short gaps have many returns in a piece, so that there is something to learn from the first step on.
+what comes in tells the motif but the motif itself: a network that forgets foretells its return by chance, at ln 8 =
+2.08 nats a note. Short gaps have many returns in a piece, so that there is something to learn from the first step on.
 It is the copying task of Hochreiter and Schmidhuber (1997) and of Arjovsky, Shah and Bengio (2016), in bars.
 """
 
@@ -40,7 +40,7 @@ EMPTY, CUE, FIRST = 2, 3, 4
 PIECES = {"train": 3000, "valid": 120, "test": 300}
 
 TRAINING: Mapping[str, Any] = {
-    "steps": 600,
+    "steps": 2000,
     "evaluations": 5,
     "patience": 5,
     "batch_size": 32,

@@ -107,11 +107,12 @@ def pace(run: Run, _: Path) -> Result:
     recipe = _recipe(run)
     took = []
     clock = process_time if choose_device(recipe.settings.device).type == "cpu" else perf_counter
-    for steps in TRIED:
+    for steps in (1, *TRIED):  # the first one warms up, and is not counted
         began = clock()
         settings = replace(recipe.settings, steps=steps, evaluations=1)
         trained = training.train(corpus, tokenizer, recipe.architecture, settings)
         took.append(clock() - began)
+    took = took[1:]
     step = max((took[1] - took[0]) / (TRIED[1] - TRIED[0]), 1e-4)
     stream = training.training_stream(corpus, tokenizer, recipe.settings)
     chunks = [chunk for number in range(min(stream.batches, 20)) for chunk in stream.chunks(number)]
