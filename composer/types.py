@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -258,6 +258,14 @@ class Described(Protocol):
 
     def cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
         """The network with these weights, which are named and shaped as in its module. KeyError, ValueError if not."""
+
+
+@runtime_checkable
+class Explained(Protocol):
+    """An architecture that says what a unit of its layers does; its docstring says it in words."""
+
+    equations: ClassVar[Sequence[str]]
+    """One a line; x is what comes in, h (and c) the state, a prime marks what it becomes, * is element by element."""
 
 
 Stepper: TypeAlias = Callable[[Array, "State | None"], "tuple[Array, State]"]
