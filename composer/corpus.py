@@ -1,8 +1,8 @@
 """A corpus: the pieces of a dataset as tokens on disk, memory-mapped and split; it knows no network.
 
 Built once for a dataset and a tokenizer, in parallel, and cached by the content of both and the sides that the dataset
-gives; a digest tells whether it is still what was written. Its folder holds `tokens.bin` (N,) and `inputs.bin` (N, C) of all pieces end to end, `pieces.npz` with a few
-numbers a piece, `names.json` and `corpus.json`.
+gives; a digest tells whether it is still what was written. Its folder holds `tokens.bin` (N,) and `inputs.bin` (N, C)
+of all pieces end to end, `pieces.npz` with a few numbers a piece, `names.json` and `corpus.json`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 SPARE = 16
-"""Parameters that a network may make beyond four for each array of weights, as those that it ties or gives up at once."""
+"""Parameters that a network may make beyond four for each array of weights, as those that it gives up at once."""
 
 
 class Misfit(Exception):
@@ -43,7 +43,9 @@ def check(build: Callable[[], nn.Module], weights: Mapping[str, NDArray[Any]]) -
             shapes = {name: tuple(tensor.shape) for name, tensor in build().state_dict().items()}
     except Misfit:
         raise
-    except Exception:  # somebody's network needs numbers while it is built; what is wrong with it, its building will tell
+    except (
+        Exception
+    ):  # somebody's network needs numbers while it is built; what is wrong with it, its building will tell
         return
     finally:
         hook.remove()

@@ -91,5 +91,5 @@ def _check(text: bytes, shown: str) -> None:
         raise UnreadableFile(f"{shown}: {error}.") from None
     except expat.ExpatError as error:
         raise UnreadableFile(f"{shown}: is not well-formed XML ({error}).") from None
-    except ValueError:  # of expat, which knows few encodings
+    except (ValueError, LookupError):  # of expat, which knows few encodings
         raise UnreadableFile(f"{shown}: is XML in an encoding that is not read; export it as UTF-8.") from None

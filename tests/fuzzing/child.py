@@ -2,8 +2,8 @@
 
 python child.py KIND SEED FIRST COUNT FOLDER
 
-It dies of a file that takes more than `SECONDS` of a processor's time. What it says of each file is how it ended: `read`,
-`refused`, or `fault` with what is wrong.
+It dies of a file that takes more than `SECONDS` of a processor's time. What it says of each file is how it ended:
+`read`, `refused`, or `fault` with what is wrong.
 """
 
 import io
@@ -95,7 +95,7 @@ def main(name, seed, first, count, folder):
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + 3 * MEGABYTES * 2**20, hard))
     for number in range(first, first + count):
-        draw = random.Random(f"{name} {seed} {number}")  # noqa: S311
+        draw = random.Random(f"{name} {seed} {number}")
         path = kind.put(draw)
         before, fault = peak(), ""
         signal.setitimer(signal.ITIMER_PROF, SECONDS)

@@ -68,7 +68,9 @@ def _run(kind, seed, first, count, folder):
             status, error = -1, "it waits for something that does not come"
         said.seek(0)
         lines = [json.loads(line) for line in said]
-    how = {-27: "it takes too long (10 seconds of a processor)"}.get(status, f"the process ended with {status}\n{error}")
+    how = {-27: "it takes too long (10 seconds of a processor)"}.get(
+        status, f"the process ended with {status}\n{error}"
+    )
     return lines, how if status or len(lines) < count else ""
 
 

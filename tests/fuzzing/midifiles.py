@@ -4,7 +4,7 @@ from mutations import damaged
 
 ZOO = [
     bytes.fromhex(event)
-    for event in (
+    for event in (  # noqa: SIM905
         "FF5103000000 FF5103000001 FF5103FFFFFF FF510307A120 FF5102FFFF FF510507A1200000 "  # tempos
         "FF580404021808 FF580400021808 FF5804FFFF1808 FF580403FF0000 FF5801FF FF580406031808 FF580440061808 "  # metres
         "FF59020000 FF59028000 FF590207FF FF590200FF FF5900 "  # keys
@@ -53,7 +53,7 @@ def begin(draw):
     return {"head": (draw.choice([0, 1, 1]), draw.choice([480, 480, 96, 1, 1024, 32767])), "tracks": tracks}
 
 
-def changed(draw, file, other):
+def changed(draw, file, other):  # noqa: C901
     """The structure with some events and tracks changed, or taken from another file."""
     head, tracks = file["head"], [list(events) for events in file["tracks"]]
     for _ in range(draw.choice([1, 1, 2, 3, 8])):

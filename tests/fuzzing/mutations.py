@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 
 WORDS = (
     b"\x00", b"\xff", b"\x7f", b"\x80", b"\xff\xff\xff\xff", b"\x80\x00\x00\x00", b"\x00" * 64, b"\xff\xfe",
@@ -116,10 +117,8 @@ def damaged_value(draw, plain):
         elif kind == 3:
             other, another = draw.choice(places)
             if other is inside or not _holds(inside[key], other):
-                try:
+                with suppress(LookupError):
                     inside[key] = json.loads(json.dumps(other[another]))
-                except LookupError:
-                    pass
         else:
             inside[key] = value(draw)
     return plain
