@@ -299,7 +299,8 @@ nats_per_note = [1, 2]
 [job.export_options.mid]
 x = 1
 """,
-    ".jsonl": '{"model": "small", "bars": 2, "count": 2}\n{"model": "small", "key": ["C", "D"], "gates": {"in_key": 0.9}}',
+    ".jsonl": '{"model": "small", "bars": 2, "count": 2}\n'
+    '{"model": "small", "key": ["C", "D"], "gates": {"in_key": 0.9}}\n',
     ".csv": 'model,bars,key,gates.in_key,temperature\nsmall,2,C,0.9,"[0.8, 1]"\nsmall,4,Dm,,\n',
 }
 
