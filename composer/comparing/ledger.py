@@ -32,8 +32,8 @@ class Ledger:
         for line in self._lines():
             try:
                 row = json.loads(line)
-                found[str(row["id"])] = row["result"]
-            except (ValueError, KeyError, TypeError):
+                found[str(row["id"])] = dict(row["result"])
+            except (ValueError, KeyError, TypeError, RecursionError):
                 continue  # torn by a power cut: that run is done again
         return found
 
