@@ -28,7 +28,7 @@ class Ledger:
 
     def read(self) -> dict[str, Mapping[str, Any]]:
         """All results, by the identity of their runs; the last of several counts."""
-        found = {}
+        found: dict[str, Mapping[str, Any]] = {}
         for line in self._lines():
             try:
                 row = json.loads(line)
