@@ -28,8 +28,9 @@ def within(weights: Mapping[str, NDArray[Any]]) -> Iterator[None]:
     arrays = TIMES * len(weights) + SPARE_ARRAYS
     numbers = TIMES * sum(array.size for array in weights.values()) + SPARE_NUMBERS
 
-    def count(module: Any, name: str, parameter: Any) -> None:
+    def count(*told: Any) -> None:
         nonlocal arrays, numbers
+        parameter = told[-1]  # after the module, and its name there
         arrays, numbers = arrays - 1, numbers - (0 if parameter is None else parameter.numel())
         if arrays < 0 or numbers < 0:
             raise Outgrown(f"it asks for far more than the {len(weights)} arrays that there are")
