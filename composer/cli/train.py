@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from composer.errors import BadOption, CannotWrite, TrainingFailed, printable
 if TYPE_CHECKING:
     from composer.corpus import Corpus
     from composer.model import Model
-    from composer.recipes import Plain
+    from composer.recipes import Plain, Recipe
     from composer.types import Dataset
 
 ARCHITECTURE = "lstm"
@@ -161,6 +162,7 @@ def follow(plain: Plain, command: str, workers: int | None, tensorboard: bool) -
     name = plain["dataset"]
     with team(recipe.settings.device) as us:
         with us.first_here_first():
+            recipe = _fitted(recipe, name, workers or (os.cpu_count() if us.leads else 1) or 1)
             if us.leads:
                 corpus = build_corpus(recipe.dataset, recipe.tokenizer, name, workers)
             else:
@@ -178,6 +180,16 @@ def follow(plain: Plain, command: str, workers: int | None, tensorboard: bool) -
             model = recipes.run(recipe, corpus, out, command=command, report=report, folder=folder, team=us)
     if model is not None:
         _say(model, out, folder)
+
+
+def _fitted(recipe: Recipe, name: str, workers: int) -> Recipe:
+    """The recipe with a tokenizer that has learnt what there is to learn."""
+    from composer.cli.watching import reading
+    from composer.corpus import fitted
+
+    with reading() as report:
+        tokenizer = fitted(recipe.dataset, recipe.tokenizer, name=name, workers=workers, report=report)
+    return replace(recipe, tokenizer=tokenizer)
 
 
 def _say(model: Model, out: Path, folder: Path | None) -> None:

@@ -124,11 +124,10 @@ class MidiTokGrammar:
         """Mask (B, V)."""
         xp, tables = namespace(state), self.tables
         follows = xp.take(like(tables.follows, state), state[:, Field.TYPE], axis=0)
-        begins = self._begins(state)
-        open_ends = xp.any(self._held(state), axis=1)
         may = xp.take(follows, like(tables.first_type, state), axis=1)
-        may = may & self._sounds(state, begins) & self._moves(state, open_ends) & self._metres(state)
-        ends = (state[:, Field.EXACT] == 0) | (state[:, Field.BAR] == state[:, Field.LAST])
+        may = may & self._sounds(state, self._begins(state)) & self._moves(state) & self._metres(state)
+        begun = state[:, Field.TICK] > state[:, Field.ORIGIN] if tables.scheme.held else state[:, Field.BAR] >= 0
+        ends = (state[:, Field.EXACT] == 0) | ((state[:, Field.BAR] == state[:, Field.LAST]) & begun)
         ended = state[:, Field.TOKEN] == EOS
         is_end = numbers(len(tables.tokens), state) == EOS
         return may & (~is_end | ((ends & ~self._open(state)) | ended)[:, None])
@@ -168,15 +167,24 @@ class MidiTokGrammar:
         may = (struck < 0) | (begins[:, None] & of_drums)
         if not tables.scheme.held:
             return may & (~named | begins[:, None])
-        held, notes = self._held(state), state[:, Field.NOTES : Field.STARTS]
-        of_program = notes // CODES - 1
-        let_go = like(tables.let_go, state)[None, :]
-        code = xp.where(let_go >= 0, _code(in_force, let_go), -9)
-        may = may & ((let_go < 0) | _among(code, xp.where(held, notes, -1)))
-        bare = named & (let_go < 0) & (struck < 0)
-        return may & (~bare | begins[:, None] | _among(program, xp.where(held, of_program, NO_PROGRAM - 1)))
+        return may & self._let_go(state, begins)
 
-    def _moves(self, state: Array, let_go_later: Array) -> Array:
+    def _let_go(self, state: Array, begins: Array) -> Array:
+        """(B, V) of ends of notes, and programs, those of notes that are held; programs also where notes may begin."""
+        xp, tables = namespace(state), self.tables
+        notes = xp.where(self._held(state), state[:, Field.NOTES : Field.STARTS], -1)
+        offs, bare = tables.of_ends, tables.of_programs
+        program = like(tables.program[offs], state)[None, :]
+        in_force = xp.where(program > NO_PROGRAM, program, state[:, Field.PROGRAM][:, None])
+        ends = _among(_code(in_force, like(tables.let_go[offs], state)[None, :]), notes)
+        of_held = xp.where(notes >= 0, notes // CODES - 1, NO_PROGRAM - 1)
+        programs = begins[:, None] | _among(like(tables.program[bare], state)[None, :], of_held)
+        rest = xp.ones_like(begins)[:, None]
+        order = np.full(len(tables.tokens), len(offs) + len(bare))
+        order[offs], order[bare] = np.arange(len(offs)), len(offs) + np.arange(len(bare))
+        return xp.take(xp.concat([ends, programs, rest], axis=1), like(order, state), axis=1)
+
+    def _moves(self, state: Array) -> Array:
         """(B, V) of moves and lengths, those that stay within the piece; all others."""
         xp, tables = namespace(state), self.tables
         tick, end = state[:, Field.TICK][:, None], self._end(state)[:, None]
@@ -259,6 +267,9 @@ class MidiTokGrammar:
             gone = xp.where(shift >= 0, xp.minimum(gone, xp.clip(after["LAST"] - after["BAR"], 0, None)), 0)
             after["ORIGIN"] = after["ORIGIN"] + gone * after["LENGTH"]
             after["BAR"] = after["BAR"] + gone
+        if tables.scheme.held:  # a bar at whose line the last note was let go has not begun
+            unbegun = (tokens == EOS) & (after["TICK"] == after["ORIGIN"])
+            after["BAR"] = xp.where(unbegun, after["BAR"] - 1, after["BAR"])
 
     def _notes(self, state: Array, after: dict[str, Array], tokens: Array) -> list[Array]:
         """NOTES, STARTS and ENDS: a new note takes the place of the one that ended first."""

@@ -1,4 +1,4 @@
-"""Byte pair encoding within notes: pairs of tokens that become one, learnt by MidiTok; it knows no grammar.
+"""Byte pair encoding within notes: pairs of tokens that become one, by the library of MidiTok's own; it knows no score.
 
 A note with its program, velocity and length may become one token, and so may a part of it. A token never says two notes
 nor a move and a note, so that what is told of it (where it is, which pitch it strikes) is true of all that it says.
@@ -6,6 +6,7 @@ nor a move and a note, so that what is told of it (where it is, which pitch it s
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -15,34 +16,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.types import Tokens
-from composer_miditok.scheme import Scheme
-from composer_miditok.tables import joined, ours, theirs, vocabulary
+from composer_miditok.tables import METRE, joined, parts
 
 Ints = NDArray[np.int64]
 
-MOVES = ("Bar", "TimeSignature", "Position", "TimeShift")
+MOVES = ("Bar", METRE, "Position", "TimeShift")
 
 LEAST = 2
 """A pair is joined if it is met so often."""
 
 
-def learn(scheme: Scheme, count: int, pieces: Iterable[Tokens]) -> tuple[str, ...]:
+def learn(names: tuple[str, ...], count: int, pieces: Iterable[Tokens]) -> tuple[str, ...]:
     """At most so many merges, the most frequent pair first: `Pitch_60 Duration_1.0.8`, each of which joins two tokens."""
-    import json
-    from copy import deepcopy
+    from tokenizers import Tokenizer, models, trainers
 
-    library = deepcopy(scheme.library)  # training changes it
-    letter = dict(library._vocab_base_id_to_byte.items())
-    names = vocabulary(scheme)
-    letters = [letter[library.vocab[theirs(name)]] if i > 1 else "" for i, name in enumerate(names)]
-    words = ["".join(letters[token] for token in word) for tokens in pieces for word in split(names, tokens)]
-    words = [word for word in words if len(word) > 1]
-    if not words:
-        return ()
-    library.train(len(library.vocab) + count, model="BPE", iterator=words, min_frequency=LEAST)
-    name_of = {library._vocab_base_id_to_byte[i]: ours(name) for name, i in library.vocab.items()}
-    pairs = json.loads(library._model.to_str())["model"]["merges"]
-    return tuple(" ".join(joined([name_of[byte] for byte in side]) for side in pair) for pair in pairs)
+    letters = [_letter(token) for token in range(len(names))]
+    words = ("".join(letters[token] for token in word) for tokens in pieces for word in split(names, tokens))
+    trainer = trainers.BpeTrainer(
+        vocab_size=len(names) + count, initial_alphabet=letters, min_frequency=LEAST, show_progress=False
+    )
+    model = Tokenizer(models.BPE())
+    model.train_from_iterator(words, trainer)
+    pairs = json.loads(model.to_str())["model"]["merges"]
+    of = dict(zip(letters, names, strict=True))
+    return tuple(" ".join(joined([of[letter] for letter in side]) for side in pair) for pair in pairs)
 
 
 def split(names: Sequence[str], tokens: Tokens) -> list[Tokens]:
@@ -78,7 +75,7 @@ def apply(names: tuple[str, ...], merges: tuple[str, ...], base: int, tokens: To
 
 @lru_cache(maxsize=8)
 def _model(names: tuple[str, ...], merges: tuple[str, ...]) -> Any:
-    """The encoder of the library that MidiTok learns with."""
+    """The encoder of these merges."""
     from tokenizers import Tokenizer, models
 
     place = {name: i for i, name in enumerate(names)}
@@ -89,8 +86,7 @@ def _model(names: tuple[str, ...], merges: tuple[str, ...]) -> Any:
 
 def split_name(name: str) -> list[str]:
     """The names of the tokens that a learnt one joins."""
-    kinds, _, values = name.partition("_")
-    return [f"{kind}_{value}" for kind, value in zip(kinds.split("+"), values.split("+"), strict=True)]
+    return ["_".join(pair) for pair in parts(name)]
 
 
 def _letter(token: int) -> str:

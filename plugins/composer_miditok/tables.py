@@ -53,11 +53,6 @@ def theirs(token: str) -> str:
     return token.replace(METRE, "TimeSig", 1)
 
 
-def ours(token: str) -> str:
-    """A token of MidiTok as composer writes it."""
-    return _ours(token)
-
-
 @dataclass(frozen=True)
 class Tables:
     """Arrays are (V,), those of times (M, V) with a row for each time signature; times are in MidiTok's ticks."""
@@ -111,6 +106,16 @@ class Tables:
     def let_go(self) -> Ints:
         """The sound that it ends, -1 for none."""
         return self._number(lambda kind, value: _sound(kind, value) if kind in LET_GO else None)
+
+    @cached_property
+    def of_ends(self) -> Ints:
+        """(n,) the tokens that end a sound."""
+        return np.flatnonzero(self.let_go >= 0)
+
+    @cached_property
+    def of_programs(self) -> Ints:
+        """(n,) the tokens that name a program alone."""
+        return np.flatnonzero((self.program > NO_PROGRAM) & (self.let_go < 0) & (self.struck < 0))
 
     @cached_property
     def sound_token(self) -> Ints:

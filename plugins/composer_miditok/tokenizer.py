@@ -164,7 +164,8 @@ class Structured:
 
     def fitted(self, pieces: Iterable[Tokens]) -> Self:
         """The same with merges learnt from pieces in its tokens."""
-        return replace(self, merges=merges.learn(self.scheme, self.bpe, pieces))
+        found = merges.learn(self._plain, self.bpe, pieces)
+        return replace(self, bpe=len(found), merges=found)
 
 
 @dataclass(frozen=True)
@@ -200,5 +201,3 @@ def _check_joins(tokenizer: Structured) -> None:
                 raise ValueError("merges join tokens of the vocabulary, or such as earlier merges made")
             known.add(made)
 
-
-_ = Tables
