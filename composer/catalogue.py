@@ -24,7 +24,9 @@ from composer import __version__
 from composer.cache import cache_folder
 from composer.errors import CannotWrite
 from composer.files import whole_file
-from composer.plugins import KINDS, Later, Offer, Option, Plugin, Registry
+from composer.installed import Plugin, disabled
+from composer.options import Option
+from composer.plugins import KINDS, Later, Offer, Registry
 
 PLAIN = {"int": int, "float": float, "bool": bool, "str": str, "None": type(None)}
 
@@ -55,7 +57,13 @@ def keep(points: Sequence[EntryPoint], registry: Registry) -> None:
 
 
 def _place() -> Path:
-    return cache_folder() / "plugins.json"
+    """A file for each set of plugins that are disabled."""
+    names = disabled()
+    return cache_folder() / (f"plugins-{_digest(names)}.json" if names else "plugins.json")
+
+
+def _digest(values: object) -> str:
+    return hashlib.blake2b(repr(values).encode(), digest_size=16).hexdigest()
 
 
 # --- what it depends on -----------------------------------------------------------------------------------------------
@@ -64,9 +72,16 @@ def _place() -> Path:
 def fingerprint(points: Sequence[EntryPoint]) -> str:
     """Another one for other plugins, packages, versions, and files of plugins."""
     installed = [_changed(Path(sysconfig.get_path(name))) for name in ("purelib", "platlib")]
-    plugins = [(point.name, point.value, *_files(point.module.partition(".")[0])) for point in points]
-    about = repr((sys.version, __version__, installed, plugins))
-    return hashlib.blake2b(about.encode(), digest_size=16).hexdigest()
+    return _digest((sys.version, __version__, installed, [_its_files(point) for point in points]))
+
+
+def mark(point: EntryPoint) -> str:
+    """Another one for another version of Python, of composer, or of the files of one plugin."""
+    return _digest((sys.version, __version__, _its_files(point)))
+
+
+def _its_files(point: EntryPoint) -> tuple[object, ...]:
+    return (point.name, point.value, *_files(point.module.partition(".")[0]))
 
 
 def _files(module: str) -> Iterator[tuple[str, int]]:
@@ -102,8 +117,17 @@ def _described(registry: Registry, plugin: Plugin) -> dict[str, Any]:
     return {**asdict(plugin), "offers": described}
 
 
+def can_keep(option: Option) -> bool:
+    """Whether a file can hold what an option is; its plugin is imported at every start otherwise, and all others."""
+    try:
+        _option_to_json(option)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def _option_to_json(option: Option) -> dict[str, Any]:
-    values = {"name": option.name, "type": _spelled(option.type), "help": option.help}
+    values = {"name": option.name, "type": _spelled(option.type), "help": option.help, "example": option.example}
     if option.required:
         return values
     back = _default_from_json(json.loads(json.dumps(option.default)))
@@ -153,4 +177,4 @@ def _registry(points: Sequence[EntryPoint], plugins: Sequence[Mapping[str, Any]]
 
 def _option(kept: Mapping[str, Any]) -> Option:
     default = _default_from_json(kept["default"]) if "default" in kept else inspect.Parameter.empty
-    return Option(kept["name"], _read(kept["type"]), default, kept["help"])
+    return Option(kept["name"], _read(kept["type"]), default, kept["help"], kept["example"])

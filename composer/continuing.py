@@ -10,12 +10,13 @@ piece = continuing.go_on(tunes, [wanted])[0]
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from composer.errors import BadOption, printable
-from composer.generation import Player, generate, primer_of, with_primer
+from composer import generation
+from composer.errors import BadOption, ComposerError, printable
+from composer.generation import Player, primer_of, with_primer
 from composer.primers import as_asked
 from composer.repetition import REDRAWS
 from composer.request import Request
@@ -66,13 +67,28 @@ def go_on(player: Player, wanted: Sequence[Continuation], *, redraws: int = REDR
     """One piece for each; their order and company change nothing in any of them.
 
     A piece begins with its primer, note for note, and in the primer's tracks the new notes of their voices go on. Where
-    the request has a tempo, it is that of the whole piece. Raises BadOption, CannotExpress, NothingAllowed.
+    the request has a tempo, it is that of the whole piece. Raises BadOption, CannotExpress, NothingAllowed for the
+    first piece that is found not to be made; `pieces` makes the others.
     """
+    return generation.whole(pieces(player, wanted, redraws=redraws))
+
+
+def pieces(
+    player: Player, wanted: Iterable[Continuation], *, redraws: int = REDRAWS
+) -> Iterator[tuple[int, Piece | ComposerError]]:
+    """Each piece with its place, as it ends; one that cannot be made is the error that says why."""
+    primers: list[Score] = []
+    for place, made in generation.pieces(player, _requests(player, wanted, primers), redraws=redraws):
+        yield place, made if isinstance(made, ComposerError) else _piece(player, primers[place], made)
+
+
+def _requests(player: Player, wanted: Iterable[Continuation], primers: list[Score]) -> Iterator[Request]:
+    """The requests, whose primers are added to the list. Raises BadOption for one that is not its request's."""
     for one in wanted:
         if (one.request.primer, one.request.primer_ticks) != primer_of(player, one.primer):
             raise BadOption("the primer is not what the request has in tokens.")
-    pieces = generate(player, [one.request for one in wanted], redraws=redraws)
-    return [_piece(player, one.primer, piece) for one, piece in zip(wanted, pieces, strict=True)]
+        primers.append(one.primer)
+        yield one.request
 
 
 def _piece(player: Player, primer: Score, piece: Piece) -> Piece:

@@ -37,20 +37,23 @@ MAJOR, MINOR = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 9, 10, 11)
 """Degrees of a key, in semitones; in minor the sixth and the seventh raised, too."""
 
 
-def check_wishes(tokenizer: Tokenizer, constraints: Sequence[Constraint], requests: Sequence[Request]) -> Mask:
-    """(R, V) the tokens that each request may have: all but keys and metres in which the constraints leave too little.
+Wish = tuple[object, ...]
+"""What of a request may contradict constraints."""
 
-    Raises BadOption, naming the constraints, if they leave no note at some place. Warns with RequestWarning where they
-    leave none of the key that is asked for.
+
+def check_wishes(
+    tokenizer: Tokenizer, constraints: Sequence[Constraint], request: Request, found: dict[Wish, Mask] | None = None
+) -> Mask:
+    """(V,) the tokens that a request may have: all but keys and metres in which the constraints leave too little.
+
+    What was `found` for requests before is not looked for again. Raises BadOption, naming the constraints, if they
+    leave no note at some place. Warns with RequestWarning where they leave none of the key that is asked for.
     """
-    found: dict[tuple[object, ...], Mask] = {}
-    masks = []
-    for request in requests:
-        asked = (request.bars, request.time_signature, request.key, bool(request.primer))
-        if asked not in found:
-            found[asked] = _check(tokenizer, constraints, request)
-        masks.append(found[asked])
-    return np.array(masks)
+    found = {} if found is None else found
+    wish = (request.bars, request.time_signature, request.key, bool(request.primer))
+    if wish not in found:
+        found[wish] = _check(tokenizer, constraints, request)
+    return found[wish]
 
 
 def check_gaps(

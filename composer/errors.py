@@ -23,6 +23,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "OF_ONE_PIECE",
     "BadJobs",
     "BadModelFile",
     "BadOption",
@@ -89,6 +90,10 @@ class NothingAllowed(ComposerError):
 
 class CannotWrite(ComposerError):
     """An output cannot be written where it was asked for."""
+
+
+OF_ONE_PIECE = (BadOption, CannotExpress, NothingAllowed)
+"""What is wrong with a piece that was asked for, and with no other beside it."""
 
 
 class TrainingFailed(ComposerError):

@@ -10,7 +10,7 @@ piece = filling.fill(chorales, [wanted])[0]
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,11 +19,20 @@ from numpy.typing import NDArray
 
 from composer import __version__
 from composer.contradictions import check_gaps
-from composer.errors import BadOption, CannotExpress, nearest, printable
-from composer.generation import Player, make_samplers
+from composer.errors import (
+    OF_ONE_PIECE,
+    BadOption,
+    CannotExpress,
+    ComposerError,
+    NothingAllowed,
+    nearest,
+    printable,
+)
+from composer.generation import Player, alike, failed, make_samplers, nats_of, whole
 from composer.kept import warn_of_given
 from composer.particles import Condition, Conditioned, sample_given
 from composer.primers import as_asked
+from composer.repetition import REDRAWS, degenerate
 from composer.request import Request
 from composer.score import Bars, Score, bars
 from composer.scorejson import score_from_json, score_to_json
@@ -88,27 +97,73 @@ class Fill:
 # --- making -----------------------------------------------------------------------------------------------------------
 
 
-def fill(player: Player, fills: Sequence[Fill]) -> list[Piece]:
+def fill(player: Player, fills: Sequence[Fill], *, redraws: int = REDRAWS) -> list[Piece]:
     """One piece for each fill; their order and company change nothing in any of them.
 
     Notes that are given are those of the score, to the tick. A note that begins before a gap keeps its beginning; how
     far it reaches into the gap is up to the model, if its tokenizer has notes begin and end (`voices`), and stays as it
     is if it gives each note its length (`remi`). What sounds on after a gap in `voices` is struck at the gap's end,
-    unless the new music holds it already. Raises CannotExpress, BadOption, NothingAllowed.
+    unless the new music holds it already. Raises CannotExpress, BadOption, NothingAllowed for the first piece that is
+    found not to be made; `pieces` makes the others.
     """
-    fills = [replace(wanted, request=player.resolved(wanted.request)) for wanted in fills]
-    heard = [listen(player, wanted.score) for wanted in fills]
-    for wanted, one in zip(fills, heard, strict=True):
-        _check(player, wanted, one)
-    pieces: dict[int, Piece] = {}
-    for numbers in _batches(fills):
-        together = [fills[n] for n in numbers]
-        conditions = [_condition(player, fills[n], heard[n]) for n in numbers]
-        samplers = make_samplers(together[0].request.samplers)
-        results = sample_given(player.stepper(together[0].request), player.writing, samplers, conditions)
-        for number, wanted, result in zip(numbers, together, results, strict=True):
-            pieces[number] = _piece(player, wanted, heard[number], result)
-    return [pieces[number] for number in range(len(fills))]
+    return whole(pieces(player, fills, redraws=redraws))
+
+
+def pieces(
+    player: Player, fills: Iterable[Fill], *, redraws: int = REDRAWS
+) -> Iterator[tuple[int, Piece | ComposerError]]:
+    """Each piece with its place among the fills, or why it cannot be made; drawn anew as in `generation.pieces`.
+
+    Of what is given, nothing is degenerate, however often it comes again.
+    """
+    asked: dict[int, _Asked] = {}
+    for number, wanted in enumerate(fills):
+        try:
+            asked[number] = _heard(player, wanted)
+        except OF_ONE_PIECE as error:
+            yield number, error
+    while asked:
+        again = {}
+        for numbers in _batches(asked):
+            for number, made in zip(numbers, _made(player, [asked[n] for n in numbers]), strict=True):
+                request = asked[number].request
+                if request.attempt < redraws and failed(made):
+                    again[number] = asked[number].with_request(replace(request, attempt=request.attempt + 1))
+                else:
+                    yield number, made
+        asked = again
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A fill whose request is resolved, and what the model hears of its score."""
+
+    wanted: Fill
+    heard: Score
+
+    @property
+    def request(self) -> Request:
+        return self.wanted.request
+
+    def with_request(self, request: Request) -> _Asked:
+        return replace(self, wanted=replace(self.wanted, request=request))
+
+
+def _heard(player: Player, wanted: Fill) -> _Asked:
+    """Raises BadOption, CannotExpress for a fill that cannot be made."""
+    asked = _Asked(replace(wanted, request=player.resolved(wanted.request)), listen(player, wanted.score))
+    player.tokenizer.grammar.start(asked.request, 1)
+    _check(player, asked.wanted, asked.heard)
+    return asked
+
+
+def _made(player: Player, together: Sequence[_Asked]) -> list[Piece | NothingAllowed]:
+    """A piece for each, all of one chain and stepper."""
+    conditions = [_condition(player, one.wanted, one.heard) for one in together]
+    first = together[0].request
+    results = sample_given(player.stepper(first), player.writing, make_samplers(first.samplers), conditions)
+    pairs = zip(together, results, strict=True)
+    return [r if isinstance(r, NothingAllowed) else _piece(player, one.wanted, one.heard, r) for one, r in pairs]
 
 
 def _check(player: Player, wanted: Fill, heard: Score) -> None:
@@ -126,16 +181,12 @@ def listen(player: Player, score: Score) -> Score:
         raise CannotExpress(f"the model has no tokens for this piece: {error}") from error
 
 
-def _batches(fills: Sequence[Fill]) -> Iterator[list[int]]:
-    """Places of fills that can run side by side: those with the same chain, stepper and device, `ROWS` at most."""
-    alike: dict[Any, list[int]] = {}
-    for number, wanted in enumerate(fills):
-        asked = wanted.request
-        alike.setdefault((repr(asked.samplers), asked.stepper, asked.precision, asked.device), []).append(number)
-    for numbers in alike.values():
+def _batches(asked: Mapping[int, _Asked]) -> Iterator[list[int]]:
+    """Keys of fills that can run side by side, of `ROWS` particles at most."""
+    for numbers in alike({number: one.request for number, one in asked.items()}):
         together: list[int] = []
         for number in numbers:
-            if together and sum(fills[n].particles for n in [*together, number]) > ROWS:
+            if together and sum(asked[n].wanted.particles for n in [*together, number]) > ROWS:
                 yield together
                 together = []
             together.append(number)
@@ -176,8 +227,9 @@ def _covered(spans: Sequence[Span], start: int, end: int) -> bool:
 
 
 def _piece(player: Player, wanted: Fill, heard: Score, result: Conditioned) -> Piece:
-    score = spliced(wanted.score, heard, player.tokenizer.decode(result.tokens), wanted.given)
-    nats = {"model": result.model_nats, "chain": result.chain_nats, "given": result.given_nats}
+    answer = player.tokenizer.decode(result.tokens)
+    score = spliced(wanted.score, heard, answer, wanted.given)
+    attempt, found = wanted.request.attempt, degenerate(answer, player.limits, wanted.given)
     return Piece(
         score,
         {
@@ -185,7 +237,9 @@ def _piece(player: Player, wanted: Fill, heard: Score, result: Conditioned) -> P
             "model": player.name,
             "model_hash": player.model.hash,
             **wanted.to_json(),
-            "nats": {name: round(value, 6) for name, value in nats.items()},
+            "nats": {**nats_of(result), "given": round(result.given_nats, 6)},
+            **({"redrawn": attempt} if attempt else {}),
+            **({"degenerate": found} if found else {}),
             "licence": player.model.card.get("licence", ""),
         },
     )

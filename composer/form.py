@@ -28,14 +28,16 @@ end of the whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, TypeVar
 
+from composer import filling, generation
 from composer.contradictions import check_gaps
-from composer.errors import BadOption, NothingAllowed, printable
-from composer.filling import ALWAYS, LOOK_AHEAD, Fill, fill
-from composer.generation import Player, generate, make_samplers
+from composer.errors import OF_ONE_PIECE, BadOption, ComposerError, NothingAllowed, printable
+from composer.filling import ALWAYS, LOOK_AHEAD, Fill
+from composer.generation import BATCH, Player, failed, make_samplers, whole
 from composer.repetition import REDRAWS
 from composer.request import Request
 from composer.score import (
@@ -86,6 +88,7 @@ class Form:
     sections: tuple[str, ...]  # "A", "A", "B", "A'"
     particles: int = PARTICLES
     look_ahead: int = LOOK_AHEAD  # bars after a new section that have a say in it
+    attempts: tuple[tuple[str, int], ...] = ()  # at which sections after the first are begun, if not at 0
 
     def __post_init__(self) -> None:
         """Check every value by itself, and the request for what no form goes with."""
@@ -109,6 +112,10 @@ class Form:
         """Of each section."""
         return self.request.bars or BARS
 
+    def attempt_of(self, name: str) -> int:
+        """The attempt at which a section is begun."""
+        return dict(self.attempts).get(name, 0)
+
     @staticmethod
     def of(request: Request, text: str) -> Form:
         """The form that `text` writes (see `parse_form`), of `BARS` bars a section unless the request says how many."""
@@ -117,15 +124,17 @@ class Form:
     def to_json(self) -> dict[str, Any]:
         """Plain values: what a file carries under `request` and under `form`."""
         form = {"sections": " ".join(self.sections), "particles": self.particles, "look_ahead": self.look_ahead}
-        return {"request": self.request.to_json(), "form": form}
+        attempts = {"attempts": dict(self.attempts)} if self.attempts else {}
+        return {"request": self.request.to_json(), "form": {**form, **attempts}}
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Form:
         """The reverse of `to_json`; BadOption for what is none."""
         try:
             request, form = Request.from_json(values["request"]), values["form"]
-            return Form(request, parse_form(form["sections"]), form["particles"], form["look_ahead"])
-        except (TypeError, KeyError, AttributeError) as error:
+            attempts = tuple((str(name), int(count)) for name, count in form.get("attempts", {}).items())
+            return Form(request, parse_form(form["sections"]), form["particles"], form["look_ahead"], attempts)
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise BadOption(f"this is no form: {printable(str(error))}.") from None
 
 
@@ -163,24 +172,47 @@ class _Draft:
     form: Form
     ticks: int
     known: Mapping[str, Score]
-    nats: Mapping[str, float]  # of the kinds that are known of every section
+    nats: Mapping[str, float]  # of all sections together
     made_by: Mapping[str, Any]
+    loops: Mapping[str, str]  # of the sections that are degenerate still, what comes again too often
 
 
 def compose(player: Player, forms: Sequence[Form], *, redraws: int = REDRAWS) -> list[Piece]:
     """One piece for each form; their order and company change nothing in any of them.
 
-    A first section that is degenerate is drawn anew (see `composer.generation.generate`); a piece carries the request
-    of the one that was kept. Raises CannotExpress, BadOption, NothingAllowed.
+    Raises CannotExpress, BadOption, NothingAllowed for the first piece that is found not to be made; `pieces` makes the
+    others.
     """
-    for form in forms:
-        check(player, form)
-    drafts = _begun(player, forms, redraws)
-    while waiting := {n: name for n, draft in enumerate(drafts) if (name := _next(draft)) is not None}:
-        added = _with_sections(player, [drafts[n] for n in waiting], list(waiting.values()))
-        for n, draft in zip(waiting, added, strict=True):
-            drafts[n] = draft
-    return [_piece(draft) for draft in drafts]
+    return whole(pieces(player, forms, redraws=redraws))
+
+
+def pieces(
+    player: Player, forms: Iterable[Form], *, redraws: int = REDRAWS
+) -> Iterator[tuple[int, Piece | ComposerError]]:
+    """Each piece with its place among the forms, or why it cannot be made; a piece is made when all beside it are.
+
+    A section that comes to a dead end or is degenerate is drawn anew (see `generation.pieces`); a piece carries the
+    request of the first one that was kept, and the attempts of the others.
+    """
+    waiting = iter(enumerate(forms))
+    while block := dict(islice(waiting, BATCH)):
+        yield from _composed(player, block, redraws)
+
+
+def _composed(player: Player, forms: Mapping[int, Form], redraws: int) -> Iterator[tuple[int, Piece | ComposerError]]:
+    drafts: dict[int, _Draft] = {}
+    found = _begun(player, forms, redraws)
+    while found:
+        for n, draft in found.items():
+            if isinstance(draft, ComposerError):
+                yield n, draft
+                drafts.pop(n, None)
+            else:
+                drafts[n] = draft
+        names = {n: name for n, draft in drafts.items() if (name := _next(draft)) is not None}
+        found = _with_sections(player, {n: drafts[n] for n in names}, names, redraws)
+    for n, draft in drafts.items():
+        yield n, _piece(draft)
 
 
 def check(player: Player, form: Form) -> None:
@@ -196,27 +228,41 @@ def _next(draft: _Draft) -> str | None:
     return next((name for name in draft.form.sections if name not in draft.known), None)
 
 
-def _begun(player: Player, forms: Sequence[Form], redraws: int) -> list[_Draft]:
+def _begun(player: Player, forms: Mapping[int, Form], redraws: int) -> dict[int, _Draft | ComposerError]:
     """The first section of each, in one time signature."""
-    drafts: dict[int, _Draft] = {}
-    requests = {n: form.request for n, form in enumerate(forms)}
+    found: dict[int, _Draft | ComposerError] = {}
+    requests: dict[int, Request] = {}
+    for n, form in forms.items():
+        try:
+            check(player, form)
+            requests[n] = form.request
+        except OF_ONE_PIECE as error:
+            found[n] = error
     for _ in range(DRAWS):
-        again: dict[int, Request] = {}
-        pieces = generate(player, list(requests.values()), redraws=redraws)
-        for n, piece in zip(requests, pieces, strict=True):
-            request = Request.from_json(piece.provenance["request"])
-            metres = [str(metre) for metre in piece.score.time_signatures]
-            drafts[n] = _draft(replace(forms[n], request=request), piece)
-            if len(set(metres)) > 1:
-                again[n] = replace(request, time_signature=metres[0])
-            elif not _onsets(drafts[n].known[forms[n].sections[0]], drafts[n].ticks):
-                again[n] = replace(request, attempt=request.attempt + 1)
-        if not again:
-            break
-        requests = again
-    else:
-        raise NothingAllowed("the first section came out without a note; another seed may do better.")
-    return [drafts[n] for n in range(len(forms))]
+        drawn = generation.pieces(player, requests.values(), redraws=redraws)
+        found |= _drafts(forms, dict(zip(requests, (piece for _, piece in sorted(drawn, key=_place)), strict=True)))
+        again = {n: _anew(found[n]) for n in requests}
+        requests = {n: request for n, request in again.items() if request is not None}
+    silent = "the first section came out without a note; another seed may do better."
+    return found | {n: NothingAllowed(silent) for n in requests}
+
+
+def _place(pair: tuple[int, Any]) -> int:
+    return pair[0]
+
+
+def _drafts(forms: Mapping[int, Form], made: Mapping[int, Piece | ComposerError]) -> dict[int, _Draft | ComposerError]:
+    return {n: one if isinstance(one, ComposerError) else _draft(forms[n], one) for n, one in made.items()}
+
+
+def _anew(draft: _Draft | ComposerError) -> Request | None:
+    """What is asked for instead where a first section changes its metre, or is silent."""
+    if isinstance(draft, ComposerError):
+        return None
+    request, first = draft.form.request, draft.known[draft.form.sections[0]]
+    if len({str(metre) for metre in first.time_signatures}) > 1:
+        return replace(request, time_signature=str(first.time_signatures[0]))
+    return None if _onsets(first, draft.ticks) else replace(request, attempt=request.attempt + 1)
 
 
 def _draft(form: Form, piece: Piece) -> _Draft:
@@ -224,23 +270,50 @@ def _draft(form: Form, piece: Piece) -> _Draft:
     metre = (score.time_signatures or (TimeSignature(0, 4, 4),))[0]
     ticks = form.bars * metre.bar_ticks
     first = _section(score, 0, ticks + score.upbeat)
-    return _Draft(form, ticks, {form.sections[0]: first}, piece.provenance["nats"], piece.provenance)
+    request, name = Request.from_json(piece.provenance["request"]), form.sections[0]
+    loops = {name: piece.provenance["degenerate"]} if "degenerate" in piece.provenance else {}
+    nats = piece.provenance["nats"]
+    return _Draft(replace(form, request=request), ticks, {name: first}, nats, piece.provenance, loops)
 
 
-def _with_sections(player: Player, drafts: Sequence[_Draft], names: Sequence[str]) -> list[_Draft]:
-    """Each draft with the section of that name; one that is silent or as another is drawn again."""
-    written: dict[int, _Draft] = {}
-    left = list(range(len(drafts)))
-    for draw in range(DRAWS):
-        gaps = [_gap(drafts[n], names[n], draw) for n in left]
-        for n, gap, piece in zip(left, gaps, fill(player, [gap.wanted for gap in gaps]), strict=True):
-            end = min(gap.end, gap.start + drafts[n].ticks + piece.score.upbeat)
-            section = _section(piece.score, gap.start, end, sustains=player.tokenizer.meaning.sustains)
-            written[n] = _added(drafts[n], names[n], section, piece)
-        left = [n for n in left if _unfit(written[n], names[n])]
-        if not left:
-            break
-    return [written[n] for n in range(len(drafts))]
+def _with_sections(
+    player: Player, drafts: Mapping[int, _Draft], names: Mapping[int, str], redraws: int
+) -> dict[int, _Draft | ComposerError]:
+    """Each draft with the section of that name; one that came to nothing, is silent or as another is drawn again."""
+    found: dict[int, _Draft | ComposerError] = {}
+    left = {n: drafts[n].form.attempt_of(name) for n, name in names.items()}
+    while left:
+        gaps = {n: _gap(drafts[n], names[n], attempt) for n, attempt in left.items()}
+        made = dict(filling.pieces(player, [gap.wanted for gap in gaps.values()], redraws=0))
+        again = {}
+        for place, (n, gap) in enumerate(gaps.items()):
+            piece = made[place]
+            found[n] = piece if isinstance(piece, ComposerError) else _with(player, drafts[n], names[n], gap, piece)
+            if _is_drawn_again(piece, found[n], names[n], left[n], redraws):
+                again[n] = left[n] + 1
+        left = again
+    return found
+
+
+def _is_drawn_again(
+    piece: Piece | ComposerError, draft: _Draft | ComposerError, name: str, attempt: int, redraws: int
+) -> bool:
+    if attempt < redraws and failed(piece):
+        return True
+    return attempt < DRAWS - 1 and not isinstance(draft, ComposerError) and _unfit(draft, name)
+
+
+def _with(player: Player, draft: _Draft, name: str, gap: _Gap, piece: Piece) -> _Draft:
+    """The draft with a section more."""
+    end = min(gap.end, gap.start + draft.ticks + piece.score.upbeat)
+    section = _section(piece.score, gap.start, end, sustains=player.tokenizer.meaning.sustains)
+    form, attempt = draft.form, gap.wanted.request.attempt
+    attempts = (*((n, a) for n, a in form.attempts if n != name), *([(name, attempt)] if attempt else []))
+    own = {kind: value for kind, value in piece.provenance["nats"].items() if kind != "given"}
+    nats = {kind: round(draft.nats.get(kind, 0) + own.get(kind, 0), 6) for kind in {**draft.nats, **own}}
+    loops = {**draft.loops, name: piece.provenance["degenerate"]} if "degenerate" in piece.provenance else draft.loops
+    known = {**draft.known, name: section}
+    return replace(draft, form=replace(form, attempts=attempts), known=known, nats=nats, loops=loops)
 
 
 def _unfit(draft: _Draft, name: str) -> bool:
@@ -322,12 +395,6 @@ def _constrained(request: Request) -> bool:
     return any(isinstance(sampler, Constraint) for sampler in make_samplers(request.samplers))
 
 
-def _added(draft: _Draft, name: str, section: Score, piece: Piece) -> _Draft:
-    own = piece.provenance["nats"]
-    nats = {kind: round(value + own[kind], 6) for kind, value in draft.nats.items() if kind in own}
-    return replace(draft, known={**draft.known, name: section}, nats=nats)
-
-
 # --- scores in sections -----------------------------------------------------------------------------------------------
 
 Change = TypeVar("Change", Tempo, KeySignature)
@@ -402,4 +469,7 @@ def _piece(draft: _Draft) -> Piece:
         markers.append(Text(len(sections) * draft.ticks, END))  # the last bar is silent
     written = sum(len(_onsets(section, draft.ticks)) for section in draft.known.values())
     made_by = {**draft.made_by, **draft.form.to_json(), "nats": dict(draft.nats), "written_notes": written}
+    redrawn = draft.form.request.attempt + sum(attempt for _, attempt in draft.form.attempts)
+    made_by |= {"redrawn": redrawn} if redrawn else {}
+    made_by |= {"degenerate": ", ".join(draft.loops.values())} if draft.loops else {}
     return Piece(replace(score, markers=tuple(markers)), made_by)

@@ -10,33 +10,50 @@ piece = generation.generate(chorales, [Request(seed=7, bars=16)])[0]
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from composer import __version__, repetition
+from composer import __version__, repetition, sampling
 from composer.compiled import compiled
 from composer.contradictions import check_wishes
-from composer.errors import BadOption, CannotExpress, RequestWarning, printable
+from composer.errors import (
+    OF_ONE_PIECE,
+    BadOption,
+    CannotExpress,
+    ComposerError,
+    NothingAllowed,
+    RequestWarning,
+    printable,
+)
 from composer.kept import warn_of_primer
 from composer.model import Model, find, load
 from composer.plugins import registry
 from composer.primers import as_asked
 from composer.request import Link, Request
-from composer.sampling import Sampled, sample
+from composer.sampling import Sampled
 from composer.score import END, Score, Tempo, Text, bars
 from composer.tokens import EOS
-from composer.types import Constraint, Piece, Sampler, Stepper, StepperMaker, Tokenizer
+from composer.types import Constraint, Piece, Sampler, Span, Stepper, StepperMaker, Tokenizer
+
+if TYPE_CHECKING:
+    from composer.corpus import Report
+    from composer.originality.index import Music
 
 BATCH = 64
 """Pieces that run side by side at most."""
 
 LONGEST = 2**20
 """Ticks that the last note of a primer lasts at most."""
+
+BLOCK = 4096
+"""Requests among which those that can run side by side are looked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +162,18 @@ class Player:
         """What its pieces may repeat. Raises BadModelFile for a card that states what are no limits."""
         return repetition.limits_of(self.model.card)
 
+    def learnt(self, report: Report | None = None) -> Music:
+        """What it was trained on, indexed, found once. Raises BadModelFile if that is not here."""
+        from composer.originality.learnt import learnt
+
+        if not self._learnt:
+            self._learnt.append(learnt(self.model, self.tokenizer, report))
+        return self._learnt[0]
+
+    @cached_property
+    def _learnt(self) -> list[Music]:
+        return []
+
     @property
     def suggested(self) -> Request:
         """What the model's card suggests to ask for."""
@@ -182,52 +211,104 @@ def check(player: Player, request: Request) -> None:
     constraints = [sampler for sampler in make_samplers(request.samplers) if isinstance(sampler, Constraint)]
     player.tokenizer.grammar.start(request, 1)
     if constraints:
-        check_wishes(player.tokenizer, constraints, [request])
+        check_wishes(player.tokenizer, constraints, request)
 
 
 def generate(player: Player, requests: Sequence[Request], *, redraws: int = repetition.REDRAWS) -> list[Piece]:
     """One piece for each request; the order and the company of the requests change nothing in any of them.
 
-    A piece whose new music is degenerate (`composer.repetition`) is drawn anew, as the next attempt of its request, up
-    to the attempt `redraws`; what is so even then is kept. A piece tells the attempt that it is with its request, and
-    what comes again too often in it under `degenerate`.
+    Raises BadOption, NothingAllowed for the first piece that is found not to be made; `pieces` makes the others.
     """
-    asked = [player.resolved(request) for request in requests]
-    pieces = _drawn(player, asked)
-    while again := [n for n, p in enumerate(pieces) if "degenerate" in p.provenance and asked[n].attempt < redraws]:
-        for n in again:
-            asked[n] = replace(asked[n], attempt=asked[n].attempt + 1)
-        for n, piece in zip(again, _drawn(player, [asked[n] for n in again]), strict=True):
-            pieces[n] = piece
-    return pieces
+    return whole(pieces(player, requests, redraws=redraws))
 
 
-def _drawn(player: Player, requests: Sequence[Request]) -> list[Piece]:
-    """One piece for each resolved request, whatever it repeats."""
-    pieces: dict[int, Piece] = {}
-    for numbers in _batches(requests):
-        together = [requests[n] for n in numbers]
-        samplers = make_samplers(together[0].samplers)
-        results = sample(player.stepper(together[0]), player.writing, samplers, together)
-        for number, request, result in zip(numbers, together, results, strict=True):
-            pieces[number] = _piece(player, request, result)
-    return [pieces[number] for number in range(len(requests))]
+def whole(made: Iterable[tuple[int, Piece | ComposerError]]) -> list[Piece]:
+    """The pieces in the order of their places. Raises the error of one that could not be made."""
+    found: dict[int, Piece] = {}
+    for number, piece in made:
+        if isinstance(piece, ComposerError):
+            raise piece
+        found[number] = piece
+    return [found[number] for number in range(len(found))]
 
 
-def _batches(requests: Sequence[Request]) -> Iterator[list[int]]:
-    """Places of requests that can run side by side: those with the same chain, stepper and device."""
-    alike: dict[Any, list[int]] = {}
-    for number, request in enumerate(requests):
+def pieces(
+    player: Player, requests: Iterable[Request], *, redraws: int = repetition.REDRAWS
+) -> Iterator[tuple[int, Piece | ComposerError]]:
+    """Each piece with its place among the requests, as it ends; one that cannot be made is the error that says why.
+
+    A piece that comes to a dead end, whose new music is degenerate (`composer.repetition`), or that copies more bars
+    than its request allows (`composer.originality`), is drawn anew, as the next attempt of its request, up to the
+    attempt `redraws`; what is so even then is kept. A piece tells the attempt that it is with its request, and what
+    comes again too often in it under `degenerate`. Of one that still copies, RequestWarning tells, and not the piece,
+    which can be made again where that music is not.
+    """
+    waiting = iter(enumerate(requests))
+    while block := list(islice(waiting, BLOCK)):
+        asked: dict[int, Request] = {}
+        for number, request in block:
+            try:
+                asked[number] = player.resolved(request)
+            except OF_ONE_PIECE as error:
+                yield number, error
+        for together in alike(asked):
+            yield from _drawn(player, {number: asked[number] for number in together}, redraws)
+
+
+def _drawn(player: Player, asked: Mapping[int, Request], redraws: int) -> Iterator[tuple[int, Piece | ComposerError]]:
+    """The pieces of resolved requests that can run side by side."""
+    waiting = deque(asked.items())
+    begun: list[tuple[int, Request]] = []
+
+    def more(room: int) -> list[Request]:
+        taken = [waiting.popleft() for _ in range(min(room, len(waiting)))]
+        begun.extend(taken)
+        return [request for _, request in taken]
+
+    first = next(iter(asked.values()))
+    samplers = make_samplers(first.samplers)
+    for place, result in sampling.pieces(player.stepper(first), player.writing, samplers, more, BATCH):
+        number, request = begun[place]
+        made = result if isinstance(result, ComposerError) else _piece(player, request, result)
+        if _is_redrawn(player, request, made, redraws):
+            waiting.appendleft((number, replace(request, attempt=request.attempt + 1)))
+        else:
+            yield number, made
+
+
+def _is_redrawn(player: Player, request: Request, made: Piece | ComposerError, redraws: int) -> bool:
+    """Whether a piece is not kept. Warns with RequestWarning of one that is kept though it copies."""
+    last, most = request.attempt >= redraws, request.max_copied_bars
+    if not last and failed(made):
+        return True
+    if most is None or not redraws or isinstance(made, ComposerError):
+        return False
+    from composer.originality.learnt import copied
+
+    found = copied(made.score, player.learnt(), most, request.primer_ticks)
+    if found and last:
+        text = f"piece {request.index} of seed {request.seed} has {found} after {request.attempt} redraws, and is kept."
+        warnings.warn(text, RequestWarning, stacklevel=2)
+    return bool(found) and not last
+
+
+def failed(made: Piece | ComposerError) -> bool:
+    """Whether another attempt may do better: after a dead end, or for a degenerate piece."""
+    return isinstance(made, NothingAllowed) or (isinstance(made, Piece) and "degenerate" in made.provenance)
+
+
+def alike(asked: Mapping[int, Request]) -> list[list[int]]:
+    """The keys of requests that can run side by side: those with the same chain, stepper, precision and device."""
+    found: dict[Any, list[int]] = {}
+    for number, request in asked.items():
         chain = repr(request.samplers)
-        alike.setdefault((chain, request.stepper, request.precision, request.device), []).append(number)
-    for numbers in alike.values():
-        for start in range(0, len(numbers), BATCH):
-            yield numbers[start : start + BATCH]
+        found.setdefault((chain, request.stepper, request.precision, request.device), []).append(number)
+    return list(found.values())
 
 
 def _piece(player: Player, request: Request, result: Sampled) -> Piece:
     score = _to_its_end(player.tokenizer.decode(result.tokens), request)
-    found = repetition.degenerate(score, player.limits, request.primer_ticks)
+    found = repetition.degenerate(score, player.limits, [Span(0, request.primer_ticks)])
     if request.tempo is not None:
         score = replace(score, tempos=(Tempo(0, request.tempo),))
     return Piece(
@@ -237,7 +318,7 @@ def _piece(player: Player, request: Request, result: Sampled) -> Piece:
             "model": player.name,
             "model_hash": player.model.hash,
             "request": request.to_json(),
-            "nats": _nats(result),
+            "nats": nats_of(result),
             **({"redrawn": request.attempt} if request.attempt else {}),
             **({"degenerate": found} if found else {}),
             "licence": player.model.card.get("licence", ""),
@@ -259,12 +340,11 @@ def _to_its_end(score: Score, request: Request) -> Score:
     return replace(score, markers=(*score.markers, Text(end, END)))
 
 
-def _nats(result: Sampled) -> dict[str, float | int]:
-    """What a piece cost, by kind; of constraints only where they cost anything, with the dead ends they led into."""
+def nats_of(result: Sampled) -> dict[str, float | int]:
+    """What a piece cost, by kind; what constraints cost, and the dead ends that there were, only where there is any."""
     nats: dict[str, float | int] = {"model": round(result.model_nats, 6), "chain": round(result.chain_nats, 6)}
-    if result.constraint_nats or result.dead_ends:
-        nats |= {"constraints": round(result.constraint_nats, 6), "dead_ends": result.dead_ends}
-    return nats
+    nats |= {"constraints": round(result.constraint_nats, 6)} if result.constraint_nats else {}
+    return nats | ({"dead_ends": result.dead_ends} if result.dead_ends else {})
 
 
 def with_primer(player: Player, request: Request, score: Score) -> Request:

@@ -78,3 +78,8 @@ def register_models() -> Offers:  # type: ignore[empty-body]
 @hookspec
 def register_executors() -> Offers:  # type: ignore[empty-body]
     """Offer places where batches run: name to a frozen dataclass that is an `Executor`."""
+
+
+@hookspec
+def register_metrics() -> Offers:  # type: ignore[empty-body]
+    """Offer measures of music: name to a callable that makes a `Metric`; its docstring is the definition."""

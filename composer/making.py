@@ -6,12 +6,14 @@ after a primer), a `Fill` (music around notes that are given) and a `Form` (musi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from itertools import count, groupby
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union
 
-from composer.errors import BadOption
-from composer.generation import Player, generate
+from composer import generation
+from composer.errors import BadOption, ComposerError
+from composer.generation import Player
 from composer.repetition import REDRAWS
 from composer.request import Request
 from composer.types import Piece
@@ -23,28 +25,59 @@ if TYPE_CHECKING:
 
 Asked: TypeAlias = Union[Request, "Continuation", "Fill", "Form"]
 
+Made = TypeVar("Made")
+
 
 def make(player: Player, asked: Sequence[Asked], *, redraws: int = REDRAWS) -> list[Piece]:
     """One piece for each; their order and company change nothing in any of them.
 
-    Raises BadOption, CannotExpress, NothingAllowed.
+    Raises BadOption, CannotExpress, NothingAllowed for the first piece that is found not to be made; `each` makes the
+    others.
     """
-    if all(isinstance(one, Request) for one in asked):  # so that the rest need not be imported
-        return generate(player, [request_of(one) for one in asked], redraws=redraws)
-    from composer.continuing import Continuation, go_on
-    from composer.filling import Fill, fill
-    from composer.form import Form, compose
+    return generation.whole(each(player, asked, redraws=redraws))
 
-    made: dict[int, Piece] = {}
-    requests = {n: one for n, one in enumerate(asked) if isinstance(one, Request)}
-    made |= zip(requests, generate(player, list(requests.values()), redraws=redraws), strict=True)
-    goings_on = {n: one for n, one in enumerate(asked) if isinstance(one, Continuation)}
-    made |= zip(goings_on, go_on(player, list(goings_on.values()), redraws=redraws), strict=True)
-    fills = {n: one for n, one in enumerate(asked) if isinstance(one, Fill)}
-    made |= zip(fills, fill(player, list(fills.values())), strict=True)
-    forms = {n: one for n, one in enumerate(asked) if isinstance(one, Form)}
-    made |= zip(forms, compose(player, list(forms.values()), redraws=redraws), strict=True)
-    return [made[n] for n in range(len(asked))]
+
+def each(
+    player: Player, asked: Iterable[Asked], *, redraws: int = REDRAWS
+) -> Iterator[tuple[int, Piece | ComposerError]]:
+    """Each piece with its place among what is asked, as it is made, or the error that says why it cannot be."""
+    numbers = count()
+    for kind, alike in groupby(asked, key=type):
+        begun: list[int] = []
+        made = _pieces_of(kind)(player, _numbered(alike, numbers, begun), redraws=redraws)
+        for place, piece in made:
+            yield begun[place], piece
+
+
+def _numbered(asked: Iterable[Asked], numbers: Iterator[int], begun: list[int]) -> Iterator[Any]:
+    for one in asked:
+        begun.append(next(numbers))
+        yield one
+
+
+def _pieces_of(kind: type) -> Callable[..., Iterator[tuple[int, Piece | ComposerError]]]:
+    """What makes them; the others need not be imported."""
+    if kind is Request:
+        return generation.pieces
+    from composer import continuing, filling, form
+
+    makers: dict[type, Callable[..., Iterator[tuple[int, Piece | ComposerError]]]] = {
+        continuing.Continuation: continuing.pieces,
+        filling.Fill: filling.pieces,
+        form.Form: form.pieces,
+    }
+    return makers[kind]
+
+
+def in_order(made: Iterable[tuple[int, Made]]) -> Iterator[Made]:
+    """The same in the order of their places, each as soon as those before it are there."""
+    waiting: dict[int, Made] = {}
+    following = 0
+    for place, one in made:
+        waiting[place] = one
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1
 
 
 def request_of(asked: Asked) -> Request:
@@ -54,7 +87,11 @@ def request_of(asked: Asked) -> Request:
 
 def with_request(asked: Asked, request: Request) -> Asked:
     """The same with another request in it."""
-    return request if isinstance(asked, Request) else replace(asked, request=request)
+    if isinstance(asked, Request):
+        return request
+    from composer.form import Form
+
+    return replace(asked, request=request, attempts=()) if isinstance(asked, Form) else replace(asked, request=request)
 
 
 def asked_of(provenance: Mapping[str, Any]) -> Asked:

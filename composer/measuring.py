@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from composer.datasets import make_dataset
 from composer.errors import BadModelFile
 from composer.evaluation import piece_nats
 from composer.generation import Player, generate
-from composer.listening import Band, Figure
+from composer.listening import Band, Contrast, Figure, Measured, values
 from composer.model import Model
 from composer.request import Request
 from composer.score import Score
@@ -115,6 +115,41 @@ def listen(player: Player, count: int, seed: int) -> list[Score]:
     """So many pieces as the card suggests to ask for them, the first attempt at each: what the model itself does."""
     requests = [replace(player.suggested, seed=seed, index=index) for index in range(count)]
     return [piece.score for piece in generate(player, requests, redraws=0)]
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What a model writes beside real pieces, measured by the same metrics."""
+
+    model: Measured
+    real: Measured
+    contrast: Contrast
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values of the sets, of each piece and of each bar."""
+        counts = {"pieces": len(self.model), "real_pieces": list(self.real.titles)}
+        return {**counts, **values.beside(self.contrast, self.model, self.real)}
+
+
+def beside(
+    player: Player,
+    corpus: Corpus,
+    split: str = "test",
+    *,
+    names: Sequence[str] = ("all",),
+    count: int = 0,
+    seed: int = 0,
+) -> Beside:
+    """So many pieces, as the card suggests to ask for them, beside those of one side of a corpus of the same tokenizer.
+
+    Of 0, as many as there are real ones, 50 at most. Raises UnknownName for a metric, EmptyDataset for no real pieces.
+    """
+    chosen = listening.metrics(names)
+    numbers = corpus.split(split).tolist()
+    real = [replace(player.tokenizer.decode(corpus.piece(n)), title=corpus.names[n]) for n in numbers]
+    theirs = listening.measure(real, chosen)
+    ours = listening.measure(listen(player, count or min(len(real), MOST), seed), chosen)
+    return Beside(ours, theirs, listening.contrast(ours, theirs, seed))
 
 
 def _beside(pieces: Sequence[Score], real: Sequence[Score], test: Sequence[Score]) -> list[dict[str, Any]]:

@@ -37,13 +37,15 @@ def none_struck(rows: int, lookback: int) -> Struck:
 
 def struck_after(struck: Struck, facts: Facts, meaning: Meaning, tokens: Array) -> Struck:
     """The last notes after `tokens` (B,)."""
+    if not struck.tick.shape[1]:
+        return struck
     xp = namespace(tokens)
     written = xp.take(like(meaning.pitch, tokens), tokens)
     pitch = written + facts.shift
     new = written >= 0
     if meaning.sustains:
         new = new & ~xp.any(pitch[:, None] == facts.sounding, axis=1)
-    if not struck.tick.shape[1] or not xp.any(new):
+    if not xp.any(new):
         return struck
     pushed = (
         xp.where(new[:, None], xp.concat([old[:, 1:], now[:, None]], axis=1), old)

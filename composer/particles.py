@@ -27,16 +27,16 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.choice import Chain, Choice, check_sound, choose
 from composer.distribution import Distribution
 from composer.errors import NothingAllowed
 from composer.naming import bar_of, culprits, leave, title
-from composer.notes import none_struck, struck_after
 from composer.request import Request
-from composer.rows import HISTORY, lookback
-from composer.sampling import Sampled, check_sound
+from composer.rows import Rows, begin, constrained, context_of, joined, stepped
+from composer.sampling import Sampled
 from composer.streams import BLOCK, uniforms
 from composer.tokens import EOS
-from composer.types import Array, Constraint, Context, Facts, Sampler, Shaping, State, Stepper, Struck, Tokenizer
+from composer.types import Array, Constraint, Facts, Sampler, Stepper, Tokenizer
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -64,7 +64,9 @@ class Condition:
 
 @dataclass(frozen=True)
 class Conditioned(Sampled):
-    """One piece in tokens. Tokens to which there was no alternative count in neither of the two figures of `Sampled`.
+    """One piece in tokens. Tokens to which there was no alternative count in none of the figures of `Sampled`.
+
+    `dead_ends` are the particles that came to where nothing was allowed.
 
     `given_nats` is minus the log of the estimate of how likely the given notes are: the product of all g_t on average
     over q. The estimate itself (not its log) is unbiased.
@@ -75,22 +77,21 @@ class Conditioned(Sampled):
 
 def sample_given(
     step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler], conditions: Sequence[Condition]
-) -> list[Conditioned]:
+) -> list[Conditioned | NothingAllowed]:
     """One piece for each condition, all side by side and each as if it were alone.
 
-    What is given is not held to constraints: where one token only is left, it is written. Raises NothingAllowed if
-    grammar, constraints and given notes together leave no particle of a piece anything to write.
+    What is given is not held to constraints: where one token only is left, it is written. A piece is an error where
+    grammar, constraints and given notes together leave none of its particles anything to write.
     """
-    constraints = [sampler for sampler in samplers if isinstance(sampler, Constraint)]
-    links = [sampler for sampler in samplers if not isinstance(sampler, Constraint)]
+    chain = Chain.of(samplers)
     cloud = _begin(tokenizer, samplers, conditions)
     while True:
         least = _least(cloud)
         _compare(cloud, least)
-        active = (cloud.rows.place == least[cloud.rows.piece]) & (cloud.rows.place < ENDED)
+        active = (cloud.begun.reached == least[cloud.begun.piece]) & (cloud.begun.reached < ENDED)
         if not active.any():
             return _results(cloud)
-        _write(cloud, active, step, tokenizer, _Chain(constraints, links))
+        _write(cloud, active, step, tokenizer, chain)
         cloud.round += 1
 
 
@@ -98,51 +99,32 @@ def sample_given(
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """The different beginnings that there are, R of them, each written by one particle or more."""
+class _Beginnings:
+    """The different beginnings that there are, R of them, each written by one particle or more.
 
-    piece: Ints  # (R,) place among the conditions
-    grammar: Array  # (R, S)
-    state: State | None
-    written: Ints  # (R, HISTORY + room) tokens, after as many -1 as a history is long
-    length: Ints  # (R,) tokens written
+    In their rows, `number` is the piece, by its place among the conditions.
+    """
+
+    rows: Rows
+    written: Ints  # (R, room) tokens
     weight: Floats  # (R,) log of the product of g_t since the last resampling
-    nats: Floats  # (R, 2) as in `Sampled`
-    place: Ints  # (R,) bar and beat; see `BEATS`
-    struck: Struck
+    reached: Ints  # (R,) bar and beat; see `BEATS`
 
-    def take(self, rows: NDArray[np.integer]) -> _Rows:
-        """These rows, in this order."""
-        state = None if self.state is None else tuple(part[rows] for part in self.state)
-        return _Rows(
-            self.piece[rows],
-            self.grammar[rows],
-            state,
-            self.written[rows],
-            self.length[rows],
-            self.weight[rows],
-            self.nats[rows],
-            self.place[rows],
-            Struck(*(part[rows] for part in _parts(self.struck))),
-        )
+    @property
+    def piece(self) -> Ints:
+        """(R,)."""
+        return self.rows.number
 
-    def history(self) -> Ints:
-        """(R, HISTORY) the last tokens."""
-        return np.take_along_axis(self.written, self.length[:, None] + np.arange(HISTORY), axis=1)
+    def take(self, which: NDArray[np.integer]) -> _Beginnings:
+        """These, in this order."""
+        return _Beginnings(self.rows.gather(which), self.written[which], self.weight[which], self.reached[which])
 
 
-def _parts(struck: Struck) -> tuple[Array, Array, Array]:
-    return struck.tick, struck.pitch, struck.voice
-
-
-def _joined(one: _Rows, other: _Rows) -> _Rows:
-    pairs = zip(one.state or (), other.state or (), strict=True)
+def _joined(one: _Beginnings, other: _Beginnings) -> _Beginnings:
     room = max(one.written.shape[1], other.written.shape[1])
-    written = [np.pad(w, ((0, 0), (0, room - w.shape[1])), constant_values=-1) for w in (one.written, other.written)]
-    names = ("piece", "grammar", "length", "weight", "nats", "place")
-    parts = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in names}
-    struck = Struck(*map(np.concatenate, zip(_parts(one.struck), _parts(other.struck), strict=True)))
-    return _Rows(state=tuple(map(np.concatenate, pairs)), written=np.concatenate(written), struck=struck, **parts)
+    written = [np.pad(w, ((0, 0), (0, room - w.shape[1]))) for w in (one.written, other.written)]
+    weight, reached = np.concatenate([one.weight, other.weight]), np.concatenate([one.reached, other.reached])
+    return _Beginnings(joined(one.rows, other.rows), np.concatenate(written), weight, reached)
 
 
 @dataclass
@@ -150,34 +132,28 @@ class _Cloud:
     """All particles, K of them; `row` is the beginning that each has written."""
 
     conditions: Sequence[Condition]
-    rows: _Rows
+    begun: _Beginnings
     piece: Ints  # (K,)
     row: Ints  # (K,)
     reached: Ints  # (pieces,) the place that all particles have reached
     evidence: Floats  # (pieces,) log of the estimate of how likely the given notes are, up to the last resampling
+    dead_ends: Ints  # (pieces,) particles that could not go on
     round: int = 0  # the same for every piece alone and in company: each has a particle that writes in every round
     of: list[slice] = field(default_factory=list)  # the particles of each piece
     dead: dict[int, Callable[[], _Dead]] = field(default_factory=dict)  # of each piece, the last that could not go on
+    lost: dict[int, NothingAllowed] = field(default_factory=dict)  # pieces of which no particle could go on
 
 
 def _begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], conditions: Sequence[Condition]) -> _Cloud:
-    grammar = np.concatenate([tokenizer.grammar.start(c.request, 1) for c in conditions])
+    rows = begin(tokenizer, samplers, [condition.request for condition in conditions])
     count, sizes = len(conditions), [c.particles for c in conditions]
-    rows = _Rows(
-        piece=np.arange(count),
-        grammar=grammar,
-        state=None,
-        written=np.full((count, 2 * HISTORY), -1),
-        length=np.zeros(count, dtype=np.int64),
-        weight=np.zeros(count),
-        nats=np.zeros((count, 2)),
-        place=_places(tokenizer.grammar.facts(grammar)),
-        struck=none_struck(count, lookback(samplers)),
-    )
+    places = _places(tokenizer.grammar.facts(rows.grammar))
+    begun = _Beginnings(rows, np.zeros((count, 256), dtype=np.int64), np.zeros(count), places)
     ends = np.cumsum(sizes)
     piece = np.repeat(np.arange(count), sizes)
-    reached, of = np.full(count, -ENDED), [slice(int(e) - n, int(e)) for e, n in zip(ends, sizes, strict=True)]
-    return _Cloud(conditions, rows, piece, piece.copy(), reached, np.zeros(count), of=of)
+    of = [slice(int(e) - n, int(e)) for e, n in zip(ends, sizes, strict=True)]
+    none = np.zeros(count, dtype=np.int64)
+    return _Cloud(conditions, begun, piece, piece.copy(), none - ENDED, np.zeros(count), none, of=of)
 
 
 def _places(facts: Facts) -> Ints:
@@ -187,18 +163,20 @@ def _places(facts: Facts) -> Ints:
 def _least(cloud: _Cloud) -> Ints:
     """(pieces,) the place that all particles of each have reached."""
     least = np.full(len(cloud.conditions), ENDED)
-    np.minimum.at(least, cloud.rows.piece, cloud.rows.place)
+    np.minimum.at(least, cloud.begun.piece, cloud.begun.reached)
     return least
 
 
-def _results(cloud: _Cloud) -> list[Conditioned]:
-    found = []
-    for piece, particles in enumerate(cloud.of):
-        row = cloud.row[particles.start]
-        tokens = cloud.rows.written[row, HISTORY : HISTORY + cloud.rows.length[row]]
-        model, chain = cloud.rows.nats[row].tolist()
-        found.append(Conditioned(tokens.copy(), model, chain, given_nats=-float(cloud.evidence[piece])))
-    return found
+def _results(cloud: _Cloud) -> list[Conditioned | NothingAllowed]:
+    return [cloud.lost.get(piece) or _result(cloud, piece) for piece in range(len(cloud.conditions))]
+
+
+def _result(cloud: _Cloud, piece: int) -> Conditioned:
+    rows, row = cloud.begun.rows, cloud.row[cloud.of[piece].start]
+    tokens = cloud.begun.written[row, : rows.place[row]].copy()
+    model, chain, constraints = rows.nats[row].tolist()
+    dead_ends, evidence = int(cloud.dead_ends[piece]), float(cloud.evidence[piece])
+    return Conditioned(tokens, model, chain, constraints, dead_ends, -evidence)
 
 
 # --- weights compared -------------------------------------------------------------------------------------------------
@@ -206,14 +184,16 @@ def _results(cloud: _Cloud) -> list[Conditioned]:
 
 def _compare(cloud: _Cloud, least: Ints) -> None:
     """Where all particles of a piece have reached a new place, draw one, or resample them, or let them be."""
-    begun_anew = []
+    begun_anew, lost = [], []
     for piece in np.flatnonzero(least > cloud.reached).tolist():
         condition, particles = cloud.conditions[piece], cloud.of[piece]
         before, cloud.reached[piece] = int(cloud.reached[piece]) // BEATS, least[piece]
-        weights = cloud.rows.weight[cloud.row[particles]]
+        weights = cloud.begun.weight[cloud.row[particles]]
         top = weights.max()
         if top == -np.inf:
-            raise NothingAllowed(_nothing_left(condition, cloud.dead[piece]()))
+            cloud.lost[piece] = NothingAllowed(_nothing_left(condition, cloud.dead[piece]()))
+            lost.append(piece)
+            continue
         ancestors = _ancestors(condition, weights, before, int(least[piece]), cloud.round)
         if ancestors is not None:
             cloud.evidence[piece] += top + np.log(np.exp(weights - top).mean())
@@ -221,8 +201,11 @@ def _compare(cloud: _Cloud, least: Ints) -> None:
             begun_anew.append(piece)
     if begun_anew:
         used, cloud.row = np.unique(cloud.row, return_inverse=True)
-        rows = cloud.rows.take(used)
-        cloud.rows = replace(rows, weight=np.where(np.isin(rows.piece, begun_anew), 0.0, rows.weight))
+        begun = cloud.begun.take(used)
+        cloud.begun = replace(begun, weight=np.where(np.isin(begun.piece, begun_anew), 0.0, begun.weight))
+    if lost:
+        over = np.isin(cloud.begun.piece, lost)
+        cloud.begun = replace(cloud.begun, reached=np.where(over, ENDED, cloud.begun.reached))
 
 
 def _ancestors(condition: Condition, weights: Floats, before: int, place: int, round_: int) -> Ints | None:
@@ -273,24 +256,6 @@ def _numbers(request: Request, purpose: str, first: int, count: int) -> Floats:
 
 
 @dataclass(frozen=True)
-class _Chain:
-    """The samplers, by kind: looking a protocol up takes longer than most of them."""
-
-    constraints: Sequence[Constraint]
-    links: Sequence[Shaping]
-
-
-@dataclass(frozen=True)
-class _Choice:
-    """What R rows may write next."""
-
-    model: Distribution  # within grammar and constraints
-    chain: Distribution  # of the whole chain
-    weight: Floats  # (R,) log g_t
-    forced: NDArray[np.bool_]  # (R,) whether one token alone is left
-
-
-@dataclass(frozen=True)
 class _Dead:
     """Where a beginning could not go on: the bar, and the constraints that left it nothing, if any did."""
 
@@ -298,38 +263,52 @@ class _Dead:
     culprits: tuple[Constraint, ...]
 
 
-def _dead(tokenizer: Tokenizer, chain: _Chain, conditions: Sequence[Condition], row: _Rows) -> _Dead:
+def _dead(tokenizer: Tokenizer, chain: Chain, conditions: Sequence[Condition], row: Rows) -> _Dead:
     """Why one row cannot go on."""
-    legal, facts = tokenizer.grammar.allowed(row.grammar), tokenizer.grammar.facts(row.grammar)
-    context = Context(row.length, facts, tokenizer.meaning, row.history(), legal, row.struck)
-    given = legal & _masks(conditions, row)
+    context = context_of(tokenizer, row)
+    given = context.allowed & _masks(conditions, row)
     masks = [(constraint.mask(context) & given)[0] for constraint in chain.constraints]
     left = not masks or np.all(masks, axis=0).any()  # then a shaping link left nothing
-    return _Dead(bar_of(facts, 0), () if left else tuple(chain.constraints[n] for n in culprits(masks)))
+    return _Dead(bar_of(context.facts, 0), () if left else tuple(chain.constraints[n] for n in culprits(masks)))
 
 
-def _write(cloud: _Cloud, active: NDArray[np.bool_], step: Stepper, tokenizer: Tokenizer, chain: _Chain) -> None:
+def _write(cloud: _Cloud, active: NDArray[np.bool_], step: Stepper, tokenizer: Tokenizer, chain: Chain) -> None:
     """One token for every particle at an `active` row; particles that draw different ones part."""
-    grammar = tokenizer.grammar
-    writing, waiting = cloud.rows.take(np.flatnonzero(active)), cloud.rows.take(np.flatnonzero(~active))
-    logits, state = step(grammar.inputs(writing.grammar), writing.state)
-    choice = _choice(tokenizer, chain, cloud.conditions, writing, logits.astype(np.float64))
-    dead = np.flatnonzero((choice.weight == -np.inf) & (writing.weight > -np.inf))
-    for piece, first in zip(*np.unique(writing.piece[dead], return_index=True), strict=True):
-        cloud.dead[piece] = partial(_dead, tokenizer, chain, cloud.conditions, writing.take(dead[first : first + 1]))
+    writing, waiting = cloud.begun.take(np.flatnonzero(active)), cloud.begun.take(np.flatnonzero(~active))
+    logits, state = stepped(step, tokenizer, writing.rows)
+    choice, facts, weight, forced = _choice(tokenizer, chain, cloud.conditions, writing.rows, logits)
     at = np.where(active, np.cumsum(active) - 1, len(writing.piece) + np.cumsum(~active) - 1)[cloud.row]
     drawing = np.flatnonzero(active[cloud.row])
+    _count_dead(cloud, tokenizer, chain, writing, (weight == -np.inf) & (writing.weight > -np.inf), at[drawing])
     tokens = choice.chain.draw(_draws(cloud)[drawing], at[drawing])
     size = choice.chain.logits.shape[1]
     children, place = np.unique(at[drawing] * size + tokens, return_inverse=True)
     parents, written = children // size, children % size
-    after = _after(tokenizer, replace(writing, state=state).take(parents), written)
-    said = np.stack([way.log_probability(written, parents) for way in (choice.model, choice.chain)], axis=1)
-    counted = np.where(choice.forced[parents, None], 0.0, said)
-    after = replace(after, weight=after.weight + choice.weight[parents], nats=after.nats - counted)
+    facts = Facts(**{name: column[parents] for name, column in vars(facts).items()})
+    costs = np.where(forced[parents, None], 0.0, choice.costs(written, parents))
+    parting = replace(writing, rows=replace(writing.rows, state=state), weight=writing.weight + weight)
+    after = _after(tokenizer, parting.take(parents), facts, written, costs)
     cloud.row = at - len(writing.piece) + len(children)  # those that wait come after the children
     cloud.row[drawing] = place
-    cloud.rows = _joined(after, waiting) if len(waiting.piece) else after
+    cloud.begun = _joined(after, waiting) if len(waiting.piece) else after
+
+
+def _count_dead(
+    cloud: _Cloud,
+    tokenizer: Tokenizer,
+    chain: Chain,
+    writing: _Beginnings,
+    dead: NDArray[np.bool_],
+    at: Ints,
+) -> None:
+    """Count the particles, each `at` its row of `writing`, whose row is `dead` (R,), and keep why one of them is."""
+    if not dead.any():
+        return
+    np.add.at(cloud.dead_ends, writing.piece, np.where(dead, np.bincount(at, minlength=len(dead)), 0))
+    rows = np.flatnonzero(dead)
+    for piece, first in zip(*np.unique(writing.piece[rows], return_index=True), strict=True):
+        one = writing.rows.gather(rows[first : first + 1])
+        cloud.dead[piece] = partial(_dead, tokenizer, chain, cloud.conditions, one)
 
 
 def _draws(cloud: _Cloud) -> Floats:
@@ -342,44 +321,40 @@ def _draws(cloud: _Cloud) -> Floats:
     return np.concatenate(numbers)
 
 
-def _after(tokenizer: Tokenizer, rows: _Rows, tokens: Ints) -> _Rows:
-    grammar = tokenizer.grammar.advance(rows.grammar, tokens)
-    written = rows.written
-    if rows.length.max() + HISTORY >= written.shape[1]:
-        written = np.concatenate([written, np.full_like(written, -1)], axis=1)
-    np.put_along_axis(written, HISTORY + rows.length[:, None], tokens[:, None], axis=1)
-    place = np.where(tokens == EOS, ENDED, _places(tokenizer.grammar.facts(grammar)))
-    struck = struck_after(rows.struck, tokenizer.grammar.facts(rows.grammar), tokenizer.meaning, tokens)
-    return replace(rows, grammar=grammar, written=written, length=rows.length + 1, place=place, struck=struck)
+def _after(tokenizer: Tokenizer, begun: _Beginnings, facts: Facts, tokens: Ints, costs: Floats) -> _Beginnings:
+    rows = begun.rows.after(tokenizer, tokens, facts)
+    written = begun.written
+    if rows.place.max() > written.shape[1]:
+        written = np.concatenate([written, np.zeros_like(written)], axis=1)
+    np.put_along_axis(written, begun.rows.place[:, None], tokens[:, None], axis=1)
+    reached = np.where(tokens == EOS, ENDED, _places(tokenizer.grammar.facts(rows.grammar)))
+    return replace(begun, rows=replace(rows, nats=rows.nats + costs), written=written, reached=reached)
 
 
 def _choice(
-    tokenizer: Tokenizer, chain: _Chain, conditions: Sequence[Condition], rows: _Rows, logits: Floats
-) -> _Choice:
-    legal = tokenizer.grammar.allowed(rows.grammar)
+    tokenizer: Tokenizer, chain: Chain, conditions: Sequence[Condition], rows: Rows, logits: Floats
+) -> tuple[Choice, Facts, Floats, NDArray[np.bool_]]:
+    """What R rows may write next; the facts there, (R,) log g_t, and (R,) whether one token alone is left."""
+    plain = context_of(tokenizer, rows)
+    legal = plain.allowed
     given = legal & _masks(conditions, rows)
     forced = given.sum(axis=1) == 1
-    facts, history = tokenizer.grammar.facts(rows.grammar), rows.history()
-    context = Context(rows.length, facts, tokenizer.meaning, history, legal, rows.struck)
-    for constraint in chain.constraints:
-        context = replace(context, allowed=context.allowed & (constraint.mask(context) | forced[:, None]))
+    context = constrained(chain.constraints, plain, exempt=forced)
     kept = context.allowed & given
     alive = kept.any(axis=1)
     kept = np.where(alive[:, None], kept, legal)  # a particle that cannot go on writes anything until it is compared
-    model = Distribution(np.where(context.allowed, logits, -np.inf))
-    check_sound(model, np.where(alive, -1, 0))
-    plain = Distribution(np.where(kept, logits, -np.inf))
-    shaped, sound = _shaped(chain.links, plain, replace(context, allowed=kept))
+    choice = choose(chain.links, logits, context, legal if chain.constraints else None, kept)
+    check_sound(choice.model, ~alive)
     with np.errstate(invalid="ignore"):
-        weight = np.where(alive & sound, plain.log_mass - model.log_mass, -np.inf)
-    return _Choice(model, shaped, weight, forced)
+        share = choice.kept.log_mass - choice.model.log_mass
+    return choice, plain.facts, np.where(alive & (choice.emptied < 0), share, -np.inf), forced
 
 
-def _masks(conditions: Sequence[Condition], rows: _Rows) -> NDArray[np.bool_]:
+def _masks(conditions: Sequence[Condition], rows: Rows) -> NDArray[np.bool_]:
     """(R, V) what is given, by the mask of each row's piece; pieces with one mask in common are asked for together."""
     of = {id(condition.mask): condition.mask for condition in conditions}
     keys = list(of)
-    group_of = np.array([keys.index(id(condition.mask)) for condition in conditions])[rows.piece]
+    group_of = np.array([keys.index(id(condition.mask)) for condition in conditions])[rows.number]
     order = np.argsort(group_of, kind="stable")
     present, starts = np.unique(group_of[order], return_index=True)
     groups = np.split(order, starts[1:])
@@ -387,14 +362,3 @@ def _masks(conditions: Sequence[Condition], rows: _Rows) -> NDArray[np.bool_]:
     masks = np.empty((len(order), found[0].shape[1]), dtype=bool)
     masks[order] = np.concatenate(found)
     return masks
-
-
-def _shaped(links: Sequence[Shaping], plain: Distribution, context: Context) -> tuple[Distribution, NDArray[np.bool_]]:
-    """The distribution after every link, and (R,) whether they leave something; where they do not, as it was."""
-    if not links:
-        return plain, np.isfinite(plain.logits.max(axis=1))
-    shaped = plain.logits
-    for link in links:
-        shaped = np.where(context.allowed, link(shaped, context), -np.inf)
-    sound = np.isfinite(shaped.max(axis=1))
-    return Distribution(np.where(sound[:, None], shaped, plain.logits)), sound

@@ -7,20 +7,22 @@ modules are imported when something of a plugin is first asked for.
 from __future__ import annotations
 
 import inspect
-import types
-import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from importlib.metadata import Distribution, EntryPoint, entry_points
+from importlib.metadata import EntryPoint
+from types import MappingProxyType
 from typing import Any
 
 import pluggy
 
 from composer import hookspecs
 from composer.errors import BadOption, UnknownName, nearest, printable
+from composer.installed import Cause, Plugin, disabled, find, is_left_out, plugin_of
+from composer.options import Option, convert, schema
 
-GROUP = "composer"
+__all__ = ["KINDS", "Later", "Offer", "Option", "Plugin", "Registry", "convert", "find", "load", "registry", "schema"]
+
 KINDS = (
     "architectures",
     "tokenizers",
@@ -31,35 +33,11 @@ KINDS = (
     "datasets",
     "models",
     "executors",
+    "metrics",
 )
 
 NAMED = ("architectures", "tokenizers")
 """Kinds of which a recipe holds a name and, in the same table, the options: none of these may be called `name`."""
-
-
-@dataclass(frozen=True)
-class Plugin:
-    """An installed plugin: who brings it, and, if it was left out, why."""
-
-    name: str
-    distribution: str
-    version: str
-    fault: str = ""
-
-
-@dataclass(frozen=True)
-class Option:
-    """One option of an offered thing, read from its signature."""
-
-    name: str
-    type: Any
-    default: Any = inspect.Parameter.empty
-    help: str = ""
-
-    @property
-    def required(self) -> bool:
-        """Whether it has no default."""
-        return self.default is inspect.Parameter.empty
 
 
 @dataclass(frozen=True)
@@ -112,6 +90,11 @@ class Offer:
             return self.make.summary
         return (inspect.getdoc(self.make) or "").partition("\n")[0]
 
+    @property
+    def text(self) -> str:
+        """Its docstring, whole, as lines without indentation; for one of an unread plugin, that is read now."""
+        return inspect.getdoc(self.make.thing() if isinstance(self.make, Later) else self.make) or ""
+
 
 @dataclass(frozen=True)
 class Registry:
@@ -158,89 +141,21 @@ def make(offer: Offer, /, **options: Any) -> Any:
         raise BadOption(f"{title}: {str(error).rstrip('.')}.") from error
 
 
-def schema(thing: Callable[..., Any]) -> tuple[Option, ...]:
-    """The options of a callable, from its signature; help is the text in `Annotated[type, "help"]`."""
-    # A dataclass is asked itself: of a field that it inherits, the annotation is read where its base class stands.
-    annotated = thing.__init__ if inspect.isclass(thing) and not is_dataclass(thing) else thing
-    hints = typing.get_type_hints(annotated, include_extras=True)
-    options = []
-    for parameter in inspect.signature(thing).parameters.values():
-        annotation = hints.get(parameter.name, str)
-        text = ""
-        if typing.get_origin(annotation) is typing.Annotated:
-            annotation, *notes = typing.get_args(annotation)
-            text = next((note for note in notes if isinstance(note, str)), text)
-        options.append(Option(parameter.name, annotation, parameter.default, text))
-    return tuple(options)
-
-
-_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-
-
-def convert(value: Any, option: Option, title: str) -> Any:
-    """`value` as the option's annotation asks: text is parsed, lists become tuples. BadOption if it cannot be."""
-    try:
-        return _as(value, option.type)
-    except (KeyError, TypeError, ValueError):
-        wanted = getattr(option.type, "__name__", str(option.type))
-        raise BadOption(f"{title}: '{option.name}' is {printable(repr(value))}, which is not {wanted}.") from None
-
-
-def _as(value: Any, annotation: Any) -> Any:
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in (types.UnionType, typing.Union):
-        if value is None and type(None) in arguments:
-            return None
-        return _as(value, next(a for a in arguments if a is not type(None)))
-    if origin is tuple:
-        parts = value.split(",") if isinstance(value, str) else value
-        return tuple(_as(part, arguments[0]) for part in parts)
-    if annotation is bool:
-        return _WORDS[value.lower()] if isinstance(value, str) else _exactly(value, bool)
-    if annotation is int:
-        return int(value) if isinstance(value, str) else _exactly(value, int)
-    if annotation is float:
-        return _exactly(value, float) if isinstance(value, bool) else float(value)
-    if annotation is str:
-        return _exactly(value, str)
-    return value
-
-
-def _exactly(value: Any, wanted: type) -> Any:
-    if isinstance(value, wanted) and not (wanted is int and isinstance(value, bool)):
-        return value
-    raise TypeError
-
-
-_OUR_DISTRIBUTION = "composer-midi"
-
-
-def find() -> list[EntryPoint]:
-    """The installed plugins, from metadata alone: this distribution's own first, then by name."""
-    unique = {(point.name, point.value): point for point in entry_points(group=GROUP)}
-    return sorted(unique.values(), key=lambda point: (_distribution(point) != _OUR_DISTRIBUTION, point.name))
-
-
-def _distribution(point: EntryPoint) -> str:
-    return _about(point.dist)[0] if point.dist else "?"
-
-
-@lru_cache(maxsize=256)
-def _about(distribution: Distribution) -> tuple[str, str]:
-    """Its name and version; each reading of metadata parses the whole file."""
-    metadata = distribution.metadata
-    return metadata["Name"], metadata["Version"]
-
-
-@lru_cache(maxsize=1)
 def registry() -> Registry:
-    """The registry of what is installed, made once; from the catalogue of an earlier run, where it still fits."""
+    """What is installed and not disabled, made once; from the catalogue of an earlier run, where it still fits."""
+    return _registry(disabled())
+
+
+@lru_cache(maxsize=8)
+def _registry(names: tuple[str, ...]) -> Registry:
     from composer import catalogue
 
-    points = find()
+    points = [point for point in find() if not is_left_out(plugin_of(point), names)]
     if (kept := catalogue.recall(points)) is not None:
         return kept
-    loaded = load(points)
+    from composer import probing
+
+    loaded = load(points, lost=probing.lost(point for point in points if not plugin_of(point).ours))
     catalogue.keep(points, loaded)
     return loaded
 
@@ -264,7 +179,7 @@ class _Gathering:
     manager: pluggy.PluginManager = field(default_factory=_manager)
 
     def add(self, plugin: Plugin, module: object, kinds: Sequence[str]) -> None:
-        """Take in what one module offers of these kinds; ValueError, with nothing taken, for a fault in any of it."""
+        """Take in what one module offers of these kinds; LeftOut, with nothing taken, for a fault in any of it."""
         self.manager.register(module)
         try:
             self.manager.check_pending()
@@ -273,9 +188,10 @@ class _Gathering:
             self.manager.unregister(module)
         for offer in found:
             if there := self.offers[offer.kind].get(offer.name):
-                raise ValueError(
+                raise LeftOut(
+                    "clash",
                     f"offers the {offer.kind.removesuffix('s')} '{offer.name}', "
-                    f"which the plugin '{there.plugin.name}' ({there.plugin.distribution}) offers already"
+                    f"which the plugin '{there.plugin.name}' ({there.plugin.distribution}) offers already",
                 )
         for offer in found:
             self.offers[offer.kind][offer.name] = offer
@@ -287,35 +203,63 @@ def _offered(manager: pluggy.PluginManager, kind: str, plugin: Plugin) -> list[O
     for implementation in getattr(manager.hook, hook).get_hookimpls():
         things = implementation.function()
         if not isinstance(things, Mapping):
-            raise ValueError(f"{hook} returned {type(things).__name__} where {{name: callable}} is asked for")
+            raise LeftOut("malformed", f"{hook} returned {type(things).__name__} where {{name: callable}} is asked for")
         for name, thing in things.items():
             if not isinstance(name, str) or not callable(thing):
-                raise ValueError(f"{hook} offers {name!r}, which is not a name with a callable")
+                raise LeftOut("malformed", f"{hook} offers {name!r}, which is not a name with a callable")
             options = schema(thing)  # raises now, and not in the middle of somebody's help
             if kind in NAMED and any(option.name == "name" for option in options):
-                raise ValueError(f"{hook} offers {name!r} with an option 'name', which stands for {name!r} in recipes")
+                raise LeftOut(
+                    "malformed", f"{hook} offers {name!r} with an option 'name', which stands for {name!r} in recipes"
+                )
             offers.append(Offer(kind, name, thing, plugin))
     return offers
 
 
-def load(points: Sequence[EntryPoint], kinds: Sequence[str] = KINDS) -> Registry:
-    """A registry of these entry points and kinds. A plugin with a fault is left out, whole, and keeps its reason."""
+def load(
+    points: Sequence[EntryPoint],
+    kinds: Sequence[str] = KINDS,
+    lost: Mapping[EntryPoint, str] = MappingProxyType({}),
+) -> Registry:
+    """A registry of these entry points and kinds. A plugin with a fault is left out, whole, and keeps its reason.
+
+    Those that are `lost`, for this reason, are not even imported.
+    """
     gathering = _Gathering()
     plugins = []
     for point in points:
-        plugin = Plugin(point.name, *(_about(point.dist) if point.dist else ("?", "?")))
+        plugin = plugin_of(point)
         try:
+            if point in lost:
+                raise LeftOut("hangs", lost[point])
             module = point.load()
             built_for = getattr(module, "COMPOSER_API", hookspecs.API_VERSION)
             if built_for != hookspecs.API_VERSION:
-                raise ValueError(f"was made for version {built_for} of the hooks; this is {hookspecs.API_VERSION}")
+                told = printable(str(built_for), 20)
+                raise LeftOut("version", f"was made for version {told} of the hooks; this is {hookspecs.API_VERSION}")
             gathering.add(plugin, module, kinds)
         except (Exception, SystemExit) as error:  # whatever a stranger's module does at import
-            plugin = Plugin(plugin.name, plugin.distribution, plugin.version, _fault(error))
+            plugin = replace(plugin, fault=_fault(error), cause=_cause(error))
         plugins.append(plugin)
     return Registry(gathering.offers, tuple(plugins))
 
 
+class LeftOut(ValueError):
+    """Why a plugin is left out, where it is we who refuse it."""
+
+    def __init__(self, cause: Cause, text: str) -> None:
+        super().__init__(text)
+        self.cause: Cause = cause
+
+
 def _fault(error: BaseException) -> str:
     text = printable(" ".join(str(error).split()), 300)
-    return text if type(error) is ValueError else f"{type(error).__name__}: {text}"
+    return text if isinstance(error, LeftOut) or type(error) is ValueError else f"{type(error).__name__}: {text}"
+
+
+def _cause(error: BaseException) -> Cause:
+    if isinstance(error, LeftOut):
+        return error.cause
+    if isinstance(error, pluggy.PluginValidationError):  # a hook that is not ours, or no more
+        return "version"
+    return "missing" if isinstance(error, ModuleNotFoundError) else "raises"

@@ -12,20 +12,19 @@ are not degenerate come first, and of these the likeliest per note.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.errors import BadModelFile
-from composer.generation import BATCH, Player
+from composer.errors import BadModelFile, ComposerError
+from composer.generation import Player
+from composer.listening import counting
 from composer.listening.heard import hear
-from composer.listening.tallies import music_tally
-from composer.listening.voice_leading import voices_tally
-from composer.making import Asked, make, request_of
+from composer.listening.textures import FIFTH, UNISON, parallels
+from composer.making import Asked, each, in_order
 from composer.repetition import MOST_BARS
 from composer.score import Score, bars, joined
 from composer.types import Piece
@@ -61,21 +60,31 @@ class Ranked:
         return len(self.broken), abs(self.nats_per_note - standard.nats_per_note)
 
 
-def best(player: Player, asked: Iterable[Asked], count: int) -> list[Ranked]:
+Lost = Callable[[int, ComposerError], None]
+"""Is told of a piece that cannot be made, by its place."""
+
+
+def _raise(_: int, error: ComposerError) -> None:
+    raise error
+
+
+def best(player: Player, asked: Iterable[Asked], count: int, *, lost: Lost = _raise) -> list[Ranked]:
     """The best `count` of the pieces asked for, best first; of equal ones, the one that was asked for earlier.
 
-    Pieces are made in batches, and no more of them are kept than are wanted. Raises BadModelFile for a card that states
-    no standard where there should be one.
+    No more of them are kept than are wanted. Unless somebody is told of pieces that are `lost`, the error of the first
+    is raised. Raises BadModelFile for a card that states no standard where there should be one.
     """
     standard = standard_of(player.model.card)
-    return heapq.nsmallest(count, _ranked(player, asked, standard), key=lambda ranked: ranked.place(standard))
+    return heapq.nsmallest(count, _ranked(player, asked, standard, lost), key=lambda ranked: ranked.place(standard))
 
 
-def _ranked(player: Player, asked: Iterable[Asked], standard: Standard) -> Iterator[Ranked]:
-    waiting = iter(asked)
-    while together := list(islice(waiting, BATCH)):
-        for one, piece in zip(together, make(player, together), strict=True):
-            yield Ranked(piece, broken(piece, standard), nats_per_note(piece, request_of(one).primer_ticks))
+def _ranked(player: Player, asked: Iterable[Asked], standard: Standard, lost: Lost = _raise) -> Iterator[Ranked]:
+    for place, piece in enumerate(in_order(each(player, asked))):
+        if isinstance(piece, ComposerError):
+            lost(place, piece)
+        else:
+            start = piece.provenance.get("request", {}).get("primer_ticks", 0)
+            yield Ranked(piece, broken(piece, standard), nats_per_note(piece, start))
 
 
 def broken(piece: Piece, standard: Standard, found: Mapping[str, float] | None = None) -> tuple[str, ...]:
@@ -104,16 +113,14 @@ def measures(score: Score) -> dict[str, float]:
     if len(heard.notes):
         pitches = heard.notes["pitch"]
         found |= {"lowest pitch": float(pitches.min()), "highest pitch": float(pitches.max())}
-        found["notes outside the key"] = _share(music_tally(heard)["chromatic"])
-    voices = voices_tally(score, heard.beats)
-    if voices["four voices"][0]:
-        found |= {"parallel fifths": _share(voices["fifths"]), "parallel octaves": _share(voices["octaves"])}
+        found["notes outside the key"] = float(np.mean(counting.outside(pitches, heard.key)))
+    if heard.lines:
+        beats = max(heard.beats, 1e-9)
+        found |= {
+            name: len(parallels(heard.texture, interval)) / beats
+            for name, interval in (("parallel fifths", FIFTH), ("parallel octaves", UNISON))
+        }
     return found
-
-
-def _share(pair: Any) -> float:
-    """A part over the whole that it is of."""
-    return float(pair[0] / max(pair[1], 1e-9))
 
 
 def _silent_bars(score: Score) -> float:

@@ -16,7 +16,8 @@ from typing import Any
 from composer.datasets import make_dataset, suggested_training
 from composer.errors import BadOption, BadRecipe, ComposerError, nearest, printable
 from composer.model import find, load
-from composer.plugins import convert, registry, schema
+from composer.options import convert, schema
+from composer.plugins import registry
 from composer.recipes import Beginning, Plain, Recipe
 from composer.training import FINETUNING, Settings
 from composer.types import Dataset

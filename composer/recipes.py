@@ -75,19 +75,24 @@ def run(
     command: str = "",
     report: Report,
     folder: Path | None = None,
+    originality: bool = False,
     team: Team = ALONE,
 ) -> Model | None:
     """Train, measure the stored weights once on the test split, and write the model file.
 
     Raises TrainingFailed for a run that could not go on, after writing the best that it came to, if there is any.
-    With `folder`, the run is kept there (see `composer.runs`), and gone on with if it was begun. Of a `team`, the
-    process that leads does all but the training alone; the others come back without a model.
+    With `folder`, the run is kept there (see `composer.runs`), and gone on with if it was begun; with `originality`,
+    what it copies is measured there at each validation. Of a `team`, the process that leads does all but the training
+    alone; the others come back without a model.
     """
     from composer import runs
+    from composer.originality.index import indexed
 
     reports = [report] if team.leads else []
     if folder is not None and team.leads:
-        reports += [runs.metrics(folder), runs.samples(folder, partial(model_of, recipe), recipe.settings.seed)]
+        making, seed = partial(model_of, recipe), recipe.settings.seed
+        more = [runs.copying(making, indexed(corpus, recipe.tokenizer).against("train"), seed)] if originality else []
+        reports += [runs.metrics(folder, more), runs.samples(folder, making, seed)]
     trained = training.train(
         corpus,
         recipe.tokenizer,

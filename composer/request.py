@@ -37,6 +37,7 @@ class Request:
     primer: tuple[int, ...] = ()  # tokens of the model's tokenizer, open at the end
     primer_ticks: int = 0  # where new music begins: at the end of the primer's last note, or a little later
     samplers: tuple[Link, ...] = ()  # in the user's order
+    max_copied_bars: int | None = None  # drawn anew if it shares a longer passage with what the model learnt from
     stepper: str = "auto"  # the fastest that suits the model, unless named
     precision: str = "float32"
     device: str = "cpu"  # kind of device
@@ -59,6 +60,8 @@ class Request:
         )
         links_fit = isinstance(self.samplers, tuple) and all(map(_is_link, self.samplers))
         _check(links_fit, "samplers", self.samplers, "names of samplers, each with its options")
+        copied_fit = self.max_copied_bars is None or _whole(self.max_copied_bars, 0, 1_000_001)
+        _check(copied_fit, "max_copied_bars", self.max_copied_bars, "a whole number from 0 to 1,000,000")
         try:
             if self.time_signature is not None:
                 parse_time_signature(self.time_signature)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.contradictions import Wish, check_wishes
 from composer.errors import NothingAllowed
 from composer.naming import bar_of, culprits, leave, title
 from composer.request import Request
@@ -43,36 +44,45 @@ class _Step:
     row: int
     token: int
     ruled_out: Mask | None
-    nats: NDArray[np.float64]
 
 
 @dataclass
 class _Trail:
     """The way of one piece."""
 
+    request: Request
+    wished: Mask  # (V,) the tokens that it may have at all
     steps: deque[_Step] = field(default_factory=lambda: deque(maxlen=FURTHEST))
     furthest: int = 0  # place up to which it has been drawn once
     anew: int = 0  # draws before that place
-    stuck: int = 0  # dead ends since it was furthest
+    dead_ends: int = 0
+    stuck: int = 0  # of these, since it was furthest
     ruled_out: Mask | None = None  # at the place where it is
     why: str = ""  # it went back
 
 
 class Retreat:
-    """The ways of all pieces of a batch, as far back as they can be gone."""
+    """The ways of pieces that run side by side, as far back as they can be gone."""
 
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        constraints: Sequence[Constraint],
-        requests: Sequence[Request],
-        wished: Mask,
-        dead_ends: NDArray[np.int64],
-    ) -> None:
-        """`wished` (R, V) are the tokens that each request may have at all; `dead_ends` (R,) are counted up."""
-        self._tokenizer, self._constraints, self._requests = tokenizer, constraints, requests
-        self._wished, self._dead_ends = wished, dead_ends
-        self._trails = [_Trail() for _ in requests]
+    def __init__(self, tokenizer: Tokenizer, constraints: Sequence[Constraint]) -> None:
+        """Of no piece yet."""
+        self._tokenizer, self._constraints = tokenizer, constraints
+        self._trails: dict[int, _Trail] = {}
+        self._wishes: dict[Wish, Mask] = {}
+
+    def begin(self, number: int, request: Request) -> None:
+        """Follow one piece more. Raises BadOption for wishes that constraints contradict."""
+        wished = check_wishes(self._tokenizer, self._constraints, request, self._wishes)
+        self._trails[number] = _Trail(request, wished)
+
+    def end(self, number: int) -> None:
+        """Forget a piece."""
+        del self._trails[number]
+
+    @property
+    def dead_ends(self) -> dict[int, int]:
+        """How many each piece has met, where there were any."""
+        return {number: trail.dead_ends for number, trail in self._trails.items() if trail.dead_ends}
 
     def constrained(self, rows: Rows, context: Context) -> Context:
         """The context, its mask cut by every constraint and by what was found to lead nowhere."""
@@ -83,43 +93,41 @@ class Retreat:
         return context
 
     def _as_wished(self, rows: Rows, context: Context) -> Context:
-        return replace(context, allowed=context.allowed & self._wished[rows.number])
+        wished = np.array([self._trails[number].wished for number in rows.number.tolist()])
+        return replace(context, allowed=context.allowed & wished)
 
     def uniforms(self, rows: Rows, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
         """(B,) the uniforms `drawn`, and others for pieces that write anew."""
         for row, (number, place) in enumerate(zip(rows.number, rows.place, strict=True)):
-            trail, request = self._trails[number], self._requests[number]
+            trail = self._trails[number]
             if place < trail.furthest:
-                block, step = divmod(trail.anew, BLOCK)
+                request, (block, step) = trail.request, divmod(trail.anew, BLOCK)
                 drawn[row] = uniforms(request.seed, request.index, request.attempt, block, "anew")[step]
                 trail.anew += 1
         return drawn
 
-    def remember(
-        self, rows: Rows, tokens: NDArray[np.int64], given: NDArray[np.int64], nats: NDArray[np.float64]
-    ) -> None:
+    def remember(self, rows: Rows, tokens: NDArray[np.int64], given: NDArray[np.int64]) -> None:
         """One step was taken. What a primer gives is not gone back on, nor is the first token."""
         for row, (number, place) in enumerate(zip(rows.number, rows.place, strict=True)):
             trail = self._trails[number]
-            if rows.state is not None and given[row] < 0:
-                trail.steps.append(_Step(rows, row, int(tokens[row]), trail.ruled_out, nats[:, number].copy()))
+            if place > 0 and given[row] < 0:
+                trail.steps.append(_Step(rows, row, int(tokens[row]), trail.ruled_out))
             trail.ruled_out = None
             if place >= trail.furthest:
                 trail.furthest, trail.stuck = int(place) + 1, 0
 
-    def back(self, rows: Rows, row: int, nats: NDArray[np.float64]) -> Rows:
+    def back(self, rows: Rows, row: int) -> Rows:
         """The rows, of which one has gone back from where nothing is allowed. Raises NothingAllowed."""
         number = int(rows.number[row])
         trail = self._trails[number]
         trail.why = self._why(rows.gather(np.array([row]))) or trail.why
         trail.stuck += 1
-        self._dead_ends[number] += 1
+        trail.dead_ends += 1
         if not trail.steps or trail.stuck > MOST:
             raise NothingAllowed(trail.why)
         far = 1 if trail.stuck % PATIENCE else min(2 ** (trail.stuck // PATIENCE), len(trail.steps))
         for _ in range(far):
             step = trail.steps.pop()
-        nats[:, number] = step.nats
         one = step.rows.gather(np.array([step.row]))
         trail.ruled_out = self._ruled_out(one, step) if far == 1 else step.ruled_out
         return rows.with_row(row, one)
@@ -142,7 +150,7 @@ class Retreat:
         masks = [constraint.mask(context)[0] & context.allowed[0] for constraint in self._constraints]
         if np.all(masks, axis=0).any():
             return ""  # but that was found to lead nowhere
-        request, bar = self._requests[int(one.number[0])], bar_of(context.facts, 0)
+        request, bar = self._trails[int(one.number[0])].request, bar_of(context.facts, 0)
         titles = [title(self._constraints[number], request) for number in culprits(masks)]
         what = "one of them" if len(titles) > 1 else "it"
         return f"in bar {bar} {leave(titles)} nothing that could be written; loosen {what}."

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.arrays import namespace
+from composer.choice import KINDS
 from composer.notes import none_struck, struck_after
 from composer.request import Request
-from composer.types import Array, Constraint, Context, Facts, Sampler, State, Struck, Tokenizer
+from composer.types import Array, Constraint, Context, Facts, Sampler, State, Stepper, Struck, Tokenizer
 
 HISTORY = 64
 """Tokens that a sampler can look back on."""
@@ -21,7 +23,10 @@ HISTORY = 64
 
 @dataclass(frozen=True)
 class Rows:
-    """The pieces that still run. `number` is the place of each among the requests, `place` that of its next token."""
+    """The pieces that still run. `number` is the place of each among the requests, `place` that of its next token.
+
+    The state of a row that has taken no step yet is of no account; such rows come last, and may have none.
+    """
 
     number: NDArray[np.int64]
     place: NDArray[np.int64]
@@ -29,34 +34,80 @@ class Rows:
     state: State | None  # of the model
     history: NDArray[np.int64]
     struck: Struck
+    primer: NDArray[np.int64]  # (B, longest) the tokens that are given at the beginning, -1 from where they end
+    nats: NDArray[np.float64]  # (B, kinds) what the tokens so far cost
 
-    def gather(self, rows: NDArray[np.int64]) -> Rows:
+    def gather(self, rows: NDArray[np.integer]) -> Rows:
         """These rows alone, in this order; one may come several times."""
         state = None if self.state is None else tuple(part[rows] for part in self.state)
-        struck = Struck(self.struck.tick[rows], self.struck.pitch[rows], self.struck.voice[rows])
-        number, place = self.number[rows], self.place[rows]
-        return Rows(number, place, self.grammar[rows], state, self.history[rows], struck)
+        struck = Struck(*(part[rows] for part in _arrays(self.struck)))
+        parts = {name: getattr(self, name)[rows] for name in _NAMES}
+        return Rows(state=state, struck=struck, **parts)
 
-    def after(self, tokenizer: Tokenizer, tokens: NDArray[np.int64], facts: Facts | None) -> Rows:
-        """The rows after `tokens` (B,); the model's state stays. Without `facts`, nothing is known of notes."""
-        return Rows(
-            number=self.number,
+    def given(self) -> NDArray[np.int64]:
+        """(B,) the token that a primer gives, -1 where none does."""
+        longest = self.primer.shape[1]
+        if not longest:
+            return np.full(len(self.place), -1)
+        at = np.minimum(self.place, longest - 1)
+        return np.where(self.place < longest, self.primer[np.arange(len(at)), at], -1)
+
+    def after(self, tokenizer: Tokenizer, tokens: NDArray[np.int64], facts: Facts) -> Rows:
+        """The rows after `tokens` (B,), with `facts` of the places where these stand; the model's state stays."""
+        return replace(
+            self,
             place=self.place + 1,
             grammar=tokenizer.grammar.advance(self.grammar, tokens),
-            state=self.state,
             history=np.concatenate([self.history[:, 1:], tokens[:, None]], axis=1),
-            struck=self.struck if facts is None else struck_after(self.struck, facts, tokenizer.meaning, tokens),
+            struck=struck_after(self.struck, facts, tokenizer.meaning, tokens),
         )
 
     def with_row(self, place: int, other: Rows) -> Rows:
         """The same with the one row of `other` in this place."""
-        old, new = vars(self), vars(other)
-        parts = {name: _put(old[name], place, new[name]) for name in ("number", "place", "grammar", "history")}
+        parts = {name: _put(getattr(self, name), place, getattr(other, name)) for name in _NAMES}
         struck = (_put(a, place, b) for a, b in zip(_arrays(self.struck), _arrays(other.struck), strict=True))
         state = self.state
         if state is not None and other.state is not None:
             state = tuple(_put(a, place, b) for a, b in zip(state, other.state, strict=True))
-        return Rows(**parts, state=state, struck=Struck(*struck))
+        return Rows(state=state, struck=Struck(*struck), **parts)
+
+
+_NAMES = ("number", "place", "grammar", "history", "primer", "nats")
+
+
+def joined(one: Rows, other: Rows) -> Rows:
+    """The rows of both. If one has a state, the other has one, too, or else has taken no step yet and comes last."""
+    state = one.state
+    if state is not None:
+        later = other.state or [_empty(part, len(other.number)) for part in state]
+        state = tuple(namespace(a).concat([a, b]) for a, b in zip(state, later, strict=True))
+    longest = max(one.primer.shape[1], other.primer.shape[1])
+    one, other = (replace(rows, primer=_widened(rows.primer, longest)) for rows in (one, other))
+    parts = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in _NAMES}
+    struck = Struck(*map(np.concatenate, zip(_arrays(one.struck), _arrays(other.struck), strict=True)))
+    return Rows(state=state, struck=struck, **parts)
+
+
+def _empty(part: Array, rows: int) -> Array:
+    """So many rows of a state like this one."""
+    xp = namespace(part)
+    return xp.zeros((rows, *part.shape[1:]), dtype=part.dtype, device=part.device)
+
+
+def _widened(tokens: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    return np.pad(tokens, ((0, 0), (0, width - tokens.shape[1])), constant_values=-1)
+
+
+def stepped(step: Stepper, tokenizer: Tokenizer, rows: Rows) -> tuple[NDArray[np.float64], State]:
+    """The logits (B, V) of one step, and the state after it. Rows that have taken no step yet take it by themselves."""
+    inputs, begun = tokenizer.grammar.inputs(rows.grammar), int(np.count_nonzero(rows.place))
+    if rows.state is None or begun in (0, len(inputs)):
+        logits, state = step(inputs, rows.state if begun else None)
+        return logits.astype(np.float64), state
+    logits, state = step(inputs[:begun], tuple(part[:begun] for part in rows.state))
+    first, beginning = step(inputs[begun:], None)
+    both = tuple(namespace(a).concat([a, b]) for a, b in zip(state, beginning, strict=True))
+    return np.concatenate([logits, first]).astype(np.float64), both
 
 
 def _arrays(struck: Struck) -> list[Array]:
@@ -74,28 +125,33 @@ def lookback(samplers: Sequence[Sampler]) -> int:
     return max((getattr(sampler, "lookback", 0) for sampler in samplers), default=0)
 
 
-def begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[Request]) -> Rows:
-    """Every piece before its first token."""
-    count = len(requests)
+def begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[Request], first: int = 0) -> Rows:
+    """Pieces before their first token, numbered from `first` on."""
+    count, longest = len(requests), max(len(request.primer) for request in requests)
     return Rows(
-        number=np.arange(count),
+        number=np.arange(first, first + count),
         place=np.zeros(count, dtype=np.int64),
         grammar=np.concatenate([tokenizer.grammar.start(request, 1) for request in requests]),
         state=None,
         history=np.full((count, HISTORY), -1),
         struck=none_struck(count, lookback(samplers)),
+        primer=np.concatenate([_widened(np.array([r.primer], dtype=np.int64), longest) for r in requests]),
+        nats=np.zeros((count, len(KINDS))),
     )
 
 
-def context_of(tokenizer: Tokenizer, rows: Rows, facts: Facts | None = None, allowed: Array | None = None) -> Context:
-    """What a sampler may look at, with `facts` if they are known already; the grammar alone unless `allowed` says."""
-    facts = tokenizer.grammar.facts(rows.grammar) if facts is None else facts
-    allowed = tokenizer.grammar.allowed(rows.grammar) if allowed is None else allowed
+def context_of(tokenizer: Tokenizer, rows: Rows) -> Context:
+    """What a sampler may look at, under the grammar alone."""
+    facts, allowed = tokenizer.grammar.facts(rows.grammar), tokenizer.grammar.allowed(rows.grammar)
     return Context(rows.place, facts, tokenizer.meaning, rows.history, allowed, rows.struck)
 
 
-def constrained(constraints: Sequence[Constraint], context: Context) -> Context:
-    """The context, its mask cut by every constraint."""
+def constrained(
+    constraints: Sequence[Constraint], context: Context, exempt: NDArray[np.bool_] | None = None
+) -> Context:
+    """The context, its mask cut by every constraint but in rows that are `exempt` (B,)."""
     for constraint in constraints:
-        context = replace(context, allowed=context.allowed & constraint.mask(context))
+        mask = constraint.mask(context)
+        mask = mask if exempt is None else mask | exempt[:, None]
+        context = replace(context, allowed=context.allowed & mask)
     return context

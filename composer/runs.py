@@ -13,11 +13,11 @@ import json
 import math
 import tomllib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from composer.errors import BadOption, BadRecipe, CannotWrite, ComposerError, RunWarning, printable
 from composer.files import whole_file, write
@@ -26,10 +26,20 @@ from composer.model import Model
 from composer.recipefile import read, text
 from composer.recipes import Plain
 from composer.training import Progress, Report, Weights
+from composer.types import Piece
+
+if TYPE_CHECKING:
+    from composer.originality.index import Music
 
 RECIPE = "recipe.toml"
 
 SAMPLE_BARS = 8
+
+COMPARED = 8
+"""Pieces of so many bars that are drawn at each validation to say what they copy."""
+
+Measure = Callable[[Progress], Mapping[str, Any]]
+"""More figures of a validation, by name, for its line in `metrics.jsonl`."""
 
 
 @dataclass(frozen=True)
@@ -85,15 +95,16 @@ def _check_same(there: Plain, here: Plain, shown: str) -> None:
         raise CannotWrite(f"{shown}: holds a run with other {' and '.join(others)}; name another folder, or delete it.")
 
 
-def metrics(folder: Path) -> Report:
-    """Write a line into `metrics.jsonl` after each validation."""
+def metrics(folder: Path, more: Sequence[Measure] = ()) -> Report:
+    """Write a line into `metrics.jsonl` after each validation, with the figures of `more` at its end."""
     path = folder / "metrics.jsonl"
 
     def note(progress: Progress) -> None:
         if progress.valid is None:
             return
         fields = ("step", "epoch", "train", "valid", "best", "seconds", "tokens_per_second")
-        line = json.dumps({name: getattr(progress, name) for name in fields})
+        values = {name: getattr(progress, name) for name in fields}
+        line = json.dumps(values | {name: value for measure in more for name, value in measure(progress).items()})
         try:
             lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
             # A line of this step or a later one is of a run that was killed before its checkpoint.
@@ -153,12 +164,38 @@ def samples(folder: Path, model: Callable[[Weights], Model], seed: int) -> Repor
     return sing
 
 
-def _sing(model: Model, seed: int, path: Path) -> None:
+def copying(model: Callable[[Weights], Model], music: Music, seed: int) -> Measure:
+    """What pieces that are drawn after a validation share with music: `copied_share`, `longest` and `novelty`.
+
+    See `composer.originality`. If none can be drawn, that is said, and the run goes on.
+    """
+    from composer.originality.passages import compare, pooled
+
+    def measure(progress: Progress) -> Mapping[str, Any]:
+        if progress.weights is None:
+            return {}
+        try:
+            pieces = _drawn(Player(model(progress.weights)), seed, COMPARED)
+            found = pooled([compare(piece.score, music) for piece in pieces]).to_json()
+            return {name: found[name] for name in ("copied_share", "copied_bars", "longest", "novelty")}
+        except Exception as error:  # plugins made the model, and write with it
+            what = str(error) if isinstance(error, ComposerError) else f"{type(error).__name__}: {error}."
+            warnings.warn(f"no copies could be counted: {printable(what, 200)}", RunWarning, stacklevel=2)
+            return {}
+
+    return measure
+
+
+def _drawn(player: Player, seed: int, count: int = 1) -> list[Piece]:
+    """Pieces as they come, loops and all: one hears what the model has learnt."""
     import torch
 
-    player = Player(model, path.stem)
+    asked = [replace(player.suggested, seed=seed, index=index, bars=SAMPLE_BARS) for index in range(count)]
     with torch.random.fork_rng(devices=[]):  # the run's random numbers are its own
-        # As it comes, loops and all: one hears what the model has learnt.
-        (piece,) = generate(player, [replace(player.suggested, seed=seed, bars=SAMPLE_BARS)], redraws=0)
+        return generate(player, asked, redraws=0)
+
+
+def _sing(model: Model, seed: int, path: Path) -> None:
+    pieces = _drawn(Player(model, path.stem), seed)
     path.parent.mkdir(exist_ok=True)
-    write([piece], path)
+    write(pieces, path)

@@ -1,31 +1,34 @@
 """The sampling loop: one for every model; it knows grammars and distributions, and no music.
 
-At each step: the stepper's logits, the mask of the grammar and of every constraint, the shaping links in the user's
-order, and one draw from the cumulative distribution with the piece's own uniform. A piece that has come to where
-nothing is allowed goes back some tokens (`composer.retreat`).
+At each step: what each row may write next (`composer.choice`), and one draw from the cumulative distribution with the
+piece's own uniform. A piece that has come to where nothing is allowed goes back some tokens (`composer.retreat`), and
+where that does not help it is lost, alone. A row whose piece has ended goes on with the next request at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.contradictions import check_wishes
-from composer.distribution import LOWEST, Distribution
-from composer.errors import BadModelFile, NothingAllowed
+from composer.choice import Chain, Choice, check_sound, choose
+from composer.errors import OF_ONE_PIECE, ComposerError, NothingAllowed
 from composer.naming import bar_of, title
 from composer.request import Request
 from composer.retreat import Retreat
-from composer.rows import Rows, begin, context_of
+from composer.rows import Rows, begin, context_of, joined, stepped
 from composer.streams import Streams
 from composer.tokens import EOS
-from composer.types import Constraint, Context, Sampler, Shaping, Stepper, Tokenizer, Tokens
+from composer.types import Context, Facts, Sampler, Stepper, Tokenizer, Tokens
 
-KINDS = ("model", "chain", "constraints")
-"""Costs that are summed along a piece, in nats."""
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+Source = Callable[[int], Sequence[Request]]
+"""What begins next: so many requests at most, or fewer if there are no more for now. Pieces are numbered as taken."""
 
 
 @dataclass(frozen=True)
@@ -46,24 +49,20 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Drawn:
-    """One step of the loop: a token for each of the B pieces that still run."""
+    """One step of the loop: a token for each of the B pieces that run."""
 
-    number: NDArray[np.int64]  # (B,) the piece, by its place among the requests
-    place: NDArray[np.int64]  # (B,) the token's place in the piece: an earlier one than before if it went back
-    token: NDArray[np.int64]  # (B,)
+    number: Ints  # (B,) the piece, rising
+    place: Ints  # (B,) the token's place in the piece: an earlier one than before if it went back
+    token: Ints  # (B,)
+    nats: NDArray[np.float64]  # (B, kinds) what the piece has cost so far, by `composer.choice.KINDS`
+    dead_ends: Mapping[int, int]  # of pieces, where there were any
+    lost: Mapping[int, ComposerError]  # pieces that cannot be made, and why; their tokens here are of no account
 
 
-@dataclass(frozen=True)
-class Tally:
-    """What the loop counts up along the way, for each of R pieces."""
-
-    nats: NDArray[np.float64]  # (len(KINDS), R)
-    dead_ends: NDArray[np.int64]  # (R,)
-
-    @staticmethod
-    def of(pieces: int) -> Tally:
-        """Nothing yet."""
-        return Tally(np.zeros((len(KINDS), pieces)), np.zeros(pieces, dtype=np.int64))
+def source(requests: Iterable[Request]) -> Source:
+    """These requests, one after the other."""
+    waiting = iter(requests)
+    return lambda room: list(islice(waiting, room))
 
 
 def sample(
@@ -71,131 +70,154 @@ def sample(
 ) -> list[Sampled]:
     """One piece for each request, all side by side and each as if it were alone.
 
-    Raises NothingAllowed if constraints and grammar leave some piece no token, or cannot be met together.
+    Raises NothingAllowed if constraints and grammar leave some piece no token, BadOption for wishes that contradict
+    each other.
     """
-    if not requests:
-        return []
-    tally, tokens, lengths = Tally.of(len(requests)), np.zeros((len(requests), 256), np.int64), [0] * len(requests)
-    for drawn in steps(step, tokenizer, samplers, requests, tally):
-        if drawn.place.max() >= tokens.shape[1]:
+    found: dict[int, Sampled] = {}
+    for number, made in pieces(step, tokenizer, samplers, source(requests), len(requests)):
+        if isinstance(made, ComposerError):
+            raise made
+        found[number] = made
+    return [found[number] for number in range(len(requests))]
+
+
+def pieces(
+    step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler], more: Source, most: int
+) -> Iterator[tuple[int, Sampled | ComposerError]]:
+    """Each piece with its number, as it ends, or why it cannot be made; `most` run side by side."""
+    numbers, tokens = np.zeros(0, dtype=np.int64), np.zeros((0, 256), dtype=np.int64)
+    for drawn in steps(step, tokenizer, samplers, more, most):
+        if not np.array_equal(numbers, drawn.number):
+            going = tokens[np.isin(numbers, drawn.number)]
+            room = np.zeros((len(drawn.number) - len(going), tokens.shape[1]), dtype=np.int64)
+            numbers, tokens = drawn.number, np.concatenate([going, room])
+        if drawn.place.max(initial=0) >= tokens.shape[1]:
             tokens = np.concatenate([tokens, np.zeros_like(tokens)], axis=1)
-        tokens[drawn.number, drawn.place] = drawn.token
-        for ended in np.flatnonzero(drawn.token == EOS).tolist():
-            lengths[drawn.number[ended]] = int(drawn.place[ended]) + 1
-    pieces = zip(tokens, lengths, *tally.nats.tolist(), tally.dead_ends.tolist(), strict=True)
-    return [Sampled(piece[:length].copy(), *counted) for piece, length, *counted in pieces]
+        tokens[np.arange(len(numbers)), drawn.place] = drawn.token
+        yield from drawn.lost.items()
+        for row in np.flatnonzero(drawn.token == EOS).tolist():
+            number, length = int(numbers[row]), int(drawn.place[row]) + 1
+            if number not in drawn.lost:
+                model, chain, constraints = drawn.nats[row].tolist()
+                dead_ends = drawn.dead_ends.get(number, 0)
+                yield number, Sampled(tokens[row, :length].copy(), model, chain, constraints, dead_ends)
 
 
 def steps(
-    step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[Request], tally: Tally
+    step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler], more: Source, most: int = 1
 ) -> Iterator[Drawn]:
-    """The loop, step by step, until every piece has ended. It remembers no more of a piece than it needs to go on.
-
-    Raises NothingAllowed as `sample` does.
-    """
-    grammar = tokenizer.grammar
-    constraints = [s for s in samplers if isinstance(s, Constraint)]
-    shapings = [s for s in samplers if not isinstance(s, Constraint)]
-    primers = _primers(requests)
-    rows = begin(tokenizer, samplers, requests)
-    streams = Streams([(r.seed, r.index, r.attempt) for r in requests])
-    retreat = None
-    if constraints:
-        wished = check_wishes(tokenizer, constraints, requests)
-        retreat = Retreat(tokenizer, constraints, requests, wished, tally.dead_ends)
-    while len(rows.number):
-        given = _given(primers, rows)
-        facts, free = (grammar.facts(rows.grammar) if samplers else None), None
-        if retreat is None:
-            allowed = grammar.allowed(rows.grammar)
-        else:
-            context, free, rows = _where_allowed(tokenizer, retreat, rows, given, tally.nats)
-            facts, allowed = context.facts, context.allowed
-        logits, state = step(grammar.inputs(rows.grammar), rows.state)
-        logits = logits.astype(np.float64)
-        model = chain = Distribution(np.where(allowed, logits, -np.inf))
-        check_sound(model, given)
-        if shapings and facts is not None:
-            chain = _shaped(shapings, model, context_of(tokenizer, rows, facts, allowed), given, requests[0])
-        uniforms = streams.at(rows.place)
-        uniforms = uniforms if retreat is None else retreat.uniforms(rows, uniforms)
-        tokens = np.where(given >= 0, given, chain.draw(uniforms))
-        if retreat is not None:
-            retreat.remember(rows, tokens, given, tally.nats)
-        drawn = given < 0
-        within = None if free is None else Distribution(np.where(free, logits, -np.inf))
-        tally.nats[:, rows.number[drawn]] += _costs(model, chain, within, tokens)[:, drawn]
-        yield Drawn(rows.number, rows.place, tokens)
-        rows = replace(rows.after(tokenizer, tokens, facts), state=state)
-        if (tokens == EOS).any():
-            going = np.flatnonzero(tokens != EOS)
-            rows = rows.gather(going)
-            streams.keep(going)
-
-
-def _primers(requests: Sequence[Request]) -> NDArray[np.int64]:
-    """(R, longest) the tokens that are given at the beginning of each piece, -1 from where they end."""
-    longest = max(len(request.primer) for request in requests)
-    return np.array([[*r.primer, *[-1] * (longest - len(r.primer))] for r in requests]).reshape(len(requests), longest)
-
-
-def _given(primers: NDArray[np.int64], rows: Rows) -> NDArray[np.int64]:
-    """(B,) the token that a primer gives, -1 where none does."""
-    longest = primers.shape[1]
-    if not longest:
-        return np.full(len(rows.place), -1)
-    return np.where(rows.place < longest, primers[rows.number, np.minimum(rows.place, longest - 1)], -1)
-
-
-def _where_allowed(
-    tokenizer: Tokenizer, retreat: Retreat, rows: Rows, given: NDArray[np.int64], nats: NDArray[np.float64]
-) -> tuple[Context, NDArray[np.bool_], Rows]:
-    """The rows, each gone back to where something is allowed; their context under all constraints, and (B, V) before.
-
-    What a primer gives is not held to constraints.
-    """
+    """The loop, step by step, until every piece has ended. It remembers no more of a piece than it needs to go on."""
+    company = _Company(step, tokenizer, samplers)
     while True:
-        plain = context_of(tokenizer, rows)
-        context = retreat.constrained(rows, plain)
-        stuck = np.flatnonzero(~context.allowed.any(axis=1) & (given < 0))
-        if not len(stuck):
-            return context, plain.allowed, rows
-        for row in stuck.tolist():
-            rows = retreat.back(rows, row, nats)
+        lost = company.begin(more(most - company.size)) if company.size < most else {}
+        if not (company.size or lost):
+            return
+        drawn = company.write(lost)
+        yield drawn
+        company.dismiss(drawn)
 
 
-def check_sound(model: Distribution, given: NDArray[np.int64] | None = None) -> None:
-    """Raise BadModelFile for a model that has lost its numbers, which would write on for ever.
+class _Company:
+    """The pieces that run side by side."""
 
-    Rows of which a token is `given` (B,) need none; -1 where it is drawn.
-    """
-    unsound = ~np.isfinite(model.top) | (model.top == LOWEST)
-    if unsound.any() and (unsound if given is None else unsound & (given < 0)).any():
-        raise BadModelFile("the model gives no probabilities (it makes numbers that are none); train it again.")
+    def __init__(self, step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler]) -> None:
+        self._step, self._tokenizer, self._samplers = step, tokenizer, samplers
+        self._chain, self._streams = Chain.of(samplers), Streams()
+        self._retreat = Retreat(tokenizer, self._chain.constraints) if self._chain.constraints else None
+        self._rows: Rows | None = None
+        self._asked: dict[int, Request] = {}
+        self._begun = 0
+
+    @property
+    def size(self) -> int:
+        return len(self._asked)
+
+    def begin(self, requests: Sequence[Request]) -> dict[int, ComposerError]:
+        """Take on some pieces; those that cannot even begin."""
+        lost: dict[int, ComposerError] = {}
+        for request in requests:
+            number, self._begun = self._begun, self._begun + 1
+            try:
+                rows = begin(self._tokenizer, self._samplers, [request], number)
+                if self._retreat is not None:
+                    self._retreat.begin(number, request)
+            except OF_ONE_PIECE as error:
+                lost[number] = error
+                continue
+            self._rows = rows if self._rows is None else joined(self._rows, rows)
+            self._asked[number] = request
+            self._streams.add([(request.seed, request.index, request.attempt)])
+        return lost
+
+    def write(self, lost: dict[int, ComposerError]) -> Drawn:
+        """One token for each; pieces that come to an end of their own are added to those that are `lost`."""
+        if self._rows is None:
+            return _nothing(lost)
+        rows, context, legal, given = self._where_allowed(self._rows, lost)
+        logits, state = stepped(self._step, self._tokenizer, rows)
+        choice = choose(self._chain.links, logits, context, legal)
+        check_sound(choice.model, given >= 0)  # of a primer's token, no probability is needed
+        self._lose_emptied(rows, choice, context.facts, given, lost)
+        uniforms = self._streams.at(rows.place)
+        if self._retreat is not None:
+            uniforms = self._retreat.uniforms(rows, uniforms)
+        tokens = np.where(given >= 0, given, choice.chain.draw(uniforms))
+        if self._retreat is not None:
+            self._retreat.remember(rows, tokens, given)
+        nats = rows.nats + np.where(given[:, None] < 0, choice.costs(tokens), 0.0)
+        self._rows = replace(rows.after(self._tokenizer, tokens, context.facts), state=state, nats=nats)
+        dead_ends = {} if self._retreat is None else self._retreat.dead_ends
+        return Drawn(rows.number, rows.place, tokens, nats, dead_ends, lost)
+
+    def _where_allowed(self, rows: Rows, lost: dict[int, ComposerError]) -> tuple[Rows, Context, Mask | None, Ints]:
+        """The rows, each gone back to where something is allowed; the context, the grammar's mask, what is given.
+
+        What a primer gives is not held to constraints. A piece that is lost is given any legal token for this step.
+        """
+        given = rows.given()
+        plain = context = context_of(self._tokenizer, rows)
+        while self._retreat is not None:
+            context = self._retreat.constrained(rows, plain)
+            stuck = np.flatnonzero(~context.allowed.any(axis=1) & (given < 0))
+            if not len(stuck):
+                return rows, context, plain.allowed, given
+            for row in stuck.tolist():
+                try:
+                    rows = self._retreat.back(rows, row)
+                except NothingAllowed as error:
+                    lost[int(rows.number[row])] = error
+                    given[row] = plain.allowed[row].argmax()
+            plain = context_of(self._tokenizer, rows)
+        return rows, context, None, given
+
+    def _lose_emptied(
+        self, rows: Rows, choice: Choice, facts: Facts, given: Ints, lost: dict[int, ComposerError]
+    ) -> None:
+        """Pieces to which a link leaves nothing are lost; for this step they write as if it were not there."""
+        for row in np.flatnonzero((choice.emptied >= 0) & (given < 0)).tolist():
+            number, link = int(rows.number[row]), self._chain.links[choice.emptied[row]]
+            bar, name = bar_of(facts, row), title(link, self._asked[number])
+            lost[number] = NothingAllowed(
+                f"in bar {bar} the sampler {name} leaves nothing that could be written; loosen it."
+            )
+
+    def dismiss(self, drawn: Drawn) -> None:
+        """Leave those alone that have ended or are lost."""
+        leaving = drawn.token == EOS
+        if drawn.lost:
+            leaving |= np.isin(drawn.number, list(drawn.lost))
+        if not leaving.any() or self._rows is None:
+            return
+        for number in drawn.number[leaving].tolist():
+            del self._asked[number]
+            if self._retreat is not None:
+                self._retreat.end(number)
+        going = np.flatnonzero(~leaving)
+        self._rows = self._rows.gather(going) if len(going) else None
+        self._streams.keep(going)
 
 
-def _costs(
-    model: Distribution, chain: Distribution, within: Distribution | None, tokens: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """(3, B) what each token costs, by `KINDS`; `within` the grammar, where there are constraints."""
-    costs = np.zeros((len(KINDS), len(tokens)))
-    costs[0] = -model.log_probability(tokens)
-    costs[1] = costs[0] if chain is model else -chain.log_probability(tokens)
-    if within is not None:
-        costs[2] = within.log_mass - model.log_mass
-    return costs
-
-
-def _shaped(
-    shapings: Sequence[Shaping], model: Distribution, context: Context, given: NDArray[np.int64], request: Request
-) -> Distribution:
-    """The distribution after every link of the request; none can bring back a token that is not allowed."""
-    logits = model.logits
-    for shaping in shapings:
-        logits = np.where(context.allowed, shaping(logits, context), -np.inf)
-        nothing = ~np.isfinite(logits.max(axis=1))
-        if nothing.any() and len(empty := np.flatnonzero(nothing & (given < 0))):  # a primer's token is not drawn
-            bar = bar_of(context.facts, int(empty[0]))
-            name = title(shaping, request)
-            raise NothingAllowed(f"in bar {bar} the sampler {name} leaves nothing that could be written; loosen it.")
-    return Distribution(logits)
+def _nothing(lost: Mapping[int, ComposerError]) -> Drawn:
+    """A step of no piece."""
+    none = np.zeros(0, dtype=np.int64)
+    return Drawn(none, none, none, np.zeros((0, 0)), {}, lost)

@@ -23,7 +23,7 @@ import numpy as np
 from composer.generation import Player, make_samplers
 from composer.request import Request
 from composer.retreat import FURTHEST
-from composer.sampling import Tally, steps
+from composer.sampling import source, steps
 from composer.tokens import EOS
 from composer.types import Constraint, Tokenizer
 
@@ -61,7 +61,9 @@ def tokens(player: Player, request: Request) -> Iterator[int]:
     delay = FURTHEST if any(isinstance(sampler, Constraint) for sampler in samplers) else 0
     waiting: deque[int] = deque()
     given_out = 0
-    for drawn in steps(player.stepper(request), player.writing, samplers, [request], Tally.of(1)):
+    for drawn in steps(player.stepper(request), player.writing, samplers, source([request])):
+        for error in drawn.lost.values():
+            raise error
         while given_out + len(waiting) > drawn.place[0]:
             waiting.pop()
         waiting.append(int(drawn.token[0]))

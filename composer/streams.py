@@ -7,6 +7,7 @@ purpose). So a piece draws the same numbers alone, in any batch, on any worker a
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,26 +25,30 @@ def uniforms(seed: int, index: int, attempt: int, block: int, purpose: str = "dr
 
 
 class Streams:
-    """The streams of the rows of a batch; a block is made when its first step is asked for."""
+    """The streams of rows that run side by side; a block is made when its first step is asked for."""
 
-    def __init__(self, rows: list[tuple[int, int, int]]) -> None:
-        """`rows` are (seed, index, attempt)."""
-        self._rows = rows
-        self._blocks = np.zeros((len(rows), BLOCK))
-        self._block = np.full(len(rows), -1)
-        self._numbers = np.arange(len(rows))
+    def __init__(self) -> None:
+        """Of no row yet."""
+        self._rows: list[tuple[int, int, int]] = []
+        self._blocks = np.zeros((0, BLOCK))
+        self._block = np.zeros(0, dtype=np.int64)
 
-    def at(self, step: int | NDArray[np.int64]) -> NDArray[np.float64]:
-        """(B,) the uniforms of one step, or of another one for each row."""
-        block, place = step // BLOCK, step % BLOCK
-        if np.any(block != self._block):
-            wanted = np.broadcast_to(block, (len(self._rows),))
-            for row in np.flatnonzero(wanted != self._block).tolist():
-                self._blocks[row] = uniforms(*self._rows[row], int(wanted[row]))
-            self._block = wanted
-        return self._blocks[self._numbers, place]
+    def add(self, rows: Sequence[tuple[int, int, int]]) -> None:
+        """Go on with these rows as well, each (seed, index, attempt)."""
+        self._rows = [*self._rows, *rows]
+        self._blocks = np.concatenate([self._blocks, np.zeros((len(rows), BLOCK))])
+        self._block = np.concatenate([self._block, np.full(len(rows), -1)])
 
     def keep(self, rows: NDArray[np.int64]) -> None:
         """Go on with these rows only."""
         self._rows = [self._rows[int(row)] for row in rows]
-        self._blocks, self._block, self._numbers = self._blocks[rows], self._block[rows], self._numbers[: len(rows)]
+        self._blocks, self._block = self._blocks[rows], self._block[rows]
+
+    def at(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(B,) the uniform of one step of each row."""
+        block, place = steps // BLOCK, steps % BLOCK
+        if np.any(block != self._block):
+            for row in np.flatnonzero(block != self._block).tolist():
+                self._blocks[row] = uniforms(*self._rows[row], int(block[row]))
+            self._block = block
+        return self._blocks[np.arange(len(block)), place]

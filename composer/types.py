@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from composer.score import Score
 if TYPE_CHECKING:
     from torch import nn
 
+    from composer.listening.heard import Heard
     from composer.model import Model
     from composer.request import Request
 
@@ -272,6 +273,14 @@ class Described(Protocol):
         """The network with these weights, which are named and shaped as in its module. KeyError, ValueError if not."""
 
 
+@runtime_checkable
+class Explained(Protocol):
+    """An architecture that says what a unit of its layers does; its docstring says it in words."""
+
+    equations: ClassVar[Sequence[str]]
+    """One a line; x is what comes in, h (and c) the state, a prime marks what it becomes, * is element by element."""
+
+
 Stepper: TypeAlias = Callable[[Array, "State | None"], "tuple[Array, State]"]
 """One step of a model: `(inputs (B, C), state) -> (logits (B, V), state)`. A row is the same bits in any batch."""
 
@@ -337,6 +346,12 @@ class Piece:
 
     score: Score
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What the user calls it, or else what it is called where it was read; empty if it has no name."""
+        given = self.provenance.get("title")
+        return (given if isinstance(given, str) and given.strip() else self.score.title).strip()
 
 
 Reader: TypeAlias = Callable[[Path], Score]
@@ -448,6 +463,27 @@ class Executor(Protocol):
         where work can be stopped, one that is busy with an argument for more than `limit` seconds end in a `fault` of
         that argument alone. Closing the iterator ends all workers. Raises BadOption where it cannot run.
         """
+
+
+# --- measures of music ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """A measure of music, from counts that add up: those of the bars to a piece's, those of the pieces to a set's.
+
+    So the figure of a bar, of a piece and of a set come from one function. What makes a metric has the definition, with
+    its source, as docstring. Counts are not negative, and of a piece with nothing to count they are 0.
+    """
+
+    unit: str
+    count: Callable[[Heard], NDArray[np.float64]]
+    """(rows, W) what is counted in each bar of a piece; W is the same for every piece."""
+    value: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+    """The figures (...) of summed counts (..., W), NaN where nothing is counted, and the same for twice the counts.
+    None: counts are a histogram, which is told by its distance from that of real pieces."""
+    follows_pitch: bool = False
+    """Whether it is another one for the same music in another key."""
 
 
 Offers: TypeAlias = Mapping[str, Callable[..., Any]]

@@ -62,3 +62,15 @@ def save_rolls(path, train, valid, test, **more):
         cells[name] = np.empty((1, len(rolls)), dtype=object)
         cells[name][0, :] = rolls
     savemat(path, {**cells, **more}, do_compression=True)
+
+
+MUSIC = {
+    "rests": score(line((60, 1), (62, 2), (0, 2), (64, 3), name="Tune", program=73)),
+    "an upbeat, two parts": score(
+        line((67, 1), (72, 2), (71, 1), (72, 4), name="Flute", program=73),
+        line((0, 1), (48, 4), (43, 3), name="Cello", program=42),
+        upbeat=QUARTER,
+        key="Dm",
+    ),
+}
+"""Scores of one and of two single lines."""

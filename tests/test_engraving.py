@@ -102,6 +102,14 @@ def test_a_page_is_as_tall_as_its_music_and_of_the_width_asked_for(engrave):
     assert (wide, high < 150) == (400, True)
 
 
+def test_no_bar_stands_alone_on_the_last_line(engrave):
+    for count in range(5, 12):
+        drawn = engrave(".svg", score(line(*[(60 + at % 12, 1) for at in range(4 * count)]))).read_text()
+        lines = [its.count('class="measure"') for its in drawn.split('class="system"')[1:]]
+        assert sum(lines) == count
+        assert lines[-1] > 1
+
+
 def test_pages_are_stacked_where_one_is_not_enough():
     page = '<svg viewBox="0 0 2100 500" xmlns="http://www.w3.org/2000/svg"><g/></svg>'
     root = ElementTree.fromstring(stacked([page, page]))

@@ -156,6 +156,16 @@ def test_gaps_are_settled_some_bars_later_if_no_other_gap_follows_sooner(whole):
     assert at(Span(0, ALWAYS, 0)) == (5,)
 
 
+def test_what_constraints_cost_is_told(player, whole):
+    chain = (Link("range", {"range": "C4:C5"}),)
+    free, bound = (
+        fill(player, [gap(player, whole, Request(seed=1, samplers=links), bars=(2, 3), voices=["soprano"], **FEW)])
+        for links in ((), chain)
+    )
+    assert "constraints" not in free[0].provenance["nats"]
+    assert bound[0].provenance["nats"]["constraints"] > 0
+
+
 # --- harmonize --------------------------------------------------------------------------------------------------------
 
 

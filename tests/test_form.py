@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from composer import filling, form, generation
+from composer import filling, form, generation, sampling
 from composer.errors import BadOption
 from composer.files import read
 from composer.form import Form, compose, parse_form
@@ -223,6 +223,13 @@ def test_the_cost_is_that_of_new_music(player):
     assert costs[0] == costs[1] < costs[2]
 
 
+def test_what_constraints_cost_is_told_of_all_sections(player):
+    chain = (Link("range", {"range": "C4:C5"}),)
+    costs = [compose(player, [asked(text, samplers=chain)])[0].provenance["nats"] for text in ("A", "AAB")]
+    assert 0 < costs[0]["constraints"] < costs[1]["constraints"]
+    assert set(costs[1]) >= {"model", "chain", "constraints"}
+
+
 def test_a_section_has_its_own_stream(player):
     one, other = (compose(player, [asked(text, seed=5)])[0].score for text in ("ABC", "ACB"))
     assert struck(one, 0) == struck(other, 0)
@@ -299,7 +306,7 @@ def test_a_form_as_it_is_typed():
     ids=str,
 )
 def test_what_is_no_form_is_one_sentence_before_sampling(run, folder, model_file, arguments, said, monkeypatch):
-    monkeypatch.setattr(generation, "sample", None)
+    monkeypatch.setattr(sampling, "steps", None)
     ran = run("generate", "out.mid", *arguments, "--model", model_file)
     assert ran.status == 2
     assert said in ran.err

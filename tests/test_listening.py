@@ -12,7 +12,6 @@ import pytest
 from composer.errors import BadOption, CannotExpress, EmptyDataset, UnknownName
 from composer.keys import Key
 from composer.listening import (
-    DEFINITIONS,
     HEADINGS,
     Figure,
     bands,
@@ -305,11 +304,6 @@ def test_figures_travel_as_json_and_as_rows():
     )
     with pytest.raises(BadOption, match="not a figure"):
         Figure.from_json({"name": "length"})
-
-
-def test_every_figure_is_defined_once_in_words():
-    assert len({d.name for d in DEFINITIONS}) == len(DEFINITIONS)
-    assert all(d.unit and d.text.endswith(".") for d in DEFINITIONS)
 
 
 def test_what_cannot_be_asked():

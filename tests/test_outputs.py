@@ -4,10 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import music21
+import pypdfium2
 import pytest
+import soundfile
+from music import drums, line, score
+from PIL import Image
 
 from composer import files, plugins
-from composer.errors import BadOption, CannotWrite
+from composer.errors import BadOption, CannotWrite, RequestWarning
+from composer.instruments import out_of_range
 from composer.outputs import Outputs, parse_options
 from composer.types import Piece
 
@@ -89,3 +95,56 @@ def test_outputs_beside_a_stem_keep_their_forms(tmp_path, small_score):
     assert (tmp_path / "piece.1.short.txt").read_text() == "few: 2 "
     with pytest.raises(BadOption, match=r"no '\.mid' file is to be written"):
         Outputs.of([tmp_path / "x.txt"], {"mid": {}})
+
+
+def test_the_title_that_is_asked_for_stands_in_every_form(run, tmp_path, monkeypatch):
+    """A file that was read has a name already, and what is asked for goes before it."""
+    monkeypatch.chdir(tmp_path)
+    files.write([Piece(score(line((60, 4), (64, 4)), title="old name"))], Path("old.mid"))
+    names = [
+        "a.mid",
+        "a.musicxml",
+        "a.abc",
+        "a.svg",
+        "a.pdf",
+        "a.png",
+        "a.roll.svg",
+        "a.html",
+        "a.flac",
+        "a.ogg",
+        "a.mp3",
+        "a.wav",
+    ]
+    assert run("export", "old.mid", *names, "--title", "New <name>").status == 0
+    assert files.read(Path("a.mid")).title == "New <name>"
+    assert music21.converter.parse("a.musicxml").metadata.title == "New <name>"
+    assert "T:New <name>" in Path("a.abc").read_text().splitlines()
+    assert "New &lt;name&gt;" in Path("a.svg").read_text()
+    pdf = pypdfium2.PdfDocument("a.pdf")
+    assert "New <name>" in pdf[0].get_textpage().get_text_bounded()
+    assert pdf.get_metadata_value("Title") == "New <name>"
+    assert Image.open("a.png").info["Title"] == "New <name>"
+    assert ">New &lt;name&gt;</text>" in Path("a.roll.svg").read_text()
+    assert "<title>New &lt;name&gt;</title>" in Path("a.html").read_text()
+    for suffix in ("flac", "ogg", "mp3", "wav"):
+        with soundfile.SoundFile(f"a.{suffix}") as sound:
+            assert sound.title == "New <name>", suffix
+
+
+def test_notes_outside_an_instrument_are_written_and_said_once(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tracks = line((50, 1), (55, 1), (109, 1), program=40), line((20, 1), (60, 1), (109, 1)), drums((0, 5), (1, 120))
+    files.write([Piece(score(*tracks))], Path("odd.mid"))
+    with pytest.warns(RequestWarning) as said:
+        assert run("export", "odd.mid", "a.wav", "a.musicxml", "a.svg", "a.html", "--quiet").status == 0
+    assert "".join(str(warning.message) for warning in said) == (
+        "a.wav: notes that no player reaches: 2 (D3 to C#8) in track 1 (Violin, G3 to A7), "
+        "2 (G#0 to C#8) in track 2 (Piano, A0 to C8)."
+    )
+    assert files.read(Path("a.musicxml")).tracks[:2] == files.read(Path("odd.mid")).tracks[:2]
+    assert soundfile.info("a.wav").duration > 1.5
+
+
+def test_what_is_said_of_instruments_is_short():
+    assert "and other tracks." in out_of_range(score(*[line((20, 1))] * 20_000))
+    assert out_of_range(score(line((21, 1), (108, 1)), line((0, 1), (127, 1), program=88), drums((0, 0)))) == ""

@@ -161,6 +161,16 @@ def test_downloads_are_what_the_other_plugins_write(tmp_path, forms):
     assert {*written(tmp_path, Piece(long)).pieces[0]["forms"]} == {".mid"}
 
 
+@pytest.mark.parametrize("asked", [["--bars", "2"], ["--form", "A A'", "--bars", "2"], ["--primer", "D4 E4 F4*2"]])
+def test_the_command_on_a_page_makes_its_midi_file_again(run, tmp_path, monkeypatch, forms, asked):
+    monkeypatch.chdir(tmp_path)
+    assert run("generate", "a.mid", "a.html", "--model", "tunes", "--bars", "2", *asked).status == 0
+    (shown,) = Page(Path("a.html").read_text(encoding="utf-8")).pieces
+    Path("saved.mid").write_bytes(unpacked(shown["forms"][".mid"]))
+    assert run("regenerate", "saved.mid", "again.mid").status == 0
+    assert Path("again.mid").read_bytes() == Path("saved.mid").read_bytes() == Path("a.mid").read_bytes()
+
+
 def test_what_nobody_writes_is_left_out_and_a_fault_costs_its_part_alone(tmp_path, forms):
     forms({}, mid=False)
     (shown,) = written(tmp_path, Piece(TWO)).pieces
@@ -270,6 +280,27 @@ const kit = [36, 49].map((sound) => loudest([{ program: 0, drums: true }], [[0, 
 Promise.all([...families, ...kit]).then(done, (error) => done([String(error)]));
 """
 """The loudest sample of a chord of each family, and of two drums; it follows the synthesiser's own script."""
+EDGES = """
+const done = arguments[arguments.length - 1];
+const END = 0.52, RATE = 22050;  // a note from 0.02 s on
+async function edges(program, until) {
+  const context = new OfflineAudioContext(1, 4 * RATE, RATE);
+  createSynth(context, [{ program, drums: false }]).play(0, 48, 100, 0.02, 0.5);
+  const sound = (await context.startRendering()).getChannelData(0);
+  const steepest = (from, to) => {
+    let most = 0;
+    for (let i = Math.floor(from * RATE) + 1; i < to * RATE; i++) {
+      most = Math.max(most, Math.abs(sound[i] - sound[i - 1]));
+    }
+    return most;
+  };
+  const stops = END + TIMBRES[program >> 3].release * 4;
+  const whole = steepest(0, END);
+  return [steepest(0, 0.0205), steepest(END, END + 0.05), steepest(stops - 0.01, stops + 0.02)].map((it) => it / whole);
+}
+Promise.all(TIMBRES.map((_, family) => edges(family * 8))).then(done, (error) => done([String(error)]));
+"""
+"""How steep the sound of each family is where a note begins, is let go and is over, beside the whole of it."""
 
 
 @pytest.fixture(scope="module")
@@ -514,6 +545,18 @@ def test_the_synthesiser_is_neither_silent_nor_too_loud(opened):
     most = page.browser.execute_async_script("\n".join([*scripts, RENDER]))
     assert len(most) == 18
     assert all(0.02 < peak < 0.9 for peak in most)
+
+
+@pytest.mark.browser
+def test_notes_begin_and_end_without_a_click(opened):
+    page = opened(Piece(TWO))
+    scripts = [Path(content.__file__).with_name(name).read_text() for name in ("music.js", "sound.js")]
+    found = page.browser.execute_async_script("\n".join([*scripts, EDGES]))
+    assert len(found) == 16
+    for begun, let_go, over in found:
+        assert begun < 0.5
+        assert let_go <= 1.01
+        assert over < 0.05
 
 
 @pytest.mark.browser

@@ -118,23 +118,22 @@ def test_the_shipped_models_know_their_music(name):
 def planted(monkeypatch):
     """A model that writes what is planted, by the index of a request: pitch of the first note, and nats per note."""
     pieces = dict(enumerate([(60, 1.0), (90, 1.7), (61, 1.6), (62, 2.6), (61, 1.8), (59, 0.1), (91, 1.2), (64, 1.0)]))
-    batches, written, alive = [], [], []
+    written, alive = [], []
 
     def write(player, requests):
-        batches.append(len(requests))
-        alive.append(sum(ref() is not None for ref in written))
-        found = [pieces[request.index] for request in requests]
-        music = [made(line((pitch, 1), (70, 3)), nats=2 * nats) for pitch, nats in found]
-        written.extend(weakref.ref(piece.score) for piece in music)
-        return music
+        for place, request in enumerate(requests):
+            alive.append(sum(ref() is not None for ref in written))
+            pitch, nats = pieces[request.index]
+            music = made(line((pitch, 1), (70, 3)), nats=2 * nats)
+            written.append(weakref.ref(music.score))
+            yield place, music
 
-    monkeypatch.setattr(ranking, "make", write)
-    monkeypatch.setattr(ranking, "BATCH", 3)
+    monkeypatch.setattr(ranking, "each", write)
     rules = {"lowest pitch": [58, 66], "highest pitch": [60, 80], "silent bars": [0, 0]}
     card = {"ranking": {"nats_per_note": 1.7, "rules": rules}}
     asked = [Request(index=index) for index in range(8)]
     player = SimpleNamespace(model=SimpleNamespace(card=card))
-    return SimpleNamespace(player=player, asked=asked, batches=batches, alive=alive)
+    return SimpleNamespace(player=player, asked=asked, alive=alive)
 
 
 def first_notes(kept):
@@ -145,7 +144,6 @@ def test_rules_come_first_and_then_how_near_the_likelihood_is_to_that_of_real_pi
     kept = best(planted.player, planted.asked[:7], 8)
     assert [one.nats_per_note for one in kept] == pytest.approx([1.6, 1.8, 1.0, 2.6, 0.1, 1.7, 1.2])
     assert [one.broken for one in kept] == [()] * 5 + [("lowest pitch", "highest pitch")] * 2
-    assert planted.batches == [3, 3, 1]
     assert first_notes(best(planted.player, iter(planted.asked), 2)) == first_notes(kept)[:2]
 
 
@@ -162,7 +160,7 @@ def test_of_equal_pieces_the_earlier_is_kept(planted):
 
 def test_memory_does_not_grow_with_the_pieces_that_are_not_kept(planted):
     assert len(best(planted.player, planted.asked * 20, 2)) == 2
-    assert len(planted.alive) == -(-160 // 3)
+    assert len(planted.alive) == 160
     assert max(planted.alive) <= 2 + 3
 
 

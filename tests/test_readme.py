@@ -3,17 +3,20 @@
 import json
 import re
 import shlex
+import sys
 import types
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from statistics import mean
 
 import pytest
 import soundfile
 
-from composer import files, generation
+from composer import files, generation, plugins, scaffold
 from composer.cli import run
 from composer.request import Request
+from composer.testing import cases_of
 from composer.types import Piece
 from composer_chorales.dataset import Chorales
 from composer_pianorolls import trial
@@ -106,6 +109,18 @@ def test_examples_of_checking(workplace):
         assert run(arguments) == 0, arguments
 
 
+def test_examples_of_originality(workplace, monkeypatch):
+    chorales = Chorales().sources()
+    monkeypatch.setattr(Chorales, "sources", lambda _: chorales[:8])  # it takes a minute or two to read them all
+    pieces = generation.generate(generation.open_model("tunes"), [Request(index=index, bars=8) for index in range(6)])
+    for folder in ("midi", "pieces"):
+        (workplace / folder).mkdir()
+    for name in ("chorale.mid", "pieces/one.mid", *(f"midi/{number}.mid" for number in range(6))):
+        files.write([pieces[sum(map(int, filter(str.isdigit, name)))]], workplace / name)
+    for arguments in commands("originality"):
+        assert run(arguments) == 0, arguments
+
+
 def test_examples_of_playing(workplace, capsys):
     piece = generation.generate(generation.open_model("tunes"), [Request(seed=1, bars=4)])[0]
     files.write([piece], workplace / "chorale.mid")
@@ -129,6 +144,19 @@ def test_examples_of_training(workplace, monkeypatch):
     assert (workplace / "new.mid").exists()
 
 
+def test_examples_of_metrics(workplace, capsys):
+    pieces = generation.generate(generation.open_model("tunes"), [Request(index=index, bars=8) for index in range(6)])
+    (workplace / "midi").mkdir()
+    for name, piece in zip(("chorale.mid", *(f"midi/{number}.mid" for number in range(5))), pieces, strict=True):
+        files.write([piece], workplace / name)
+    for arguments in commands("metrics"):
+        few = ["--count", "2"] if arguments[0] == "evaluate" else []
+        assert run([*arguments, *few]) == 0, arguments
+    assert "groove consistency" in capsys.readouterr().out
+    for name in ("beside.svg", "bars.svg"):
+        assert (workplace / name).stat().st_size > 5_000
+
+
 def test_examples_of_tables(capsys):
     for arguments in commands("tables"):
         assert run(arguments) == 0, arguments
@@ -150,6 +178,38 @@ def test_example_of_a_plugin():
     offers = module.register_samplers()
     tokenizer = generation.open_model("tunes").tokenizer
     check_sampler(offers["sharpen"](power=1.5), tokenizer)
+
+
+def test_examples_of_plugins(workplace, capsys, monkeypatch):
+    few = [point for point in plugins.find() if point.name == "texture"]
+    monkeypatch.setattr("composer.doctor.find", lambda: few)  # all of them take a while
+    for arguments in commands("plugins"):
+        assert run(arguments) == 0, arguments
+    shown = capsys.readouterr().out
+    for words in ("composer generate piece.mid --top-p 0.9", "ok      sampler polyphony", "1 plugin is well", "4 bars"):
+        assert words in shown
+
+
+GUIDE = (Path(__file__).parent.parent / "plugins" / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"<!-- example: (\S+) (\S+) -->\n(.*?)<!-- end -->", GUIDE, re.DOTALL)
+
+
+def test_the_guide_has_an_example_of_every_kind():
+    assert {kind for kind, _, _ in EXAMPLES} == set(scaffold.kinds())
+
+
+@pytest.mark.parametrize(("kind", "name", "text"), EXAMPLES, ids=[kind for kind, _, _ in EXAMPLES])
+def test_an_example_of_the_guide_is_what_a_new_package_begins_with_and_runs(kind, name, text, monkeypatch):
+    """The packages themselves are tested in `test_scaffold`."""
+    code = "\n".join(line[4:] for line in text.splitlines())
+    assert code.strip() == scaffold.source(name, kind).strip()
+    module = types.ModuleType(f"example_{kind}")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(code, module.__dict__)
+    found = plugins.load([EntryPoint(name, module.__name__, "composer")])
+    assert [plugin.fault for plugin in found.plugins] == [""]
+    (offer,) = found.offers[f"{kind}s"].values()
+    next(cases_of(offer)).run()
 
 
 def test_its_figures_are_filled_in_and_are_the_cards():

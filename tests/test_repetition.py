@@ -7,15 +7,17 @@ from dataclasses import replace
 import pytest
 from music import drums, line, score
 
-from composer import generation, making, measuring, repetition
+from composer import filling, form, generation, making, measuring, repetition
 from composer.errors import BadModelFile
 from composer.files import provenance
+from composer.form import Form
 from composer.generation import generate, with_primer
 from composer.model import Model, load, save
 from composer.outputs import write_piece
 from composer.repetition import DEFAULT, LEAST, REDRAWS, Limits, bar_run, degenerate, limits_of, note_run, reached
 from composer.request import Request
 from composer.score import END, Text
+from composer.types import Span
 
 SCALE = [(pitch, 1) for pitch in (60, 62, 64, 65, 67, 69, 71, 72)]
 """Two bars of 4/4, all of it different."""
@@ -100,7 +102,7 @@ def test_silence_up_to_a_stated_length_counts():
 def test_what_comes_before_a_place_does_not_count():
     loop = score(line(*[(60, 1)] * 16, *SCALE))
     assert (note_run(loop), bar_run(loop)) == (17, 4)
-    assert (note_run(loop, 4 * 1920), bar_run(loop, 4 * 1920)) == (1, 1)
+    assert (note_run(loop, [Span(0, 4 * 1920)]), bar_run(loop, [Span(0, 4 * 1920)])) == (1, 1)
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------
@@ -233,6 +235,41 @@ def test_only_new_music_is_judged(player, small_score):
     (piece,) = generate(player, [request])
     assert note_run(piece.score) >= 64 > player.limits.notes
     assert not {"redrawn", "degenerate"} & set(piece.provenance)
+
+
+def test_of_what_is_given_nothing_counts():
+    loop = score(line(*SCALE, *[(60, 1)] * 16, *SCALE), line(*[(48, 4)] * 8))
+    middle = [Span(2 * 1920, 6 * 1920)]
+    assert (note_run(loop), bar_run(loop)) == (17, 4)
+    assert bar_run(loop, [Span(2 * 1920, 5 * 1920)]) == 1
+    assert bar_run(loop, middle) == 1
+    assert note_run(loop, middle) == 4  # of the lower voice, before and after
+    assert note_run(loop, [Span(0, 8 * 1920, 1), *middle]) == 1
+    assert bar_run(loop, [Span(0, 8 * 1920, 1)]) == 4
+
+
+def test_a_fill_that_repeats_itself_is_drawn_anew(strict, small_score):
+    whole = small_score("C5 D5 E5 F5 " * 4, "C4*4 E4*4 C4*4 E4*4")
+    wanted = [filling.gap(strict, whole, Request(seed=2, index=n), bars=(2, 3), particles=2) for n in range(6)]
+    first, pieces = (filling.fill(strict, wanted, **more) for more in ({"redraws": 0}, {}))
+    assert any(map(redrawn, pieces))
+    for attempt, piece in zip(first, pieces, strict=True):
+        assert (attempt == piece) == ("degenerate" not in attempt.provenance)
+        assert piece.provenance["request"].get("attempt", 0) == redrawn(piece)
+    again = max(range(6), key=lambda n: redrawn(pieces[n]))
+    assert filling.fill(strict, [wanted[again]]) == [pieces[again]]
+    assert making.regenerate(strict, pieces[again].provenance) == pieces[again]
+
+
+def test_every_section_of_a_form_is_judged(strict):
+    forms = [Form.of(Request(seed=1, index=n, bars=2, time_signature="4/4"), "ABC") for n in range(6)]
+    pieces = form.compose(strict, forms)
+    later = [piece for piece in pieces if "attempts" in piece.provenance["form"]]
+    assert later
+    for piece in later:
+        attempts = piece.provenance["form"]["attempts"]
+        assert redrawn(piece) == piece.provenance["request"].get("attempt", 0) + sum(attempts.values())
+        assert making.regenerate(strict, piece.provenance) == piece
 
 
 def test_the_command_counts_them(run, strict, strict_file, tmp_path):

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from walks import VOICES
 
-from composer import generation
+from composer import generation, sampling
 from composer.distribution import Distribution
 from composer.encoding import model_inputs
 from composer.errors import BadOption, CannotExpress, NothingAllowed, UnknownName
 from composer.evaluation import piece_nats
 from composer.generation import chained, generate, with_primer
+from composer.keys import parse_key
 from composer.outputs import write_piece
 from composer.plugins import registry
 from composer.request import Link, Request
@@ -118,12 +119,16 @@ def test_another_seed_index_attempt_block_or_purpose_is_another_stream():
 
 def test_rows_that_go_on_keep_their_streams():
     rows = [(5, 0, 0), (5, 1, 0), (5, 2, 0)]
-    streams = Streams(rows)
-    streams.at(0)
+    streams = Streams()
+    streams.add(rows[:2])
+    streams.at(np.array([0, 0]))
+    streams.add(rows[2:])
+    streams.at(np.array([1, 1, 0]))
     streams.keep(np.array([0, 2]))
     for step in (1, BLOCK - 1, BLOCK, BLOCK + 1):
         block, place = divmod(step, BLOCK)
-        assert streams.at(step).tolist() == [uniforms(*rows[row], block)[place] for row in (0, 2)]
+        expected = [uniforms(*rows[0], block)[place], uniforms(*rows[2], 0)[5]]
+        assert streams.at(np.array([step, 5])).tolist() == expected
 
 
 # --- the draw ---------------------------------------------------------------------------------------------------------
@@ -299,6 +304,99 @@ def test_what_constraints_cost_is_the_mass_that_they_leave(player):
         mass -= np.log(shares[(pitch < 0) | (pitch % 2 == 0)].sum() / shares.sum())
         place = grammar.advance(place, np.array([token]))
     assert bound.constraint_nats == pytest.approx(mass, rel=1e-4)
+
+
+# --- one after another ------------------------------------------------------------------------------------------------
+
+
+def side_by_side(player, samplers, requests, most):
+    """(the results by number, how many rows each step had)."""
+    step, widths = player.stepper(player.resolved(requests[0])), []
+
+    def counting(inputs, state):
+        widths.append(len(inputs))
+        return step(inputs, state)
+
+    made = sampling.pieces(counting, player.tokenizer, samplers, sampling.source(requests), most)
+    return dict(made), widths
+
+
+@pytest.mark.parametrize("chain", [[], [Stop(beat=2)]], ids=["plain", "going back"])
+def test_a_row_whose_piece_has_ended_goes_on_with_the_next_request(player, small_score, chain):
+    primed = with_primer(player, Request(seed=8, bars=1), small_score("C5 D5"))
+    requests = [*asked(3, bars=1), *asked(2, bars=4), primed, *asked(4, seed=5, bars=2)]
+    found, widths = side_by_side(player, chain, requests, 3)
+    lengths = [len(result.tokens) for result in found.values()]
+    assert max(widths) == 3
+    assert sum(widths) >= sum(lengths)
+    assert len(widths) < 0.6 * sum(lengths)  # three to a step would be a third; the first step of a piece is apart
+    for number, request in enumerate(requests):
+        (alone,) = sampled(player, chain, [request])
+        assert np.array_equal(alone.tokens, found[number].tokens)
+        assert alone == replace(found[number], tokens=alone.tokens)
+
+
+@dataclass(frozen=True)
+class NotIn:
+    """A constraint: nothing from the second bar on in some keys."""
+
+    keys: tuple[int, ...]
+
+    def mask(self, context):
+        over = np.isin(context.facts.key, self.keys) & (context.facts.bar >= 1)
+        return np.tile(~over[:, None], (1, context.allowed.shape[1]))
+
+
+def test_a_piece_at_a_dead_end_is_lost_alone(player):
+    requests = [replace(request, key=key) for request, key in zip(asked(4), ("C", "Dm", "G", "Dm"), strict=True)]
+    found, _ = side_by_side(player, [NotIn((parse_key("Dm").place,))], requests, 4)
+    assert [isinstance(found[number], NothingAllowed) for number in range(4)] == [False, True, False, True]
+    assert str(found[1]).startswith("in bar 2 NotIn leaves nothing")
+    for number in (0, 2):
+        (alone,) = sampled(player, [], requests[number : number + 1])
+        assert np.array_equal(alone.tokens, found[number].tokens)
+
+
+@pytest.fixture
+def half_the_keys(monkeypatch):
+    """No piece can be written in about half of the keys."""
+    monkeypatch.setattr(generation, "make_samplers", lambda _: [NotIn(tuple(range(0, 24, 2)))])
+
+
+def test_a_piece_at_a_dead_end_is_drawn_anew(player, monkeypatch):
+    """As the next attempt of its own request, up to the last; here as if every attempt before the second failed."""
+    later = [generate(player, [replace(request, attempt=2)])[0] for request in asked(2)]
+    pieces, begun = sampling.pieces, []
+
+    def failing(step, tokenizer, samplers, more, most):
+        def noted(room):
+            begun.extend(new := more(room))
+            return new
+
+        for number, made in pieces(step, tokenizer, samplers, noted, most):
+            yield number, made if begun[number].attempt == 2 else NothingAllowed("a dead end.")
+
+    monkeypatch.setattr(sampling, "pieces", failing)
+    assert generate(player, asked(2)) == later
+    assert [piece.provenance["redrawn"] for piece in later] == [2, 2]
+    with pytest.raises(NothingAllowed):
+        generate(player, asked(2), redraws=1)
+
+
+def test_a_piece_that_cannot_be_written_leaves_the_others(
+    run, player, model_file, tmp_path, half_the_keys, monkeypatch
+):
+    monkeypatch.setattr(generation, "failed", lambda made: False)
+    made = dict(generation.pieces(player, asked(8)))
+    lost = sorted(number for number, piece in made.items() if isinstance(piece, NothingAllowed))
+    ran = run("generate", tmp_path / "out", "--model", model_file, "--seed", 3, "--bars", 2, "--count", 8)
+    assert 0 < len(lost) < 8
+    assert ran.status == 1
+    *told, last = ran.err.splitlines()
+    assert [line.partition(":")[2].partition(" cannot")[0] for line in told] == [f" piece {number}" for number in lost]
+    assert last.startswith(f"composer: {len(lost)} of the pieces")
+    names = {f"3-{number:06d}.mid" for number in range(8) if number not in lost}
+    assert {path.name for path in (tmp_path / "out").glob("*.mid")} == names
 
 
 # --- likelihood -------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Sound: what is written is heard in what another library reads; what cannot be played is refused in one sentence."""
 
+import shutil
 import struct
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from composer.errors import BadOption, CannotWrite
 from composer.plugins import registry
 from composer.score import Score, Tempo, Text, Track, make_notes
 from composer.types import Piece
-from composer_sound import loudness, oggpages, soundfonts, synthesis, takes
+from composer_sound import loudness, oggpages, rendering, soundfonts, synthesis, takes
 from composer_sound.exporting import SoundExporter
 
 XYLOPHONE, WOODBLOCK, ORGAN, FLUTE, STRINGS, GLOCKENSPIEL = 13, 115, 19, 73, 48, 9
@@ -31,6 +32,8 @@ TUNE = score(
     line((72, 1), (74, 1), (76, 1), (77, 1), (0, 2), (79, 1), (77, 1), (76, 1), (72, 2)),
     line((48, 4), (0, 2), (43, 3), (48, 2)),
 )
+
+LONG = score(line((60, 1), (0, 48), (64, 1), (0, 48), (67, 1)))  # begun in three stretches
 
 
 def heard(music, path, **options):
@@ -111,6 +114,13 @@ def test_the_same_piece_is_the_same_file(suffix, content, tmp_path):
     assert soundfile.info(tmp_path / f"a{suffix}").subtype == content
 
 
+def test_a_piece_is_the_same_file_however_many_processors_there_are(tmp_path, monkeypatch):
+    for processors in (1, 2, 3):
+        monkeypatch.setattr(rendering, "_processors", lambda: processors)  # noqa: B023  (called at once)
+        SoundExporter()([Piece(LONG)], tmp_path / f"{processors}.wav")
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
 def test_a_wav_is_one_that_any_program_reads(tmp_path):
     SoundExporter()([Piece(TUNE)], tmp_path / "a.wav")
     with wave.open(str(tmp_path / "a.wav")) as file:
@@ -141,12 +151,12 @@ def test_notes_begin_when_the_score_says(tempos, tmp_path):
 
 
 def test_notes_begin_on_time_far_into_a_piece(tmp_path):
-    quarters = (1, 119, 120, 121)  # before, at and after the end of a minute
+    quarters = (1, 39, 40, 41, 119, 120, 121)  # before, at and after the ends of stretches
     hits = Track(make_notes([(at * QUARTER, 60, 84, 100) for at in quarters]), program=WOODBLOCK)
     assert onsets(wav(Score((hits,)), tmp_path)) == pytest.approx([at / 2 for at in quarters], abs=0.010)
 
 
-def test_a_note_that_is_held_across_a_minute_sounds_on(tmp_path):
+def test_a_note_that_is_held_across_a_stretch_sounds_on(tmp_path):
     held = Track(make_notes([(118 * QUARTER, 8 * QUARTER, 69, 100)]), program=ORGAN)
     sound = wav(Score((held,)), tmp_path)
     levels = [level(between(sound, at, at + 0.1)) for at in np.arange(59.3, 62.8, 0.1)]
@@ -337,14 +347,22 @@ def test_a_broken_soundfont_is_refused(data, said, tmp_path):
     assert "my.sf2" in sentence
 
 
-def test_a_soundfont_that_makes_the_synthesiser_panic_is_refused(tmp_path):
+@pytest.mark.parametrize("music", [pytest.param(TUNE, id="short"), pytest.param(LONG, id="in several processes")])
+def test_a_soundfont_that_makes_the_synthesiser_panic_is_refused(music, tmp_path, monkeypatch):
     """Every pan of its instruments becomes a place in the samples, a thousand million samples further on."""
+    monkeypatch.setattr(rendering, "_processors", lambda: 2)
     at = SHIPPED.index(b"igen") + 8
     size = struct.unpack("<I", SHIPPED[at - 4 : at])[0]
     generators = np.frombuffer(SHIPPED[at : at + size], "<u2").reshape(-1, 2).copy()
     generators[generators[:, 0] == 17] = (4, 30_000)
     (tmp_path / "my.sf2").write_bytes(SHIPPED[:at] + generators.tobytes() + SHIPPED[at + size :])
-    assert "it is damaged" in refusal([Piece(TUNE)], tmp_path, soundfont=str(tmp_path / "my.sf2"))
+    assert "it is damaged" in refusal([Piece(music)], tmp_path, soundfont=str(tmp_path / "my.sf2"))
+
+
+def test_a_synthesiser_that_breaks_down_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(rendering, "_processors", lambda: 2)
+    monkeypatch.setattr(sys, "executable", shutil.which("true"))
+    assert "the synthesiser has broken down" in refusal([Piece(LONG)], tmp_path)
 
 
 def test_a_soundfont_of_ones_own_is_played(tmp_path):
@@ -379,7 +397,7 @@ def test_every_note_is_in_one_take_and_every_channel_has_one_track():
     tracks = [line(*[((48, 52, 55), 1), (60, 1)] * 130, program=number) for number in range(40)]
     windows = list(takes.by_window(Score((*tracks, drums((0, 35), (200, 36)), drums((1, 40))))))
     played = [part for window in windows for take in window.takes for part in take]
-    assert len(windows) == 3
+    assert len(windows) == 7
     assert sum(len(part.notes) for part in played) == 40 * 130 * 4 + 3
     for window in windows:
         for take in window.takes:

@@ -61,7 +61,7 @@ class Fading:
 class Hush:
     """Make every pitch less likely."""
 
-    amount: Annotated[float, "subtracted from its logit"]
+    amount: Annotated[float, "subtracted from its logit", "2"]
 
     def __call__(self, logits, context):
         return logits - self.amount * (context.meaning.pitch >= 0)
@@ -149,7 +149,9 @@ def python(tmp_path_factory):
 def test_its_package_is_listed_with_all_that_it_offers(python):
     shown = python("-m", "composer", "plugins").splitlines()
     (line,) = [line for line in shown if "composer-fading 1.2" in line]
-    assert line.split("1.2", 1)[1].strip() == "architectures: fading; samplers: hush; exporters: .txt"
+    took, offers = line.split("1.2", 1)[1].split(" s ")
+    assert float(took) > 0
+    assert offers.strip() == "architectures: fading; samplers: hush; exporters: .txt"
 
 
 def test_its_architecture_is_trained_and_its_sampler_and_format_are_used(python, tmp_path):
@@ -173,11 +175,18 @@ def test_its_architecture_is_trained_and_its_sampler_and_format_are_used(python,
 
 
 def test_its_contracts_are_checked_by_our_suite(python):
+    said = python("-m", "composer", "plugins", "check", "composer-fading")
+    assert "ok      sampler hush with voices" in said
+    assert "ok      architecture fading\n" in said
+
+
+def test_it_is_left_out_for_one_run_and_by_the_environment(python):
+    assert "hush" not in python("-m", "composer", "--without", "fading", "plugins")
     python(
         "-c",
-        "from composer.plugins import registry\n"
-        "from composer.testing import check_architecture, check_sampler\n"
-        "make = registry().make\n"
-        "check_architecture(make('architectures', 'fading'))\n"
-        "check_sampler(make('samplers', 'hush', amount=2), make('tokenizers', 'voices'))\n",
+        "import os; from composer.plugins import registry\n"
+        "assert 'hush' in registry().names('samplers')\n"
+        "for names in ('all', 'composer-fading', ' x , fading'):\n"
+        "    os.environ['COMPOSER_DISABLE_PLUGINS'] = names\n"
+        "    assert 'hush' not in registry().names('samplers') and 'top-p' in registry().names('samplers'), names\n",
     )

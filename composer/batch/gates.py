@@ -5,12 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from composer.errors import BadOption, printable
 from composer.making import asked_of, request_of
 from composer.ranking import Ranked, Standard, broken, measures, nats_per_note
 from composer.types import Piece
+
+if TYPE_CHECKING:
+    from composer.originality.index import Music
+
+COPIED = "copied bars"
+"""The measure that needs the music that the model was trained on."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,7 @@ class Gates:
     notes_per_bar: Annotated[tuple[float, ...] | None, "[least, most] notes in a bar, on average"] = None
     pitches: Annotated[tuple[float, ...] | None, "[lowest, highest] MIDI pitch"] = None
     silent_bars: Annotated[float | None, "share of bars in which nothing sounds, at most"] = None
+    max_copied_bars: Annotated[int | None, "bars of a passage shared with a training piece, at most"] = None
 
     def __post_init__(self) -> None:
         """Check every value by itself."""
@@ -37,6 +44,8 @@ class Gates:
                 raise BadOption(f"'{name}' is {share}, and must be a share from 0 to 1.")
         if self.rules_broken is not None and self.rules_broken < 0:
             raise BadOption(f"'rules_broken' is {self.rules_broken}, and must be 0 or more.")
+        if self.max_copied_bars is not None and self.max_copied_bars < 0:
+            raise BadOption(f"'max_copied_bars' is {self.max_copied_bars}, and must be 0 or more.")
 
     def fault(self, metrics: Mapping[str, Any]) -> str:
         """Why a piece with these metrics does not pass; empty if it does.
@@ -48,6 +57,8 @@ class Gates:
             return f"degenerate: {metrics['degenerate']}"
         if self.rules_broken is not None and len(metrics["broken"]) > self.rules_broken:
             return f"rules broken: {', '.join(metrics['broken'])}"
+        if self.max_copied_bars is not None and metrics[COPIED] > self.max_copied_bars:
+            return f"{COPIED}: {metrics[COPIED]:.3g} is more than {self.max_copied_bars}"
         return self._band(metrics) or self._share(metrics)
 
     def _band(self, metrics: Mapping[str, Any]) -> str:
@@ -77,8 +88,8 @@ def gates_of(values: Mapping[str, Any]) -> Gates:
     return Gates(**plain)
 
 
-def measure(piece: Piece, standard: Standard) -> dict[str, Any]:
-    """Everything that gates and ranks look at, as plain values."""
+def measure(piece: Piece, standard: Standard, music: Music | None = None) -> dict[str, Any]:
+    """Everything that gates and ranks look at, as plain values; copies where there is music to compare with."""
     request = request_of(asked_of(piece.provenance))
     found = measures(piece.score)
     ranked = Ranked(piece, broken(piece, standard, found), nats_per_note(piece, request.primer_ticks))
@@ -89,7 +100,14 @@ def measure(piece: Piece, standard: Standard) -> dict[str, Any]:
         "rank": [place if isinstance(place, int) else round(place, 6) for place in ranked.place(standard)],
         "degenerate": piece.provenance.get("degenerate", ""),
         **{name: round(float(value), 6) for name, value in found.items()},
+        **({} if music is None else _copied(piece, music, request.primer_ticks)),
     }
+
+
+def _copied(piece: Piece, music: Music, start: int) -> dict[str, float]:
+    from composer.originality.passages import compare
+
+    return {COPIED: round(compare(piece.score, music, start=start).copied_bars, 6)}
 
 
 # --- the best of a job ------------------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from composer.batch.gates import Gates, Keep
 from composer.batch.jobfile import Table
 from composer.batch.places import PATTERN
 from composer.errors import BadOption, ComposerError, nearest, printable
-from composer.plugins import Option, convert, registry, schema
+from composer.options import Option, convert, schema
+from composer.plugins import registry
 from composer.request import Link
 
 MOST_PIECES = 1_000_000

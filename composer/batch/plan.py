@@ -147,6 +147,8 @@ def _key_of(text: str, one: Wanted) -> str:
 def _cell(one: Wanted, player: Player) -> Cell:
     job = one.job
     asked = _asked(job, one, player)
+    if one.gates.get("max_copied_bars") is not None:
+        player.learnt()  # read and indexed now, and not by each worker
     options = registry().names("models")
     return Cell(
         job=one.table.number,

@@ -10,7 +10,7 @@ import hashlib
 import json
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +22,7 @@ from composer.batch.plan import Cell, player_of
 from composer.errors import BadModelFile, CannotWrite, ComposerError, RequestWarning, UnknownName, printable
 from composer.files import exporter
 from composer.generation import Player
-from composer.making import Asked, asked_of, make, request_of, with_request
+from composer.making import Asked, asked_of, each, request_of, with_request
 from composer.ranking import Standard, standard_of
 from composer.types import Exporter, Piece
 
@@ -121,13 +121,16 @@ def _drawn(player: Player, standard: Standard, chunk: Chunk) -> list[Drawn]:
     left = [_Open(number, cell, chunk.cells[cell].wanted(index)) for number, cell, index in chunk.pieces]
     while left:
         going = []
-        for one, made in zip(left, _made(player, [one.asked for one in left]), strict=True):
+        for place, made in each(player, [one.asked for one in left]):
+            one = left[place]
             if isinstance(made, ComposerError):
                 found[one.number] = Drawn(one.number, one.cell, None, None, one.rejections, str(made))
                 continue
             cell = chunk.cells[one.cell]
-            metrics = measure(made, standard) if cell.gates else None
-            fault = _gates(json.dumps(cell.gates)).fault(metrics) if metrics is not None else ""
+            gates = _gates(json.dumps(cell.gates))
+            music = player.learnt() if gates.max_copied_bars is not None else None
+            metrics = measure(made, standard, music) if cell.gates else None
+            fault = gates.fault(metrics) if metrics is not None else ""
             request = request_of(asked_of(made.provenance))
             if fault:
                 one.rejections += ((request.attempt, fault),)
@@ -143,19 +146,6 @@ def _drawn(player: Player, standard: Standard, chunk: Chunk) -> list[Drawn]:
 @lru_cache(maxsize=64)
 def _gates(text: str) -> Gates:
     return gates_of(json.loads(text))
-
-
-def _made(player: Player, asked: Sequence[Asked]) -> list[Piece | ComposerError]:
-    """A piece for each, or the error of those that no model can make: one does not spoil the others."""
-    try:
-        return [*make(player, asked)]
-    except (BadModelFile, UnknownName):
-        raise
-    except ComposerError as error:
-        if len(asked) == 1:
-            return [error]
-        half = len(asked) // 2
-        return _made(player, asked[:half]) + _made(player, asked[half:])
 
 
 # --- bytes ------------------------------------------------------------------------------------------------------------

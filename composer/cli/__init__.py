@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import warnings
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from composer import __version__
+from composer.cli import completing
 from composer.errors import ComposerError, ReadingWarning, RequestWarning, RunWarning
 
 COMMANDS = {
@@ -24,10 +26,14 @@ COMMANDS = {
     "check": ("composer.cli.check:check", "Say what other programs would object to in music files."),
     "train": ("composer.cli.train:train", "Train a model on music you choose."),
     "evaluate": ("composer.cli.evaluate:evaluate", "Say how well a model foretells music."),
+    "metrics": ("composer.cli.metrics:metrics", "Measure pieces: pitch, rhythm, texture, voice-leading."),
+    "originality": ("composer.cli.originality:originality", "Say what pieces share with the music of a dataset."),
     "finetune": ("composer.cli.finetune:finetune", "Train a model further, on music of yours."),
+    "compare": ("composer.cli.compare:compare", "Hold architectures against each other, fairly."),
+    "explain": ("composer.cli.explain:explain", "Say what an architecture is, and what it costs."),
     "datasets": ("composer.cli.tables:datasets", "List the datasets."),
     "models": ("composer.cli.models:models", "List the models, or look at one."),
-    "plugins": ("composer.cli.tables:plugins", "List the plugins and what they offer."),
+    "plugins": ("composer.cli.plugins:plugins", "List the plugins and what they offer; check, mend or begin one."),
     "cache": ("composer.cli.cache:cache", "Say where corpora are cached, or clear the cache."),
 }
 
@@ -55,9 +61,28 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="composer")
-@click.option("--traceback", is_flag=True, help="Show where an unexpected error came from.")
-def cli(traceback: bool) -> None:
+@click.option("--traceback", is_flag=True, expose_value=False, help="Show where an unexpected error came from.")
+@click.option(
+    "--without",
+    multiple=True,
+    metavar="PLUGIN",
+    shell_complete=completing.plugins,
+    help="Leave out a plugin, or `all` but composer's own.",
+)
+@click.pass_context
+def cli(ctx: click.Context, without: tuple[str, ...]) -> None:
     """Train small recurrent networks on the music you choose, and compose with them."""
+    if without:
+        _leave_out(ctx, without)
+
+
+def _leave_out(ctx: click.Context, names: tuple[str, ...]) -> None:
+    """For this run, and the processes that it begins."""
+    from composer.installed import DISABLED, leave_out
+
+    before = os.environ.get(DISABLED, "")
+    ctx.call_on_close(lambda: os.environ.update({DISABLED: before}))
+    leave_out(names)
 
 
 def main(arguments: list[str] | None = None) -> None:

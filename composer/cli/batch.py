@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from composer.cli import completing
 from composer.errors import BadOption, BatchFailed, printable
 
 if TYPE_CHECKING:
@@ -59,7 +60,12 @@ class Asked:
 def _running(command: Any) -> Any:
     """The options of what makes pieces, on a command that takes them as the fields of `Asked`."""
     options = [
-        click.option("--executor", default="pool", help="Where the work runs: here, pool, ray, …  [pool]"),
+        click.option(
+            "--executor",
+            default="pool",
+            shell_complete=completing.names("executors"),
+            help="Where the work runs: here, pool, ray, …  [pool]",
+        ),
         click.option(
             "--executor-option",
             "options",

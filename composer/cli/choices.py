@@ -8,7 +8,8 @@ import click
 from click.core import ParameterSource
 
 from composer.cli.options import WithThings, options_for
-from composer.plugins import registry, schema
+from composer.options import schema
+from composer.plugins import registry
 
 if TYPE_CHECKING:
     from composer.recipes import Plain

@@ -1,16 +1,23 @@
-"""`composer evaluate`: how well a model foretells the pieces of a dataset."""
+"""`composer evaluate`: how well a model foretells the pieces of a dataset, and how near to them it writes."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from composer.cli import completing
+from composer.cli.metrics import show_contrast
 from composer.cli.options import WithThings, options_for
 from composer.cli.tables import table
+from composer.errors import BadOption
 from composer.plugins import registry
+
+if TYPE_CHECKING:
+    from composer.measuring import Beside
 
 
 class EvaluateCommand(WithThings):
@@ -20,11 +27,18 @@ class EvaluateCommand(WithThings):
 
 
 @click.command(cls=EvaluateCommand)
-@click.argument("model_name", metavar="MODEL")
-@click.argument("dataset_name", metavar="DATASET")
+@click.argument("model_name", metavar="MODEL", shell_complete=completing.names("models", or_files=True))
+@click.argument("dataset_name", metavar="DATASET", shell_complete=completing.names("datasets", or_files=True))
 @click.option(
     "--split", type=click.Choice(["test", "valid", "train"]), default="test", show_default=True, help="Which pieces."
 )
+@click.option("--metrics", "names", help="Write pieces and measure them beside real ones: all, or names with commas.")
+@click.option("--against", metavar="DATASET", help="Where the real pieces are from, DATASET unless given.")
+@click.option(
+    "--count", type=click.IntRange(1), help="Pieces to write; as many as there are real ones, 50 at most, unless given."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the pieces to write.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw how metrics are distributed (.svg, .png, .pdf).")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, …")
 @click.option("--workers", type=click.IntRange(1), help="Processes that read files; as many as cores unless given.")
@@ -34,36 +48,84 @@ def evaluate(
     model_name: str,
     dataset_name: str,
     split: str,
+    names: str | None,
+    against: str | None,
+    count: int | None,
+    seed: int,
+    plot: Path | None,
     as_json: bool,
     device: str,
     workers: int | None,
 ) -> None:
     """Say how likely MODEL, a name or a .safetensors file, finds the pieces of DATASET, in nats (less is better).
 
-    A dataset of the kind that the model was trained on is read as it was then, unless options say otherwise.
+    A dataset of the kind that the model was trained on is read as it was then, unless options say otherwise. With
+    --metrics, MODEL also writes pieces as its card suggests, which are measured beside the real ones of the split.
 
     \b
     composer evaluate chorales chorales
     composer evaluate mine.safetensors folder:~/midi --split valid --json
+    composer evaluate chorales chorales --metrics all --plot chorales.svg
     """  # noqa: D301  (a \b keeps click from filling the lines)
     kind = dataset_name.partition(":")[0]
     registry().offer("datasets", kind)
+    wanted = _wanted(names, against, plot)
     [options] = options_for(ctx, [("datasets", kind)])
     from composer import evaluation
     from composer.cli.train import build_corpus
     from composer.datasets import make_dataset
     from composer.devices import choose_device
-    from composer.model import find, load
+    from composer.generation import open_model
 
-    model = load(find(model_name))
-    tokenizer, module = model.make_tokenizer(), model.make_module().to(choose_device(device))
+    player = open_model(model_name)
+    model, tokenizer = player.model, player.tokenizer
+    module = model.make_module().to(choose_device(device))
     options = {**_as_trained(model.card, kind), **options}
     corpus = build_corpus(make_dataset(dataset_name, **options), tokenizer, dataset_name, workers)
     found = evaluation.evaluate(module, corpus, tokenizer, split)
+    beside = None
+    if wanted:
+        from composer.measuring import beside as measured
+
+        if against:
+            other = make_dataset(against, **_as_trained(model.card, against.partition(":")[0]))
+            corpus = build_corpus(other, tokenizer, against, workers)
+        beside = measured(player, corpus, split, names=wanted, count=count or 0, seed=seed)
+        if plot:
+            _plot(beside, plot, (model_name, f"{against or dataset_name}, {split}"))
     if as_json:
-        click.echo(json.dumps(found, indent=1))
-    else:
-        _show(split, found)
+        more = {"metrics": {"seed": seed, "against": against or dataset_name, **beside.to_json()}} if beside else {}
+        click.echo(json.dumps({**found, **more}, indent=1))
+        return
+    _show(split, found)
+    if beside:
+        sets = f"{len(beside.model)} pieces of {model_name} beside {len(beside.real)} of {against or dataset_name}"
+        show_contrast(beside.contrast, f"{sets} ({split} split)")
+
+
+def _wanted(names: str | None, against: str | None, plot: Path | None) -> list[str]:
+    """The names of metrics; none without `--metrics`. Raises, before the work, for what cannot be."""
+    if names is None:
+        if against or plot:
+            raise BadOption(f"{'--against' if against else '--plot'} needs --metrics; try --metrics all.")
+        return []
+    from composer.listening import metrics
+
+    if against:
+        registry().offer("datasets", against.partition(":")[0])
+    if plot:
+        from composer.listening.plots import check_plot
+
+        check_plot(plot)
+    wanted = names.split(",")
+    metrics(wanted)
+    return wanted
+
+
+def _plot(beside: Beside, plot: Path, names: tuple[str, str]) -> None:
+    from composer.listening.plots import plot_contrast
+
+    plot_contrast(beside.contrast, beside.model, beside.real, plot, names)
 
 
 def _as_trained(card: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

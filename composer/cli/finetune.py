@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from composer.cli import completing
 from composer.cli.choices import WithSettings
-from composer.cli.train import carry_out, kept_options
+from composer.cli.train import Extras, carry_out, kept_options
 
 if TYPE_CHECKING:
     from composer.training import Settings
@@ -26,8 +27,8 @@ class FinetuneCommand(WithSettings):
 
 
 @click.command(cls=FinetuneCommand)
-@click.argument("model")
-@click.argument("dataset")
+@click.argument("model", shell_complete=completing.names("models", or_files=True))
+@click.argument("dataset", shell_complete=completing.names("datasets", or_files=True))
 @kept_options
 @click.pass_context
 def finetune(
@@ -37,6 +38,7 @@ def finetune(
     dataset: str,
     workers: int | None,
     tensorboard: bool,
+    originality: bool,
     print_recipe: bool,
     **given: Any,
 ) -> None:
@@ -51,4 +53,5 @@ def finetune(
     is kept with --run goes on by `composer train --resume`.
     """  # noqa: D301  (a \b keeps click from filling the lines)
     places = {key: value for key, value in given.items() if value is not None}
-    carry_out(ctx, {"begin_from": model, "dataset": dataset, **places}, workers, tensorboard, print_recipe)
+    plain = {"begin_from": model, "dataset": dataset, **places}
+    carry_out(ctx, plain, workers, Extras(tensorboard, originality), print_recipe)

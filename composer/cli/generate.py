@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.cli import writing
+from composer.cli import completing, writing
 from composer.cli.options import WithSamplers, chosen_links
 from composer.cli.writing import Shelf
 from composer.errors import BadOption
@@ -22,12 +20,17 @@ if TYPE_CHECKING:
     from composer.generation import Player
     from composer.making import Asked
     from composer.request import Request
-    from composer.types import Piece
 
 
 @click.command(cls=WithSamplers)
 @writing.outs
-@click.option("--model", "model_name", default="chorales", help="Name of a model, or a .safetensors file.")
+@click.option(
+    "--model",
+    "model_name",
+    default="chorales",
+    shell_complete=completing.names("models", or_files=True),
+    help="Name of a model, or a .safetensors file.",
+)
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=1, help="How many pieces; OUT is then a folder.")
 @click.option("--best", type=click.IntRange(1), help="Of the --count pieces, write only so many: the best ranked.")
 @click.option("--seed", type=int, help="The same seed, the same music; a new one is drawn, and shown, unless given.")
@@ -39,10 +42,20 @@ if TYPE_CHECKING:
 @click.option("--time-signature", metavar="N/D", help="Metre, such as 3/4.")
 @click.option("--key", help="Key, such as Dm, F# or Bb.")
 @click.option("--tempo", type=float, help="Quarter notes per minute.")
+@click.option(
+    "--max-copied-bars",
+    type=click.IntRange(0, 1_000_000),
+    help="Draw anew what shares a longer passage with the model's training pieces.",
+)
 @click.option("--primer", help='Go on from a music file, or from notes: "D4 E4 F4/2 A4/2".')
 @writing.options
 @click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]")
-@click.option("--stepper", default="auto", help="What runs the model: torch, numpy, …  [the fastest that can]")
+@click.option(
+    "--stepper",
+    default="auto",
+    shell_complete=completing.names("steppers"),
+    help="What runs the model: torch, numpy, …  [the fastest that can]",
+)
 @click.option("--precision", default="float32", help="What it computes in: int8 is faster.  [float32]")
 @click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong.")
 @click.pass_context
@@ -59,6 +72,7 @@ def generate(
     time_signature: str | None,
     key: str | None,
     tempo: float | None,
+    max_copied_bars: int | None,
     primer: str | None,
     title: str | None,
     export_options: tuple[str, ...],
@@ -89,6 +103,9 @@ def generate(
         links = chosen_links(ctx)
         where: dict[str, Any] = {"device": device, "stepper": stepper, "precision": precision}
         wishes = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
+        wishes["max_copied_bars"] = max_copied_bars
+        if max_copied_bars is not None:
+            _find_learnt(player)
         stated: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
         chosen_seed = _new_seed() if seed is None else seed
         request = chained(replace(player.suggested, seed=chosen_seed, **where, **stated), links)
@@ -97,7 +114,7 @@ def generate(
             one = _in_sections(replace(request_of(one), bars=bars), form_text)
         wanted = (with_request(one, replace(request_of(one), index=(index or 0) + n)) for n in range(count))
         if best is None:
-            _write(player, wanted, shelf)
+            writing.write(player, wanted, shelf)
         else:
             _write_best(player, wanted, best, shelf)
 
@@ -105,6 +122,14 @@ def generate(
 def _new_seed() -> int:
     """Short enough to be typed again."""
     return secrets.randbelow(1_000_000)
+
+
+def _find_learnt(player: Player) -> None:
+    """Read and index what the model was trained on now, under a progress bar: the first time it takes a while."""
+    from composer.cli.watching import reading
+
+    with reading() as report:
+        player.learnt(report)
 
 
 def _check_best(best: int | None, count: int, shelf: Shelf) -> None:
@@ -133,38 +158,8 @@ def _write_best(player: Player, asked: Iterable[Asked], count: int, shelf: Shelf
     """The best pieces, best first, each as it would be without the others."""
     from composer import ranking
 
-    for place, kept in enumerate(ranking.best(player, asked, count), start=1):
+    for place, kept in enumerate(ranking.best(player, asked, count, lost=shelf.miss), start=1):
         broken = f"breaks {', '.join(kept.broken)}" if kept.broken else "no rule broken"
-        shelf.put(kept.piece, f"{_said(kept.piece)}, {kept.nats_per_note:.3f} nats per note, {broken}", f"{place}. ")
-
-
-def _write(player: Player, asked: Iterable[Asked], shelf: Shelf) -> None:
-    """Batch by batch, so that pieces are there while later ones are written."""
-    from composer.generation import BATCH
-    from composer.making import make
-
-    count: Counter[str] = Counter()
-    waiting = iter(asked)
-    while together := list(islice(waiting, BATCH)):
-        for piece in make(player, together):
-            times = piece.provenance.get("redrawn", 0)
-            count.update(pieces=1, redrawn=times > 0, redraws=times, degenerate="degenerate" in piece.provenance)
-            shelf.put(piece, _said(piece))
-    if count["pieces"] > 1 and count["redraws"] and not shelf.quiet:
-        still = f", {count['degenerate']} still degenerate" if count["degenerate"] else ""
-        click.echo(f"{count['pieces']} pieces: {count['redrawn']} redrawn, {count['redraws']} redraws in all{still}")
-
-
-def _said(piece: Piece) -> str:
-    cost = piece.provenance["nats"].get("constraints")
-    return _redrawn(piece) + ("" if cost is None else f", constraints cost {cost:.1f} nats")
-
-
-_TIMES = {1: "once", 2: "twice"}
-
-
-def _redrawn(piece: Piece) -> str:
-    """How often a piece was drawn anew for repeating itself, and whether it does so still."""
-    times, found = piece.provenance.get("redrawn", 0), piece.provenance.get("degenerate")
-    said = f", redrawn {_TIMES.get(times, f'{times} times')}" if times else ""
-    return said + (f", still degenerate ({found})" if found else "")
+        said = f"{writing.said(kept.piece)}, {kept.nats_per_note:.3f} nats per note, {broken}"
+        shelf.put(kept.piece, said, f"{place}. ")
+    shelf.close()

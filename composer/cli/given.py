@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.cli import writing
+from composer.cli import completing, writing
 from composer.cli.options import chosen_links
 from composer.cli.writing import Shelf
 from composer.errors import BadOption, ComposerError, RequestWarning, UnreadableFile, printable
@@ -27,7 +27,10 @@ DEFAULT_MODEL = "chorales"
 
 _OPTIONS = (
     click.option(
-        "--model", "model_name", help="Name of a model, or a .safetensors file.  [that of the piece, or chorales]"
+        "--model",
+        "model_name",
+        shell_complete=completing.names("models", or_files=True),
+        help="Name of a model, or a .safetensors file.  [that of the piece, or chorales]",
     ),
     click.option(
         "--particles", type=int, default=64, show_default=True, help="Beginnings that are tried side by side."
@@ -44,7 +47,12 @@ _OPTIONS = (
     ),
     writing.options,
     click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]"),
-    click.option("--stepper", default="auto", help="What runs the model: torch, numpy, …  [the fastest that can]"),
+    click.option(
+        "--stepper",
+        default="auto",
+        shell_complete=completing.names("steppers"),
+        help="What runs the model: torch, numpy, …  [the fastest that can]",
+    ),
     click.option("--precision", default="float32", help="What it computes in: int8 is faster.  [float32]"),
     click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong."),
 )
@@ -139,10 +147,5 @@ def request_of(ctx: click.Context, player: Player, asked: Asked) -> Request:
 
 
 def make(player: Player, fills: Sequence[Fill], shelf: Shelf) -> None:
-    """Fill and write, batch by batch, so that pieces are there while later ones are written."""
-    from composer.filling import ROWS, fill
-
-    together = max(1, ROWS // fills[0].particles)
-    for start in range(0, len(fills), together):
-        for piece in fill(player, fills[start : start + together]):
-            shelf.put(piece)
+    """Fill and write."""
+    writing.write(player, fills, shelf)

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from composer.cli import completing
 from composer.cli.tables import table
 from composer.errors import BadModelFile, printable
 from composer.plugins import registry
@@ -35,7 +36,7 @@ def models(ctx: click.Context) -> None:
 
 
 @models.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completing.names("models", or_files=True))
 @click.option("--json", "as_json", is_flag=True, help="Print the card as JSON.")
 def show(name: str, as_json: bool) -> None:
     """Show the card of a model: architecture, tokenizer, data, licence, likelihood, and how its music measures up."""

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from composer.errors import BadOption, nearest, printable
-from composer.plugins import Option, registry
+from composer.options import Option
+from composer.plugins import Offer, registry
 from composer.request import Link
 
 _LINKS = "composer.links"
@@ -16,7 +17,28 @@ _OPTIONS = "composer.options"
 _THINGS = "composer.things"
 
 
-class WithSamplers(click.Command):
+class ThingOption(click.Option):
+    """An option of things that plugins offer; help shows it under a heading of its own."""
+
+    heading = ""
+
+
+class Grouped(click.Command):
+    """A command whose help shows its own options first, and those of things by the kind of the thing."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options under their headings, `--help` among the command's own."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)):
+                heading = parameter.heading if isinstance(parameter, ThingOption) else "Options"
+                groups.setdefault(heading, []).append(record)
+        for heading, records in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+class WithSamplers(Grouped):
     """A command with an option for every registered sampler; the order on the line is the order of the chain.
 
     A sampler `top-p` takes its first option as `--top-p VALUE`, and any other as `--top-p-NAME VALUE`. A flag that is
@@ -40,13 +62,23 @@ def chosen_links(ctx: click.Context) -> tuple[Link, ...]:
 def _sampler_options(taken: set[str]) -> list[click.Parameter]:
     options: list[click.Parameter] = []
     for name, offer in sorted(registry().offers["samplers"].items()):
+        flags = sampler_flags(offer)
         for place, option in enumerate(offer.options):
-            flag = f"--{name}" if place == 0 else f"--{name}-{option.name.replace('_', '-')}"
+            flag = flags[option.name]
             flag = f"--sampler-{flag[2:]}" if flag in taken else flag
             taken.add(flag)
             text = f"{offer.summary} ({option.help})" if place == 0 and option.help else option.help or offer.summary
-            options.append(_collecting(flag, option, text, _collect_link(name, option.name), multiple=True))
+            link = _collect_link(name, option.name)
+            options.append(_collecting(flag, option, text, link, "Samplers", multiple=True))
     return options
+
+
+def sampler_flags(offer: Offer) -> dict[str, str]:
+    """What each option of a sampler is called, where no command has an option of that name."""
+    return {
+        option.name: f"--{offer.name}" if place == 0 else f"--{offer.name}-{option.name.replace('_', '-')}"
+        for place, option in enumerate(offer.options)
+    }
 
 
 def _collect_link(name: str, option: str) -> Callable[[click.Context, click.Parameter, Any], None]:
@@ -64,18 +96,22 @@ def _collecting(
     option: Option,
     text: str,
     collect: Callable[[click.Context, click.Parameter, Any], None],
+    heading: str,
     *,
     multiple: bool = False,
 ) -> click.Option:
     """An option of the command line; a `multiple` one hands over a tuple of all values that it was given."""
+    names, metavar = [flag], {int: "INTEGER", float: "NUMBER", bool: None}.get(option.type, "TEXT")
     if option.type is bool:
         names = [f"{flag}/--no-{flag[2:]}"]
-        return click.Option(names, default=None, expose_value=False, callback=collect, help=text, multiple=multiple)
-    metavar = {int: "INTEGER", float: "NUMBER"}.get(option.type, "TEXT")
-    return click.Option([flag], metavar=metavar, expose_value=False, callback=collect, help=text, multiple=multiple)
+    made = ThingOption(
+        names, metavar=metavar, default=None, expose_value=False, callback=collect, help=text, multiple=multiple
+    )
+    made.heading = heading
+    return made
 
 
-class WithThings(click.Command):
+class WithThings(Grouped):
     """A command with an option for every option of the registered things of some kinds.
 
     Which thing an option goes to is known when the command line names the things; see `options_for`. An option whose
@@ -88,25 +124,25 @@ class WithThings(click.Command):
         """The command's own parameters and those of the things."""
         own = self.own_params(ctx)
         taken = {flag for parameter in own for flag in parameter.opts}
-        found: dict[str, tuple[Option, str, list[str]]] = {}
+        found: dict[str, tuple[Option, str, str, list[str]]] = {}
         for kind in self.kinds:
             for name, offer in sorted(registry().offers[kind].items()):
                 for option in offer.options:
                     if not (kind == "datasets" and option.required):
                         flag = f"--{option.name.replace('_', '-')}"
                         flag = f"--{kind.removesuffix('s')}-{flag[2:]}" if flag in taken else flag
-                        found.setdefault(option.name, (option, flag, []))[2].append(name)
-        things = [self._option(option, flag, names) for option, flag, names in found.values()]
+                        found.setdefault(option.name, (option, flag, kind, []))[3].append(name)
+        things = [self._option(*one) for one in found.values()]
         return [*own[:-1], *things, own[-1]]
 
     def own_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The parameters that are no thing's; the last one is `--help`."""
         return super().get_params(ctx)
 
-    def _option(self, option: Option, flag: str, names: list[str]) -> click.Option:
+    def _option(self, option: Option, flag: str, kind: str, names: list[str]) -> click.Option:
         default = "" if option.default in (None, "") else f", {_shown(option.default)} unless given"
         text = f"[{', '.join(names)}] {option.help or option.name.replace('_', ' ')}{default}"
-        return _collecting(flag, option, text, _collect_thing(option.name))
+        return _collecting(flag, option, text, _collect_thing(option.name), kind.capitalize())
 
 
 def _shown(value: Any) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.cli import given, writing
+from composer.cli import completing, given, writing
 from composer.cli.writing import Shelf
 from composer.errors import BadOption, ComposerError, UnknownName, UnreadableFile, printable
 
@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 @click.option("--seed", metavar="N|+N", help="Another seed, or so much more than that of the piece.")
 @click.option("--particles", type=int, help="With --bars or --voice: beginnings that are tried side by side.  [64]")
 @click.option("--look-ahead", metavar="BARS", help="With --bars: bars after them that have a say, or `all`.  [2]")
-@click.option("--model", "model_name", help="Where the model is, if not where the piece says.")
+@click.option(
+    "--model",
+    "model_name",
+    shell_complete=completing.names("models", or_files=True),
+    help="Where the model is, if not where the piece says.",
+)
 @writing.options
 @click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong.")
 def regenerate(

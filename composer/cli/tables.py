@@ -1,4 +1,4 @@
-"""`composer datasets` and `composer plugins`: what there is, as tables."""
+"""`composer datasets`, and tables for whatever there is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from composer.errors import printable
-from composer.plugins import KINDS, registry
+from composer.plugins import registry
 
 LONGEST_CELL = 10_000
 """Characters of a cell; what stands in cells may come from files."""
@@ -47,19 +47,3 @@ def datasets() -> None:
 def _required(name: str) -> list[str]:
 
     return [option.name for option in registry().offer("datasets", name).options if option.required]
-
-
-@click.command()
-def plugins() -> None:
-    """List the installed plugins, what each offers, and which were left out and why."""
-    found = registry()
-    rows = []
-    for plugin in found.plugins:
-        offered = [
-            f"{kind}: {', '.join(names)}"
-            for kind in KINDS
-            if (names := sorted(n for n, offer in found.offers[kind].items() if offer.plugin == plugin))
-        ]
-        state = f"left out: {plugin.fault}" if plugin.fault else "; ".join(offered)
-        rows.append([printable(plugin.name), f"{plugin.distribution} {plugin.version}", state])
-    table("Plugins", ["plugin", "package", "offers"], rows)

@@ -7,12 +7,13 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from composer.cli import completing
 from composer.cli.choices import WithSettings, is_given, with_options
 from composer.errors import BadOption, CannotWrite, TrainingFailed, printable
 
@@ -29,12 +30,23 @@ DATASET = "chorales"
 """The dataset of a recipe that is printed without naming one."""
 
 
+@dataclass(frozen=True)
+class Extras:
+    """What a run that is kept in a folder tells there beyond the usual."""
+
+    tensorboard: bool
+    originality: bool
+
+
 def kept_options(command: Any) -> Any:
     """The options of `train` and `finetune`: what is written, and where the run is kept."""
     for option in (
         click.option("--print-recipe", is_flag=True, help="Train nothing; print what would be done as a recipe."),
         click.option(
             "--tensorboard", is_flag=True, help="Let TensorBoard show the run: `tensorboard --logdir FOLDER`."
+        ),
+        click.option(
+            "--originality", is_flag=True, help="Measure at each validation what the model copies, into its metrics."
         ),
         click.option(
             "--run",
@@ -54,10 +66,20 @@ def kept_options(command: Any) -> Any:
 
 
 @click.command(cls=WithSettings)
-@click.argument("source", metavar="DATASET|RECIPE.toml", required=False)
-@click.option("--dataset", help="Follow the recipe with another dataset.")
-@click.option("--architecture", help=f"Name of an architecture.  [{ARCHITECTURE}]")
-@click.option("--tokenizer", help="Name of a tokenizer; the dataset's own choice unless given.")
+@click.argument(
+    "source", metavar="DATASET|RECIPE.toml", required=False, shell_complete=completing.names("datasets", or_files=True)
+)
+@click.option("--dataset", shell_complete=completing.names("datasets"), help="Follow the recipe with another dataset.")
+@click.option(
+    "--architecture",
+    shell_complete=completing.names("architectures"),
+    help=f"Name of an architecture.  [{ARCHITECTURE}]",
+)
+@click.option(
+    "--tokenizer",
+    shell_complete=completing.names("tokenizers"),
+    help="Name of a tokenizer; the dataset's own choice unless given.",
+)
 @click.option("--resume", metavar="FOLDER", help="Go on with the run that is kept there; nothing else is needed.")
 @kept_options
 @click.pass_context
@@ -68,6 +90,7 @@ def train(
     workers: int | None,
     resume: str | None,
     tensorboard: bool,
+    originality: bool,
     print_recipe: bool,
     **given: Any,
 ) -> None:
@@ -85,12 +108,12 @@ def train(
     A recipe holds every choice in one file; what the command line says goes before it.
     """  # noqa: D301  (a \b keeps click from filling the lines)
     if resume is not None:
-        _go_on(ctx, resume, workers, tensorboard)
+        _go_on(ctx, resume, workers, Extras(tensorboard, originality))
         return
     plain = _recipe(source, {key: value for key, value in given.items() if value is not None})
     if "dataset" not in plain and not print_recipe:
         raise click.MissingParameter(ctx=ctx, param_hint="'DATASET'", param_type="argument")
-    carry_out(ctx, {"dataset": DATASET, **plain}, workers, tensorboard, print_recipe)
+    carry_out(ctx, {"dataset": DATASET, **plain}, workers, Extras(tensorboard, originality), print_recipe)
 
 
 def _recipe(source: str | None, given: Mapping[str, Any]) -> Plain:
@@ -109,7 +132,7 @@ def _recipe(source: str | None, given: Mapping[str, Any]) -> Plain:
     return plain if "begin_from" in plain else {"architecture": {"name": ARCHITECTURE}, **plain}
 
 
-def carry_out(ctx: click.Context, plain: Plain, workers: int | None, tensorboard: bool, print_recipe: bool) -> None:
+def carry_out(ctx: click.Context, plain: Plain, workers: int | None, extras: Extras, print_recipe: bool) -> None:
     """Train as a recipe and the options on the command line say, or print what would be done."""
     from composer import recipefile, recipes
 
@@ -121,14 +144,14 @@ def carry_out(ctx: click.Context, plain: Plain, workers: int | None, tensorboard
         return
     if "out" not in plain:
         raise click.MissingParameter(ctx=ctx, param_hint="'--out'", param_type="option")
-    follow(plain, "composer " + shlex.join(sys.argv[1:]), workers, tensorboard)
+    follow(plain, "composer " + shlex.join(sys.argv[1:]), workers, extras)
 
 
-_WITH_RESUME = ("resume", "workers", "tensorboard")
+_WITH_RESUME = ("resume", "workers", "tensorboard", "originality")
 """The options of a run that is gone on with."""
 
 
-def _go_on(ctx: click.Context, resume: str, workers: int | None, tensorboard: bool) -> None:
+def _go_on(ctx: click.Context, resume: str, workers: int | None, extras: Extras) -> None:
     """Go on with the run in a folder, as if from where it was started. BadOption if anything else is asked for."""
     from composer import runs
 
@@ -141,10 +164,10 @@ def _go_on(ctx: click.Context, resume: str, workers: int | None, tensorboard: bo
         raise BadOption(f"the run was started in {printable(started.folder)}, which is no folder any more.")
     plain = {**plain, "run": str(folder.absolute())}
     with contextlib.chdir(started.folder):
-        follow(plain, started.command, workers, tensorboard)
+        follow(plain, started.command, workers, extras)
 
 
-def follow(plain: Plain, command: str, workers: int | None, tensorboard: bool) -> None:
+def follow(plain: Plain, command: str, workers: int | None, extras: Extras) -> None:
     """Train as a recipe says; of several processes, the first shows the progress and says what came of it."""
     from composer import recipefile, recipes, runs
     from composer.cli.watching import Watch
@@ -155,9 +178,9 @@ def follow(plain: Plain, command: str, workers: int | None, tensorboard: bool) -
     out = Path(plain["out"]).expanduser()
     folder = Path(plain["run"]).expanduser() if "run" in plain else None
     _check_out(out, folder)
-    if tensorboard and folder is None:
-        raise BadOption("--tensorboard writes into the folder of a run; give --run as well.")
-    shown = [runs.scalars(folder)] if tensorboard and folder is not None else []
+    if folder is None and (asked := [name for name, value in asdict(extras).items() if value]):
+        raise BadOption(f"--{asked[0]} writes into the folder of a run; give --run as well.")
+    shown = [runs.scalars(folder)] if extras.tensorboard and folder is not None else []
     recipe = recipefile.make(plain)
     name = plain["dataset"]
     with team(recipe.settings.device) as us:
@@ -177,7 +200,8 @@ def follow(plain: Plain, command: str, workers: int | None, tensorboard: bool) -
             runs.begin(folder, whole, runs.Started(str(Path.cwd()), command, corpus.folder.name, begun))
         with Watch() as watch:
             report = together(watch.report, *shown)
-            model = recipes.run(recipe, corpus, out, command=command, report=report, folder=folder, team=us)
+            kept: dict[str, Any] = {"folder": folder, "originality": extras.originality}
+            model = recipes.run(recipe, corpus, out, command=command, report=report, team=us, **kept)
     if model is not None:
         _say(model, out, folder)
 

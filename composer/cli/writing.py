@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from composer.errors import BadOption, printable
+from composer.cli import completing
+from composer.errors import BadOption, BatchFailed, ComposerError, NothingAllowed, RequestWarning, printable
 from composer.plugins import registry
 
 if TYPE_CHECKING:
+    from composer.generation import Player
+    from composer.making import Asked
     from composer.outputs import Outputs
     from composer.types import Piece
 
@@ -24,7 +29,9 @@ SUFFIX = ".mid"
 
 def outs(command: Callable[..., None]) -> Callable[..., None]:
     """The arguments OUT…, as `outs`, in the words of the user: a folder may be known by its last character."""
-    return click.argument("outs", nargs=-1, required=True, metavar="OUT...", type=click.Path())(command)
+    return click.argument("outs", nargs=-1, required=True, metavar="OUT...", shell_complete=completing.files_to_write)(
+        command
+    )
 
 
 def options(command: Callable[..., None]) -> Callable[..., None]:
@@ -71,9 +78,11 @@ class Shelf:
     folder: Path | None = None  # in which pieces are named after seed and index
     title: str | None = None
     quiet: bool = False
+    missing: list[int] = field(default_factory=list)  # the places of pieces that cannot be made
 
     def put(self, piece: Piece, more: str = "", before: str = "") -> None:
         """Write a piece, and say so."""
+        from composer.instruments import out_of_range
         from composer.score import bars
 
         request = piece.provenance.get("request", {})
@@ -83,6 +92,8 @@ class Shelf:
         if self.title is not None:
             piece = replace(piece, provenance={**piece.provenance, "title": self.title})
         where.write(piece)
+        if outside := out_of_range(piece.score):
+            warnings.warn(f"{printable(str(where.paths[0]))}: {outside}", RequestWarning, stacklevel=2)
         if not self.quiet:
             found = bars(piece.score, piece.score.length)
             whole_bars = max(len(found.signatures) - (piece.score.upbeat > 0), 0)
@@ -90,6 +101,52 @@ class Shelf:
             shown = ", ".join(printable(str(path)) for path in where.paths)
             seed = f", seed {request.get('seed', 0)}" if request else ""
             click.echo(f"{before}{shown}: {piece.score.note_count} notes, {counted}{more}{seed}")
+
+    def miss(self, place: int, error: ComposerError) -> None:
+        """Say that a piece cannot be made, which of several others may; raise what no other is spared, too."""
+        if self.folder is None or not isinstance(error, NothingAllowed):
+            raise error
+        self.missing.append(place)
+        click.echo(f"composer: piece {place} cannot be written: {error}", err=True)
+
+    def close(self) -> None:
+        """Raise BatchFailed if pieces are missing."""
+        if self.missing:
+            shown = f"{len(self.missing)} of the pieces {'is' if len(self.missing) == 1 else 'are'} missing"
+            raise BatchFailed(f"{shown}; loosen the samplers, or ask for another seed.")
+
+
+def write(player: Player, asked: Iterable[Asked], shelf: Shelf) -> None:
+    """Each piece as soon as those before it are there, and at the end what was drawn anew.
+
+    Raises BatchFailed, at the end, if some cannot be made.
+    """
+    from composer.making import each, in_order
+
+    count: Counter[str] = Counter()
+    for place, piece in enumerate(in_order(each(player, asked))):
+        if isinstance(piece, ComposerError):
+            shelf.miss(place, piece)
+            continue
+        times = piece.provenance.get("redrawn", 0)
+        count.update(pieces=1, redrawn=times > 0, redraws=times, degenerate="degenerate" in piece.provenance)
+        shelf.put(piece, said(piece))
+    if count["pieces"] > 1 and count["redraws"] and not shelf.quiet:
+        still = f", {count['degenerate']} still degenerate" if count["degenerate"] else ""
+        click.echo(f"{count['pieces']} pieces: {count['redrawn']} redrawn, {count['redraws']} redraws in all{still}")
+    shelf.close()
+
+
+def said(piece: Piece) -> str:
+    """What is told of a piece: how often it was drawn anew, whether it repeats itself still, what constraints cost."""
+    times, found = piece.provenance.get("redrawn", 0), piece.provenance.get("degenerate")
+    redrawn = f", redrawn {_TIMES.get(times, f'{times} times')}" if times else ""
+    cost = piece.provenance["nats"].get("constraints")
+    still = f", still degenerate ({found})" if found else ""
+    return redrawn + still + ("" if cost is None else f", constraints cost {cost:.1f} nats")
+
+
+_TIMES = {1: "once", 2: "twice"}
 
 
 @contextmanager

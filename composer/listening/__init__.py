@@ -1,28 +1,36 @@
-"""Listens with numbers: figures of sets of scores, and one set against another; it knows no model and no file format.
+"""Listens with numbers: figures of scores, and one set against another; it knows no metric, model or file format.
 
-`DEFINITIONS` holds every figure with its exact definition, `figures` has the values of one set, `bands` says where a
-set of real pieces would lie, and `compare` puts both side by side. The profiles show whether a wish was followed.
+Metrics are plugins. `measure` has what they count in every bar, `figures` the values of one set, `bands` says where a
+set of real pieces would lie, and `compare` puts both side by side. `contrast` compares how the figures of single pieces
+are distributed in two sets. The profiles show whether a wish was followed.
 """
 
 from composer.listening.bands import Band, bands
 from composer.listening.comparison import HEADINGS, Figure, compare, judge, references, rows
-from composer.listening.definitions import DEFINITIONS, Definition
+from composer.listening.contrasting import Contrast, Estimate, Feature, contrast
 from composer.listening.figures import figures, histogram
+from composer.listening.measured import Measured, definition, measure, metrics
 from composer.listening.profiles import divergence, margin, nearer, onset_profile, pitch_class_profile
 
 __all__ = [
-    "DEFINITIONS",
     "HEADINGS",
     "Band",
-    "Definition",
+    "Contrast",
+    "Estimate",
+    "Feature",
     "Figure",
+    "Measured",
     "bands",
     "compare",
+    "contrast",
+    "definition",
     "divergence",
     "figures",
     "histogram",
     "judge",
     "margin",
+    "measure",
+    "metrics",
     "nearer",
     "onset_profile",
     "pitch_class_profile",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
 
@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import BadOption
-from composer.listening.definitions import DEFINITIONS, Definition
-from composer.listening.figures import summed, tallies
-from composer.listening.tallies import Tally
+from composer.listening.measured import Measured, definition, judged, measure
 from composer.score import Score
+from composer.types import Metric
 
 _MOST_CELLS = 4_000_000  # of one block of drawn pieces
 
@@ -41,17 +40,17 @@ def bands(
     they are few themselves, other pieces of the same kind lie outside more often.
     Raises EmptyDataset for no pieces, BadOption for a number out of range.
     """
-    return bands_of(tallies(real), count, seed, samples=samples, level=level)
+    return bands_of(measure(real), count, seed, samples=samples, level=level)
 
 
-def bands_of(real: Tally, count: int, seed: int, *, samples: int, level: float) -> tuple[Band, ...]:
-    """What `bands` gives, for pieces that have been counted."""
+def bands_of(real: Measured, count: int, seed: int, *, samples: int, level: float) -> tuple[Band, ...]:
+    """What `bands` gives, for pieces that have been measured, of their metrics."""
     _check(count >= 1, "count", count, "at least 1")
     _check(seed >= 0, "seed", seed, "0 or more")
     _check(samples >= 1, "samples", samples, "at least 1")
     _check(0 < level < 1, "level", level, "between 0 and 1")
-    whole, drawn = summed(real), _drawn(real, count, seed, samples)
-    found = (_band(d, whole[d.tally], drawn[d.tally], level) for d in DEFINITIONS)
+    drawn = _drawn(real.tallies, count, seed, samples)
+    found = (_band(name, metric, real.sums[name], drawn[name], level) for name, metric in real.metrics.items())
     return tuple(band for band in found if not isnan(band.real))
 
 
@@ -60,22 +59,25 @@ def _check(true: bool, name: str, value: object, wanted: str) -> None:
         raise BadOption(f"'{name}' is {value}, and must be {wanted}.")
 
 
-def _band(definition: Definition, whole: NDArray[np.float64], drawn: NDArray[np.float64], level: float) -> Band:
-    values = definition.judge(drawn, whole)
+def _band(name: str, metric: Metric, whole: NDArray[np.float64], drawn: NDArray[np.float64], level: float) -> Band:
+    is_distance = metric.value is None
+    values = judged(metric, drawn, whole)
     values = values[~np.isnan(values)]
-    tail = (1 - level) / (1 if definition.is_distance else 2)
+    tail = (1 - level) / (1 if is_distance else 2)
     low, high = np.quantile(values, (tail, 1 - tail)) if len(values) else (nan, nan)
     return Band(
-        name=definition.name,
-        unit=definition.unit,
-        definition=definition.text,
-        real=float(definition.judge(whole, whole)),
-        low=0.0 if definition.is_distance else float(low),
+        name=name,
+        unit=metric.unit,
+        definition=definition(name),
+        real=float(judged(metric, whole, whole)),
+        low=0.0 if is_distance else float(low),
         high=float(high),
     )
 
 
-def _drawn(real: Tally, count: int, seed: int, samples: int) -> Tally:
+def _drawn(
+    real: Mapping[str, NDArray[np.float64]], count: int, seed: int, samples: int
+) -> dict[str, NDArray[np.float64]]:
     """(samples, W) by name: the summed counts of so many sets of `count` pieces, drawn with replacement."""
     pieces = len(next(iter(real.values())))
     generator = np.random.Generator(np.random.Philox(seed))

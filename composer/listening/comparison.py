@@ -8,12 +8,11 @@ from math import isnan, nan
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from composer.errors import BadOption, printable
 from composer.listening.bands import Band, bands_of
-from composer.listening.definitions import DEFINITIONS
-from composer.listening.figures import summed, tallies
-from composer.listening.tallies import Tally
+from composer.listening.measured import Measured, judged, measure, metrics
 from composer.score import Score
 
 _TEXTS = ("name", "unit", "definition")
@@ -54,33 +53,32 @@ def compare(
 
     Raises EmptyDataset where either set is empty, BadOption for a number out of range.
     """
-    ours, theirs = summed(tallies(pieces)), tallies(real)
+    ours, theirs = measure(pieces), measure(real)
     found = bands_of(theirs, len(pieces), seed, samples=samples, level=level)
-    return _judge(ours, found, _references(summed(theirs)))
+    return _judge(ours, found, theirs.sums)
 
 
 def references(real: Sequence[Score]) -> dict[str, list[float]]:
     """The histograms of real pieces that distances are measured from, by the figure's name."""
-    return _references(summed(tallies(real)))
-
-
-def _references(whole: Tally) -> dict[str, list[float]]:
-    return {d.name: whole[d.tally].tolist() for d in DEFINITIONS if d.is_distance}
+    distances = {name: metric for name, metric in metrics().items() if metric.value is None}
+    return {name: counts.tolist() for name, counts in measure(real, distances).sums.items()}
 
 
 def judge(
     pieces: Sequence[Score], found: Sequence[Band], histograms: Mapping[str, Sequence[float]]
 ) -> tuple[Figure, ...]:
-    """The figures of `pieces` beside bands that are known already; no real piece is needed."""
-    return _judge(summed(tallies(pieces)), found, histograms)
+    """The figures of `pieces` beside bands that are known already; no real piece is needed.
+
+    Raises UnknownName for a band of a metric that is not there.
+    """
+    ours = measure(pieces, [band.name for band in found])
+    return _judge(ours, found, {name: np.array(counts) for name, counts in histograms.items()})
 
 
-def _judge(ours: Tally, found: Sequence[Band], histograms: Mapping[str, Sequence[float]]) -> tuple[Figure, ...]:
-    definitions = {d.name: d for d in DEFINITIONS}
+def _judge(ours: Measured, found: Sequence[Band], histograms: Mapping[str, NDArray[np.float64]]) -> tuple[Figure, ...]:
     figures = []
     for band in found:
-        definition = definitions[band.name]
-        model = float(definition.judge(ours[definition.tally], np.array(histograms.get(band.name, ()))))
+        model = float(judged(ours.metrics[band.name], ours.sums[band.name], histograms.get(band.name)))
         figures.append(Figure(**{name: getattr(band, name) for name in Band.__dataclass_fields__}, model=model))
     return tuple(figures)
 

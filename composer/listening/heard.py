@@ -1,26 +1,82 @@
-"""One score as it is heard: its pitched notes, its top line, its last chord, its length; it counts nothing."""
+"""One score as it is heard: its pitched notes, its bars and beats, its top line, its voices; it counts nothing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import CannotExpress, printable
 from composer.keys import Key
+from composer.listening.textures import Texture, single_lines, texture_of
 from composer.measures import key_of
 from composer.score import NOTE, Notes, Score, bars
+
+VOICES = 4
+"""Lines of a piece of which voice-leading is heard."""
 
 
 @dataclass(frozen=True, eq=False)
 class Heard:
-    """What the figures of one score are counted from."""
+    """What metrics count in. A row is a bar, an upbeat too; a piece without bars has one row, for what is of a piece.
 
+    Bars go up to the end of the last note, or where a marker says that the piece ends.
+    """
+
+    score: Score
     notes: Notes  # (N,) of all tracks but drums, by start, then pitch; each lasts at least a tick
     key: Key  # the first key signature's, or else estimated from the notes
-    beats: float  # from the first tick to the end of the last note; dotted values in compound metres
-    bars: int  # begun at a downbeat: an upbeat is none
+    starts: NDArray[np.int64]  # (rows + 1,) ticks
+    origins: NDArray[np.int64]  # (rows,) where each bar would begin if it were whole: earlier for an upbeat
+    is_bar: NDArray[np.bool_]  # (rows,) begun at a downbeat: an upbeat is none
+    beat_ticks: NDArray[np.int64]  # (rows,) a beat is a dotted value in compound metres
+
+    @property
+    def rows(self) -> int:
+        """Bars, with the upbeat; 1 at least."""
+        return len(self.origins)
+
+    @property
+    def bars(self) -> int:
+        """Bars, without the upbeat, that begin before the last note ends."""
+        return int(np.sum(self.is_bar & (self.starts[:-1] < self.score.end)))
+
+    @cached_property
+    def bar_beats(self) -> NDArray[np.float64]:
+        """(rows,) the beats of each bar, up to the end of the last note."""
+        return np.asarray(np.diff(np.minimum(self.starts, self.score.end)) / self.beat_ticks)
+
+    @property
+    def beats(self) -> float:
+        """From the first tick to the end of the last note."""
+        return float(np.sum(self.bar_beats))
+
+    def bar_of(self, ticks: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The row in which each tick lies; the end of the piece lies in the last."""
+        return np.asarray(np.clip(np.searchsorted(self.starts, ticks, side="right") - 1, 0, self.rows - 1))
+
+    @cached_property
+    def rows_of_notes(self) -> NDArray[np.int64]:
+        """(N,) the row in which each note begins."""
+        return self.bar_of(self.notes["start"])
+
+    @cached_property
+    def top_line(self) -> Notes:
+        """The notes at whose onset no higher one sounds."""
+        return top_line(self.notes)
+
+    @cached_property
+    def lines(self) -> list[Notes]:
+        """The four voices, in the order of the tracks; none of a piece that is not in four single-line voices."""
+        lines = single_lines(self.score)
+        return lines if len(lines) == VOICES else []
+
+    @cached_property
+    def texture(self) -> Texture:
+        """What the four voices sound in each stretch of time, cut at bar lines too; empty where there are none."""
+        return texture_of(self.lines, self.starts)
 
 
 def hear(score: Score) -> Heard:
@@ -28,18 +84,16 @@ def hear(score: Score) -> Heard:
     parts = [notes for track in score.tracks if not track.is_drum for notes in [lasting(track.notes)] if len(notes)]
     notes = np.concatenate(parts) if parts else np.empty(0, NOTE)
     in_order = notes[np.lexsort((notes["pitch"], notes["start"]))]
-    return Heard(in_order, key_of(score), *_length(score))
-
-
-def _length(score: Score) -> tuple[float, int]:
-    """The beats and the bars of `score`."""
     try:
-        found = bars(score)
+        found = bars(score, score.length)
     except ValueError as error:
         raise CannotExpress(f"the piece '{printable(score.title)}' cannot be listened to: it has {error}.") from None
-    ticks = np.diff(np.minimum(found.starts, score.end))
-    beats = float(np.sum(ticks / np.array([signature.beat_ticks for signature in found.signatures])))
-    return beats, int(np.sum(found.nominal == found.starts[:-1]))
+    key = key_of(score)
+    if not len(found.which):
+        nothing = np.zeros(1, dtype=np.int64)
+        return Heard(score, in_order, key, np.zeros(2, dtype=np.int64), nothing, nothing > 0, nothing + 1)
+    beats = np.array([metre.beat_ticks for metre in found.metres])[found.which]
+    return Heard(score, in_order, key, found.starts, found.nominal, found.nominal == found.starts[:-1], beats)
 
 
 def lasting(notes: Notes) -> Notes:

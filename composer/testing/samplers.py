@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from composer.request import Request
 from composer.rows import begin, context_of
-from composer.testing.rules import rebuilt, rule
-from composer.testing.sequences import chooser
+from composer.testing.rules import BrokenRule, rebuilt, rule
+from composer.testing.sequences import chooser, spoken
 from composer.tokens import EOS
 from composer.types import Array, Constraint, Context, Sampler, Tokenizer
 
@@ -29,7 +29,8 @@ def check_sampler(sampler: Sampler, tokenizer: Tokenizer, seed: int = 0) -> None
     rows = begin(tokenizer, [sampler], [Request(bars=4)] * ROWS)
     for _ in range(STEPS):
         context = context_of(tokenizer, rows)
-        possible = check_step(sampler, context, random)
+        logits = np.where(context.allowed, random.normal(scale=3.0, size=context.allowed.shape), -np.inf)
+        possible = _checked(sampler, context, logits, tokenizer)
         going = np.flatnonzero(possible.any(axis=1))
         rule(len(going), "of several pieces under a constraint, one at least goes on")
         rows, context = rows.gather(going), rows_of(context, going)
@@ -39,9 +40,35 @@ def check_sampler(sampler: Sampler, tokenizer: Tokenizer, seed: int = 0) -> None
             return
 
 
-def check_step(sampler: Sampler, context: Context, random: np.random.Generator) -> NDArray[np.bool_]:
+def _checked(sampler: Sampler, context: Context, logits: Array, tokenizer: Tokenizer) -> NDArray[np.bool_]:
+    """The rules at one step; a broken one is told with the fewest rows that show it."""
+    try:
+        return check_step(sampler, context, logits)
+    except BrokenRule as broken:
+        rows, found = _fewest(sampler, context, logits, broken)
+        histories = (history[history >= 0].tolist() for history in context.history[rows])
+        after = ", and ".join(spoken(tokenizer, history) or "nothing" for history in histories)
+        raise found.seen(f"in a batch of {len(rows)}, after {after}") from None
+
+
+def _fewest(
+    sampler: Sampler, context: Context, logits: Array, broken: BrokenRule
+) -> tuple[NDArray[np.int64], BrokenRule]:
+    """One row, or two, that break the same rule; all of them if it takes more."""
+    count = len(logits)
+    few = [[row] for row in range(count)] + [[0, other] for other in range(1, count)]
+    for rows in map(np.array, few):
+        try:
+            check_step(sampler, rows_of(context, rows), logits[rows])
+        except BrokenRule as found:
+            if found.name == broken.name:
+                return rows, found
+    return np.arange(count), broken
+
+
+def check_step(sampler: Sampler, context: Context, logits: Array) -> NDArray[np.bool_]:
     """The rules at one step; what is possible after it, (B, V)."""
-    logits = np.where(context.allowed, random.normal(scale=3.0, size=context.allowed.shape), -np.inf)
+    logits, context = logits.copy(), _copied(context)
     before = [array.copy() for array in _arrays(logits, context)]
     after = _applied(sampler, logits, context)
     unchanged = (np.array_equal(a, b) for a, b in zip(before, _arrays(logits, context), strict=True))
@@ -70,6 +97,11 @@ def _applied(sampler: Sampler, logits: Array, context: Context) -> NDArray[Any]:
 def _arrays(logits: Array, context: Context) -> list[NDArray[Any]]:
     parts = [getattr(part, field.name) for part in (context.facts, context.struck) for field in fields(part)]
     return [logits, context.step, context.history, context.allowed, *parts]
+
+
+def _copied(context: Context) -> Context:
+    """One that nothing is lost with if a sampler writes into it."""
+    return rows_of(context, np.arange(len(context.step)))
 
 
 def rows_of(context: Context, rows: slice | NDArray[np.int64]) -> Context:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.request import Request
-from composer.testing.rules import rule
+from composer.testing.rules import BrokenRule, rule
 from composer.tokens import EOS
 from composer.types import Array, Grammar, Tokenizer, Tokens
 
@@ -48,7 +48,7 @@ def draw(
         state, alive = grammar.advance(state, tokens)[going], alive[going]
         if not len(alive):
             return [np.array(row, dtype=np.int64) for row in found]
-    raise AssertionError(f"a sequence drawn at random comes to an end: one of {most} tokens did not")
+    raise BrokenRule(f"a sequence drawn at random comes to an end: one of {most} tokens did not")
 
 
 def chooser(tokenizer: Tokenizer, random: np.random.Generator) -> Callable[[NDArray[np.bool_]], Choice]:
@@ -96,7 +96,7 @@ def check_legal(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:
     state = grammar.start(request, 1)
     for place, token in enumerate(tokens):
         if not grammar.allowed(state)[0, token]:
-            raise AssertionError(
+            raise BrokenRule(
                 f"what is encoded is allowed by the grammar; {tokenizer.vocabulary[token]} is not after "
                 f"{spoken(tokenizer, tokens[:place])}"
             )

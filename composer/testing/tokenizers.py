@@ -54,6 +54,8 @@ def _pitch(tokenizer: Tokenizer, token: str) -> int:
 def check_encoding(tokenizer: Tokenizer, score: Score) -> None:
     """What is kept of one score comes back, its tokens are legal, and its open form is the beginning of a piece."""
     tokens = tokenizer.encode(score)
+    strange = tokens[(tokens < 0) | (tokens >= len(tokenizer.vocabulary))]
+    rule(not len(strange), f"the tokens of a score are in the vocabulary; not so {strange[:3].tolist()}")
     kept = tokenizer.decode(tokens)
     again = tokenizer.encode(kept)
     rule(

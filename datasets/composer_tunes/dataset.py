@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from composer.errors import EmptyDataset, UnreadableFile, printable
 from composer.score import Score
@@ -31,9 +31,7 @@ _UNCLEAR = (
 class Tunes:
     """Dance tunes from Ryan's Mammoth Collection and O'Neill's Music of Ireland, from music21's corpus."""
 
-    essen: bool = field(
-        default=False, metadata={"help": "the Essen folk songs too, for non-commercial use; their licence is unclear"}
-    )
+    essen: Annotated[bool, "the Essen folk songs too, for non-commercial use; their licence is unclear"] = False
 
     tokenizer = "voices"
     tokenizer_options: ClassVar[Mapping[str, Any]] = {

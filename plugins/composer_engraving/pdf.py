@@ -48,7 +48,7 @@ class PdfExporter:
         sheet = Sheet(*PAPERS[self.paper.lower()], self.staff)
         pages = engraved(pieces, path, sheet, title=self.title, composer=self.composer)
         try:
-            data = document([drawing.page(page) for page in pages], self.title or pieces[0].score.title)
+            data = document([drawing.page(page) for page in pages], self.title or pieces[0].title)
         except ValueError as error:
             raise CannotWrite(f"{printable(str(path))}: cannot be drawn: {printable(str(error), 200)}.") from None
         with whole_file(path) as scratch:

@@ -78,7 +78,7 @@ class Chords:
     of the chords' tones.
     """
 
-    chords: Annotated[str, 'bars of chords: "Dm7 G7 | Cmaj7 | Am7 D7 | Gmaj7"']
+    chords: Annotated[str, 'bars of chords: "Dm7 G7 | Cmaj7 | Am7 D7 | Gmaj7"', "Dm7 G7 | Cmaj7"]
 
     def __post_init__(self) -> None:
         """Refuse what is no progression."""

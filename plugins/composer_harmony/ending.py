@@ -37,7 +37,7 @@ class Ending:
     """
 
     ending: Annotated[bool, "end with a cadence"] = True
-    key: Annotated[str, "its key, such as Dm, unless the model writes keys"] = ""
+    key: Annotated[str, "its key, such as Dm, unless the model writes keys", "Dm"] = ""
 
     lookback = 1
 

@@ -48,7 +48,7 @@ class Scale:
     Where keys are written and none was asked for, only that of the scale's tonic is.
     """
 
-    scale: Annotated[str, 'a tonic and a mode: "D dorian", "A minor", "Bb", "C major pentatonic"']
+    scale: Annotated[str, 'a tonic and a mode: "D dorian", "A minor", "Bb", "C major pentatonic"', "D dorian"]
 
     def __post_init__(self) -> None:
         """Refuse what is no scale."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from composer.errors import ReadingWarning, RoundingWarning, UnreadableFile, printable
 from composer.score import TICKS_PER_QUARTER, Score, TimeSignature
@@ -28,9 +28,7 @@ class MidiReader:
     signature is an upbeat. The title is the name of a first track without notes, or else the file's.
     """
 
-    drums_by_name: bool = field(
-        default=False, metadata={"help": "take a track whose name speaks of drums for one, on any channel"}
-    )
+    drums_by_name: Annotated[bool, "take a track whose name speaks of drums for one, on any channel"] = False
 
     def __call__(self, path: Path) -> Score:
         """The score in the file. Raises UnreadableFile; warns with ReadingWarning of what was dropped or mended.

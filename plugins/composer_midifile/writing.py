@@ -57,7 +57,8 @@ def _bytes(piece: Piece) -> bytes:
     signatures = upbeats.shown(counted, score.upbeat)
     own_text = _own_text(piece.provenance, score.upbeat, signatures)
     end = max(score.length, *event_ticks(score), 0)
-    tracks = [conductor(score, _title(piece), signatures, own_text, end), *_sounding(score, end)]
+    title = piece.title[:MOST_CHARACTERS]
+    tracks = [conductor(score, title, signatures, own_text, end), *_sounding(score, end)]
     header = b"".join(number.to_bytes(2, "big") for number in (_TYPE, len(tracks), TICKS_PER_QUARTER))
     return b"".join([_chunk(b"MThd", header), *(_chunk(b"MTrk", track) for track in tracks)])
 
@@ -77,12 +78,6 @@ def _sounding(score: Score, end: int) -> Iterator[bytes]:
         program = bytes([0, _PROGRAM | place.channel, int(track.program)])
         last = int((its["start"] + its["duration"]).max()) if len(its) else 0
         yield name_event(track.name) + port + program + events + end_of_track(end - last)
-
-
-def _title(piece: Piece) -> str:
-    """What the user calls it, or else what it was called where it was read."""
-    given = piece.provenance.get("title")
-    return (given if isinstance(given, str) else piece.score.title)[:MOST_CHARACTERS]
 
 
 def _own_text(provenance: Mapping[str, Any], upbeat: int, signatures: tuple[TimeSignature, ...]) -> str:

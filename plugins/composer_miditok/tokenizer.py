@@ -16,7 +16,7 @@ import numpy as np
 
 from composer.errors import CannotExpress
 from composer.measures import MOST_EMPTY_BARS, measures
-from composer.score import Score, TimeSignature
+from composer.score import TICKS_PER_QUARTER, Score, TimeSignature
 from composer.tokens import EOS
 from composer.types import Meaning, Tokens
 from composer_miditok import merges
@@ -57,6 +57,10 @@ class Structured:
             raise ValueError("bpe is how many merges there are at most")
         if "4/4" not in self.time_signatures:
             raise ValueError("MidiTok needs 4/4 among the time_signatures")
+        finest = 4 * TICKS_PER_QUARTER // max(metre.denominator for metre in self.scheme.metres)
+        if finest % self.steps_per_beat:
+            raise ValueError(f"steps_per_beat must divide {finest}, and {self.steps_per_beat} does not")
+        _ = self.scheme.grid  # refuses what is wrong with time signatures
         _check_joins(self)
 
     @cached_property

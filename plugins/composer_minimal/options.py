@@ -51,13 +51,31 @@ class _Minimal(Recurrent):
 
 @dataclass(frozen=True)
 class MinGru(_Minimal):
-    """Minimal GRU (Feng et al. 2024): an update gate and a candidate, both of the input alone; fast to train."""
+    """Minimal GRU (Feng et al. 2024): an update gate and a candidate, both of the input alone; fast to train.
+
+    The update gate z says how much of the state h the candidate replaces. Neither sees h, so a layer is linear in its
+    state; a layer above reads the states of those below, normalised, and so its gates know the past. s(u) is positive:
+    u + 0.5 from 0 on, sigmoid(u) below.
+    """
 
     layer: ClassVar[str] = "minGRU"
+    equations: ClassVar[tuple[str, ...]] = (
+        "z = sigmoid(W_z x + b_z)",
+        "h' = (1 - z) * h + z * s(W_h x + b_h)",
+    )
 
 
 @dataclass(frozen=True)
 class MinLstm(_Minimal):
-    """Minimal LSTM (Feng et al. 2024): forget and input gates, which add up to 1, and a candidate; fast to train."""
+    """Minimal LSTM (Feng et al. 2024): forget and input gates, which add up to 1, and a candidate; fast to train.
+
+    The forget gate f and the input gate i share out between them what stays of the state h and what comes in. Neither
+    sees h, and there is no cell apart from it. s(u) is positive: u + 0.5 from 0 on, sigmoid(u) below.
+    """
 
     layer: ClassVar[str] = "minLSTM"
+    equations: ClassVar[tuple[str, ...]] = (
+        "f = sigmoid(W_f x + b_f)",
+        "i = sigmoid(W_i x + b_i)",
+        "h' = f / (f + i) * h + i / (f + i) * s(W_h x + b_h)",
+    )

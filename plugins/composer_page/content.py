@@ -48,9 +48,8 @@ def packed(data: bytes) -> str:
 
 
 def _title(piece: Piece, number: int) -> str:
-    own = piece.provenance.get("title") or piece.score.title
-    if isinstance(own, str) and own.strip():
-        return printable(own.strip(), 120)
+    if piece.title:
+        return printable(piece.title, 120)
     request = piece.provenance.get("request")
     if not piece.provenance.get("model") or not isinstance(request, Mapping):
         return f"Piece {number + 1}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -54,8 +54,7 @@ def _wanted(pieces: Sequence[Piece]) -> Sequence[str]:
 
 def _values(piece: Piece, number: int, wanted: Sequence[str]) -> dict[str, Any]:
     values = content.values(piece, number)
-    titled = replace(piece, score=replace(piece.score, title=values["title"]))  # one title, in whatever form
-    found = forms.of(titled, wanted)
+    found = forms.of(piece, wanted)
     values["forms"] = {suffix: content.packed(data) for suffix, data in found.data.items()}
     values["missing"] = found.missing
     if engraving := found.data.get(forms.ENGRAVED):

@@ -179,7 +179,7 @@ function createSynth(context, tracks) {
 function envelope(gain, timbre, peak, start, seconds) {
   const top = start + Math.min(timbre.attack, seconds * 0.6);
   const released = start + seconds;
-  const end = released + timbre.release * 3;
+  const end = released + timbre.release * 4; // at a 600th, so that the end is no click
   gain.setValueAtTime(0, start);
   gain.linearRampToValueAtTime(peak, top);
   gain.setTargetAtTime(peak * timbre.sustain, top, timbre.decay / 2);

@@ -25,11 +25,7 @@ _FIRST_DRUM = 35
 
 def title(piece: Piece) -> str:
     """The piece's own title, or its model and seed; empty if it has neither."""
-    made_by = piece.provenance
-    own = made_by.get("title") or piece.score.title
-    if isinstance(own, str) and own.strip():
-        return printable(own.strip(), 120)
-    return ", ".join(_maker(made_by))
+    return printable(piece.title, 120) or ", ".join(_maker(piece.provenance))
 
 
 def subtitle(piece: Piece, whole_bars: int, metre: TimeSignature) -> str:

@@ -28,7 +28,7 @@ class Range:
     they are given. Voices are those of the tokenizer: `bass` of the chorales; General MIDI programs, as in `32=E1:G3`.
     """
 
-    range: Annotated[str, "lowest:highest, as in C3:G5 or 48:79, or of voices, as in bass=E2:C4,tenor=C3:G4"]
+    range: Annotated[str, "lowest:highest, as in C3:G5 or 48:79, or of voices, as in bass=E2:C4,tenor=C3:G4", "C3:C6"]
 
     def __post_init__(self) -> None:
         """Refuse what is no range."""

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class Recurrent(ABC):
     """Any recurrent layers between embedded columns and a linear output; a subclass says which they are."""
 
-    hidden_size: Annotated[int, "width of each recurrent layer"] = 256
+    hidden_size: Annotated[int, "width of each recurrent layer", "64"] = 256
     layers: Annotated[int, "number of recurrent layers"] = 2
-    embedding_size: Annotated[int, "width of the sum of the embedded input columns"] = 256
+    embedding_size: Annotated[int, "width of the sum of the embedded input columns", "64"] = 256
     dropout: Annotated[float, "share dropped before, between and after the layers (Zaremba et al. 2014)"] = 0.3
     skip: Annotated[bool, "let the output see the embedded input as well (Graves 2013)"] = True
     pointer: Annotated[bool, "let the output point at the tokens in the input, to raise or lower their chances"] = True
@@ -79,20 +79,50 @@ class _TorchLayers(Recurrent):
 
 @dataclass(frozen=True)
 class Lstm(_TorchLayers):
-    """Long short-term memory (Hochreiter and Schmidhuber 1997; with forget gate, Gers et al. 2000)."""
+    """Long short-term memory (Hochreiter and Schmidhuber 1997; with forget gate, Gers et al. 2000).
+
+    Each unit keeps a memory cell c apart from what it shows, h. The forget gate f says how much of the cell stays, the
+    input gate i how much of the candidate g comes in, and the output gate o how much of the cell is shown. What stays
+    is only multiplied by f: where f is near 1, a note and its gradient last for a long time.
+    """
 
     layer: ClassVar[str] = "LSTM"
+    equations: ClassVar[tuple[str, ...]] = (
+        "i = sigmoid(W_i x + U_i h + b_i)",
+        "f = sigmoid(W_f x + U_f h + b_f)",
+        "g = tanh(W_g x + U_g h + b_g)",
+        "o = sigmoid(W_o x + U_o h + b_o)",
+        "c' = f * c + i * g",
+        "h' = o * tanh(c')",
+    )
 
 
 @dataclass(frozen=True)
 class Gru(_TorchLayers):
-    """Gated recurrent unit (Cho et al. 2014); as torch has it, reset after the recurrent product."""
+    """Gated recurrent unit (Cho et al. 2014); as torch has it, reset after the recurrent product.
+
+    A unit has one state h, all of which it shows. The update gate z says how much of it stays, and so how much of the
+    candidate n comes in. The reset gate r says how much of the past the candidate sees. The article applies r to h
+    before the product with U_n; torch and cuDNN, and so this one, apply it to the product, which has a bias of its own
+    (d_n).
+    """
 
     layer: ClassVar[str] = "GRU"
+    equations: ClassVar[tuple[str, ...]] = (
+        "r = sigmoid(W_r x + U_r h + b_r)",
+        "z = sigmoid(W_z x + U_z h + b_z)",
+        "n = tanh(W_n x + b_n + r * (U_n h + d_n))",
+        "h' = (1 - z) * n + z * h",
+    )
 
 
 @dataclass(frozen=True)
 class Rnn(_TorchLayers):
-    """Elman's simple recurrent network (1990), with tanh."""
+    """Elman's simple recurrent network (1990), with tanh.
+
+    A unit has no gate: its state is made anew at each step, and what it was goes through the matrix U and tanh each
+    time. A gradient is multiplied as often, and fades, or grows, with the distance.
+    """
 
     layer: ClassVar[str] = "RNN"
+    equations: ClassVar[tuple[str, ...]] = ("h' = tanh(W x + U h + b)",)

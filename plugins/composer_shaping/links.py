@@ -27,7 +27,7 @@ FEW = 2048
 class Temperature:
     """Divide the logits: below 1 the model is surer of itself, above 1 more daring."""
 
-    temperature: Annotated[float, "1 leaves the model as it is"]
+    temperature: Annotated[float, "1 leaves the model as it is", "0.9"]
 
     def __post_init__(self) -> None:
         """Refuse what is no temperature."""
@@ -43,7 +43,7 @@ class Temperature:
 class TopK:
     """Keep the k likeliest tokens (Fan et al. 2018); of equals, those with the lower ids."""
 
-    k: Annotated[int, "how many to keep"]
+    k: Annotated[int, "how many to keep", "20"]
 
     def __post_init__(self) -> None:
         """Refuse to keep none."""
@@ -63,7 +63,7 @@ class TopK:
 class TopP:
     """Keep the likeliest tokens that together hold a share p of the probability (Holtzman et al. 2020)."""
 
-    p: Annotated[float, "the share to keep"]
+    p: Annotated[float, "the share to keep", "0.9"]
 
     def __post_init__(self) -> None:
         """Refuse what is no share."""
@@ -96,7 +96,7 @@ class TopP:
 class MinP:
     """Keep tokens at least p times as likely as the likeliest (Nguyen et al. 2024)."""
 
-    p: Annotated[float, "the share of the likeliest token's probability"]
+    p: Annotated[float, "the share of the likeliest token's probability", "0.05"]
 
     def __post_init__(self) -> None:
         """Refuse what is no share."""
@@ -114,7 +114,7 @@ class MinP:
 class RepetitionPenalty:
     """Make pitches that were written lately less likely (as Keskar et al. 2019, on pitches alone)."""
 
-    penalty: Annotated[float, "1 changes nothing; above 1, repeated pitches lose log(penalty)"]
+    penalty: Annotated[float, "1 changes nothing; above 1, repeated pitches lose log(penalty)", "1.2"]
     window: Annotated[int, "how many tokens to look back, at most 64"] = 32
 
     def __post_init__(self) -> None:

@@ -28,12 +28,14 @@ FORMATS = {
 """By suffix."""
 
 
-def encode(parts: Iterable[object], path: Path, form: Format) -> None:
-    """Write sound, arrays of (samples, 2), to `path`. Raises OSError if it cannot be written."""
+def encode(parts: Iterable[object], path: Path, form: Format, *, title: str = "") -> None:
+    """Write sound, arrays of (samples, 2), to `path`, tagged with a title. Raises OSError if it cannot be written."""
     import soundfile
 
     try:
         with soundfile.SoundFile(path, "w", RATE, 2, form.coding, format=form.container) as file:
+            if title:
+                file.title = title
             for part in parts:
                 file.write(part)
     except soundfile.LibsndfileError as error:

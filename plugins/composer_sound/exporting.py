@@ -12,7 +12,6 @@ import numpy as np
 
 from composer.errors import CannotWrite, nearest, printable
 from composer.files import whole_file
-from composer.score import Score
 from composer.types import Piece
 from composer_midifile import ranges
 from composer_sound import loudness, soundfonts, synthesis, takes
@@ -48,20 +47,20 @@ class SoundExporter:
             raise CannotWrite(f"{shown}: is no kind of sound file; {nearest(path.suffix.lower(), FORMATS)}")
         try:
             with whole_file(path) as scratch:
-                self._write(pieces[0].score, scratch, FORMATS[path.suffix.lower()])
+                self._write(pieces[0], scratch, FORMATS[path.suffix.lower()])
         except (ValueError, soundfonts.Unusable) as error:
             raise CannotWrite(f"{shown}: cannot be written as sound: {printable(str(error), 200)}.") from None
 
-    def _write(self, score: Score, path: Path, form: Format) -> None:
-        ranges.check(score)
-        played = takes.by_window(score)
+    def _write(self, piece: Piece, path: Path, form: Format) -> None:
+        ranges.check(piece.score)
+        played = takes.by_window(piece.score)
         soundfont = soundfonts.find(self.soundfont)
         with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as raw:
             levels = _lay_down(synthesis.sound(played, soundfont), raw)
             if not levels.peak:
                 raise soundfonts.Unusable(f"nothing sounds with the soundfont {printable(str(soundfont))}")
             factor = levels.factor(self.loudness, form.ceiling)
-            encode(_faded(raw, levels.frames, factor), path, form)
+            encode(_faded(raw, levels.frames, factor), path, form, title=printable(piece.title, 200))
 
 
 FRAME = takes.RATE // 100

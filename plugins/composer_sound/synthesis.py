@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer_midifile.note_events import note_events
-from composer_sound.soundfonts import Unusable, instruments
+from composer_sound import rendering
+from composer_sound.rendering import Render
 from composer_sound.takes import BLOCK, RATE, WINDOW, Part, Window
 
 Sound: TypeAlias = NDArray[np.float32]
@@ -35,17 +37,18 @@ _WAV_HEADER = 44
 
 def sound(windows: Iterable[Window], soundfont: Path) -> Iterator[Sound]:
     """The sound of windows, one after the other, and of what dies away after them. Raises Unusable."""
-    data = instruments(soundfont)
+    played = tuple(windows)
     mixed = np.zeros((0, 2), np.float32)
-    for number, window in enumerate(windows):
-        if number:
-            mixed = _lengthened(mixed, WINDOW)
-            yield mixed[:WINDOW]
-            mixed = mixed[WINDOW:]
-        for take in window.takes:
-            part = _played(take, data)
-            mixed = _lengthened(mixed, len(part))
-            mixed[: len(part)] += part
+    with rendering.shared(soundfont, sum(len(window.takes) for window in played)) as each:
+        parts = each(_played, (take for window in played for take in window.takes))
+        for number, window in enumerate(played):
+            if number:
+                mixed = _lengthened(mixed, WINDOW)
+                yield mixed[:WINDOW]
+                mixed = mixed[WINDOW:]
+            for part in islice(parts, len(window.takes)):
+                mixed = _lengthened(mixed, len(part))
+                mixed[: len(part)] += part
     yield mixed
 
 
@@ -53,37 +56,23 @@ def _lengthened(sound: Sound, least: int) -> Sound:
     return sound if len(sound) >= least else np.pad(sound, ((0, least - len(sound)), (0, 0)))
 
 
-def _played(take: tuple[Part, ...], soundfont: bytes) -> Sound:
+def _played(render: Render, take: tuple[Part, ...]) -> Sound:
     """A take until it has died away."""
     end = max(int((part.notes["start"] + part.notes["duration"]).max()) for part in take)
     for tail in _TAILS:
-        samples, gain = _unclipped(take, end + tail, soundfont)
+        samples, gain = _unclipped(render, take, end + tail)
         if np.abs(samples[-RATE // 20 :]).max() <= _SILENT:
             break
-    return samples.astype(np.float32) * np.float32(gain / 32768)
+    return samples * np.float32(gain / 32768)
 
 
-def _unclipped(take: tuple[Part, ...], length: int, soundfont: bytes) -> tuple[NDArray[np.int16], float]:
+def _unclipped(render: Render, take: tuple[Part, ...], length: int) -> tuple[NDArray[np.int16], float]:
     """Samples of which none is cut off, and what they are to be multiplied by."""
     for volume in _VOLUMES:
-        samples = _rendered(_midi(take, length, volume), soundfont)
+        samples = np.frombuffer(render(_midi(take, length, volume)), np.int16, offset=_WAV_HEADER).reshape(-1, 2)
         if samples.max(initial=0) < 32767 and samples.min(initial=0) > -32768:
             break
     return samples, (_VOLUMES[0] / volume) ** 2
-
-
-def _rendered(midi: bytes, soundfont: bytes) -> NDArray[np.int16]:
-    import midirenderer
-
-    try:
-        wav = midirenderer.render_wave_from(soundfont, midi)
-    except (RuntimeError, ValueError) as error:
-        raise Unusable(f"the soundfont cannot be used ({' '.join(str(error).split())})") from None
-    except BaseException as error:  # a panic in Rust is no Exception
-        if type(error).__name__ != "PanicException":
-            raise
-        raise Unusable("the soundfont cannot be used: it is damaged") from None
-    return np.frombuffer(wav, np.int16, offset=_WAV_HEADER).reshape(-1, 2)
 
 
 def _midi(take: tuple[Part, ...], length: int, volume: int) -> bytes:

@@ -1,6 +1,6 @@
 """A score as takes: notes in samples, divided so that a synthesiser of 16 channels plays them; it knows no soundfont.
 
-A take holds the notes that begin within one minute, of tracks enough for one synthesiser. Sounds add up, so that takes
+A take holds the notes that begin within 20 seconds, of tracks enough for one synthesiser. Sounds add up, so that takes
 do; a piece of any length and of many tracks is played in bounded memory, and each track has a channel of its own.
 """
 
@@ -20,8 +20,9 @@ RATE = 48_000
 BLOCK = 64
 """Samples from one place where notes can begin to the next: 1.3 ms."""
 
-WINDOW = 60 * RATE
-"""The samples in which the notes of a take begin: whole blocks, frames of 10 ms and steps of 100 ms."""
+WINDOW = 20 * RATE
+"""The samples in which the notes of a take begin: whole blocks, frames of 10 ms and steps of 100 ms. Shorter ones keep
+more processors busy; each costs the time in which its last notes die away."""
 
 LONGEST_PIECE = 2 * 3600
 LONGEST_NOTE = 5 * 60
@@ -43,7 +44,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Window:
-    """A minute of a piece: the takes of the notes that begin in it."""
+    """A stretch of a piece: the takes of the notes that begin in it."""
 
     takes: tuple[tuple[Part, ...], ...]
 

@@ -23,7 +23,7 @@ class Polyphony:
     A note may be struck, or sound on where that is written, if with it at most `polyphony` notes sound at its start.
     """
 
-    polyphony: Annotated[int, "how many notes may sound at once"]
+    polyphony: Annotated[int, "how many notes may sound at once", "3"]
 
     def __post_init__(self) -> None:
         """Refuse what no tokenizer can tell."""
@@ -53,7 +53,7 @@ class Density:
     its bar (or beat) to its end. Once there are as many, the piece goes on to the next bar (or beat).
     """
 
-    density: Annotated[int, "how many notes may be struck"]
+    density: Annotated[int, "how many notes may be struck", "8"]
     per: Annotated[str, "bar or beat"] = "bar"
 
     def __post_init__(self) -> None:

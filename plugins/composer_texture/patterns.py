@@ -29,7 +29,7 @@ class Rhythm:
     is the end of a whole bar. Where places are written, nothing else is written at other places either.
     """
 
-    rhythm: Annotated[str, "a note value, such as 1/8, or a pattern of a bar, such as x..x..x."]
+    rhythm: Annotated[str, "a note value, such as 1/8, or a pattern of a bar, such as x..x..x.", "1/8"]
 
     def __post_init__(self) -> None:
         """Refuse what is neither."""
@@ -99,7 +99,7 @@ class NoRepeat:
     they are written. A note that is held is no new one.
     """
 
-    n: Annotated[int, "how many notes in a row"]
+    n: Annotated[int, "how many notes in a row", "4"]
     window: Annotated[int, "how many notes to look back, of all voices together"] = 64
 
     def __post_init__(self) -> None:

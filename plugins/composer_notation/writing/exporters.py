@@ -98,7 +98,7 @@ def _written(
     try:
         pages = laid_out(piece.score if has_drums else replace(piece.score, tracks=pitched))
         heading = Heading(
-            clean(title or piece.score.title or made_by(piece.provenance))[:_LONGEST_TITLE],
+            clean(title or piece.title or made_by(piece.provenance))[:_LONGEST_TITLE],
             clean(composer)[:_LONGEST_TITLE],
             f"composer {__version__}",
             piece.provenance,

@@ -1,0 +1,106 @@
+"""`composer metrics`: figures of music files; and tables of figures, for `composer evaluate` too."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from composer.cli.tables import table
+from composer.errors import ComposerError, EmptyDataset, printable
+
+if TYPE_CHECKING:
+    from composer.listening import Contrast, Estimate, Measured
+    from composer.score import Score
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.option("--metrics", "names", default="all", show_default=True, help="Their names, with commas between.")
+@click.option("--json", "as_json", is_flag=True, help="Print figures of all files, of each and of every bar as JSON.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw the figures of every bar (.svg, .png, .pdf).")
+def metrics(paths: tuple[Path, ...], names: str, as_json: bool, plot: Path | None) -> None:
+    """Measure FILEs, and those of folders: each figure of all of them together, and what it is about.
+
+    Figures that are distances from real pieces have histograms instead; `composer evaluate MODEL DATASET --metrics all`
+    holds a model beside real pieces.
+
+    \b
+    composer metrics chorale.mid --plot chorale.svg
+    composer metrics ~/midi --metrics polyphony,pitch-range --json
+    """  # noqa: D301  (a \b keeps click from filling the lines)
+    from composer import listening
+    from composer.checking import music_files
+    from composer.listening import plots, values
+
+    chosen = listening.metrics(names.split(","))
+    if plot:
+        plots.check_plot(plot)
+    found = listening.measure(_read(music_files(paths)), chosen)
+    if plot:
+        plots.plot_bars(found, plot)
+    if as_json:
+        shown = {"files": list(found.titles), "metrics": values.described(found)}
+        click.echo(json.dumps(shown, indent=1))
+    else:
+        _show(found)
+
+
+def _read(paths: list[Path]) -> list[Score]:
+    """Those that can be read, titled by their files; a line on stderr for each of the others."""
+    from composer.files import read_notes
+
+    scores = []
+    for path in paths:
+        try:
+            scores.append(replace(read_notes(path), title=path.name))
+        except ComposerError as error:
+            click.echo(f"composer: {error}", err=True)
+    if not scores:
+        raise EmptyDataset("none of these files can be measured.")
+    return scores
+
+
+def _show(found: Measured) -> None:
+    from composer.listening import definition
+
+    what = printable(found.titles[0]) if len(found) == 1 else f"{len(found):,} files together"
+    rows = [
+        [printable(name), number(value), printable(found.metrics[name].unit), printable(definition(name), 400)]
+        for name, value in found.figures().items()
+        if isfinite(value)
+    ]
+    table(f"Metrics of {what}", ["metric", "figure", "unit", "definition"], rows)
+
+
+def show_contrast(found: Contrast, title: str) -> None:
+    """A row for each metric that either set has, and one for the sets as a whole."""
+    rows = [
+        [f.name, f.unit, number(f.model), number(f.real), *_estimate(f.overlap), *_estimate(f.divergence)]
+        for f in found.features
+        if isfinite(f.model) or isfinite(f.real)
+    ]
+    headings = ["mean over pieces", "unit", "model", "real", "overlap", "halves", "KL, bits", "halves"]
+    table(title, headings, [list(map(printable, row)) for row in rows])
+    whole, halves = _estimate(found.distance)
+    click.echo(
+        f"Fréchet feature distance, {found.dimensions} features: {whole}; of halves of the real pieces {halves}."
+    )
+
+
+def _estimate(estimate: Estimate) -> tuple[str, str]:
+    """The figure with its interval, and that of halves of the real pieces."""
+    value, halves = (f"{x:.2f}" if isfinite(x) else "-" for x in (estimate.value, estimate.halves))
+    interval = f" [{estimate.low:.2f}, {estimate.high:.2f}]" if isfinite(estimate.low) else ""
+    return value + interval, halves
+
+
+def number(value: float) -> str:
+    """A figure as it is shown."""
+    if not isfinite(value):
+        return "-"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"

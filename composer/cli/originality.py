@@ -1,0 +1,159 @@
+"""`composer originality`: what pieces share with the music of a dataset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from composer.cli.options import WithThings, options_for
+from composer.cli.tables import table
+from composer.errors import ComposerError, UnreadableFile, printable
+from composer.plugins import registry
+
+if TYPE_CHECKING:
+    from composer.originality.index import Music
+    from composer.originality.passages import Originality, Passage
+
+SHOWN = (2, 4, 6, 8, 12, 16, 24, 32)
+"""Places on the novelty curve, in notes, that the table shows; JSON has them all."""
+
+
+class OriginalityCommand(WithThings):
+    """Takes the options of datasets; the tokenizer is the dataset's own choice."""
+
+    kinds = ("datasets",)
+
+
+@click.command(cls=OriginalityCommand)
+@click.argument("paths", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.option("--dataset", "dataset_name", default="chorales", show_default=True, help="The music to hold it against.")
+@click.option(
+    "--split", type=click.Choice(["train", "all"]), default="train", show_default=True, help="Which pieces of it."
+)
+@click.option("--least", type=click.IntRange(2, 1000), default=8, show_default=True, help="Notes of a copy, at least.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@click.option("--workers", type=click.IntRange(1), help="Processes that read files; as many as cores unless given.")
+@click.pass_context
+def originality(
+    ctx: click.Context,
+    paths: tuple[Path, ...],
+    dataset_name: str,
+    split: str,
+    least: int,
+    as_json: bool,
+    workers: int | None,
+) -> None:
+    """Say what FILEs, and those of folders, share with the pieces of a dataset, in any key and at any speed.
+
+    A passage is shared if its intervals and the ratios of its durations are the same, in one voice. Beside the figures
+    stand those of real pieces that no model of the dataset was trained on: the test split, against the training split.
+
+    \b
+    composer originality chorale.mid
+    composer originality pieces/ --dataset folder:~/midi --least 12 --json
+    """  # noqa: D301  (a \b keeps click from filling the lines)
+    from composer.checking import music_files
+    from composer.originality.held_out import held_out
+    from composer.originality.passages import pooled
+
+    files = music_files(paths)
+    music = _music(ctx, dataset_name, split, workers)
+    found: dict[Path, Originality] = {}
+    skipped: dict[Path, str] = {}
+    for path in files:
+        try:
+            found[path] = _compared(path, music, least)
+        except ComposerError as error:
+            skipped[path] = str(error)
+            click.echo(f"skipped: {error}", err=True)
+    if not found:
+        raise UnreadableFile("there is no piece to compare: all were skipped.")
+    real = held_out(music.index, least)
+    if as_json:
+        pieces = [{"file": str(path), **one.to_json()} for path, one in found.items()]
+        left_out = [{"file": str(path), "reason": reason} for path, reason in skipped.items()]
+        about = {"dataset": dataset_name, "split": split, "least": least, **pooled(list(found.values())).to_json()}
+        click.echo(json.dumps({**about, "held_out": real, "pieces": pieces, "skipped": left_out}, indent=1))
+    else:
+        _show(found, real, f"Shared with {dataset_name} ({split}), in passages of {least} notes or more")
+
+
+def _music(ctx: click.Context, name: str, split: str, workers: int | None) -> Music:
+    """The pieces to compare with, read and indexed if they are not in the cache."""
+    import os
+
+    from composer.cli.train import build_corpus
+    from composer.datasets import make_dataset
+    from composer.originality.index import has_changed, indexed
+
+    kind = name.partition(":")[0]
+    registry().offer("datasets", kind)
+    [options] = options_for(ctx, [("datasets", kind)])
+    dataset = make_dataset(name, **options)
+    tokenizer = registry().make("tokenizers", dataset.tokenizer, **dataset.tokenizer_options)
+    corpus = build_corpus(dataset, tokenizer, name, workers)
+    if has_changed(dataset, corpus, tokenizer):
+        click.echo(f"the music of '{printable(name)}' has changed since it was indexed; it is indexed anew.", err=True)
+    return indexed(corpus, tokenizer, workers or os.cpu_count() or 1).against(split)
+
+
+def _compared(path: Path, music: Music, least: int) -> Originality:
+    """Raises UnreadableFile for a file that cannot be read, or in which no copy could be."""
+    from composer.files import read_notes
+    from composer.originality.passages import compare
+
+    shown = printable(str(path))
+    try:
+        found = compare(read_notes(path), music, least=least)
+    except UnreadableFile:
+        raise
+    except ComposerError as error:
+        raise UnreadableFile(f"{shown}: {error}") from None
+    if not found.notes:
+        raise UnreadableFile(f"{shown}: is too short; no line in it has {least} notes.")
+    return found
+
+
+def _show(found: Mapping[Path, Originality], real: Mapping[str, Any], title: str) -> None:
+    from composer.originality.passages import pooled
+
+    rows = [
+        [str(path), f"{one.notes:,}", f"{one.copied_share:.1%}", f"{one.copied_bars:.1f}", _where(one.longest)]
+        for path, one in found.items()
+    ]
+    table(title, ["piece", "notes", "copied", "bars at most", "longest passage"], rows)
+    whole = pooled(list(found.values()))
+    columns = {"": whole.to_json(), "held_out": real}
+    curve = [
+        [f"new runs of {n} notes", *(_percent(those["novelty"], n) for those in columns.values())]
+        for n in SHOWN
+        if n <= len(whole.novelty)
+    ]
+    spread = real.get("of_pieces", {})
+    shares = [f"{its['copied_share']:.1%}" for its in columns.values()]
+    if "copied_share" in spread:
+        low, middle, high = spread["copied_share"]
+        shares[1] += f" (a piece: {middle:.1%}, mostly {low:.1%} to {high:.1%})"
+    headings = ["", "here", f"{real['pieces']} real pieces of the test split, against train"]
+    table("Beside real pieces", headings, [["copied", *shares], *curve])
+
+
+def _percent(novelty: list[float], notes: int) -> str:
+    return f"{novelty[notes - 1]:.1%}" if notes <= len(novelty) else "-"
+
+
+def _where(passage: Passage | None) -> str:
+    if passage is None:
+        return "none"
+    here, there = (f"{place.track}, {_bars(place.bars)}" for place in (passage.here, passage.there))
+    notes = f"{passage.notes} notes, {passage.bars:.1f} bars"
+    return f"{notes}: {here} = {passage.source} ({passage.split}), {there}"
+
+
+def _bars(bars: tuple[int, int]) -> str:
+    first, last = bars
+    return f"bar {first}" if first == last else f"bars {first}-{last}"

@@ -1,0 +1,114 @@
+"""`composer plugins`: what is installed; to look at, to check, to mend and to begin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from composer.cli import completing
+from composer.cli.tables import table
+from composer.errors import printable
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def plugins(ctx: click.Context) -> None:
+    """List the installed plugins, what each offers, and which were left out and why."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from composer.plugins import KINDS, registry
+    from composer.probing import known
+
+    found, seconds = registry(), known()
+    rows = []
+    for plugin in found.plugins:
+        offered = [
+            f"{kind}: {', '.join(names)}"
+            for kind in KINDS
+            if (names := sorted(n for n, offer in found.offers[kind].items() if offer.plugin == plugin))
+        ]
+        state = f"left out: {plugin.fault}" if plugin.fault else "; ".join(offered)
+        took = f"{seconds[plugin.name]:.2f} s" if plugin.name in seconds else ""
+        rows.append([printable(plugin.name), f"{plugin.distribution} {plugin.version}", took, state])
+    table("Plugins", ["plugin", "package", "import", "offers"], rows)
+    if any(plugin.fault for plugin in found.plugins):
+        click.echo("`composer plugins doctor` says what to do about what is left out.")
+
+
+@plugins.command()
+@click.argument("name")
+@click.option(
+    "--kind", required=True, metavar="KIND", shell_complete=completing.kinds, help="What it offers: sampler, …"
+)
+@click.option(
+    "--model", type=click.Path(path_type=Path), help="The trained model that a package of --kind model brings."
+)
+def new(name: str, kind: str, model: Path | None) -> None:
+    """Make a folder NAME: a package that offers something small of a kind, with its tests, to be changed as you like.
+
+    \b
+    composer plugins new my-swing --kind sampler
+    pip install -e my-swing && composer plugins
+    """  # noqa: D301  (a \b keeps click from filling the lines)
+    from composer.scaffold import begin
+
+    place = begin(name, kind, Path(), model)
+    click.echo(f"{place}/: a package that offers a {kind}. `pip install -e {place}` installs it; its README goes on.")
+
+
+@plugins.command()
+@click.argument("name", shell_complete=completing.everything)
+def show(name: str) -> None:
+    """Show NAME, something that a plugin offers: its options with types, defaults and help, and an example."""
+    from composer.cli.plugins.showing import shown
+
+    for line in shown(name):
+        click.echo(line)
+
+
+@plugins.command()
+@click.argument("name", shell_complete=completing.plugins)
+@click.pass_context
+def check(ctx: click.Context, name: str) -> None:
+    """Check that what the plugin, or the package, NAME offers keeps its contracts; exit status 1 if it does not.
+
+    `pytest --composer-contracts` checks the same in the folder of a package.
+    """
+    from composer.testing.suite import cases
+
+    broken = 0
+    found = cases(name)
+    for case in found:
+        try:
+            case.run()
+        except AssertionError as error:
+            broken += 1
+            click.echo(f"broken  {case}\n        {printable(str(error), 2000)}")
+        else:
+            click.echo(f"ok      {case}")
+    click.echo(f"{name}: {len(found) - broken} of {len(found)} checks passed.")
+    ctx.exit(1 if broken else 0)
+
+
+@plugins.command()
+@click.pass_context
+def doctor(ctx: click.Context) -> None:
+    """Import each plugin in a process of its own, and say what is broken, slow, outdated, clashing or missing.
+
+    The exit status is 1 if something does not work.
+    """
+    from composer.doctor import examine
+
+    report = examine()
+    for finding in report.findings:
+        plugin = finding.plugin
+        click.echo(f"{printable(plugin.name)} ({plugin.distribution} {plugin.version}) {finding.text}")
+        click.echo(f"    {finding.advice}")
+    told = {finding.plugin.name for finding in report.findings}
+    well = [one for one in report.seconds if one[0].name not in told]
+    if well:
+        slowest, seconds = max(well, key=lambda one: one[1])
+        are = "plugin is" if len(well) == 1 else "plugins are"
+        click.echo(f"{len(well)} {are} well; the slowest, '{slowest.name}', takes {seconds:.2f} s to import.")
+    ctx.exit(1 if any(finding.is_fault for finding in report.findings) else 0)

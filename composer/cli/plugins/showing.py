@@ -1,0 +1,88 @@
+"""What a plugin offers under a name, in lines of text; it prints none of them."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+from composer.cli.options import sampler_flags
+from composer.errors import UnknownName, nearest, printable
+from composer.options import Option
+from composer.plugins import KINDS, Offer, registry
+from composer.scaffold.usage import command
+
+
+def shown(name: str) -> Iterator[str]:
+    """All that is offered under a name, of whatever kind, or by the plugin of that name. Raises UnknownName."""
+    found = registry()
+    offers = [found.offers[kind][name] for kind in KINDS if name in found.offers[kind]]
+    if not offers:
+        offers = [one for kind in KINDS for one in found.offers[kind].values() if one.plugin.is_called(name)]
+    if not offers:
+        names = {one for kind in KINDS for one in found.offers[kind]} | {plugin.name for plugin in found.plugins}
+        raise UnknownName(f"no plugin offers '{printable(name)}', and none is called so: {nearest(name, names)}")
+    for place, offer in enumerate(offers):
+        yield from ([""] if place else [])
+        yield from _shown(offer)
+
+
+def _shown(offer: Offer) -> Iterator[str]:
+    plugin, kind = offer.plugin, offer.kind.removesuffix("s")
+    yield f"{kind} {offer.name}, of the plugin {plugin.name} ({plugin.distribution} {plugin.version})"
+    yield ""
+    yield from (f"    {line}".rstrip() for line in offer.text.splitlines())
+    if offer.options:
+        yield ""
+    flags = _flags(offer)
+    for option in offer.options:
+        default = "needed" if option.required else f"default {_value(option.default)}"
+        yield f"    {flags[option.name]:<28} {type_name(option.type)}, {default}"
+        if option.help:
+            yield f"        {option.help}"
+    if typed := command(offer.kind, offer.name, _typed(offer, flags)):
+        yield ""
+        yield f"    {typed}"
+
+
+def _flags(offer: Offer) -> dict[str, str]:
+    """What each option is called on the command line."""
+    if offer.kind == "samplers":
+        return sampler_flags(offer)
+    if offer.kind == "exporters":
+        return {option.name: f"--export-option {offer.name[1:]}.{option.name}=" for option in offer.options}
+    if offer.kind == "executors":
+        return {option.name: f"--executor-option {option.name}=" for option in offer.options}
+    return {option.name: f"--{option.name.replace('_', '-')}" for option in offer.options}
+
+
+def _typed(offer: Offer, flags: dict[str, str]) -> str:
+    """The options with examples, as they are typed."""
+    told = [(flags[option.name], option) for option in offer.options if option.example]
+    if offer.kind == "samplers" and not told:
+        told = [(flags[option.name], option) for option in offer.options[:1]]
+    return "".join(f" {flag}{_argument(option)}" for flag, option in told)
+
+
+def _argument(option: Option) -> str:
+    if option.type is bool:
+        return ""
+    text = option.example or _value(option.default)
+    return f' "{text}"' if set(text) & set(" |") else f" {text}"
+
+
+def _value(value: Any) -> str:
+    if value in (None, "", ()):
+        return "none"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def type_name(annotation: Any) -> str:
+    """`int`, `float or none`, `several of str`."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (types.UnionType, typing.Union):
+        return " or ".join("none" if one is type(None) else type_name(one) for one in arguments)
+    if origin is tuple:
+        return f"several of {type_name(arguments[0])}"
+    return str(getattr(annotation, "__name__", annotation))

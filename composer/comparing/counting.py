@@ -1,0 +1,97 @@
+"""What a network costs, counted from the module and the cell themselves; it knows no architecture by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from composer.devices import without_onednn
+from composer.types import Architecture, Described
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+COPIES = 5
+"""Of each parameter in training: the weights, their gradients, two moments of AdamW, and the average."""
+
+
+def counts(architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int) -> dict[str, Any]:
+    """Parameters, multiply-adds of the matrix products of a step, the state's tensors and bytes, and gates.
+
+    Gates are None of an architecture that does not describe its cell.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        module = architecture.module(column_sizes, vocabulary_size)
+    state = _one_step(module, len(column_sizes))[1]
+    return {
+        "parameters": sum(parameter.numel() for parameter in module.parameters()),
+        "multiply_adds": multiply_adds(module, len(column_sizes)),
+        "state_tensors": len(state),
+        "state_numbers": sum(part.numel() for part in state),
+        "state_bytes": sum(part.numel() * part.element_size() for part in state),
+        **_of_cell(architecture, column_sizes, module),
+    }
+
+
+def _one_step(module: nn.Module, columns: int) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    import torch
+
+    module.eval()
+    with torch.no_grad():
+        logits, state = module(torch.zeros(1, 1, columns, dtype=torch.int64))
+    return logits, state
+
+
+def multiply_adds(module: nn.Module, columns: int) -> int:
+    """In the matrix products of one token; torch counts them as they are computed."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with without_onednn(), FlopCounterMode(display=False) as counter:  # oneDNN's layers would be counted as nothing
+        _one_step(module, columns)
+    return int(counter.get_total_flops()) // 2
+
+
+def _of_cell(architecture: Architecture, column_sizes: Sequence[int], module: nn.Module) -> dict[str, Any]:
+    """Gates of a unit and whether it sees its own past, if the architecture describes its cell.
+
+    A unit makes so many sums of what comes in; one of them is the candidate for its new state, the others are gates.
+    """
+    if not isinstance(architecture, Described):
+        return {"gates": None, "sums": None, "recurrent": None}
+    weights = {name: tensor.detach().numpy() for name, tensor in module.state_dict().items()}
+    layer = architecture.cell(column_sizes, weights).layers[0]
+    sums = layer.inputs.shape[0] // layer.recurrent.shape[1]
+    return {"gates": sums - 1, "sums": sums, "recurrent": bool(len(layer.recurrent))}
+
+
+def training_bytes(module: nn.Module, column_sizes: Sequence[int], rows: int, places: int) -> int:
+    """What a training holds: the parameters in all their copies, and what the backward pass keeps of one chunk.
+
+    The latter is what torch saves on the way forward, each storage once; the workspace of a kernel is not in it.
+    """
+    import torch
+
+    kept: dict[int, int] = {}
+
+    def save(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    module.train()
+    inputs = torch.zeros(rows, places, len(column_sizes), dtype=torch.int64)
+    with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
+        held = module(inputs)
+    parameters = {p.untyped_storage().data_ptr(): p.numel() * p.element_size() for p in module.parameters()}
+    activations = sum(size for place, size in kept.items() if place not in parameters)
+    del held
+    return COPIES * sum(parameters.values()) + activations
+
+
+def plainly(found: Mapping[str, Any]) -> str:
+    """How many gates, in words."""
+    gates = found["gates"]
+    return "not described" if gates is None else "no gate" if not gates else f"{gates} gate{'s' if gates > 1 else ''}"

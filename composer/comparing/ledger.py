@@ -1,0 +1,60 @@
+"""The results of a comparison on disk, a line of JSON each; it knows nothing of what they say.
+
+A line is written when its run has ended. What a killed process left of a line is not read, and cut off before the next.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from composer.errors import CannotWrite, printable
+
+NAME = "results.jsonl"
+
+Results = Mapping[str, Mapping[str, Any]]
+"""What came of each run, by its identity."""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """A file of results in a folder."""
+
+    folder: Path
+
+    def read(self) -> dict[str, Mapping[str, Any]]:
+        """All results, by the identity of their runs; the last of several counts."""
+        found = {}
+        for line in self._lines():
+            try:
+                row = json.loads(line)
+                found[str(row["id"])] = row["result"]
+            except (ValueError, KeyError, TypeError):
+                continue  # torn by a power cut: that run is done again
+        return found
+
+    def add(self, identity: str, run: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+        """Write one result, for good when this returns. Raises CannotWrite."""
+        line = json.dumps({"id": identity, "run": run, "result": result}) + "\n"
+        path = self.folder / NAME
+        try:
+            with path.open("ab+") as file:
+                end = file.seek(0, os.SEEK_END)
+                if end and (file.seek(end - 1), file.read(1))[1] != b"\n":
+                    line = "\n" + line
+                file.write(line.encode())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise CannotWrite(f"{printable(str(path))}: cannot be written ({error.strerror}).") from error
+
+    def _lines(self) -> list[str]:
+        path = self.folder / NAME
+        try:
+            return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+        except OSError as error:
+            raise CannotWrite(f"{printable(str(path))}: cannot be read ({error.strerror}).") from error

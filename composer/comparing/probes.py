@@ -1,0 +1,141 @@
+"""How far back a trained network looks: what more context gains, and how gradients fade; it knows no architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.corpus import Corpus
+from composer.errors import ComposerError
+from composer.types import Tokenizer
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+MOST_CONTEXT = 64
+"""Bars."""
+
+ENOUGH = 0.25
+"""Share of the pieces that must be longer than the longest context."""
+
+MOST_BARS, AT_ONCE = 240, 48
+"""Bars that are foretold, and windows that are run side by side."""
+
+LAGS = (1, 2, 4, 8, 16, 32, 64, 128)
+"""Tokens."""
+
+ENDS, ROWS = 6, 16
+"""Places at which gradients begin, and pieces side by side."""
+
+
+def contexts(starts: Sequence[NDArray[np.int64]]) -> tuple[int, ...]:
+    """1, 2, 4… bars, as far as enough pieces are long."""
+    bars = np.array([len(begins) - 1 for begins in starts])
+    found = [1]
+    while found[-1] < MOST_CONTEXT and np.mean(bars > 2 * found[-1]) >= ENOUGH:
+        found.append(2 * found[-1])
+    return tuple(found)
+
+
+def bar_starts(corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Of each piece the place of each bar line, and the end. Raises ComposerError if the tokenizer writes none."""
+    is_bar = tokenizer.meaning.kind == "Bar"
+    if not is_bar.any():
+        raise ComposerError("the tokenizer writes no bar lines, so context cannot be told in bars.")
+    tokens = [corpus.piece(int(number)) for number in pieces]
+    return [np.append(np.flatnonzero(is_bar[piece]), len(piece)) for piece in tokens]
+
+
+def gain_from_context(
+    module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64]
+) -> dict[str, Any]:
+    """Nats per note of the same bars, foretold from 1, 2, 4… bars before them and from all.
+
+    The network starts anew so many bars before, without a state; what its inputs tell of earlier music stays.
+    """
+    starts = bar_starts(corpus, tokenizer, pieces)
+    reaches = contexts(starts)
+    scored = [(place, bar) for place, begins in enumerate(starts) for bar in range(reaches[-1], len(begins) - 1)]
+    scored = [scored[i] for i in np.unique(np.linspace(0, len(scored) - 1, MOST_BARS).astype(int))] if scored else []
+    if not scored:
+        raise ComposerError("no piece has two bars, so context cannot be told in bars.")
+    # A bar has as many notes as its piece has in a bar: the sum is right, and tokens need not be told apart.
+    notes = sum(float(corpus.notes[pieces[place]]) / (len(starts[place]) - 1) for place, _ in scored)
+    found = {}
+    for reach in (*reaches, 0):
+        windows = []
+        for place, bar in scored:
+            begins = starts[place]
+            first = int(begins[bar - reach]) if reach else 0
+            offset = int(corpus.offsets[pieces[place]])
+            windows.append((offset + first, offset + int(begins[bar]), offset + int(begins[bar + 1])))
+        total = sum(_window_nats(module, corpus, part) for part in _parts(windows))
+        found[str(reach) if reach else "all"] = round(total / notes, 5)
+    return {"nats_per_note": found, "bars": len(scored)}
+
+
+def _parts(windows: list[tuple[int, int, int]]) -> Iterator[list[tuple[int, int, int]]]:
+    ordered = sorted(windows, key=lambda window: window[2] - window[0])
+    for begin in range(0, len(ordered), AT_ONCE):
+        yield ordered[begin : begin + AT_ONCE]
+
+
+def _window_nats(module: nn.Module, corpus: Corpus, windows: Sequence[tuple[int, int, int]]) -> float:
+    """The nats of the tokens from the second to the third place of each window, run from its first."""
+    import torch
+
+    device = next(module.parameters()).device
+    width = max(stop - start for start, _, stop in windows)
+    inputs = np.zeros((len(windows), width, corpus.inputs.shape[1]), dtype=np.int64)
+    targets = np.full((len(windows), width), -1, dtype=np.int64)
+    for row, (start, first, stop) in enumerate(windows):
+        inputs[row, : stop - start] = corpus.inputs[start:stop]
+        targets[row, first - start : stop - start] = corpus.tokens[first:stop]
+    module.eval()
+    with torch.no_grad():
+        logits, _ = module(torch.from_numpy(inputs).to(device))
+        losses = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1).double(),
+            torch.from_numpy(targets).to(device).flatten(),
+            ignore_index=-1,
+            reduction="sum",
+        )
+    return float(losses)
+
+
+def gradients(module: nn.Module, corpus: Corpus, pieces: NDArray[np.int64]) -> dict[str, float]:
+    """The norm of the gradient of a token's nats by the state so many tokens before, beside that by the last state.
+
+    A geometric mean over pieces and places. It is what vanishes or explodes (Pascanu, Mikolov and Bengio 2013).
+    """
+    longest = pieces[np.argsort(-np.diff(corpus.offsets)[pieces], kind="stable")][:ROWS]
+    shortest = int(np.diff(corpus.offsets)[longest].min())
+    lags = [lag for lag in LAGS if lag < shortest]
+    ends = np.unique(np.linspace(max(lags, default=1) + 1, shortest, ENDS).astype(int)).tolist() if lags else []
+    logs = np.array([[_log_norms(module, corpus, longest, int(end), lag) for lag in lags] for end in ends])
+    if not logs.size:
+        return {}
+    means = logs.mean(axis=(0, 2))
+    return {str(lag): float(f"{np.exp(mean - means[0]):.4g}") for lag, mean in zip(lags, means, strict=True)}
+
+
+def _log_norms(module: nn.Module, corpus: Corpus, pieces: NDArray[np.int64], end: int, lag: int) -> NDArray[np.float64]:
+    """(B,) the logarithm of the norm, for the last of the first `end` tokens of each piece."""
+    import torch
+
+    begins = corpus.offsets[pieces]
+    inputs = torch.from_numpy(np.stack([corpus.inputs[b : b + end] for b in begins]).astype(np.int64))
+    targets = torch.from_numpy(corpus.tokens[begins + end - 1].astype(np.int64))
+    module.eval()
+    with torch.no_grad():
+        state: tuple[torch.Tensor, ...] = module(inputs[:, : end - lag])[1]
+    state = tuple(part.detach().clone().requires_grad_() for part in state)
+    logits, _ = module(inputs[:, end - lag :], state)
+    loss = torch.nn.functional.cross_entropy(logits[:, -1], targets, reduction="sum")
+    found = torch.autograd.grad(loss, state, allow_unused=True)
+    squares = sum(part.double().flatten(1).square().sum(1) for part in found if part is not None)
+    return np.asarray(torch.as_tensor(squares).clamp_min(1e-60).sqrt().log())

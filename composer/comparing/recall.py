@@ -1,0 +1,117 @@
+"""A motif that comes again after a gap: small music made to ask how long a network remembers; it knows no dataset.
+
+A piece is a motif that comes again and again, after a gap of so many empty bars (a token each) and a cue. Nothing in
+what comes in tells the motif but the motif itself: a network that forgets foretells its return by chance, at ln 8 =
+2.08 nats a note. Short gaps have many returns in a piece, so that there is something to learn from the first step on.
+It is the copying task of Hochreiter and Schmidhuber (1997) and of Arjovsky, Shah and Bengio (2016), in bars.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.corpus import Corpus
+from composer.evaluation import token_nats
+from composer.splits import SPLITS
+from composer.tokens import BOS, EOS
+from composer.types import Column, Tokenizer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+GAPS = (1, 2, 4, 8, 16, 32)
+"""Empty bars between the motif and its return."""
+
+MOTIF, PITCHES = 2, 8
+
+LENGTH = GAPS[-1] + 1 + MOTIF
+"""Tokens after the first motif: every piece has its return at least once."""
+
+EMPTY, CUE, FIRST = 2, 3, 4
+"""Tokens, after the usual two."""
+
+PIECES = {"train": 3000, "valid": 120, "test": 300}
+
+TRAINING: Mapping[str, Any] = {
+    "steps": 2000,
+    "evaluations": 5,
+    "patience": 5,
+    "batch_size": 32,
+    "chunk": LENGTH + MOTIF + 1,  # a gradient reaches the motif
+    "transpose": 0,
+    "average": 0.98,
+    "checkpoint_every": 60.0,
+}
+
+
+@dataclass(frozen=True)
+class _Symbols:
+    """What the training loop asks of a tokenizer: a vocabulary, and a grammar whose only column is the last token."""
+
+    vocabulary: tuple[str, ...] = ("BOS_None", "EOS_None", "Bar_None", "Cue_None", *(f"Pitch_{p}" for p in range(8)))
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return (Column("token", len(self.vocabulary), tokens=True),)
+
+    @property
+    def grammar(self) -> _Symbols:
+        return self
+
+
+SYMBOLS = cast(Tokenizer, _Symbols())
+"""It encodes and decodes nothing: the loop asks for no more."""
+
+
+def pieces(seed: int) -> tuple[list[NDArray[np.int64]], list[int], list[str]]:
+    """The pieces, their gaps and their sides."""
+    rng = np.random.default_rng((seed, 4))
+    sides = [side for side, count in PIECES.items() for _ in range(count)]
+    gaps = [GAPS[number % len(GAPS)] for number in range(len(sides))]
+    motifs = rng.integers(0, PITCHES, (len(sides), MOTIF)) + FIRST
+    found = [
+        np.concatenate([motif, np.tile(np.concatenate([np.full(gap, EMPTY), [CUE], motif]), LENGTH)[:LENGTH], [EOS]])
+        for motif, gap in zip(motifs, gaps, strict=True)
+    ]
+    return found, gaps, sides
+
+
+def corpus(folder: Path, seed: int) -> Corpus:
+    """The pieces as a corpus in that folder."""
+    found, _, sides = pieces(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokens = np.concatenate(found).astype(np.uint16)
+    inputs = np.concatenate([np.concatenate([[BOS], piece[:-1]]) for piece in found]).astype(np.uint16)
+    tokens.tofile(folder / "tokens.bin")
+    inputs.tofile(folder / "inputs.bin")
+    np.savez(
+        folder / "pieces.npz",
+        offsets=np.cumsum([0, *map(len, found)]),
+        notes=np.full(len(found), 2 * MOTIF),
+        beats=np.array([float(len(piece)) for piece in found]),
+        lowest=np.zeros(len(found), dtype=np.int64),
+        highest=np.zeros(len(found), dtype=np.int64),
+        splits=np.array([SPLITS.index(side) for side in sides], dtype=np.int8),
+    )
+    (folder / "names.json").write_text(json.dumps([f"motif {number}" for number in range(len(found))]))
+    (folder / "corpus.json").write_text(json.dumps({"name": "motifs", "kept": len(found), "refused": []}))
+    return Corpus(folder)
+
+
+def recalled(module: nn.Module, music: Corpus, seed: int) -> dict[str, float]:
+    """Nats a note of the motif's return, for each gap in bars, on pieces that were not trained on."""
+    numbers = music.split("test")
+    gaps = np.array(pieces(seed)[1])[numbers]
+    nats = np.zeros(len(numbers))
+    for rows, losses in token_nats(module, music, SYMBOLS, numbers):
+        for row, of_piece in zip(rows, losses, strict=True):
+            begin = MOTIF + gaps[row] + 1  # after the first cue
+            nats[row] = of_piece[begin : begin + MOTIF].mean()
+    return {str(gap): round(float(nats[gaps == gap].mean()), 5) for gap in GAPS}

@@ -1,0 +1,78 @@
+"""What a comparison is asked for, in plain values; it knows no run and no result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from composer.errors import BadOption, nearest, printable
+
+SIZES, LENGTHS = ("parameters", "width"), ("tokens", "time")
+"""What may be equal: of the networks, and of their training."""
+
+WIDTH = "hidden_size"
+"""The option of an architecture that is searched; one without it takes part as wide as it is."""
+
+SMALL: Mapping[str, Any] = {WIDTH: 128, "embedding_size": 64}
+"""Options of networks that a laptop trains many of, where an architecture has them and nothing else is asked for."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """An architecture with its options; `other` is its width if the other of `SIZES` were equal."""
+
+    name: str
+    options: Mapping[str, Any]
+    other: int = 0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A comparison. `music` is the corpus by its content, so that results of other music are never taken for its own.
+
+    Either `steps` says how long the first contender trains, or `minutes` how long all may take together.
+    """
+
+    recipe: Mapping[str, Any]  # dataset, tokenizer and settings of training, which all have in common
+    contenders: tuple[Contender, ...]
+    questions: tuple[str, ...]
+    music: str
+    size: str = "parameters"
+    length: str = "tokens"
+    seeds: int = 3
+    trials: int = 4
+    steps: int = 0
+    minutes: float = 30.0
+    workers: int = 1
+    named: Mapping[str, str] = field(default_factory=dict)  # what a report says of the music: title, licence, pieces
+
+
+def matched(text: str) -> tuple[str, str]:
+    """What is equal, of a text such as `parameters`, `time` or `width,time`: one of `SIZES` and one of `LENGTHS`."""
+    found = {"size": SIZES[0], "length": LENGTHS[0]}
+    said: set[str] = set()
+    for word in filter(None, (part.strip() for part in text.split(","))):
+        if word not in SIZES + LENGTHS:
+            raise BadOption(f"'{printable(word)}' cannot be equal: {nearest(word, SIZES + LENGTHS)}")
+        kind = "size" if word in SIZES else "length"
+        if kind in said:
+            raise BadOption(
+                f"--match {printable(text)} asks for two things that cannot both be equal; name one of them."
+            )
+        said.add(kind)
+        found[kind] = word
+    return found["size"], found["length"]
+
+
+def minutes(text: str) -> float:
+    """A time such as `90s`, `20m`, `2h` or `45` (minutes), in minutes. Raises BadOption."""
+    units = {"s": 1 / 60, "m": 1.0, "h": 60.0}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "m")
+    try:
+        found = float(number) * units[unit]
+    except ValueError:
+        found = 0.0
+    if not 0 < found < 1e6:
+        raise BadOption(f"'{printable(text)}' is no time; write 90s, 20m or 2h.")
+    return found

@@ -1,0 +1,81 @@
+"""The plugins that are installed, by package metadata alone, and which of them are left out; it imports none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from typing import Literal, TypeAlias
+
+from composer.errors import UnknownName, nearest, printable
+
+GROUP = "composer"
+
+_OUR_DISTRIBUTION = "composer-midi"
+
+DISABLED = "COMPOSER_DISABLE_PLUGINS"
+"""The environment variable that names plugins, or packages of some, to be left out; `all` is all but our own."""
+
+Cause: TypeAlias = Literal["", "raises", "missing", "version", "malformed", "clash", "hangs"]
+"""What kind of fault a plugin has: it raises at import, misses a library, was made for other hooks…"""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """An installed plugin: who brings it, and, if it was left out, why."""
+
+    name: str
+    distribution: str
+    version: str
+    fault: str = ""
+    cause: Cause = ""
+
+    def is_called(self, name: str) -> bool:
+        """Whether a user may mean it by `name`: its own, or that of its package."""
+        return name in (self.name, self.distribution)
+
+    @property
+    def ours(self) -> bool:
+        """Whether it came with composer itself."""
+        return self.distribution == _OUR_DISTRIBUTION
+
+
+def find() -> list[EntryPoint]:
+    """The installed plugins, from metadata alone: this distribution's own first, then by name."""
+    unique = {(point.name, point.value): point for point in entry_points(group=GROUP)}
+    return sorted(unique.values(), key=lambda point: (not plugin_of(point).ours, point.name))
+
+
+def plugin_of(point: EntryPoint) -> Plugin:
+    """Whose entry point it is."""
+    return Plugin(point.name, *(_about(point.dist) if point.dist else ("?", "?")))
+
+
+@lru_cache(maxsize=256)
+def _about(distribution: Distribution) -> tuple[str, str]:
+    """Its name and version; each reading of metadata parses the whole file."""
+    metadata = distribution.metadata
+    return metadata["Name"], metadata["Version"]
+
+
+def disabled() -> tuple[str, ...]:
+    """The names in the environment variable, sorted."""
+    return tuple(sorted({name for part in os.environ.get(DISABLED, "").split(",") if (name := part.strip())}))
+
+
+def leave_out(names: Iterable[str]) -> None:
+    """Leave plugins out, here and in processes begun from here. Raises UnknownName for one that is not installed."""
+    installed = [plugin_of(point) for point in find()]
+    for name in names:
+        if name != "all" and not any(plugin.is_called(name) for plugin in installed):
+            raise UnknownName(
+                f"there is no plugin '{printable(name)}' to leave out: {nearest(name, (p.name for p in installed))}"
+            )
+    os.environ[DISABLED] = ",".join([*disabled(), *names])
+
+
+def is_left_out(plugin: Plugin, names: Sequence[str]) -> bool:
+    """Whether one of these names is the plugin's."""
+    return any(plugin.is_called(name) for name in names) or ("all" in names and not plugin.ours)

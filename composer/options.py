@@ -1,0 +1,82 @@
+"""Options of offered things: read from signatures, and values made of text; it knows no plugin and no command line."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, is_dataclass
+from typing import Any
+
+from composer.errors import BadOption, printable
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of an offered thing, read from its signature."""
+
+    name: str
+    type: Any
+    default: Any = inspect.Parameter.empty
+    help: str = ""
+    example: str = ""  # a value that makes sense, as it is typed
+
+    @property
+    def required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is inspect.Parameter.empty
+
+
+def schema(thing: Callable[..., Any]) -> tuple[Option, ...]:
+    """The options of a callable, from its signature; `Annotated[type, "help", "example"]` has more about one."""
+    # A dataclass is asked itself: of a field that it inherits, the annotation is read where its base class stands.
+    annotated = thing.__init__ if inspect.isclass(thing) and not is_dataclass(thing) else thing
+    hints = typing.get_type_hints(annotated, include_extras=True)
+    options = []
+    for parameter in inspect.signature(thing).parameters.values():
+        annotation = hints.get(parameter.name, str)
+        texts: list[str] = []
+        if typing.get_origin(annotation) is typing.Annotated:
+            annotation, *notes = typing.get_args(annotation)
+            texts = [note for note in notes if isinstance(note, str)]
+        options.append(Option(parameter.name, annotation, parameter.default, *texts[:2]))
+    return tuple(options)
+
+
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def convert(value: Any, option: Option, title: str) -> Any:
+    """`value` as the option's annotation asks: text is parsed, lists become tuples. BadOption if it cannot be."""
+    try:
+        return _as(value, option.type)
+    except (KeyError, TypeError, ValueError):
+        wanted = getattr(option.type, "__name__", str(option.type))
+        raise BadOption(f"{title}: '{option.name}' is {printable(repr(value))}, which is not {wanted}.") from None
+
+
+def _as(value: Any, annotation: Any) -> Any:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in arguments:
+            return None
+        return _as(value, next(a for a in arguments if a is not type(None)))
+    if origin is tuple:
+        parts = value.split(",") if isinstance(value, str) else value
+        return tuple(_as(part, arguments[0]) for part in parts)
+    if annotation is bool:
+        return _WORDS[value.lower()] if isinstance(value, str) else _exactly(value, bool)
+    if annotation is int:
+        return int(value) if isinstance(value, str) else _exactly(value, int)
+    if annotation is float:
+        return _exactly(value, float) if isinstance(value, bool) else float(value)
+    if annotation is str:
+        return _exactly(value, str)
+    return value
+
+
+def _exactly(value: Any, wanted: type) -> Any:
+    if isinstance(value, wanted) and not (wanted is int and isinstance(value, bool)):
+        return value
+    raise TypeError

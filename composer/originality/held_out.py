@@ -1,0 +1,48 @@
+"""What held-out real pieces share with training pieces, since real Bach quotes Bach; it knows no piece of a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from composer.files import whole_file
+from composer.originality.index import FOLDER, Index
+from composer.originality.passages import LEAST, Originality, compare, pooled
+
+HELD_OUT, TRAINED = "test", "train"
+
+QUANTILES = (0.1, 0.5, 0.9)
+"""Of the pieces, so many have less."""
+
+
+def held_out(index: Index, least: int = LEAST) -> Mapping[str, Any]:
+    """The figures of the test split against the training split, worked out once and kept with the index.
+
+    `copied_share` and `novelty` are of all notes and runs together; under `of_pieces` are the 10 %, 50 % and 90 %
+    quantiles of the pieces. Raises CannotWrite.
+    """
+    path = index.corpus.folder / FOLDER / f"held-out-{least}.json"
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):  # not yet there
+        music = index.against(TRAINED)
+        pieces = [index.tokenizer.decode(index.corpus.piece(int(n))) for n in index.corpus.split(HELD_OUT)]
+        found = figures([compare(piece, music, least=least) for piece in pieces])
+        with whole_file(path) as scratch:
+            scratch.write_text(json.dumps(found))
+        return found
+
+
+def figures(found: Sequence[Originality]) -> dict[str, Any]:
+    """What some pieces share, all together and piece by piece, as plain values."""
+    whole = pooled(found)
+    each: dict[str, list[float]] = {
+        "copied_share": [one.copied_share for one in found if one.notes],
+        "longest_notes": [one.longest.notes for one in found if one.longest],
+        "copied_bars": [one.copied_bars for one in found if one.notes],
+    }
+    spread = {name: np.quantile(values, QUANTILES).round(5).tolist() for name, values in each.items() if values}
+    return {"pieces": len(found), **whole.to_json(), "of_pieces": spread}

@@ -1,0 +1,44 @@
+"""Steps of one row at a time: a stepper for composer."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from composer import hookimpl
+from composer.devices import one_thread
+from composer.model import Model
+from composer.types import Array, Offers, State, Stepper
+
+COMPOSER_API = 1
+
+
+@dataclass(frozen=True)
+class MyThing:
+    """Every row alone, by torch: a row cannot depend on its neighbours, whatever the architecture does."""
+
+    speed: ClassVar[int] = -1  # never chosen, but by name
+    tolerances: ClassVar[dict[str, float]] = {"float32": 1e-4}  # how far from the reference its logits may be
+
+    def suits(self, model: Model, device: str) -> bool:
+        """Any model, on the processor."""
+        return device == "cpu"
+
+    def make(self, model: Model, device: str, precision: str = "float32") -> Stepper:
+        """`(inputs (B, C), state) -> (logits (B, V), state)`."""
+        import torch
+
+        module = model.make_module()
+
+        def step(inputs: Array, state: State | None) -> tuple[Array, State]:
+            rows = torch.as_tensor(inputs)[:, None].split(1)
+            before = [None if state is None else tuple(part[[row]] for part in state) for row in range(len(rows))]
+            with torch.inference_mode(), one_thread():
+                logits, after = zip(*(module(*row) for row in zip(rows, before, strict=True)), strict=True)
+            return torch.cat(logits)[:, 0].numpy(), tuple(map(torch.cat, zip(*after, strict=True)))
+
+        return step
+
+
+@hookimpl
+def register_steppers() -> Offers:
+    """Offer it to `composer generate --stepper my-thing`."""
+    return {"my-thing": MyThing}

@@ -1,0 +1,24 @@
+"""A command that uses a thing of each kind, as text; it runs none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+COMMANDS: Mapping[str, str] = {
+    "architectures": "composer train folder:~/midi --out mine.safetensors --architecture {name}{options}",
+    "tokenizers": "composer train folder:~/midi --out mine.safetensors --tokenizer {name}{options}",
+    "samplers": "composer generate piece.mid{options}",
+    "steppers": "composer generate piece.mid --stepper {name}",
+    "readers": "composer export piece{name} piece.mid",
+    "exporters": "composer generate piece{name}",
+    "datasets": "composer train {name} --out mine.safetensors{options}",
+    "models": "composer generate piece.mid --model {name}",
+    "metrics": "composer metrics piece.mid --metrics {name}",
+    "executors": "composer batch jobs.toml --out pieces/ --executor {name}",
+}
+"""By the kind of a thing; `options` begin with a space."""
+
+
+def command(kind: str, name: str, options: str = "") -> str:
+    """The command for one thing, or nothing for a kind that no command names."""
+    return COMMANDS.get(kind, "").format(name=name, options=options)

@@ -1,0 +1,107 @@
+"""The contract of a metric, on pieces that a musician would call simple; it knows no metric."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.keys import parse_key
+from composer.listening.heard import Heard, hear
+from composer.listening.measured import judged
+from composer.score import KeySignature, Notes, Score, TimeSignature, Track, make_notes
+from composer.testing.rules import rule
+from composer.types import Metric
+
+QUARTER = 480
+
+
+def check_metric(metric: Metric) -> None:
+    """Counts are a row a bar, figures follow from their sums alone, drums are unheard, and silence is no error.
+
+    Unless it says that it follows pitch, music in another key has the same figures.
+    """
+    rule(metric.unit.strip(), "a metric has a unit")
+    pieces = [_chorale(), _tune(), replace(_tune(), upbeat=0, time_signatures=(TimeSignature(0, 6, 8),))]
+    counts = [check_counts(metric, hear(score)) for score in pieces]
+    silent = [check_counts(metric, hear(score)) for score in (Score(), Score((Track(make_notes([])),)))]
+    rule(len({found.shape[1] for found in counts + silent}) == 1, "what is counted is of one width in every piece")
+    for score, found in zip(pieces, counts, strict=True):
+        drums = Track(make_notes([(tick, 60, 38, 90) for tick in range(0, score.end, 240)]), is_drum=True)
+        with_drums = metric.count(hear(replace(score, tracks=(*score.tracks, drums))))
+        rule(np.array_equal(found, with_drums), "drums are not heard")
+        if not metric.follows_pitch:
+            higher = metric.count(hear(_transposed(score, 3)))
+            rule(np.allclose(found, higher), "music in another key counts alike; else say `follows_pitch`")
+    _check_value(metric, np.array([found.sum(axis=0) for found in counts + silent]))
+
+
+def check_counts(metric: Metric, heard: Heard) -> NDArray[np.float64]:
+    """The counts of one piece."""
+    before = heard.notes.copy()
+    found = metric.count(heard)
+    rule(np.array_equal(before, heard.notes), "what a metric is given is unchanged")
+    rule(found.ndim == 2 and len(found) == heard.rows, "counts are (rows, W), a row for each bar")
+    rule(found.dtype == np.float64 and np.isfinite(found).all(), "counts are finite numbers")
+    rule((found >= 0).all(), "counts are 0 or more")
+    rule(np.array_equal(found, metric.count(heard)), "the same piece counts alike each time")
+    rule(len(heard.notes) or metric.value or not found.any(), "of silence, a histogram counts nothing")
+    return found
+
+
+def _check_value(metric: Metric, sums: NDArray[np.float64]) -> None:
+    """The rules of the figures that follow from sums (pieces, W)."""
+    real = sums.sum(axis=0)
+    before = sums.copy()
+    figures = judged(metric, sums, real)
+    rule(np.array_equal(before, sums), "what a metric is given is unchanged")
+    rule(figures.shape == sums.shape[:-1], "sums (..., W) have figures (...)")
+    alone = np.array([float(judged(metric, row, real)) for row in sums])
+    rule(np.allclose(figures, alone, equal_nan=True), "a figure is the same among others as alone")
+    twice = judged(metric, 2 * sums, real)
+    rule(np.allclose(figures, twice, equal_nan=True), "a set of one piece twice has the figure of that piece")
+    rule(np.isnan(judged(metric, np.zeros(sums.shape[-1]), real)).all(), "where nothing is counted, the figure is NaN")
+
+
+def _line(*notes: tuple[int, float]) -> Notes:
+    """Pitches, each for so many quarters; 0 is a rest."""
+    rows, tick = [], 0
+    for pitch, quarters in notes:
+        if pitch:
+            rows.append((tick, int(quarters * QUARTER), pitch, 80))
+        tick += int(quarters * QUARTER)
+    return make_notes(rows)
+
+
+def _chorale() -> Score:
+    """Five bars in four parts after an upbeat, with a note outside the key."""
+    soprano = [
+        (67, 1),
+        *[(pitch, 1) for pitch in (72, 71, 72, 74, 76, 74, 72, 71, 69, 66, 67, 71, 72, 74, 71)],
+        (72, 3),
+    ]
+    alto = [(64, 1), *[(pitch, 0.5) for pitch in (64, 65, 67, 65, 64, 62, 64, 67, 67, 65)], (64, 10), (64, 3)]
+    tenor = [(60, 1), (55, 4), (57, 4), (0, 2), (55, 5), (55, 3)]
+    bass = [(48, 1), (48, 2), (43, 2), (45, 2), (41, 2), (0, 2), (43, 5), (36, 3)]
+    parts = tuple(Track(_line(*part)) for part in (soprano, alto, tenor, bass))
+    keys = (KeySignature(0, parse_key("C")),)
+    return Score(parts, time_signatures=(TimeSignature(0, 4, 4),), key_signatures=keys, upbeat=QUARTER)
+
+
+def _tune() -> Score:
+    """A tune in a minor key, with repeated bars and a silent one."""
+    bar = [(69, 1), (72, 0.5), (71, 0.5), (69, 1)]
+    tune = _line(*bar, *bar, (0, 3), (76, 1.5), (74, 0.5), (72, 1), *bar, (68, 1), (69, 2), (69, 3))
+    keys = (KeySignature(0, parse_key("Am")),)
+    return Score((Track(tune),), time_signatures=(TimeSignature(0, 3, 4),), key_signatures=keys)
+
+
+def _transposed(score: Score, semitones: int) -> Score:
+    tracks = []
+    for track in score.tracks:
+        notes = track.notes.copy()
+        notes["pitch"] += semitones
+        tracks.append(replace(track, notes=notes))
+    keys = tuple(KeySignature(sign.tick, sign.key.transposed(semitones)) for sign in score.key_signatures)
+    return replace(score, tracks=tuple(tracks), key_signatures=keys)

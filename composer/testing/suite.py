@@ -1,0 +1,220 @@
+"""The conformance suite: for whatever a plugin offers, the checks of its kind; it knows the contracts and no plugin."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from composer.catalogue import can_keep
+from composer.errors import CannotExpress, RequestWarning, UnknownName, nearest, printable
+from composer.plugins import KINDS, Offer, make, registry
+from composer.score import Score
+from composer.testing.architectures import check_architecture
+from composer.testing.datasets import check_dataset
+from composer.testing.executors import check_executor
+from composer.testing.files import HOLDS, check_exporter, check_reader, check_round_trip
+from composer.testing.grammars import check_grammar
+from composer.testing.metrics import check_metric
+from composer.testing.models import check_model
+from composer.testing.music import SAMPLES
+from composer.testing.rules import BrokenRule, rule
+from composer.testing.samplers import check_sampler
+from composer.testing.shrinking import check_smallest
+from composer.testing.steppers import check_stepper, random_model
+from composer.testing.tokenizers import check_tokenizer
+from composer.types import Tokenizer
+
+ROWS = 300
+"""Random pieces that a grammar is checked with."""
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Case:
+    """One check of one thing that a plugin offers."""
+
+    name: str
+    check: Callable[[Path], None]
+
+    def run(self) -> None:
+        """Raise BrokenRule unless the rules hold; whatever else the thing raises is one broken, too."""
+        with tempfile.TemporaryDirectory(prefix="composer-") as folder:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", RequestWarning)
+                    self.check(Path(folder))
+            except AssertionError:
+                raise
+            except Exception as error:
+                text = f"{type(error).__name__}: {printable(str(error), 300)}"
+                raise BrokenRule(f"nothing else is raised than the contract says; {text}") from error
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Checks: TypeAlias = "Iterator[tuple[str, Callable[[Path], None]]]"
+
+
+def cases(plugin: str) -> list[Case]:
+    """The cases of all that a plugin, or a package, offers. Raises UnknownName for one that is not here or left out."""
+    found = registry()
+    named = [one for one in found.plugins if one.is_called(plugin)]
+    if not named:
+        names = {name for one in found.plugins for name in (one.name, one.distribution)}
+        raise UnknownName(f"there is no plugin '{printable(plugin)}': {nearest(plugin, names)}")
+    if faults := [one for one in named if one.fault]:
+        raise UnknownName(f"the plugin '{faults[0].name}' is left out: {faults[0].fault}")
+    offers = [offer for kind in KINDS for offer in found.offers[kind].values() if offer.plugin in named]
+    return [case for offer in offers for case in cases_of(offer)]
+
+
+def cases_of(offer: Offer, options: Mapping[str, Any] = NOTHING) -> Iterator[Case]:
+    """The cases of one thing, made with the examples that its options state, or with `options`."""
+    title = f"{offer.kind.removesuffix('s')} {offer.name}"
+    yield Case(f"{title}: options", lambda _: _check_options(offer, options))
+    thing = _Thing(offer.name, partial(make, offer, **(_examples(offer) | dict(options))))
+    if offer.kind in _CHECKS:
+        for name, check in _CHECKS[offer.kind](thing):
+            yield Case(f"{title}{name}", check)
+
+
+def _examples(offer: Offer) -> dict[str, Any]:
+    return {option.name: option.example for option in offer.options if option.example}
+
+
+def _check_options(offer: Offer, given: Mapping[str, Any]) -> None:
+    rule(offer.summary, "what is offered says what it is, in the first line of its docstring")
+    silent = [option.name for option in offer.options if not option.help]
+    rule(not silent, f'an option says what it is, by Annotated[type, "what it is"]; not so {", ".join(silent)}')
+    wanting = [
+        option.name for option in offer.options if option.required and not (option.example or option.name in given)
+    ]
+    rule(
+        not wanting,
+        "an option without a default has an example, by Annotated[type, "
+        f'"what it is", "an example"], to be checked with; not so {", ".join(wanting)}',
+    )
+    odd = [option.name for option in offer.options if not can_keep(option)]
+    rule(
+        not odd,
+        "options are of type int, float, bool, str, tuple[…, ...] or one of these or None, and defaults are of "
+        f"their type; not so {', '.join(odd)}",
+    )
+
+
+# --- each kind --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Thing:
+    name: str
+    make: Callable[[], Any]
+
+
+def _architecture(thing: _Thing) -> Checks:
+    yield "", lambda _: check_architecture(thing.make())
+
+
+def _tokenizer(thing: _Thing) -> Checks:
+    yield ": scores", lambda _: _check_scores(thing.make())
+    yield ": grammar", lambda _: check_grammar(thing.make(), rows=ROWS)
+
+
+def _check_scores(tokenizer: Tokenizer) -> None:
+    check_tokenizer(tokenizer, [])
+    expressed = [score for score in SAMPLES.values() if _can_express(tokenizer, score)]
+    rule(expressed, "a tokenizer has tokens for one at least of a few small scores")
+    for score in expressed:
+        check_smallest(lambda one: check_tokenizer(tokenizer, [one]), score)
+
+
+def _can_express(tokenizer: Tokenizer, score: Score) -> bool:
+    try:
+        tokenizer.encode(score)
+    except CannotExpress:
+        return False
+    return True
+
+
+def _sampler(thing: _Thing) -> Checks:
+    for name in _without_options("tokenizers"):
+        yield f" with {name}", partial(_check_sampler, thing, name)
+
+
+def _check_sampler(thing: _Thing, tokenizer: str, _: Path) -> None:
+    check_sampler(thing.make(), registry().make("tokenizers", tokenizer))
+
+
+def _stepper(thing: _Thing) -> Checks:
+    tokenizer = _without_options("tokenizers")[-1]
+    for name in _without_options("architectures"):
+        yield f" with {name}", partial(_check_steps, thing, name, tokenizer)
+
+
+def _check_steps(thing: _Thing, architecture: str, tokenizer: str, _: Path) -> None:
+    options = _examples(registry().offer("architectures", architecture))
+    check_stepper(thing.make(), random_model(architecture, tokenizer, **options))
+
+
+def _without_options(kind: str) -> list[str]:
+    """Names of things that can be made as they are."""
+    return [
+        name
+        for name, offer in sorted(registry().offers[kind].items())
+        if not any(option.required for option in offer.options)
+    ]
+
+
+def _reader(thing: _Thing) -> Checks:
+    yield "", lambda folder: check_reader(thing.make(), folder, suffix=thing.name)
+
+
+def _exporter(thing: _Thing) -> Checks:
+    suffix = thing.name
+    yield "", lambda folder: check_exporter(thing.make(), SAMPLES["two parts"], folder, suffix=suffix)
+    if suffix in registry().offers["readers"]:
+        yield ": read back", lambda folder: _check_back(thing.make(), suffix, folder)
+
+
+def _check_back(exporter: Any, suffix: str, folder: Path) -> None:
+    reader, holds = registry().make("readers", suffix), getattr(exporter, "holds", HOLDS)
+    for score in SAMPLES.values():
+        check_smallest(lambda one: check_round_trip(exporter, reader, one, folder, suffix=suffix, holds=holds), score)
+
+
+def _dataset(thing: _Thing) -> Checks:
+    yield "", lambda _: check_dataset(thing.make())
+
+
+def _model(thing: _Thing) -> Checks:
+    yield "", lambda _: check_model(thing.make)
+
+
+def _executor(thing: _Thing) -> Checks:
+    yield "", lambda _: check_executor(thing.make())
+
+
+def _metric(thing: _Thing) -> Checks:
+    yield "", lambda _: check_metric(thing.make())
+
+
+_CHECKS: Mapping[str, Callable[[_Thing], Checks]] = {
+    "architectures": _architecture,
+    "tokenizers": _tokenizer,
+    "samplers": _sampler,
+    "steppers": _stepper,
+    "readers": _reader,
+    "exporters": _exporter,
+    "datasets": _dataset,
+    "models": _model,
+    "executors": _executor,
+    "metrics": _metric,
+}

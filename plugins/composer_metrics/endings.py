@@ -1,0 +1,54 @@
+"""Metrics of how a piece ends, and after how long; they know no voices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from composer.listening.counting import Counts, above_tonic, of_piece, share
+from composer.listening.heard import Heard, final_chord
+from composer.types import Metric
+
+_TRIADS = {False: (0, 4, 7), True: (0, 3, 4, 7)}
+
+
+def length() -> Metric:
+    """Bars of a piece up to the end of its last note, an upbeat not counted; the mean over pieces."""
+
+    def count(heard: Heard) -> Counts:
+        counts = of_piece(heard, 0, 1)
+        counts[:, 0] = heard.is_bar & (heard.starts[:-1] < heard.score.end)
+        return counts
+
+    return Metric("bars", count, share(1.0))
+
+
+def ends_on_the_tonic() -> Metric:
+    """Pieces whose last chord (the notes that sound at the last onset) has the tonic at its top or its bottom."""
+
+    def count(heard: Heard) -> Counts:
+        chord = above_tonic(final_chord(heard.notes), heard.key)
+        return of_piece(heard, len(chord) > 0 and 0 in (chord[0], chord[-1]), 1)
+
+    return Metric("% of pieces", count, share())
+
+
+def ends_on_the_tonic_chord() -> Metric:
+    """Pieces whose last chord (the notes that sound at the last onset) has only notes of the tonic triad.
+
+    In minor its third may be major.
+    """
+
+    def count(heard: Heard) -> Counts:
+        chord = above_tonic(final_chord(heard.notes), heard.key)
+        return of_piece(heard, len(chord) > 0 and bool(np.isin(chord, _TRIADS[heard.key.minor]).all()), 1)
+
+    return Metric("% of pieces", count, share())
+
+
+METRICS: dict[str, Callable[[], Metric]] = {
+    "length": length,
+    "ends-on-the-tonic": ends_on_the_tonic,
+    "ends-on-the-tonic-chord": ends_on_the_tonic_chord,
+}

@@ -1,0 +1,73 @@
+"""Metrics of texture: how many notes sound at once; they know no voices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.listening.counting import Counts, number_of, pairs, share
+from composer.listening.heard import Heard, ends
+from composer.types import Metric
+
+
+@dataclass(frozen=True, eq=False)
+class Sounding:
+    """How many pitches sound in each stretch of time (M,) in which nothing begins or ends, cut at bar lines."""
+
+    starts: NDArray[np.int64]
+    ticks: NDArray[np.int64]
+    pitches: NDArray[np.int64]
+
+
+def sounding(heard: Heard) -> Sounding:
+    """The stretches of a piece, from its beginning to its end; a pitch that several notes sound is one."""
+    begun, ended = _spans(heard)
+    bar_lines = np.minimum(heard.starts, heard.score.length)
+    times = np.unique(np.concatenate([bar_lines, begun, ended]))
+    counts = [np.searchsorted(np.sort(ticks), times[:-1], side="right") for ticks in (begun, ended)]
+    return Sounding(times[:-1], np.diff(times), counts[0] - counts[1])
+
+
+def _spans(heard: Heard) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """From where to where pitches sound, without a break; notes of one pitch that overlap are one."""
+    notes = heard.notes[np.lexsort((heard.notes["start"], heard.notes["pitch"]))]
+    after = heard.score.end + 1  # pitches are laid one after another, so that each has its own stretch of numbers
+    starts, stops = (ticks + notes["pitch"].astype(np.int64) * after for ticks in (notes["start"], ends(notes)))
+    reached = np.maximum.accumulate(stops)
+    is_new = np.r_[True, starts[1:] > reached[:-1]][: len(notes)]
+    is_last = np.r_[is_new[1:], True][: len(notes)]
+    return starts[is_new] % after, reached[is_last] % after
+
+
+def polyphony() -> Metric:
+    """Pitches that sound at once: the mean over the time in which one does (after Dong et al. 2020, MusPy).
+
+    Time is exact, not sampled.
+    """
+
+    def count(heard: Heard) -> Counts:
+        found = sounding(heard)
+        ticks = np.where(found.pitches > 0, found.ticks, 0)
+        return pairs(number_of(heard, found.starts, ticks * found.pitches), number_of(heard, found.starts, ticks))
+
+    return Metric("pitches", count, share(1.0))
+
+
+def polyphony_rate() -> Metric:
+    """Time in which two pitches or more sound, of all time up to the piece's end (after Dong et al. 2018, MuseGAN).
+
+    Time is exact, not sampled.
+    """
+
+    def count(heard: Heard) -> Counts:
+        found = sounding(heard)
+        several = np.where(found.pitches > 1, found.ticks, 0)
+        return pairs(number_of(heard, found.starts, several), number_of(heard, found.starts, found.ticks))
+
+    return Metric("% of time", count, share())
+
+
+METRICS: dict[str, Callable[[], Metric]] = {"polyphony": polyphony, "polyphony-rate": polyphony_rate}

@@ -1,0 +1,143 @@
+"""Metrics of voice-leading in four parts: ranges, crossings, parallels, spacing, leaps; they know no key.
+
+They are of pieces of exactly four tracks with notes (drums left out), in none of which two notes overlap, with voices
+in the order of the tracks; of any other piece nothing is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from composer.listening.counting import (
+    Counts,
+    histogram_of,
+    mean,
+    number_of,
+    of_piece,
+    pairs,
+    quantile,
+    share,
+    steps,
+)
+from composer.listening.heard import Heard
+from composer.listening.textures import FIFTH, OCTAVE, UNISON, pairs_of, parallels
+from composer.types import Metric
+
+VOICES = ("soprano", "alto", "tenor", "bass")
+PITCHES = 128
+_LOW, _HIGH = 5, 95
+
+
+def four_voices() -> Metric:
+    """Pieces of exactly four tracks with notes (drums left out), in none of which two notes overlap.
+
+    All metrics of voices are of such pieces alone, with voices in the order of the tracks.
+    """
+    return Metric("% of pieces", lambda heard: of_piece(heard, bool(heard.lines), 1), share())
+
+
+def voice_crossings() -> Metric:
+    """Time with some voice below a lower one, of the time in which two voices or more sound."""
+
+    def count(heard: Heard) -> Counts:
+        upper, lower = pairs_of(heard.texture.pitches)
+        both = (upper >= 0) & (lower >= 0)
+        return _time(heard, (both & (upper < lower)).any(axis=0), both.any(axis=0))
+
+    return Metric("% of time", count, share())
+
+
+def wide_spacing() -> Metric:
+    """Time with more than an octave between soprano and alto or alto and tenor.
+
+    It is a share of the time in which all three sound.
+    """
+
+    def count(heard: Heard) -> Counts:
+        three = heard.texture.pitches[:3]
+        complete = (three >= 0).all(axis=0)
+        return _time(heard, complete & (np.abs(np.diff(three, axis=0)) > OCTAVE).any(axis=0), complete)
+
+    return Metric("% of time", count, share())
+
+
+def _time(heard: Heard, part: Any, whole: Any) -> Counts:
+    """(rows, 2) the ticks of some stretches of the texture, and of others."""
+    starts, ticks = heard.texture.starts, heard.texture.ticks
+    return pairs(number_of(heard, starts, ticks * part), number_of(heard, starts, ticks * whole))
+
+
+def parallel_fifths() -> Metric:
+    """Parallel perfect fifths of any two voices.
+
+    Two voices that sound a perfect fifth (or with octaves) at two successive moments at which any voice strikes, and
+    both move in the same direction between them; each pair of voices counts.
+    """
+    return Metric("per 100 beats", partial(_parallels, interval=FIFTH), share())
+
+
+def parallel_octaves() -> Metric:
+    """Parallel unisons and octaves of any two voices.
+
+    Two voices that sound a unison or octaves at two successive moments at which any voice strikes, and both move in
+    the same direction between them; each pair of voices counts.
+    """
+    return Metric("per 100 beats", partial(_parallels, interval=UNISON), share())
+
+
+def _parallels(heard: Heard, interval: int) -> Counts:
+    found = number_of(heard, parallels(heard.texture, interval))
+    return pairs(found, heard.bar_beats * bool(heard.lines))
+
+
+def leaps_beyond_an_octave() -> Metric:
+    """Steps from note to note of a voice that are wider than an octave, over the notes of all voices."""
+
+    def count(heard: Heard) -> Counts:
+        counts = np.zeros((heard.rows, 2))
+        for line in heard.lines:
+            wide = np.abs(steps(line["pitch"])) > OCTAVE
+            counts += pairs(number_of(heard, line["start"][1:][wide]), number_of(heard, line["start"]))
+        return counts
+
+    return Metric("per 100 notes", count, share())
+
+
+def _pitches(heard: Heard, voice: int) -> Counts:
+    if not heard.lines:
+        return np.zeros((heard.rows, PITCHES))
+    line = heard.lines[voice]
+    return histogram_of(heard, line["start"], line["pitch"], PITCHES)
+
+
+def _of_voice(number: int, value: Callable[[Counts], Counts], text: str) -> Callable[[], Metric]:
+    def voice_pitch() -> Metric:
+        return Metric("pitch", partial(_pitches, voice=number), value, follows_pitch=True)
+
+    voice_pitch.__doc__ = text.format(VOICES[number])
+    return voice_pitch
+
+
+_RANGES: dict[str, tuple[Callable[[Counts], Counts], str]] = {
+    "mean": (mean, "Mean MIDI pitch of the notes of the {}."),
+    "low": (quantile(_LOW), f"The lowest pitch at or below which {_LOW} % of the notes of the {{}} lie."),
+    "high": (quantile(_HIGH), f"The lowest pitch at or below which {_HIGH} % of the notes of the {{}} lie."),
+}
+
+METRICS: dict[str, Callable[[], Metric]] = {
+    "four-voices": four_voices,
+    "voice-crossings": voice_crossings,
+    "parallel-fifths": parallel_fifths,
+    "parallel-octaves": parallel_octaves,
+    "wide-spacing": wide_spacing,
+    "leaps-beyond-an-octave": leaps_beyond_an_octave,
+    **{
+        f"{voice}-{name}": _of_voice(number, value, text)
+        for number, voice in enumerate(VOICES)
+        for name, (value, text) in _RANGES.items()
+    },
+}

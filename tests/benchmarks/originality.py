@@ -1,0 +1,56 @@
+"""The index of a corpus of a million notes: seconds to sort it, and notes a second that are looked up in it.
+
+The corpus is of random walks of 80 notes, a tenth of them copies of others; looked up are new walks, and walks of the
+corpus, piece by piece or all at once. Times are of the processor, in one thread.
+
+    python tests/benchmarks/originality.py
+"""
+
+from __future__ import annotations
+
+from time import process_time
+
+import numpy as np
+from machine import describe
+from numpy.typing import NDArray
+
+from composer.originality.lines import SYMBOLS
+from composer.originality.suffixes import counted, longest_matches, suffix_array
+
+LINE = 80
+NOTES = 1_000_000
+PIECE = 3 * LINE
+QUERY = 100 * PIECE
+
+
+def walks(rng: np.random.Generator, count: int) -> NDArray[np.int32]:
+    """(count, LINE - 1) symbols: mostly small steps, and as often as not the same duration again."""
+    steps = np.rint(rng.normal(0, 2.5, (count, LINE - 1))).astype(np.int32)
+    ratios = rng.choice([0, 12, -12, 7, -19], (count, LINE - 1), p=[0.5, 0.2, 0.2, 0.05, 0.05])
+    return ((steps + 128) * 256 + ratios + 128).astype(np.int32)
+
+
+def main() -> None:
+    """Print a line for the index, and one for each query."""
+    print(describe())
+    rng = np.random.default_rng(0)
+    count = NOTES // LINE
+    lines = walks(rng, count)
+    lines[: count // 10] = lines[-(count // 10) :]
+    ends = SYMBOLS + np.arange(count, dtype=np.int32)
+    text = np.concatenate([lines, ends[:, None]], axis=1).ravel()
+    began = process_time()
+    suffixes = suffix_array(text)
+    counts = counted(np.ones(len(text), dtype=bool))
+    print(f"index of {len(text):,} notes: {process_time() - began:.1f} s")
+    for name, query in (("new", walks(rng, QUERY // LINE)), ("copied", lines[: QUERY // LINE])):
+        ended = np.concatenate([query, np.full((len(query), 1), -1, dtype=np.int32)], axis=1).ravel()
+        for size in (PIECE, QUERY):
+            began = process_time()
+            for start in range(0, len(ended), size):
+                longest_matches(text, suffixes, counts, ended[start : start + size])
+            print(f"{name}, {size:,} notes at once: {len(ended) / (process_time() - began):,.0f} notes a second")
+
+
+if __name__ == "__main__":
+    main()

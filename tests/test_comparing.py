@@ -1,0 +1,398 @@
+"""Comparisons: fair budgets, verdicts that hold with few seeds, runs that carry on, reports that show their holes."""
+
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from walks import Walks
+
+from composer.comparing import altered, budget, claims, probes, recall, statistics, trial, tuning, work
+from composer.comparing.findings import Findings
+from composer.comparing.ledger import Ledger
+from composer.comparing.plots import Place, plot
+from composer.comparing.questions import named
+from composer.comparing.verdict import judged
+from composer.errors import BadOption
+
+LINE = ("compare", "lstm", "gru", "--dataset", "folder:tunes", "--steps", 12, "--seeds", 2, "--trials", 2, "--out", "t")
+SMALL = ("--hidden-size", 12, "--layers", 1, "--embedding-size", 8, "--device", "cpu", "--questions", "likelihood")
+
+
+# --- statistics and verdicts ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("freedom", "expected"), [(1, 12.706), (2, 4.303), (10, 2.228), (30, 2.042), (1000, 1.962)])
+def test_students_t_is_that_of_the_tables(freedom, expected):
+    assert statistics.quantile(0.975, ((1.0, freedom),)) == pytest.approx(expected, abs=5e-4)
+
+
+def test_holm_corrects_step_by_step():
+    found = statistics.holm({("a", "b"): 0.01, ("a", "c"): 0.04, ("b", "c"): 0.03})
+    assert found == pytest.approx({("a", "b"): 0.03, ("b", "c"): 0.06, ("a", "c"): 0.06})
+
+
+def simulated(rng, behind, seeds=3, pieces=40):
+    """Scores as trials have them: pieces differ most, then seeds, then what is left; `behind` in nats per note."""
+    notes = rng.integers(80, 400, pieces).astype(float)
+    hard = rng.normal(1.8, 0.3, pieces)
+    scores = {
+        name: {
+            seed: notes * (hard + by + rng.normal(0, 0.02) + rng.normal(0, 0.05, pieces)) for seed in range(seeds)
+        }
+        for name, by in behind.items()
+    }  # fmt: skip
+    return scores, notes
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_equals_have_no_winner(seeds):
+    rng = np.random.default_rng(seeds)
+    verdicts = [judged(*simulated(rng, {"one": 0, "two": 0, "three": 0}, seeds)) for _ in range(200)]
+    assert sum(bool(verdict.winner) for verdict in verdicts) <= 20
+    assert sum(bool(verdict.losers) for verdict in verdicts) <= 20
+    assert any("No clear winner" in verdict.text for verdict in verdicts)
+
+
+def test_a_crippled_one_loses():
+    rng = np.random.default_rng(7)
+    verdicts = [judged(*simulated(rng, {"one": 0, "two": 0, "crippled": 0.5})) for _ in range(100)]
+    assert sum("crippled" in verdict.losers for verdict in verdicts) >= 95
+    assert not any(verdict.winner == "crippled" for verdict in verdicts)
+    assert all("crippled" in verdict.text for verdict in verdicts)
+
+
+def test_a_clear_winner_is_named_with_its_interval():
+    verdict = judged(*simulated(np.random.default_rng(1), {"good": 0, "bad": 0.4}))
+    assert verdict.winner == "good"
+    assert verdict.pairs[0].behind.low < 0.4 < verdict.pairs[0].behind.high
+    assert "good is best" in verdict.text
+    assert "a large difference" in verdict.text
+
+
+def test_one_seed_decides_nothing():
+    verdict = judged(*simulated(np.random.default_rng(1), {"good": 0, "bad": 5}, seeds=1))
+    assert not verdict.winner
+    assert "one seed" in verdict.text
+
+
+# --- what is asked, and budgets ---------------------------------------------------------------------------------------
+
+
+def test_what_is_equal_is_read_from_the_command_line():
+    assert trial.matched("parameters") == ("parameters", "tokens")
+    assert trial.matched("width,time") == ("width", "time")
+    for wrong in ("size", "width,parameters", "tokens,time"):
+        with pytest.raises(BadOption):
+            trial.matched(wrong)
+    assert [trial.minutes(text) for text in ("90s", "20m", "2h", "45")] == [1.5, 20, 120, 45]
+    for wrong in ("soon", "-1m", "0", ""):
+        with pytest.raises(BadOption):
+            trial.minutes(wrong)
+    assert named("data") == ("likelihood", "data")
+    with pytest.raises(BadOption, match="did you mean 'noise'"):
+        named("nois")
+
+
+def test_widths_make_the_parameters_equal(tokenizer):
+    small = {"hidden_size": 48, "embedding_size": 16, "layers": 2}
+    found = budget.contenders(("lstm", "rnn", "mingru"), [small] * 3, tokenizer, "parameters")
+    counts = [budget.counted(one.name, one.options, tokenizer) for one in found]
+    assert counts == pytest.approx([counts[0]] * 3, rel=0.01)
+    assert found[1].options["hidden_size"] > found[0].options["hidden_size"] == 48
+    equal = budget.contenders(("lstm", "rnn"), [small] * 2, tokenizer, "width")
+    assert equal[1].options["hidden_size"] == 48
+    assert equal[1].other == found[1].options["hidden_size"]
+
+
+def test_steps_fill_the_time():
+    paces = {"slow": 0.2, "fast": 0.05}
+    assert budget.steps(paces, "slow", "tokens", 0, 1000, 4) == {"slow": 1000, "fast": 1000}
+    assert budget.steps(paces, "slow", "time", 0, 1000, 4) == {"slow": 625, "fast": 2500}
+    assert budget.steps(paces, "slow", "time", 100, 0, 4) == {"slow": 100, "fast": 400}
+
+
+def test_the_search_is_the_same_and_spread_out():
+    found = tuning.choices(8)
+    assert found[:4] == tuning.choices(4)
+    assert len({choice.rate for choice in found}) == len({choice.dropout for choice in found}) == 8
+    assert min(c.rate for c in found) < 1e-3 < 1e-2 < max(c.rate for c in found)
+    assert tuning.best([(found[0], 2.0), (found[1], None), (found[2], 1.5)]) == found[2]
+    assert tuning.best([(found[0], None)]) is None
+
+
+# --- altered music ----------------------------------------------------------------------------------------------------
+
+
+def test_a_larger_share_of_the_music_holds_the_smaller_one(corpus):
+    parts = [set(altered.Part(corpus.folder, share, 3).split("train").tolist()) for share in (0.1, 0.5, 1.0)]
+    assert parts[0] < parts[1] < parts[2] == set(corpus.split("train").tolist())
+    assert altered.Part(corpus.folder, 0.1, 3).split("test").tolist() == corpus.split("test").tolist()
+
+
+def test_wrong_notes_are_in_the_training_pieces_alone(corpus, tokenizer, tmp_path):
+    noisy = altered.altered(corpus, tokenizer, tmp_path, noise=0.3, seed=1)
+    number = {name: place for place, name in enumerate(noisy.names.tolist())}
+    for side in ("valid", "test"):
+        for piece in corpus.split(side).tolist():
+            assert np.array_equal(noisy.piece(number[str(piece)]), corpus.piece(piece))
+            assert number[str(piece)] in noisy.split(side)
+    changed = [not np.array_equal(noisy.piece(p), corpus.piece(int(noisy.names[p]))) for p in noisy.split("train")]
+    assert np.mean(changed) > 0.9
+
+
+def test_as_many_notes_are_wrong_as_asked():
+    score = next(iter(Walks().read("walk 3")))[1]
+    tracks = tuple(replace(track, notes=np.tile(track.notes, 50)) for track in score.tracks)
+    found = altered.with_wrong_notes(replace(score, tracks=tracks), 0.2, np.random.default_rng(0))
+    for before, after in zip(tracks, found.tracks, strict=True):
+        off = np.sort(before.notes["pitch"]) != np.sort(after.notes["pitch"])
+        assert len(after.notes) == len(before.notes)
+        assert off.any()
+
+
+# --- probes -----------------------------------------------------------------------------------------------------------
+
+
+def test_contexts_are_as_long_as_enough_pieces():
+    assert probes.contexts([np.arange(20)] * 4) == (1, 2, 4, 8, 16)  # 19 bars each
+    assert probes.contexts([np.arange(20), *[np.arange(9)] * 4]) == (1, 2, 4)  # one in five is long
+    assert probes.contexts([np.arange(3)]) == (1,)
+
+
+def test_a_network_without_a_past_gains_nothing_from_context(corpus, tokenizer):
+    import torch
+
+    class Forgetful(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = torch.nn.Embedding(len(tokenizer.vocabulary), len(tokenizer.vocabulary))
+
+        def forward(self, inputs, state=None):
+            return self.table(inputs[..., 0]), (torch.zeros(len(inputs), 1),)
+
+    found = probes.gain_from_context(Forgetful(), corpus, tokenizer, corpus.split("train"))
+    values = list(found["nats_per_note"].values())
+    assert values == pytest.approx([values[0]] * len(values), abs=1e-4)
+
+
+def test_gradients_fade_as_the_network_says(corpus, tokenizer):
+    import torch
+
+    class Halving(torch.nn.Module):
+        """Half of the state stays at each step: the gradient halves with the lag."""
+
+        def forward(self, inputs, state=None):
+            here = torch.zeros(len(inputs), 1) if state is None else state[0]
+            hidden = []
+            for _ in range(inputs.shape[1]):
+                here = 0.5 * here
+                hidden.append(here)
+            logits = torch.zeros(*inputs.shape[:2], len(tokenizer.vocabulary))
+            logits[..., :1] = torch.stack(hidden, dim=1)
+            return logits, (here,)
+
+    found = probes.gradients(Halving(), corpus, corpus.split("train"))
+    assert found["1"] == 1
+    assert [found[lag] for lag in ("2", "4", "8")] == pytest.approx([0.5, 0.5**3, 0.5**7], rel=1e-2)
+
+
+def test_motifs_come_again_after_their_gaps(tmp_path):
+    found, gaps, _ = recall.pieces(seed=5)
+    assert len(set(map(len, found))) == 1
+    for piece, gap in zip(found, gaps, strict=True):
+        back = recall.MOTIF + gap + 1
+        assert np.array_equal(piece[: recall.MOTIF], piece[back : back + recall.MOTIF])
+        assert (piece[recall.MOTIF : back - 1] == recall.EMPTY).all()
+    music = recall.corpus(tmp_path, seed=5)
+    assert {side: len(music.split(side)) for side in recall.PIECES} == recall.PIECES
+    assert set(gaps) == set(recall.GAPS)
+
+
+# --- the whole --------------------------------------------------------------------------------------------------------
+
+
+def without_times(results):
+    """What does not depend on how fast the machine is."""
+    measured = ("took", "seconds", "step_seconds", "validation_seconds")
+    return {
+        identity: {k: v for k, v in result.items() if k not in measured and not k.startswith("write_")}
+        for identity, result in results.items()
+    }
+
+
+class Page(HTMLParser):
+    """Counts the elements, and what a page asks for from elsewhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.links = [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.links += [value for name, value in attributes if name in ("src", "href")]
+
+
+@pytest.fixture
+def folder(tunes, monkeypatch):
+    monkeypatch.chdir(tunes.parent)
+    return tunes.parent
+
+
+def test_stopped_anywhere_and_gone_on_with_it_ends_alike(folder, run, monkeypatch):
+    assert run(*LINE, *SMALL).status == 0
+    whole = Ledger(folder / "t").read()
+    assert len(whole) == 2 + 2 * 2 + 2 * 2
+    train, calls = work.training.train, []
+
+    def stopped(*arguments, **options):
+        """Every sixth training is stopped after its first validation."""
+        calls.append(None)
+
+        def stop(progress):
+            if progress.valid is not None:
+                raise KeyboardInterrupt
+
+        return train(*arguments, **options, report=stop if len(calls) % 6 == 0 else None)
+
+    monkeypatch.setattr(work.training, "train", stopped)
+    line = [*LINE[:-1], "again"]
+    statuses = [run(*line, *SMALL).status for _ in range(4)]
+    assert statuses[0] == 130
+    assert statuses[-1] == 0
+    assert without_times(Ledger(folder / "again").read()) == without_times(whole)
+    assert not list((folder / "again" / "running").iterdir())
+
+    found = run(*line, *SMALL, "--report")
+    assert "nats per note" in found.out
+    page = (folder / "again" / "report.html").read_text()
+    seen = Page()
+    seen.feed(page)
+    assert seen.tags.count("figure") == seen.tags.count("details") >= 4
+    assert not seen.links
+    assert "not decided" in page
+    report = json.loads(run(*line, *SMALL, "--report", "--json").out)
+    assert report == json.loads((folder / "again" / "report.json").read_text())
+    assert [row["number"] for row in report["claims"]] == list(range(1, 21))
+    assert {row["number"]: row["finding"] for row in report["claims"]}[2] == "held"
+    assert report["missing"] == []
+    assert len(list((folder / "again" / "models").glob("*.safetensors"))) == 4
+
+
+def test_one_that_fails_is_named_and_the_others_go_on(folder, run, monkeypatch):
+    from composer_recurrent.options import Gru
+
+    def broken(self):
+        raise RuntimeError("no such layer")
+
+    monkeypatch.setattr(Gru, "recurrence", broken)
+    found = run("compare", "lstm", "gru", "rnn", *LINE[3:], *SMALL, "--seeds", 1, "--trials", 1)
+    assert found.status == 0
+    assert "missing: gru, cost: RuntimeError: no such layer" in found.err
+    assert "gru" in (folder / "t" / "report.html").read_text().split("What is missing")[1]
+    assert "rnn" in found.out
+
+
+def test_the_plan_trains_nothing_but_short_runs(folder, run):
+    found = run(*LINE, *SMALL[:-1], "all", "--plan")
+    assert found.status == 0
+    assert len(Ledger(folder / "t").read()) == 2
+    for word in ("tuning", "stability", "dropout", "About"):
+        assert word in found.out
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("compare", "lstm"), "at least two architectures"),
+        (("compare", "lstm", "lstm"), "each once"),
+        (("compare", "lstm", "grru"), "did you mean 'gru'"),
+        (("compare", "lstm", "gru", "--match", "luck"), "cannot be equal"),
+        (("compare", "lstm", "gru", "--time", "soon"), "is no time"),
+        (("compare", "lstm", "gru", "--questions", "why"), "there is no question"),
+    ],
+)
+def test_mistakes_are_told_in_one_sentence(folder, run, wrong, said):
+    found = run(*wrong, "--dataset", "folder:tunes")
+    assert found.status == 2
+    assert said in found.err
+    assert len(found.err.strip().splitlines()) == 1
+
+
+def test_a_dataset_of_one_piece_is_refused(folder, run):
+    for path in sorted((folder / "tunes").iterdir())[1:]:
+        path.unlink()
+    found = run("compare", "lstm", "gru", "--dataset", "folder:tunes")
+    assert found.status == 2
+    assert "at least 3 are needed" in found.err
+
+
+def test_a_torn_line_is_done_again(tmp_path):
+    ledger = Ledger(tmp_path)
+    ledger.add("one", {}, {"valid": 1.0})
+    with (tmp_path / "results.jsonl").open("a") as file:
+        file.write('{"id": "two", "resu')
+    ledger.add("three", {}, {"valid": 3.0})
+    assert ledger.read() == {"one": {"valid": 1.0}, "three": {"valid": 3.0}}
+
+
+def test_music_that_changed_is_not_trained_on(tmp_path):
+    from composer.comparing.plan import Run
+
+    dataset = {"dataset": "folder:nowhere", "dataset_options": {}, "tokenizer": {"name": "remi"}}
+    found = work.carry_out(str(tmp_path), Run("tune", {**dataset, "training": {"seed": 0}}, "other music"))
+    assert set(found) == {"failure", "took"}
+
+
+# --- claims and plots -------------------------------------------------------------------------------------------------
+
+
+def test_a_claim_is_decided_by_its_interval():
+    states = [
+        claims.below(statistics.of_seeds(values), "x").state
+        for values in ([-1.0, -1.1, -0.9], [1.0, 1.1, 0.9], [-1.0, 1.0, 0.1], [-1.0])
+    ]
+    assert states == ["held", "not held", "not decided", "not decided"]
+    assert claims.below(None, "x").state == "not decided"
+
+
+def test_claims_of_those_who_had_no_part_are_not_decided():
+    nobody = trial.Trial({"training": {}}, (trial.Contender("mingru", {}), trial.Contender("minlstm", {})), (), "music")
+    found = claims.examined(Findings(nobody, {}))
+    assert {finding.state for claim, finding in found if claim.number != 16} == {"not decided"}
+
+
+def test_a_plot_says_in_numbers_what_it_draws():
+    figure = plot("T", "bars", "nats", {"<b>": [Place(1, 2.5, 2.4, 2.6), Place(2, 2.0)], "two": [Place(1, 3.0)]})
+    assert "<b>" not in figure
+    assert "2.5 [2.4, 2.6]" in figure
+    assert plot("T", "x", "y", {"one": []}) == ""
+
+
+def test_explain_counts_and_says(run):
+    lstm, gru = (json.loads(run("explain", name, "--json").out) for name in ("lstm", "gru"))
+    assert (lstm["gates"], gru["gates"]) == (3, 2)
+    assert (lstm["state_tensors"], gru["state_tensors"]) == (2, 1)
+    assert lstm["parameters"] > gru["parameters"] > 10_000
+    text = run("explain", "gru", "--hidden-size", 32).out
+    for word in ("r * (U_n h + d_n)", "torch", "Parameters", "hidden_size 32"):
+        assert word in text
+
+
+def test_explain_counts_what_says_nothing_of_itself():
+    import torch
+
+    from composer.comparing.counting import counts
+
+    class Plain(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = torch.nn.Linear(1, 7)
+
+        def forward(self, inputs, state=None):
+            return self.head(inputs[..., :1].float()), (torch.zeros(len(inputs), 3),)
+
+    found = counts(SimpleNamespace(module=lambda sizes, words: Plain()), [5, 5], 7)
+    assert (found["parameters"], found["multiply_adds"], found["state_bytes"], found["gates"]) == (14, 7, 12, None)

@@ -1,0 +1,185 @@
+"""Trust: whatever an installed plugin does, the rest works, the doctor says what is wrong, and it can be left out."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from composer import catalogue, installed, plugins, probing
+from composer.doctor import examine
+
+GOOD = """
+from composer import hookimpl
+
+def dull():
+    "Change nothing."
+    return lambda logits, context: logits
+
+@hookimpl
+def register_samplers():
+    return {NAME: dull}
+"""
+
+
+class Site:
+    """A folder in which packages are installed, on the path of this process and of those it begins."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def install(self, name, text, needs=""):
+        module = f"module_of_{name}"
+        (self.folder / f"{module}.py").write_text(text.replace("NAME", repr(name)))
+        info = self.folder / f"{module}-1.0.dist-info"
+        info.mkdir(exist_ok=True)
+        needed = f"Requires-Dist: {needs}\n" if needs else ""
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-package\nVersion: 1.0\n{needed}")
+        (info / "entry_points.txt").write_text(f"[composer]\n{name} = {module}\n")
+
+    def uninstall(self, name):
+        (self.folder / f"module_of_{name}.py").unlink()
+        for path in (info := self.folder / f"module_of_{name}-1.0.dist-info").iterdir():
+            path.unlink()
+        info.rmdir()
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    found = Site(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(probing, "LIMIT", 6.0)
+    monkeypatch.delenv(installed.DISABLED, raising=False)
+    plugins._registry.cache_clear()
+    found.install("good", GOOD)
+    yield found
+    plugins._registry.cache_clear()
+    plugins._loaded.cache_clear()
+    for name in [name for name in sys.modules if name.startswith("module_of_")]:
+        del sys.modules[name]
+
+
+def state(name):
+    plugins._registry.cache_clear()
+    return next(found for found in plugins.registry().plugins if found.name == name)
+
+
+FAULTS = {
+    "raises": ("1 / 0", "ZeroDivisionError", "composer plugins check bad"),
+    "hangs": ("import time; time.sleep(600)", "was not imported after 6 seconds", "COMPOSER_DISABLE_PLUGINS=bad"),
+    "ends the process": ("import os; os._exit(3)", "ended the process that imported it (exit status 3)", "tell its"),
+    "misses a library": ("import no_such_library", "No module named 'no_such_library'", "pip install --upgrade bad"),
+    "is for other hooks": (
+        "COMPOSER_API = 99",
+        "made for version 99 of the hooks",
+        "pip install --upgrade composer-midi",
+    ),
+    "takes a name": (GOOD.replace("NAME", "'top-p'"), "which the plugin 'shaping' (composer-midi) offers", "Keep one"),
+    "is malformed": (
+        GOOD.replace("{NAME: dull}", "[dull]"),
+        "returned list where {name: callable}",
+        "plugins check bad",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_plugin_with_a_fault_hurts_nobody_and_the_doctor_says_what_to_do(fault, site, run, monkeypatch):
+    text, reason, advice = FAULTS[fault]
+    site.install("bad", text)
+    assert reason in state("bad").fault
+    assert {"good", "top-p"} <= set(plugins.registry().names("samplers"))
+    few = [point for point in plugins.find() if point.name in ("shaping", "bad")]
+    monkeypatch.setattr("composer.doctor.find", lambda: few)
+    said = run("plugins", "doctor")
+    assert said.status == 1
+    assert reason in said.out
+    assert advice in said.out
+    assert "`pip uninstall bad-package` takes it away." in said.out
+    assert run("--without", "bad", "plugins").status == 0
+    assert os.environ[installed.DISABLED] == ""
+    site.uninstall("bad")
+    plugins._registry.cache_clear()
+    assert not any(found.fault for found in plugins.registry().plugins)
+
+
+def test_a_plugin_that_hangs_is_probed_once_and_not_imported_again_until_it_changes(site):
+    site.install("bad", FAULTS["hangs"][0])
+    assert state("bad").cause == "hangs"
+    began = time.monotonic()
+    assert state("bad").cause == "hangs"
+    assert time.monotonic() - began < 5  # the time limit of a probe is 6
+    site.install("bad", GOOD)
+    os.utime(site.folder / "module_of_bad.py", (1, 1))
+    assert state("bad").fault == ""
+
+
+def test_a_slow_plugin_and_a_missing_package_are_named(site):
+    site.install("slow", "import time; time.sleep(1.2)\n" + GOOD, needs="no-such-package>=2")
+    report = examine([point for point in plugins.find() if point.name in ("slow", "good")])
+    told = {finding.state: f"{finding.text} {finding.advice}" for finding in report.findings}
+    assert set(told) == {"slow", "missing"}
+    assert told["slow"].startswith("takes 1.")
+    assert told["missing"] == "needs no-such-package, which is not installed. `pip install no-such-package`."
+
+
+def test_a_disabled_plugin_is_said_to_be_and_is_no_fault(site, run, monkeypatch):
+    monkeypatch.setenv(installed.DISABLED, "good")
+    report = examine([point for point in plugins.find() if point.name == "good"])
+    assert [(finding.state, finding.is_fault) for finding in report.findings] == [("disabled", False)]
+    assert "good" not in plugins.registry().names("samplers")
+
+
+def test_a_plugin_that_is_not_installed_cannot_be_left_out_but_in_the_environment(site, run, monkeypatch):
+    assert "there is no plugin 'god' to leave out: did you mean 'good'?" in run("--without", "god", "plugins").err
+    monkeypatch.setenv(installed.DISABLED, "god")
+    assert run("plugins").status == 0
+
+
+def test_each_set_of_disabled_plugins_has_a_catalogue(site, monkeypatch):
+    assert "good" in plugins.registry().names("samplers")
+    monkeypatch.setenv(installed.DISABLED, "good")
+    assert "good" not in plugins.registry().names("samplers")
+    monkeypatch.delenv(installed.DISABLED)
+    points = plugins.find()
+    assert catalogue.recall(points) is not None
+
+
+def test_help_with_twenty_plugins_imports_none_of_them_nor_what_is_heavy(site):
+    for number in range(20):
+        site.install(f"plugin{number}", "raise SystemExit('imported')")
+    code = (
+        "import sys; from composer.cli import run; assert run(['--help']) == 0; "
+        "print([name for name in sys.modules if name.startswith('module_of_') or name in ('numpy', 'torch', 'pluggy')])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(site.folder)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "['pluggy']"  # which `composer` itself imports, to offer `hookimpl`
+
+
+def test_a_model_file_from_a_stranger_is_shown_without_importing_what_it_names(model_file, tmp_path, run):
+    from dataclasses import replace
+
+    from composer.model import Made, load, save
+
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    model, path = load(model_file), tmp_path / "x.safetensors"
+    save(
+        replace(model, architecture=Made("evil", {"x": 1}, "evil", "1"), tokenizer=Made("evil:go", {}, "evil", "1")),
+        path,
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    code = (
+        "import sys; from composer.cli import run; status = run(['models', 'show', sys.argv[1]]); "
+        "print([name for name in sys.modules if name == 'evil' or name.startswith('composer_')]); sys.exit(status)"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    if "[]" not in done.stdout.splitlines()[-1]:  # the first run makes the catalogue, for which ours are imported
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "evil" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert not Path(tmp_path / "ran").exists()

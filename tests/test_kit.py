@@ -1,0 +1,602 @@
+"""The kit finds faults: for each rule of a contract something that breaks it, and by its name the rule that is told."""
+
+from dataclasses import dataclass, replace
+from itertools import count
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+from music import MUSIC, line, score
+
+from composer.errors import CannotWrite
+from composer.metrical import Field
+from composer.model import load, save
+from composer.plugins import registry
+from composer.score import Tempo
+from composer.testing import (
+    BrokenRule,
+    check_architecture,
+    check_dataset,
+    check_exporter,
+    check_grammar,
+    check_metric,
+    check_model,
+    check_reader,
+    check_round_trip,
+    check_sampler,
+    check_smallest,
+    check_stepper,
+    check_tokenizer,
+    random_model,
+)
+from composer.testing.music import SAMPLES
+from composer.types import Metric
+from composer_voices.tokenizer import Voices
+
+TUNE = Voices(names=("Tune",), steps_per_quarter=4)
+SMALL = {"hidden_size": 16, "embedding_size": 16}
+
+
+def broken(rule, check, *things, **options):
+    with pytest.raises(AssertionError, match=rule):
+        check(*things, **options)
+
+
+@dataclass(frozen=True)
+class Forgetful:
+    """An architecture without what `faults` names."""
+
+    fault: str
+
+    def module(self, column_sizes, vocabulary_size):
+        from torch import nn, zeros
+
+        class Module(nn.Module):
+            def __init__(self, fault):
+                super().__init__()
+                self.fault = fault
+                self.embedding = nn.Embedding(column_sizes[0], 8)
+                self.layer = nn.GRU(8, 8, batch_first=True)
+                self.head = nn.Linear(8, vocabulary_size)
+                if fault == "unused":
+                    self.register_parameter("spare", nn.Parameter(zeros(3)))
+
+            def forward(self, inputs, state=None):
+                begun = None if state is None or self.fault == "state" else state[0].transpose(0, 1).contiguous()
+                hidden, last = self.layer(self.embedding(inputs[..., 0]), begun)
+                if self.fault == "rows":
+                    hidden = hidden - hidden.mean(0, keepdim=True)
+                return self.head(hidden), (last if self.fault == "layers first" else last.transpose(0, 1),)
+
+        return Module(self.fault)
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        ("state", "whole is equal to chunks"),
+        ("rows", "a row of a batch is equal"),
+        ("layers first", "batch-first"),
+        ("unused", "the gradient reaches every parameter; not these: \\['spare'\\]"),
+    ],
+)
+def test_an_architecture_with_a_fault(fault, rule):
+    check_architecture(Forgetful("none"))
+    broken(rule, check_architecture, Forgetful(fault))
+
+
+@dataclass(frozen=True)
+class Hasty:
+    """A stepper with a fault."""
+
+    fault: str
+    speed = 1
+    tolerances = MappingProxyType({"float32": 1e-4})
+
+    def suits(self, model, device):
+        return True
+
+    def make(self, model, device, precision="float32"):
+        right = registry().make("steppers", "numpy").make(model, device, precision)
+
+        def step(inputs, state):
+            if self.fault == "in place":
+                inputs[:, 0] = 0
+            logits, after = right(inputs, None if self.fault == "forgets" else state)
+            if self.fault == "mixes":
+                logits = logits + 1e-7 * len(logits)
+            return logits, after
+
+        return step
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        ("in place", "the argument of a stepper is unchanged"),
+        ("forgets", "logits are those of the reference within 0.0001; they are off by"),
+        ("mixes", "a row is the same to the bit in a batch of 1 with 1 threads"),
+    ],
+)
+def test_a_stepper_with_a_fault(fault, rule):
+    model = random_model("gru", "voices", **SMALL)
+    check_stepper(Hasty("none"), model)
+    broken(rule, check_stepper, Hasty(fault), model)
+
+
+@dataclass(frozen=True)
+class Careless:
+    """A sampler with a fault."""
+
+    fault: str
+
+    def __call__(self, logits, context):
+        if self.fault == "in place":
+            logits -= 1
+        if self.fault == "revives":
+            return np.nan_to_num(logits, neginf=-50.0)
+        if self.fault == "empties":
+            return np.full_like(logits, -np.inf)
+        if self.fault == "mixes":
+            return logits - logits.max()
+        return logits
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        ("in place", "is unchanged"),
+        ("revives", "at -inf stays there"),
+        ("empties", "at least one token stays possible"),
+        ("mixes", "the same in a batch as alone"),
+    ],
+)
+def test_a_sampler_with_a_fault(fault, rule):
+    check_sampler(Careless("none"), TUNE)
+    broken(rule, check_sampler, Careless(fault), TUNE)
+
+
+class Twice(Voices):
+    """A tokenizer with a token that is there twice."""
+
+    @property
+    def vocabulary(self):
+        return (*super().vocabulary[:-1], "Rest_None")
+
+
+class Unmeant(Voices):
+    """A tokenizer that says nothing of its last token."""
+
+    @property
+    def meaning(self):
+        found = super().meaning
+        return replace(found, kind=found.kind[:-1])
+
+
+class Deaf(Voices):
+    """A tokenizer that decodes all a semitone lower."""
+
+    def decode(self, tokens):
+        found = super().decode(tokens)
+        tracks = []
+        for track in found.tracks:
+            lower = track.notes.copy()
+            lower["pitch"] -= 1
+            tracks.append(replace(track, notes=lower))
+        return replace(found, tracks=tuple(tracks))
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "rule"),
+    [
+        (Twice, "no token is twice"),
+        (Unmeant, "meaning.kind has one entry a token"),
+        (Deaf, "the same tokens; after .*Position_0: Pitch_60 became Pitch_59"),
+    ],
+)
+def test_a_tokenizer_with_a_fault(tokenizer, rule):
+    broken(rule, check_tokenizer, tokenizer(names=("Tune",), steps_per_quarter=4), [score(line((60, 4)))])
+
+
+def with_grammar(**functions):
+    """A tokenizer whose grammar has other functions; each is given the right one first."""
+    tokenizer = Voices(names=("Tune",), steps_per_quarter=4)
+    for name, function in functions.items():
+        right = getattr(tokenizer.grammar, name)
+        object.__setattr__(tokenizer.grammar, name, lambda *args, f=function, r=right: f(r, *args))
+    return tokenizer
+
+
+def no_way_on(right, state):
+    """Nothing goes on in the last bar of three."""
+    mask = right(state)
+    return mask & ~((state[:, Field.BAR] == 2) & mask[:, 1])[:, None]
+
+
+def in_place(right, state, tokens):
+    after = right(state, tokens)
+    state[:, 0] = tokens
+    return after
+
+
+def without_upbeats(right, tokens):
+    """All states at once, which take a first bar that is short for a whole one."""
+    states = right(tokens).copy()
+    states[:, Field.NEXT] += (states[:, Field.BAR] >= 0) * (states[:, Field.UPBEAT] > 0)
+    return states
+
+
+def by_neighbour(right, state):
+    """The inputs of a row say how many rows there are."""
+    found = right(state).copy()
+    found[:, 1] = np.minimum(len(state) - 1, 1)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("functions", "rule"),
+    [
+        ({"allowed": no_way_on}, "every reachable state allows a token; none may come after .* Bar_1"),
+        ({"advance": in_place}, "the argument of a grammar's function is unchanged"),
+        ({"inputs": by_neighbour}, "a row is the same in a batch as alone"),
+        ({"inputs": lambda right, state: right(state) * 1000}, "the first column of inputs|inputs are 0..size-1"),
+        ({"inputs": lambda right, state: right(state)[:, 1:]}, "one column for each of `columns`"),
+        ({"states": without_upbeats}, r"states\(\) is what advance\(\) makes .* not in column 4 after .* Bar_"),
+        ({"states": lambda right, tokens: right(tokens)[1:]}, r"states\(\) is \(T, S\)"),
+    ],
+)
+def test_a_grammar_with_a_fault(functions, rule):
+    broken(rule, check_grammar, with_grammar(**functions), rows=30)
+
+
+def first(sums):
+    return np.where(sums[..., 1] > 0, sums[..., 0] / np.maximum(sums[..., 1], 1), np.nan)
+
+
+def of_notes(part):
+    """Counts of one part of the notes, in the first bar."""
+
+    def count(heard):
+        counts = np.zeros((heard.rows, 2))
+        counts[0] = part(heard), len(heard.notes)
+        return counts
+
+    return count
+
+
+def as_they_come(heard):
+    heard.notes["pitch"] += 1
+    return np.zeros((heard.rows, 2))
+
+
+HIGH = of_notes(lambda heard: np.sum(heard.notes["pitch"] > 70))
+EVEN = of_notes(lambda heard: np.sum(heard.notes["start"] % 960 == 0))
+
+
+@pytest.mark.parametrize(
+    ("metric", "rule"),
+    [
+        (Metric("share", HIGH, first), "music in another key counts alike"),
+        (Metric("share", of_notes(lambda heard: heard.score.note_count), first), "drums are not heard"),
+        (Metric("share", lambda heard: EVEN(heard)[:1], first), "a row for each bar"),
+        (Metric("share", lambda heard: EVEN(heard) / len(heard.notes), first), "finite"),
+        (Metric("share", as_they_come, first), "unchanged"),
+        (Metric("share", EVEN, lambda sums: sums[..., 0]), "a set of one piece twice"),
+        (Metric("share", EVEN, lambda sums: np.nan_to_num(first(sums))), "the figure is NaN"),
+        (Metric("share", EVEN, lambda sums: first(sums) * len(sums)), "among others as alone|figures"),
+        (Metric(" ", EVEN, first), "a unit"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_a_metric_with_a_fault(metric, rule):
+    check_metric(Metric("share", EVEN, first))
+    broken(rule, check_metric, metric)
+
+
+@dataclass(frozen=True)
+class Nameless:
+    """A dataset with a fault."""
+
+    fault: str
+    title = "Nothing"
+    source = "nowhere"
+    citation = "nobody"
+    tokenizer_options = training_options = suggested = MappingProxyType({})
+
+    @property
+    def licence(self):
+        return " " if self.fault == "licence" else "free"
+
+    def sources(self):
+        return ["one", "two"]
+
+    def fingerprint(self, source):
+        return source
+
+    def read(self, source):
+        name = f"{id(object())}{np.random.default_rng().integers(1e9)}" if self.fault == "random" else source
+        yield "same" if self.fault == "same" else name, MUSIC["rests"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [("licence", "states its licence"), ("random", "names of pieces stay"), ("same", "no two pieces")],
+)
+def test_a_dataset_with_a_fault(fault, rule):
+    check_dataset(Nameless("none"))
+    broken(rule, check_dataset, Nameless(fault))
+
+
+class Divided(Nameless):
+    """A dataset that gives its sides, with a fault."""
+
+    asked = count()
+
+    def sources(self):
+        return ["one", "two", "three"]
+
+    def side(self, source):
+        if self.fault == "moves":
+            turn = next(self.asked)
+            return ("train", "valid", "test")[(turn + turn // 3) % 3]
+        third = {"empty": "valid", "strange": "validation"}.get(self.fault, "test")
+        return {"one": "train", "two": "valid", "three": third}[source]
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        ("empty", "none of the three empty"),
+        ("strange", "is one of train, valid, test"),
+        ("moves", "a source stays on its side"),
+    ],
+)
+def test_a_dataset_that_divides_itself_with_a_fault(fault, rule):
+    check_dataset(Divided("none"))
+    broken(rule, check_dataset, Divided(fault))
+
+
+class Framed(Voices):
+    """A tokenizer of which each token after the heading is a frame, with a fault."""
+
+    fault = "none"
+
+    def frames(self, tokens):
+        frames = np.arange(len(tokens)) - 3
+        frames[:3] = -1
+        if self.fault != "ends":
+            frames[tokens == 1] = -1
+        if self.fault == "gap":
+            frames[5:-1] += 1
+        return frames[:-1] if self.fault == "short" else frames
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [("gap", "each follows the last"), ("short", "one entry a token"), ("ends", "EOS belongs to no frame")],
+)
+def test_a_tokenizer_with_a_fault_in_its_frames(fault, rule, monkeypatch):
+    tokenizer = Framed(names=("Tune",), steps_per_quarter=4)
+    check_tokenizer(tokenizer, [MUSIC["rests"]])
+    monkeypatch.setattr(Framed, "fault", fault)
+    broken(rule, check_tokenizer, tokenizer, [MUSIC["rests"]])
+
+
+def test_a_format_that_loses_notes_and_one_that_writes_anywhere(tmp_path):
+    kept = {}
+
+    def write(pieces, path):
+        if not path.parent.is_dir():
+            raise CannotWrite("there is no such folder")
+        path.write_bytes(b"")
+        kept[path] = pieces[0].score
+
+    def loses(path):
+        first = kept[path].tracks[0]
+        return replace(kept[path], tracks=(replace(first, notes=first.notes[:-1]),))
+
+    check_round_trip(write, kept.__getitem__, MUSIC["rests"], tmp_path, suffix=".x")
+    broken("the start of each note", check_round_trip, write, loses, MUSIC["rests"], tmp_path, suffix=".x")
+
+    def anywhere(pieces, path):
+        path.parent.mkdir(exist_ok=True)
+        write(pieces, path)
+
+    broken("raises CannotWrite", check_round_trip, anywhere, kept.__getitem__, MUSIC["rests"], tmp_path, suffix=".x")
+
+
+# --- rules that a whole plugin is held to, and their smallest examples ------------------------------------------------
+
+
+class Lossy(Voices):
+    """A tokenizer that decodes all but the last note of a voice."""
+
+    def decode(self, tokens):
+        found = super().decode(tokens)
+        return replace(found, tracks=tuple(replace(track, notes=track.notes[:-1]) for track in found.tracks))
+
+
+class Beyond(Voices):
+    """A tokenizer that writes a token which is not in its vocabulary."""
+
+    def encode(self, score, *, ends=True):
+        return np.insert(super().encode(score, ends=ends), 2, len(self.vocabulary))
+
+
+class Illegal(Voices):
+    """A tokenizer that says every place twice, which its grammar forbids."""
+
+    def encode(self, score, *, ends=True):
+        tokens = super().encode(score, ends=ends)
+        place = next(i for i, token in enumerate(tokens) if self.vocabulary[token].startswith("Position"))
+        return np.insert(tokens, place, tokens[place])
+
+
+@dataclass(frozen=True)
+class Keyless(Voices):
+    """A tokenizer that is another one when it is made again."""
+
+    made: int = 0
+
+    def __post_init__(self):
+        object.__setattr__(self, "made", self.made + 1)
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "rule"),
+    [
+        (Lossy, "decode, then encode gives the same tokens"),
+        (Beyond, "the tokens of a score are in the vocabulary"),
+        (Illegal, "what is encoded is allowed by the grammar"),
+        (Keyless, "a tokenizer rebuilt from its fields is equal"),
+    ],
+)
+def test_a_tokenizer_with_a_fault_in_what_it_encodes(tokenizer, rule):
+    check_tokenizer(TUNE, [MUSIC["rests"]])
+    broken(rule, check_tokenizer, tokenizer(names=("Tune",), steps_per_quarter=4), [MUSIC["rests"]])
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A constraint that allows the same whatever comes, or all that it is given."""
+
+    allows: object
+
+    def mask(self, context):
+        return np.full(context.allowed.shape, self.allows) if isinstance(self.allows, bool) else context.allowed * 1
+
+
+@pytest.mark.parametrize(
+    ("allows", "rule"),
+    [
+        (False, "of several pieces under a constraint, one at least goes on"),
+        ("numbers", "the mask of a constraint is of booleans"),
+    ],
+)
+def test_a_constraint_with_a_fault(allows, rule):
+    check_sampler(Fixed(True), TUNE)
+    broken(rule, check_sampler, Fixed(allows), TUNE)
+
+
+def test_the_example_of_a_sampler_is_as_few_rows_as_show_it_and_what_stands_before_them():
+    @dataclass(frozen=True)
+    class Silencer:
+        def __call__(self, logits, context):
+            logits = logits.copy()
+            logits[context.history[:, -1] == TUNE.vocabulary.index("Rest_None")] = -np.inf
+            return logits
+
+    with pytest.raises(BrokenRule) as caught:
+        check_sampler(Silencer(), TUNE)
+    assert caught.value.name == "at least one token stays possible"
+    assert "in a batch of 1, after " in str(caught.value)
+    assert str(caught.value).endswith("Rest_None")
+
+
+def test_the_example_of_a_score_is_the_smallest_that_shows_it():
+    def no_high_notes(one):
+        if any((track.notes["pitch"] > 70).any() for track in one.tracks):
+            raise BrokenRule("nothing is above 70; something is")
+
+    check_smallest(no_high_notes, SAMPLES["one note"])
+    with pytest.raises(BrokenRule) as caught:
+        check_smallest(no_high_notes, SAMPLES["a tune with a rest"])
+    assert str(caught.value) == (
+        "nothing is above 70; something is; "
+        "with track 0: 1 notes (start, duration, pitch) (3360, 480, 72)"
+    )  # fmt: skip
+
+
+def fixed_tempo(one):
+    return replace(one, tempos=(Tempo(0, 120.0),))
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        (fixed_tempo, "the tempo is read back"),
+        (lambda one: replace(one, upbeat=0), "the upbeat is read back"),
+        (lambda one: replace(one, time_signatures=()), "the metre is read back"),
+        (lambda one: replace(one, tracks=one.tracks[:1]), "each track is read back"),
+    ],
+)
+def test_a_format_that_drops_something(change, rule, tmp_path):
+    music, kept = replace(MUSIC["an upbeat, two parts"], tempos=(Tempo(0, 90.0),)), {}
+    music = replace(music, time_signatures=score(metres=((0, 3, 4),)).time_signatures)
+
+    def write(pieces, path):
+        if not path.parent.is_dir():
+            raise CannotWrite("there is no such folder")
+        path.write_bytes(b"x")
+        kept[path] = pieces[0].score
+
+    check_round_trip(write, kept.__getitem__, music, tmp_path, suffix=".x")
+    broken(rule, check_round_trip, write, lambda path: change(kept[path]), music, tmp_path, suffix=".x")
+
+
+def writes(fault):
+    """An exporter with a fault."""
+    turns = count()
+
+    def write(pieces, path):
+        if not path.parent.is_dir() and fault != "silent":
+            raise CannotWrite("there is no such folder")
+        if fault == "changes":
+            pieces[0].score.tracks[0].notes["velocity"] = 1
+        if fault == "leaves":
+            (path.parent / ".composer-x").touch()
+        if path.parent.is_dir():
+            path.write_bytes(b"" if fault == "empty" else str(next(turns) if fault == "random" else 1).encode())
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        ("changes", "the argument of an exporter is unchanged"),
+        ("leaves", "nothing is left beside the file"),
+        ("empty", "a file that is written is not empty"),
+        ("random", "the same piece makes the same file"),
+        ("silent", "a file that cannot be written raises CannotWrite"),
+    ],
+)
+def test_an_exporter_with_a_fault(fault, rule, tmp_path):
+    music = score(line((60, 4)))
+    check_exporter(writes("none"), music, tmp_path, suffix=".x")
+    broken(rule, check_exporter, writes(fault), music, tmp_path, suffix=".x")
+
+
+def test_a_reader_with_a_fault(tmp_path):
+    def forgets(path):
+        return path.read_bytes() or None
+
+    def spoils(path):
+        path.write_bytes(b"read")
+        return MUSIC["rests"]
+
+    check_reader(registry().make("readers", ".mid"), tmp_path, suffix=".mid")
+    broken("a reader gives a Score", check_reader, forgets, tmp_path, suffix=".x")
+    broken("a file that is read stays as it is", check_reader, spoils, tmp_path, suffix=".x")
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"licence": ""}, "the card of a model is complete; it lacks licence"),
+        ({"dataset": {}}, "it lacks dataset.name, dataset.source"),
+        ({"test": {}}, "says how well it foretells its test split"),
+        ({"suggested": {"bars": -1}}, "a model writes what it suggests itself"),
+    ],
+)
+def test_a_model_with_a_fault(changes, rule, model_file, tmp_path):
+    model, path = load(model_file), tmp_path / "x.safetensors"
+    whole = {**model.card, "command": "composer train walks"}
+    save(replace(model, card={**whole, **changes}), path)
+    broken(rule, check_model, lambda: path)
+
+
+def test_a_model_file_that_is_not_there_or_is_none(tmp_path):
+    broken("a model is offered as the path of its file", check_model, lambda: tmp_path / "x.safetensors")
+    (tmp_path / "x.safetensors").write_bytes(b"PK")
+    broken("a model file loads", check_model, lambda: tmp_path / "x.safetensors")

@@ -1,0 +1,145 @@
+"""`composer plugins new`: for each kind a package that installs, passes its own tests, and is as short as promised."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import replace
+
+import pytest
+
+from composer.errors import BadOption, CannotWrite
+from composer.model import load, save
+from composer.plugins import KINDS
+from composer.scaffold import begin, files, kinds, source
+
+NAME = "my-swing"
+
+
+def installed(folder, site):
+    """What an installer leaves of a package: its module, and metadata made of its pyproject.toml."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    module = project["entry-points"]["composer"][project["name"]]
+    shutil.copytree(folder / module, site / module)
+    info = site / f"{module}-{project['version']}.dist-info"
+    info.mkdir()
+    needs = "".join(f"Requires-Dist: {one}\n" for one in project["dependencies"])
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n{needs}"
+    )
+    (info / "entry_points.txt").write_text(f"[composer]\n{project['name']} = {module}\n")
+
+
+def python(*arguments, site, cwd):
+    paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_there_is_a_beginning_of_every_kind():
+    assert {f"{kind}s" for kind in kinds()} == set(KINDS)
+
+
+def with_command(model_file, path):
+    """The model with a whole card."""
+    model = load(model_file)
+    save(replace(model, card={**model.card, "command": "composer train walks --out walks.safetensors"}), path)
+    return path
+
+
+def test_a_new_package_of_each_kind_passes_its_tests_and_the_contracts(tmp_path, model_file):
+    site = tmp_path / "site"
+    site.mkdir()
+    asked = []
+    for kind in kinds():
+        model = with_command(model_file, tmp_path / "x.safetensors") if kind == "model" else None
+        installed(begin(f"my-{kind}", kind, tmp_path, model), site)
+        asked += [f"--composer-contracts-of=my-{kind}", f"my-{kind}/tests"]
+    done = python("-m", "pytest", "-v", "-p", "no:cacheprovider", *asked, site=site, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-4000:]
+    for kind in kinds():
+        offered = f".my{kind}" if kind in ("reader", "exporter") else f"my-{kind}"
+        assert f"{kind} {offered}: options PASSED" in done.stdout
+        assert f"test_my_{kind}.py::test" in done.stdout
+        assert len([line for line in done.stdout.splitlines() if f"::{kind} {offered}" in line]) >= 2
+
+
+def test_in_its_folder_pytest_alone_checks_the_contracts_and_names_the_rule_that_is_broken(tmp_path):
+    folder, site = begin(NAME, "sampler", tmp_path), tmp_path / "site"
+    site.mkdir()
+    installed(folder, site)
+    good = python("-m", "pytest", "-q", "-p", "no:cacheprovider", site=site, cwd=folder)
+    assert good.returncode == 0, good.stdout
+    module = folder / "my_swing" / "__init__.py"  # which goes before the installed one
+    module.write_text(module.read_text().replace("- self.amount * leap", "+ float('-inf') * (leap >= 0)"))
+    bad = python("-m", "pytest", "-q", "-p", "no:cacheprovider", site=site, cwd=folder)
+    assert "broken rule: at least one token stays possible; in a batch of 1, after nothing" in bad.stdout
+    checked = python("-m", "composer", "plugins", "check", NAME, site=site, cwd=folder)
+    assert checked.returncode == 1
+    assert "at least one token stays possible" in checked.stdout
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_its_module_has_forty_lines_at_most(kind):
+    assert len([line for line in source(NAME, kind).splitlines() if line.strip()]) <= 40
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_nothing_of_the_example_s_name_is_left(kind):
+    for path, text in files("ab-cd", kind).items():
+        assert not any(word in (path + text).lower() for word in ("thing:", "my-thing", "my_thing", "mything")), path
+
+
+def test_pip_installs_it(tmp_path):
+    pytest.importorskip("hatchling")
+    folder = begin(NAME, "sampler", tmp_path)
+    offline = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
+    done = python("-m", "pip", "install", *offline, "--target", tmp_path / "site", folder, site=tmp_path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    shown = python("-m", "composer", "plugins", "show", NAME, site=tmp_path / "site", cwd=tmp_path).stdout
+    assert "sampler my-swing, of the plugin my-swing (my-swing 0.1.0)" in shown
+    assert "--my-swing                   float, default 0.1" in shown
+    assert "composer generate piece.mid --my-swing 0.1" in shown
+
+
+def test_the_command_makes_it_and_says_how_to_go_on(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "pip install -e my-swing" in run("plugins", "new", NAME, "--kind", "reader").out
+    assert "An exporter" not in (tmp_path / NAME / "README.md").read_text()
+    assert "composer export piece.myswing piece.mid" in (tmp_path / NAME / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "sentence"),
+    [
+        ("My Swing", "sampler", "'My Swing' is no name of a plugin; write small letters and dashes, as in my-swing."),
+        ("../x", "sampler", "is no name of a plugin"),
+        ("json", "sampler", "there is a module 'json' already"),
+        ("top-p", "sampler", "the sampler 'top-p' is offered by the plugin 'shaping'; take another name."),
+        ("mid", "reader", "the reader '.mid' is offered by the plugin 'midi-file'"),
+        ("my-swing", "smapler", "there is no kind 'smapler': did you mean 'sampler'?"),
+        ("my-band", "model", "give it with --model mine.safetensors."),
+    ],
+)
+def test_what_cannot_be_begun_is_one_sentence(name, kind, sentence, tmp_path):
+    with pytest.raises(BadOption) as caught:
+        begin(name, kind, tmp_path)
+    assert sentence in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_there_stays_as_it_is(tmp_path):
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(CannotWrite, match="is there already"):
+        begin(NAME, "sampler", tmp_path)
+    assert not list((tmp_path / NAME).iterdir())
+
+
+def test_the_plugin_of_pytest_imports_nothing_of_composer_unless_it_is_asked():
+    code = (
+        "import sys, composer.pytest_plugin; print([m for m in sys.modules if m == 'numpy' or m == 'composer.plugins'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
