@@ -55,7 +55,7 @@ def _moved(token: str, semitones: int) -> str:
 
 
 def movable(vocabulary: Sequence[str], pitch: NDArray[np.int64]) -> bool:
-    """Whether what each token says can be said a semitone away, within the reach of `pitch` (V,), as `Meaning` has it."""
+    """Whether what each token says can be said a semitone away, within the reach of `pitch` (V,) of a `Meaning`."""
     pitched = pitch >= 0
     if not pitched.any():
         return True

@@ -166,9 +166,9 @@ class Tokenizer(Protocol):
     """Scores to tokens and back: a frozen dataclass of options, equal when rebuilt from its fields.
 
     `vocabulary` holds `Type_Value` strings, as MidiTok writes them, in a fixed order; it begins with `BOS_None` and
-    `EOS_None`. The types `Pitch`, `NoteOn`, `NoteOff` (a MIDI pitch), `Tone` (a pitch as it would be in C) and `Key` (as
-    `str(Key)`) are those that a transposition moves. A token may say several things, as in `Pitch+Duration_60+4`: one
-    pitch at most, and no move before it.
+    `EOS_None`. The types `Pitch`, `NoteOn`, `NoteOff` (a MIDI pitch), `Tone` (a pitch as it would be in C) and `Key`
+    (as `str(Key)`) are those that a transposition moves. A token may say several things, as in `Pitch+Duration_60+4`:
+    one pitch at most, and no move before it.
     """
 
     @property
@@ -202,7 +202,7 @@ class Learning(Protocol):
         """Whether there is nothing left to learn."""
 
     def fitted(self, pieces: Iterable[Tokens]) -> Tokenizer:
-        """The same with all learnt from `pieces` in its own tokens, those to train on; the same pieces, an equal one."""
+        """The same with all learnt from `pieces` to train on, in its own tokens; the same from the same pieces."""
 
 
 @runtime_checkable

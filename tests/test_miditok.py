@@ -1,4 +1,4 @@
-"""MidiTok's tokenizers as a plugin: they keep the contract, learn tokens, and models are trained and sampled with them."""
+"""MidiTok's tokenizers as a plugin: they keep the contract and learn tokens, and models write with them."""
 
 from dataclasses import replace
 
@@ -79,22 +79,30 @@ def common(number):
 
 
 def test_scores_come_back_from_every_tokenizer(cls, band):
-    check_tokenizer(band, [*MUSIC.values(), *(CHANGES.values() if cls is not Structured else ())])
+    other = MUSIC["an upbeat"] if cls is Structured else CHANGES["6/8, then 2/4, then 6/8"]
+    check_tokenizer(band, [MUSIC["a band"], other])
 
 
 def test_random_pieces_keep_the_contract(band):
-    check_grammar(band, rows=9)
+    check_grammar(band, rows=3)
+
+
+@pytest.mark.soak
+def test_a_thousand_random_pieces_keep_the_contract(cls, learned):
+    check_tokenizer(cls(), [*MUSIC.values(), *(CHANGES.values() if cls is not Structured else ())])
+    check_grammar(cls())
+    check_grammar(learned)
 
 
 def test_without_programs_and_velocities_it_is_the_contract_still(tune):
-    check_tokenizer(tune, [MUSIC["rests"], MUSIC["an upbeat"]])
-    check_grammar(tune, rows=9)
+    check_tokenizer(tune, [MUSIC["rests"]])
+    check_grammar(tune, rows=3)
 
 
 def test_with_tokens_that_were_learnt_it_is_the_contract_still(learned):
     assert any("+" in token for token in learned.vocabulary)
-    check_tokenizer(learned, [MUSIC["a band"], common(1)])
-    check_grammar(learned, rows=9)
+    check_tokenizer(learned, [common(1)])
+    check_grammar(learned, rows=3)
 
 
 def test_each_is_offered_by_its_name():
@@ -188,7 +196,9 @@ def test_options_that_make_no_vocabulary_are_refused(chosen, said):
         registry().make("tokenizers", "miditok-remi", **chosen)
 
 
-@pytest.mark.parametrize(("asked", "said"), [({"time_signature": "11/8"}, "no bars of 11/8"), ({"key": "Dm"}, "no keys")])
+@pytest.mark.parametrize(
+    ("asked", "said"), [({"time_signature": "11/8"}, "no bars of 11/8"), ({"key": "Dm"}, "no keys")]
+)
 def test_a_wish_without_tokens_is_refused(tune, asked, said):
     with pytest.raises(BadOption, match=said):
         tune.grammar.start(Request(**asked), 1)
@@ -274,7 +284,7 @@ def test_pieces_are_transposed_but_not_where_a_learnt_token_is_of_one_pitch(tmp_
 
 # --- models -----------------------------------------------------------------------------------------------------------
 
-TRAINING = ("--hidden-size", 8, "--embedding-size", 8, "--layers", 1, "--steps", 4, "--validate-every", 4, "--chunk", 64)
+TRAINING = ("--hidden-size", 8, "--embedding-size", 8, "--layers", 1, "--steps", 4, "--evaluations", 1)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -287,6 +297,6 @@ def test_a_model_is_trained_and_writes_music(run, tunes, tmp_path, name, bpe):
     model = load(out)
     assert len(model.make_tokenizer().merges) == bpe
     piece = tmp_path / "piece.mid"
-    ran = run("generate", "--model", out, "--bars", 3, "--seed", 5, "--out", piece)
+    ran = run("generate", "--model", out, "--bars", 3, "--seed", 5, piece)
     assert ran.status == 0, ran.err
     assert piece.stat().st_size > 60

@@ -20,8 +20,8 @@ from composer.errors import BadOption, CannotWrite, TrainingFailed, printable
 if TYPE_CHECKING:
     from composer.corpus import Corpus
     from composer.model import Model
-    from composer.recipes import Plain, Recipe
-    from composer.types import Dataset
+    from composer.recipes import Plain
+    from composer.types import Dataset, Tokenizer
 
 ARCHITECTURE = "lstm"
 """The architecture, unless another is named."""
@@ -185,7 +185,8 @@ def follow(plain: Plain, command: str, workers: int | None, extras: Extras) -> N
     name = plain["dataset"]
     with team(recipe.settings.device) as us:
         with us.first_here_first():
-            recipe = _fitted(recipe, name, workers or (os.cpu_count() if us.leads else 1) or 1)
+            shared = workers or (os.cpu_count() if us.leads else 1) or 1
+            recipe = replace(recipe, tokenizer=fitted_tokenizer(recipe.dataset, recipe.tokenizer, name, shared))
             if us.leads:
                 corpus = build_corpus(recipe.dataset, recipe.tokenizer, name, workers)
             else:
@@ -206,14 +207,13 @@ def follow(plain: Plain, command: str, workers: int | None, extras: Extras) -> N
         _say(model, out, folder)
 
 
-def _fitted(recipe: Recipe, name: str, workers: int) -> Recipe:
-    """The recipe with a tokenizer that has learnt what there is to learn."""
+def fitted_tokenizer(dataset: Dataset, tokenizer: Tokenizer, name: str, workers: int) -> Tokenizer:
+    """The tokenizer, with what there is to learn learnt from the music to train on."""
     from composer.cli.watching import reading
     from composer.corpus import fitted
 
     with reading() as report:
-        tokenizer = fitted(recipe.dataset, recipe.tokenizer, name=name, workers=workers, report=report)
-    return replace(recipe, tokenizer=tokenizer)
+        return fitted(dataset, tokenizer, name=name, workers=workers, report=report)
 
 
 def _say(model: Model, out: Path, folder: Path | None) -> None:

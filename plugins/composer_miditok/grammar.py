@@ -1,4 +1,4 @@
-"""The grammar of MidiTok's tokens: its graph of types, and in time what makes every sequence a piece; it knows no score.
+"""The grammar of MidiTok's tokens: its graph of types, and what makes every sequence a piece; it knows no score.
 
 Of MidiTok is which type may follow which. Of ours: bars that were asked for come and no more, time goes on, a note that
 is held was struck, drums are of the drums, and the end comes when nothing is open.
@@ -67,7 +67,7 @@ class MidiTokGrammar:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """The token, what it ends with, where in the bar, which bar, time signature, program, sound, notes that sound."""
+        """Token, what it ends with, place in the bar, bar, time signature, program, last sound, notes that sound."""
         size = len(self.tables.tokens)
         return (
             Column("token", size, tokens=True),
@@ -348,7 +348,7 @@ class MidiTokGrammar:
 
     def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
         """Raises BadOption: these tokens cannot be held to notes that are given."""
-        raise BadOption("a model of MidiTok's tokens cannot keep given notes; take one of the tokenizer remi or voices.")
+        raise BadOption("a model of MidiTok's tokens cannot keep given notes; take one of 'remi' or 'voices'.")
 
 
 _NAMES = sorted(

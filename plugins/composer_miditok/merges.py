@@ -27,7 +27,7 @@ LEAST = 2
 
 
 def learn(names: tuple[str, ...], count: int, pieces: Iterable[Tokens]) -> tuple[str, ...]:
-    """At most so many merges, the most frequent pair first: `Pitch_60 Duration_1.0.8`, each of which joins two tokens."""
+    """At most so many merges, the most frequent pair first: `Pitch_60 Duration_1.0.8` joins two tokens."""
     from tokenizers import Tokenizer, models, trainers
 
     letters = [_letter(token) for token in range(len(names))]
@@ -80,7 +80,7 @@ def _model(names: tuple[str, ...], merges: tuple[str, ...]) -> Any:
 
     place = {name: i for i, name in enumerate(names)}
     spelled = {name: "".join(_letter(place[part]) for part in split_name(name)) for name in names}
-    pairs = [tuple(spelled[name] for name in merge.split(" ")) for merge in merges]
+    pairs = [(spelled[left], spelled[right]) for left, right in (merge.split(" ") for merge in merges)]
     return Tokenizer(models.BPE(vocab={spelled[name]: i for i, name in enumerate(names)}, merges=pairs))
 
 

@@ -71,7 +71,7 @@ class Scheme:
         """What MidiTok makes of sounds on its grid, with the time signatures in force from these ticks on."""
         import symusic
 
-        score = symusic.Score(self.division)
+        score: Any = symusic.Score(self.division)
         for tick, metre in metres.items():
             score.time_signatures.append(symusic.TimeSignature(tick, metre.numerator, metre.denominator))
         for program in sorted(set(sounds.programs.tolist()), key=lambda program: (program == DRUMS, program)):

@@ -21,10 +21,10 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Sounds:
-    """Notes by start, then program, then pitch; all arrays are (notes,), times in MidiTok's ticks."""
+    """Notes by start, then program, then pitch; all arrays are (notes,), times in MidiTok's ticks (fractions off the grid)."""
 
-    starts: Ints
-    ends: Ints
+    starts: NDArray[Any]
+    ends: NDArray[Any]
     programs: Ints
     pitches: Ints
     velocities: Ints

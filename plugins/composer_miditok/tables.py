@@ -68,9 +68,8 @@ class Tables:
     @cached_property
     def follows(self) -> NDArray[np.bool_]:
         """(types, types) which type may come after which, as MidiTok's graph of types says it."""
-        graph = {
-            _ours(kind): {_ours(after) for after in found} for kind, found in self.scheme.library.tokens_types_graph.items()
-        }
+        said = self.scheme.library.tokens_types_graph
+        graph = {_ours(kind): {_ours(after) for after in found} for kind, found in said.items()}
         first = "Bar" if "Bar" in graph else METRE if METRE in graph else "TimeShift"
         graph |= {"BOS": {first}, "EOS": {"EOS"}}
         for last in ("Duration",) if not self.scheme.held else LET_GO:
@@ -132,7 +131,7 @@ class Tables:
     @cached_property
     def bar(self) -> NDArray[np.bool_]:
         """Whether it begins a bar."""
-        return np.array([token == "Bar_None" for token in self.tokens])
+        return np.array([kind == "Bar_None" for kind in self.tokens])
 
     @cached_property
     def position(self) -> Ints:

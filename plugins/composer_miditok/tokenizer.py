@@ -31,13 +31,13 @@ TIME_SIGNATURES = ("4/4", "1/4", "2/4", "3/4", "5/4", "6/4", "3/8", "6/8", "12/8
 
 @dataclass(frozen=True)
 class Structured:
-    """Structured, by MidiTok: always shift, note, length; no time signatures, all is 4/4 (Hadjeres and Crestel 2021)."""
+    """Structured, by MidiTok: always move, note, length; all is in 4/4 (Hadjeres and Crestel 2021)."""
 
     steps_per_beat: Annotated[int, "fineness of the grid"] = 4
     lowest: Annotated[int, "lowest MIDI pitch"] = 21
     highest: Annotated[int, "highest MIDI pitch"] = 108
     velocities: Annotated[int, "how many degrees of loudness; 0: not kept"] = 8
-    programs: Annotated[bool, "keep programs apart, and drums; without, all parts become one, and drums are dropped"] = True
+    programs: Annotated[bool, "keep programs apart, and drums; without, all but drums is one"] = True
     longest: Annotated[int, "longest duration and move in beats"] = 12
     bpe: Annotated[int, "how many tokens to learn that join others of a note (byte pair encoding)"] = 0
     merges: Annotated[tuple[str, ...], "what was learnt; filled in by training"] = ()
@@ -148,7 +148,7 @@ class Structured:
         bars = np.append(lines.bar(begins), lines.bar(sounds.ends.max() - 1))
         longest = int(np.diff(bars).max())
         if longest > MOST_EMPTY_BARS:
-            raise CannotExpress(f"nothing begins for {longest} bars; at most {MOST_EMPTY_BARS} such bars can be written.")
+            raise CannotExpress(f"nothing begins for {longest} bars; at most {MOST_EMPTY_BARS} such can be written.")
         if self.scheme.held:
             check_held(sounds, SOUNDS)
         if self._tables.lands and np.diff(begins).max() > self.longest * self.scheme.division:
@@ -204,4 +204,3 @@ def _check_joins(tokenizer: Structured) -> None:
             if not known.issuperset(merge.split(" ")):
                 raise ValueError("merges join tokens of the vocabulary, or such as earlier merges made")
             known.add(made)
-
