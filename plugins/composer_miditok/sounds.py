@@ -21,7 +21,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Sounds:
-    """Notes by start, then program, then pitch; all arrays are (notes,), times in MidiTok's ticks (fractions off the grid)."""
+    """Notes by start, then program, then pitch; all arrays are (notes,), times in MidiTok's ticks."""
 
     starts: NDArray[Any]
     ends: NDArray[Any]

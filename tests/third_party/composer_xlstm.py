@@ -12,7 +12,7 @@ KERNELS = {
     "mode": "inference",
     "autocast_kernel_dtype": "float32",
 }
-"""Those in plain torch. They are stepped: those of whole sequences change arrays that a gradient needs."""
+"""Those in plain torch, for any length, with the state after it."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,6 @@ class XLSTM:
 
     def module(self, column_sizes, vocabulary_size):
         """Embedded columns, added up, through the blocks of the package."""
-        import torch
         from torch import nn
         from xlstm.xlstm_large.model import xLSTMLargeBlockStack, xLSTMLargeConfig
 
@@ -41,12 +40,11 @@ class XLSTM:
 
             def forward(self, inputs, state=None):
                 embedded = sum(table(inputs[:, :, column]) for column, table in enumerate(self.tables))
-                memory = None if state is None else {i: state[3 * i : 3 * i + 3] for i in range(config.num_blocks)}
-                steps = []
-                for place in range(embedded.shape[1]):
-                    hidden, memory = self.stack(embedded[:, place : place + 1], memory)
-                    steps.append(hidden)
-                return self.head(torch.cat(steps, dim=1)), tuple(part for i in sorted(memory) for part in memory[i])
+                after = ()
+                for i, block in enumerate(self.stack.blocks):  # the stack's own loop would change the state in place
+                    embedded, memory = block(embedded, None if state is None else state[3 * i : 3 * i + 3])
+                    after += tuple(memory)
+                return self.head(self.stack.out_norm(embedded)), after
 
         return Network()
 
