@@ -28,7 +28,7 @@ from composer.encoding import Encoded, Encodings, Refused, encode, given_side, w
 from composer.errors import CannotWrite, EmptyDataset, printable
 from composer.processes import Map, shared
 from composer.splits import SPLITS, assign, given
-from composer.types import Dataset, Tokenizer, Tokens
+from composer.types import Dataset, Learning, Tokenizer, Tokens
 
 CHUNK, CHUNK_SECONDS = 64, 0.25
 """Sources that one call reads at most, and the time that it should take, so that progress is told often."""
@@ -167,6 +167,25 @@ def _digest(folder: Path, about: Mapping[str, Any]) -> str:
     """Of all that a corpus holds."""
     files = digest_of(folder / name for name in ("tokens.bin", "inputs.bin", "pieces.npz", "names.json"))
     return hashlib.blake2b(json.dumps([about, files], sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def fitted(
+    dataset: Dataset,
+    tokenizer: Tokenizer,
+    *,
+    name: str = "",
+    cache: Path | None = None,
+    workers: int = 1,
+    report: Report | None = None,
+) -> Tokenizer:
+    """The tokenizer, and if it has something to learn, that learnt from the pieces to train on.
+
+    The options and what is raised are those of `build`.
+    """
+    if not isinstance(tokenizer, Learning) or tokenizer.learnt:
+        return tokenizer
+    corpus = build(dataset, tokenizer, name=name, cache=cache, workers=workers, report=report)
+    return tokenizer.fitted(corpus.piece(int(number)) for number in corpus.split("train"))
 
 
 def _untold(done: int, total: int) -> None:
