@@ -272,9 +272,27 @@ def _keep(run: Run, model: Any, scratch: Path) -> None:
     """Leave the model beside the results, where `composer generate --model` finds it."""
     from composer.model import save
 
-    place = scratch.parent.parent / MODELS
-    place.mkdir(exist_ok=True)
-    save(model, place / f"{model.architecture.name}-{run.recipe['training']['seed']}-{run.identity}.safetensors")
+    path = _place(run, scratch)
+    path.parent.mkdir(exist_ok=True)
+    save(model, path)
+
+
+def _place(run: Run, scratch: Path) -> Path:
+    """Where the model of a run that is compared lies."""
+    name = f"{run.recipe['architecture']['name']}-{run.recipe['training']['seed']}-{run.identity}.safetensors"
+    return scratch.parent.parent / MODELS / name
+
+
+def write(run: Run, scratch: Path) -> Result:
+    """What the model of a run that has ended writes. Raises TrainingFailed if it is not here."""
+    from composer.comparing.written import written
+    from composer.model import load
+
+    corpus, tokenizer = _music(run)
+    path = _place(replace(run, work="final"), scratch)
+    if not path.exists():
+        raise TrainingFailed(f"{MODELS}/{path.name} is not here, so nothing is written with it.")
+    return written(load(path), corpus, tokenizer, run.recipe["training"]["seed"])
 
 
 # --- recall -----------------------------------------------------------------------------------------------------------
@@ -300,6 +318,7 @@ WORK: Mapping[str, Callable[[Run, Path], Result]] = {
     "pace": pace,
     "tune": tune,
     "final": final,
+    "write": write,
     "recall": recalling,
 }
 """The kinds of work by name."""
