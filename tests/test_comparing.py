@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from walks import Walks
 
-from composer.comparing import altered, budget, claims, probes, recall, statistics, trial, tuning, work
+from composer.comparing import altered, budget, claims, judging, probes, recall, statistics, trial, tuning, work
 from composer.comparing.findings import Findings
 from composer.comparing.ledger import Ledger
 from composer.comparing.plots import Place, plot
@@ -352,11 +352,11 @@ def test_music_that_changed_is_not_trained_on(tmp_path):
 
 def test_a_claim_is_decided_by_its_interval():
     states = [
-        claims.below(statistics.of_seeds(values), "x").state
+        judging.below(statistics.of_seeds(values), "x").state
         for values in ([-1.0, -1.1, -0.9], [1.0, 1.1, 0.9], [-1.0, 1.0, 0.1], [-1.0])
     ]
     assert states == ["held", "not held", "not decided", "not decided"]
-    assert claims.below(None, "x").state == "not decided"
+    assert judging.below(None, "x").state == "not decided"
 
 
 def test_claims_of_those_who_had_no_part_are_not_decided():

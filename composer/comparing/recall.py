@@ -41,7 +41,7 @@ EMPTY, CUE, FIRST = 2, 3, 4
 PIECES = {"train": 3000, "valid": 120, "test": 300}
 
 TRAINING: Mapping[str, Any] = {
-    "steps": 1500,
+    "steps": 1000,
     "evaluations": 5,
     "patience": 5,
     "batch_size": 32,
