@@ -83,7 +83,8 @@ def page(findings: Findings, command: str = "") -> str:
         "<h2>Pairs</h2>",
         _pairs(findings),
         _music(findings),
-        "<h2>In pictures</h2>",
+        "<h2>In pictures</h2><p>Shaded is where the mean of each lies with 95 % confidence, by itself. Pairs are told "
+        "apart, above, over the same seeds and pieces, which is surer.</p>",
         plots or "<p>There is nothing to draw yet.</p>",
         "<h2>What is said of LSTM and GRU, and what was measured here</h2>",
         _claims(findings),
