@@ -305,7 +305,7 @@ def test_one_that_fails_is_named_and_the_others_go_on(folder, run, monkeypatch):
         raise RuntimeError("no such layer")
 
     monkeypatch.setattr(Gru, "recurrence", broken)
-    found = run("compare", "lstm", "gru", "rnn", *LINE[3:], *SMALL, "--seeds", 1, "--trials", 1)
+    found = run("compare", "lstm", "gru", "rnn", *LINE[3:], *SMALL, "--seeds", 1, "--trials", 1, "--steps", 4)
     assert found.status == 0
     assert "missing: gru, cost: RuntimeError: no such layer" in found.err
     assert "gru" in (folder / "t" / "report.html").read_text().split("What is missing")[1]

@@ -64,6 +64,12 @@ def _interval(estimate: Estimate) -> dict[str, float | None]:
     }
 
 
+SHADED = (
+    "Shaded is where the mean of each lies with 95 % confidence, by itself. Pairs are told apart, above, over the same "
+    "seeds and pieces, which is surer."
+)
+
+
 def page(findings: Findings, command: str = "") -> str:
     """One file, without anything from elsewhere."""
     style = package("composer.comparing").joinpath("report.css").read_text(encoding="utf-8")
@@ -83,8 +89,8 @@ def page(findings: Findings, command: str = "") -> str:
         "<h2>Pairs</h2>",
         _pairs(findings),
         _music(findings),
-        "<h2>In pictures</h2><p>Shaded is where the mean of each lies with 95 % confidence, by itself. Pairs are told "
-        "apart, above, over the same seeds and pieces, which is surer.</p>",
+        "<h2>In pictures</h2>",
+        f"<p>{SHADED}</p>",
         plots or "<p>There is nothing to draw yet.</p>",
         "<h2>What is said of LSTM and GRU, and what was measured here</h2>",
         _claims(findings),
