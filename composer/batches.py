@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.corpus import Corpus
-from composer.tokens import BOS, transposition
+from composer.tokens import BOS, movable, transposition
 from composer.types import Tokenizer
 
 IGNORED = -1
@@ -40,7 +40,7 @@ class Stream:
     pieces: NDArray[np.int64]
     batch_size: int = 16
     chunk: int = 128
-    transpose: int = 0  # at most so many semitones, within the range of the corpus
+    transpose: int = 0  # at most so many semitones, within the range of the corpus; 0 where tokens cannot be moved
     seed: int = 0
 
     @cached_property
@@ -106,7 +106,7 @@ class Stream:
 
     def _tables(self, number: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The transposition of each row, in semitones."""
-        if not self.transpose:
+        if not self.transpose or not self._movable:
             return np.zeros_like(rows)
         rng = np.random.default_rng((self.seed, number, 1))
         lows, highs = self._reach
@@ -116,6 +116,11 @@ class Stream:
         # What is written in C is sampled in C alone: half of it stays there, and the rest keeps it from being learnt
         # by heart.
         return moves * rng.integers(0, 2, len(rows)) if "Tone" in self.tokenizer.meaning.kind else moves
+
+    @cached_property
+    def _movable(self) -> bool:
+        """Whether every token can be moved; of those that were learnt, some stand for a pitch in one place alone."""
+        return movable(self.tokenizer.vocabulary, self.tokenizer.meaning.pitch)
 
     @cached_property
     def _reach(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -35,10 +35,10 @@ def recall(points: Sequence[EntryPoint]) -> Registry | None:
     """The registry of these entry points as it was kept; None where nothing is, or what is no longer fits."""
     try:
         kept = json.loads(_place().read_text(encoding="utf-8"))
-        if kept["fingerprint"] != fingerprint(points):
+        if kept["fingerprint"] != fingerprint(points) or kept["seal"] != _seal(kept["plugins"]):
             return None
         return _registry(points, kept["plugins"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -48,7 +48,7 @@ def keep(points: Sequence[EntryPoint], registry: Registry) -> None:
         return
     try:
         plugins = [_described(registry, plugin) for plugin in registry.plugins]
-        text = json.dumps({"fingerprint": fingerprint(points), "plugins": plugins})
+        text = json.dumps({"fingerprint": fingerprint(points), "seal": _seal(plugins), "plugins": plugins})
         _place().parent.mkdir(parents=True, exist_ok=True)
         with whole_file(_place()) as scratch:
             scratch.write_text(text, encoding="utf-8")
@@ -64,6 +64,11 @@ def _place() -> Path:
 
 def _digest(values: object) -> str:
     return hashlib.blake2b(repr(values).encode(), digest_size=16).hexdigest()
+
+
+def _seal(plugins: Any) -> str:
+    """Another one where a disk, or anybody, has changed what was kept."""
+    return _digest(json.dumps(plugins, sort_keys=True))
 
 
 # --- what it depends on -----------------------------------------------------------------------------------------------

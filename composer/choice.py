@@ -45,7 +45,7 @@ class Choice:
     model: Distribution  # and within the constraints
     kept: Distribution  # and within what is kept of these
     chain: Distribution  # after every link; as before them in rows that these leave nothing
-    emptied: Ints  # (B,) the place of the link that left a row nothing, -1 for none
+    emptied: Ints | None  # (B,) the place of the link that left a row nothing, -1 for none; None if none did
 
     def costs(self, tokens: Ints, rows: Ints | None = None) -> Floats:
         """(N, kinds) what each token costs, by `KINDS`, one for each row or for each of `rows` (N,)."""
@@ -77,9 +77,9 @@ def _within(logits: Floats, mask: Mask) -> Distribution:
     return Distribution(np.where(mask, logits, -np.inf))
 
 
-def _shaped(links: Sequence[Shaping], plain: Distribution, context: Context) -> tuple[Distribution, Ints]:
+def _shaped(links: Sequence[Shaping], plain: Distribution, context: Context) -> tuple[Distribution, Ints | None]:
     """The distribution after every link, and `Choice.emptied`; no link can bring back a token that is not allowed."""
-    emptied = np.full(len(plain.logits), -1)
+    emptied = None
     if not links:
         return plain, emptied
     shaped = plain.logits
@@ -87,6 +87,7 @@ def _shaped(links: Sequence[Shaping], plain: Distribution, context: Context) -> 
         shaped = np.where(context.allowed, link(shaped, context), -np.inf)
         nothing = ~np.isfinite(shaped.max(axis=1))
         if nothing.any():
+            emptied = np.full(len(nothing), -1) if emptied is None else emptied
             emptied[nothing & (emptied < 0)] = place
             shaped = np.where(nothing[:, None], plain.logits, shaped)
     return Distribution(shaped), emptied

@@ -1,8 +1,8 @@
 """A corpus: the pieces of a dataset as tokens on disk, memory-mapped and split; it knows no network.
 
 Built once for a dataset and a tokenizer, in parallel, and cached by the content of both and the sides that the dataset
-gives. Its folder holds `tokens.bin` (N,) and `inputs.bin` (N, C) of all pieces end to end, `pieces.npz` with a few
-numbers a piece, `names.json` and `corpus.json`.
+gives; a digest tells whether it is still what was written. Its folder holds `tokens.bin` (N,) and `inputs.bin` (N, C)
+of all pieces end to end, `pieces.npz` with a few numbers a piece, `names.json` and `corpus.json`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from composer.encoding import Encoded, Encodings, Refused, encode, given_side, w
 from composer.errors import CannotWrite, EmptyDataset, printable
 from composer.processes import Map, shared
 from composer.splits import SPLITS, assign, given
-from composer.types import Dataset, Tokenizer, Tokens
+from composer.types import Dataset, Learning, Tokenizer, Tokens
 
 CHUNK, CHUNK_SECONDS = 64, 0.25
 """Sources that one call reads at most, and the time that it should take, so that progress is told often."""
@@ -141,15 +141,54 @@ def build(
     for source in sources:
         key.update(json.dumps([source, dataset.fingerprint(source), given_side(dataset, source)]).encode())
     folder = (cache or cache_folder()) / "corpora" / key.hexdigest()
-    if not (folder / "corpus.json").is_file():
+    if not _is_whole(folder):
         about = {"name": name, "title": dataset.title, "licence": dataset.licence}
         try:
+            if folder.exists():
+                shutil.rmtree(folder)
             with shared(workers) as each:
                 encodings = each(partial(encode, dataset, tokenizer), _chunks(sources), long=True)
                 _write(folder, _told(encodings, len(sources), report or _untold), tokenizer, each, about)
         except OSError as error:
             raise CannotWrite(f"{printable(str(folder))}: the cache cannot be written ({error.strerror}).") from error
     return Corpus(folder)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether there is a corpus as it was written: what a disk has spoilt is built anew."""
+    try:
+        about = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
+        return bool(about.pop("digest") == _digest(folder, about))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return False
+
+
+def _digest(folder: Path, about: Mapping[str, Any]) -> str:
+    """Of all that a corpus holds."""
+    digest = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16)
+    for name in ("tokens.bin", "inputs.bin", "pieces.npz", "names.json"):
+        with (folder / name).open("rb") as file:
+            digest.update(hashlib.file_digest(file, hashlib.blake2b).digest())
+    return digest.hexdigest()
+
+
+def fitted(
+    dataset: Dataset,
+    tokenizer: Tokenizer,
+    *,
+    name: str = "",
+    cache: Path | None = None,
+    workers: int = 1,
+    report: Report | None = None,
+) -> Tokenizer:
+    """The tokenizer, and if it has something to learn, that learnt from the pieces to train on.
+
+    The options and what is raised are those of `build`.
+    """
+    if not isinstance(tokenizer, Learning) or tokenizer.learnt:
+        return tokenizer
+    corpus = build(dataset, tokenizer, name=name, cache=cache, workers=workers, report=report)
+    return tokenizer.fitted(corpus.piece(int(number)) for number in corpus.split("train"))
 
 
 def _untold(done: int, total: int) -> None:
@@ -195,7 +234,8 @@ def _write(
         np.savez(scratch / "pieces.npz", **arrays)  # type: ignore[arg-type]  # names an option that is not given
         (scratch / "names.json").write_text(json.dumps(pieces["names"]))
         counts = {"kept": len(pieces["names"]), "mended": mended, "refused": [asdict(r) for r in refused]}
-        (scratch / "corpus.json").write_text(json.dumps({**about, **counts}, indent=1))
+        about = {**about, **counts}
+        (scratch / "corpus.json").write_text(json.dumps({**about, "digest": _digest(scratch, about)}, indent=1))
         if not folder.exists():
             scratch.rename(folder)
     finally:

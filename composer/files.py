@@ -42,8 +42,15 @@ def reader(path: Path, **options: Any) -> Reader:
 
 def read_by(reader: Reader, path: Path) -> Score:
     """What `reader` makes of a file. Raises UnreadableFile for whatever it raises."""
-    try:
+    with _refusing(path):
         return reader(path)
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Raise UnreadableFile for whatever a reader makes of a file, or ComposerError as it is."""
+    try:
+        yield
     except Exception as error:  # readers rest on foreign parsers, which raise anything
         shown, detail = printable(str(path)), printable(" ".join(str(error).split()), 160)
         _check_file(path)
@@ -112,7 +119,8 @@ def provenance(path: Path) -> dict[str, Any]:
     _check_file(path)
     beside = path if path.suffix.lower() == ".json" else path.with_name(path.name + ".json")
     its_reader = reader(path) if is_read(path) else None
-    found: dict[str, Any] = dict(its_reader.provenance(path)) if isinstance(its_reader, Remembering) else {}
+    with _refusing(path):
+        found: dict[str, Any] = dict(its_reader.provenance(path)) if isinstance(its_reader, Remembering) else {}
     if found or not beside.is_file():
         return found
     try:

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,13 +110,16 @@ class Model:
         """The torch module with its weights in fp32, ready to use. Raises BadModelFile if they do not fit."""
         import torch
 
-        architecture = self.make_architecture()
+        from composer import fitting
+
+        build = partial(self.make_architecture().module, self._column_sizes(), len(self.vocabulary))
         weights = {name: torch.tensor(array, dtype=torch.float32) for name, array in self.weights.items()}
         try:
+            fitting.check(build, self.weights)  # options of a damaged header can ask for any amount of memory
             with torch.random.fork_rng(devices=[]):  # initialising draws numbers, which are not ours to use up
-                module = architecture.module(self._column_sizes(), len(self.vocabulary))
+                module = build()
             module.load_state_dict(weights)
-        except (RuntimeError, MemoryError) as error:  # options of a damaged header can ask for any amount of memory
+        except (fitting.Misfit, RuntimeError, ValueError, MemoryError) as error:
             raise BadModelFile(f"its weights do not fit its architecture ({printable(str(error), 200)}).") from error
         return module.eval()
 

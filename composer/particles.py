@@ -276,7 +276,7 @@ def _write(cloud: _Cloud, active: NDArray[np.bool_], step: Stepper, tokenizer: T
     """One token for every particle at an `active` row; particles that draw different ones part."""
     writing, waiting = cloud.begun.take(np.flatnonzero(active)), cloud.begun.take(np.flatnonzero(~active))
     logits, state = stepped(step, tokenizer, writing.rows)
-    choice, facts, weight, forced = _choice(tokenizer, chain, cloud.conditions, writing.rows, logits)
+    choice, weight, forced = _choice(tokenizer, chain, cloud.conditions, writing.rows, logits)
     at = np.where(active, np.cumsum(active) - 1, len(writing.piece) + np.cumsum(~active) - 1)[cloud.row]
     drawing = np.flatnonzero(active[cloud.row])
     _count_dead(cloud, tokenizer, chain, writing, (weight == -np.inf) & (writing.weight > -np.inf), at[drawing])
@@ -284,10 +284,9 @@ def _write(cloud: _Cloud, active: NDArray[np.bool_], step: Stepper, tokenizer: T
     size = choice.chain.logits.shape[1]
     children, place = np.unique(at[drawing] * size + tokens, return_inverse=True)
     parents, written = children // size, children % size
-    facts = Facts(**{name: column[parents] for name, column in vars(facts).items()})
     costs = np.where(forced[parents, None], 0.0, choice.costs(written, parents))
     parting = replace(writing, rows=replace(writing.rows, state=state), weight=writing.weight + weight)
-    after = _after(tokenizer, parting.take(parents), facts, written, costs)
+    after = _after(tokenizer, parting.take(parents), written, costs)
     cloud.row = at - len(writing.piece) + len(children)  # those that wait come after the children
     cloud.row[drawing] = place
     cloud.begun = _joined(after, waiting) if len(waiting.piece) else after
@@ -321,8 +320,8 @@ def _draws(cloud: _Cloud) -> Floats:
     return np.concatenate(numbers)
 
 
-def _after(tokenizer: Tokenizer, begun: _Beginnings, facts: Facts, tokens: Ints, costs: Floats) -> _Beginnings:
-    rows = begun.rows.after(tokenizer, tokens, facts)
+def _after(tokenizer: Tokenizer, begun: _Beginnings, tokens: Ints, costs: Floats) -> _Beginnings:
+    rows = begun.rows.after(tokenizer, tokens)
     written = begun.written
     if rows.place.max() > written.shape[1]:
         written = np.concatenate([written, np.zeros_like(written)], axis=1)
@@ -333,8 +332,8 @@ def _after(tokenizer: Tokenizer, begun: _Beginnings, facts: Facts, tokens: Ints,
 
 def _choice(
     tokenizer: Tokenizer, chain: Chain, conditions: Sequence[Condition], rows: Rows, logits: Floats
-) -> tuple[Choice, Facts, Floats, NDArray[np.bool_]]:
-    """What R rows may write next; the facts there, (R,) log g_t, and (R,) whether one token alone is left."""
+) -> tuple[Choice, Floats, NDArray[np.bool_]]:
+    """What R rows may write next; (R,) log g_t, and (R,) whether one token alone is left."""
     plain = context_of(tokenizer, rows)
     legal = plain.allowed
     given = legal & _masks(conditions, rows)
@@ -347,7 +346,8 @@ def _choice(
     check_sound(choice.model, ~alive)
     with np.errstate(invalid="ignore"):
         share = choice.kept.log_mass - choice.model.log_mass
-    return choice, plain.facts, np.where(alive & (choice.emptied < 0), share, -np.inf), forced
+    alive = alive if choice.emptied is None else alive & (choice.emptied < 0)
+    return choice, np.where(alive, share, -np.inf), forced
 
 
 def _masks(conditions: Sequence[Condition], rows: Rows) -> NDArray[np.bool_]:

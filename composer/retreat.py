@@ -139,7 +139,7 @@ class Retreat:
         ruled_out[step.token] = True
         others = np.flatnonzero(context.allowed[0] & ~ruled_out)
         many = one.gather(np.zeros(len(others), dtype=np.int64))
-        many = many.after(self._tokenizer, others, self._tokenizer.grammar.facts(many.grammar))
+        many = many.after(self._tokenizer, others)
         following = constrained(self._constraints, context_of(self._tokenizer, many)).allowed
         ruled_out[others[~following.any(axis=1) & (others != EOS)]] = True
         return ruled_out

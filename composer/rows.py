@@ -52,8 +52,9 @@ class Rows:
         at = np.minimum(self.place, longest - 1)
         return np.where(self.place < longest, self.primer[np.arange(len(at)), at], -1)
 
-    def after(self, tokenizer: Tokenizer, tokens: NDArray[np.int64], facts: Facts) -> Rows:
-        """The rows after `tokens` (B,), with `facts` of the places where these stand; the model's state stays."""
+    def after(self, tokenizer: Tokenizer, tokens: NDArray[np.int64], facts: Facts | None = None) -> Rows:
+        """The rows after `tokens` (B,); `facts` are of the places where these stand, if they are known already."""
+        facts = facts or _Later(tokenizer, self.grammar)
         return replace(
             self,
             place=self.place + 1,
@@ -142,8 +143,21 @@ def begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[
 
 def context_of(tokenizer: Tokenizer, rows: Rows) -> Context:
     """What a sampler may look at, under the grammar alone."""
-    facts, allowed = tokenizer.grammar.facts(rows.grammar), tokenizer.grammar.allowed(rows.grammar)
+    facts, allowed = _Later(tokenizer, rows.grammar), tokenizer.grammar.allowed(rows.grammar)
     return Context(rows.place, facts, tokenizer.meaning, rows.history, allowed, rows.struck)
+
+
+class _Later(Facts):
+    """Facts that the grammar is asked for when one of them is first looked at: many samplers look at none."""
+
+    def __init__(self, tokenizer: Tokenizer, state: Array) -> None:
+        vars(self).update(_tokenizer=tokenizer, _state=state)
+
+    def __getattr__(self, name: str) -> Array:
+        if name not in Facts.__dataclass_fields__:
+            raise AttributeError(name)
+        vars(self).update(vars(self._tokenizer.grammar.facts(self._state)))
+        return vars(self)[name]
 
 
 def constrained(

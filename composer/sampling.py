@@ -14,7 +14,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.choice import Chain, Choice, check_sound, choose
+from composer.choice import Chain, check_sound, choose
 from composer.errors import OF_ONE_PIECE, ComposerError, NothingAllowed
 from composer.naming import bar_of, title
 from composer.request import Request
@@ -87,7 +87,7 @@ def pieces(
     """Each piece with its number, as it ends, or why it cannot be made; `most` run side by side."""
     numbers, tokens = np.zeros(0, dtype=np.int64), np.zeros((0, 256), dtype=np.int64)
     for drawn in steps(step, tokenizer, samplers, more, most):
-        if not np.array_equal(numbers, drawn.number):
+        if numbers is not drawn.number:  # others run than before
             going = tokens[np.isin(numbers, drawn.number)]
             room = np.zeros((len(drawn.number) - len(going), tokens.shape[1]), dtype=np.int64)
             numbers, tokens = drawn.number, np.concatenate([going, room])
@@ -157,7 +157,8 @@ class _Company:
         logits, state = stepped(self._step, self._tokenizer, rows)
         choice = choose(self._chain.links, logits, context, legal)
         check_sound(choice.model, given >= 0)  # of a primer's token, no probability is needed
-        self._lose_emptied(rows, choice, context.facts, given, lost)
+        if choice.emptied is not None:
+            self._lose_emptied(rows, choice.emptied, context.facts, given, lost)
         uniforms = self._streams.at(rows.place)
         if self._retreat is not None:
             uniforms = self._retreat.uniforms(rows, uniforms)
@@ -165,7 +166,7 @@ class _Company:
         if self._retreat is not None:
             self._retreat.remember(rows, tokens, given)
         nats = rows.nats + np.where(given[:, None] < 0, choice.costs(tokens), 0.0)
-        self._rows = replace(rows.after(self._tokenizer, tokens, context.facts), state=state, nats=nats)
+        self._rows = replace(rows, state=state, nats=nats).after(self._tokenizer, tokens, context.facts)
         dead_ends = {} if self._retreat is None else self._retreat.dead_ends
         return Drawn(rows.number, rows.place, tokens, nats, dead_ends, lost)
 
@@ -191,11 +192,11 @@ class _Company:
         return rows, context, None, given
 
     def _lose_emptied(
-        self, rows: Rows, choice: Choice, facts: Facts, given: Ints, lost: dict[int, ComposerError]
+        self, rows: Rows, emptied: Ints, facts: Facts, given: Ints, lost: dict[int, ComposerError]
     ) -> None:
         """Pieces to which a link leaves nothing are lost; for this step they write as if it were not there."""
-        for row in np.flatnonzero((choice.emptied >= 0) & (given < 0)).tolist():
-            number, link = int(rows.number[row]), self._chain.links[choice.emptied[row]]
+        for row in np.flatnonzero((emptied >= 0) & (given < 0)).tolist():
+            number, link = int(rows.number[row]), self._chain.links[emptied[row]]
             bar, name = bar_of(facts, row), title(link, self._asked[number])
             lost[number] = NothingAllowed(
                 f"in bar {bar} the sampler {name} leaves nothing that could be written; loosen it."

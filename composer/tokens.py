@@ -14,6 +14,10 @@ BOS, EOS = 0, 1
 """Places of `BOS_None` and `EOS_None` in every vocabulary."""
 
 
+PITCHED = ("Pitch", "Tone", "NoteOn", "NoteOff")
+"""Types whose values are pitches."""
+
+
 def meaning(
     vocabulary: Sequence[str], step_ticks: int, voices: Sequence[str] = (), *, sustains: bool = False
 ) -> Meaning:
@@ -37,9 +41,26 @@ def transposition(vocabulary: Sequence[str], semitones: int) -> NDArray[np.int64
 
 
 def _moved(token: str, semitones: int) -> str:
-    kind, value = token.split("_", 1)
-    if kind in ("Pitch", "Tone"):
-        return f"{kind}_{int(value) + semitones}"
-    if kind == "Key":
-        return f"Key_{parse_key(value).transposed(semitones)}"
+    """The token that says the same elsewhere; of one that says several things, `A+B_1+2`, each is moved."""
+    kinds, values = token.split("_", 1)
+    if "+" in kinds:
+        pairs = zip(kinds.split("+"), values.split("+"), strict=True)
+        moved = [_moved(f"{kind}_{value}", semitones).split("_", 1)[1] for kind, value in pairs]
+        return f"{kinds}_{'+'.join(moved)}"
+    if kinds in PITCHED:
+        return f"{kinds}_{int(values) + semitones}"
+    if kinds == "Key":
+        return f"Key_{parse_key(values).transposed(semitones)}"
     return token
+
+
+def movable(vocabulary: Sequence[str], pitch: NDArray[np.int64]) -> bool:
+    """Whether what each token says can be said a semitone away, within the reach of `pitch` (V,) of a `Meaning`."""
+    pitched = pitch >= 0
+    if not pitched.any():
+        return True
+    low, high = pitch[pitched].min(), pitch[pitched].max()
+    return all(
+        (transposition(vocabulary, step)[pitched & (low <= pitch + step) & (pitch + step <= high)] >= 0).all()
+        for step in (-1, 1)
+    )

@@ -166,8 +166,9 @@ class Tokenizer(Protocol):
     """Scores to tokens and back: a frozen dataclass of options, equal when rebuilt from its fields.
 
     `vocabulary` holds `Type_Value` strings, as MidiTok writes them, in a fixed order; it begins with `BOS_None` and
-    `EOS_None`. The types `Pitch` (a MIDI pitch), `Tone` (a pitch as it would be in C) and `Key` (as `str(Key)`) are
-    those that a transposition moves.
+    `EOS_None`. The types `Pitch`, `NoteOn`, `NoteOff` (a MIDI pitch), `Tone` (a pitch as it would be in C) and `Key`
+    (as `str(Key)`) are those that a transposition moves. A token may say several things, as in `Pitch+Duration_60+4`:
+    one pitch at most, and no move before it.
     """
 
     @property
@@ -190,6 +191,18 @@ class Tokenizer(Protocol):
 
     def decode(self, tokens: Tokens) -> Score:
         """The score of any sequence that the grammar allows, whole or cut short."""
+
+
+@runtime_checkable
+class Learning(Protocol):
+    """A tokenizer that learns from music before it is used, such as which tokens to join; what it learns are fields."""
+
+    @property
+    def learnt(self) -> bool:
+        """Whether there is nothing left to learn."""
+
+    def fitted(self, pieces: Iterable[Tokens]) -> Tokenizer:
+        """The same with all learnt from `pieces` to train on, in its own tokens; the same from the same pieces."""
 
 
 @runtime_checkable

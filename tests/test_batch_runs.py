@@ -250,6 +250,26 @@ def _with_catalogue(run, here, data):
     return run("batch", "jobs.toml", "--out", "odd")
 
 
+STRANGE = [
+    """UPDATE pieces SET state = 'dropping', stem = '../mine', files = '{"mid": ["", 0]}'""",
+    """UPDATE pieces SET state = 'dropping', stem = '0000/..', files = '{"/../../mine.mid": ["", 0]}'""",
+    "UPDATE pieces SET files = '{'",
+    "UPDATE pieces SET seed = x'00'",
+    "UPDATE cells SET plain = '[]'",
+]
+
+
+@pytest.mark.parametrize("change", STRANGE)
+def test_the_catalogue_of_a_stranger_leads_nowhere(run, here, change):
+    (here / "mine.mid").write_text("mine")
+    run("batch", "jobs.toml", "--out", "out", *PLAIN)
+    with sqlite3.connect(here / "out/catalogue.sqlite") as connection:
+        connection.execute(change)
+    said = mistake(run("batch", "jobs.toml", "--out", "out", *PLAIN))
+    assert "out/catalogue.sqlite: holds what no run has written" in said
+    assert (here / "mine.mid").read_text() == "mine"
+
+
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that nobody can write to")
 def test_read_only_output(run, here):
     assert "cannot be written to" in mistake(run("batch", "jobs.toml", "--out", "/proc/self/pieces"))

@@ -125,3 +125,12 @@ def test_a_piece_is_written_without_what_it_does_not_need(tmp_path):
     again = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert again.stdout.splitlines()[-1] == "[]"
     assert Path(tmp_path / "x.mid").exists()
+
+
+def test_what_was_kept_and_then_changed_is_not_believed(points):
+    kept(points)
+    place = cache_folder() / "plugins.json"
+    place.write_text(place.read_text().replace("Lengthen", "Shorten"))
+    assert catalogue.recall(points) is None
+    place.write_text("[" * 100_000)
+    assert catalogue.recall(points) is None

@@ -186,6 +186,20 @@ def test_a_second_build_reads_nothing(built, monkeypatch):
     assert built(Walks()).folder == first.folder
 
 
+@pytest.mark.parametrize("name", ["tokens.bin", "inputs.bin", "pieces.npz", "names.json", "corpus.json"])
+def test_a_corpus_that_a_disk_has_spoilt_is_built_anew(tokenizer, tmp_path, name):
+    def build():
+        return corpora.build(Walks(6), tokenizer, name="walks", cache=tmp_path)
+
+    path = build().folder / name
+    whole = path.read_bytes()
+    half = len(whole) // 2
+    for spoilt in (whole[:half], whole[:half] + bytes([whole[half] ^ 1]) + whole[half + 1 :]):
+        path.write_bytes(spoilt)
+        build()
+        assert path.read_bytes() == whole
+
+
 def test_another_option_tokenizer_or_content_is_another_corpus(built, tmp_path, monkeypatch):
     folders = {built(Walks()).folder, built(Walks(seed=2)).folder}
     coarse = registry().make("tokenizers", "voices", **{**VOICES, "steps_per_quarter": 4})

@@ -265,7 +265,9 @@ def test_a_tokenizer_that_has_changed_is_named(model):
     [
         pytest.param({"hidden_size": 17}, id="a little wider"),
         pytest.param({"hidden_size": 200_000}, id="wider than memory"),
+        pytest.param({"hidden_size": 30_000}, id="as wide as memory, perhaps"),
         pytest.param({"layers": 2}, id="deeper"),
+        pytest.param({"layers": 1_000_000}, id="deeper than patience"),
         pytest.param({"tie_weights": True}, id="other parts"),
     ],
 )

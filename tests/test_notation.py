@@ -277,6 +277,17 @@ LAUGHS = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]><score-partwise>
 OUTSIDE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]><score-partwise>&a;</score-partwise>'
 
 
+BEFORE_ITS_BEGINNING = bytes.fromhex(
+    "504B0102 1400 1400 0000 0000 0000 0000"  # an entry of a directory: versions, flags, stored, time and date
+    "00000000 00000000 00000000"  # checksum and sizes
+    "0900 0000 0000 0000 0000 00000000 00000000"  # the length of its name; it begins at byte 0…
+    "73636F72652E786D6C"  # score.xml
+    "504B0506 0000 0000 0100 0100"  # the end of the directory, which has one entry
+    "37000000 40000000 0000"  # of 55 bytes, from byte 64 on, though the file begins with it: so that 0 means -64
+)
+"""An archive whose only member would begin before the file does."""
+
+
 @pytest.mark.parametrize(
     ("content", "suffix", "reason"),
     [
@@ -290,6 +301,9 @@ OUTSIDE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]><score-partwi
         ("<score-partwise><part-list/></score-partwise>", ".xml", "holds no notes"),
         (b"PK\3\4 and nothing more", ".mxl", "damaged"),
         (packed(readme_txt="hello"), ".mxl", "holds no score"),
+        (BEFORE_ITS_BEGINNING, ".mxl", "damaged"),
+        (b'<?xml version="1.0" encoding="shift_jis"?><score-partwise/>', ".xml", "in an encoding that is not read"),
+        (b'<?xml version="1.0" encoding="rot13"?><score-partwise/>', ".xml", "in an encoding that is not read"),
         (packed(score_xml=b" " * (65 * 1024 * 1024)), ".mxl", "unpacks to more than 64 MB"),
         (b" " * (21 * 1024 * 1024), ".abc", "larger than 20 MB"),
         (ABC + "\n" + ABC, ".abc", "holds several tunes"),
@@ -308,6 +322,17 @@ OUTSIDE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]><score-partwi
 def test_a_bad_file_is_refused_in_one_sentence(read, content, suffix, reason):
     with pytest.raises(UnreadableFile, match=rf"piece\{suffix}: [^\n]*{reason}[^\n]*\.$"):
         read(content, suffix)
+
+
+@pytest.mark.parametrize(
+    ("content", "suffix"),
+    [(BEFORE_ITS_BEGINNING, ".mxl"), (b'<?xml version="1.0" encoding="shift_jis"?><score-partwise/>', ".musicxml")],
+)
+def test_what_made_a_bad_file_is_asked_in_vain(tmp_path, content, suffix):
+    path = tmp_path / f"piece{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(UnreadableFile):
+        files.provenance(path)
 
 
 def test_a_score_that_is_cut_short_anywhere_is_read_or_refused(read):

@@ -26,6 +26,7 @@ from typing import Any
 
 from composer import __version__
 from composer.batch.plan import Cell, pieces
+from composer.batch.rowcheck import checked
 from composer.errors import BatchFailed, CannotWrite, UnreadableFile, printable
 
 NAME = "catalogue.sqlite"
@@ -90,7 +91,10 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Ledger:
-    """An open ledger. Every method raises CannotWrite, in one sentence, for whatever befalls the file."""
+    """An open ledger. Every method raises CannotWrite, in one sentence, for whatever befalls the file.
+
+    Where it holds what no run has written, they raise UnreadableFile.
+    """
 
     path: Path
     connection: sqlite3.Connection
@@ -102,6 +106,9 @@ class Ledger:
                 yield self.connection
         except sqlite3.Error as error:
             raise CannotWrite(f"{printable(str(self.path))}: {printable(str(error))}.") from error
+        except (ValueError, TypeError, KeyError) as error:
+            what = printable(f"{type(error).__name__}: {error}", 160)
+            raise UnreadableFile(f"{printable(str(self.path))}: holds what no run has written ({what}).") from error
 
     # --- what is asked for
 
@@ -159,7 +166,7 @@ class Ledger:
     def about(self) -> dict[str, str]:
         """What the ledger says of itself: format, version, shard."""
         with self._safely() as connection:
-            return dict(connection.execute("SELECT key, value FROM about"))
+            return {"composer": "", "shard": "", **dict(connection.execute("SELECT key, value FROM about"))}
 
     def begun(self) -> tuple[int, int]:
         """Count one more run: its number, and that of the last run whose files are known to be on the disk."""
@@ -178,7 +185,7 @@ class Ledger:
         """The cells, by their places."""
         with self._safely() as connection:
             found = connection.execute("SELECT plain FROM cells ORDER BY cell").fetchall()
-        return [Cell.from_json(json.loads(plain)) for (plain,) in found]
+            return [Cell.from_json(json.loads(plain)) for (plain,) in found]
 
     def waiting(self, cell: int, after: int, most: int) -> list[tuple[int, int]]:
         """(number, index) of the next pieces of a cell that are to be made, from beyond the number `after`."""
@@ -245,9 +252,8 @@ class Ledger:
 
     def dropping(self) -> list[tuple[int, str, list[str]]]:
         """Number, stem and suffixes of pieces whose files are being taken away."""
-        with self._safely() as connection:
-            found = connection.execute("SELECT number, stem, files FROM pieces WHERE state = 'dropping'").fetchall()
-        return [(number, stem, list(json.loads(files))) for number, stem, files in found]
+        found = self.pieces("dropping", "number, stem, files")
+        return [(row["number"], row["stem"], list(row["files"] or ())) for row in found]
 
     def dropped(self, numbers: Iterable[int]) -> None:
         """Their files are gone."""
@@ -285,10 +291,7 @@ class Ledger:
             )
             names = [column[0] for column in cursor.description]
             for row in cursor:
-                values = dict(zip(names, row, strict=True))
-                for name in values.keys() & {"asked", "files", "metrics"}:
-                    values[name] = json.loads(values[name]) if values[name] else None
-                yield values
+                yield checked(dict(zip(names, row, strict=True)))
 
 
 def _rows(cells: Sequence[Cell], place: int, first: int, shard: Shard) -> Iterator[tuple[Any, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -136,7 +137,7 @@ def _trial(
     device: str,
     workers: int | None,
 ) -> Trial:
-    from composer.cli.train import build_corpus
+    from composer.cli.train import build_corpus, fitted_tokenizer
     from composer.comparing import budget
     from composer.comparing.questions import named
     from composer.comparing.trial import Trial, matched, minutes
@@ -153,6 +154,7 @@ def _trial(
     music = make_dataset(dataset, **of_dataset)
     suggested = music.tokenizer_options if word == music.tokenizer else {}
     writing = registry().make("tokenizers", word, **{**suggested, **of_tokenizer})
+    writing = fitted_tokenizer(music, writing, dataset, workers or os.cpu_count() or 1)
     contenders = budget.contenders(names, of_each, writing, size)
     corpus = build_corpus(music, writing, dataset, workers)
     some = registry().make("architectures", names[0], **of_each[0])

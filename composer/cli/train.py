@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from composer.corpus import Corpus
     from composer.model import Model
     from composer.recipes import Plain
-    from composer.types import Dataset
+    from composer.types import Dataset, Tokenizer
 
 ARCHITECTURE = "lstm"
 """The architecture, unless another is named."""
@@ -185,6 +185,8 @@ def follow(plain: Plain, command: str, workers: int | None, extras: Extras) -> N
     name = plain["dataset"]
     with team(recipe.settings.device) as us:
         with us.first_here_first():
+            shared = workers or (os.cpu_count() if us.leads else 1) or 1
+            recipe = replace(recipe, tokenizer=fitted_tokenizer(recipe.dataset, recipe.tokenizer, name, shared))
             if us.leads:
                 corpus = build_corpus(recipe.dataset, recipe.tokenizer, name, workers)
             else:
@@ -203,6 +205,15 @@ def follow(plain: Plain, command: str, workers: int | None, extras: Extras) -> N
             model = recipes.run(recipe, corpus, out, command=command, report=report, team=us, **kept)
     if model is not None:
         _say(model, out, folder)
+
+
+def fitted_tokenizer(dataset: Dataset, tokenizer: Tokenizer, name: str, workers: int) -> Tokenizer:
+    """The tokenizer, with what there is to learn learnt from the music to train on."""
+    from composer.cli.watching import reading
+    from composer.corpus import fitted
+
+    with reading() as report:
+        return fitted(dataset, tokenizer, name=name, workers=workers, report=report)
 
 
 def _say(model: Model, out: Path, folder: Path | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from composer.rows import begin, context_of
 from composer.testing.rules import BrokenRule, rebuilt, rule
 from composer.testing.sequences import chooser, spoken
 from composer.tokens import EOS
-from composer.types import Array, Constraint, Context, Sampler, Tokenizer
+from composer.types import Array, Constraint, Context, Facts, Sampler, Struck, Tokenizer
 
 ROWS, STEPS = 6, 120
 
@@ -106,10 +106,10 @@ def _copied(context: Context) -> Context:
 
 def rows_of(context: Context, rows: slice | NDArray[np.int64]) -> Context:
     """The context of some rows alone."""
-    facts, struck = _rows(context.facts, rows), _rows(context.struck, rows)
+    facts, struck = Facts(**_rows(context.facts, rows)), Struck(**_rows(context.struck, rows))
     step, history, allowed = (part[rows] for part in (context.step, context.history, context.allowed))
     return Context(step, facts, context.meaning, history, allowed, struck)
 
 
-def _rows(part: Any, rows: slice | NDArray[np.int64]) -> Any:
-    return replace(part, **{field.name: getattr(part, field.name)[rows] for field in fields(part)})
+def _rows(part: Facts | Struck, rows: slice | NDArray[np.int64]) -> dict[str, Array]:
+    return {field.name: getattr(part, field.name)[rows] for field in fields(part)}

@@ -40,7 +40,7 @@ def check_archive(path: Path) -> None:
             if score is None:
                 raise UnreadableFile(f"{shown}: holds no score; export it again from the program that made it.")
             _check(archive.read(score), shown)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise UnreadableFile(f"{shown}: is not a packed MusicXML file, or is damaged.") from error
 
 
@@ -91,3 +91,5 @@ def _check(text: bytes, shown: str) -> None:
         raise UnreadableFile(f"{shown}: {error}.") from None
     except expat.ExpatError as error:
         raise UnreadableFile(f"{shown}: is not well-formed XML ({error}).") from None
+    except (ValueError, LookupError):  # of expat, which knows few encodings
+        raise UnreadableFile(f"{shown}: is XML in an encoding that is not read; export it as UTF-8.") from None

@@ -1,0 +1,93 @@
+"""Byte pair encoding within notes: pairs of tokens that become one, by the library of MidiTok's own; it knows no score.
+
+A note with its program, velocity and length may become one token, and so may a part of it. A token never says two notes
+nor a move and a note, so that what is told of it (where it is, which pitch it strikes) is true of all that it says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.types import Tokens
+from composer_miditok.tables import METRE, joined, parts
+
+Ints = NDArray[np.int64]
+
+MOVES = ("Bar", METRE, "Position", "TimeShift")
+
+LEAST = 2
+"""A pair is joined if it is met so often."""
+
+
+def learn(names: tuple[str, ...], count: int, pieces: Iterable[Tokens]) -> tuple[str, ...]:
+    """At most so many merges, the most frequent pair first: `Pitch_60 Duration_1.0.8` joins two tokens."""
+    from tokenizers import Tokenizer, models, trainers
+
+    letters = [_letter(token) for token in range(len(names))]
+    words = ("".join(letters[token] for token in word) for tokens in pieces for word in split(names, tokens))
+    trainer = trainers.BpeTrainer(
+        vocab_size=len(names) + count, initial_alphabet=letters, min_frequency=LEAST, show_progress=False
+    )
+    model = Tokenizer(models.BPE())
+    model.train_from_iterator(words, trainer)
+    pairs = json.loads(model.to_str())["model"]["merges"]
+    of = dict(zip(letters, names, strict=True))
+    return tuple(" ".join(joined([of[letter] for letter in side]) for side in pair) for pair in pairs)
+
+
+def split(names: Sequence[str], tokens: Tokens) -> list[Tokens]:
+    """The tokens of notes, note by note, and each of the others alone."""
+    kinds = _word_kinds(tuple(names))[tokens]
+    begins = np.flatnonzero(kinds > 0)
+    return [tokens[begin:end] for begin, end in pairwise([*begins.tolist(), len(tokens)])]
+
+
+@lru_cache(maxsize=16)
+def _word_kinds(names: tuple[str, ...]) -> Ints:
+    """(V,) 1 for tokens that a note begins with and for those that are no part of one, 0 for the rest of a note."""
+    kinds = [name.partition("_")[0] for name in names]
+    first = ("Program",) if "Program" in kinds else ("Pitch", "NoteOn", "NoteOff")
+    return np.array([kind in (*first, *MOVES, "BOS", "EOS") for kind in kinds], dtype=np.int64)
+
+
+def learnt(merges: Sequence[str]) -> tuple[str, ...]:
+    """The tokens that merges make. Raises ValueError for a text that is no merge."""
+    if any(merge.count(" ") != 1 for merge in merges):
+        raise ValueError("merges are pairs of tokens with a space between")
+    return tuple(dict.fromkeys(joined(merge.split(" ")) for merge in merges))
+
+
+def apply(names: tuple[str, ...], merges: tuple[str, ...], base: int, tokens: Tokens) -> Tokens:
+    """Tokens of the first `base` names, joined wherever merges say so."""
+    if not merges:
+        return tokens
+    model = _model(names, merges)
+    words = ["".join(map(_letter, word.tolist())) for word in split(names[:base], tokens)]
+    return np.array(model.encode(words, is_pretokenized=True).ids, dtype=np.int64)
+
+
+@lru_cache(maxsize=8)
+def _model(names: tuple[str, ...], merges: tuple[str, ...]) -> Any:
+    """The encoder of these merges."""
+    from tokenizers import Tokenizer, models
+
+    place = {name: i for i, name in enumerate(names)}
+    spelled = {name: "".join(_letter(place[part]) for part in split_name(name)) for name in names}
+    pairs = [(spelled[left], spelled[right]) for left, right in (merge.split(" ") for merge in merges)]
+    return Tokenizer(models.BPE(vocab={spelled[name]: i for i, name in enumerate(names)}, merges=pairs))
+
+
+def split_name(name: str) -> list[str]:
+    """The names of the tokens that a learnt one joins."""
+    return ["_".join(pair) for pair in parts(name)]
+
+
+def _letter(token: int) -> str:
+    return chr(0x4E00 + token)

@@ -1,0 +1,137 @@
+"""A scheme of MidiTok with its options, and scores through it; it knows no grammar and no learnt tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.metrical import Grid
+from composer.score import TICKS_PER_QUARTER, Score, TimeSignature, Track, parse_time_signature
+from composer_miditok.sounds import DRUMS, Sounds, notes_of
+
+VELOCITY = 80
+"""Of all notes where velocities are not kept."""
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """One of MidiTok's tokenizers with its options. Time is counted in its ticks, `division` to a quarter note."""
+
+    name: str  # of MidiTok's class
+    steps_per_beat: int
+    lowest: int
+    highest: int
+    velocities: int
+    programs: bool
+    longest: int  # in beats
+    time_signatures: tuple[str, ...]
+    says_metre: bool  # whether time signatures are written
+
+    @property
+    def held(self) -> bool:
+        """Whether a note lasts until it is let go, and no length is written."""
+        return self.name == "MIDILike"
+
+    @property
+    def division(self) -> int:
+        """Ticks of MidiTok to a quarter note: the step of the shortest beat is one."""
+        return self.steps_per_beat * max(metre.denominator for metre in self.metres) // 4
+
+    @property
+    def tick(self) -> int:
+        """Ticks of a Score in one of MidiTok's."""
+        return TICKS_PER_QUARTER // self.division
+
+    @cached_property
+    def metres(self) -> tuple[TimeSignature, ...]:
+        """The time signatures, parsed."""
+        return tuple(parse_time_signature(text) for text in self.time_signatures)
+
+    @cached_property
+    def grid(self) -> Grid:
+        """Bars in MidiTok's ticks."""
+        return Grid(self.division, self.time_signatures)
+
+    @cached_property
+    def step(self) -> NDArray[np.int64]:
+        """Ticks of MidiTok in a step of each time signature: its beat is the note that it counts."""
+        return np.array([4 * self.division // m.denominator // self.steps_per_beat for m in self.metres])
+
+    @property
+    def library(self) -> Any:
+        """MidiTok's tokenizer."""
+        return _library(self)
+
+    def write(self, sounds: Sounds, metres: Mapping[int, TimeSignature]) -> list[str]:
+        """What MidiTok makes of sounds on its grid, with the time signatures in force from these ticks on."""
+        import symusic
+
+        score: Any = symusic.Score(self.division)
+        for tick, metre in metres.items():
+            score.time_signatures.append(symusic.TimeSignature(tick, metre.numerator, metre.denominator))
+        for program in sorted(set(sounds.programs.tolist()), key=lambda program: (program == DRUMS, program)):
+            score.tracks.append(_track(symusic, program, sounds[sounds.programs == program]))
+        found = self.library.encode(score, encode_ids=False, no_preprocess_score=True)
+        return (found[0] if isinstance(found, list) else found).tokens
+
+    def read(self, tokens: Sequence[str]) -> Score:
+        """The score of MidiTok's tokens, with one track a program."""
+        from miditok import TokSequence
+
+        sequence = TokSequence(tokens=list(tokens))
+        found = self.library.decode(sequence if self.programs else [sequence])
+        signatures = ((m.time * self.tick, m.numerator, m.denominator) for m in found.time_signatures)
+        parts = sorted((track.is_drum, track.program, track) for track in found.tracks if len(track.notes))
+        return Score(
+            tracks=tuple(
+                Track(notes_of(track.notes.numpy(), self.tick), program=program, is_drum=drum)
+                for drum, program, track in parts
+            ),
+            time_signatures=tuple(TimeSignature(*signature) for signature in signatures),
+        )
+
+    def velocity(self, given: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The nearest velocities that there are tokens for."""
+        if not self.velocities:
+            return np.full_like(given, VELOCITY)
+        values = np.asarray(self.library.velocities, dtype=np.int64)
+        return values[np.abs(given[:, None] - values[None, :]).argmin(axis=1)]
+
+
+def _track(symusic: Any, program: int, sounds: Sounds) -> Any:
+    track = symusic.Track(program=max(program, 0), is_drum=program == DRUMS)
+    track.notes = symusic.Note.from_numpy(
+        time=sounds.starts.astype(np.int32),
+        duration=(sounds.ends - sounds.starts).astype(np.int32),
+        pitch=sounds.pitches.astype(np.int8),
+        velocity=sounds.velocities.astype(np.int8),
+    )
+    return track
+
+
+@lru_cache(maxsize=16)
+def _library(scheme: Scheme) -> Any:
+    import miditok
+
+    numerators: dict[int, list[int]] = {}
+    for metre in scheme.metres:
+        numerators.setdefault(metre.denominator, []).append(metre.numerator)
+    config = miditok.TokenizerConfig(
+        pitch_range=(scheme.lowest, scheme.highest),
+        drums_pitch_range=(0, 127),
+        beat_res={(0, scheme.longest): scheme.steps_per_beat},
+        num_velocities=scheme.velocities or 1,
+        use_velocities=scheme.velocities > 0,
+        use_programs=scheme.programs,
+        use_pitchdrum_tokens=scheme.programs,
+        use_time_signatures=scheme.says_metre,
+        time_signature_range=numerators,
+        special_tokens=["PAD"],
+        encode_ids_split="no",
+    )
+    return getattr(miditok, scheme.name)(config)

@@ -1,0 +1,206 @@
+"""MidiTok's tokenizers by the contract of composer: scores to tokens and back; they know no file and no model.
+
+The tokens are MidiTok's (its `TimeSig` is called `TimeSignature` here), between our BOS and EOS. Kept: starts and
+lengths on the grid of the time signature's beat, pitches, velocities to the nearest value, programs, time signatures
+(by Structured none: all is 4/4). Not kept: keys, tempos; an upbeat becomes a whole bar that begins with a rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Annotated, ClassVar, Self
+
+import numpy as np
+
+from composer.errors import CannotExpress
+from composer.measures import MOST_EMPTY_BARS, measures
+from composer.score import TICKS_PER_QUARTER, Score, TimeSignature
+from composer.tokens import EOS
+from composer.types import Meaning, Tokens
+from composer_miditok import merges
+from composer_miditok.grammar import SOUNDS, MidiTokGrammar
+from composer_miditok.scheme import Scheme
+from composer_miditok.sounds import DRUMS, Lines, Sounds, check_held, gathered, on_grid
+from composer_miditok.tables import DRUM, Tables, tables, theirs, vocabulary, voice_of
+
+TIME_SIGNATURES = ("4/4", "1/4", "2/4", "3/4", "5/4", "6/4", "3/8", "6/8", "12/8")
+"""Those that MidiTok has if nobody says otherwise."""
+
+
+@dataclass(frozen=True)
+class Structured:
+    """Structured, by MidiTok: always move, note, length; all is in 4/4 (Hadjeres and Crestel 2021)."""
+
+    steps_per_beat: Annotated[int, "fineness of the grid"] = 4
+    lowest: Annotated[int, "lowest MIDI pitch"] = 21
+    highest: Annotated[int, "highest MIDI pitch"] = 108
+    velocities: Annotated[int, "how many degrees of loudness; 0: not kept"] = 8
+    programs: Annotated[bool, "keep programs apart, and drums; without, all but drums is one"] = True
+    longest: Annotated[int, "longest duration and move in beats"] = 12
+    bpe: Annotated[int, "how many tokens to learn that join others of a note (byte pair encoding)"] = 0
+    merges: Annotated[tuple[str, ...], "what was learnt; filled in by training"] = ()
+
+    scheme_name: ClassVar[str] = "Structured"
+    time_signatures: ClassVar[tuple[str, ...]] = ("4/4",)
+
+    def __post_init__(self) -> None:
+        """Refuse options that make no vocabulary."""
+        if not 0 <= self.lowest <= self.highest <= 127:
+            raise ValueError("pitches go from 0 to 127, and lowest must not be above highest")
+        if not 0 <= self.velocities <= 127:
+            raise ValueError("there are 0 to 127 velocities")
+        if not 1 <= self.longest <= 64 or self.steps_per_beat < 1:
+            raise ValueError("the longest duration is 1 to 64 beats, each of at least one step")
+        if self.bpe < 0 or len(self.merges) > max(self.bpe, 0):
+            raise ValueError("bpe is how many merges there are at most")
+        if "4/4" not in self.time_signatures:
+            raise ValueError("MidiTok needs 4/4 among the time_signatures")
+        finest = 4 * TICKS_PER_QUARTER // max(metre.denominator for metre in self.scheme.metres)
+        if finest % self.steps_per_beat:
+            raise ValueError(f"steps_per_beat must divide {finest}, and {self.steps_per_beat} does not")
+        _ = self.scheme.grid  # refuses what is wrong with time signatures
+        _check_joins(self)
+
+    @cached_property
+    def scheme(self) -> Scheme:
+        """MidiTok's tokenizer with these options."""
+        options = (self.steps_per_beat, self.lowest, self.highest, self.velocities, self.programs, self.longest)
+        return Scheme(self.scheme_name, *options, self.time_signatures, self.scheme_name != "Structured")
+
+    @cached_property
+    def vocabulary(self) -> tuple[str, ...]:
+        """MidiTok's tokens, and those that were learnt."""
+        return (*self._plain, *merges.learnt(self.merges))
+
+    @cached_property
+    def _plain(self) -> tuple[str, ...]:
+        return vocabulary(self.scheme)
+
+    @property
+    def _tables(self) -> Tables:
+        return tables(self.scheme, self.vocabulary)
+
+    @cached_property
+    def meaning(self) -> Meaning:
+        """What each token says. Lengths and places are told where the beats of all time signatures are equal."""
+        said, scheme = self._tables, self.scheme
+        fixed = len({metre.denominator for metre in scheme.metres}) == 1
+        length, place = (np.where(times[0] >= 0, times[0] * scheme.tick, -1) for times in (said.length, said.position))
+        unknown = np.full_like(said.struck, -1)
+        return Meaning(
+            kind=np.array([token.partition("_")[0] for token in self.vocabulary]),
+            pitch=np.where(said.struck < DRUM, said.struck, -1),
+            ticks=length if fixed else unknown,
+            place=place if fixed else unknown,
+            key=unknown,
+            voices=tuple(voice_of(program) for program in (*range(128), DRUMS)) if self.programs else (),
+        )
+
+    @cached_property
+    def grammar(self) -> MidiTokGrammar:
+        """Which tokens may follow which."""
+        return MidiTokGrammar(self._tables)
+
+    # --- scores -------------------------------------------------------------------------------------------------------
+
+    def encode(self, score: Score, *, ends: bool = True) -> Tokens:
+        """Tokens of a score. Raises CannotExpress for what MidiTok has no tokens for, and would leave out or change."""
+        written = self.scheme.write(*self._prepared(score))
+        place = {theirs(token): i for i, token in enumerate(self._plain)}
+        tokens = np.array([place[token] for token in written], dtype=np.int64)
+        tokens = merges.apply(self.vocabulary, self.merges, len(self._plain), tokens)
+        return np.append(tokens, EOS) if ends else tokens
+
+    def _prepared(self, score: Score) -> tuple[Sounds, dict[int, TimeSignature]]:
+        """The notes on their grid, and where the time signature changes up to the last note."""
+        scheme = self.scheme
+        sounds = gathered(score, programs=self.programs, tick=scheme.tick)
+        self._check_range(sounds)
+        found = measures(scheme.grid, score, score.end)
+        first = scheme.grid.first["TimeSignature"]
+        lines, moved = Lines.of(found, scheme.step, first), -int(found.origins[0])
+        sounds = replace(sounds, starts=sounds.starts + moved, ends=sounds.ends + moved)
+        sounds = on_grid(sounds, lines, None if scheme.held else self.longest * self.steps_per_beat)
+        sounds = replace(sounds, velocities=scheme.velocity(sounds.velocities))
+        self._check_time(sounds, lines)
+        until = max(int(sounds.starts[-1]) + 1, int(sounds.ends.max()) if scheme.held else 0)
+        metres = [scheme.metres[place - first] for place in found.metres]
+        changes = {
+            int(start): metre
+            for bar, (start, metre) in enumerate(zip(lines.starts, metres, strict=True))
+            if start < until and (bar == 0 or metre != metres[bar - 1])
+        }
+        return sounds, changes
+
+    def _check_range(self, sounds: Sounds) -> None:
+        """Raise CannotExpress for a pitch out of reach."""
+        pitches = sounds.pitches[sounds.programs != DRUMS]
+        outside = pitches[(pitches < self.lowest) | (pitches > self.highest)]
+        if len(outside):
+            reach = f"{self.lowest} to {self.highest}"
+            raise CannotExpress(f"it has the pitch {outside[0]}; there are tokens for {reach}.")
+
+    def _check_time(self, sounds: Sounds, lines: Lines) -> None:
+        """Raise CannotExpress for silences and chords that cannot be written."""
+        begins = np.append(0, sounds.starts)
+        bars = np.append(lines.bar(begins), lines.bar(sounds.ends.max() - 1))
+        longest = int(np.diff(bars).max())
+        if longest > MOST_EMPTY_BARS:
+            raise CannotExpress(f"nothing begins for {longest} bars; at most {MOST_EMPTY_BARS} such can be written.")
+        if self.scheme.held:
+            check_held(sounds, SOUNDS)
+        if self._tables.lands and np.diff(begins).max() > self.longest * self.scheme.division:
+            raise CannotExpress(f"nothing begins for more than {self.longest} beats, the longest move.")
+
+    def decode(self, tokens: Tokens) -> Score:
+        """A score with one track a program; a note that is not complete is left out."""
+        plain = [name for token in tokens if token > EOS for name in merges.split_name(self.vocabulary[token])]
+        return self.scheme.read([theirs(name) for name in plain])
+
+    # --- learning -----------------------------------------------------------------------------------------------------
+
+    @property
+    def learnt(self) -> bool:
+        """Whether no merges are left to learn."""
+        return not self.bpe or bool(self.merges)
+
+    def fitted(self, pieces: Iterable[Tokens]) -> Self:
+        """The same with merges learnt from pieces in its tokens."""
+        found = merges.learn(self._plain, self.bpe, pieces)
+        return replace(self, bpe=len(found), merges=found)
+
+
+@dataclass(frozen=True)
+class Tsd(Structured):
+    """TSD, by MidiTok: moves in time, notes and their lengths (Fradet et al. 2021)."""
+
+    time_signatures: Annotated[tuple[str, ...], "those that a piece may have, 4/4 among them"] = TIME_SIGNATURES  # type: ignore[misc]
+
+    scheme_name: ClassVar[str] = "TSD"
+
+
+@dataclass(frozen=True)
+class Remi(Tsd):
+    """REMI, by MidiTok: bars, positions, notes and their lengths (Huang and Yang 2020)."""
+
+    scheme_name: ClassVar[str] = "REMI"
+
+
+@dataclass(frozen=True)
+class MidiLike(Tsd):
+    """MIDI-Like, by MidiTok: moves in time, notes that begin and notes that end (Oore et al. 2018)."""
+
+    scheme_name: ClassVar[str] = "MIDILike"
+
+
+def _check_joins(tokenizer: Structured) -> None:
+    """Raise ValueError unless merges are of tokens that there are, made before they are used."""
+    if tokenizer.merges:
+        known = set(vocabulary(tokenizer.scheme))
+        for merge in tokenizer.merges:
+            (made,) = merges.learnt([merge])
+            if not known.issuperset(merge.split(" ")):
+                raise ValueError("merges join tokens of the vocabulary, or such as earlier merges made")
+            known.add(made)

@@ -1,0 +1,155 @@
+"""Every pair of an architecture, a tokenizer, a sampler, a stepper and an exporter works: ours and somebody else's.
+
+Models are trained for a moment, once for each architecture and tokenizer; each piece is one row of a pairwise cover.
+"""
+
+import importlib
+import itertools
+import sys
+import warnings
+
+import pytest
+from test_third_party import wheel
+from walks import VOICES, Walks
+
+from composer import plugins
+from composer.corpus import build
+from composer.errors import BadOption, ComposerError
+from composer.generation import generate, open_model
+from composer.plugins import registry
+from composer.recipes import Recipe, run
+from composer.request import Link, Request
+from composer.training import Settings
+
+KINDS = ("architectures", "tokenizers", "samplers", "steppers", "exporters")
+
+SMALL = {"hidden_size": 8, "layers": 1, "embedding_size": 8, "dropout": 0.0, "width": 8}
+"""For architectures that have such options."""
+
+OPTIONS = {
+    "voices": VOICES,
+    "remi": {"steps_per_quarter": 4},
+    "top-p": {"p": 0.9},
+    "top-k": {"k": 8},
+    "min-p": {"p": 0.01},
+    "temperature": {"temperature": 0.9},
+    "repetition-penalty": {"penalty": 1.1},
+    "pitch-range": {"range": "C3:C6"},
+    "range": {"range": "C3:C6"},
+    "scale": {"scale": "C"},
+    "chords": {"chords": "C"},
+    "ending": {"key": "C"},
+    "polyphony": {"polyphony": 4},
+    "density": {"density": 16},
+    "rhythm": {"rhythm": "1/8"},
+    "no-repeat": {"n": 4},
+    "hush": {"amount": 1.0},
+}
+"""What things are made with here; all that need options are among them."""
+
+
+def cover(axes, possible=lambda row: True):
+    """Rows with one value of each axis, in which every possible pair of values of two axes stands; greedily, few."""
+    places = list(itertools.combinations(range(len(axes)), 2))
+    missing = {
+        (i, a, j, b): None for i, j in places for a, b in itertools.product(axes[i], axes[j]) if possible({i: a, j: b})
+    }  # a dict keeps its order, so that the cover is always the same
+    rows = []
+    while missing:
+        i, a, j, b = next(iter(missing))
+        row = {i: a, j: b}
+        for place in sorted(set(range(len(axes))) - {i, j}, key=lambda place: -len(axes[place])):
+            fits = [value for value in axes[place] if possible({**row, place: value})]
+
+            def gain(value, place=place, row=row):
+                return sum(
+                    tuple(x for at in sorted([(place, value), pair]) for x in at) in missing for pair in row.items()
+                )
+
+            row[place] = max(fits, key=gain)
+        for (i, a), (j, b) in itertools.combinations(sorted(row.items()), 2):
+            missing.pop((i, a, j, b), None)
+        rows.append(tuple(row[place] for place in range(len(axes))))
+    return rows
+
+
+def test_a_cover_holds_every_possible_pair():
+    axes = [["a", "b", "c"], [1, 2], ["x", "y", "z"], [True, False]]
+    rows = cover(axes, lambda row: not (row.get(0) == "c" and row.get(1) == 2))
+    for i, j in itertools.combinations(range(4), 2):
+        wanted = set(itertools.product(axes[i], axes[j])) - ({("c", 2)} if (i, j) == (0, 1) else set())
+        assert {(row[i], row[j]) for row in rows} == wanted
+    assert len(rows) < 3 * 3 + 4
+    assert rows == cover(axes, lambda row: not (row.get(0) == "c" and row.get(1) == 2))
+
+
+@pytest.fixture
+def somebody(tmp_path, monkeypatch):
+    """The package of `test_third_party`, importable in this process."""
+    monkeypatch.syspath_prepend(str(wheel(tmp_path)))  # a wheel is a zip archive, from which Python imports
+    importlib.invalidate_caches()
+    plugins._registry.cache_clear()
+    plugins._loaded.cache_clear()
+    yield
+    plugins._registry.cache_clear()
+    plugins._loaded.cache_clear()
+    sys.modules.pop("composer_fading", None)
+
+
+def made(kind, name):
+    known = {option.name for option in registry().offer(kind, name).options}
+    small = SMALL if kind == "architectures" else {}
+    return registry().make(kind, name, **{key: v for key, v in small.items() if key in known}, **OPTIONS.get(name, {}))
+
+
+def trained(architecture, tokenizer, corpus, path):
+    settings = Settings(steps=2, evaluations=1, chunk=16, batch_size=4, device="cpu", precision="float32")
+    things = (tokenizer, made("tokenizers", tokenizer), architecture, made("architectures", architecture))
+    run(Recipe(Walks(6), *things, settings), corpus, path, report=lambda progress: None)
+    return open_model(path)
+
+
+def tune(player, samplers, stepper, seed):
+    """A bar with a note in it: models as little trained as these write rests and drums alone, too."""
+    for index in range(8):
+        request = Request(seed, index, bars=1, tempo=480.0, samplers=samplers, stepper=stepper)
+        (piece,) = generate(player, [request], redraws=0)
+        if any(len(track.notes) and not track.is_drum for track in piece.score.tracks):
+            return piece
+    raise AssertionError("not a note in eight pieces")
+
+
+def test_every_pair_of_things_works(somebody, tmp_path):
+    axes = [registry().names(kind) for kind in KINDS]
+    assert "fading" in axes[0]
+    corpora = {name: build(Walks(6), made("tokenizers", name), name="walks", cache=tmp_path) for name in axes[1]}
+    players = {
+        (architecture, tokenizer): trained(architecture, tokenizer, corpora[tokenizer], tmp_path / f"{n}.safetensors")
+        for n, (architecture, tokenizer) in enumerate(itertools.product(axes[0], axes[1]))
+    }
+    steppers = {name: made("steppers", name) for name in axes[3]}
+    suits = {
+        (architecture, stepper): maker.suits(players[architecture, axes[1][0]].model, "cpu")
+        for architecture in axes[0]
+        for stepper, maker in steppers.items()
+    }
+
+    def possible(row):
+        return not {0, 3} <= row.keys() or suits[row[0], row[3]]
+
+    failed = []
+    for n, row in enumerate(cover(axes, possible)):
+        architecture, tokenizer, sampler, stepper, suffix = row
+        samplers = (Link(sampler, OPTIONS.get(sampler, {})),)
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                piece = tune(players[architecture, tokenizer], samplers, stepper, seed=n)
+                made("exporters", suffix)([piece], tmp_path / f"{n}{suffix}")
+            assert (tmp_path / f"{n}{suffix}").stat().st_size
+        except (ComposerError, AssertionError) as error:
+            failed.append((row, error))
+    assert not failed
+    for (architecture, stepper), fits in suits.items():
+        if not fits:
+            with pytest.raises(BadOption, match="cannot run this model"):
+                generate(players[architecture, axes[1][0]], [Request(bars=1, stepper=stepper)])

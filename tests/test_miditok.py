@@ -1,0 +1,302 @@
+"""MidiTok's tokenizers as a plugin: they keep the contract and learn tokens, and models write with them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from music import BAR, QUARTER, drums, line, notes, score, words
+from walks import Walks, walk
+
+from composer.batches import Stream
+from composer.corpus import build, fitted
+from composer.errors import BadOption, CannotExpress
+from composer.model import load
+from composer.plugins import registry
+from composer.request import Request
+from composer.testing import check_grammar, check_tokenizer, draw
+from composer.tokens import transposition
+from composer.types import Learning, Span
+
+pytest.importorskip("miditok")
+
+from composer_miditok.tokenizer import MidiLike, Remi, Structured, Tsd
+
+NAMES = {"miditok-remi": Remi, "miditok-tsd": Tsd, "miditok-structured": Structured, "miditok-midi-like": MidiLike}
+SMALL = {"lowest": 36, "highest": 90, "steps_per_beat": 2, "velocities": 2, "longest": 8}
+TUNE = {**SMALL, "programs": False, "velocities": 0}
+METRES = {"time_signatures": ("4/4", "3/4", "6/8", "2/4")}
+MUSIC = {
+    "a scale": score(line((60, 1), (62, 1), (64, 1), (65, 1), (67, 4))),
+    "repeated notes": score(line(*[(60, 0.5)] * 8, (60, 2), (60, 2))),
+    "rests": score(line((0, 1), (60, 1), (0, 2), (0, 3), (64, 0.5), (0, 0.5), (62, 2))),
+    "an upbeat": score(line((67, 1), (72, 2), (71, 1), (72, 3)), upbeat=QUARTER, key="Dm"),
+    "a band": score(
+        line((72, 1), (74, 1), (0, 1), (76, 1), program=73),
+        line(((48, 52), 2), (0, 1), (50, 2), (52, 3)),
+        drums((0, 36), (1, 42), (1, 36)),
+    ),
+}
+CHANGES = {
+    "4/4, then 3/4": score(line((60, 4), (62, 3), (64, 1), (65, 2)), metres=((0, 4, 4), (BAR, 3, 4))),
+    "6/8, then 2/4, then 6/8": score(
+        line((60, 1.5), (62, 1.5), (64, 2), (65, 3)), metres=((0, 6, 8), (1440, 2, 4), (2400, 6, 8))
+    ),
+}
+
+
+def options(cls, **chosen):
+    return {**chosen, **({} if cls is Structured else METRES)}
+
+
+@pytest.fixture(params=NAMES.values(), ids=NAMES)
+def cls(request):
+    return request.param
+
+
+@pytest.fixture
+def band(cls):
+    return cls(**options(cls, **SMALL))
+
+
+@pytest.fixture
+def tune(cls):
+    return cls(**options(cls, **TUNE))
+
+
+@pytest.fixture
+def learned(cls):
+    """One that has learnt from some pieces to join tokens."""
+    plain = cls(**options(cls, **SMALL, bpe=60))
+    return plain.fitted([plain.encode(common(number)) for number in range(8)])
+
+
+def common(number):
+    """A walk; in 4/4, which every tokenizer here has."""
+    return replace(walk(number), time_signatures=())
+
+
+# --- the contract -----------------------------------------------------------------------------------------------------
+
+
+def test_scores_come_back_from_every_tokenizer(cls, band):
+    other = MUSIC["an upbeat"] if cls is Structured else CHANGES["6/8, then 2/4, then 6/8"]
+    check_tokenizer(band, [MUSIC["a band"], other])
+
+
+def test_random_pieces_keep_the_contract(band):
+    check_grammar(band, rows=3)
+
+
+@pytest.mark.soak
+def test_a_thousand_random_pieces_keep_the_contract(cls, learned):
+    check_tokenizer(cls(), [*MUSIC.values(), *(CHANGES.values() if cls is not Structured else ())])
+    check_grammar(cls())
+    check_grammar(learned)
+
+
+def test_without_programs_and_velocities_it_is_the_contract_still(tune):
+    check_tokenizer(tune, [MUSIC["rests"]])
+    check_grammar(tune, rows=3)
+
+
+def test_with_tokens_that_were_learnt_it_is_the_contract_still(learned):
+    assert any("+" in token for token in learned.vocabulary)
+    check_tokenizer(learned, [common(1)])
+    check_grammar(learned, rows=3)
+
+
+def test_each_is_offered_by_its_name():
+    assert {name: type(registry().make("tokenizers", name)) for name in NAMES} == NAMES
+
+
+# --- what is written, and what is kept --------------------------------------------------------------------------------
+
+SAID = {
+    Remi: "Bar_None TimeSignature_3/4 Position_2 Pitch_60 Duration_2.0.2 Bar_None TimeSignature_3/4 Position_1 "
+    "Pitch_62 Duration_0.1.2 EOS_None",
+    Tsd: "TimeSignature_3/4 TimeShift_1.0.2 Pitch_60 Duration_2.0.2 TimeShift_2.1.2 Pitch_62 Duration_0.1.2 EOS_None",
+    MidiLike: "TimeSignature_3/4 TimeShift_1.0.2 NoteOn_60 TimeShift_2.0.2 NoteOff_60 TimeShift_0.1.2 NoteOn_62 "
+    "TimeShift_0.1.2 NoteOff_62 EOS_None",
+    Structured: "TimeShift_1.0.2 Pitch_60 Duration_2.0.2 TimeShift_2.1.2 Pitch_62 Duration_0.1.2 EOS_None",
+}
+
+
+def test_tokens_are_those_of_miditok(cls, tune):
+    metre = ((0, 4, 4),) if cls is Structured else ((0, 3, 4),)
+    assert words(tune, tune.encode(score(line((0, 1), (60, 2), (0, 0.5), (62, 0.5)), metres=metre))) == SAID[cls]
+
+
+def test_notes_programs_and_drums_are_kept(band):
+    kept = band.decode(band.encode(MUSIC["a band"]))
+    assert [(track.program, track.is_drum) for track in kept.tracks] == [(0, False), (73, False), (0, True)]
+    assert notes(kept.tracks[0]) == notes(MUSIC["a band"].tracks[1])
+    assert notes(kept.tracks[1]) == notes(MUSIC["a band"].tracks[0])
+    assert [n[::2] for n in notes(kept.tracks[2])] == [(0, 36), (1, 36), (1, 42)]
+
+
+def test_an_upbeat_becomes_a_bar_that_begins_with_a_rest(tune):
+    kept = tune.decode(tune.encode(MUSIC["an upbeat"]))
+    assert (kept.upbeat, notes(kept.tracks[0])[:2]) == (0, [(3, 1, 67), (4, 2, 72)])
+
+
+def test_changes_of_metre_are_kept(cls, tune):
+    if cls is Structured:
+        with pytest.raises(CannotExpress, match="no bars of 3/4; it has 4/4"):
+            tune.encode(CHANGES["4/4, then 3/4"])
+    else:
+        for music in CHANGES.values():
+            assert tune.decode(tune.encode(music)).time_signatures == music.time_signatures
+
+
+def test_of_notes_of_one_pitch_the_earlier_ends_where_the_later_begins(tune):
+    music = score(line((60, 4)), line((60, 2), start=QUARTER))
+    assert notes(tune.decode(tune.encode(music)).tracks[0]) == [(0, 1, 60), (1, 2, 60)]
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("music", "said"),
+    [
+        (score(line()), "not a note"),
+        (score(line((60, 1), (7, 1))), "it has the pitch 7; there are tokens for 36 to 90"),
+        (score(line((60, 4), (0, 399), (60, 1))), r"nothing begins for \d+ bars"),
+        (score(line((60, 1)), metres=((0, 11, 8),)), "no bars of 11/8"),
+    ],
+)
+def test_what_has_no_tokens_is_refused(tune, music, said):
+    with pytest.raises(CannotExpress, match=said):
+        tune.encode(music)
+
+
+def test_more_notes_than_can_be_held_are_refused():
+    with pytest.raises(CannotExpress, match="40 notes sound at once; at most 32"):
+        MidiLike(**SMALL).encode(score(line((tuple(range(40, 80)), 1))))
+
+
+def test_a_silence_that_structured_has_no_move_for_is_refused():
+    with pytest.raises(CannotExpress, match="more than 8 beats"):
+        Structured(**SMALL).encode(score(line((60, 1), (0, 9), (60, 1))))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ({"lowest": 90, "highest": 80}, "lowest must not be above highest"),
+        ({"velocities": 128}, "0 to 127 velocities"),
+        ({"time_signatures": ("3/4",)}, "needs 4/4"),
+        ({"steps_per_beat": 7}, "must divide 240"),
+        ({"merges": ("Pitch_60 Duration_9.9.9",), "bpe": 1}, "merges join tokens of the vocabulary"),
+        ({"merges": ("Pitch_60",), "bpe": 1}, "pairs of tokens"),
+    ],
+)
+def test_options_that_make_no_vocabulary_are_refused(chosen, said):
+    with pytest.raises(BadOption, match=said):
+        registry().make("tokenizers", "miditok-remi", **chosen)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"), [({"time_signature": "11/8"}, "no bars of 11/8"), ({"key": "Dm"}, "no keys")]
+)
+def test_a_wish_without_tokens_is_refused(tune, asked, said):
+    with pytest.raises(BadOption, match=said):
+        tune.grammar.start(Request(**asked), 1)
+
+
+def test_notes_cannot_be_given(tune):
+    with pytest.raises(BadOption, match="cannot keep given notes"):
+        tune.grammar.given(MUSIC["a scale"], [Span(0, BAR)])
+
+
+# --- what is drawn ----------------------------------------------------------------------------------------------------
+
+
+def test_an_asked_metre_is_kept_throughout(cls, tune):
+    asked = "4/4" if cls is Structured else "6/8"
+    for tokens in draw(tune, Request(bars=3, time_signature=asked), 6):
+        assert {str(metre) for metre in tune.decode(tokens).time_signatures} == {asked}
+
+
+def test_no_note_sounds_beyond_the_bars_that_were_asked_for(tune):
+    for tokens in draw(tune, Request(bars=2, time_signature="4/4"), 12):
+        assert tune.decode(tokens).end <= 2 * BAR
+
+
+def test_a_drum_is_never_a_note_of_an_instrument(band):
+    for tokens in draw(band, Request(bars=2), 6):
+        for one, other in zip(words(band, tokens).split(), words(band, tokens).split()[1:], strict=False):
+            if one.startswith("Program_"):
+                assert other.startswith("Drum") or ("Drum" in other) == (one == "Program_-1")
+
+
+# --- what is learnt ---------------------------------------------------------------------------------------------------
+
+
+def test_what_is_learnt_writes_the_same_music_with_fewer_tokens(cls, learned):
+    plain = cls(**options(cls, **SMALL))
+    for number in range(8, 12):
+        music = common(number)
+        assert len(learned.encode(music)) < 0.75 * len(plain.encode(music))
+        assert learned.decode(learned.encode(music)) == plain.decode(plain.encode(music))
+
+
+def test_what_is_learnt_says_one_pitch_and_no_move(learned):
+    for token in learned.vocabulary:
+        kinds = token.partition("_")[0].split("+")
+        if len(kinds) > 1:
+            assert not {"Bar", "Position", "TimeShift", "TimeSignature", "BOS", "EOS"} & set(kinds)
+            assert len({"Pitch", "PitchDrum", "NoteOn", "NoteOff"} & set(kinds)) <= 1
+
+
+def test_the_same_music_teaches_the_same(cls):
+    plain = cls(**options(cls, **SMALL, bpe=10))
+    pieces = [plain.encode(common(number)) for number in range(4)]
+    assert isinstance(plain, Learning)
+    assert (plain.learnt, plain.fitted(pieces).learnt) == (False, True)
+    assert plain.fitted(pieces) == plain.fitted(iter(pieces))
+    assert plain.fitted([]).learnt
+
+
+def test_a_corpus_teaches_with_the_pieces_to_train_on(tmp_path):
+    plain = Tsd(**SMALL, bpe=20)
+    found = fitted(Walks(), plain, name="walks", cache=tmp_path)
+    corpus = build(Walks(), plain, name="walks", cache=tmp_path)
+    assert found == plain.fitted([corpus.piece(number) for number in corpus.split("train")])
+    assert len(found.merges) == 20
+    again = build(Walks(), found, name="walks", cache=tmp_path)
+    assert again.split("train").tolist() == corpus.split("train").tolist()
+    assert fitted(Walks(), found, cache=tmp_path) is found
+
+
+def test_pieces_are_transposed_but_not_where_a_learnt_token_is_of_one_pitch(tmp_path):
+    vocabulary = MidiLike(**TUNE).vocabulary
+    moved = transposition(vocabulary, 2)
+    assert vocabulary[moved[vocabulary.index("NoteOff_60")]] == "NoteOff_62"
+    for bpe, moves in ((0, True), (20, False)):
+        tokenizer = fitted(Walks(), Tsd(**SMALL, bpe=bpe), cache=tmp_path)
+        corpus = build(Walks(), tokenizer, cache=tmp_path)
+        stream = Stream(corpus, tokenizer, corpus.split("train"), transpose=6)
+        plain = replace(stream, transpose=0)
+        targets = [[chunk.targets for chunk in s.chunks(0)] for s in (stream, plain)]
+        assert any(not np.array_equal(a, b) for a, b in zip(*targets, strict=True)) == moves
+
+
+# --- models -----------------------------------------------------------------------------------------------------------
+
+TRAINING = ("--hidden-size", 8, "--embedding-size", 8, "--layers", 1, "--steps", 4, "--evaluations", 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("bpe", [0, 30])
+def test_a_model_is_trained_and_writes_music(run, tunes, tmp_path, name, bpe):
+    chosen = [f"--{key.replace('_', '-')}={value}" for key, value in {**SMALL, "bpe": bpe}.items()]
+    out = tmp_path / "mine.safetensors"
+    trained = run("train", f"folder:{tunes}", "--out", out, "--tokenizer", name, *chosen, *TRAINING)
+    assert trained.status == 0, trained.err
+    model = load(out)
+    assert len(model.make_tokenizer().merges) == bpe
+    piece = tmp_path / "piece.mid"
+    ran = run("generate", "--model", out, "--bars", 3, "--seed", 5, piece)
+    assert ran.status == 0, ran.err
+    assert piece.stat().st_size > 60
