@@ -81,6 +81,8 @@ def _recall(run: Run, contender: Contender, rate: float) -> Run | None:
     from composer.comparing.recall import TRAINING
 
     plain = _with(run, contender, "dropout", 0.0) or run
+    if WIDTH in contender.options:  # half as wide: wide ones hold a motif whatever they are made of
+        plain = _with(plain, contender, WIDTH, max(int(contender.options[WIDTH]) // 2, 1)) or plain
     seed = run.recipe["training"]["seed"]
     own = {key: run.recipe["training"][key] for key in ("device", "precision") if key in run.recipe["training"]}
     training = {**TRAINING, **own, "learning_rate": rate, "seed": seed}

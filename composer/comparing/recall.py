@@ -27,10 +27,10 @@ from composer.types import Column, Tokenizer
 if TYPE_CHECKING:
     from torch import nn
 
-GAPS = (1, 2, 4, 8, 16, 32)
+GAPS = (1, 2, 4, 8, 16, 32, 64)
 """Empty bars between the motif and its return, in the pieces that are learnt from."""
 
-LONGER = (64, 128)
+LONGER = (128,)
 """Gaps that are tested alone."""
 
 MOTIF, PITCHES = 2, 4
@@ -41,7 +41,7 @@ EMPTY, CUE, FIRST = 2, 3, 4
 PIECES = {"train": 3000, "valid": 120, "test": 300}
 
 TRAINING: Mapping[str, Any] = {
-    "steps": 1000,
+    "steps": 1500,
     "evaluations": 5,
     "patience": 5,
     "batch_size": 32,
