@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer import __version__
-from composer.cache import cache_folder
+from composer.cache import cache_folder, digest_of
 from composer.encoding import Encoded, Encodings, Refused, encode, given_side, with_inputs
 from composer.errors import CannotWrite, EmptyDataset, printable
 from composer.processes import Map, shared
@@ -165,11 +165,8 @@ def _is_whole(folder: Path) -> bool:
 
 def _digest(folder: Path, about: Mapping[str, Any]) -> str:
     """Of all that a corpus holds."""
-    digest = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16)
-    for name in ("tokens.bin", "inputs.bin", "pieces.npz", "names.json"):
-        with (folder / name).open("rb") as file:
-            digest.update(hashlib.file_digest(file, hashlib.blake2b).digest())
-    return digest.hexdigest()
+    files = digest_of(folder / name for name in ("tokens.bin", "inputs.bin", "pieces.npz", "names.json"))
+    return hashlib.blake2b(json.dumps([about, files], sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def fitted(

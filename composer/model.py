@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,16 +110,16 @@ class Model:
         """The torch module with its weights in fp32, ready to use. Raises BadModelFile if they do not fit."""
         import torch
 
-        from composer import fitting
+        from composer.fitting import Outgrown, within
 
-        build = partial(self.make_architecture().module, self._column_sizes(), len(self.vocabulary))
+        architecture, sizes = self.make_architecture(), self._column_sizes()
         weights = {name: torch.tensor(array, dtype=torch.float32) for name, array in self.weights.items()}
         try:
-            fitting.check(build, self.weights)  # options of a damaged header can ask for any amount of memory
-            with torch.random.fork_rng(devices=[]):  # initialising draws numbers, which are not ours to use up
-                module = build()
+            # Initialising draws numbers, which are not ours to use up.
+            with torch.random.fork_rng(devices=[]), within(self.weights):
+                module = architecture.module(sizes, len(self.vocabulary))
             module.load_state_dict(weights)
-        except (fitting.Misfit, RuntimeError, ValueError, MemoryError) as error:
+        except (Outgrown, RuntimeError, ValueError, MemoryError) as error:
             raise BadModelFile(f"its weights do not fit its architecture ({printable(str(error), 200)}).") from error
         return module.eval()
 

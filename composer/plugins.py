@@ -138,7 +138,7 @@ def make(offer: Offer, /, **options: Any) -> Any:
     try:
         return offer.make(**values)
     except (TypeError, ValueError) as error:
-        raise BadOption(f"{title}: {str(error).rstrip('.')}.") from error
+        raise BadOption(f"{title}: {printable(str(error), 400).rstrip('.')}.") from error
 
 
 def registry() -> Registry:

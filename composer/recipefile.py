@@ -170,7 +170,7 @@ def _about(plain: Plain, key: str) -> Mapping[str, str]:
     """What each option of a table is."""
     if key == "training":
         options = schema(Settings)
-    elif key == "started":
+    elif key == "started" or (key == "dataset_options" and "dataset" not in plain):
         options = ()
     elif key == "dataset_options":
         options = registry().offer("datasets", plain["dataset"].partition(":")[0]).options

@@ -254,6 +254,7 @@ STRANGE = [
     """UPDATE pieces SET state = 'dropping', stem = '../mine', files = '{"mid": ["", 0]}'""",
     """UPDATE pieces SET state = 'dropping', stem = '0000/..', files = '{"/../../mine.mid": ["", 0]}'""",
     "UPDATE pieces SET files = '{'",
+    "UPDATE pieces SET files = NULL WHERE state = 'done'",
     "UPDATE pieces SET seed = x'00'",
     "UPDATE cells SET plain = '[]'",
 ]

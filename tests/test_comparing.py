@@ -350,7 +350,7 @@ def test_a_torn_line_is_done_again(tmp_path):
     ledger = Ledger(tmp_path)
     ledger.add("one", {}, {"valid": 1.0})
     with (tmp_path / "results.jsonl").open("a") as file:
-        file.write('{"id": "two", "resu')
+        file.write('{"id": "four", "result": 4}\n' + "[" * 100_000 + "\n" + '{"id": "two", "resu')
     ledger.add("three", {}, {"valid": 3.0})
     assert ledger.read() == {"one": {"valid": 1.0}, "three": {"valid": 3.0}}
 

@@ -140,6 +140,16 @@ def test_real_pieces_are_recognised_as_they_are_and_in_another_key(name, sources
         assert (found.copied_share, found.longest.source) == (1.0, shown)
 
 
+def test_an_index_that_a_disk_has_spoilt_is_built_anew(corpus, tokenizer):
+    def suffixes():
+        return indexed(corpus, tokenizer).suffixes.tolist()
+
+    right = suffixes()
+    (path,) = corpus.folder.glob("*/suffixes.npy")
+    path.write_bytes(path.read_bytes()[:-4] + bytes(4))
+    assert suffixes() == right
+
+
 def test_only_pieces_of_the_split_count(index, corpus, tokenizer):
     held_out = tokenizer.decode(corpus.piece(int(corpus.split("test")[0])))
     assert compare(held_out, index.against("all")).copied_share == 1.0

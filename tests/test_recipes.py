@@ -222,6 +222,18 @@ def test_a_mistake_beside_a_recipe_is_one_sentence(run, here, arguments, said):
     assert "Traceback" not in ran.err
 
 
+def test_what_is_far_too_long_is_cut_in_the_sentence(run, here):
+    text = f'[tokenizer]\nname = "voices"\ntime_signatures = ["{"9" * 5000}"]'
+    (line,) = run("train", written(here, text)).err.splitlines()
+    assert "'9999" in line
+    assert len(line) < 500
+
+
+def test_options_of_a_dataset_that_is_not_named_are_written():
+    plain = {"dataset_options": {"count": 3}}
+    assert tomllib.loads(recipefile.text(plain)) == plain
+
+
 def test_a_file_that_is_no_text_is_refused(run, here):
     (here / "r.toml").write_bytes(b"\xff\xfe\x00")
     assert "r.toml: is not TOML" in run("train", "r.toml").err

@@ -253,7 +253,7 @@ class Ledger:
     def dropping(self) -> list[tuple[int, str, list[str]]]:
         """Number, stem and suffixes of pieces whose files are being taken away."""
         found = self.pieces("dropping", "number, stem, files")
-        return [(row["number"], row["stem"], list(row["files"] or ())) for row in found]
+        return [(row["number"], row["stem"], list(row["files"])) for row in found]
 
     def dropped(self, numbers: Iterable[int]) -> None:
         """Their files are gone."""
@@ -291,7 +291,7 @@ class Ledger:
             )
             names = [column[0] for column in cursor.description]
             for row in cursor:
-                yield checked(dict(zip(names, row, strict=True)))
+                yield checked(dict(zip(names, row, strict=True)), written=state in ("done", "dropping"))
 
 
 def _rows(cells: Sequence[Cell], place: int, first: int, shard: Shard) -> Iterator[tuple[Any, ...]]:
@@ -344,8 +344,9 @@ def _check_format(ledger: Ledger, shown: str) -> None:
         found = ledger.connection.execute("SELECT name FROM sqlite_master WHERE name = 'about'").fetchone()
         format_ = found and ledger.connection.execute("SELECT value FROM about WHERE key = 'format'").fetchone()
     except sqlite3.OperationalError as error:
-        raise CannotWrite(f"{shown}: cannot be used now ({error}); let who works in it end, and try again.") from error
-    except sqlite3.DatabaseError as error:
-        raise UnreadableFile(f"{shown}: is no catalogue of a batch ({error}).") from error
+        said = printable(str(error), 160)
+        raise CannotWrite(f"{shown}: cannot be used now ({said}); let who works in it end, and try again.") from error
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # what it says of a damaged file may be no text
+        raise UnreadableFile(f"{shown}: is no catalogue of a batch ({printable(str(error), 160)}).") from error
     if found and (not format_ or format_[0] != str(FORMAT)):
         raise UnreadableFile(f"{shown}: was made by another version of composer.")

@@ -11,11 +11,14 @@ _STEM = re.compile(r"\d{4,}/[^/\\\0-\x1f]{1,200}")
 _SUFFIX = re.compile(r"[\w-]{1,20}(?:\.[\w-]{1,20})*")
 
 
-def checked(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns of a piece, those in JSON as plain values. Raises ValueError for what no run has written."""
+def checked(row: Mapping[str, Any], *, written: bool) -> dict[str, Any]:
+    """The columns of a piece, those in JSON as plain values. Raises ValueError for what no run has written.
+
+    A piece that is `written` has files.
+    """
     values = {name: _plain(value) if name in _PLAIN else value for name, value in row.items()}
     for name, value in values.items():
-        if name in _CHECKS and not _CHECKS[name](value):
+        if (name in _CHECKS and not _CHECKS[name](value)) or (written and name == "files" and value is None):
             raise ValueError(f"a piece has a '{name}' that no run has written")
     return values
 

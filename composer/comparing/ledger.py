@@ -28,12 +28,12 @@ class Ledger:
 
     def read(self) -> dict[str, Mapping[str, Any]]:
         """All results, by the identity of their runs; the last of several counts."""
-        found = {}
+        found: dict[str, Mapping[str, Any]] = {}
         for line in self._lines():
             try:
                 row = json.loads(line)
-                found[str(row["id"])] = row["result"]
-            except (ValueError, KeyError, TypeError):
+                found[str(row["id"])] = dict(row["result"])
+            except (ValueError, KeyError, TypeError, RecursionError):
                 continue  # torn by a power cut: that run is done again
         return found
 

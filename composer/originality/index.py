@@ -2,7 +2,7 @@
 
 It lies in the corpus' folder, and so goes by the corpus' content: `text.npy` (N,) holds the symbols of all lines, each
 line's followed by a number of its own, so that there is an entry a note; `suffixes.npy` (N,) the suffix array of that;
-and `lines.npz` where each line begins, and of which piece it is.
+and `lines.npz` where each line begins, and of which piece it is. `seal` tells whether they are still what was written.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.cache import digest_of
 from composer.corpus import Corpus
 from composer.errors import CannotWrite, EmptyDataset, printable
 from composer.files import whole_file
@@ -29,8 +30,10 @@ from composer.score import Score
 from composer.splits import SPLITS
 from composer.types import Dataset, Tokenizer, Tokens
 
-FOLDER = "lines-1"
+FOLDER = "lines-2"
 """In the corpus' folder; the number changes with what is written there."""
+
+SEAL = "seal"
 
 AT_ONCE = 64
 """Pieces that are decoded by one call."""
@@ -110,8 +113,10 @@ def indexed(corpus: Corpus, tokenizer: Tokenizer, workers: int = 1) -> Index:
     With more `workers` the pieces of a large corpus are decoded by several processes.
     """
     folder = corpus.folder / FOLDER
-    if not folder.is_dir():
+    if not _is_whole(folder):
         try:
+            if folder.exists():
+                shutil.rmtree(folder)
             _build(corpus, tokenizer, folder, workers)
         except OSError as error:
             raise CannotWrite(f"{printable(str(folder))}: the cache cannot be written ({error.strerror}).") from error
@@ -147,10 +152,23 @@ def _build(corpus: Corpus, tokenizer: Tokenizer, folder: Path, workers: int) -> 
         np.save(scratch / "text.npy", text)
         np.save(scratch / "suffixes.npy", suffix_array(text))
         np.savez(scratch / "lines.npz", begins=begins, pieces=np.array(pieces))
+        (scratch / SEAL).write_text(_seal(scratch))
         if not folder.exists():
             scratch.rename(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether there is an index as it was written: what a disk has spoilt is built anew."""
+    try:
+        return (folder / SEAL).read_bytes() == _seal(folder).encode()
+    except OSError:
+        return False
+
+
+def _seal(folder: Path) -> str:
+    return digest_of(folder / name for name in ("text.npy", "suffixes.npy", "lines.npz"))
 
 
 def _parts(corpus: Corpus) -> Iterator[list[tuple[int, Tokens]]]:

@@ -241,7 +241,7 @@ device = "cpu"
 seed = 3
 """
 
-STARTED = '[started]\nmusic = "abc"\nbeginning = ""\ncommand = "composer train"\n'
+STARTED = '[started]\nfolder = "."\nmusic = "abc"\nbeginning = ""\ncommand = "composer train"\n'
 
 
 class RecipeFile(Kind):
@@ -263,8 +263,10 @@ class RecipeFile(Kind):
         return damaged(draw, data) if draw.random() < 0.2 else data
 
     def use(self, path):
-        shutil.copy(path, self.run / runs.RECIPE)
-        each(lambda: runs.reopen(self.run), lambda: self.make_things(path))
+        if b"[started]" in path.read_bytes():
+            shutil.copy(path, self.run / runs.RECIPE)
+            runs.reopen(self.run)
+        self.make_things(path)
 
     def make_things(self, path):
         plain = recipefile.read(path)

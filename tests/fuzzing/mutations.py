@@ -113,19 +113,14 @@ def damaged_value(draw, plain):
         elif kind == 1 and isinstance(inside, dict):
             inside[draw.choice(TEXTS)] = inside.pop(key)
         elif kind == 2:
-            inside[key] = [inside[key]] * draw.choice([1, 2, 1000])
+            inside[key] = [inside[key]] * draw.choice([1, 2, 1000 if len(json.dumps(inside[key])) < 200 else 3])
         elif kind == 3:
             other, another = draw.choice(places)
-            if other is inside or not _holds(inside[key], other):
-                with suppress(LookupError):
-                    inside[key] = json.loads(json.dumps(other[another]))
+            with suppress(LookupError):  # it may be gone by now
+                inside[key] = json.loads(json.dumps(other[another]))
         else:
             inside[key] = value(draw)
     return plain
-
-
-def _holds(whole, part):
-    return whole is part or any(_holds(inside[key], part) for inside, key in _places(whole))
 
 
 def _places(plain):
