@@ -7,6 +7,8 @@ import importlib
 import itertools
 import sys
 import warnings
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from test_third_party import wheel
@@ -23,7 +25,7 @@ from composer.training import Settings
 
 KINDS = ("architectures", "tokenizers", "samplers", "steppers", "exporters")
 
-SMALL = {"hidden_size": 8, "layers": 1, "embedding_size": 8, "dropout": 0.0, "width": 8}
+SMALL = {"hidden_size": 8, "layers": 1, "embedding_size": 8, "dropout": 0.0, "width": 8, "heads": 2, "blocks": 1}
 """For architectures that have such options."""
 
 OPTIONS = {
@@ -84,16 +86,30 @@ def test_a_cover_holds_every_possible_pair():
 
 
 @pytest.fixture
-def somebody(tmp_path, monkeypatch):
-    """The package of `test_third_party`, importable in this process."""
+def site(tmp_path, monkeypatch):
+    """A folder of packages; the one of `test_third_party` is there."""
     monkeypatch.syspath_prepend(str(wheel(tmp_path)))  # a wheel is a zip archive, from which Python imports
+    forget()
+    yield tmp_path
+    forget()
+    sys.modules.pop("composer_fading", None)
+
+
+def forget():
     importlib.invalidate_caches()
     plugins._registry.cache_clear()
     plugins._loaded.cache_clear()
-    yield
-    plugins._registry.cache_clear()
-    plugins._loaded.cache_clear()
-    sys.modules.pop("composer_fading", None)
+
+
+def install(folder, module, monkeypatch):
+    """One of the examples in `third_party`."""
+    info = folder / f"{module}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[composer]\n{module} = {module}\n")
+    for place in (Path(__file__).parent / "third_party", folder):
+        monkeypatch.syspath_prepend(str(place))
+    forget()
 
 
 def made(kind, name):
@@ -119,9 +135,23 @@ def tune(player, samplers, stepper, seed):
     raise AssertionError("not a note in eight pieces")
 
 
-def test_every_pair_of_things_works(somebody, tmp_path):
+def test_every_pair_of_things_works(site):
+    """Of each plugin one tokenizer; the soak run takes all."""
     axes = [registry().names(kind) for kind in KINDS]
     assert "fading" in axes[0]
+    by_plugin = {registry().offer("tokenizers", name).plugin.name: name for name in axes[1]}
+    axes[1] = sorted(by_plugin.values())
+    check(axes, site)
+
+
+@pytest.mark.soak
+def test_every_pair_of_things_works_whatever_is_installed(site, monkeypatch):
+    if find_spec("xlstm"):
+        install(site, "composer_xlstm", monkeypatch)
+    check([registry().names(kind) for kind in KINDS], site)
+
+
+def check(axes, tmp_path):
     corpora = {name: build(Walks(6), made("tokenizers", name), name="walks", cache=tmp_path) for name in axes[1]}
     players = {
         (architecture, tokenizer): trained(architecture, tokenizer, corpora[tokenizer], tmp_path / f"{n}.safetensors")
