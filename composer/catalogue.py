@@ -1,7 +1,8 @@
 """The catalogue: what plugins offer, kept between runs, so that each is imported only when something of it is needed.
 
-It is made anew when a plugin's files, a package or Python itself has changed. Of a plugin with a fault nothing is kept,
-and so nothing at all: its fault may be mended by what lies elsewhere.
+It is made anew when a plugin's files, a package or Python itself has changed. Where a plugin misses a library, that is
+kept, too, until something is installed. Of one with another fault nothing is kept, and so nothing at all: it may be
+mended by what lies elsewhere.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import hashlib
 import inspect
 import json
 import sys
-import sysconfig
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,8 +43,8 @@ def recall(points: Sequence[EntryPoint]) -> Registry | None:
 
 
 def keep(points: Sequence[EntryPoint], registry: Registry) -> None:
-    """Keep a registry without faults for later runs, where the cache can be written to."""
-    if any(plugin.fault for plugin in registry.plugins):
+    """Keep a registry for later runs, if there is a place and no plugin has a fault but that it misses a library."""
+    if any(plugin.fault and plugin.cause != "missing" for plugin in registry.plugins):
         return
     try:
         plugins = [_described(registry, plugin) for plugin in registry.plugins]
@@ -76,7 +76,7 @@ def _seal(plugins: Any) -> str:
 
 def fingerprint(points: Sequence[EntryPoint]) -> str:
     """Another one for other plugins, packages, versions, and files of plugins."""
-    installed = [_changed(Path(sysconfig.get_path(name))) for name in ("purelib", "platlib")]
+    installed = [_changed(Path(path)) for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
     return _digest((sys.version, __version__, installed, [_its_files(point) for point in points]))
 
 
@@ -171,7 +171,7 @@ def _registry(points: Sequence[EntryPoint], plugins: Sequence[Mapping[str, Any]]
     offers: dict[str, dict[str, Offer]] = {kind: {} for kind in KINDS}
     found = []
     for point, kept in zip(points, plugins, strict=True):
-        plugin = Plugin(kept["name"], kept["distribution"], kept["version"])
+        plugin = Plugin(*(kept[name] for name in ("name", "distribution", "version", "fault", "cause")))
         found.append(plugin)
         for offer in kept["offers"]:
             kind, name = offer["kind"], offer["name"]

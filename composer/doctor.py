@@ -31,7 +31,7 @@ class Finding:
     @property
     def is_fault(self) -> bool:
         """Whether something does not work."""
-        return self.state in ("left out", "missing")
+        return self.state == "missing" or (self.state == "left out" and not _is_extra(self.plugin))
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,13 @@ _ADVICE: dict[Cause, str] = {
 }
 
 
+def _is_extra(plugin: Plugin) -> bool:
+    """Whether it is one of ours that waits for a library of an extra: nobody need have it."""
+    return plugin.ours and plugin.cause == "missing"
+
+
 def _advice(plugin: Plugin) -> str:
+    if _is_extra(plugin):
+        return "Nothing else needs it."
     known = _ADVICE.get(plugin.cause, "").format(name=plugin.name, package=plugin.distribution)
     return f"{known} `pip uninstall {plugin.distribution}` takes it away."

@@ -245,7 +245,7 @@ def load(
 
 
 class LeftOut(ValueError):
-    """Why a plugin is left out, where it is we who refuse it."""
+    """Why a plugin is left out, where we refuse it, or it says so itself: `missing`, where it needs a library."""
 
     def __init__(self, cause: Cause, text: str) -> None:
         super().__init__(text)

@@ -94,11 +94,16 @@ def test_entries_that_are_none_are_made_anew(points):
 
 
 def test_nothing_is_kept_of_plugins_with_a_fault_or_with_options_that_a_file_cannot_hold(points, tmp_path):
-    broken = EntryPoint("broken", "no_such_module", "composer")
-    catalogue.keep([broken], plugins.load([broken]))
-    assert catalogue.recall([broken]) is None
+    (tmp_path / "swing_plugin.py").write_text("1 / 0")
+    assert kept(points) is None
     (tmp_path / "swing_plugin.py").write_text(TEXT.replace("int | None = None", "object = object()"))
     assert kept(points) is None
+
+
+def test_that_a_plugin_misses_a_library_is_kept(points, tmp_path):
+    (tmp_path / "swing_plugin.py").write_text("import a_library_that_is_not_here")
+    (plugin,) = kept(points).plugins
+    assert (plugin.cause, "a_library_that_is_not_here" in plugin.fault) == ("missing", True)
 
 
 def test_our_plugins_are_recalled_as_they_are():

@@ -74,6 +74,12 @@ def test_examples_of_batches(workplace):
     assert (workplace / "best.html").stat().st_size > 5_000
 
 
+def test_examples_of_explaining(workplace, capsys):
+    for arguments in commands("explain"):
+        assert run(arguments) == 0, arguments
+        assert "Parameters: " in capsys.readouterr().out
+
+
 def test_examples_of_given_notes(workplace):
     chorale = generation.generate(generation.open_model("chorales"), [Request(seed=1, bars=6)])[0].score
     files.write([Piece(chorale)], workplace / "chorale.mid")

@@ -150,7 +150,7 @@ def test_its_package_is_listed_with_all_that_it_offers(python):
     shown = python("-m", "composer", "plugins").splitlines()
     (line,) = [line for line in shown if "composer-fading 1.2" in line]
     took, offers = line.split("1.2", 1)[1].split(" s ")
-    assert float(took) > 0
+    assert float(took) >= 0
     assert offers.strip() == "architectures: fading; samplers: hush; exporters: .txt"
 
 

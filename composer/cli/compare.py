@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import sys
 from collections.abc import Mapping
 from contextlib import contextmanager
 from math import isfinite
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 @click.argument("architectures", nargs=-1, required=True, metavar="ARCHITECTURE...")
 @click.option("--dataset", default="chorales", show_default=True, help="A name of `composer datasets`, or folder:PATH.")
 @click.option("--tokenizer", help="Name of a tokenizer; the dataset's own choice unless given.")
-@click.option("--questions", default="likelihood", show_default=True, help="What is asked, or all: see below.")
+@click.option("--questions", default="likelihood,music", show_default=True, help="What is asked, or all: see below.")
 @click.option(
     "--match",
     default="parameters,tokens",
@@ -76,6 +78,7 @@ def compare(
     \b
     Questions:
       likelihood   nats per note on pieces that none was trained on; always asked
+      music        what each writes, beside the test pieces; what it copies
       memory       a motif recalled after a gap, in music made for it
       data         with 5, 10, 25 and 50 % of the training pieces
       noise        with wrong notes in the training pieces
@@ -88,10 +91,11 @@ def compare(
     from composer.comparing.ledger import Ledger
     from composer.comparing.running import carried_out
 
+    command = "composer " + shlex.join(word for word in sys.argv[1:] if word not in ("--report", "--json"))
     made = _executor(executor, executor_options)
     trial = _trial(ctx, architectures, _workers(made), **asked)
     if only_report:
-        _finish(Findings(trial, Ledger(out).read()), out, as_json)
+        _finish(Findings(trial, Ledger(out).read()), out, as_json, command)
         return
     if only_plan:
         results = carried_out(trial, out, made, lambda _: None, only="cost")
@@ -99,7 +103,7 @@ def compare(
         return
     with _told() as report:
         results = carried_out(trial, out, made, report)
-    _finish(Findings(trial, results), out, as_json)
+    _finish(Findings(trial, results), out, as_json, command)
 
 
 def _executor(name: str, options: Sequence[str]) -> Executor:
@@ -200,6 +204,8 @@ def _told() -> Iterator[Any]:
 def _came_to(result: Mapping[str, Any]) -> str:
     if "step_seconds" in result:
         return f"{result['parameters']:,} parameters, {result['step_seconds'] * 1000:.0f} ms a step"
+    if "inside" in result:
+        return f"{result['inside']} of {result['figures']} figures as in real pieces"
     return f"valid {result['valid']:.3f} nats per note in {span(result['seconds'])}"
 
 
@@ -216,7 +222,8 @@ def _show_plan(trial: Trial, results: Mapping[str, Any], as_json: bool) -> None:
         mine = [entry for entry in entries.values() if entry.question == question]
         steps = sorted({entry.run.recipe["training"].get("steps", 0) for entry in mine})
         left = [entry for entry in mine if entry.run.identity not in results]
-        shown = "" if question == "cost" else f"{steps[0]:,}" + (f" to {steps[-1]:,}" if len(steps) > 1 else "")
+        trains = mine[0].run.work not in ("pace", "write")
+        shown = "" if not trains else f"{steps[0]:,}" + (f" to {steps[-1]:,}" if len(steps) > 1 else "")
         rows.append([question, str(len(mine)), str(len(left)), shown, f"{sum(e.seconds for e in left) / 60:.1f}"])
     total = sum(entry.seconds for entry in entries.values() if entry.run.identity not in results)
     if as_json:
@@ -227,14 +234,14 @@ def _show_plan(trial: Trial, results: Mapping[str, Any], as_json: bool) -> None:
     click.echo(f"About {span(total / trial.workers)}, {trial.workers} at a time.")
 
 
-def _finish(findings: Findings, out: Path, as_json: bool) -> None:
+def _finish(findings: Findings, out: Path, as_json: bool, command: str) -> None:
     """The table, the verdict, what is missing, and the report beside the results."""
     from composer.cli.tables import table
     from composer.comparing import report
 
-    report.write(findings, out)
+    report.write(findings, out, command)
     if as_json:
-        click.echo(json.dumps(report.data(findings), indent=1))
+        click.echo(json.dumps(report.data(findings, command), indent=1))
         return
 
     headings = ["architecture", "parameters", "gates", "nats per note", "95 % interval", "ms a step"]

@@ -86,7 +86,7 @@ def planned(trial: Trial, results: Results, *, foresee: bool = False) -> list[En
     if not foresee and not _ended(tuned, results):
         return paces + tuned
     finals = {one.name: final for one in able if (final := chosen(trial, one, lengths[one.name], results)) is not None}
-    asked = [entry for name in trial.questions for entry in _asked(trial, name, able, finals, results)]
+    asked = [entry for name in trial.questions for entry in _asked(trial, name, able, finals, results, foresee)]
     return paces + tuned + asked
 
 
@@ -175,7 +175,7 @@ def chosen(trial: Trial, contender: Contender, steps: int, results: Results) -> 
 
 
 def _asked(
-    trial: Trial, name: str, able: list[Contender], finals: Mapping[str, Run], results: Results
+    trial: Trial, name: str, able: list[Contender], finals: Mapping[str, Run], results: Results, foresee: bool
 ) -> Iterator[Entry]:
     question = QUESTIONS[name]
     for seed in range(trial.seeds):
@@ -183,10 +183,19 @@ def _asked(
             for one in able:
                 if one.name not in finals:
                     continue
-                run = question.run(_seeded(finals[one.name], seed), one, level)
+                final = _seeded(finals[one.name], seed)
+                if question.after and not _left(final, results, foresee):
+                    continue
+                run = question.run(final, one, level)
                 if run is not None:
                     seconds = question.seconds or _seconds(trial, one, run, results)
                     yield Entry(name, one.name, run, seed, level, seconds)
+
+
+def _left(final: Run, results: Results, foresee: bool) -> bool:
+    """Whether a run has left a model, or may yet."""
+    result = results.get(final.identity)
+    return foresee if result is None else "failure" not in result
 
 
 def _seeded(run: Run, seed: int) -> Run:

@@ -10,7 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 560, 300, 58, 44, 14, 16
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 560, 300, 66, 46, 14, 18
+
+FEW = 8
+"""Levels that have room below a plot."""
 
 COLOURS = 8
 """Classes `.c0` to `.c7` of the page; the next architecture begins again, with another shape."""
@@ -59,11 +62,13 @@ def plot(
     ends = [value for p in points for value in (p.y, p.low, p.high) if value is not None and _finite(value, log_y)]
     y = _scale(ends, HEIGHT - BOTTOM, TOP, log_y)
     drawn = "".join(_line(place, name, places, x, y) for place, (name, places) in enumerate(lines.items()))
+    asked = sorted({p.x for p in points})
+    marks = asked if log_x and len(asked) <= FEW else _ticks(x)  # levels that were asked for, or round values
     label = f"plot-{number}"
     return (
         f'<figure><figcaption id="{label}">{escape(title)}</figcaption>'
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{label}">'
-        f"{_axes(x, y, across, up)}{drawn}</svg>{_legend(list(lines))}{_table(across, up, lines)}</figure>"
+        f"{_axes(x, y, marks, across, up)}{drawn}</svg>{_legend(list(lines))}{_table(across, up, lines)}</figure>"
     )
 
 
@@ -85,31 +90,37 @@ def _scale(values: Sequence[float], first: float, last: float, logarithmic: bool
 
 def _line(number: int, name: str, places: Sequence[Place], x: Scale, y: Scale) -> str:
     path = " ".join(f"{x(p.x):.1f},{y(p.y):.1f}" for p in places)
-    bars = "".join(
-        f'<path class="whisker" d="M{x(p.x):.1f} {y(max(p.low, y.low)):.1f}V{y(min(p.high, y.high)):.1f}"/>'
-        for p in places
-        if p.low is not None and p.high is not None and math.isfinite(p.low + p.high)
-    )
     shape = SHAPES[number % len(SHAPES)]
     marks = "".join(
         f'<path class="mark" d="{shape}" transform="translate({x(p.x):.1f} {y(p.y):.1f})">'
         f"<title>{escape(name)}: {_number(p.x)}, {_number(p.y)}</title></path>"
         for p in places
     )
-    return f'<g class="c{number % COLOURS}"><polyline points="{path}"/>{bars}{marks}</g>'
+    return f'<g class="c{number % COLOURS}">{_band(places, x, y)}<polyline points="{path}"/>{marks}</g>'
 
 
-def _axes(x: Scale, y: Scale, across: str, up: str) -> str:
+def _band(places: Sequence[Place], x: Scale, y: Scale) -> str:
+    """The intervals, from point to point."""
+    known = [(p, p.low, p.high) for p in places if p.low is not None and p.high is not None]
+    known = [(p, low, high) for p, low, high in known if math.isfinite(low + high)]
+    if not known:
+        return ""
+    above = [f"{x(p.x):.1f},{y(min(high, y.high)):.1f}" for p, _, high in known]
+    below = [f"{x(p.x):.1f},{y(max(low, y.low)):.1f}" for p, low, _ in known]
+    return f'<polygon class="band" points="{" ".join(above + below[::-1])}"/>'
+
+
+def _axes(x: Scale, y: Scale, marks: Sequence[float], across: str, up: str) -> str:
     parts = []
     for value in _ticks(y):
         at = y(value)
         parts.append(f'<path class="grid" d="M{LEFT} {at:.1f}H{WIDTH - RIGHT}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{_number(value)}</text>')
     low = HEIGHT - BOTTOM + 16
-    parts += [f'<text x="{x(v):.1f}" y="{low}" text-anchor="middle">{_number(v)}</text>' for v in _ticks(x)]
+    parts += [f'<text x="{x(v):.1f}" y="{low}" text-anchor="middle">{_number(v)}</text>' for v in marks]
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{escape(across)}</text>')
-    turned = f'transform="translate(12 {(HEIGHT - BOTTOM + TOP) / 2}) rotate(-90)"'
+    turned = f'transform="translate(14 {(HEIGHT - BOTTOM + TOP) / 2}) rotate(-90)"'
     parts.append(f'<text {turned} text-anchor="middle">{escape(up)}</text>')
     return "".join(parts)
 

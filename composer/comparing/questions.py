@@ -26,6 +26,7 @@ class Question:
     levels: tuple[float, ...] = (1.0,)
     length: float = 1.0
     seconds: float = 0.0  # that a run takes, where that does not depend on the trial
+    after: bool = False  # whether it is asked of the model that the run which is compared has left
 
 
 def changed(contender: Contender, option: str, value: Any) -> Contender | None:
@@ -80,6 +81,8 @@ def _recall(run: Run, contender: Contender, rate: float) -> Run | None:
     from composer.comparing.recall import TRAINING
 
     plain = _with(run, contender, "dropout", 0.0) or run
+    if WIDTH in contender.options:  # half as wide: wide ones hold a motif whatever they are made of
+        plain = _with(plain, contender, WIDTH, max(int(contender.options[WIDTH]) // 2, 1)) or plain
     seed = run.recipe["training"]["seed"]
     own = {key: run.recipe["training"][key] for key in ("device", "precision") if key in run.recipe["training"]}
     training = {**TRAINING, **own, "learning_rate": rate, "seed": seed}
@@ -88,9 +91,14 @@ def _recall(run: Run, contender: Contender, rate: float) -> Run | None:
     )
 
 
+def _writing(run: Run, _: Contender, __: float) -> Run:
+    return replace(run, work="write")
+
+
 QUESTIONS: Mapping[str, Question] = {
     "likelihood": Question("nats per note on pieces that none was trained on", lambda run, _, __: run),
-    "memory": Question("a motif recalled after a gap, in music made for it", _recall, (1e-3, 4e-3), 0.0, 120.0),
+    "music": Question("what each writes, beside the test pieces", _writing, (1.0,), 0.0, 30.0, after=True),
+    "memory": Question("a motif recalled after a gap, in music made for it", _recall, (3e-3, 1e-2), 0.0, 120.0),
     "data": Question("with 5, 10, 25 and 50 % of the training pieces", _less, (0.05, 0.1, 0.25, 0.5)),
     "noise": Question("with wrong notes in the training pieces", _noisy, (0.05, 0.2)),
     "stability": Question("at learning rates that may be too high", _fast, (3e-3, 1e-2, 3e-2, 1e-1), UNSTABLE),

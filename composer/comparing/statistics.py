@@ -97,6 +97,12 @@ def holm(probabilities: Mapping[tuple[str, str], float]) -> dict[tuple[str, str]
     return found
 
 
+def exact(one: int, other: int) -> float:
+    """The probability of two counts as far apart, if either were as likely (McNemar 1947, exactly, two-sided)."""
+    few, all_ = min(one, other), one + other
+    return min(1.0, 2 * sum(math.comb(all_, count) for count in range(few + 1)) / 2**all_)
+
+
 # --- Student's t ------------------------------------------------------------------------------------------------------
 
 

@@ -47,6 +47,11 @@ class Trial:
     workers: int = 1
     named: Mapping[str, str] = field(default_factory=dict)  # what a report says of the music: title, licence, pieces
 
+    @property
+    def other_size(self) -> str:
+        """What of `SIZES` is not equal, but in the question `width`."""
+        return SIZES[1 - SIZES.index(self.size)]
+
 
 def matched(text: str) -> tuple[str, str]:
     """What is equal, of a text such as `parameters`, `time` or `width,time`: one of `SIZES` and one of `LENGTHS`."""

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
-from time import perf_counter, process_time
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from composer import evaluation, recipefile, training
-from composer.comparing import altered, counting, probes, recall
-from composer.comparing.plan import TRIED, Run
-from composer.corpus import Corpus, build
-from composer.datasets import make_dataset
-from composer.devices import choose_device, one_thread
+from composer import evaluation, training
+from composer.comparing import altered, probes, recall
+from composer.comparing.material import altered_of, music_of, recipe_of
+from composer.comparing.pacing import Result, pace
+from composer.comparing.plan import Run
+from composer.corpus import Corpus
+from composer.devices import one_thread
 from composer.errors import ComposerError, TrainingFailed, printable
 from composer.plugins import registry
 from composer.recipes import Recipe, model_of
@@ -31,16 +29,11 @@ from composer.types import Architecture, Tokenizer
 if TYPE_CHECKING:
     from torch import nn
 
-Result = dict[str, Any]
-
 MODELS, RUNNING = "models", "running"
 """Folders beside the results: of trained models, and of runs that have not ended."""
 
 MOST_TRAINING_PIECES = 100
 """Of which the likelihood is taken, to be held beside that of unseen ones."""
-
-WRITTEN = 192
-"""Tokens for which the speed of writing is measured."""
 
 
 def carry_out(folder: str, run: Run) -> Result:
@@ -65,115 +58,11 @@ def carry_out(folder: str, run: Run) -> Result:
     return found
 
 
-# --- what a run is about ----------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=8)
-def _corpus(text: str) -> tuple[Corpus, Tokenizer]:
-    """The music of a recipe, which whoever planned the run has built already."""
-    plain = json.loads(text)
-    dataset = make_dataset(plain["dataset"], **plain["dataset_options"])
-    options = dict(plain["tokenizer"])
-    tokenizer = registry().make("tokenizers", options.pop("name"), **options)
-    return build(dataset, tokenizer, name=plain["dataset"]), tokenizer
-
-
-def _music(run: Run) -> tuple[Corpus, Tokenizer]:
-    """The music that the run was planned for. Raises TrainingFailed if it has changed since."""
-    keys = ("dataset", "dataset_options", "tokenizer")
-    corpus, tokenizer = _corpus(json.dumps({key: run.recipe[key] for key in keys}))
-    if corpus.folder.name != run.music:
-        raise TrainingFailed("the music has changed since this was planned.")
-    return corpus, tokenizer
-
-
-def _altered(run: Run, corpus: Corpus, tokenizer: Tokenizer, scratch: Path) -> Corpus:
-    seed = run.recipe["training"]["seed"]
-    if run.noise:
-        corpus = altered.altered(corpus, tokenizer, scratch, noise=run.noise, seed=seed)
-    return altered.Part(corpus.folder, run.share, seed) if run.share < 1 else corpus
-
-
-def _recipe(run: Run) -> Recipe:
-    return recipefile.make(run.recipe)
-
-
-# --- pace -------------------------------------------------------------------------------------------------------------
-
-
-def pace(run: Run, _: Path) -> Result:
-    """Seconds of a step and of a validation, seconds of a written token, and what the network costs, counted."""
-    corpus, tokenizer = _music(run)
-    recipe = _recipe(run)
-    took = []
-    clock = process_time if choose_device(recipe.settings.device).type == "cpu" else perf_counter
-    for steps in (1, *TRIED):  # the first one warms up, and is not counted
-        began = clock()
-        settings = replace(recipe.settings, steps=steps, evaluations=1)
-        trained = training.train(corpus, tokenizer, recipe.architecture, settings)
-        took.append(clock() - began)
-    took = took[1:]
-    step = max((took[1] - took[0]) / (TRIED[1] - TRIED[0]), 1e-4)
-    stream = training.training_stream(corpus, tokenizer, recipe.settings)
-    chunks = [chunk for number in range(min(stream.batches, 20)) for chunk in stream.chunks(number)]
-    tokens = float(np.mean([np.count_nonzero(chunk.targets >= 0) for chunk in chunks]))
-    sizes, words = [column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary)
-    module = recipe.architecture.module(sizes, words)
-    counted = counting.counts(recipe.architecture, sizes, words)
-    held = counting.training_bytes(module, sizes, recipe.settings.batch_size, recipe.settings.chunk)
-    return {
-        "step_seconds": round(step, 6),
-        "validation_seconds": round(max(took[0] - TRIED[0] * step, 0.0), 4),
-        "tokens_per_step": round(tokens, 1),
-        "training_bytes": held,
-        **counted,
-        **_writing(recipe, trained, len(sizes)),
-        "machine": _machine(),
-    }
-
-
-def _writing(recipe: Recipe, trained: Trained, columns: int) -> Result:
-    """Seconds of a token at batch 1 by the reference stepper, and at 1 and 64 by the one that is fastest here."""
-    from composer.generation import Player
-
-    model = model_of(recipe, trained.weights)
-    player = Player(model, "")
-    usual = player.resolved(replace(player.suggested, device="cpu"))
-    found: Result = {"stepper": usual.stepper}
-    for name, stepper, rows in (
-        ("write_seconds_reference", "torch", 1),
-        ("write_seconds", usual.stepper, 1),
-        ("write_seconds_64", usual.stepper, 64),
-    ):
-        found[name] = float(f"{_step_seconds(player.stepper(replace(usual, stepper=stepper)), rows, columns):.4g}")
-    return found
-
-
-def _step_seconds(step: Any, rows: int, columns: int) -> float:
-    """The time of one token of one row: the best of three stretches."""
-    inputs, state = np.zeros((rows, columns), dtype=np.int64), None
-    stretches = []
-    for _ in range(4):  # the first one warms up
-        began = perf_counter()
-        for _ in range(WRITTEN // 4):
-            _, state = step(inputs, state)
-        stretches.append(perf_counter() - began)
-    return min(stretches[1:]) / (WRITTEN // 4) / rows
-
-
-def _machine() -> str:
-    import platform
-
-    import torch
-
-    return f"{platform.machine()}, {platform.system()}, Python {sys.version.split()[0]}, torch {torch.__version__}"
-
-
 # --- training ---------------------------------------------------------------------------------------------------------
 
 
 def _train(run: Run, corpus: Corpus, tokenizer: Tokenizer, scratch: Path) -> tuple[Recipe, Trained]:
-    recipe = _recipe(run)
+    recipe = recipe_of(run)
     return recipe, _taught(corpus, tokenizer, recipe.architecture, recipe.settings, scratch)
 
 
@@ -202,15 +91,15 @@ def _course(trained: Trained) -> Result:
 
 def tune(run: Run, scratch: Path) -> Result:
     """What a training comes to on the validation split alone."""
-    corpus, tokenizer = _music(run)
-    _, trained = _train(run, _altered(run, corpus, tokenizer, scratch), tokenizer, scratch)
+    corpus, tokenizer = music_of(run)
+    _, trained = _train(run, altered_of(run, corpus, tokenizer, scratch), tokenizer, scratch)
     return _course(trained)
 
 
 def final(run: Run, scratch: Path) -> Result:
     """What a training comes to, its test pieces scored once by the best weights, and how far back these look."""
-    corpus, tokenizer = _music(run)
-    recipe, trained = _train(run, _altered(run, corpus, tokenizer, scratch), tokenizer, scratch)
+    corpus, tokenizer = music_of(run)
+    recipe, trained = _train(run, altered_of(run, corpus, tokenizer, scratch), tokenizer, scratch)
     model = model_of(replace(recipe, half=False), trained.weights)
     module, test, valid = model.make_module(), corpus.split("test"), corpus.split("valid")
     learnt = _spaced(corpus.split("train"), MOST_TRAINING_PIECES)
@@ -272,9 +161,27 @@ def _keep(run: Run, model: Any, scratch: Path) -> None:
     """Leave the model beside the results, where `composer generate --model` finds it."""
     from composer.model import save
 
-    place = scratch.parent.parent / MODELS
-    place.mkdir(exist_ok=True)
-    save(model, place / f"{model.architecture.name}-{run.recipe['training']['seed']}-{run.identity}.safetensors")
+    path = _place(run, scratch)
+    path.parent.mkdir(exist_ok=True)
+    save(model, path)
+
+
+def _place(run: Run, scratch: Path) -> Path:
+    """Where the model of a run that is compared lies."""
+    name = f"{run.recipe['architecture']['name']}-{run.recipe['training']['seed']}-{run.identity}.safetensors"
+    return scratch.parent.parent / MODELS / name
+
+
+def write(run: Run, scratch: Path) -> Result:
+    """What the model of a run that has ended writes. Raises TrainingFailed if it is not here."""
+    from composer.comparing.written import written
+    from composer.model import load
+
+    corpus, tokenizer = music_of(run)
+    path = _place(replace(run, work="final"), scratch)
+    if not path.exists():
+        raise TrainingFailed(f"{MODELS}/{path.name} is not here, so nothing is written with it.")
+    return written(load(path), corpus, tokenizer, run.recipe["training"]["seed"])
 
 
 # --- recall -----------------------------------------------------------------------------------------------------------
@@ -300,6 +207,7 @@ WORK: Mapping[str, Callable[[Run, Path], Result]] = {
     "pace": pace,
     "tune": tune,
     "final": final,
+    "write": write,
     "recall": recalling,
 }
 """The kinds of work by name."""

@@ -6,7 +6,7 @@ are distributed in two sets. The profiles show whether a wish was followed.
 """
 
 from composer.listening.bands import Band, bands
-from composer.listening.comparison import HEADINGS, Figure, compare, judge, references, rows
+from composer.listening.comparison import HEADINGS, Figure, compare, judge, judge_measured, references, rows
 from composer.listening.contrasting import Contrast, Estimate, Feature, contrast
 from composer.listening.figures import figures, histogram
 from composer.listening.measured import Measured, definition, measure, metrics
@@ -28,6 +28,7 @@ __all__ = [
     "figures",
     "histogram",
     "judge",
+    "judge_measured",
     "margin",
     "measure",
     "metrics",

@@ -53,9 +53,14 @@ def compare(
 
     Raises EmptyDataset where either set is empty, BadOption for a number out of range.
     """
-    ours, theirs = measure(pieces), measure(real)
-    found = bands_of(theirs, len(pieces), seed, samples=samples, level=level)
-    return _judge(ours, found, theirs.sums)
+    return judge_measured(measure(pieces), measure(real), seed=seed, samples=samples, level=level)
+
+
+def judge_measured(
+    ours: Measured, real: Measured, *, seed: int = 0, samples: int = 2000, level: float = 0.99
+) -> tuple[Figure, ...]:
+    """What `compare` gives, for pieces that have been measured by the same metrics."""
+    return _judge(ours, bands_of(real, len(ours), seed, samples=samples, level=level), real.sums)
 
 
 def references(real: Sequence[Score]) -> dict[str, list[float]]:

@@ -3,14 +3,15 @@
 from importlib.util import find_spec
 
 from composer import hookimpl
+from composer.plugins import LeftOut
 from composer.types import Offers
 
 
 @hookimpl
 def register_tokenizers() -> Offers:
-    """Offer MidiTok's tokenizers. Raises ValueError where MidiTok is not installed."""
+    """Offer MidiTok's tokenizers. Raises LeftOut where MidiTok is not installed."""
     if find_spec("miditok") is None:
-        raise ValueError("it needs MidiTok; install it with 'pip install \"composer-midi[miditok]\"'")
+        raise LeftOut("missing", "it needs MidiTok; install it with 'pip install \"composer-midi[miditok]\"'")
     from composer_miditok.tokenizer import MidiLike, Remi, Structured, Tsd
 
     return {

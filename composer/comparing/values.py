@@ -1,0 +1,59 @@
+"""Figures of single results: what a run came to, in one number each; it knows no claim and no plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from composer.comparing.findings import Findings
+from composer.comparing.questions import QUESTIONS
+
+Result = Mapping[str, Any]
+
+
+def nats(result: Result) -> float:
+    """Nats per note on all test pieces."""
+    test = result["test"]
+    return float(sum(test["nats"]) / max(sum(test["notes"]), 1))
+
+
+def gap(result: Result) -> float:
+    """By how many nats per note the validation split is harder than the training split."""
+    return float(result["valid_nats"] - result["train_nats"])
+
+
+def gradient(result: Result, lag: int) -> float | None:
+    """The gradient's norm at a lag, beside that at a lag of 1; None if it was not measured."""
+    value = result.get("gradients", {}).get(str(lag))
+    return value if isinstance(value, float) else None
+
+
+def recalled(found: Findings, name: str) -> dict[int, Mapping[str, float]]:
+    """Nats a note of a recalled motif by gap, of each seed, at the rate that validated best over all seeds."""
+    tried = [by_seed for level in QUESTIONS["memory"].levels if (by_seed := found.of("memory", name, level))]
+    if not tried:
+        return {}
+    best = min(tried, key=lambda by_seed: sum(r["valid"] for r in by_seed.values()) / len(by_seed))
+    return {seed: result["recall"] for seed, result in best.items()}
+
+
+def diverged(result: Result) -> bool:
+    """Whether a run ended in no number, or worse than it was at its first validation."""
+    history = result["history"]
+    return bool(result["diverged"]) or (len(history) > 1 and history[-1][3] > history[0][3])
+
+
+def shifted(result: Result) -> float:
+    """Nats per note lost in other keys."""
+    lost = sum(one["moved"] - one["as_is"] for one in result["shifted"])
+    return float(lost / max(len(result["shifted"]), 1))
+
+
+def by_length(result: Result) -> tuple[float, float]:
+    """Nats per note of the shorter and of the longer half of the test pieces."""
+    test = result["test"]
+    order = sorted(range(len(test["tokens"])), key=test["tokens"].__getitem__)
+    half = len(order) // 2
+    parts = order[:half], order[half:]
+    found = [sum(test["nats"][i] for i in part) / max(sum(test["notes"][i] for i in part), 1) for part in parts]
+    return found[0], found[1]

@@ -1,0 +1,60 @@
+"""What a trained model writes, beside the real pieces that none was trained on; it knows no trial and no training."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from composer import listening, measuring
+from composer.corpus import Corpus
+from composer.generation import Player
+from composer.listening import Measured
+from composer.model import Model
+from composer.originality.held_out import figures, held_out
+from composer.originality.index import indexed
+from composer.originality.passages import compare
+from composer.types import Tokenizer
+
+
+def written(model: Model, corpus: Corpus, tokenizer: Tokenizer, seed: int) -> dict[str, Any]:
+    """Figures of as many pieces as there are test pieces, 50 at most, asked for as the dataset suggests.
+
+    `distance` is the Fréchet feature distance from the test pieces, with its interval, and that of halves of these;
+    `inside` counts the figures that lie in the band of 99 in 100 sets of as many real pieces; `copied` is what the
+    pieces share with the training pieces, and `held_out` what the test pieces do.
+    """
+    player = Player(model, "")
+    real = _real(corpus.folder, tokenizer)  # type: ignore[arg-type]  # a frozen dataclass
+    test = listening.measure([tokenizer.decode(corpus.piece(n)) for n in corpus.split("test").tolist()], real.metrics)
+    pieces = measuring.listen(player, min(len(test), measuring.MOST), seed)
+    ours = listening.measure(pieces, real.metrics)
+    judged = listening.judge_measured(ours, real, seed=seed, level=measuring.LEVEL)
+    distance = listening.contrast(ours, test, seed).distance
+    music = indexed(corpus, tokenizer).against("train")
+    return {
+        "pieces": len(pieces),
+        "distance": {name: _plain(getattr(distance, name)) for name in ("value", "low", "high", "halves")},
+        "inside": sum(figure.inside for figure in judged),
+        "figures": len(judged),
+        "outside": [figure.name for figure in judged if not figure.inside],
+        "copied": _shared(figures([compare(piece, music) for piece in pieces])),
+        "held_out": _shared(held_out(music.index)),
+    }
+
+
+@lru_cache(maxsize=2)
+def _real(folder: Path, tokenizer: Tokenizer) -> Measured:
+    """All pieces of the corpus, measured once a process."""
+    corpus = Corpus(folder)
+    return listening.measure([tokenizer.decode(corpus.piece(number)) for number in range(len(corpus.names))])
+
+
+def _plain(value: float) -> float | None:
+    return round(value, 5) if isfinite(value) else None
+
+
+def _shared(found: Any) -> dict[str, Any]:
+    longest = found["longest"]
+    return {"share": found["copied_share"], "longest_notes": longest["notes"] if longest else 0}
