@@ -119,8 +119,9 @@ class Model:
             with torch.random.fork_rng(devices=[]), within(self.weights):
                 module = architecture.module(sizes, len(self.vocabulary))
             module.load_state_dict(weights)
-        except (Outgrown, RuntimeError, ValueError, MemoryError) as error:
-            raise BadModelFile(f"its weights do not fit its architecture ({printable(str(error), 200)}).") from error
+        except (Outgrown, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
+            what = printable(str(error).partition("\n")[0], 200)  # torch goes on with its own traceback
+            raise BadModelFile(f"its weights do not fit its architecture ({what}).") from error
         return module.eval()
 
     def _column_sizes(self) -> list[int]:
@@ -139,7 +140,9 @@ def _check_cell(cell: Cell, column_sizes: Sequence[int], vocabulary_size: int) -
         below = hidden
     fits &= cell.bias.shape == (vocabulary_size,)
     fits &= cell.head.shape in ((vocabulary_size, below), (vocabulary_size, below + width))
-    if cell.pointer is not None and cell.pointer_bias is not None:
+    if cell.pointed and (cell.pointer is None or cell.pointer_bias is None):
+        fits = False
+    elif cell.pointer is not None and cell.pointer_bias is not None:
         fits &= cell.pointer.shape == (len(cell.pointed), cell.head.shape[1])
         fits &= cell.pointer_bias.shape == (len(cell.pointed),)
     if not fits:

@@ -266,6 +266,7 @@ def test_a_tokenizer_that_has_changed_is_named(model):
         pytest.param({"hidden_size": 17}, id="a little wider"),
         pytest.param({"hidden_size": 200_000}, id="wider than memory"),
         pytest.param({"hidden_size": 30_000}, id="as wide as memory, perhaps"),
+        pytest.param({"hidden_size": 2**62}, id="wider than a number"),
         pytest.param({"layers": 2}, id="deeper"),
         pytest.param({"layers": 1_000_000}, id="deeper than patience"),
         pytest.param({"tie_weights": True}, id="other parts"),
@@ -279,6 +280,13 @@ def test_weights_of_another_shape_are_refused(model, options):
 def test_weights_that_are_missing_are_refused(model):
     fewer = dict(list(model.weights.items())[1:])
     assert "do not fit" in refused(replace(model, weights=fewer))
+
+
+def test_half_a_pointer_is_refused_before_any_stepper_reads_beyond_it(model):
+    fewer = {**model.weights}
+    del fewer["pointer.bias"]
+    with pytest.raises(BadModelFile, match="do not fit"):
+        replace(model, weights=fewer).make_cell()
 
 
 @pytest.mark.parametrize("suggested", [7, "fast", {"bars": 0}, {"bars": "many"}, {"colour": "red"}, {"samplers": [3]}])

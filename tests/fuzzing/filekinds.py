@@ -149,7 +149,7 @@ class ModelFile(Kind):
             meta = damaged_value(draw, meta)
         text = as_json(draw, {**header, "__metadata__": meta}).encode("utf-8", "surrogatepass")
         size = len(text) if draw.random() < 0.95 else draw.choice([0, len(text) - 1, 2**24, 2**63, 2**64 - 1])
-        return size.to_bytes(8, "little") + text + bytes(body)
+        return (size % 2**64).to_bytes(8, "little") + text + bytes(body)
 
     def tensors(self, draw):
         """The header with tensors that are elsewhere, larger, of another type or shape, or under another name."""
