@@ -31,7 +31,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from composer import filling, generation
 from composer.contradictions import check_gaps
@@ -42,16 +42,13 @@ from composer.repetition import REDRAWS
 from composer.request import Request
 from composer.score import (
     END,
-    KeySignature,
     Score,
-    Tempo,
     Text,
     TimeSignature,
-    Track,
     bars,
-    make_notes,
     parse_time_signature,
 )
+from composer.sections import joined, section
 from composer.streams import uniforms
 from composer.types import Constraint, Piece, Span
 
@@ -269,7 +266,7 @@ def _draft(form: Form, piece: Piece) -> _Draft:
     score = piece.score
     metre = (score.time_signatures or (TimeSignature(0, 4, 4),))[0]
     ticks = form.bars * metre.bar_ticks
-    first = _section(score, 0, ticks + score.upbeat)
+    first = section(score, 0, ticks + score.upbeat)
     request, name = Request.from_json(piece.provenance["request"]), form.sections[0]
     loops = {name: piece.provenance["degenerate"]} if "degenerate" in piece.provenance else {}
     nats = piece.provenance["nats"]
@@ -306,13 +303,13 @@ def _is_drawn_again(
 def _with(player: Player, draft: _Draft, name: str, gap: _Gap, piece: Piece) -> _Draft:
     """The draft with a section more."""
     end = min(gap.end, gap.start + draft.ticks + piece.score.upbeat)
-    section = _section(piece.score, gap.start, end, sustains=player.tokenizer.meaning.sustains)
+    written = section(piece.score, gap.start, end, sustains=player.tokenizer.meaning.sustains)
     form, attempt = draft.form, gap.wanted.request.attempt
     attempts = (*((n, a) for n, a in form.attempts if n != name), *([(name, attempt)] if attempt else []))
     own = {kind: value for kind, value in piece.provenance["nats"].items() if kind != "given"}
     nats = {kind: round(draft.nats.get(kind, 0) + own.get(kind, 0), 6) for kind in {**draft.nats, **own}}
     loops = {**draft.loops, name: piece.provenance["degenerate"]} if "degenerate" in piece.provenance else draft.loops
-    known = {**draft.known, name: section}
+    known = {**draft.known, name: written}
     return replace(draft, form=replace(form, attempts=attempts), known=known, nats=nats, loops=loops)
 
 
@@ -322,11 +319,11 @@ def _unfit(draft: _Draft, name: str) -> bool:
     return not own or any(_onsets(other, draft.ticks) == own for key, other in draft.known.items() if key != name)
 
 
-def _onsets(section: Score, ticks: int) -> set[tuple[int, int, int]]:
+def _onsets(score: Score, ticks: int) -> set[tuple[int, int, int]]:
     """(track, start, pitch) of the notes of a section."""
     return {
         (number, start, pitch)
-        for number, track in enumerate(section.tracks)
+        for number, track in enumerate(score.tracks)
         for start, _, pitch, _ in track.notes.tolist()
         if start < ticks
     }
@@ -351,7 +348,7 @@ def _gap(draft: _Draft, name: str, draw: int) -> _Gap:
     # What stands in the gap is not heard: any section fills it, and that which is varied gives its head.
     around = [draft.known[key] for key in (*form.sections[:place], name[0] if name != name[0] else form.sections[0])]
     around += [draft.known[key] for key in following]
-    score = _joined(draft, around)
+    score = joined(around, draft.ticks)
     start, end = place * draft.ticks, (place + 1) * draft.ticks if following else ALWAYS
     head = _head(draft) if name != name[0] else 0
     spans = [Span(0, start + head), *([Span(end, ALWAYS)] if following else [])]
@@ -395,79 +392,13 @@ def _constrained(request: Request) -> bool:
     return any(isinstance(sampler, Constraint) for sampler in make_samplers(request.samplers))
 
 
-# --- scores in sections -----------------------------------------------------------------------------------------------
-
-Change = TypeVar("Change", Tempo, KeySignature)
-
-
-def _section(score: Score, start: int, end: int, *, sustains: bool = False) -> Score:
-    """What begins from `start` up to `end`, counted from there and cut at the end.
-
-    With `sustains`, what sounds on at `start` begins there: such tokens do not tell it from what is struck again.
-    """
-    tracks = []
-    for track in score.tracks:
-        rows = track.notes.tolist()
-        rows = [(max(s, start), min(s + d, end), p, v) for s, d, p, v in rows if s >= start or sustains]
-        tracks.append(replace(track, notes=make_notes((s - start, e - s, p, v) for s, e, p, v in rows if s < e)))
-    return replace(
-        score,
-        tracks=tuple(tracks),
-        tempos=_changes(score.tempos, start, end),
-        key_signatures=_changes(score.key_signatures, start, end),
-        markers=(),
-    )
-
-
-def _changes(changes: Sequence[Change], start: int, end: int) -> tuple[Change, ...]:
-    """What is in force at `start`, and what changes up to `end`, counted from `start`."""
-    first = max((n for n, change in enumerate(changes) if change.tick <= start), default=0)
-    inside: Sequence[Change] = [change for change in changes[first:] if change.tick < end]
-    return tuple([replace(change, tick=max(change.tick - start, 0)) for change in inside])
-
-
-def _joined(draft: _Draft, sections: Sequence[Score]) -> Score:
-    """The sections one after the other, each cut where the next begins."""
-    ticks, last = draft.ticks, len(sections) - 1
-    parts = [part if n == last else _section(part, 0, ticks) for n, part in enumerate(sections)]
-    return replace(
-        parts[0],
-        tracks=_tracks(parts, ticks),
-        tempos=_one_after_another([part.tempos for part in parts], ticks),
-        key_signatures=_one_after_another([part.key_signatures for part in parts], ticks),
-    )
-
-
-def _tracks(parts: Sequence[Score], ticks: int) -> tuple[Track, ...]:
-    """The tracks of all parts; those of one name, program and place among such are one."""
-    rows: dict[Any, list[tuple[int, int, int, int]]] = {}
-    for n, part in enumerate(parts):
-        alike: dict[Any, int] = {}
-        for track in part.tracks:
-            named = track.name, track.program, track.is_drum
-            alike[named] = alike.get(named, 0) + 1
-            own = rows.setdefault((named, alike[named]), [])
-            own += [(s + n * ticks, d, p, v) for s, d, p, v in track.notes.tolist()]
-    return tuple(Track(make_notes(own), *named) for (named, _), own in rows.items())
-
-
-def _one_after_another(parts: Iterable[Sequence[Change]], ticks: int) -> tuple[Change, ...]:
-    """The changes of all parts, without those that change nothing."""
-    found: list[Change] = []
-    for n, part in enumerate(parts):
-        for change in part:
-            if not found or replace(change, tick=found[-1].tick) != found[-1]:
-                found.append(replace(change, tick=change.tick + n * ticks))
-    return tuple(found)
-
-
 def _piece(draft: _Draft) -> Piece:
     sections = draft.form.sections
-    score = _joined(draft, [draft.known[name] for name in sections])
+    score = joined([draft.known[name] for name in sections], draft.ticks)
     markers = [Text(score.upbeat + n * draft.ticks, name) for n, name in enumerate(sections)]
     if len(bars(score).signatures) - (score.upbeat > 0) < len(sections) * draft.form.bars:
         markers.append(Text(len(sections) * draft.ticks, END))  # the last bar is silent
-    written = sum(len(_onsets(section, draft.ticks)) for section in draft.known.values())
+    written = sum(len(_onsets(one, draft.ticks)) for one in draft.known.values())
     made_by = {**draft.made_by, **draft.form.to_json(), "nats": dict(draft.nats), "written_notes": written}
     redrawn = draft.form.request.attempt + sum(attempt for _, attempt in draft.form.attempts)
     made_by |= {"redrawn": redrawn} if redrawn else {}

@@ -17,7 +17,7 @@ from composer.testing import check_grammar, check_tokenizer, draw
 from composer.tokens import transposition
 from composer.types import Learning, Span
 
-pytest.importorskip("miditok")
+pytest.importorskip("miditok", reason="MidiTok is not installed (composer-midi[miditok])")
 
 from composer_miditok.tokenizer import MidiLike, Remi, Structured, Tsd
 

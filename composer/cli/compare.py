@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     help="What is equal: parameters or width, and tokens or time.",
 )
 @click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="Runs of each.")
-@click.option("--trials", type=click.IntRange(1, 100), default=4, show_default=True, help="Runs of each in the search.")
+@click.option("--trials", type=click.IntRange(1, 100), default=6, show_default=True, help="Runs of each in the search.")
 @click.option("--time", "time", default="30m", show_default=True, help="For all runs together, about: 90s, 20m, 2h.")
 @click.option("--steps", type=click.IntRange(1), help="Steps of a run of the first architecture, instead of --time.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("trial"), show_default=True, help="The folder.")

@@ -41,7 +41,7 @@ class Trial:
     size: str = "parameters"
     length: str = "tokens"
     seeds: int = 3
-    trials: int = 4
+    trials: int = 6
     steps: int = 0
     minutes: float = 30.0
     workers: int = 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-SLOWEST, FASTEST = 5e-4, 2e-2
+SLOWEST, FASTEST = 1e-3, 3e-2
 """Learning rates of AdamW between which is searched, on a logarithmic scale."""
 
 MOST_DROPOUT = 0.5
