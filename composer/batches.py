@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.corpus import Corpus
+from composer.encoding import model_inputs
 from composer.tokens import BOS, movable, transposition
-from composer.types import Tokenizer
+from composer.types import Moving, Tokenizer
 
 IGNORED = -1
 """The target of a place that is not learnt from: padding, and the key of a transposed piece."""
@@ -29,6 +30,16 @@ class Chunk:
     inputs: NDArray[np.int64]  # (B, T, C)
     targets: NDArray[np.int64]  # (B, T), IGNORED where nothing is to be learnt
     rows: int | None  # rows are sorted by length: the first so many go on
+    stretch: float = 1.0  # tokens that the corpus has for one of this batch: others may say a piece that was moved
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """A piece of a batch, with so many semitones by which its tokens are still to be moved."""
+
+    inputs: NDArray[np.integer]  # (L, C)
+    tokens: NDArray[np.integer]  # (L,)
+    shift: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,36 +88,56 @@ class Stream:
 
     def chunks(self, number: int) -> Iterator[Chunk]:
         """The chunks of one batch."""
-        rows = self.batch(number)
-        tables = self._tables(number, rows)
-        lengths = self.lengths[rows]
-        begins = self.corpus.offsets[self.pieces[rows]]
+        rows = self._rows(number)
+        lengths = np.array([len(row.tokens) for row in rows])
+        stretch = float(self.lengths[self.batch(number)].sum() / lengths.sum())
         before: int | None = None
         for start in range(0, int(lengths[0]), self.chunk):
             running = int(np.count_nonzero(lengths > start))
             width = min(self.chunk, int(lengths[0]) - start)
             inputs = np.zeros((running, width, self.corpus.inputs.shape[1]), dtype=np.int64)
             targets = np.full((running, width), IGNORED, dtype=np.int64)
-            for row in range(running):
-                stop = min(width, int(lengths[row]) - start)
-                span = slice(begins[row] + start, begins[row] + start + stop)
-                self._fill(inputs[row, :stop], targets[row, :stop], span, tables[row])
-            yield Chunk(inputs, targets, None if before is None else running)
+            for place, row in enumerate(rows[:running]):
+                stop = min(width, len(row.tokens) - start)
+                self._fill(inputs[place, :stop], targets[place, :stop], row, slice(start, start + stop))
+            yield Chunk(inputs, targets, None if before is None else running, stretch)
             before = running
 
-    def _fill(self, inputs: NDArray[np.int64], targets: NDArray[np.int64], span: slice, shift: int) -> None:
-        inputs[:] = self.corpus.inputs[span]
-        targets[:] = self.corpus.tokens[span]
-        if shift:
-            table = self._transpositions[shift]
+    def _rows(self, number: int) -> list[_Row]:
+        """The pieces of a batch, the longest first."""
+        rows = self.batch(number)
+        moves = self._moves(number, rows)
+        begins, lengths = self.corpus.offsets[self.pieces[rows]], self.lengths[rows]
+        spans = [slice(begin, begin + length) for begin, length in zip(begins, lengths, strict=True)]
+        found = [
+            _Row(self.corpus.inputs[span], self.corpus.tokens[span], int(move))
+            for span, move in zip(spans, moves, strict=True)
+        ]
+        return found if self._movable else sorted(self._moved(found), key=lambda row: -len(row.tokens))
+
+    def _moved(self, rows: list[_Row]) -> list[_Row]:
+        """The same, those that are to be moved by the tokenizer written anew."""
+        away = [i for i, row in enumerate(rows) if row.shift]
+        if not isinstance(self.tokenizer, Moving) or not away:
+            return rows
+        tokens = [self.tokenizer.moved(rows[i].tokens.astype(np.int64), rows[i].shift) for i in away]
+        anew = zip(away, tokens, model_inputs(self.tokenizer, tokens), strict=True)
+        of_place = {i: _Row(inputs, written, 0) for i, written, inputs in anew}
+        return [of_place.get(i, row) for i, row in enumerate(rows)]
+
+    def _fill(self, inputs: NDArray[np.int64], targets: NDArray[np.int64], row: _Row, part: slice) -> None:
+        inputs[:] = row.inputs[part]
+        targets[:] = row.tokens[part]
+        if row.shift:
+            table = self._transpositions[row.shift]
             # A column may name a pitch that is out of reach after the move: then it names none.
             inputs[:, self._token_columns] = np.maximum(table[inputs[:, self._token_columns]], BOS)
             # Which keys are common is learnt from the music as it is, not from its transpositions.
             targets[:] = np.where(self._is_key[targets], IGNORED, table[targets])
 
-    def _tables(self, number: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _moves(self, number: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The transposition of each row, in semitones."""
-        if not self.transpose or not self._movable:
+        if not self.transpose or not (self._movable or isinstance(self.tokenizer, Moving)):
             return np.zeros_like(rows)
         rng = np.random.default_rng((self.seed, number, 1))
         lows, highs = self._reach
@@ -119,7 +150,7 @@ class Stream:
 
     @cached_property
     def _movable(self) -> bool:
-        """Whether every token can be moved; of those that were learnt, some stand for a pitch in one place alone."""
+        """Whether tokens can be moved one by one; of those that were learnt, some are of a pitch in one place alone."""
         return movable(self.tokenizer.vocabulary, self.tokenizer.meaning.pitch)
 
     @cached_property

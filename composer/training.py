@@ -137,7 +137,7 @@ class Run:
     history: list[Point] = field(default_factory=list)
     seconds: float = 0.0
     nats: torch.Tensor | float = 0.0  # since the last validation…
-    tokens: int = 0  # …over so many tokens
+    tokens: float = 0  # …over so many tokens, as the corpus has them
 
     @property
     def best_point(self) -> Point | None:
@@ -419,7 +419,7 @@ class Meter:
         """Count one update."""
         tokens = int(np.count_nonzero(chunk.targets >= 0))
         self._run.nats = self._run.nats + loss * tokens
-        self._run.tokens += tokens
+        self._run.tokens += tokens * chunk.stretch
 
     @property
     def is_due(self) -> bool:

@@ -206,6 +206,14 @@ class Learning(Protocol):
 
 
 @runtime_checkable
+class Moving(Protocol):
+    """A tokenizer that transposes a piece itself, since its tokens cannot be moved one by one."""
+
+    def moved(self, tokens: Tokens, semitones: int) -> Tokens:
+        """What it would write of the same piece so many semitones higher; `tokens` where it has none for a pitch."""
+
+
+@runtime_checkable
 class Framed(Protocol):
     """A tokenizer that writes music frame by frame, so that likelihoods can be told per frame."""
 

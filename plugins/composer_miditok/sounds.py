@@ -16,6 +16,9 @@ from composer.score import NOTE, Notes, Score, joined
 DRUMS = -1
 """The program of the drums, as MidiTok numbers it."""
 
+SOUNDS = 32
+"""Notes of which it is known whether they sound; of notes that are held, no more can be."""
+
 Ints = NDArray[np.int64]
 
 

@@ -9,6 +9,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.score import Score
+from composer_miditok.preparing import Prepared, prepared
 from composer_miditok.scheme import Scheme
 from composer_miditok.sounds import DRUMS
 
@@ -123,6 +125,11 @@ class Tables:
         return np.array([place.get(int(sound), 0) if sound >= 0 else 0 for sound in self.struck])
 
     @cached_property
+    def velocity(self) -> Ints:
+        """The velocity that it states, -1 for none."""
+        return self._number(lambda kind, value: int(value) if kind == "Velocity" else None)
+
+    @cached_property
     def metre(self) -> Ints:
         """The place of the time signature that it states, -1 for none."""
         place = {text: i for i, text in enumerate(self.scheme.time_signatures)}
@@ -158,6 +165,15 @@ class Tables:
         """Whether a note must come right after a move, so that no move can be made of two."""
         place = self.types.index("TimeShift") if "TimeShift" in self.types else -1
         return place >= 0 and not self.follows[place, place]
+
+    @cached_property
+    def by_position(self) -> bool:
+        """Whether places are said by bar and position, and not by moves."""
+        return "Position" in self.types
+
+    def prepared(self, score: Score) -> Prepared:
+        """A score made ready to be written. Raises CannotExpress."""
+        return prepared(self.scheme, score, lands=self.lands)
 
     @cached_property
     def bars(self) -> Ints:

@@ -14,15 +14,13 @@ from typing import Annotated, ClassVar, Self
 
 import numpy as np
 
-from composer.errors import CannotExpress
-from composer.measures import MOST_EMPTY_BARS, measures
-from composer.score import TICKS_PER_QUARTER, Score, TimeSignature
-from composer.tokens import EOS
+from composer.score import TICKS_PER_QUARTER, Score
+from composer.tokens import EOS, transposition
 from composer.types import Meaning, Tokens
 from composer_miditok import merges
-from composer_miditok.grammar import SOUNDS, MidiTokGrammar
+from composer_miditok.grammar import MidiTokGrammar
 from composer_miditok.scheme import Scheme
-from composer_miditok.sounds import DRUMS, Lines, Sounds, check_held, gathered, on_grid
+from composer_miditok.sounds import DRUMS
 from composer_miditok.tables import DRUM, Tables, tables, theirs, vocabulary, voice_of
 
 TIME_SIGNATURES = ("4/4", "1/4", "2/4", "3/4", "5/4", "6/4", "3/8", "6/8", "12/8")
@@ -107,57 +105,29 @@ class Structured:
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
         """Tokens of a score. Raises CannotExpress for what MidiTok has no tokens for, and would leave out or change."""
-        written = self.scheme.write(*self._prepared(score))
+        music = self._tables.prepared(score)
+        written = self.scheme.write(music.sounds, music.changes(self.scheme))
         place = {theirs(token): i for i, token in enumerate(self._plain)}
         tokens = np.array([place[token] for token in written], dtype=np.int64)
         tokens = merges.apply(self.vocabulary, self.merges, len(self._plain), tokens)
         return np.append(tokens, EOS) if ends else tokens
 
-    def _prepared(self, score: Score) -> tuple[Sounds, dict[int, TimeSignature]]:
-        """The notes on their grid, and where the time signature changes up to the last note."""
-        scheme = self.scheme
-        sounds = gathered(score, programs=self.programs, tick=scheme.tick)
-        self._check_range(sounds)
-        found = measures(scheme.grid, score, score.end)
-        first = scheme.grid.first["TimeSignature"]
-        lines, moved = Lines.of(found, scheme.step, first), -int(found.origins[0])
-        sounds = replace(sounds, starts=sounds.starts + moved, ends=sounds.ends + moved)
-        sounds = on_grid(sounds, lines, None if scheme.held else self.longest * self.steps_per_beat)
-        sounds = replace(sounds, velocities=scheme.velocity(sounds.velocities))
-        self._check_time(sounds, lines)
-        until = max(int(sounds.starts[-1]) + 1, int(sounds.ends.max()) if scheme.held else 0)
-        metres = [scheme.metres[place - first] for place in found.metres]
-        changes = {
-            int(start): metre
-            for bar, (start, metre) in enumerate(zip(lines.starts, metres, strict=True))
-            if start < until and (bar == 0 or metre != metres[bar - 1])
-        }
-        return sounds, changes
-
-    def _check_range(self, sounds: Sounds) -> None:
-        """Raise CannotExpress for a pitch out of reach."""
-        pitches = sounds.pitches[sounds.programs != DRUMS]
-        outside = pitches[(pitches < self.lowest) | (pitches > self.highest)]
-        if len(outside):
-            reach = f"{self.lowest} to {self.highest}"
-            raise CannotExpress(f"it has the pitch {outside[0]}; there are tokens for {reach}.")
-
-    def _check_time(self, sounds: Sounds, lines: Lines) -> None:
-        """Raise CannotExpress for silences and chords that cannot be written."""
-        begins = np.append(0, sounds.starts)
-        bars = np.append(lines.bar(begins), lines.bar(sounds.ends.max() - 1))
-        longest = int(np.diff(bars).max())
-        if longest > MOST_EMPTY_BARS:
-            raise CannotExpress(f"nothing begins for {longest} bars; at most {MOST_EMPTY_BARS} such can be written.")
-        if self.scheme.held:
-            check_held(sounds, SOUNDS)
-        if self._tables.lands and np.diff(begins).max() > self.longest * self.scheme.division:
-            raise CannotExpress(f"nothing begins for more than {self.longest} beats, the longest move.")
-
     def decode(self, tokens: Tokens) -> Score:
         """A score with one track a program; a note that is not complete is left out."""
         plain = [name for token in tokens if token > EOS for name in merges.split_name(self.vocabulary[token])]
         return self.scheme.read([theirs(name) for name in plain])
+
+    def moved(self, tokens: Tokens, semitones: int) -> Tokens:
+        """The same piece so many semitones higher, its notes joined anew; as it is if there is no token for a pitch."""
+        plain = np.concatenate([self._spelled[token] for token in tokens])
+        moved = transposition(self._plain, semitones)[plain]
+        return tokens if (moved < 0).any() else merges.apply(self.vocabulary, self.merges, len(self._plain), moved)
+
+    @cached_property
+    def _spelled(self) -> list[Tokens]:
+        """Of each token, those of MidiTok that it joins."""
+        place = {name: i for i, name in enumerate(self._plain)}
+        return [np.array([place[part] for part in merges.split_name(name)]) for name in self.vocabulary]
 
     # --- learning -----------------------------------------------------------------------------------------------------
 

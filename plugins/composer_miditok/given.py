@@ -1,0 +1,243 @@
+"""Given notes: masks that keep the notes of a score where they are given; it knows tokens by what they say alone.
+
+A token that joins others may come where each of them might. What is struck at once is written in MidiTok's order, so
+that the last note tells which of those that are given come next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from composer.arrays import like, namespace, numbers
+from composer.given import NEVER
+from composer.score import Score
+from composer.tokens import EOS
+from composer.types import Array, Span
+from composer_miditok.holding import Holding
+from composer_miditok.mask import programs, targets
+from composer_miditok.plan import PARTS, Ints, Plan
+from composer_miditok.sounds import SOUNDS
+from composer_miditok.state import CODES, OPEN, Field, among, code, notes, of
+from composer_miditok.tables import NO_PROGRAM, STRUCK, Tables
+
+
+class Given:
+    """A function from states to masks. Where a part is given, its notes are struck as in the score, and no others.
+
+    A span's track stands for its program. The bars are the score's up to the last one in which something is given.
+    """
+
+    def __init__(self, tables: Tables, score: Score, spans: Sequence[Span]) -> None:
+        self.tables, self.plan = tables, Plan.of(tables, score, spans)
+        given, sounds = self.plan.given, self.plan.music.sounds
+        starts = sounds.starts[given]
+        # The given notes in the order in which they are written, and one that never comes.
+        self.starts, self.parts = np.append(starts, NEVER), np.append(self.plan.parts[given], -1)
+        self.codes = np.append(self.plan.codes[given], -1)
+        self.lengths, self.velocities = (np.append(a[given], -1) for a in (self.plan.lengths, sounds.velocities))
+        self.order = _order(self.starts, self.parts, self.codes % CODES)
+        unfinished = (*STRUCK, "Velocity") if not tables.scheme.held else ()
+        self.unfinished = np.array([kind in unfinished for kind in tables.types])
+        self.holding = Holding(self.plan) if tables.scheme.held else None
+
+    def __call__(self, state: Array) -> Array:
+        """Mask (B, V)."""
+        here = Here(self, state)
+        ended = (state[:, Field.TOKEN] == EOS)[:, None]
+        is_end = numbers(len(self.tables.tokens), state) == EOS
+        over = (here.following >= len(self.starts) - 1)[:, None]
+        return ended | (here.sounds & here.moves & here.metres & (~is_end | over))
+
+
+def _order(ticks: Array, parts: Array, sounds: Array) -> Array:
+    """Whole numbers that rise as notes are written; -1 for the part and the sound come before all others."""
+    return (ticks * (PARTS + 1) + parts + 1) * (CODES + 1) + sounds + 1
+
+
+@dataclass(frozen=True, eq=False)
+class Here:
+    """What is given, seen from some states."""
+
+    given: Given
+    state: Array
+
+    @cached_property
+    def tick(self) -> Array:
+        """(B,)."""
+        return self.state[:, Field.TICK] + 0  # a copy: torch searches in what is contiguous
+
+    def table(self, table: np.ndarray, places: Array | None = None) -> Array:
+        """The rows of a table over time, or over given notes; its last one stands for all that is beyond it."""
+        places = self.tick if places is None else places
+        return of(table, namespace(places).clip(places, 0, len(table) - 1))
+
+    # --- which note is next -------------------------------------------------------------------------------------------
+
+    @cached_property
+    def last_part(self) -> Array:
+        """(B,) the part of the last note that was struck at this place, -1 for none."""
+        xp, pending = namespace(self.state), self.state[:, Field.PENDING]
+        codes, starts, _ = notes(self.state)
+        struck = xp.any((codes == pending[:, None]) & (starts == self.tick[:, None]), axis=1)
+        struck = (struck | of(self.given.unfinished, self.state[:, Field.TYPE])) & (pending >= 0)
+        return xp.where(struck, (pending // CODES - 1) % PARTS, -1)
+
+    @cached_property
+    def following(self) -> Array:
+        """(B,) the place of the first given note that has not been struck yet."""
+        xp, last = namespace(self.state), self.last_part
+        sound = xp.where(last >= 0, self.state[:, Field.PENDING] % CODES, -1)
+        return xp.searchsorted(like(self.given.order, self.state), _order(self.tick, last, sound), side="right")
+
+    @cached_property
+    def due(self) -> Array:
+        """(B,) whether it is to be struck here."""
+        return self.table(self.given.starts, self.following) == self.tick
+
+    # --- what sounds --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def sounds(self) -> Array:
+        """(B, V) of programs, notes and what is said of them, those that may come; all others."""
+        tables, state = self.given.tables, self.state
+        struck, let_go = (like(table, state)[None, :] for table in (tables.struck, tables.let_go))
+        bare = (like(tables.program, state)[None, :] > NO_PROGRAM) & (struck < 0) & (let_go < 0)
+        strikes, ends = self._strikes, self._ends
+        return (
+            ((struck < 0) | (strikes & self._as_given)) & (~bare | strikes | ends) & ((let_go < 0) | ends) & self._told
+        )
+
+    @cached_property
+    def _program(self) -> Array:
+        """(B, V) the program of what a token says."""
+        return programs(self.given.tables, self.state)
+
+    @cached_property
+    def _closed(self) -> Array:
+        """(B, V) whether its part is given here."""
+        return self._closed_to(self._program)
+
+    def _closed_to(self, program: Array) -> Array:
+        cover = self.table(self.given.plan.cover)
+        part = program % PARTS if cover.shape[1] > 1 else namespace(program).zeros_like(program)
+        return namespace(program).take_along_axis(cover, part, axis=1)
+
+    @cached_property
+    def _as_given(self) -> Array:
+        """(B, V) whether what is struck is the next given note, where its part is given."""
+        sound = like(self.given.tables.struck, self.state)[None, :]
+        wanted = self.table(self.given.codes, self.following)[:, None]
+        return ~self._closed | (code(self._program, sound) == wanted)
+
+    @cached_property
+    def _strikes(self) -> Array:
+        """(B, V) whether a note of the part may be struck: the next given one in its turn, or a free one in its."""
+        part, due = self._program % PARTS, self.due[:, None]
+        next_part = self.table(self.given.parts, self.following)[:, None]
+        first = namespace(part).where(self.table(self.given.plan.crowded), self.last_part, -1)[:, None]
+        free = (part >= first) & (~due | (part <= next_part)) & self._room[:, None]
+        may = namespace(part).where(self._closed, due & (part == next_part), free)
+        return may if self.given.holding is None else may & (part < self._first_to_end[:, None])
+
+    @cached_property
+    def _room(self) -> Array:
+        """(B,) whether a note may be held beside those that are to come here."""
+        xp = namespace(self.state)
+        if self.given.holding is None:
+            return xp.ones_like(self.due)
+        here = xp.searchsorted(like(self.given.starts, self.state), self.tick, side="right")
+        sounding = xp.sum(xp.astype(notes(self.state)[2] == OPEN, xp.int64), axis=1)
+        return sounding + here - self.following < SOUNDS
+
+    @cached_property
+    def _told(self) -> Array:
+        """(B, V) velocities and lengths: of a given note, its own."""
+        xp, tables = namespace(self.state), self.given.tables
+        struck = like(tables.struck, self.state)[None, :] >= 0
+        place = self.following[:, None] - xp.where(struck, 0, 1)
+        velocity = like(tables.velocity, self.state)[None, :]
+        may = (velocity < 0) | (velocity == self._note(self.given.velocities, place))
+        if self.given.holding is None:
+            length = of(tables.length, xp.clip(self.state[:, Field.METRE], 0, None))
+            may = may & ((length < 0) | (length == self._note(self.given.lengths, place)))
+        return ~self._closed | may
+
+    def _note(self, table: Ints, places: Array) -> Array:
+        """(B, V) what a table says of the given notes at these places."""
+        xp = namespace(places)
+        return xp.reshape(self.table(table, xp.reshape(places, (-1,))), places.shape)
+
+    # --- what is held -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _to_end(self) -> Array:
+        """(B, SOUNDS) the notes that must be let go here."""
+        assert self.given.holding is not None  # noqa: S101  (asked of schemes that hold notes alone)
+        return self.given.holding.due(self.state)
+
+    @cached_property
+    def _first_to_end(self) -> Array:
+        """(B,) the first part of which something must be let go; nothing of it or later ones is struck before."""
+        xp, codes = namespace(self.state), notes(self.state)[0]
+        return xp.min(xp.where(self._to_end, (codes // CODES - 1) % PARTS, PARTS), axis=1)
+
+    @cached_property
+    def _ends(self) -> Array:
+        """(B, V) whether what it lets go, or a note of its program, may be let go: where it is given, what must be."""
+        xp, state = namespace(self.state), self.state
+        if self.given.holding is None:
+            return xp.zeros_like(self._closed)
+        codes, starts, ends = notes(state)
+        may = (ends == OPEN) & (starts < self.tick[:, None]) & (self._to_end | ~self._closed_to(codes // CODES - 1))
+        let_go = like(self.given.tables.let_go, state)[None, :]
+        some = among(self._program, xp.where(may, codes // CODES - 1, NO_PROGRAM - 1))
+        return xp.where(let_go >= 0, among(code(self._program, let_go), xp.where(may, codes, -1)), some)
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def moves(self) -> Array:
+        """(B, V) of moves, those after which all that is given can still come; all other tokens."""
+        xp, tables, plan = namespace(self.state), self.given.tables, self.given.plan
+        is_move, until = targets(tables, self.state)
+        need = self.table(self.given.starts, self.following)
+        ahead = (until <= plan.last_free) | (need < NEVER)[:, None]
+        bound = need
+        if not tables.by_position:
+            stop = xp.searchsorted(like(plan.stops, self.state), self.tick, side="right")
+            bound = xp.minimum(bound, self.table(plan.stops, stop))
+        if self.given.holding is not None:
+            bound = xp.minimum(bound, self.given.holding.bound(self.state))
+            bound = xp.where(xp.any(self._to_end, axis=1), -1, bound)
+            ahead = ahead | xp.any(notes(self.state)[2] == OPEN, axis=1)[:, None]
+        may = (until <= bound[:, None]) & ahead
+        if tables.by_position or tables.lands:
+            may = may & (self._lands(until) | like(tables.bar, self.state)[None, :])
+        return ~is_move | may
+
+    def _lands(self, until: Array) -> Array:
+        """(B, V) whether a note can be struck where a move goes."""
+        xp, plan = namespace(until), self.given.plan
+        flat = xp.reshape(until, (-1,))
+        good = xp.reshape(self.table(plan.reach, flat), until.shape)
+        if self.given.tables.by_position:
+            return good
+        first = xp.where(self.table(plan.crowded), self.last_part, 0)
+        stays = self.due | (self.table(plan.top) >= first)
+        return xp.where(until == self.tick[:, None], stays[:, None] & good, good)
+
+    @cached_property
+    def metres(self) -> Array:
+        """(B, V) of time signatures, that of the score; nothing else where one is to be stated."""
+        tables, state = self.given.tables, self.state
+        stated, now = like(tables.metre, state)[None, :], state[:, Field.METRE]
+        wanted = self.table(self.given.plan.metres, state[:, Field.BAR])
+        may = (stated < 0) | (wanted < 0)[:, None] | (stated == wanted[:, None])
+        if tables.by_position:
+            return may
+        first = (now >= 0) & (wanted >= 0) & (now != wanted)
+        return may & ((stated >= 0) | ~first[:, None])

@@ -1,0 +1,128 @@
+"""Which of MidiTok's tokens may come next: its graph of types, and what makes sequences pieces; it knows no score.
+
+Of MidiTok is which type may follow which. Of ours: bars that were asked for come and no more, time goes on, a note that
+is held was struck, drums are of the drums, and the end comes when nothing is open.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from composer.arrays import like, namespace, numbers
+from composer.tokens import EOS
+from composer.types import Array
+from composer_miditok.sounds import DRUMS
+from composer_miditok.state import CODES, OPEN, Field, among, code, held, is_open, metre, of
+from composer_miditok.tables import DRUM, NO_PROGRAM, Tables
+
+
+def allowed(tables: Tables, state: Array) -> Array:
+    """Mask (B, V)."""
+    xp = namespace(state)
+    may = xp.take(of(tables.follows, state[:, Field.TYPE]), like(tables.first_type, state), axis=1)
+    may = may & _sounds(tables, state) & _moves(tables, state) & _metres(tables, state)
+    begun = state[:, Field.TICK] > state[:, Field.ORIGIN] if tables.scheme.held else state[:, Field.BAR] >= 0
+    ends = (state[:, Field.EXACT] == 0) | ((state[:, Field.BAR] == state[:, Field.LAST]) & begun)
+    ended = state[:, Field.TOKEN] == EOS
+    is_end = numbers(len(tables.tokens), state) == EOS
+    return may & (~is_end | ((ends & ~is_open(state)) | ended)[:, None])
+
+
+def programs(tables: Tables, state: Array) -> Array:
+    """(B, V) the program of what each token says: the one that it names, or the one in force."""
+    named = like(tables.program, state)[None, :]
+    return namespace(state).where(named > NO_PROGRAM, named, state[:, Field.PROGRAM][:, None])
+
+
+def targets(tables: Tables, state: Array) -> tuple[Array, Array]:
+    """(B, V) and (B or 1, V): whether a token moves in time by steps or to a bar or position, and where to."""
+    xp, bar = namespace(state), like(tables.bar, state)[None, :]
+    if tables.by_position:
+        position, origin = of(tables.position, metre(state)), state[:, Field.ORIGIN][:, None]
+        following = origin + state[:, Field.LENGTH][:, None]
+        return bar | (position >= 0), xp.where(bar, following, origin + position)
+    shift = of(tables.shift, metre(state))
+    return shift >= 0, state[:, Field.TICK][:, None] + shift
+
+
+def _end(state: Array) -> Array:
+    """(B,) where the last bar ends, if all go on as this one."""
+    return state[:, Field.ORIGIN] + (state[:, Field.LAST] - state[:, Field.BAR] + 1) * state[:, Field.LENGTH]
+
+
+def _begins(tables: Tables, state: Array) -> Array:
+    """(B,) whether a note may begin here."""
+    tick, xp = state[:, Field.TICK], namespace(state)
+    may = (tick >= state[:, Field.FLOOR]) & (tick < _end(state)) & (state[:, Field.BAR] >= 0)
+    if tables.by_position:
+        may = may & (state[:, Field.POSITION] >= 0)
+    return may & (xp.min(state[:, Field.ENDS :], axis=1) < OPEN)
+
+
+def _sounds(tables: Tables, state: Array) -> Array:
+    """(B, V) of programs and notes, those that may come; all others."""
+    begins = _begins(tables, state)
+    named = like(tables.program, state)[None, :] > NO_PROGRAM
+    struck = like(tables.struck, state)[None, :]
+    of_drums = (programs(tables, state) == DRUMS) == (struck >= DRUM)
+    may = (struck < 0) | (begins[:, None] & of_drums)
+    return may & (_let_go(tables, state, begins) if tables.scheme.held else ~named | begins[:, None])
+
+
+def _let_go(tables: Tables, state: Array, begins: Array) -> Array:
+    """(B, V) of ends of notes, and programs, those of notes that are held; programs also where notes may begin."""
+    xp = namespace(state)
+    found = xp.where(held(state), state[:, Field.NOTES : Field.STARTS], -1)
+    offs, bare = tables.of_ends, tables.of_programs
+    program = like(tables.program[offs], state)[None, :]
+    in_force = xp.where(program > NO_PROGRAM, program, state[:, Field.PROGRAM][:, None])
+    ends = among(code(in_force, like(tables.let_go[offs], state)[None, :]), found)
+    of_held = xp.where(found >= 0, found // CODES - 1, NO_PROGRAM - 1)
+    named = begins[:, None] | among(like(tables.program[bare], state)[None, :], of_held)
+    rest = xp.ones_like(begins)[:, None]
+    order = np.full(len(tables.tokens), len(offs) + len(bare))
+    order[offs], order[bare] = np.arange(len(offs)), len(offs) + np.arange(len(bare))
+    return xp.take(xp.concat([ends, named, rest], axis=1), like(order, state), axis=1)
+
+
+def _moves(tables: Tables, state: Array) -> Array:
+    """(B, V) of moves and lengths, those that stay within the piece; all others."""
+    xp = namespace(state)
+    tick, end = state[:, Field.TICK][:, None], _end(state)[:, None]
+    if tables.by_position:
+        may = _positions(tables, state)
+    else:
+        moves, until = targets(tables, state)
+        within = (until < end) | ((until == end) & is_open(state)[:, None])
+        if tables.lands:
+            within = within & (until >= state[:, Field.FLOOR][:, None])
+        may = ~moves | within
+    if tables.scheme.held:
+        return may
+    length = of(tables.length, metre(state))
+    least = length == xp.take(like(tables.scheme.step, state), metre(state))[:, None]
+    free = (state[:, Field.EXACT] == 0)[:, None]
+    return may & ((length < 0) | free | least | (tick + length <= end))
+
+
+def _positions(tables: Tables, state: Array) -> Array:
+    """(B, V) of bars and positions, those that may come; all others."""
+    position = of(tables.position, metre(state))
+    onward = (position > state[:, Field.POSITION][:, None]) & (position < state[:, Field.LENGTH][:, None])
+    late = position >= (state[:, Field.FLOOR] - state[:, Field.ORIGIN])[:, None]
+    bar = like(tables.bar, state)[None, :]
+    return ((position < 0) | (onward & late)) & (~bar | (state[:, Field.BAR] < state[:, Field.LAST])[:, None])
+
+
+def _metres(tables: Tables, state: Array) -> Array:
+    """(B, V) of time signatures, those that may be stated; all other tokens."""
+    stated, now = like(tables.metre, state)[None, :], state[:, Field.METRE][:, None]
+    asked, origin = state[:, Field.ASKED][:, None], state[:, Field.ORIGIN][:, None]
+    wished = (asked < 0) | (stated == asked)
+    before = (origin < state[:, Field.FLOOR][:, None]) & (now >= 0)
+    if tables.by_position:
+        may = (before & (stated == now)) | (~before & wished)
+    else:
+        at_line = (state[:, Field.TICK][:, None] == origin) & ~before & (stated != now)
+        may = wished & ((now < 0) | (at_line & (asked < 0)))
+    return (stated < 0) | may

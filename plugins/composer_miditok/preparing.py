@@ -1,0 +1,75 @@
+"""Scores made ready for MidiTok: notes on the grids of their bars, and what it has no tokens for refused.
+
+It knows no token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.errors import CannotExpress
+from composer.measures import MOST_EMPTY_BARS, measures
+from composer.score import Score, TimeSignature
+from composer_miditok.scheme import Scheme
+from composer_miditok.sounds import DRUMS, SOUNDS, Lines, Sounds, check_held, gathered, on_grid
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """The notes of a score and its bars; all times are in MidiTok's ticks, and the first bar is whole."""
+
+    sounds: Sounds
+    lines: Lines
+    metres: NDArray[np.int64]  # (bars,) place of each bar's time signature
+    end: int  # of the last bar
+
+    def changes(self, scheme: Scheme) -> dict[int, TimeSignature]:
+        """Where the time signature changes, up to the last note, and to what."""
+        until = int(self.sounds.ends.max()) if scheme.held else 0
+        until = max(int(self.sounds.starts[-1]) + 1, until)
+        return {
+            int(start): scheme.metres[metre]
+            for bar, (start, metre) in enumerate(zip(self.lines.starts, self.metres, strict=True))
+            if start < until and (bar == 0 or metre != self.metres[bar - 1])
+        }
+
+
+def prepared(scheme: Scheme, score: Score, *, lands: bool) -> Prepared:
+    """A score made ready for a scheme, which `lands` if no move can be made of two.
+
+    Raises CannotExpress for what MidiTok has no tokens for, and would leave out or change.
+    """
+    sounds = gathered(score, programs=scheme.programs, tick=scheme.tick)
+    _check_range(scheme, sounds)
+    found = measures(scheme.grid, score, score.end)
+    first = scheme.grid.first["TimeSignature"]
+    lines, moved = Lines.of(found, scheme.step, first), -int(found.origins[0])
+    sounds = replace(sounds, starts=sounds.starts + moved, ends=sounds.ends + moved)
+    sounds = on_grid(sounds, lines, None if scheme.held else scheme.longest * scheme.steps_per_beat)
+    sounds = replace(sounds, velocities=scheme.velocity(sounds.velocities))
+    _check_silences(sounds, lines)
+    if scheme.held:
+        check_held(sounds, SOUNDS)
+    if lands and np.diff(np.append(0, sounds.starts)).max() > scheme.longest * scheme.division:
+        raise CannotExpress(f"nothing begins for more than {scheme.longest} beats, the longest move.")
+    return Prepared(sounds, lines, found.metres - first, int(found.starts[-1]) + moved)
+
+
+def _check_range(scheme: Scheme, sounds: Sounds) -> None:
+    """Raise CannotExpress for a pitch out of reach."""
+    pitches = sounds.pitches[sounds.programs != DRUMS]
+    outside = pitches[(pitches < scheme.lowest) | (pitches > scheme.highest)]
+    if len(outside):
+        reach = f"{scheme.lowest} to {scheme.highest}"
+        raise CannotExpress(f"it has the pitch {outside[0]}; there are tokens for {reach}.")
+
+
+def _check_silences(sounds: Sounds, lines: Lines) -> None:
+    """Raise CannotExpress if nothing begins for too many bars."""
+    bars = np.append(lines.bar(np.append(0, sounds.starts)), lines.bar(sounds.ends.max() - 1))
+    longest = int(np.diff(bars).max())
+    if longest > MOST_EMPTY_BARS:
+        raise CannotExpress(f"nothing begins for {longest} bars; at most {MOST_EMPTY_BARS} such can be written.")

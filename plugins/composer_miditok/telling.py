@@ -1,0 +1,73 @@
+"""What a state of MidiTok's tokens tells others: a model its input, and samplers the music; it knows no rule."""
+
+from __future__ import annotations
+
+from composer.arrays import namespace, side_by_side
+from composer.types import Array, Column, Facts
+from composer_miditok.sounds import DRUMS, SOUNDS
+from composer_miditok.state import CODES, Field, metre, of, sounding
+from composer_miditok.tables import DRUM, Tables
+
+BAR_CYCLE = 16
+"""Bars are counted modulo this in a model's input."""
+
+
+def columns(tables: Tables) -> tuple[Column, ...]:
+    """Token, what it ends with, place in the bar, bar, time signature, program, last sound, notes that sound."""
+    size = len(tables.tokens)
+    return (
+        Column("token", size, tokens=True),
+        Column("type", len(tables.types)),
+        Column("place", int(tables.bars.max()) + 1),
+        Column("bar", BAR_CYCLE + 1),
+        Column("metre", len(tables.bars) + 1),
+        Column("program", 130),
+        Column("sound", size, tokens=True),
+        Column("sounding", SOUNDS + 1),
+    )
+
+
+def inputs(tables: Tables, state: Array) -> Array:
+    """What the model is given, (B, 8)."""
+    xp = namespace(state)
+    bar = state[:, Field.BAR]
+    return side_by_side(
+        [
+            state[:, Field.TOKEN],
+            state[:, Field.TYPE],
+            xp.clip(state[:, Field.TICK] - state[:, Field.ORIGIN], 0, int(tables.bars.max())),
+            xp.where(bar < 0, BAR_CYCLE, bar % BAR_CYCLE),
+            state[:, Field.METRE] + 1,
+            state[:, Field.PROGRAM] + 2,
+            state[:, Field.SOUND],
+            xp.sum(xp.astype(sounding(state), xp.int64), axis=1),
+        ]
+    )
+
+
+def facts(tables: Tables, state: Array) -> Facts:
+    """The same in musical terms; the voice is the program's place."""
+    xp, tick = namespace(state), tables.scheme.tick
+    sound = state[:, Field.NOTES : Field.STARTS] % CODES
+    pitches = xp.where(sounding(state) & (sound < DRUM), sound, -1)
+    none = xp.zeros_like(state[:, Field.TICK])
+    beat = of(tables.beats, metre(state))
+    place = state[:, Field.TICK] - state[:, Field.ORIGIN]
+    program = state[:, Field.PROGRAM] if tables.scheme.programs else none - 1
+    left = state[:, Field.LAST] - state[:, Field.BAR] + 1
+    return Facts(
+        tick=state[:, Field.TICK] * tick,
+        bar=state[:, Field.BAR],
+        beat=place // beat,
+        voice=xp.where(program == DRUMS, 128, program) if tables.scheme.programs else program,
+        sounding=pitches,
+        shift=none,
+        place=place * tick,
+        upbeat=none,
+        bar_ticks=state[:, Field.LENGTH] * tick,
+        beat_ticks=xp.where(state[:, Field.METRE] >= 0, beat * tick, 0),
+        bars_left=xp.where((state[:, Field.EXACT] == 1) & (state[:, Field.BAR] >= 0), left, 0),
+        key=none - 1,
+        written=pitches,
+        others=xp.sum(xp.where(pitches >= 0, 1, 0), axis=1),
+    )
