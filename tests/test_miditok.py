@@ -4,18 +4,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from music import BAR, QUARTER, drums, line, notes, score, words
+from music import ALWAYS, BAR, QUARTER, drums, line, notes, score, words
 from walks import Walks, walk
 
 from composer.batches import Stream
 from composer.corpus import build, fitted
+from composer.encoding import model_inputs
 from composer.errors import BadOption, CannotExpress
+from composer.files import read
 from composer.model import load
 from composer.plugins import registry
 from composer.request import Request
-from composer.testing import check_grammar, check_tokenizer, draw
+from composer.testing import check_given, check_grammar, check_tokenizer, draw
+from composer.testing.given import counterpart, request_for
 from composer.tokens import transposition
-from composer.types import Learning, Span
+from composer.types import Learning, Piece, Span
 
 pytest.importorskip("miditok", reason="MidiTok is not installed (composer-midi[miditok])")
 
@@ -204,11 +207,6 @@ def test_a_wish_without_tokens_is_refused(tune, asked, said):
         tune.grammar.start(Request(**asked), 1)
 
 
-def test_notes_cannot_be_given(tune):
-    with pytest.raises(BadOption, match="cannot keep given notes"):
-        tune.grammar.given(MUSIC["a scale"], [Span(0, BAR)])
-
-
 # --- what is drawn ----------------------------------------------------------------------------------------------------
 
 
@@ -228,6 +226,68 @@ def test_a_drum_is_never_a_note_of_an_instrument(band):
         for one, other in zip(words(band, tokens).split(), words(band, tokens).split()[1:], strict=False):
             if one.startswith("Program_"):
                 assert other.startswith("Drum") or ("Drum" in other) == (one == "Program_-1")
+
+
+# --- what is given ----------------------------------------------------------------------------------------------------
+
+SPANS = {
+    "one track": [Span(0, ALWAYS, 1)],
+    "all but the drums": [Span(0, ALWAYS, 0), Span(0, ALWAYS, 1)],
+    "all but the second bar": [Span(0, BAR), Span(2 * BAR, ALWAYS)],
+    "off the grid": [Span(137, 1111), Span(1500, 1503), Span(2000, 2444, 2)],
+}
+LONGER = replace(
+    MUSIC["a band"], tracks=(*MUSIC["a band"].tracks, line((60, 2), (62, 3), (0, 4), ((64, 67), 3), program=40))
+)
+
+
+@pytest.mark.parametrize("spans", SPANS.values(), ids=SPANS)
+def test_given_notes_are_kept_and_there_is_always_a_way_on(band, spans):
+    kept, pieces = check_given(band, LONGER, spans, rows=2)
+    for found in pieces if spans is SPANS["one track"] else ():
+        assert notes(counterpart(kept, found, 1)) == notes(kept.tracks[1])
+
+
+def test_given_notes_are_kept_by_tokens_that_were_learnt(learned):
+    check_given(learned, LONGER, SPANS["all but the second bar"], rows=3)
+
+
+def test_given_bars_keep_their_metres(cls, tune):
+    if cls is not Structured:
+        music = CHANGES["6/8, then 2/4, then 6/8"]
+        kept, pieces = check_given(tune, music, [Span(0, 1440), Span(2880, ALWAYS)], rows=4)
+        assert {piece.time_signatures for piece in pieces} == {kept.time_signatures}
+
+
+def test_with_everything_given_only_the_score_itself_can_be_written(band):
+    kept = band.decode(band.encode(LONGER))
+    given = band.grammar.given(kept, [Span(0, ALWAYS)])
+    for tokens in draw(band, request_for(kept), 2, mask=given):
+        assert band.decode(tokens) == kept
+
+
+def test_what_is_held_into_given_bars_is_let_go_where_they_begin():
+    tokenizer = MidiLike(**TUNE, **METRES)
+    kept = tokenizer.decode(tokenizer.encode(score(line((60, 2), (62, 2), (0, 2), (64, 1), (65, 1)))))
+    given = tokenizer.grammar.given(kept, [Span(BAR, ALWAYS)])
+    for tokens in draw(tokenizer, request_for(kept), 8, mask=given):
+        found = notes(tokenizer.decode(tokens).tracks[0])
+        assert all(start + length <= 4 for start, length, _ in found if start < 4)
+        assert [note for note in found if note[0] >= 4] == [(6, 1, 64), (7, 1, 65)]
+
+
+def test_an_end_that_no_piece_of_these_tokens_has_is_refused(cls, tune):
+    music = score(line((60, 3), (62, 3)))
+    if cls is MidiLike:  # where notes end apart, a bar may hold an end alone
+        check_given(tune, music, [Span(0, ALWAYS)], rows=2)
+    else:
+        with pytest.raises(BadOption, match="no new note may begin in the last bar"):
+            tune.grammar.given(music, [Span(0, ALWAYS)])
+
+
+def test_a_track_that_is_not_there_cannot_be_given(tune):
+    with pytest.raises(BadOption, match="no track 7 to keep; the tracks are 0 to 0"):
+        tune.grammar.given(MUSIC["a scale"], [Span(0, BAR, 7)])
 
 
 # --- what is learnt ---------------------------------------------------------------------------------------------------
@@ -269,17 +329,41 @@ def test_a_corpus_teaches_with_the_pieces_to_train_on(tmp_path):
     assert fitted(Walks(), found, cache=tmp_path) is found
 
 
-def test_pieces_are_transposed_but_not_where_a_learnt_token_is_of_one_pitch(tmp_path):
+def test_every_note_is_transposed_and_joined_anew(cls, learned):
     vocabulary = MidiLike(**TUNE).vocabulary
     moved = transposition(vocabulary, 2)
     assert vocabulary[moved[vocabulary.index("NoteOff_60")]] == "NoteOff_62"
-    for bpe, moves in ((0, True), (20, False)):
-        tokenizer = fitted(Walks(), Tsd(**SMALL, bpe=bpe), cache=tmp_path)
-        corpus = build(Walks(), tokenizer, cache=tmp_path)
-        stream = Stream(corpus, tokenizer, corpus.split("train"), transpose=6)
-        plain = replace(stream, transpose=0)
-        targets = [[chunk.targets for chunk in s.chunks(0)] for s in (stream, plain)]
-        assert any(not np.array_equal(a, b) for a, b in zip(*targets, strict=True)) == moves
+    music, higher = (replace(walk(3, shift=shift), time_signatures=()) for shift in (0, 2))
+    tokens = learned.encode(music)
+    assert np.array_equal(learned.moved(tokens, 2), learned.encode(higher))
+    assert learned.moved(tokens, 60) is tokens
+
+
+@pytest.mark.parametrize("bpe", [0, 20])
+def test_pieces_are_transposed_in_training(tmp_path, bpe):
+    tokenizer = fitted(Walks(), Tsd(**SMALL, bpe=bpe), cache=tmp_path)
+    corpus = build(Walks(), tokenizer, cache=tmp_path)
+    stream = Stream(corpus, tokenizer, corpus.split("train"), transpose=6, chunk=10_000)
+    (chunk,) = stream.chunks(0)
+    moves = set()
+    lengths = np.count_nonzero(chunk.targets >= 0, axis=1)
+    assert lengths.tolist() == sorted(lengths, reverse=True)
+    assert chunk.stretch == pytest.approx(stream.lengths[stream.batch(0)].sum() / lengths.sum())
+    pieces = {shape(tokenizer.decode(corpus.piece(int(n)))): corpus.piece(int(n)) for n in corpus.split("train")}
+    for inputs, targets in zip(chunk.inputs, chunk.targets, strict=True):
+        targets = targets[targets >= 0]
+        assert np.array_equal(inputs[: len(targets)], model_inputs(tokenizer, [targets])[0])
+        music = tokenizer.decode(targets)
+        before, after = (found.tracks[0].notes for found in (tokenizer.decode(pieces[shape(music)]), music))
+        moves |= set((np.sort(after["pitch"]) - np.sort(before["pitch"])).tolist())
+    assert len(moves) > 3
+    assert max(map(abs, moves)) <= 6
+
+
+def shape(music):
+    """What a transposition leaves as it is."""
+    found = music.tracks[0].notes
+    return tuple(found["start"].tolist()), tuple(found["duration"].tolist()), tuple(np.diff(found["pitch"]).tolist())
 
 
 # --- models -----------------------------------------------------------------------------------------------------------
@@ -300,3 +384,15 @@ def test_a_model_is_trained_and_writes_music(run, tunes, tmp_path, name, bpe):
     ran = run("generate", "--model", out, "--bars", 3, "--seed", 5, piece)
     assert ran.status == 0, ran.err
     assert piece.stat().st_size > 60
+    mine, again = tmp_path / "mine.mid", tmp_path / "again.mid"
+    registry().make("exporters", ".mid")([Piece(common(3))], mine)
+    ran = run("fill", mine, again, "--model", out, "--bars", 2, "--seed", 5, "--particles", 4)
+    assert ran.status == 0, ran.err
+    before, after = outside(read(mine)), outside(read(again))
+    assert len(before) > 8
+    assert after == before
+
+
+def outside(music):
+    """The notes that do not begin in the second bar of 4/4."""
+    return sorted(note for track in music.tracks for note in track.notes.tolist() if not BAR <= note[0] < 2 * BAR)

@@ -18,10 +18,10 @@ from composer.score import Score
 from composer.tokens import EOS
 from composer.types import Array, Span
 from composer_miditok.holding import Holding
-from composer_miditok.mask import programs, targets
+from composer_miditok.mask import last_end, programs, targets
 from composer_miditok.plan import PARTS, Ints, Plan
 from composer_miditok.sounds import SOUNDS
-from composer_miditok.state import CODES, OPEN, Field, among, code, notes, of
+from composer_miditok.state import CODES, OPEN, Field, among, code, metre, notes, of
 from composer_miditok.tables import NO_PROGRAM, STRUCK, Tables
 
 
@@ -162,9 +162,17 @@ class Here:
         velocity = like(tables.velocity, self.state)[None, :]
         may = (velocity < 0) | (velocity == self._note(self.given.velocities, place))
         if self.given.holding is None:
-            length = of(tables.length, xp.clip(self.state[:, Field.METRE], 0, None))
-            may = may & ((length < 0) | (length == self._note(self.given.lengths, place)))
+            length = of(tables.length, metre(self.state))
+            wanted = xp.minimum(self._note(self.given.lengths, place), self._longest[:, None])
+            may = may & ((length < 0) | (length == wanted))
         return ~self._closed | may
+
+    @cached_property
+    def _longest(self) -> Array:
+        """(B,) the longest note that ends with the piece."""
+        xp, state = namespace(self.state), self.state
+        step = of(self.given.tables.scheme.step, metre(state))
+        return xp.where(state[:, Field.EXACT] == 1, xp.maximum(last_end(state) - self.tick, step), NEVER)
 
     def _note(self, table: Ints, places: Array) -> Array:
         """(B, V) what a table says of the given notes at these places."""
@@ -205,7 +213,8 @@ class Here:
         xp, tables, plan = namespace(self.state), self.given.tables, self.given.plan
         is_move, until = targets(tables, self.state)
         need = self.table(self.given.starts, self.following)
-        ahead = (until <= plan.last_free) | (need < NEVER)[:, None]
+        longer = bool(plan.top[-1] >= 0) & (self.state[:, Field.LAST] >= len(plan.music.metres))
+        ahead = (until <= plan.last_free) | ((need < NEVER) | longer)[:, None]
         bound = need
         if not tables.by_position:
             stop = xp.searchsorted(like(plan.stops, self.state), self.tick, side="right")

@@ -45,7 +45,7 @@ def targets(tables: Tables, state: Array) -> tuple[Array, Array]:
     return shift >= 0, state[:, Field.TICK][:, None] + shift
 
 
-def _end(state: Array) -> Array:
+def last_end(state: Array) -> Array:
     """(B,) where the last bar ends, if all go on as this one."""
     return state[:, Field.ORIGIN] + (state[:, Field.LAST] - state[:, Field.BAR] + 1) * state[:, Field.LENGTH]
 
@@ -53,7 +53,7 @@ def _end(state: Array) -> Array:
 def _begins(tables: Tables, state: Array) -> Array:
     """(B,) whether a note may begin here."""
     tick, xp = state[:, Field.TICK], namespace(state)
-    may = (tick >= state[:, Field.FLOOR]) & (tick < _end(state)) & (state[:, Field.BAR] >= 0)
+    may = (tick >= state[:, Field.FLOOR]) & (tick < last_end(state)) & (state[:, Field.BAR] >= 0)
     if tables.by_position:
         may = may & (state[:, Field.POSITION] >= 0)
     return may & (xp.min(state[:, Field.ENDS :], axis=1) < OPEN)
@@ -88,7 +88,7 @@ def _let_go(tables: Tables, state: Array, begins: Array) -> Array:
 def _moves(tables: Tables, state: Array) -> Array:
     """(B, V) of moves and lengths, those that stay within the piece; all others."""
     xp = namespace(state)
-    tick, end = state[:, Field.TICK][:, None], _end(state)[:, None]
+    tick, end = state[:, Field.TICK][:, None], last_end(state)[:, None]
     if tables.by_position:
         may = _positions(tables, state)
     else:

@@ -95,10 +95,8 @@ class Plan:
 
     @cached_property
     def last_free(self) -> int:
-        """The last tick at which something is free, NEVER if all later ones are."""
-        if self.top[-1] >= 0:
-            return NEVER
-        return int(np.flatnonzero(self.top >= 0).max(initial=-1))
+        """The last tick in the bars of the score at which something is free, -1 for none."""
+        return int(np.flatnonzero(self.top[:-1] >= 0).max(initial=-1))
 
     # --- bars ---------------------------------------------------------------------------------------------------------
 
@@ -140,7 +138,8 @@ class Plan:
             return may
         begin, last = int(self.music.lines.starts[-1]), int(np.flatnonzero(self.crowded).max(initial=-1))
         good, following = np.zeros(len(may), dtype=bool), NEVER
-        for tick in np.flatnonzero(may)[::-1].tolist():
+        good[-1] = may[-1]
+        for tick in np.flatnonzero(may[:-1])[::-1].tolist():
             # Where a given note cannot be reached, nothing before it is good: none can be left out.
             ends = tick >= max(begin, last)
             good[tick] = ends or following - tick <= self._longest
