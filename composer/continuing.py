@@ -22,7 +22,7 @@ from composer.repetition import REDRAWS
 from composer.request import Request
 from composer.score import Score
 from composer.scorejson import score_from_json, score_to_json
-from composer.splice import continued, voiced
+from composer.splice import check_begins, continued, voiced
 from composer.types import Piece
 
 
@@ -60,7 +60,9 @@ def after(
     if primer.tempos and tempo is None:
         request = replace(request, tempo=None)
     request = with_primer(player, request, primer)
-    return Continuation(request, primer if own_tracks else voiced(primer, _heard(player, primer)))
+    heard = _heard(player, primer)
+    check_begins(primer, heard)
+    return Continuation(request, primer if own_tracks else voiced(primer, heard))
 
 
 def go_on(player: Player, wanted: Sequence[Continuation], *, redraws: int = REDRAWS) -> list[Piece]:

@@ -36,7 +36,7 @@ from composer.repetition import REDRAWS, degenerate
 from composer.request import Request
 from composer.score import Bars, Score, bars
 from composer.scorejson import score_from_json, score_to_json
-from composer.splice import spliced
+from composer.splice import check_begins, spliced
 from composer.streams import BLOCK, uniforms
 from composer.types import Constraint, Piece, Span
 
@@ -176,9 +176,11 @@ def _check(player: Player, wanted: Fill, heard: Score) -> None:
 def listen(player: Player, score: Score) -> Score:
     """What the model hears of a score: on its grid, and in its voices. Raises CannotExpress."""
     try:
-        return player.tokenizer.decode(player.tokenizer.encode(score))
+        heard = player.tokenizer.decode(player.tokenizer.encode(score))
+        check_begins(score, heard)
     except CannotExpress as error:
         raise CannotExpress(f"the model has no tokens for this piece: {error}") from error
+    return heard
 
 
 def _batches(asked: Mapping[int, _Asked]) -> Iterator[list[int]]:

@@ -86,8 +86,7 @@ def sample_given(
     chain = Chain.of(samplers)
     cloud = _begin(tokenizer, samplers, conditions)
     while True:
-        least = _least(cloud)
-        _compare(cloud, least)
+        least = _compared(cloud)
         active = (cloud.begun.reached == least[cloud.begun.piece]) & (cloud.begun.reached < ENDED)
         if not active.any():
             return _results(cloud)
@@ -180,6 +179,20 @@ def _result(cloud: _Cloud, piece: int) -> Conditioned:
 
 
 # --- weights compared -------------------------------------------------------------------------------------------------
+
+
+def _compared(cloud: _Cloud) -> Ints:
+    """(pieces,) the place that all particles of each have reached, after those that got there are compared.
+
+    Where resampling leaves none of those that were behind, the others are further on, and are compared there.
+    """
+    least = _least(cloud)
+    while True:
+        _compare(cloud, least)
+        now = _least(cloud)
+        if np.array_equal(now, least):
+            return least
+        least = now
 
 
 def _compare(cloud: _Cloud, least: Ints) -> None:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from composer.errors import CannotExpress
 from composer.score import (
     END,
     TICKS_PER_QUARTER,
@@ -134,6 +135,22 @@ def _struck_anew(heard: Score, answer: Score, start: int) -> Score:
                 rows.append((start, begin + length - start, pitch, velocity))
         tracks.append(replace(track, notes=make_notes(rows)))
     return replace(answer, tracks=tuple(tracks))
+
+
+def check_begins(score: Score, heard: Score) -> None:
+    """Raise CannotExpress if a tokenizer that has no upbeats moved the score on, to begin with a whole bar."""
+    begins = [
+        min(
+            (int(track.notes["start"].min()) for track in of.tracks if len(track.notes) and not track.is_drum),
+            default=0,
+        )
+        for of in (score, heard)
+    ]
+    if score.upbeat > 0 and heard.upbeat == 0 and begins[1] - begins[0] >= NEAR:
+        raise CannotExpress(
+            "the piece begins with an upbeat, and this model's tokens have none; put a rest before it that makes the "
+            "first bar whole."
+        )
 
 
 def is_given(given: Sequence[Span], track: int, tick: int) -> bool:

@@ -392,7 +392,13 @@ def test_a_model_is_trained_and_writes_music(run, tunes, tmp_path, name, bpe):
     assert len(before) > 8
     assert after == before
 
+    registry().make("exporters", ".mid")([Piece(replace(MUSIC["an upbeat"], key_signatures=()))], mine)
+    for command in (("fill", mine, again, "--bars", 2), ("generate", again, "--primer", mine, "--bars", 2)):
+        ran = run(*command, "--model", out)
+        assert (ran.status, "begins with an upbeat, and this model's tokens have none" in ran.err) == (2, True)
+
 
 def outside(music):
-    """The notes that do not begin in the second bar of 4/4."""
-    return sorted(note for track in music.tracks for note in track.notes.tolist() if not BAR <= note[0] < 2 * BAR)
+    """(tick, pitch) of the notes that do not begin in the second bar of 4/4."""
+    found = (note for track in music.tracks for note in track.notes.tolist())
+    return sorted((start, pitch) for start, _, pitch, _ in found if not BAR <= start < 2 * BAR)
