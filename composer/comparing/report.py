@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from composer.comparing.claims import examined
+from composer.comparing.counting import writing_bytes
 from composer.comparing.curves import figures
 from composer.comparing.findings import Findings
 from composer.comparing.plots import plot
@@ -158,6 +159,9 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "numbe
     return f'<div class="wide"><table class="{kind}"><tr>{top}</tr>{body}</table></div>'
 
 
+TOGETHER = 64
+"""Pieces that are written at once."""
+
 COLUMNS: Mapping[str, tuple[str, str]] = {
     "parameters": ("parameters", "{:,}"),
     "gates": ("gates", "{}"),
@@ -165,8 +169,9 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "state_bytes": ("bytes of state", "{:,}"),
     "step_seconds": ("seconds a step", "{:.3f}"),
     "training_bytes": ("bytes held in training", "{:,}"),
+    "writing_bytes": (f"bytes held in writing {TOGETHER} at once", "{:,}"),
     "write_seconds": ("seconds a written token", "{:.2g}"),
-    "write_seconds_64": ("… of each of 64 at once", "{:.2g}"),
+    "write_seconds_64": (f"… of each of {TOGETHER} at once", "{:.2g}"),
 }
 
 
@@ -174,6 +179,7 @@ def _costs(findings: Findings) -> str:
     rows = []
     for name in findings.names:
         cost, estimate = findings.cost(name), findings.likelihood(name)
+        cost = {**cost, "writing_bytes": writing_bytes(cost, TOGETHER)} if cost else cost
         apart = findings.mean("likelihood", name, 1.0, gap)
         told = [form.format(cost[key]) if cost.get(key) is not None else "—" for key, (_, form) in COLUMNS.items()]
         rows.append([name, shown(estimate), shown(apart), *told])
