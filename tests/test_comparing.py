@@ -9,7 +9,20 @@ import numpy as np
 import pytest
 from walks import Walks
 
-from composer.comparing import altered, budget, claims, judging, pacing, probes, recall, statistics, trial, tuning, work
+from composer.comparing import (
+    altered,
+    budget,
+    claims,
+    judging,
+    memory,
+    pacing,
+    probes,
+    recall,
+    statistics,
+    trial,
+    tuning,
+    work,
+)
 from composer.comparing.findings import Findings
 from composer.comparing.ledger import Ledger
 from composer.comparing.plots import Place, plot
@@ -408,8 +421,32 @@ GATED = {"lstm": (0.01, 0.06, 0.2), "gru": (0.9, 1.1, 0.7)}
     ],
 )
 def test_gradients_are_told_apart_by_powers_of_ten(found, short_memory, gru_too):
-    assert judging.fades(found).state == short_memory
-    assert judging.gru_fades(found).state == gru_too
+    assert memory.fades(found).state == short_memory
+    assert memory.gru_fades(found).state == gru_too
+
+
+class Lengths:
+    """What a trial found of a shorter and of a longer piece, by how much harder the longer is, one of each seed."""
+
+    names = ("lstm", "gru")
+
+    def __init__(self, **harder):
+        self.harder = harder
+
+    def of(self, question, name, level=1.0):
+        both = {"tokens": [900, 100], "notes": [300, 50]}
+        harder = enumerate(self.harder.get(name, ()))
+        return {seed: {"test": {**both, "nats": [300 * (2 + more), 100]}} for seed, more in harder}
+
+
+def test_a_longer_piece_may_be_harder_for_all_but_not_for_lstm_alone():
+    def state(**harder):
+        return judging.any_length(Lengths(**harder)).state
+
+    assert state(lstm=(0.1, 0.11, 0.12), gru=(0.1, 0.12, 0.11)) == "held"
+    assert state(lstm=(0.9, 0.8, 0.7), gru=(0.1, 0.12, 0.11)) == "not held"
+    assert state(lstm=(0.5, -0.4, 0.1), gru=(0.1, 0.12, 0.11)) == "not decided"
+    assert state(lstm=(0.1, 0.11, 0.12)) == "not decided"
 
 
 def test_a_plot_says_in_numbers_what_it_draws():

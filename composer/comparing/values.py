@@ -53,11 +53,13 @@ def shifted(result: Result) -> float:
     return float(lost / max(len(result["shifted"]), 1))
 
 
-def by_length(result: Result) -> tuple[float, float]:
-    """Nats per note of the shorter and of the longer half of the test pieces."""
+def harder_if_long(result: Result) -> float:
+    """By how many nats per note the longer half of the test pieces is harder than the shorter half."""
     test = result["test"]
     order = sorted(range(len(test["tokens"])), key=test["tokens"].__getitem__)
     half = len(order) // 2
-    parts = order[:half], order[half:]
-    found = [sum(test["nats"][i] for i in part) / max(sum(test["notes"][i] for i in part), 1) for part in parts]
-    return found[0], found[1]
+    short, long = (
+        sum(test["nats"][i] for i in part) / max(sum(test["notes"][i] for i in part), 1)
+        for part in (order[:half], order[half:])
+    )
+    return float(long - short)
