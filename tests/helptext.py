@@ -19,7 +19,9 @@ def shown():
 
 def filled(readme):
     """The README's text with the help of today between its marks."""
-    text, count = re.subn(r"(?s)(<!-- help -->\n).*?(<!-- end -->)", lambda marks: marks[1] + shown() + marks[2], readme)
+    text, count = re.subn(
+        r"(?s)(<!-- help -->\n).*?(<!-- end -->)", lambda marks: marks[1] + shown() + marks[2], readme
+    )
     assert count == 1, "the README has one place for the help, between <!-- help --> and <!-- end -->"
     return text
 
