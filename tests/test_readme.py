@@ -12,6 +12,7 @@ from statistics import mean
 
 import pytest
 import soundfile
+from helptext import filled
 
 from composer import files, generation, plugins, scaffold
 from composer.cli import run
@@ -40,6 +41,10 @@ def commands(name: str) -> list[list[str]]:
 def test_the_two_commands_stand_there_word_for_word():
     assert "\n    pip install -c constraints.txt . && composer generate chorale.mid\n" in README
     assert "\n    pip install -c constraints.txt -e '.[test]' && pytest\n" in README
+
+
+def test_it_shows_the_help_as_it_is():
+    assert filled(README) == README, "`python tests/helptext.py` writes it anew"
 
 
 @pytest.fixture
