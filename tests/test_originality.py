@@ -78,7 +78,7 @@ def test_suffixes_are_sorted(length, letters):
 @pytest.mark.parametrize("seed", range(20))
 def test_matches_are_the_longest_there_are_in_the_admitted_part(seed):
     rng = np.random.default_rng(seed)
-    letters = int(rng.integers(1, 5))
+    letters = 1 + seed % 4  # one letter: a note struck again and again
     text = np.append(random_text(seed, 60, letters), 99).astype(np.int32)
     query = np.append(random_text(seed + 100, 40, letters), -1).astype(np.int32)
     admitted = rng.random(61) < 0.5
@@ -90,11 +90,25 @@ def test_matches_are_the_longest_there_are_in_the_admitted_part(seed):
         return length
 
     order = suffixes.suffix_array(text)
-    found = suffixes.longest_matches(text, order, suffixes.counted(admitted[order]), query)
+    ranks, counts = suffixes.ranks_of(order), suffixes.counted(admitted[order])
+    found = suffixes.longest_matches(text, order, ranks, counts, query)
     wanted = [max((common(i, j) for j in np.flatnonzero(admitted)), default=0) for i in range(41)]
     assert found.lengths.tolist() == wanted
     places = [(i, j) for i, j in enumerate(found.places.tolist()) if wanted[i]]
     assert all(admitted[j] and common(i, j) == wanted[i] for i, j in places)
+
+
+def test_one_note_struck_again_and_again_takes_few_steps(monkeypatch):
+    """Of each place the run goes up to the end of the query, and the steps grow with its logarithm."""
+    steps, first = [], suffixes._first
+    monkeypatch.setattr(suffixes, "_first", lambda *arguments: steps.append(1) or first(*arguments))
+    text, query = np.append(np.full(3000, 7), 99), np.append(np.full(2000, 7), -1)
+    order = suffixes.suffix_array(text.astype(np.int32))
+    ranks, counts = suffixes.ranks_of(order), suffixes.counted(np.ones(3001, dtype=bool))
+    found = suffixes.longest_matches(text, order, ranks, counts, query)
+    assert found.lengths.tolist() == list(range(2000, -1, -1))
+    assert all(found.places[:-1] + found.lengths[:-1] <= 3000)
+    assert len(steps) < 60
 
 
 # --- what pieces share ------------------------------------------------------------------------------------------------
