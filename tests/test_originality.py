@@ -14,7 +14,9 @@ from composer import files, runs
 from composer.corpus import build
 from composer.datasets import make_dataset
 from composer.errors import RequestWarning
-from composer.generation import generate, open_model
+from composer.form import Form, compose
+from composer.generation import Player, generate, open_model
+from composer.making import regenerate
 from composer.model import load
 from composer.model import save as save_model
 from composer.originality import suffixes
@@ -308,6 +310,46 @@ def test_what_copies_after_all_redraws_is_kept_and_said_to_be(parrot, here):
         save(piece.score, here / f"learnt/redrawn-{piece.provenance['request'].get('index', 0)}.mid")
     with pytest.warns(RequestWarning, match=r"of seed 1 has \d\.\d bars copied after 1 redraws, and is kept"):
         generate(player, asked, redraws=1)
+
+
+def forms(player, text, **fields):
+    """Four forms of four bars a section."""
+    request = replace(player.suggested, seed=1, bars=4, stepper="numpy", **fields)
+    return [replace(Form.of(replace(request, index=n), text), particles=2) for n in range(4)]
+
+
+def learns(player, folder, pieces):
+    """The same model, trained on these pieces, if one believes its card."""
+    folder.mkdir()
+    for number, piece in enumerate(pieces):
+        save(piece.score, folder / f"{number}.mid")
+    about = {"name": "folder:learnt", "options": {"path": "learnt"}}
+    return Player(replace(player.model, card={**player.model.card, "dataset": about}), "parrot")
+
+
+@pytest.mark.parametrize(("text", "anew"), [("AB", "B"), ("AA", "A")])
+def test_a_form_is_held_to_it_as_a_whole(text, anew, here, player):
+    """A section alone copies no more than is allowed: four bars of five."""
+    parrot = learns(player, here / "learnt", compose(player, forms(player, text)))
+    held = compose(parrot, forms(parrot, text, max_copied_bars=5))
+    for piece in held:
+        assert compare(piece.score, parrot.learnt()).copied_bars <= 5
+        assert piece.provenance["request"]["max_copied_bars"] == 5
+    redrawn = [piece for piece in held if "redrawn" in piece.provenance]
+    assert redrawn
+    assert {"AB"[bool(piece.provenance["form"].get("attempts"))] for piece in redrawn} == {anew}
+    shutil.rmtree(here / "learnt")
+    assert regenerate(player, redrawn[0].provenance).score == redrawn[0].score
+
+
+def test_a_form_that_copies_after_all_redraws_is_kept_and_said_to_do_so(here, player):
+    asked = forms(player, "AA")
+    later = [replace(one, request=replace(one.request, attempt=1)) for one in asked]
+    parrot = learns(player, here / "learnt", compose(player, [*asked, *later], redraws=0))
+    with pytest.warns(RequestWarning, match=r"of seed 1 has \d\.\d bars copied after 1 redraws, and is kept") as told:
+        compose(parrot, forms(parrot, "AA", max_copied_bars=5), redraws=1)
+    said = [str(warning.message).split(" of seed")[0] for warning in told]
+    assert len(said) == len(set(said))
 
 
 def test_a_gate_refuses_what_copies(run, parrot, here):

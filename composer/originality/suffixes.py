@@ -87,8 +87,9 @@ def longest_matches(
         on = places[places + lengths < len(query)]
         on = on[begin[on + lengths[on]] < end[on + lengths[on]]]
         at, length = on + lengths[on], lengths[on]
-        first = _first(ranks, suffixes, low[on], high[on], length, begin[at])
-        after = _first(ranks, suffixes, first, high[on], length, end[at])
+        lowest, highest = np.where(length, low[on], begin[at]), np.where(length, high[on], end[at])
+        first = _first(ranks, suffixes, lowest, highest, length, begin[at])
+        after = _first(ranks, suffixes, first, highest, length, end[at])
         there = counts[after] > counts[first]
         on = on[there]
         low[on], high[on], lengths[on] = first[there], after[there], length[there] + step
