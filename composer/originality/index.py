@@ -138,7 +138,7 @@ def has_changed(dataset: Dataset, corpus: Corpus, tokenizer: Tokenizer) -> bool:
     named = [repr(dataset), repr(tokenizer), str(Path.cwd())]  # paths in it may be from here
     key = hashlib.blake2b("\n".join(named).encode(), digest_size=16).hexdigest()
     note, now = corpus.folder.parent / f"indexed-{key}", corpus.folder.name
-    before = note.read_text() if note.is_file() else now
+    before = note.read_bytes().decode(errors="replace") if note.is_file() else now
     if before != now or not note.is_file():
         with whole_file(note) as scratch:
             scratch.write_text(now)
