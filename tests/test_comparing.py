@@ -124,7 +124,9 @@ def test_the_search_is_the_same_and_spread_out():
     found = tuning.choices(8)
     assert found[:4] == tuning.choices(4)
     assert len({choice.rate for choice in found}) == len({choice.dropout for choice in found}) == 8
-    assert min(c.rate for c in found) < 1e-3 < 1e-2 < max(c.rate for c in found)
+    assert min(c.rate for c in found) < 2e-3 < 1e-2 < max(c.rate for c in found) < 3e-2
+    assert [tuning.is_fastest(choice, 8) for choice in found].count(True) == 1
+    assert not tuning.is_fastest(found[0], 1)
     assert tuning.best([(found[0], 2.0), (found[1], None), (found[2], 1.5)]) == found[2]
     assert tuning.best([(found[0], None)]) is None
 
@@ -379,6 +381,35 @@ def test_claims_of_those_who_had_no_part_are_not_decided():
     nobody = trial.Trial({"training": {}}, (trial.Contender("mingru", {}), trial.Contender("minlstm", {})), (), "music")
     found = claims.examined(Findings(nobody, {}))
     assert {finding.state for claim, finding in found if claim.number != 16} == {"not decided"}
+
+
+class Gradients:
+    """What a trial found of gradients over 32 and 64 tokens, one of each seed."""
+
+    def __init__(self, **by_name):
+        self.by_name = by_name
+
+    def of(self, question, name, level=1.0):
+        assert question == "likelihood"
+        found = self.by_name.get(name, ())
+        return {seed: {"gradients": {"32": norm, "64": norm}} for seed, norm in enumerate(found)}
+
+
+GATED = {"lstm": (0.01, 0.06, 0.2), "gru": (0.9, 1.1, 0.7)}
+
+
+@pytest.mark.parametrize(
+    ("found", "short_memory", "gru_too"),
+    [
+        (Gradients(rnn=(1e-20, 1e-17, 1e-24), **GATED), "held", "not held"),
+        (Gradients(rnn=(0.9, 0.1, 0.02), **GATED), "not decided", "not held"),
+        (Gradients(rnn=(1.0, 3.0, 2.0), lstm=(1e-3, 1e-3, 1e-4), gru=(1e-3, 3e-4, 1e-4)), "not held", "held"),
+        (Gradients(rnn=(1e-20, 1e-14, 0.0)), "not decided", "not decided"),
+    ],
+)
+def test_gradients_are_told_apart_by_powers_of_ten(found, short_memory, gru_too):
+    assert judging.fades(found).state == short_memory
+    assert judging.gru_fades(found).state == gru_too
 
 
 def test_a_plot_says_in_numbers_what_it_draws():

@@ -63,7 +63,7 @@ def test_examples_of_sound(workplace):
         assert run(arguments) == 0, arguments
     sounds = [path for path in workplace.iterdir() if path.suffix in (".wav", ".flac", ".ogg", ".mp3")]
     assert len(sounds) == 4
-    assert all(soundfile.info(path).duration > 5 for path in sounds)
+    assert all(soundfile.info(path).duration > 3 for path in sounds)
 
 
 def test_examples_of_batches(workplace):

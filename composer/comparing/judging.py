@@ -15,7 +15,7 @@ import numpy as np
 from composer.comparing.findings import Findings
 from composer.comparing.questions import QUESTIONS
 from composer.comparing.statistics import LEVEL, Estimate, difference, exact, of_seeds
-from composer.comparing.values import by_length, diverged, gradient, nats, recalled, shifted
+from composer.comparing.values import by_length, diverged, fading, nats, recalled, shifted
 
 HELD, NOT_HELD, OPEN = "held", "not held", "not decided"
 
@@ -173,27 +173,33 @@ def less_code(found: Findings) -> Finding:
 # --- memory -----------------------------------------------------------------------------------------------------------
 
 
+def _fading(found: Findings, name: str, lag: int) -> dict[int, float]:
+    """Of each seed, by how many powers of ten a gradient fades."""
+    runs = found.of("likelihood", name)
+    return {seed: power for seed, result in runs.items() if (power := fading(result, lag)) is not None}
+
+
 def fades(found: Findings) -> Finding:
-    """Whether the gradient of rnn fades sooner than that of every gated cell there is."""
-    means = {name: found.mean("likelihood", name, 1.0, lambda r: gradient(r, FAR)) for name in found.names}
-    gated = [name for name in ("lstm", "gru") if means.get(name)]
-    rnn = means.get("rnn")
-    if rnn is None or not gated:
+    """Whether the gradient of rnn fades sooner than that of every gated cell there is, seed by seed."""
+    powers = {name: _fading(found, name, FAR) for name in ("rnn", "lstm", "gru")}
+    rnn = powers.pop("rnn")
+    apart = {name: beyond for name, of in powers.items() if (beyond := _paired(rnn, of)) is not None}
+    if not apart:
         return _missing("the gradient of rnn and of a gated cell")
-    said = ", ".join(f"{name} {means[name].mean:.2g}" for name in ("rnn", *gated))  # type: ignore[union-attr]
-    less = [rnn.high < means[name].low for name in gated]  # type: ignore[union-attr]
-    more = [rnn.low > means[name].high for name in gated]  # type: ignore[union-attr]
-    state = HELD if all(less) else NOT_HELD if any(more) else OPEN
+    means = {"rnn": rnn, **{name: powers[name] for name in apart}}
+    said = ", ".join(f"{name} {10 ** np.mean(list(of.values())):.2g}" for name, of in means.items())
+    states = {below(beyond, name).state for name, beyond in apart.items()}
+    state = NOT_HELD if NOT_HELD in states else HELD if states == {HELD} else OPEN
     return Finding(state, f"gradient over {FAR} tokens beside that over one: {said}")
 
 
 def gru_fades(found: Findings) -> Finding:
     """Whether the gradient of gru falls below a tenth."""
-    mean = found.mean("likelihood", "gru", 1.0, lambda result: gradient(result, FARTHER))
-    if mean is None:
+    powers = _fading(found, "gru", FARTHER)
+    if not powers:
         return _missing("the gradient of gru")
-    said = f"gradient over {FARTHER} tokens beside that over one: gru {mean.mean:.2g}"
-    return Finding(HELD if mean.high < 0.1 else NOT_HELD if mean.low > 0.1 else OPEN, said)
+    said = f"gradient over {FARTHER} tokens beside that over one: gru {10 ** np.mean(list(powers.values())):.2g}"
+    return Finding(below(of_seeds([power + 1 for power in powers.values()]), "gru").state, said)
 
 
 def remembers(found: Findings) -> Finding:

@@ -51,6 +51,7 @@ def data(findings: Findings, command: str = "") -> dict[str, Any]:
             for claim, found in examined(findings)
         ],
         "missing": findings.holes(),
+        "best_at_highest_rate": findings.rushed(),
     }
 
 
@@ -116,11 +117,17 @@ def _how(findings: Findings, command: str) -> str:
         f"<p>Music: {escape(named.get('dataset', ''))}, {pieces}. "
         f"{trial.seeds} seeds of each, {escape(findings.equal)}. "
         f"The same {trial.trials} learning rates and dropouts were tried for each and chosen by the validation split; "
-        "the test split was scored once a run. Nats are of the natural logarithm, less is better. Intervals are of "
-        "95 %, over seeds and pieces (Student's t); p is corrected for the number of pairs (Holm).</p>"
+        f"the test split was scored once a run. {_rushed(findings)}"
+        "Nats are of the natural logarithm, less is better. Intervals are of 95 %, over seeds and pieces "
+        "(Student's t); p is corrected for the number of pairs (Holm).</p>"
         + (f"<p>Made by <code>{escape(command)}</code></p>" if command else "")
         + f"<p>{escape(_machine(findings))}</p>"
     )
+
+
+def _rushed(findings: Findings) -> str:
+    names = ", ".join(findings.rushed())
+    return f"The highest rate tried was the best for {escape(names)}: a higher one might do more. " if names else ""
 
 
 def _machine(findings: Findings) -> str:
