@@ -89,7 +89,9 @@ def _unmet(plugin: Plugin, distribution: Distribution | None) -> Iterator[Findin
     unfit = [name for name, found in here.items() if found and not _suits(needed[name], found)]
     if unfit:
         told = [f"{name}{needed[name].specifier}, and {here[name]} is installed" for name in unfit]
-        advice = f"`pip install --upgrade {' '.join([plugin.distribution, *unfit])}` brings versions that fit each other"
+        advice = (
+            f"`pip install --upgrade {' '.join([plugin.distribution, *unfit])}` brings versions that fit each other"
+        )
         yield Finding(plugin, "outdated", printable(f"needs {'; '.join(told)}.", 700), f"{advice}, if there are any.")
 
 

@@ -359,8 +359,8 @@ def _copies(draft: _Draft, before: float = 0.0) -> bool:
 def _warn_of_copies(draft: _Draft) -> None:
     if _copies(draft):
         request, redrawn = draft.form.request, _redrawn(draft)
-        text = f"piece {request.index} of seed {request.seed} has {draft.copied:.1f} bars copied after {redrawn} redraws"
-        warnings.warn(f"{text}, and is kept.", RequestWarning, stacklevel=2)
+        found = f"has {draft.copied:.1f} bars copied after {redrawn} redraws, and is kept."
+        warnings.warn(f"piece {request.index} of seed {request.seed} {found}", RequestWarning, stacklevel=2)
 
 
 def _redrawn(draft: _Draft) -> int:
