@@ -88,8 +88,9 @@ class Comparison(Kind):
         self.out.mkdir()
         ledger = Ledger(self.out)
         for _ in range(4):  # what is planned hangs on what came of it before
-            runs = {entry.run.identity: entry.run for entry in planned(self.trial, ledger.read())}
-            for number, run in enumerate(runs.values()):
+            there = ledger.read()
+            runs = {entry.run.identity: entry.run for entry in planned(self.trial, there)}
+            for number, run in enumerate(run for run in runs.values() if run.identity not in there):
                 ledger.add(run.identity, run.plain, result(run, number))
         self.right = ledger.read()
         self.good = (self.out / NAME).read_bytes()
