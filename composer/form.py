@@ -13,7 +13,8 @@ in the order of the form, at its first place: the model has heard all that stand
 is known already, is given, so that the new section leads to it (`composer.filling`). A section that nothing known
 follows, or that is also the last of the form, is written as the end of a piece. `A'` keeps the first half of `A` (of an
 odd number of bars the larger part), and its second half is written anew. A section that came out silent or as another
-one is drawn again. Each section draws from a stream of its own.
+one is drawn again, and so is one with which the piece, as far as it is written, copies more bars than the request
+allows and more than it did before. Each section draws from a stream of its own.
 
 Where a section ends. With an upbeat, every section begins with its own, in the bar before its first whole one: a
 section is `bars` bars long from there on, and a note that would sound beyond is cut, before a new section as well. Only
@@ -28,14 +29,15 @@ end of the whole.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 from composer import filling, generation
 from composer.contradictions import check_gaps
-from composer.errors import OF_ONE_PIECE, BadOption, ComposerError, NothingAllowed, printable
+from composer.errors import OF_ONE_PIECE, BadOption, ComposerError, NothingAllowed, RequestWarning, printable
 from composer.filling import ALWAYS, LOOK_AHEAD, Fill
 from composer.generation import BATCH, Player, failed, make_samplers, whole
 from composer.repetition import REDRAWS
@@ -172,6 +174,7 @@ class _Draft:
     nats: Mapping[str, float]  # of all sections together
     made_by: Mapping[str, Any]
     loops: Mapping[str, str]  # of the sections that are degenerate still, what comes again too often
+    copied: float = 0.0  # bars of the longest passage that it shares with what the model learnt, if that is asked
 
 
 def compose(player: Player, forms: Sequence[Form], *, redraws: int = REDRAWS) -> list[Piece]:
@@ -189,7 +192,8 @@ def pieces(
     """Each piece with its place among the forms, or why it cannot be made; a piece is made when all beside it are.
 
     A section that comes to a dead end or is degenerate is drawn anew (see `generation.pieces`); a piece carries the
-    request of the first one that was kept, and the attempts of the others.
+    request of the first one that was kept, and the attempts of the others. Of one that copies too much after all
+    redraws, RequestWarning tells.
     """
     waiting = iter(enumerate(forms))
     while block := dict(islice(waiting, BATCH)):
@@ -209,6 +213,7 @@ def _composed(player: Player, forms: Mapping[int, Form], redraws: int) -> Iterat
         names = {n: name for n, draft in drafts.items() if (name := _next(draft)) is not None}
         found = _with_sections(player, {n: drafts[n] for n in names}, names, redraws)
     for n, draft in drafts.items():
+        _warn_of_copies(draft)
         yield n, _piece(draft)
 
 
@@ -235,10 +240,12 @@ def _begun(player: Player, forms: Mapping[int, Form], redraws: int) -> dict[int,
             requests[n] = form.request
         except OF_ONE_PIECE as error:
             found[n] = error
-    for _ in range(DRAWS):
-        drawn = generation.pieces(player, requests.values(), redraws=redraws)
-        found |= _drafts(forms, dict(zip(requests, (piece for _, piece in sorted(drawn, key=_place)), strict=True)))
-        again = {n: _anew(found[n]) for n in requests}
+    for _ in range(DRAWS + redraws):
+        alone = [replace(request, max_copied_bars=None) for request in requests.values()]  # that is asked of the whole
+        drawn = generation.pieces(player, alone, redraws=redraws)
+        made = dict(zip(requests, (piece for _, piece in sorted(drawn, key=_place)), strict=True))
+        found |= _drafts(player, forms, made, redraws)
+        again = {n: _anew(found[n], redraws) for n in requests}
         requests = {n: request for n, request in again.items() if request is not None}
     silent = "the first section came out without a note; another seed may do better."
     return found | {n: NothingAllowed(silent) for n in requests}
@@ -248,18 +255,25 @@ def _place(pair: tuple[int, Any]) -> int:
     return pair[0]
 
 
-def _drafts(forms: Mapping[int, Form], made: Mapping[int, Piece | ComposerError]) -> dict[int, _Draft | ComposerError]:
-    return {n: one if isinstance(one, ComposerError) else _draft(forms[n], one) for n, one in made.items()}
+def _drafts(
+    player: Player, forms: Mapping[int, Form], made: Mapping[int, Piece | ComposerError], redraws: int
+) -> dict[int, _Draft | ComposerError]:
+    return {
+        n: one if isinstance(one, ComposerError) else _compared(player, _draft(forms[n], one), redraws)
+        for n, one in made.items()
+    }
 
 
-def _anew(draft: _Draft | ComposerError) -> Request | None:
-    """What is asked for instead where a first section changes its metre, or is silent."""
+def _anew(draft: _Draft | ComposerError, redraws: int) -> Request | None:
+    """What is asked for instead where a first section changes its metre, is silent, or copies too much."""
     if isinstance(draft, ComposerError):
         return None
     request, first = draft.form.request, draft.known[draft.form.sections[0]]
     if len({str(metre) for metre in first.time_signatures}) > 1:
         return replace(request, time_signature=str(first.time_signatures[0]))
-    return None if _onsets(first, draft.ticks) else replace(request, attempt=request.attempt + 1)
+    if _onsets(first, draft.ticks) and not (request.attempt < redraws and _copies(draft)):
+        return None
+    return replace(request, attempt=request.attempt + 1)
 
 
 def _draft(form: Form, piece: Piece) -> _Draft:
@@ -268,6 +282,7 @@ def _draft(form: Form, piece: Piece) -> _Draft:
     ticks = form.bars * metre.bar_ticks
     first = section(score, 0, ticks + score.upbeat)
     request, name = Request.from_json(piece.provenance["request"]), form.sections[0]
+    request = replace(request, max_copied_bars=form.request.max_copied_bars)
     loops = {name: piece.provenance["degenerate"]} if "degenerate" in piece.provenance else {}
     nats = piece.provenance["nats"]
     return _Draft(replace(form, request=request), ticks, {name: first}, nats, piece.provenance, loops)
@@ -285,19 +300,24 @@ def _with_sections(
         again = {}
         for place, (n, gap) in enumerate(gaps.items()):
             piece = made[place]
-            found[n] = piece if isinstance(piece, ComposerError) else _with(player, drafts[n], names[n], gap, piece)
-            if _is_drawn_again(piece, found[n], names[n], left[n], redraws):
+            if isinstance(piece, ComposerError):
+                found[n] = piece
+            else:
+                found[n] = _compared(player, _with(player, drafts[n], names[n], gap, piece), redraws)
+            if _is_drawn_again(piece, found[n], drafts[n], names[n], left[n], redraws):
                 again[n] = left[n] + 1
         left = again
     return found
 
 
 def _is_drawn_again(
-    piece: Piece | ComposerError, draft: _Draft | ComposerError, name: str, attempt: int, redraws: int
+    piece: Piece | ComposerError, draft: _Draft | ComposerError, before: _Draft, name: str, attempt: int, redraws: int
 ) -> bool:
     if attempt < redraws and failed(piece):
         return True
-    return attempt < DRAWS - 1 and not isinstance(draft, ComposerError) and _unfit(draft, name)
+    if isinstance(draft, ComposerError):
+        return False
+    return (attempt < DRAWS - 1 and _unfit(draft, name)) or (attempt < redraws and _copies(draft, before.copied))
 
 
 def _with(player: Player, draft: _Draft, name: str, gap: _Gap, piece: Piece) -> _Draft:
@@ -317,6 +337,35 @@ def _unfit(draft: _Draft, name: str) -> bool:
     """Whether a section is silent, or strikes the same notes as another."""
     own = _onsets(draft.known[name], draft.ticks)
     return not own or any(_onsets(other, draft.ticks) == own for key, other in draft.known.items() if key != name)
+
+
+def _compared(player: Player, draft: _Draft, redraws: int) -> _Draft:
+    """The draft with what it copies, as far as it goes on without a gap; unless nothing is drawn anew for that."""
+    if draft.form.request.max_copied_bars is None or not redraws:
+        return draft
+    from composer.originality.passages import compare
+
+    written = takewhile(draft.known.__contains__, draft.form.sections)
+    score = joined([draft.known[name] for name in written], draft.ticks)
+    return replace(draft, copied=compare(score, player.learnt()).copied_bars)
+
+
+def _copies(draft: _Draft, before: float = 0.0) -> bool:
+    """Whether it copies more bars than its request allows, and than it did before."""
+    most = draft.form.request.max_copied_bars
+    return most is not None and draft.copied > max(most, before)
+
+
+def _warn_of_copies(draft: _Draft) -> None:
+    if _copies(draft):
+        request, redrawn = draft.form.request, _redrawn(draft)
+        found = f"has {draft.copied:.1f} bars copied after {redrawn} redraws, and is kept."
+        warnings.warn(f"piece {request.index} of seed {request.seed} {found}", RequestWarning, stacklevel=2)
+
+
+def _redrawn(draft: _Draft) -> int:
+    """How often one of its sections was drawn anew."""
+    return draft.form.request.attempt + sum(attempt for _, attempt in draft.form.attempts)
 
 
 def _onsets(score: Score, ticks: int) -> set[tuple[int, int, int]]:
@@ -400,7 +449,6 @@ def _piece(draft: _Draft) -> Piece:
         markers.append(Text(len(sections) * draft.ticks, END))  # the last bar is silent
     written = sum(len(_onsets(one, draft.ticks)) for one in draft.known.values())
     made_by = {**draft.made_by, **draft.form.to_json(), "nats": dict(draft.nats), "written_notes": written}
-    redrawn = draft.form.request.attempt + sum(attempt for _, attempt in draft.form.attempts)
-    made_by |= {"redrawn": redrawn} if redrawn else {}
+    made_by |= {"redrawn": redrawn} if (redrawn := _redrawn(draft)) else {}
     made_by |= {"degenerate": ", ".join(draft.loops.values())} if draft.loops else {}
     return Piece(replace(score, markers=tuple(markers)), made_by)

@@ -370,6 +370,15 @@ def test_a_torn_line_is_done_again(tmp_path):
     assert ledger.read() == {"one": {"valid": 1.0}, "three": {"valid": 3.0}}
 
 
+def test_a_line_that_a_disk_has_changed_is_done_again(tmp_path):
+    ledger = Ledger(tmp_path)
+    ledger.add("one", {}, {"valid": 1.5})
+    ledger.add("two", {}, {"valid": 2.5})
+    path = tmp_path / "results.jsonl"
+    path.write_text(path.read_text().replace("1.5", "1.25"))
+    assert ledger.read() == {"two": {"valid": 2.5}}
+
+
 def test_music_that_changed_is_not_trained_on(tmp_path):
     from composer.comparing.plan import Run
 
