@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, PackageNotFoundError, version
-from typing import Literal
+from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, version
+from typing import TYPE_CHECKING, Literal
 
 from composer import probing
+from composer.errors import printable
 from composer.installed import Cause, Plugin, disabled, find, is_left_out, plugin_of
 from composer.plugins import load
 from composer.probing import Probe
 
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
 SLOW = 1.0
 """Seconds from which on importing a plugin is called slow."""
 
-State = Literal["left out", "disabled", "slow", "missing"]
+State = Literal["left out", "disabled", "slow", "missing", "outdated"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Finding:
     @property
     def is_fault(self) -> bool:
         """Whether something does not work."""
-        return self.state == "missing" or (self.state == "left out" and not _is_extra(self.plugin))
+        return self.state in ("missing", "outdated") or (self.state == "left out" and not _is_extra(self.plugin))
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def examine(points: Sequence[EntryPoint] | None = None) -> Report:
     loaded = load(enabled, lost={point: found.lost for point, found in probes.items() if found.lost})
     plugins = dict(zip(enabled, loaded.plugins, strict=True))
     findings = [finding for point in points for finding in _findings(point, plugins.get(point), probes[point])]
+    findings += [finding for point in _one_each(enabled) for finding in _unmet(plugins[point], point.dist)]
     seconds = [(plugin_of(point), found.seconds) for point, found in probes.items() if not found.lost]
     return Report(tuple(findings), tuple(seconds))
 
@@ -65,24 +69,61 @@ def _findings(point: EntryPoint, plugin: Plugin | None, probe: Probe) -> Iterato
         yield Finding(plugin, "left out", f"is left out: {plugin.fault.rstrip('.')}.", _advice(plugin))
     if not probe.lost and probe.seconds >= SLOW:
         yield Finding(plugin, "slow", f"takes {probe.seconds:.1f} seconds to import.", _FASTER)
-    if missing := _missing(point):
+
+
+# --- what a package declares to need ----------------------------------------------------------------------------------
+
+
+def _one_each(points: Sequence[EntryPoint]) -> list[EntryPoint]:
+    """The first plugin of each package, to speak for it."""
+    return list({plugin_of(point).distribution: point for point in reversed(points)}.values())[::-1]
+
+
+def _unmet(plugin: Plugin, distribution: Distribution | None) -> Iterator[Finding]:
+    """What its package needs and is not here, and what is here in a version that does not suit."""
+    needed = {need.name: need for need in _needs(distribution)}
+    here = {name: _version(name) for name in needed}
+    if missing := [name for name, found in here.items() if not found]:
         text = f"needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed."
         yield Finding(plugin, "missing", text, f"`pip install {' '.join(missing)}`.")
+    unfit = [name for name, found in here.items() if found and not _suits(needed[name], found)]
+    if unfit:
+        told = [f"{name}{needed[name].specifier}, and {here[name]} is installed" for name in unfit]
+        advice = (
+            f"`pip install --upgrade {' '.join([plugin.distribution, *unfit])}` brings versions that fit each other"
+        )
+        yield Finding(plugin, "outdated", printable(f"needs {'; '.join(told)}.", 700), f"{advice}, if there are any.")
 
 
-def _missing(point: EntryPoint) -> list[str]:
-    """The packages that one declares to need, whatever the machine, and that are not here."""
-    declared = (point.dist.requires or []) if point.dist else []
-    needed = [re.split(r"[^\w.-]", text.strip())[0] for text in declared if ";" not in text]
-    return [name for name in needed if not _is_here(name)]
+def _needs(distribution: Distribution | None) -> Iterator[Requirement]:
+    """What a package declares to need on this machine; extras, of which nobody knows who wants them, are left out."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    for text in (distribution.requires or []) if distribution else []:
+        try:
+            need = Requirement(text)
+        except InvalidRequirement:
+            continue  # `pip` would not have installed what it needs either
+        if need.marker is None or need.marker.evaluate({"extra": ""}):
+            yield need
 
 
-def _is_here(distribution: str) -> bool:
+def _version(distribution: str) -> str:
+    """Of an installed package; empty if it is not here."""
     try:
-        version(distribution)
+        return version(distribution) or ""
     except PackageNotFoundError:
-        return False
-    return True
+        return ""
+
+
+def _suits(need: Requirement, installed: str) -> bool:
+    """Whether a version is among those that are needed; one that is no version may be."""
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return need.specifier.contains(Version(installed), prereleases=True)
+    except InvalidVersion:
+        return True
 
 
 _FASTER = "Its author can import what is heavy inside the functions that need it."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,10 @@ from composer.evaluation import piece_nats
 from composer.generation import Player, generate
 from composer.listening import Band, Contrast, Figure, Measured, values
 from composer.model import Model
+from composer.originality.held_out import figures as shared
+from composer.originality.held_out import held_out
+from composer.originality.index import indexed
+from composer.originality.passages import LEAST, compare
 from composer.request import Request
 from composer.score import Score
 from composer.types import Dataset, Tokenizer
@@ -48,6 +53,7 @@ def measured_model(model: Model, *, seed: int = 0) -> Model:
     real = real_scores(player, corpus)
     test = [real[number] for number in corpus.split("test")]
     count = min(len(test), MOST)
+    pieces = listen(player, count, seed)
     found = {
         "listening": {
             "title": f"What it writes, beside {corpus.about['title']}",
@@ -56,12 +62,26 @@ def measured_model(model: Model, *, seed: int = 0) -> Model:
             "pieces": count,
             "level": LEVEL,
             "references": listening.references(real),
-            "figures": _beside(listen(player, count, seed), real, test),
+            "figures": _beside(pieces, real, test),
+            "distance": distance(listening.contrast(listening.measure(pieces), listening.measure(test), seed)),
         },
+        "originality": originality(pieces, corpus, player.tokenizer),
         "wishes": wishes(player, real, seed),
         **reach(model.make_module(), corpus, player.tokenizer),
     }
     return _with_card(player.model, found)
+
+
+def distance(contrast: Contrast) -> dict[str, float | None]:
+    """The Fréchet feature distance with its interval, and that of halves of the real pieces, for a card."""
+    found = {name: getattr(contrast.distance, name) for name in ("value", "low", "high", "halves")}
+    return {name: round(value, 5) if isfinite(value) else None for name, value in found.items()}
+
+
+def originality(pieces: Sequence[Score], corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any]:
+    """What some pieces share with the training split, and under `held_out` what the test split shares with it."""
+    music = indexed(corpus, tokenizer).against("train")
+    return {**shared([compare(piece, music) for piece in pieces]), "least": LEAST, "held_out": held_out(music.index)}
 
 
 def reach(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any]:

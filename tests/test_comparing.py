@@ -9,7 +9,20 @@ import numpy as np
 import pytest
 from walks import Walks
 
-from composer.comparing import altered, budget, claims, judging, pacing, probes, recall, statistics, trial, tuning, work
+from composer.comparing import (
+    altered,
+    budget,
+    claims,
+    judging,
+    memory,
+    pacing,
+    probes,
+    recall,
+    statistics,
+    trial,
+    tuning,
+    work,
+)
 from composer.comparing.findings import Findings
 from composer.comparing.ledger import Ledger
 from composer.comparing.plots import Place, plot
@@ -124,7 +137,9 @@ def test_the_search_is_the_same_and_spread_out():
     found = tuning.choices(8)
     assert found[:4] == tuning.choices(4)
     assert len({choice.rate for choice in found}) == len({choice.dropout for choice in found}) == 8
-    assert min(c.rate for c in found) < 1e-3 < 1e-2 < max(c.rate for c in found)
+    assert min(c.rate for c in found) < 2e-3 < 1e-2 < max(c.rate for c in found) < 3e-2
+    assert [tuning.is_fastest(choice, 8) for choice in found].count(True) == 1
+    assert not tuning.is_fastest(found[0], 1)
     assert tuning.best([(found[0], 2.0), (found[1], None), (found[2], 1.5)]) == found[2]
     assert tuning.best([(found[0], None)]) is None
 
@@ -355,6 +370,15 @@ def test_a_torn_line_is_done_again(tmp_path):
     assert ledger.read() == {"one": {"valid": 1.0}, "three": {"valid": 3.0}}
 
 
+def test_a_line_that_a_disk_has_changed_is_done_again(tmp_path):
+    ledger = Ledger(tmp_path)
+    ledger.add("one", {}, {"valid": 1.5})
+    ledger.add("two", {}, {"valid": 2.5})
+    path = tmp_path / "results.jsonl"
+    path.write_text(path.read_text().replace("1.5", "1.25"))
+    assert ledger.read() == {"two": {"valid": 2.5}}
+
+
 def test_music_that_changed_is_not_trained_on(tmp_path):
     from composer.comparing.plan import Run
 
@@ -379,6 +403,59 @@ def test_claims_of_those_who_had_no_part_are_not_decided():
     nobody = trial.Trial({"training": {}}, (trial.Contender("mingru", {}), trial.Contender("minlstm", {})), (), "music")
     found = claims.examined(Findings(nobody, {}))
     assert {finding.state for claim, finding in found if claim.number != 16} == {"not decided"}
+
+
+class Gradients:
+    """What a trial found of gradients over 32 and 64 tokens, one of each seed."""
+
+    def __init__(self, **by_name):
+        self.by_name = by_name
+
+    def of(self, question, name, level=1.0):
+        assert question == "likelihood"
+        found = self.by_name.get(name, ())
+        return {seed: {"gradients": {"32": norm, "64": norm}} for seed, norm in enumerate(found)}
+
+
+GATED = {"lstm": (0.01, 0.06, 0.2), "gru": (0.9, 1.1, 0.7)}
+
+
+@pytest.mark.parametrize(
+    ("found", "short_memory", "gru_too"),
+    [
+        (Gradients(rnn=(1e-20, 1e-17, 1e-24), **GATED), "held", "not held"),
+        (Gradients(rnn=(0.9, 0.1, 0.02), **GATED), "not decided", "not held"),
+        (Gradients(rnn=(1.0, 3.0, 2.0), lstm=(1e-3, 1e-3, 1e-4), gru=(1e-3, 3e-4, 1e-4)), "not held", "held"),
+        (Gradients(rnn=(1e-20, 1e-14, 0.0)), "not decided", "not decided"),
+    ],
+)
+def test_gradients_are_told_apart_by_powers_of_ten(found, short_memory, gru_too):
+    assert memory.fades(found).state == short_memory
+    assert memory.gru_fades(found).state == gru_too
+
+
+class Lengths:
+    """What a trial found of a shorter and of a longer piece, by how much harder the longer is, one of each seed."""
+
+    names = ("lstm", "gru")
+
+    def __init__(self, **harder):
+        self.harder = harder
+
+    def of(self, question, name, level=1.0):
+        both = {"tokens": [900, 100], "notes": [300, 50]}
+        harder = enumerate(self.harder.get(name, ()))
+        return {seed: {"test": {**both, "nats": [300 * (2 + more), 100]}} for seed, more in harder}
+
+
+def test_a_longer_piece_may_be_harder_for_all_but_not_for_lstm_alone():
+    def state(**harder):
+        return judging.any_length(Lengths(**harder)).state
+
+    assert state(lstm=(0.1, 0.11, 0.12), gru=(0.1, 0.12, 0.11)) == "held"
+    assert state(lstm=(0.9, 0.8, 0.7), gru=(0.1, 0.12, 0.11)) == "not held"
+    assert state(lstm=(0.5, -0.4, 0.1), gru=(0.1, 0.12, 0.11)) == "not decided"
+    assert state(lstm=(0.1, 0.11, 0.12)) == "not decided"
 
 
 def test_a_plot_says_in_numbers_what_it_draws():

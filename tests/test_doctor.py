@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -30,14 +31,21 @@ class Site:
     def __init__(self, folder):
         self.folder = folder
 
-    def install(self, name, text, needs=""):
+    def install(self, name, text, *needs):
         module = f"module_of_{name}"
         (self.folder / f"{module}.py").write_text(text.replace("NAME", repr(name)))
         info = self.folder / f"{module}-1.0.dist-info"
         info.mkdir(exist_ok=True)
-        needed = f"Requires-Dist: {needs}\n" if needs else ""
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-package\nVersion: 1.0\n{needed}")
+        self.describe(info, f"{name}-package", "1.0", *needs)
         (info / "entry_points.txt").write_text(f"[composer]\n{name} = {module}\n")
+
+    def library(self, name, version):
+        (info := self.folder / f"{name.replace('-', '_')}-{version}.dist-info").mkdir()
+        self.describe(info, name, version)
+
+    def describe(self, info, name, version, *needs):
+        needed = "".join(f"Requires-Dist: {need}\n" for need in needs)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needed}")
 
     def uninstall(self, name):
         (self.folder / f"module_of_{name}.py").unlink()
@@ -117,12 +125,45 @@ def test_a_plugin_that_hangs_is_probed_once_and_not_imported_again_until_it_chan
 
 
 def test_a_slow_plugin_and_a_missing_package_are_named(site):
-    site.install("slow", "import time; time.sleep(1.2)\n" + GOOD, needs="no-such-package>=2")
+    site.install("slow", "import time; time.sleep(1.2)\n" + GOOD, "no-such-package>=2")
     report = examine([point for point in plugins.find() if point.name in ("slow", "good")])
     told = {finding.state: f"{finding.text} {finding.advice}" for finding in report.findings}
     assert set(told) == {"slow", "missing"}
     assert told["slow"].startswith("takes 1.")
     assert told["missing"] == "needs no-such-package, which is not installed. `pip install no-such-package`."
+
+
+def test_a_package_that_needs_other_versions_than_are_installed_is_named_with_them(site, run, monkeypatch):
+    site.library("some-library", "2.5rc1")
+    site.library("odd-library", "no version")
+    needs = ["composer-midi>=99", "Some_Library<2,>=1", "odd-library>=3"]
+    fitting = ["some-library>=2.5a1", "some-library<1; extra == 'old'", "some-library<1; python_version < '3'"]
+    site.install("old", GOOD, *needs, "??")
+    site.install("fits", GOOD, *fitting)
+    monkeypatch.setattr("composer.doctor.SLOW", 60.0)
+    few = [point for point in plugins.find() if point.name in ("old", "fits", "good")]
+    monkeypatch.setattr("composer.doctor.find", lambda: few)
+    said = run("plugins", "doctor")
+    assert said.status == 1
+    told, advice, well = said.out.splitlines()
+    here = version("composer-midi")
+    assert told == (
+        f"old (old-package 1.0) needs composer-midi>=99, and {here} is installed; "
+        "Some_Library<2,>=1, and 2.5rc1 is installed."
+    )
+    assert advice.strip() == (
+        "`pip install --upgrade old-package composer-midi Some_Library` brings versions that fit each other, "
+        "if there are any."
+    )
+    assert well.startswith("2 plugins are well")
+
+
+def test_what_a_package_of_several_plugins_needs_is_told_once(site):
+    site.install("two", GOOD, "no-such-package")
+    entries = site.folder / "module_of_two-1.0.dist-info/entry_points.txt"
+    entries.write_text(entries.read_text() + "three = module_of_two\n")
+    report = examine([point for point in plugins.find() if point.name in ("two", "three")])
+    assert [finding.state for finding in report.findings].count("missing") == 1
 
 
 def test_a_disabled_plugin_is_said_to_be_and_is_no_fault(site, run, monkeypatch):

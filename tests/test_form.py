@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from composer import filling, form, generation, sampling
+from composer import filling, generation, sampling
 from composer.errors import BadOption
 from composer.files import read
-from composer.form import Form, compose, parse_form
+from composer.form import Form, compose, composing, parse_form
 from composer.generation import Player
 from composer.model import Made, Model, save
 from composer.plugins import registry
@@ -335,8 +335,13 @@ def test_a_section_that_comes_out_as_another_is_drawn_again(player, monkeypatch)
     wanted = asked("AB", seed=5)
     (before,) = compose(player, [wanted])
     drawn = []
-    unfit = form._unfit
-    monkeypatch.setattr(form, "_unfit", lambda draft, name: drawn.append(name) or len(drawn) == 1 or unfit(draft, name))
+    unfit = composing.unfit
+
+    def once(draft, name):
+        drawn.append(name)
+        return len(drawn) == 1 or unfit(draft, name)
+
+    monkeypatch.setattr(composing, "unfit", once)
     (piece,) = compose(player, [wanted])
     assert drawn == ["B", "B"]
     assert struck(piece.score, 1) != struck(before.score, 1)

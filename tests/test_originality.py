@@ -14,7 +14,9 @@ from composer import files, runs
 from composer.corpus import build
 from composer.datasets import make_dataset
 from composer.errors import RequestWarning
-from composer.generation import generate, open_model
+from composer.form import Form, compose
+from composer.generation import Player, generate, open_model
+from composer.making import regenerate
 from composer.model import load
 from composer.model import save as save_model
 from composer.originality import suffixes
@@ -78,7 +80,7 @@ def test_suffixes_are_sorted(length, letters):
 @pytest.mark.parametrize("seed", range(20))
 def test_matches_are_the_longest_there_are_in_the_admitted_part(seed):
     rng = np.random.default_rng(seed)
-    letters = int(rng.integers(1, 5))
+    letters = 1 + seed % 4  # one letter: a note struck again and again
     text = np.append(random_text(seed, 60, letters), 99).astype(np.int32)
     query = np.append(random_text(seed + 100, 40, letters), -1).astype(np.int32)
     admitted = rng.random(61) < 0.5
@@ -90,11 +92,25 @@ def test_matches_are_the_longest_there_are_in_the_admitted_part(seed):
         return length
 
     order = suffixes.suffix_array(text)
-    found = suffixes.longest_matches(text, order, suffixes.counted(admitted[order]), query)
+    ranks, counts = suffixes.ranks_of(order), suffixes.counted(admitted[order])
+    found = suffixes.longest_matches(text, order, ranks, counts, query)
     wanted = [max((common(i, j) for j in np.flatnonzero(admitted)), default=0) for i in range(41)]
     assert found.lengths.tolist() == wanted
     places = [(i, j) for i, j in enumerate(found.places.tolist()) if wanted[i]]
     assert all(admitted[j] and common(i, j) == wanted[i] for i, j in places)
+
+
+def test_one_note_struck_again_and_again_takes_few_steps(monkeypatch):
+    """Of each place the run goes up to the end of the query, and the steps grow with its logarithm."""
+    steps, first = [], suffixes._first
+    monkeypatch.setattr(suffixes, "_first", lambda *arguments: steps.append(1) or first(*arguments))
+    text, query = np.append(np.full(3000, 7), 99), np.append(np.full(2000, 7), -1)
+    order = suffixes.suffix_array(text.astype(np.int32))
+    ranks, counts = suffixes.ranks_of(order), suffixes.counted(np.ones(3001, dtype=bool))
+    found = suffixes.longest_matches(text, order, ranks, counts, query)
+    assert found.lengths.tolist() == list(range(2000, -1, -1))
+    assert all(found.places[:-1] + found.lengths[:-1] <= 3000)
+    assert len(steps) < 60
 
 
 # --- what pieces share ------------------------------------------------------------------------------------------------
@@ -294,6 +310,46 @@ def test_what_copies_after_all_redraws_is_kept_and_said_to_be(parrot, here):
         save(piece.score, here / f"learnt/redrawn-{piece.provenance['request'].get('index', 0)}.mid")
     with pytest.warns(RequestWarning, match=r"of seed 1 has \d\.\d bars copied after 1 redraws, and is kept"):
         generate(player, asked, redraws=1)
+
+
+def forms(player, text, **fields):
+    """Four forms of four bars a section."""
+    request = replace(player.suggested, seed=1, bars=4, stepper="numpy", **fields)
+    return [replace(Form.of(replace(request, index=n), text), particles=2) for n in range(4)]
+
+
+def learns(player, folder, pieces):
+    """The same model, trained on these pieces, if one believes its card."""
+    folder.mkdir()
+    for number, piece in enumerate(pieces):
+        save(piece.score, folder / f"{number}.mid")
+    about = {"name": "folder:learnt", "options": {"path": "learnt"}}
+    return Player(replace(player.model, card={**player.model.card, "dataset": about}), "parrot")
+
+
+@pytest.mark.parametrize(("text", "anew"), [("AB", "B"), ("AA", "A")])
+def test_a_form_is_held_to_it_as_a_whole(text, anew, here, player):
+    """A section alone copies no more than is allowed: four bars of five."""
+    parrot = learns(player, here / "learnt", compose(player, forms(player, text)))
+    held = compose(parrot, forms(parrot, text, max_copied_bars=5))
+    for piece in held:
+        assert compare(piece.score, parrot.learnt()).copied_bars <= 5
+        assert piece.provenance["request"]["max_copied_bars"] == 5
+    redrawn = [piece for piece in held if "redrawn" in piece.provenance]
+    assert redrawn
+    assert {"AB"[bool(piece.provenance["form"].get("attempts"))] for piece in redrawn} == {anew}
+    shutil.rmtree(here / "learnt")
+    assert regenerate(player, redrawn[0].provenance).score == redrawn[0].score
+
+
+def test_a_form_that_copies_after_all_redraws_is_kept_and_said_to_do_so(here, player):
+    asked = forms(player, "AA")
+    later = [replace(one, request=replace(one.request, attempt=1)) for one in asked]
+    parrot = learns(player, here / "learnt", compose(player, [*asked, *later], redraws=0))
+    with pytest.warns(RequestWarning, match=r"of seed 1 has \d\.\d bars copied after 1 redraws, and is kept") as told:
+        compose(parrot, forms(parrot, "AA", max_copied_bars=5), redraws=1)
+    said = [str(warning.message).split(" of seed")[0] for warning in told]
+    assert len(said) == len(set(said))
 
 
 def test_a_gate_refuses_what_copies(run, parrot, here):

@@ -5,14 +5,13 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from dataclasses import replace
 
 import pytest
 
 from composer.errors import BadOption, CannotWrite
-from composer.model import load, save
 from composer.plugins import KINDS
 from composer.scaffold import begin, files, kinds, source
+from composer_tunes import model_path
 
 NAME = "my-swing"
 
@@ -42,20 +41,12 @@ def test_there_is_a_beginning_of_every_kind():
     assert {f"{kind}s" for kind in kinds()} == set(KINDS)
 
 
-def with_command(model_file, path):
-    """The model with a whole card."""
-    model = load(model_file)
-    save(replace(model, card={**model.card, "command": "composer train walks --out walks.safetensors"}), path)
-    return path
-
-
-def test_a_new_package_of_each_kind_passes_its_tests_and_the_contracts(tmp_path, model_file):
+def test_a_new_package_of_each_kind_passes_its_tests_and_the_contracts(tmp_path):
     site = tmp_path / "site"
     site.mkdir()
     asked = []
     for kind in kinds():
-        model = with_command(model_file, tmp_path / "x.safetensors") if kind == "model" else None
-        installed(begin(f"my-{kind}", kind, tmp_path, model), site)
+        installed(begin(f"my-{kind}", kind, tmp_path, model_path() if kind == "model" else None), site)
         asked += [f"--composer-contracts-of=my-{kind}", f"my-{kind}/tests"]
     done = python("-m", "pytest", "-v", "-p", "no:cacheprovider", *asked, site=site, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-4000:]
@@ -66,6 +57,16 @@ def test_a_new_package_of_each_kind_passes_its_tests_and_the_contracts(tmp_path,
         assert len([line for line in done.stdout.splitlines() if f"::{kind} {offered}" in line]) >= 2
 
 
+BOTH_CHECKS = """
+import sys, pytest
+from composer.cli import main
+pytest.main(["-q", "-p", "no:cacheprovider"])
+print("=== and the command ===")
+main(["plugins", "check", sys.argv[1]])
+"""
+"""In one process, which starts once."""
+
+
 def test_in_its_folder_pytest_alone_checks_the_contracts_and_names_the_rule_that_is_broken(tmp_path):
     folder, site = begin(NAME, "sampler", tmp_path), tmp_path / "site"
     site.mkdir()
@@ -74,11 +75,11 @@ def test_in_its_folder_pytest_alone_checks_the_contracts_and_names_the_rule_that
     assert good.returncode == 0, good.stdout
     module = folder / "my_swing" / "__init__.py"  # which goes before the installed one
     module.write_text(module.read_text().replace("- self.amount * leap", "+ float('-inf') * (leap >= 0)"))
-    bad = python("-m", "pytest", "-q", "-p", "no:cacheprovider", site=site, cwd=folder)
-    assert "broken rule: at least one token stays possible; in a batch of 1, after nothing" in bad.stdout
-    checked = python("-m", "composer", "plugins", "check", NAME, site=site, cwd=folder)
-    assert checked.returncode == 1
-    assert "at least one token stays possible" in checked.stdout
+    bad = python("-c", BOTH_CHECKS, NAME, site=site, cwd=folder)
+    tested, checked = bad.stdout.split("=== and the command ===")
+    assert "broken rule: at least one token stays possible; in a batch of 1, after nothing" in tested
+    assert "at least one token stays possible" in checked
+    assert bad.returncode == 1
 
 
 @pytest.mark.parametrize("kind", kinds())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import completing, writing
-from composer.cli.options import WithSamplers, chosen_links
+from composer.cli.options import WithSamplers, chosen_links, chosen_seed
 from composer.cli.writing import Shelf
 from composer.errors import BadOption
 
@@ -107,8 +106,7 @@ def generate(
         if max_copied_bars is not None:
             _find_learnt(player)
         stated: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
-        chosen_seed = _new_seed() if seed is None else seed
-        request = chained(replace(player.suggested, seed=chosen_seed, **where, **stated), links)
+        request = chained(replace(player.suggested, seed=chosen_seed(seed), **where, **stated), links)
         one: Asked = request if primer is None else _primed(player, request, primer, tempo)
         if form_text is not None:
             one = _in_sections(replace(request_of(one), bars=bars), form_text)
@@ -117,11 +115,6 @@ def generate(
             writing.write(player, wanted, shelf)
         else:
             _write_best(player, wanted, best, shelf)
-
-
-def _new_seed() -> int:
-    """Short enough to be typed again."""
-    return secrets.randbelow(1_000_000)
 
 
 def _find_learnt(player: Player) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import completing, writing
-from composer.cli.options import chosen_links
+from composer.cli.options import chosen_links, chosen_seed
 from composer.cli.writing import Shelf
 from composer.errors import BadOption, ComposerError, RequestWarning, UnreadableFile, printable
 
@@ -140,9 +139,8 @@ def request_of(ctx: click.Context, player: Player, asked: Asked) -> Request:
     """What the model suggests, with the seed, the machine and the chain that were asked for."""
     from composer.generation import chained
 
-    seed = secrets.randbelow(1_000_000) if asked.seed is None else asked.seed
     where: dict[str, Any] = {"device": asked.device, "stepper": asked.stepper, "precision": asked.precision}
-    request = replace(player.suggested, seed=seed, **where)
+    request = replace(player.suggested, seed=chosen_seed(asked.seed), **where)
     return chained(request, chosen_links(ctx))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,17 +50,17 @@ def show(name: str, as_json: bool) -> None:
         "tokenizer": {model.tokenizer.name: dict(model.tokenizer.options), "vocabulary": len(model.vocabulary)},
     }
     card = {**about, **model.card}
-    listening = card.pop("listening", None)
     if as_json:
-        click.echo(json.dumps({**card, "listening": listening}, indent=1))
+        click.echo(json.dumps(card, indent=1))
         return
+    tables = {key: card.pop(key) for key in TABLES if card.get(key)}
     for line in _lines(card):
         click.echo(line)
-    if listening:
-        try:
-            _show_listening(listening)
-        except (AttributeError, KeyError, TypeError, ValueError):
-            raise BadModelFile(f"{printable(name)}: its card holds a table of figures that is none.") from None
+    try:
+        for key, values in tables.items():
+            TABLES[key](values)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        raise BadModelFile(f"{printable(name)}: its card holds a table of figures that is none.") from None
 
 
 def _show_listening(listening: Mapping[str, Any]) -> None:
@@ -70,6 +70,20 @@ def _show_listening(listening: Mapping[str, Any]) -> None:
     test = [f"{row['test']:.3g}" for row in listening["figures"]]
     headings = [*HEADINGS, "test split"]
     table(listening["title"], headings, [[*row, t] for row, t in zip(rows(figures), test, strict=True)])
+
+
+def _show_originality(originality: Mapping[str, Any]) -> None:
+    from composer.cli.originality import show_beside
+
+    title = f"What it copies from its training split, in passages of {originality['least']} notes or more"
+    show_beside(originality, originality["held_out"], title)
+
+
+TABLES: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
+    "listening": _show_listening,
+    "originality": _show_originality,
+}
+"""What of a card is shown as a table, below the rest."""
 
 
 def _lines(values: Mapping[str, Any], indent: int = 0) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -51,6 +52,11 @@ class WithSamplers(Grouped):
         if _OPTIONS not in ctx.meta:  # made once: click finds their order on the line by their identity
             ctx.meta[_OPTIONS] = _sampler_options({flag for parameter in own for flag in parameter.opts})
         return [*own[:-1], *ctx.meta[_OPTIONS], own[-1]]
+
+
+def chosen_seed(asked: int | None) -> int:
+    """The seed that was asked for, or a new one, short enough to be typed again."""
+    return secrets.randbelow(1_000_000) if asked is None else asked
 
 
 def chosen_links(ctx: click.Context) -> tuple[Link, ...]:

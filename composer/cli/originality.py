@@ -126,20 +126,24 @@ def _show(found: Mapping[Path, Originality], real: Mapping[str, Any], title: str
         for path, one in found.items()
     ]
     table(title, ["piece", "notes", "copied", "bars at most", "longest passage"], rows)
-    whole = pooled(list(found.values()))
-    columns = {"": whole.to_json(), "held_out": real}
-    curve = [
-        [f"new runs of {n} notes", *(_percent(those["novelty"], n) for those in columns.values())]
-        for n in SHOWN
-        if n <= len(whole.novelty)
-    ]
-    spread = real.get("of_pieces", {})
-    shares = [f"{its['copied_share']:.1%}" for its in columns.values()]
-    if "copied_share" in spread:
+    show_beside(pooled(list(found.values())).to_json(), real, "Beside real pieces")
+
+
+def show_beside(ours: Mapping[str, Any], real: Mapping[str, Any], title: str) -> None:
+    """A table of what some pieces share with training pieces, and what held-out real pieces do."""
+    columns = (ours, real)
+    shares = [f"{its['copied_share']:.1%}" for its in columns]
+    if "copied_share" in (spread := real.get("of_pieces", {})):
         low, middle, high = spread["copied_share"]
         shares[1] += f" (a piece: {middle:.1%}, mostly {low:.1%} to {high:.1%})"
+    longest = [str(its["longest"]["notes"] if its["longest"] else 0) for its in columns]
+    curve = [
+        [f"new runs of {n} notes", *(_percent(its["novelty"], n) for its in columns)]
+        for n in SHOWN
+        if n <= len(ours["novelty"])
+    ]
     headings = ["", "here", f"{real['pieces']} real pieces of the test split, against train"]
-    table("Beside real pieces", headings, [["copied", *shares], *curve])
+    table(title, headings, [["copied", *shares], ["longest passage, notes", *longest], *curve])
 
 
 def _percent(novelty: list[float], notes: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from composer.comparing import judging, values
+from composer.comparing import judging, memory, values
 from composer.comparing.findings import Findings
 from composer.comparing.judging import Finding
 
@@ -25,7 +25,7 @@ def examined(findings: Findings) -> list[tuple[Claim, Finding]]:
 
 
 CLAIMS = (
-    Claim(1, "A plain recurrent network has vanishing gradients and a short memory.", judging.fades),
+    Claim(1, "A plain recurrent network has vanishing gradients and a short memory.", memory.fades),
     Claim(2, "GRU has two gates, LSTM three.", judging.counted("gates", {"gru": 2, "lstm": 3}, "gates")),
     Claim(
         3, "LSTM keeps a memory cell apart; GRU shows its whole state.",
@@ -40,11 +40,11 @@ CLAIMS = (
         9, "LSTM overfits on small sets.",
         judging.gru_less(values.gap, "valid less train at 5 % of the pieces", "data", 0.05),
     ),
-    Claim(10, "LSTM learns long dependencies better.", judging.remembers),
+    Claim(10, "LSTM learns long dependencies better.", memory.remembers),
     Claim(11, "LSTM is more accurate where there is much data.", judging.more_accurate),
     Claim(12, "LSTM is the more expressive, at equal width and at equal parameters.", judging.more_expressive),
     Claim(13, "LSTM can explode at a high learning rate, where GRU does not.", judging.explodes),
-    Claim(14, "GRU may still have vanishing gradients.", judging.gru_fades),
+    Claim(14, "GRU may still have vanishing gradients.", memory.gru_fades),
     Claim(15, "GRU generalises worse from biased music.", judging.worse_biased),
     Claim(16, "GRU is less code.", judging.less_code),
     Claim(17, "Dropout keeps LSTM from overfitting.", judging.dropout_helps),

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 COPIES = 5
 """Of each parameter in training: the weights, their gradients, two moments of AdamW, and the average."""
 
+WORD = 4
+"""Bytes of a weight."""
+
 
 def counts(architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int) -> dict[str, Any]:
     """Parameters, multiply-adds of the matrix products of a step, the state's tensors and bytes, and gates.
@@ -89,6 +92,11 @@ def training_bytes(module: nn.Module, column_sizes: Sequence[int], rows: int, pl
     activations = sum(size for place, size in kept.items() if place not in parameters)
     del held
     return COPIES * sum(parameters.values()) + activations
+
+
+def writing_bytes(found: Mapping[str, Any], rows: int) -> int:
+    """What writing so many pieces at once holds: the weights, and a state of each piece, in single precision."""
+    return WORD * int(found["parameters"]) + rows * int(found["state_bytes"])
 
 
 def plainly(found: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from composer.comparing.plots import Place
 from composer.comparing.probes import LAGS
 from composer.comparing.questions import QUESTIONS
 from composer.comparing.statistics import Estimate, of_pieces, of_seeds
-from composer.comparing.values import gradient, recalled
+from composer.comparing.values import fading, recalled
 
 Figure = tuple[str, str, str, Mapping[str, Sequence[Place]], Mapping[str, bool]]
 
@@ -85,9 +85,9 @@ def _recall(findings: Findings, name: str) -> list[Place]:
 def _fading(findings: Findings, name: str) -> list[Place]:
     found = []
     for lag in LAGS:
-        mean = findings.mean("likelihood", name, 1.0, lambda result, lag=lag: gradient(result, lag))
-        if mean is not None:
-            found.append(Place(lag, mean.mean))
+        power = findings.mean("likelihood", name, 1.0, lambda result, lag=lag: fading(result, lag))
+        if power is not None:
+            found.append(Place(lag, 10**power.mean))
     return found
 
 

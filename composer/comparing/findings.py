@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.comparing.ledger import Results
-from composer.comparing.plan import Entry, pace_of, planned
+from composer.comparing.plan import Entry, found_choice, pace_of, planned, steps_of
 from composer.comparing.statistics import Estimate, of_pieces, of_seeds
 from composer.comparing.trial import Trial
+from composer.comparing.tuning import is_fastest
 from composer.comparing.verdict import Verdict, judged
 
 Result = Mapping[str, Any]
@@ -64,6 +65,15 @@ class Findings:
         said = [f"{text} ({len(entries)} of its runs)" for text, entries in failed.items()]
         left = sum(entry.run.identity not in self.results for entry in self.entries)
         return said + ([f"{left} of {len(self.entries)} runs have not been done."] if left else [])
+
+    def rushed(self) -> list[str]:
+        """The architectures that learnt best at the highest rate that was tried: a higher one might do more."""
+        if not all(pace_of(self.trial, one).identity in self.results for one in self.trial.contenders):
+            return []
+        lengths = steps_of(self.trial, self.results)
+        able = [one for one in self.trial.contenders if one.name in lengths]
+        chosen = [(one.name, found_choice(self.trial, one, lengths[one.name], self.results)) for one in able]
+        return [name for name, choice in chosen if choice and is_fastest(choice, self.trial.trials)]
 
     # --- likelihood ---------------------------------------------------------------------------------------------------
 

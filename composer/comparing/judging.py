@@ -15,15 +15,12 @@ import numpy as np
 from composer.comparing.findings import Findings
 from composer.comparing.questions import QUESTIONS
 from composer.comparing.statistics import LEVEL, Estimate, difference, exact, of_seeds
-from composer.comparing.values import by_length, diverged, gradient, nats, recalled, shifted
+from composer.comparing.values import diverged, harder_if_long, nats, shifted
 
 HELD, NOT_HELD, OPEN = "held", "not held", "not decided"
 
-FAR, FARTHER = 32, 64
-"""Lags in tokens at which gradients are held against each other."""
-
-LONG = 16
-"""Gaps from so many bars on are long."""
+SLIGHT = 0.05
+"""Nats per note that are no failure."""
 
 FASTER = 0.05
 """A share by which times must differ to be told apart, since they are measured once."""
@@ -40,14 +37,15 @@ class Finding:
 # --- differences ------------------------------------------------------------------------------------------------------
 
 
-def _missing(what: str) -> Finding:
+def missing(what: str) -> Finding:
+    """What a claim comes to of which nothing was measured."""
     return Finding(OPEN, f"{what} was not measured in this trial")
 
 
 def below(estimate: Estimate | None, what: str, unit: str = "nats per note") -> Finding:
     """Held if a difference is below 0 beyond chance, not held if it is above."""
     if estimate is None:
-        return _missing(what)
+        return missing(what)
     said = f"{what}: {estimate.mean:+.3f} {unit}"
     if estimate.half_width == float("inf"):
         return Finding(OPEN, f"{said}, from one seed")
@@ -55,7 +53,8 @@ def below(estimate: Estimate | None, what: str, unit: str = "nats per note") -> 
     return Finding(state, f"{said} [{estimate.low:+.3f}, {estimate.high:+.3f}]")
 
 
-def _paired(one: Mapping[int, float], other: Mapping[int, float]) -> Estimate | None:
+def paired(one: Mapping[int, float], other: Mapping[int, float]) -> Estimate | None:
+    """The mean difference over the seeds that both have; None if they share none."""
     seeds = sorted(one.keys() & other.keys())
     return of_seeds([one[seed] - other[seed] for seed in seeds]) if seeds else None
 
@@ -73,7 +72,7 @@ def gru_less(
 
     def judge(found: Findings) -> Finding:
         sides = [_values(found, name, figure, question, level) for name in ("gru", "lstm")]
-        return below(_paired(*sides), f"{what}, gru less lstm")
+        return below(paired(*sides), f"{what}, gru less lstm")
 
     return judge
 
@@ -86,7 +85,7 @@ def more_hurt(question: str, level: float, what: str) -> Callable[[Findings], Fi
         for name in ("gru", "lstm"):
             usual, altered = (_values(found, name, nats, *place) for place in (("likelihood", 1.0), (question, level)))
             losses.append({seed: altered[seed] - usual[seed] for seed in usual.keys() & altered.keys()})
-        return below(_paired(*losses), f"{what}, gru less lstm")
+        return below(paired(*losses), f"{what}, gru less lstm")
 
     return judge
 
@@ -124,7 +123,7 @@ def counted(key: str, wanted: Mapping[str, int], what: str) -> Callable[[Finding
     def judge(found: Findings) -> Finding:
         values = {name: found.cost(name).get(key) for name in wanted}
         if any(value is None for value in values.values()):
-            return _missing(what)
+            return missing(what)
         said = ", ".join(f"{name} {value}" for name, value in values.items())
         return Finding(HELD if values == dict(wanted) else NOT_HELD, f"{what}: {said}")
 
@@ -135,7 +134,7 @@ def smaller(found: Findings) -> Finding:
     """Whether a unit of gru has fewer weights and less state than one of lstm."""
     costs = {name: found.cost(name) for name in ("gru", "lstm")}
     if not all(cost.get("sums") for cost in costs.values()):
-        return _missing("the size of a unit")
+        return missing("the size of a unit")
     sums = {name: cost["sums"] for name, cost in costs.items()}
     tensors = {name: cost["state_tensors"] for name, cost in costs.items()}
     said = (
@@ -150,7 +149,7 @@ def cheaper(found: Findings) -> Finding:
     """Whether a step of gru takes less time than one of lstm."""
     costs = [found.cost(name) for name in ("gru", "lstm")]
     if not all(costs):
-        return _missing("the time of a step")
+        return missing("the time of a step")
     gru, lstm = (cost["step_seconds"] for cost in costs)
     said = f"a step takes {gru * 1000:.0f} and {lstm * 1000:.0f} ms (gru, lstm), {found.equal}"
     faster = gru < lstm * (1 - FASTER)
@@ -166,47 +165,8 @@ def less_code(found: Findings) -> Finding:
         if name in found.names:
             lines[name] = len(getattr(registry().make("architectures", name), "equations", ()))
     if len(lines) < 2 or not all(lines.values()):
-        return _missing("the number of equations")
+        return missing("the number of equations")
     return Finding(HELD if lines["gru"] < lines["lstm"] else NOT_HELD, f"{lines['gru']} equations and {lines['lstm']}")
-
-
-# --- memory -----------------------------------------------------------------------------------------------------------
-
-
-def fades(found: Findings) -> Finding:
-    """Whether the gradient of rnn fades sooner than that of every gated cell there is."""
-    means = {name: found.mean("likelihood", name, 1.0, lambda r: gradient(r, FAR)) for name in found.names}
-    gated = [name for name in ("lstm", "gru") if means.get(name)]
-    rnn = means.get("rnn")
-    if rnn is None or not gated:
-        return _missing("the gradient of rnn and of a gated cell")
-    said = ", ".join(f"{name} {means[name].mean:.2g}" for name in ("rnn", *gated))  # type: ignore[union-attr]
-    less = [rnn.high < means[name].low for name in gated]  # type: ignore[union-attr]
-    more = [rnn.low > means[name].high for name in gated]  # type: ignore[union-attr]
-    state = HELD if all(less) else NOT_HELD if any(more) else OPEN
-    return Finding(state, f"gradient over {FAR} tokens beside that over one: {said}")
-
-
-def gru_fades(found: Findings) -> Finding:
-    """Whether the gradient of gru falls below a tenth."""
-    mean = found.mean("likelihood", "gru", 1.0, lambda result: gradient(result, FARTHER))
-    if mean is None:
-        return _missing("the gradient of gru")
-    said = f"gradient over {FARTHER} tokens beside that over one: gru {mean.mean:.2g}"
-    return Finding(HELD if mean.high < 0.1 else NOT_HELD if mean.low > 0.1 else OPEN, said)
-
-
-def remembers(found: Findings) -> Finding:
-    """Whether lstm recalls a motif after a long gap better than gru."""
-
-    def far(name: str) -> dict[int, float]:
-        return {
-            seed: sum(value for gap, value in gaps.items() if int(gap) >= LONG)
-            / max(sum(int(gap) >= LONG for gap in gaps), 1)
-            for seed, gaps in recalled(found, name).items()
-        }
-
-    return below(_paired(far("lstm"), far("gru")), f"a motif after {LONG} bars and more, lstm less gru", "nats a note")
 
 
 # --- the rest ---------------------------------------------------------------------------------------------------------
@@ -224,7 +184,7 @@ def explodes(found: Findings) -> Finding:
     }
     shared = runs["lstm"].keys() & runs["gru"].keys()
     if not shared:
-        return _missing("training at high rates")
+        return missing("training at high rates")
     lstm, gru = (sum(runs[name][run] for run in shared) for name in ("lstm", "gru"))
     lone = [
         sum(runs[one][run] > runs[other][run] for run in shared) for one, other in (("lstm", "gru"), ("gru", "lstm"))
@@ -238,30 +198,38 @@ def explodes(found: Findings) -> Finding:
 def worse_biased(found: Findings) -> Finding:
     """Whether lstm loses less than gru in keys that were not learnt."""
     sides = [_values(found, name, shifted, "bias", 1.0) for name in ("lstm", "gru")]
-    return below(_paired(*sides), "lost in keys that were not learnt, lstm less gru")
+    return below(paired(*sides), "lost in keys that were not learnt, lstm less gru")
 
 
 def dropout_helps(found: Findings) -> Finding:
     """Whether lstm foretells held-out pieces better with dropout."""
     sides = [_values(found, "lstm", nats, "dropout", level) for level in (0.3, 0.0)]
-    return below(_paired(*sides), "lstm with dropout 0.3 less without")
+    return below(paired(*sides), "lstm with dropout 0.3 less without")
 
 
 def any_length(found: Findings) -> Finding:
-    """Whether lstm foretells longer pieces at least as well as shorter ones."""
-    values = [by_length(result) for result in found.of("likelihood", "lstm").values()]
-    if not values:
-        return _missing("the likelihood of lstm")
-    return below(
-        of_seeds([long - short for short, long in values]), "lstm, longer half of the pieces less shorter half"
-    )
+    """Whether longer pieces are no harder for lstm than for the others: what they are for all lies in the music."""
+    harder = {name: _values(found, name, harder_if_long, "likelihood", 1.0) for name in found.names}
+    lstm = harder.pop("lstm", {})
+    others = [by_seed for by_seed in harder.values() if by_seed]
+    if not lstm or not others:
+        return missing("the likelihood of lstm and of another")
+    shared = set(lstm).intersection(*others)
+    usual = {seed: sum(by_seed[seed] for by_seed in others) / len(others) for seed in shared}
+    beyond = paired({seed: gap - SLIGHT for seed, gap in lstm.items()}, usual)
+    said = f"longer half of the pieces less shorter half: lstm {_mean(lstm):+.3f}, the others {_mean(usual):+.3f} nats"
+    return Finding(below(beyond, "lstm").state, f"{said} per note")
+
+
+def _mean(by_seed: Mapping[int, float]) -> float:
+    return sum(by_seed.values()) / max(len(by_seed), 1)
 
 
 def no_winner(found: Findings) -> Finding:
     """Whether lstm and gru cannot be told apart."""
     verdict = found.verdict
     if len(verdict.standing) < 2:
-        return _missing("more than one architecture")
+        return missing("more than one architecture")
     said = f"best is {verdict.winner}, beyond chance" if verdict.winner else "no clear winner on this music"
     pair = next((p for p in verdict.pairs if {p.better, p.worse} == {"lstm", "gru"}), None)
     if pair is None:
@@ -277,7 +245,7 @@ def writes(found: Findings) -> Finding:
     for name in ("lstm", "gru"):
         runs = list(found.of("music", name).values())
         if not runs:
-            return _missing("what both write")
+            return missing("what both write")
         shares.append(of_seeds([run["inside"] / max(run["figures"], 1) for run in runs]))
         copied = of_seeds([run["copied"]["share"] for run in runs])
         said.append(f"{name} {shares[-1].mean:.0%}, with {copied.mean:.0%} of its notes in copies")

@@ -1,10 +1,12 @@
 """The results of a comparison on disk, a line of JSON each; it knows nothing of what they say.
 
-A line is written when its run has ended. What a killed process left of a line is not read, and cut off before the next.
+A line is written when its run has ended, with a digest of what it says. What a killed process left of a line is not
+read, and cut off before the next; nor is one that a disk or a hand has changed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -32,14 +34,16 @@ class Ledger:
         for line in self._lines():
             try:
                 row = json.loads(line)
-                found[str(row["id"])] = dict(row["result"])
-            except (ValueError, KeyError, TypeError, RecursionError):
+                if row.pop("digest") == _digest(row):
+                    found[row["id"]] = row["result"]
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 continue  # torn by a power cut: that run is done again
         return found
 
     def add(self, identity: str, run: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         """Write one result, for good when this returns. Raises CannotWrite."""
-        line = json.dumps({"id": identity, "run": run, "result": result}) + "\n"
+        row = json.loads(json.dumps({"id": identity, "run": run, "result": result}))  # as it is when it is read
+        line = json.dumps({**row, "digest": _digest(row)}) + "\n"
         path = self.folder / NAME
         try:
             with path.open("ab+") as file:
@@ -58,3 +62,7 @@ class Ledger:
             return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
         except OSError as error:
             raise CannotWrite(f"{printable(str(path))}: cannot be read ({error.strerror}).") from error
+
+
+def _digest(row: Mapping[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps(row, sort_keys=True).encode(), digest_size=16).hexdigest()

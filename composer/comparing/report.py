@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from composer.comparing.claims import examined
+from composer.comparing.counting import writing_bytes
 from composer.comparing.curves import figures
 from composer.comparing.findings import Findings
 from composer.comparing.plots import plot
@@ -51,6 +52,7 @@ def data(findings: Findings, command: str = "") -> dict[str, Any]:
             for claim, found in examined(findings)
         ],
         "missing": findings.holes(),
+        "best_at_highest_rate": findings.rushed(),
     }
 
 
@@ -116,11 +118,17 @@ def _how(findings: Findings, command: str) -> str:
         f"<p>Music: {escape(named.get('dataset', ''))}, {pieces}. "
         f"{trial.seeds} seeds of each, {escape(findings.equal)}. "
         f"The same {trial.trials} learning rates and dropouts were tried for each and chosen by the validation split; "
-        "the test split was scored once a run. Nats are of the natural logarithm, less is better. Intervals are of "
-        "95 %, over seeds and pieces (Student's t); p is corrected for the number of pairs (Holm).</p>"
+        f"the test split was scored once a run. {_rushed(findings)}"
+        "Nats are of the natural logarithm, less is better. Intervals are of 95 %, over seeds and pieces "
+        "(Student's t); p is corrected for the number of pairs (Holm).</p>"
         + (f"<p>Made by <code>{escape(command)}</code></p>" if command else "")
         + f"<p>{escape(_machine(findings))}</p>"
     )
+
+
+def _rushed(findings: Findings) -> str:
+    names = ", ".join(findings.rushed())
+    return f"The highest rate tried was the best for {escape(names)}: a higher one might do more. " if names else ""
 
 
 def _machine(findings: Findings) -> str:
@@ -151,6 +159,9 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "numbe
     return f'<div class="wide"><table class="{kind}"><tr>{top}</tr>{body}</table></div>'
 
 
+TOGETHER = 64
+"""Pieces that are written at once."""
+
 COLUMNS: Mapping[str, tuple[str, str]] = {
     "parameters": ("parameters", "{:,}"),
     "gates": ("gates", "{}"),
@@ -158,8 +169,9 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "state_bytes": ("bytes of state", "{:,}"),
     "step_seconds": ("seconds a step", "{:.3f}"),
     "training_bytes": ("bytes held in training", "{:,}"),
+    "writing_bytes": (f"bytes held in writing {TOGETHER} at once", "{:,}"),
     "write_seconds": ("seconds a written token", "{:.2g}"),
-    "write_seconds_64": ("… of each of 64 at once", "{:.2g}"),
+    "write_seconds_64": (f"… of each of {TOGETHER} at once", "{:.2g}"),
 }
 
 
@@ -167,6 +179,7 @@ def _costs(findings: Findings) -> str:
     rows = []
     for name in findings.names:
         cost, estimate = findings.cost(name), findings.likelihood(name)
+        cost = {**cost, "writing_bytes": writing_bytes(cost, TOGETHER)} if cost else cost
         apart = findings.mean("likelihood", name, 1.0, gap)
         told = [form.format(cost[key]) if cost.get(key) is not None else "—" for key, (_, form) in COLUMNS.items()]
         rows.append([name, shown(estimate), shown(apart), *told])

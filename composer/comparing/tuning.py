@@ -39,6 +39,11 @@ def best(tried: Sequence[tuple[Choice, float | None]]) -> Choice | None:
     return tried[min(sound)[1]][0] if sound else None
 
 
+def is_fastest(choice: Choice, count: int) -> bool:
+    """Whether no rate that was tried is higher: a wider search may find a better one."""
+    return choice.rate == max(one.rate for one in choices(count)) and count > 1
+
+
 def _mirrored(number: int, base: int) -> float:
     """The digits of a number behind the point, in reverse (van der Corput)."""
     found, scale = 0.0, 1.0

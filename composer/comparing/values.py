@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import log10
 from typing import Any
 
 from composer.comparing.findings import Findings
 from composer.comparing.questions import QUESTIONS
 
 Result = Mapping[str, Any]
+
+FAINTEST = 1e-30
+"""A gradient below it is none."""
 
 
 def nats(result: Result) -> float:
@@ -22,10 +26,10 @@ def gap(result: Result) -> float:
     return float(result["valid_nats"] - result["train_nats"])
 
 
-def gradient(result: Result, lag: int) -> float | None:
-    """The gradient's norm at a lag, beside that at a lag of 1; None if it was not measured."""
+def fading(result: Result, lag: int) -> float | None:
+    """By how many powers of ten the gradient's norm at a lag is beside that at a lag of 1; None if not measured."""
     value = result.get("gradients", {}).get(str(lag))
-    return value if isinstance(value, float) else None
+    return log10(max(value, FAINTEST)) if isinstance(value, float) else None
 
 
 def recalled(found: Findings, name: str) -> dict[int, Mapping[str, float]]:
@@ -49,11 +53,13 @@ def shifted(result: Result) -> float:
     return float(lost / max(len(result["shifted"]), 1))
 
 
-def by_length(result: Result) -> tuple[float, float]:
-    """Nats per note of the shorter and of the longer half of the test pieces."""
+def harder_if_long(result: Result) -> float:
+    """By how many nats per note the longer half of the test pieces is harder than the shorter half."""
     test = result["test"]
     order = sorted(range(len(test["tokens"])), key=test["tokens"].__getitem__)
     half = len(order) // 2
-    parts = order[:half], order[half:]
-    found = [sum(test["nats"][i] for i in part) / max(sum(test["notes"][i] for i in part), 1) for part in parts]
-    return found[0], found[1]
+    short, long = (
+        sum(test["nats"][i] for i in part) / max(sum(test["notes"][i] for i in part), 1)
+        for part in (order[:half], order[half:])
+    )
+    return float(long - short)

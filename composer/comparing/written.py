@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,6 @@ from composer.corpus import Corpus
 from composer.generation import Player
 from composer.listening import Measured
 from composer.model import Model
-from composer.originality.held_out import figures, held_out
-from composer.originality.index import indexed
-from composer.originality.passages import compare
 from composer.types import Tokenizer
 
 
@@ -31,16 +28,15 @@ def written(model: Model, corpus: Corpus, tokenizer: Tokenizer, seed: int) -> di
     pieces = measuring.listen(player, min(len(test), measuring.MOST), seed)
     ours = listening.measure(pieces, real.metrics)
     judged = listening.judge_measured(ours, real, seed=seed, level=measuring.LEVEL)
-    distance = listening.contrast(ours, test, seed).distance
-    music = indexed(corpus, tokenizer).against("train")
+    shared = measuring.originality(pieces, corpus, tokenizer)
     return {
         "pieces": len(pieces),
-        "distance": {name: _plain(getattr(distance, name)) for name in ("value", "low", "high", "halves")},
+        "distance": measuring.distance(listening.contrast(ours, test, seed)),
         "inside": sum(figure.inside for figure in judged),
         "figures": len(judged),
         "outside": [figure.name for figure in judged if not figure.inside],
-        "copied": _shared(figures([compare(piece, music) for piece in pieces])),
-        "held_out": _shared(held_out(music.index)),
+        "copied": _shared(shared),
+        "held_out": _shared(shared["held_out"]),
     }
 
 
@@ -51,10 +47,6 @@ def _real(folder: Path, tokenizer: Tokenizer) -> Measured:
     return listening.measure([tokenizer.decode(corpus.piece(number)) for number in range(len(corpus.names))])
 
 
-def _plain(value: float) -> float | None:
-    return round(value, 5) if isfinite(value) else None
-
-
-def _shared(found: Any) -> dict[str, Any]:
+def _shared(found: Mapping[str, Any]) -> dict[str, Any]:
     longest = found["longest"]
     return {"share": found["copied_share"], "longest_notes": longest["notes"] if longest else 0}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,15 +27,27 @@ def held_out(index: Index, least: int = LEAST) -> Mapping[str, Any]:
     quantiles of the pieces. Raises CannotWrite.
     """
     path = index.corpus.folder / FOLDER / f"held-out-{least}.json"
+    if (kept := _kept(path)) is not None:
+        return kept
+    music = index.against(TRAINED)
+    pieces = [index.tokenizer.decode(index.corpus.piece(int(n))) for n in index.corpus.split(HELD_OUT)]
+    found = figures([compare(piece, music, least=least) for piece in pieces])
+    with whole_file(path) as scratch:
+        scratch.write_text(json.dumps({"figures": found, "digest": _digest(found)}))
+    return found
+
+
+def _kept(path: Path) -> Mapping[str, Any] | None:
+    """What was worked out before; nothing where there is none, or a disk has spoilt it."""
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):  # not yet there
-        music = index.against(TRAINED)
-        pieces = [index.tokenizer.decode(index.corpus.piece(int(n))) for n in index.corpus.split(HELD_OUT)]
-        found = figures([compare(piece, music, least=least) for piece in pieces])
-        with whole_file(path) as scratch:
-            scratch.write_text(json.dumps(found))
-        return found
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return found["figures"] if found["digest"] == _digest(found["figures"]) else None
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
+def _digest(found: Mapping[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps(found, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def figures(found: Sequence[Originality]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """The lines of a corpus in a suffix array on disk, memory-mapped; it knows no piece but those of the corpus.
 
 It lies in the corpus' folder, and so goes by the corpus' content: `text.npy` (N,) holds the symbols of all lines, each
-line's followed by a number of its own, so that there is an entry a note; `suffixes.npy` (N,) the suffix array of that;
-and `lines.npz` where each line begins, and of which piece it is. `seal` tells whether they are still what was written.
+line's followed by a number of its own, so that there is an entry a note; `suffixes.npy` (N,) the suffix array of that,
+`ranks.npy` (N,) the reverse of it; and `lines.npz` where each line begins, and of which piece it is. `seal` tells
+whether they are still what was written.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from composer.corpus import Corpus
 from composer.errors import CannotWrite, EmptyDataset, printable
 from composer.files import whole_file
 from composer.originality.lines import SYMBOLS, Line, lines
-from composer.originality.suffixes import Matches, counted, longest_matches, suffix_array
+from composer.originality.suffixes import Matches, counted, longest_matches, ranks_of, suffix_array
 from composer.processes import shared
 from composer.score import Score
 from composer.splits import SPLITS
 from composer.types import Dataset, Tokenizer, Tokens
 
-FOLDER = "lines-2"
+FOLDER = "lines-3"
 """In the corpus' folder; the number changes with what is written there."""
 
 SEAL = "seal"
@@ -71,6 +72,11 @@ class Index:
         return self._array("suffixes.npy")
 
     @cached_property
+    def ranks(self) -> NDArray[np.int32]:
+        """(N,) where in the suffix array each place is."""
+        return self._array("ranks.npy")
+
+    @cached_property
     def _lines(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(L + 1,) where each line begins, and (L,) of which piece it is."""
         with np.load(self.corpus.folder / FOLDER / "lines.npz") as file:
@@ -104,7 +110,8 @@ class Music:
 
     def matches(self, query: NDArray[np.int32]) -> Matches:
         """For each place of a query, symbols with -1 between lines, the longest run from there that is in a piece."""
-        return longest_matches(self.index.text, self.index.suffixes, self.counts, query)
+        index = self.index
+        return longest_matches(index.text, index.suffixes, index.ranks, self.counts, query)
 
 
 def indexed(corpus: Corpus, tokenizer: Tokenizer, workers: int = 1) -> Index:
@@ -131,7 +138,7 @@ def has_changed(dataset: Dataset, corpus: Corpus, tokenizer: Tokenizer) -> bool:
     named = [repr(dataset), repr(tokenizer), str(Path.cwd())]  # paths in it may be from here
     key = hashlib.blake2b("\n".join(named).encode(), digest_size=16).hexdigest()
     note, now = corpus.folder.parent / f"indexed-{key}", corpus.folder.name
-    before = note.read_text() if note.is_file() else now
+    before = note.read_bytes().decode(errors="replace") if note.is_file() else now
     if before != now or not note.is_file():
         with whole_file(note) as scratch:
             scratch.write_text(now)
@@ -150,7 +157,8 @@ def _build(corpus: Corpus, tokenizer: Tokenizer, folder: Path, workers: int) -> 
     scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=corpus.folder))
     try:
         np.save(scratch / "text.npy", text)
-        np.save(scratch / "suffixes.npy", suffix_array(text))
+        np.save(scratch / "suffixes.npy", order := suffix_array(text))
+        np.save(scratch / "ranks.npy", ranks_of(order))
         np.savez(scratch / "lines.npz", begins=begins, pieces=np.array(pieces))
         (scratch / SEAL).write_text(_seal(scratch))
         if not folder.exists():
@@ -168,7 +176,7 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _seal(folder: Path) -> str:
-    return digest_of(folder / name for name in ("text.npy", "suffixes.npy", "lines.npz"))
+    return digest_of(folder / name for name in ("text.npy", "suffixes.npy", "ranks.npy", "lines.npz"))
 
 
 def _parts(corpus: Corpus) -> Iterator[list[tuple[int, Tokens]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,42 +60,82 @@ def counted(admitted: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.append(0, np.cumsum(admitted))
 
 
+def ranks_of(suffixes: NDArray[np.int32]) -> NDArray[np.int32]:
+    """(N,) which suffix in the order each is, for `longest_matches`: the reverse of a suffix array."""
+    ranks = np.empty_like(suffixes)
+    ranks[suffixes] = np.arange(len(suffixes), dtype=suffixes.dtype)
+    return ranks
+
+
 def longest_matches(
-    text: NDArray[np.int32], suffixes: NDArray[np.int32], counts: NDArray[np.int64], query: NDArray[np.int32]
+    text: NDArray[np.int32],
+    suffixes: NDArray[np.int32],
+    ranks: NDArray[np.int32],
+    counts: NDArray[np.int64],
+    query: NDArray[np.int32],
 ) -> Matches:
     """Matching statistics (Chang and Lawler 1994) of a query against those suffixes of a text that are admitted.
 
-    All places of the query go side by side, symbol by symbol, through ever smaller ranges of the suffix array. No run
-    that is in `query` may reach the end of `text`: its last symbol is in none of them.
+    All places of the query go side by side through ever smaller ranges of the suffix array: by the longest of all runs
+    of 1, 2, 4 … symbols that goes on from there, then by half as many, so that long runs take few steps (Karp, Miller
+    and Rosenberg 1972, on a query). No run that is in `query` may reach the end of `text`: its last symbol is in none.
     """
+    places = np.arange(len(query))
     low, high = np.zeros(len(query), dtype=np.int64), np.full(len(query), len(text), dtype=np.int64)
     lengths = np.zeros(len(query), dtype=np.int64)
-    running = np.arange(len(query))
-    length = 0
-    while len(running := running[running + length < len(query)]):
-        wanted = query[running + length]
-        first = _first(text, suffixes, low[running], high[running], length, wanted)
-        after = _first(text, suffixes, first, high[running], length, wanted + 1)
+    for step, (begin, end) in reversed(_runs(text, suffixes, ranks, query)):
+        on = places[places + lengths < len(query)]
+        on = on[begin[on + lengths[on]] < end[on + lengths[on]]]
+        at, length = on + lengths[on], lengths[on]
+        lowest, highest = np.where(length, low[on], begin[at]), np.where(length, high[on], end[at])
+        first = _first(ranks, suffixes, lowest, highest, length, begin[at])
+        after = _first(ranks, suffixes, first, highest, length, end[at])
         there = counts[after] > counts[first]
-        running, length = running[there], length + 1
-        low[running], high[running], lengths[running] = first[there], after[there], length
+        on = on[there]
+        low[on], high[on], lengths[on] = first[there], after[there], length[there] + step
     found = np.searchsorted(counts, counts[low] + 1) - 1  # the first admitted one of each range
     return Matches(lengths, np.where(lengths > 0, suffixes[np.minimum(found, len(text) - 1)], -1))
 
 
+_Ranges: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""(Q,) and (Q,) the suffixes that begin with a run from each place of a query: from one on up to another one."""
+
+
+def _runs(
+    text: NDArray[np.int32], suffixes: NDArray[np.int32], ranks: NDArray[np.int32], query: NDArray[np.int32]
+) -> list[tuple[int, _Ranges]]:
+    """For 1, 2, 4 … symbols, as long as a run of so many is in the text, where such runs are."""
+    low, high = np.zeros(len(query), dtype=np.int64), np.full(len(query), len(text), dtype=np.int64)
+    begin = _first(text, suffixes, low, high, low, query)
+    end = _first(text, suffixes, begin, high, low, query + 1)
+    found, step = [(1, (begin, end))], 1
+    while True:
+        on = np.flatnonzero(begin[:-step] < end[:-step])
+        on = on[begin[on + step] < end[on + step]]
+        longer = np.zeros(len(query), dtype=np.int64), np.zeros(len(query), dtype=np.int64)
+        longer[0][on] = _first(ranks, suffixes, begin[on], end[on], step, begin[on + step])
+        longer[1][on] = _first(ranks, suffixes, longer[0][on], end[on], step, end[on + step])
+        begin, end = longer
+        if not (begin < end).any():
+            return found
+        step *= 2
+        found.append((step, longer))
+
+
 def _first(
-    text: NDArray[np.int32],
+    values: NDArray[np.int32],
     suffixes: NDArray[np.int32],
     low: NDArray[np.int64],
     high: NDArray[np.int64],
-    length: int,
-    wanted: NDArray[np.int32],
+    length: NDArray[np.int64] | int,
+    wanted: NDArray[np.integer],
 ) -> NDArray[np.int64]:
-    """The first place in each range [low, high) whose suffix has `wanted` or more after `length` symbols."""
+    """The first in each range [low, high) of the suffixes that has `wanted` or more in `values` after `length`."""
     low, high = low.copy(), high.copy()
+    ahead = np.broadcast_to(length, low.shape)
     while len(open_ := np.flatnonzero(low < high)):
         middle = (low[open_] + high[open_]) // 2
-        less = text[suffixes[middle] + length] < wanted[open_]
+        less = values[suffixes[middle] + ahead[open_]] < wanted[open_]
         low[open_[less]] = middle[less] + 1
         high[open_[~less]] = middle[~less]
     return low

@@ -2,6 +2,9 @@
 
 from filekinds import FILES
 from musickinds import MUSIC
+from resultkinds import RESULTS
+
+OURS = {**FILES, **RESULTS}
 
 
 class Ours:
@@ -11,7 +14,7 @@ class Ours:
 
     def __init__(self, folder):
         self.folder, self.kinds = folder, []
-        for name, kind in FILES.items():
+        for name, kind in OURS.items():
             (folder / name).mkdir()
             self.kinds.append(kind(folder / name))
         self.kind = self.kinds[0]
@@ -33,4 +36,4 @@ class Ours:
         """Nothing leads these."""
 
 
-KINDS = {**MUSIC, **FILES, "ours": Ours}
+KINDS = {**MUSIC, **OURS, "ours": Ours}

@@ -16,10 +16,12 @@ MANY = {
     "catalogues": 500,
     "checkpoints": 500,
     "ledgers": 1000,
+    "indices": 1000,
+    "comparisons": 1000,
     "midi": 20_000,
     "scores": 1000,
 }
-FEW = {"ours": 120, "midi": 100, "scores": 12}
+FEW = {"ours": 150, "midi": 100, "scores": 12}
 
 
 @pytest.mark.parametrize("kind", FEW)
