@@ -442,6 +442,34 @@ class Keyless(Voices):
         object.__setattr__(self, "made", self.made + 1)
 
 
+class Moving(Voices):
+    """A tokenizer that moves a piece itself, as a score that is written anew."""
+
+    fault = staticmethod(lambda semitones: 0)
+
+    def moved(self, tokens, semitones):
+        known = self.decode(tokens)
+        tracks = [replace(track, notes=track.notes.copy()) for track in known.tracks]
+        for track in tracks:
+            track.notes["pitch"] += semitones + self.fault(semitones)
+        return self.encode(replace(known, tracks=tuple(tracks)))
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        (lambda semitones: 1, "moved by 0 semitones is as it was"),
+        (lambda semitones: int(semitones < 0), "moved by -3 semitones has its pitched notes so much higher"),
+    ],
+    ids=["always", "down"],
+)
+def test_a_tokenizer_with_a_fault_in_what_it_moves(fault, rule, monkeypatch):
+    tokenizer = Moving(names=("Tune",), steps_per_quarter=4)
+    check_tokenizer(tokenizer, [MUSIC["rests"]])
+    monkeypatch.setattr(Moving, "fault", staticmethod(fault))
+    broken(rule, check_tokenizer, tokenizer, [MUSIC["rests"]])
+
+
 @pytest.mark.parametrize(
     ("tokenizer", "rule"),
     [

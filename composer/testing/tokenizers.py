@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from composer.score import Score, bars
 from composer.testing.replay import check_unrolled
 from composer.testing.rules import rebuilt, rule
 from composer.testing.sequences import check_legal, draw, last_bar, spoken
-from composer.types import Framed, Tokenizer, Tokens
+from composer.types import Framed, Moving, Tokenizer, Tokens
 
 LONG = Request(most_bars=100_000)
 
@@ -67,6 +67,8 @@ def check_encoding(tokenizer: Tokenizer, score: Score) -> None:
     check_legal(tokenizer, tokens, LONG)
     if isinstance(tokenizer, Framed):
         check_frames(tokenizer, tokens)
+    if isinstance(tokenizer, Moving):
+        check_moved(tokenizer, tokenizer.moved, tokens)
     opened = tokenizer.encode(score, ends=False)
     rule(not np.any(opened <= 1), "with ends=False there is no EOS")
     check_legal(tokenizer, opened, LONG)
@@ -80,6 +82,24 @@ def check_frames(tokenizer: Framed, tokens: Tokens) -> None:
     found = frames[frames >= 0]
     rule(found.size and found[0] == 0 and set(np.diff(found)) <= {0, 1}, "frames begin at 0, and each follows the last")
     rule((frames[tokens <= 1] == -1).all(), "EOS belongs to no frame")
+
+
+def check_moved(tokenizer: Tokenizer, move: Callable[[Tokens, int], Tokens], tokens: Tokens) -> None:
+    """A piece that a tokenizer moves is legal and has each pitched note so much higher, or is left as it is."""
+    rule(np.array_equal(move(tokens, 0), tokens), "a piece moved by 0 semitones is as it was")
+    for semitones in (2, -3):
+        moved = move(tokens, semitones)
+        if np.array_equal(moved, tokens):
+            continue
+        check_legal(tokenizer, moved, LONG)
+        here, there = (_pitched(tokenizer.decode(piece)) for piece in (tokens, moved))
+        higher = [(start, pitch + semitones) for start, pitch in here]
+        rule(there == higher, f"a piece moved by {semitones} semitones has its pitched notes so much higher, no more")
+
+
+def _pitched(score: Score) -> list[tuple[int, int]]:
+    notes = [note for track in score.tracks if not track.is_drum for note in track.notes]
+    return sorted((int(note["start"]), int(note["pitch"])) for note in notes)
 
 
 def check_continued(tokenizer: Tokenizer, score: Score, *, more: int = 2, rows: int = 8) -> None:
