@@ -249,9 +249,7 @@ class Layer:
     recurrent_bias: NDArray[np.float32]  # (F,)
     update: Callable[[Array, Array, State], State]
     parts: int  # arrays in its state
-    gates: str = (
-        ""  # the standard cell that `update` is (lstm, gru, rnn, as in torch), for those who compute it themselves
-    )
+    gates: str = ""  # which known cell `update` is: lstm, gru, rnn (as in torch), mingru, minlstm; others compute it so
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,6 +49,18 @@ def test_it_computes_what_numpy_does(architecture, half, rows):
     assert np.allclose(native, arrays, atol=2e-5)
 
 
+def broken(from_input, from_state, state):
+    raise ArithmeticError("no gates today")
+
+
+@needs_compiler
+@pytest.mark.parametrize("architecture", ["lstm", "gru", "rnn", "mingru", "minlstm"])
+def test_gates_of_our_own_architectures_are_computed_by_the_kernel(architecture):
+    cell = described(architecture)
+    unasked = replace(cell, layers=tuple(replace(layer, update=broken) for layer in cell.layers))
+    assert np.array_equal(logits(native_stepper(unasked), unasked, 2), logits(native_stepper(cell), cell, 2))
+
+
 @needs_compiler
 def test_gates_that_it_does_not_know_are_the_layer_s_own():
     cell = described("gru")
@@ -58,9 +70,6 @@ def test_gates_that_it_does_not_know_are_the_layer_s_own():
 
 @needs_compiler
 def test_an_error_in_a_layer_s_own_gates_is_raised():
-    def broken(from_input, from_state, state):
-        raise ArithmeticError("no gates today")
-
     cell = described("gru")
     own = replace(cell, layers=tuple(replace(layer, gates="", update=broken) for layer in cell.layers))
     with pytest.raises(ArithmeticError, match="no gates today"):

@@ -6,12 +6,14 @@ import shlex
 import sys
 import types
 from dataclasses import replace
+from html import escape
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from statistics import mean
 
 import pytest
 import soundfile
+from benchmarks import compared
 from helptext import filled
 
 from composer import files, generation, plugins, scaffold
@@ -233,6 +235,13 @@ def test_its_figures_are_filled_in_and_are_the_cards():
 def test_the_table_of_architectures_is_that_of_the_runs_that_are_kept():
     kept = trial.read(Path(trial.__file__).with_name("trial.jsonl"))
     assert "\n".join(trial.table(kept)) in README
+
+
+def test_the_tables_of_the_comparison_are_those_of_its_report():
+    kept = compared.report()
+    assert "\n".join(compared.standing(kept)) in README
+    assert "\n".join(compared.claims(kept)) in README
+    assert escape(kept["verdict"]["text"]) in compared.REPORT.with_suffix(".html").read_text(encoding="utf-8")
 
 
 def test_the_table_of_particles_is_that_of_the_runs_that_are_kept():

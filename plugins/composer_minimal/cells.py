@@ -55,6 +55,7 @@ def layers_of(kind: str, layers: int, weights: Weights) -> tuple[Layer, ...]:
                 recurrent_bias=np.zeros(0, dtype=np.float32),
                 update=update,
                 parts=1,
+                gates=kind.lower(),
             )
         )
     return tuple(found)

@@ -43,7 +43,7 @@ typedef struct {
 
 typedef struct {
     Matrix from_input, from_state;
-    int gates; /* LSTM, GRU, RNN, or OTHER */
+    int gates; /* LSTM, GRU, RNN, MINGRU, MINLSTM, or OTHER */
 } Layer;
 
 typedef void (*Update)(long layer, long rows, const float *from_input, const float *from_state, const float *before,
@@ -64,7 +64,7 @@ typedef struct {
     float *scratch; /* see scratch_size */
 } Model;
 
-enum { OTHER, LSTM, GRU, RNN };
+enum { OTHER, LSTM, GRU, RNN, MINGRU, MINLSTM };
 
 /* What follows is compiled anew for each constant that it is called with. */
 #define FOR_EACH_CASE static inline __attribute__((always_inline))
@@ -331,6 +331,22 @@ static void rnn(long n, const float *restrict a, const float *restrict b, float 
         hidden[i] = hyperbolic(a[i] + b[i]);
 }
 
+/* The candidate of the minimal cells, which is never negative. */
+static inline float positive(float x) { return x >= 0.0f ? x + 0.5f : sigmoid(x); }
+
+static void mingru(long n, const float *restrict a, const float *restrict before, float *restrict hidden) {
+    for (long i = 0; i < n; i++)
+        hidden[i] = before[i] + sigmoid(a[i]) * (positive(a[n + i]) - before[i]);
+}
+
+static void minlstm(long n, const float *restrict a, const float *restrict before, float *restrict hidden) {
+    for (long i = 0; i < n; i++) {
+        float forget = 1.0f + exponential(-a[i]), taken = 1.0f + exponential(-a[n + i]); /* one over each gate */
+        float candidate = positive(a[2 * n + i]);
+        hidden[i] = candidate + taken / (taken + forget) * (before[i] - candidate);
+    }
+}
+
 /* (size,) what is read of the layers so far of one row: the last one's output, or the sum of all, normalised. */
 static void read_layers(const Model *m, long layers, const float *of_row, float *to) {
     if (!m->residual) {
@@ -438,6 +454,10 @@ static void layer_gates(const Step *s, long number, long row, float *from_input)
         lstm(m->hidden, from_input, from_state, before + part, after, after + part);
     else if (layer->gates == GRU)
         gru(m->hidden, from_input, from_state, before, after);
+    else if (layer->gates == MINGRU)
+        mingru(m->hidden, from_input, before, after);
+    else if (layer->gates == MINLSTM)
+        minlstm(m->hidden, from_input, before, after);
     else
         rnn(m->hidden, from_input, from_state, after);
 }

@@ -25,7 +25,7 @@ Floats = NDArray[np.float32]
 
 PANEL = 16
 
-GATES = {"lstm": 1, "gru": 2, "rnn": 3}
+GATES = {"lstm": 1, "gru": 2, "rnn": 3, "mingru": 4, "minlstm": 5}
 """Those that the kernel computes; 0 stands for others."""
 
 
