@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from walks import Walks
 
+from composer.batch.lock import locked
 from composer.comparing import (
     altered,
     budget,
@@ -351,6 +352,13 @@ def test_mistakes_are_told_in_one_sentence(folder, run, wrong, said):
     assert found.status == 2
     assert said in found.err
     assert len(found.err.strip().splitlines()) == 1
+
+
+def test_a_folder_in_which_another_comparison_works_is_left_alone(folder, run):
+    with locked(folder / "t"):
+        found = run(*LINE, *SMALL)
+    assert found.status == 1
+    assert found.err.splitlines()[-1] == "composer: t: another run is at work there; let it end."
 
 
 def test_a_dataset_of_one_piece_is_refused(folder, run):

@@ -18,8 +18,10 @@ PAUSE = 0.2
 
 
 @contextmanager
-def locked(folder: Path, *, wait: bool = False, pause: Callable[[float], None] = time.sleep) -> Iterator[None]:
-    """The folder for this process alone, waited for if that is wished.
+def locked(
+    folder: Path, *, wait: bool = False, advice: str = "", pause: Callable[[float], None] = time.sleep
+) -> Iterator[None]:
+    """The folder for this process alone, waited for if that is wished; `advice` says what else a user may do.
 
     Raises BatchFailed if another run has it, CannotWrite if nothing can be written there.
     """
@@ -32,7 +34,7 @@ def locked(folder: Path, *, wait: bool = False, pause: Callable[[float], None] =
     with file:
         while not _take(file):
             if not wait:
-                raise BatchFailed(f"{shown}: another run is at work there; let it end, or wait for it with --wait.")
+                raise BatchFailed(f"{shown}: another run is at work there; let it end{advice}.")
             pause(PAUSE)
         yield
 

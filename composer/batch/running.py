@@ -107,7 +107,7 @@ def run(
     """
     home, parts = folder.home(out, settings.shard), settings.shard.parts
     folder.check(out, settings.shard)
-    with locked(home, wait=settings.wait), opened(home / NAME) as ledger:
+    with locked(home, wait=settings.wait, advice=", or wait for it with --wait"), opened(home / NAME) as ledger:
         if cells is not None:
             ledger.begin(cells, settings.shard)
         number, settled = ledger.begun()

@@ -40,7 +40,7 @@ def carried_out(trial: Trial, folder: Path, executor: Executor, report: Report, 
     A run whose worker was lost counts as failed for now, and is tried again the next time. Ctrl-C stops it at any
     moment; the same call carries on. Raises BatchFailed if another process works in the folder.
     """
-    with locked(folder, wait=False):
+    with locked(folder):
         ledger = Ledger(folder)
         results = ledger.read()
         while todo := _waiting(trial, results, only):
