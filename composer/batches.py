@@ -113,7 +113,9 @@ class Stream:
             _Row(self.corpus.inputs[span], self.corpus.tokens[span], int(move))
             for span, move in zip(spans, moves, strict=True)
         ]
-        return found if self._movable else sorted(self._moved(found), key=lambda row: -len(row.tokens))
+        return (
+            sorted(self._moved(found), key=lambda row: -len(row.tokens)) if moves.any() and not self._movable else found
+        )
 
     def _moved(self, rows: list[_Row]) -> list[_Row]:
         """The same, those that are to be moved by the tokenizer written anew."""
