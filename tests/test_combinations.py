@@ -17,7 +17,7 @@ from walks import VOICES, Walks
 
 from composer import plugins
 from composer.corpus import build
-from composer.errors import BadOption, ComposerError
+from composer.errors import BadOption, ComposerError, NothingAllowed
 from composer.generation import generate, open_model
 from composer.plugins import registry
 from composer.recipes import Recipe, run
@@ -144,10 +144,13 @@ def trained(architecture, tokenizer, corpus, path):
 
 
 def tune(player, samplers, stepper, seed):
-    """A bar with a note in it: models as little trained as these write rests and drums alone, too."""
+    """A bar with a note in it: models as little trained as these write rests and drums alone, and come to dead ends."""
     for index in range(8):
         request = Request(seed, index, bars=1, tempo=480.0, samplers=samplers, stepper=stepper)
-        (piece,) = generate(player, [request], redraws=0)
+        try:
+            (piece,) = generate(player, [request], redraws=0)
+        except NothingAllowed:
+            continue
         if any(len(track.notes) and not track.is_drum for track in piece.score.tracks):
             return piece
     raise AssertionError("not a note in eight pieces")

@@ -173,9 +173,25 @@ def test_what_has_no_tokens_is_refused(tune, music, said):
         tune.encode(music)
 
 
-def test_more_notes_than_can_be_held_are_refused():
-    with pytest.raises(CannotExpress, match="40 notes sound at once; at most 32"):
-        MidiLike(**SMALL).encode(score(line((tuple(range(40, 80)), 1))))
+@pytest.mark.parametrize(
+    ("scheme", "said"),
+    [(MidiLike, "40 notes sound at once; at most 32"), (Tsd, "40 notes are struck at once; at most 32")],
+)
+def test_more_notes_at_once_than_are_known_of_are_refused(scheme, said):
+    with pytest.raises(CannotExpress, match=said):
+        scheme(**SMALL).encode(score(line((tuple(range(40, 80)), 1))))
+
+
+def test_a_place_takes_no_more_notes_than_are_known_of():
+    """Or a model whose music may not end yet would strike drums there for ever."""
+    tsd = Tsd(**SMALL)
+    full = tuple(tsd.encode(score(line((tuple(range(40, 72)), 1))), ends=False).tolist())
+    state = tsd.grammar.start(Request(), 1)
+    for token in full:
+        state = tsd.grammar.advance(state, np.array([token]))
+    kinds = {tsd.vocabulary[token].partition("_")[0] for token in np.flatnonzero(tsd.grammar.allowed(state)[0])}
+    assert "TimeShift" in kinds
+    assert not kinds & {"Pitch", "PitchDrum"}
 
 
 def test_a_silence_that_structured_has_no_move_for_is_refused():

@@ -56,7 +56,8 @@ def _begins(tables: Tables, state: Array) -> Array:
     may = (tick >= state[:, Field.FLOOR]) & (tick < last_end(state)) & (state[:, Field.BAR] >= 0)
     if tables.by_position:
         may = may & (state[:, Field.POSITION] >= 0)
-    return may & (xp.min(state[:, Field.ENDS :], axis=1) < OPEN)
+    full = xp.all(state[:, Field.STARTS : Field.ENDS] == tick[:, None], axis=1)  # or notes might come for ever
+    return may & ~full & (xp.min(state[:, Field.ENDS :], axis=1) < OPEN)
 
 
 def _sounds(tables: Tables, state: Array) -> Array:

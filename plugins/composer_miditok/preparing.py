@@ -14,7 +14,7 @@ from composer.errors import CannotExpress
 from composer.measures import MOST_EMPTY_BARS, measures
 from composer.score import Score, TimeSignature
 from composer_miditok.scheme import Scheme
-from composer_miditok.sounds import DRUMS, SOUNDS, Lines, Sounds, check_held, gathered, on_grid
+from composer_miditok.sounds import DRUMS, SOUNDS, Lines, Sounds, check_held, check_struck, gathered, on_grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +51,7 @@ def prepared(scheme: Scheme, score: Score, *, lands: bool) -> Prepared:
     sounds = on_grid(sounds, lines, None if scheme.held else scheme.longest * scheme.steps_per_beat)
     sounds = replace(sounds, velocities=scheme.velocity(sounds.velocities))
     _check_silences(sounds, lines)
-    if scheme.held:
-        check_held(sounds, SOUNDS)
+    (check_held if scheme.held else check_struck)(sounds, SOUNDS)
     if lands and np.diff(np.append(0, sounds.starts)).max() > scheme.longest * scheme.division:
         raise CannotExpress(f"nothing begins for more than {scheme.longest} beats, the longest move.")
     return Prepared(sounds, lines, found.metres - first, int(found.starts[-1]) + moved)

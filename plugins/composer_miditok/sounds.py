@@ -137,3 +137,9 @@ def check_held(sounds: Sounds, most: int) -> None:
     ended = np.searchsorted(np.sort(sounds.ends), sounds.starts, side="left")
     if (found := int((begun - ended).max())) > most:
         raise CannotExpress(f"{found} notes sound at once; at most {most} can be held.")
+
+
+def check_struck(sounds: Sounds, most: int) -> None:
+    """Raise CannotExpress if more than `most` notes are struck at once."""
+    if (found := int(np.unique(sounds.starts, return_counts=True)[1].max(initial=0))) > most:
+        raise CannotExpress(f"{found} notes are struck at once; at most {most} can be.")
