@@ -169,23 +169,15 @@ def _digest(folder: Path, about: Mapping[str, Any]) -> str:
     return hashlib.blake2b(json.dumps([about, files], sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def fitted(
-    dataset: Dataset,
-    tokenizer: Tokenizer,
-    *,
-    name: str = "",
-    cache: Path | None = None,
-    workers: int = 1,
-    report: Report | None = None,
-) -> Tokenizer:
+def fitted(tokenizer: Tokenizer, corpus: Callable[[], Corpus]) -> Tokenizer:
     """The tokenizer, and if it has something to learn, that learnt from the pieces to train on.
 
-    The options and what is raised are those of `build`.
+    `corpus` gives the music in the tokenizer's own tokens; it is asked for only then.
     """
     if not isinstance(tokenizer, Learning) or tokenizer.learnt:
         return tokenizer
-    corpus = build(dataset, tokenizer, name=name, cache=cache, workers=workers, report=report)
-    return tokenizer.fitted(corpus.piece(int(number)) for number in corpus.split("train"))
+    found = corpus()
+    return tokenizer.fitted(found.piece(int(number)) for number in found.split("train"))
 
 
 def _untold(done: int, total: int) -> None:

@@ -210,10 +210,10 @@ def follow(plain: Plain, command: str, workers: int | None, extras: Extras) -> N
 def fitted_tokenizer(dataset: Dataset, tokenizer: Tokenizer, name: str, workers: int) -> Tokenizer:
     """The tokenizer, with what there is to learn learnt from the music to train on."""
     from composer.cli.watching import reading
-    from composer.corpus import fitted
+    from composer.corpus import build, fitted
 
     with reading() as report:
-        return fitted(dataset, tokenizer, name=name, workers=workers, report=report)
+        return fitted(tokenizer, lambda: build(dataset, tokenizer, name=name, workers=workers, report=report))
 
 
 def _say(model: Model, out: Path, folder: Path | None) -> None:
