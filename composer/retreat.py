@@ -1,9 +1,9 @@
 """Retreat: pieces that have come to where nothing is allowed go back some tokens; it knows no music and no model.
 
 Depth first: the last token is undone and not drawn there again, nor is any other after which nothing would be allowed;
-where no other is left, the token before it is undone, and so on. Where that does not get beyond the place at which
-it began, more tokens are undone at once. What is written anew is drawn with a stream of its own, so that a piece does
-not depend on its neighbours.
+where no other is left, the token before it is undone, and so on. Where that does not get beyond the time at which
+it began (a time, since tokens could be added to one place for ever), more tokens are undone at once. What is written
+anew is drawn with a stream of its own, so that a piece does not depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ FURTHEST = 128
 """Tokens that a piece can go back."""
 
 PATIENCE = 16
-"""After so many dead ends without getting beyond the first one, twice as many tokens are undone at once."""
+"""After so many dead ends at no later time, twice as many tokens are undone at once."""
 
 MOST = 8 * PATIENCE
-"""Dead ends without getting any further after which a piece is given up."""
+"""Dead ends, none of them later in the music than those before, after which a piece is given up."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class _Trail:
     furthest: int = 0  # place up to which it has been drawn once
     anew: int = 0  # draws before that place
     dead_ends: int = 0
-    stuck: int = 0  # of these, since it was furthest
+    latest: int = -1  # tick of these
+    stuck: int = 0  # of these, since one was as late
     ruled_out: Mask | None = None  # at the place where it is
     why: str = ""  # it went back
 
@@ -113,14 +114,17 @@ class Retreat:
             if place > 0 and given[row] < 0:
                 trail.steps.append(_Step(rows, row, int(tokens[row]), trail.ruled_out))
             trail.ruled_out = None
-            if place >= trail.furthest:
-                trail.furthest, trail.stuck = int(place) + 1, 0
+            trail.furthest = max(trail.furthest, int(place) + 1)
 
     def back(self, rows: Rows, row: int) -> Rows:
         """The rows, of which one has gone back from where nothing is allowed. Raises NothingAllowed."""
         number = int(rows.number[row])
         trail = self._trails[number]
-        trail.why = self._why(rows.gather(np.array([row]))) or trail.why
+        here = rows.gather(np.array([row]))
+        context = self._as_wished(here, context_of(self._tokenizer, here))
+        trail.why = self._why(context, trail.request) or trail.why
+        if (tick := int(context.facts.tick[0])) > trail.latest:
+            trail.latest, trail.stuck = tick, 0
         trail.stuck += 1
         trail.dead_ends += 1
         if not trail.steps or trail.stuck > MOST:
@@ -144,13 +148,11 @@ class Retreat:
         ruled_out[others[~following.any(axis=1) & (others != EOS)]] = True
         return ruled_out
 
-    def _why(self, one: Rows) -> str:
+    def _why(self, context: Context, request: Request) -> str:
         """The sentence that names the constraints that leave nothing, and the bar; empty where something is left."""
-        context = self._as_wished(one, context_of(self._tokenizer, one))
         masks = [constraint.mask(context)[0] & context.allowed[0] for constraint in self._constraints]
         if np.all(masks, axis=0).any():
             return ""  # but that was found to lead nowhere
-        request, bar = self._trails[int(one.number[0])].request, bar_of(context.facts, 0)
         titles = [title(self._constraints[number], request) for number in culprits(masks)]
         what = "one of them" if len(titles) > 1 else "it"
-        return f"in bar {bar} {leave(titles)} nothing that could be written; loosen {what}."
+        return f"in bar {bar_of(context.facts, 0)} {leave(titles)} nothing that could be written; loosen {what}."

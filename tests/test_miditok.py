@@ -12,10 +12,11 @@ from composer.corpus import build, fitted
 from composer.encoding import model_inputs
 from composer.errors import BadOption, CannotExpress
 from composer.files import read
+from composer.generation import Player, pieces
 from composer.model import load
 from composer.plugins import registry
-from composer.request import Request
-from composer.testing import check_given, check_grammar, check_tokenizer, draw
+from composer.request import Link, Request
+from composer.testing import check_given, check_grammar, check_tokenizer, draw, random_model
 from composer.testing.given import counterpart, request_for
 from composer.tokens import transposition
 from composer.types import Learning, Piece, Span
@@ -413,6 +414,22 @@ def test_a_model_is_trained_and_writes_music(run, tunes, tmp_path, name, bpe):
     for command in (("fill", mine, again, "--bars", 2), ("generate", again, "--primer", mine, "--bars", 2)):
         ran = run(*command, "--model", out)
         assert (ran.status, "begins with an upbeat, and this model's tokens have none" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_ending_is_kept_by_tokens_that_do_not_say_beforehand_where_they_go(name):
+    """Of models that know nothing: some pieces come to a dead end, and none goes on for ever."""
+    player = Player(random_model("gru", name, options(NAMES[name], **TUNE), hidden_size=16, embedding_size=16))
+    samplers = (Link("ending", {"key": "C"}), Link("density", {"density": 12}))
+    asked = [Request(5, index, bars=2, samplers=samplers) for index in range(4)]
+    made = [piece for _, piece in pieces(player, asked) if isinstance(piece, Piece)]
+    assert len(made) > 1
+    for piece in made:
+        found = piece.score.tracks[0].notes
+        last = found["start"].max()
+        final = found["pitch"][found["start"] + found["duration"] > last]
+        assert set(final % 12) <= {0, 4, 7}
+        assert final.min() % 12 == 0
 
 
 def outside(music):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -47,12 +47,14 @@ def _check_precision(step: Stepper, model: Model, tolerance: float) -> None:
     _check_gathered(step, inputs, found)
 
 
-def random_model(architecture: str, tokenizer: str, **options: object) -> Model:
-    """A model of that architecture, untrained; of the tokenizer as it is by default."""
+def random_model(
+    architecture: str, tokenizer: str, writing: Mapping[str, object] | None = None, **options: object
+) -> Model:
+    """A model of that architecture, untrained; of the tokenizer with the options of `writing`."""
     import torch
 
     layer: Architecture = registry().make("architectures", architecture, **options)
-    written: Tokenizer = registry().make("tokenizers", tokenizer)
+    written: Tokenizer = registry().make("tokenizers", tokenizer, **writing or {})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = layer.module([column.size for column in written.grammar.columns], len(written.vocabulary))

@@ -39,7 +39,7 @@ class Ending:
     ending: Annotated[bool, "end with a cadence"] = True
     key: Annotated[str, "its key, such as Dm, unless the model writes keys", "Dm"] = ""
 
-    lookback = 1
+    lookback = 8  # notes of the final chord
 
     def __post_init__(self) -> None:
         """Refuse what is no key."""
@@ -67,6 +67,8 @@ class Ending:
         may = may & (~at_end | self._at_end(context, chord, tonic))
         may = may & (~after_end | ~strikes(context))
         may = may & self._lengths(context, middle, last)
+        if not np.any(context.meaning.kind == "Frame"):  # tokens may not say beforehand that they pass the chord by
+            may = may & (~after_end | _is_held(context, chord, tonic, middle))
         return may & self._leaving(context, chord, tonic, last, strong, middle)
 
     def _check(self, context: Context) -> None:
@@ -127,7 +129,7 @@ class Ending:
             final = final & (place == middle)
         end = like(kinds == "EOS", chord)[None, :]
         if not np.any(kinds == "Frame"):
-            return ~end | ~last | final
+            return ~end | ~last | final | after  # where it is held, or nothing would be allowed
         held = _count(facts.written) == _count(facts.sounding)
         frame = like(kinds == "Frame", chord)[None, :]
         at_frame = xp.where(after, held, (place != middle) | final)
@@ -159,10 +161,23 @@ def _other_third(written: Array, tonic: Array) -> Array:
 def _final(sounds: Array, chord: Array, tonic: Array) -> Array:
     """(B, 1) whether what sounds (B, n) is of the chord, with one third, and the lowest of it the tonic."""
     xp = namespace(sounds)
-    silent = sounds < 0
+    lowest = xp.min(xp.where(sounds < 0, 128, sounds), axis=1)[:, None]
+    return _are_inside(sounds, chord, tonic) & (lowest < 128) & _is_tonic(lowest, tonic)
+
+
+def _are_inside(sounds: Array, chord: Array, tonic: Array) -> Array:
+    """(B, 1) whether all that sounds (B, n) is of the chord, with one third."""
+    xp, silent = namespace(sounds), sounds < 0
     inside = xp.take_along_axis(chord & ~_other_third(sounds, tonic), xp.where(silent, 0, sounds % 12), axis=1)
-    lowest = xp.min(xp.where(silent, 128, sounds), axis=1)[:, None]
-    return xp.all(silent | inside, axis=1)[:, None] & (lowest < 128) & _is_tonic(lowest, tonic)
+    return xp.all(silent | inside, axis=1)[:, None]
+
+
+def _is_held(context: Context, chord: Array, tonic: Array, middle: Array) -> Array:
+    """(B, 1) whether the last notes were a final chord on the last strong beat, and nothing else sounds."""
+    xp, facts, struck = namespace(chord), context.facts, context.struck
+    there = struck.tick == facts.tick[:, None] - facts.place[:, None] + middle
+    final = _final(xp.where(there, struck.pitch, -1), chord, tonic)
+    return there[:, -1:] & final & _are_inside(facts.sounding, chord, tonic)
 
 
 def _count(sounds: Array) -> Array:
