@@ -21,7 +21,13 @@ _SCALE = 2**64
 
 
 def content_hash(score: Score) -> int:
-    """64 bits that depend only on the melody's steps: the highest note at each onset of the first pitched track.
+    """64 bits that depend only on the `melody`."""
+    digest = hashlib.blake2b(melody(score).tobytes(), digest_size=8).digest()
+    return int.from_bytes(digest, "little")
+
+
+def melody(score: Score) -> NDArray[np.int16]:
+    """The steps in semitones from the highest note at each onset of the first pitched track to the next.
 
     Intervals, not pitches, so that transpositions agree; repeated notes count once, so that rhythms may differ.
     """
@@ -29,12 +35,11 @@ def content_hash(score: Score) -> int:
     if not tracks:
         tracks = [track.notes for track in score.tracks if len(track.notes)]
     if not tracks:
-        return 0
+        return np.zeros(0, dtype="<i2")
     start, pitch = tracks[0]["start"], tracks[0]["pitch"]
     tops = pitch[np.append(start[1:] != start[:-1], True)]  # sorted by start, then pitch
     steps = tops[1:] - tops[:-1]
-    digest = hashlib.blake2b(steps[steps != 0].astype("<i2").tobytes(), digest_size=8).digest()
-    return int.from_bytes(digest, "little")
+    return steps[steps != 0].astype("<i2")
 
 
 def assign(groups: Sequence[int] | NDArray[np.uint64]) -> NDArray[np.int8]:

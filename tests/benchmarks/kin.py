@@ -1,0 +1,52 @@
+"""How likely held-out pieces are, apart for those whose melody is much like that of a training piece.
+
+Two melodies are compared by their runs of eight steps (`composer.splits.melody`); kin are pieces that share half of the
+runs of the shorter of the two.
+
+    python tests/benchmarks/kin.py chorales tunes
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from composer.evaluation import piece_nats
+from composer.generation import open_model
+from composer.measuring import corpus_of
+from composer.score import Score
+from composer.splits import melody
+
+RUN = 8
+SHARE = 0.5
+
+
+def runs(score: Score) -> set[bytes]:
+    """All runs of `RUN` steps of its melody."""
+    steps = melody(score)
+    return {run.tobytes() for run in sliding_window_view(steps, RUN)} if len(steps) >= RUN else set()
+
+
+def kinship(mine: set[bytes], other: set[bytes]) -> float:
+    """The share of the runs of the shorter melody that the other has too."""
+    return len(mine & other) / max(1, min(len(mine), len(other)))
+
+
+def main(names: list[str]) -> None:
+    """Print a line for each model and side."""
+    for name in names:
+        player = open_model(name)
+        corpus, tokenizer = corpus_of(player), player.tokenizer
+        held, learnt = ([runs(tokenizer.decode(corpus.piece(n))) for n in corpus.split(s)] for s in ("test", "train"))
+        is_kin = np.array([max(kinship(mine, other) for other in learnt) >= SHARE for mine in held])
+        test = corpus.split("test")
+        nats, notes = piece_nats(player.model.make_module(), corpus, tokenizer, test), corpus.notes[test]
+        for what, chosen in (("all", is_kin | ~is_kin), ("kin", is_kin), ("others", ~is_kin)):
+            per_note = nats[chosen].sum() / notes[chosen].sum()
+            print(f"{name}: {what}: {chosen.sum()} pieces, {per_note:.3f} nats per note")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
