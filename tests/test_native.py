@@ -90,7 +90,7 @@ def test_int8_is_near(architecture, rows):
 def test_int8_keeps_the_likelihood_of_what_a_trained_model_writes(name):
     player = open_model(name)
     requests = [
-        player.resolved(replace(player.suggested, seed=5, index=n, bars=8, most_bars=16, samplers=())) for n in range(8)
+        player.resolved(replace(player.suggested, seed=5, index=n, bars=8, most_bars=16, samplers=())) for n in range(24)
     ]
     pieces = [found.tokens for found in sample(player.stepper(requests[0]), player.tokenizer, [], requests)]
     nats = [

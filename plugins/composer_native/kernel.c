@@ -3,8 +3,8 @@
    Every sum runs over its terms in one order, in one thread, whatever the number of rows: a row is the same bits in
    any batch. Weights lie in panels of 16 outputs. As floats, of 32 bits or, where that loses nothing, of 16, all of
    one input are next to one another, and sums are in 32 bits. As whole numbers of at most 63, four inputs of one
-   output are next to one another; a row that comes in is rounded to as many steps of its own greatest number, and
-   sums are exact. */
+   output are next to one another; a row that comes in is rounded to twice as many steps of its own greatest number,
+   and sums are exact. */
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -22,9 +22,9 @@
 
 #define PANEL 16
 #define MOST_ROWS 6 /* of a tile: 12 sums, 2 weights and a number are all that 16 registers hold */
-#define GROUP 8 /* inputs that whole numbers are summed over in 16 bits: 2 products of 2 terms, 4 * 127 * 63 < 2^15 */
-#define STEPS 63.0f /* that the greatest number of a row is rounded to */
-#define ZERO 64 /* stands for none of them: instructions multiply numbers without a sign by numbers with one */
+#define GROUP 8 /* inputs that are multiplied at once; two products are summed in 16 bits, 2 * 255 * 63 < 2^15 */
+#define STEPS 127.0f /* that the greatest number of a row is rounded to */
+#define ZERO 128 /* stands for none of them: instructions multiply numbers without a sign by numbers with one */
 
 typedef float floats __attribute__((vector_size(32), aligned(4)));
 typedef _Float16 halves __attribute__((vector_size(16), aligned(2)));
@@ -126,9 +126,10 @@ FOR_EACH_CASE void whole_sums(int rows, int parts, long depth, const int8_t *wei
             UNROLLED for (int r = 0; r < rows; r++) {
                 int32_t four[2];
                 memcpy(four, x + r * stride + k, 8);
-                __m256i both = _mm256_add_epi16(_mm256_maddubs_epi16(_mm256_set1_epi32(four[0]), first),
-                                                _mm256_maddubs_epi16(_mm256_set1_epi32(four[1]), second));
-                sums[parts * r + p] = _mm256_add_epi32(sums[parts * r + p], _mm256_madd_epi16(both, ones));
+                __m256i one = _mm256_maddubs_epi16(_mm256_set1_epi32(four[0]), first);
+                __m256i other = _mm256_maddubs_epi16(_mm256_set1_epi32(four[1]), second);
+                __m256i both = _mm256_add_epi32(_mm256_madd_epi16(one, ones), _mm256_madd_epi16(other, ones));
+                sums[parts * r + p] = _mm256_add_epi32(sums[parts * r + p], both);
             }
         }
     }

@@ -2,8 +2,8 @@
 
 The kernel knows the gates that a layer names; those of any other layer are computed by its own array functions.
 In `int8`, each output's weights are rounded to 63 steps of their greatest, on either side of 0, and each row that comes
-in likewise. So two products of two terms are summed in 16 bits without an overflow, which AVX2 does faster than it sums
-bytes of 127 steps; 63 cost no likelihood (Dettmers et al. 2022, LLM.int8(), describe such vector-wise rounding).
+in to 127, since a few numbers of a state without bounds may be far greater than the others (Dettmers et al. 2022,
+LLM.int8(), describe that, and such vector-wise rounding). Two products are then summed in 16 bits without an overflow.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ GATES = {"lstm": 1, "gru": 2, "rnn": 3, "mingru": 4, "minlstm": 5}
 FLOAT, HALF, BYTE = range(3)
 """What weights are, to the kernel."""
 
-STEPS, ZERO, GROUP = 63, 64, 8
+STEPS, ZERO, GROUP = 63, 128, 8
 """Of whole numbers: how far they go, what the kernel writes for none, and inputs that come together."""
 
 ENOUGH = 4_000_000
