@@ -89,9 +89,8 @@ def test_int8_is_near(architecture, rows):
 @pytest.mark.parametrize("name", ["chorales", "tunes"])
 def test_int8_keeps_the_likelihood_of_what_a_trained_model_writes(name):
     player = open_model(name)
-    requests = [
-        player.resolved(replace(player.suggested, seed=5, index=n, bars=8, most_bars=16, samplers=())) for n in range(24)
-    ]
+    asked = replace(player.suggested, seed=5, bars=8, most_bars=16, samplers=())
+    requests = [player.resolved(replace(asked, index=index)) for index in range(24)]
     pieces = [found.tokens for found in sample(player.stepper(requests[0]), player.tokenizer, [], requests)]
     nats = [
         nats_of(pieces, requests, player.tokenizer.grammar, native_stepper(player.model.make_cell(), precision))
