@@ -237,11 +237,12 @@ def test_the_table_of_architectures_is_that_of_the_runs_that_are_kept():
     assert "\n".join(trial.table(kept)) in README
 
 
-def test_the_tables_of_the_comparison_are_those_of_its_report():
-    kept = compared.report()
+@pytest.mark.parametrize("name", compared.REPORTS)
+def test_the_tables_of_a_comparison_are_those_of_its_report(name):
+    kept = compared.report(name)
     assert "\n".join(compared.standing(kept)) in README
-    assert "\n".join(compared.claims(kept)) in README
-    assert escape(kept["verdict"]["text"]) in compared.REPORT.with_suffix(".html").read_text(encoding="utf-8")
+    assert "\n".join(compared.claims(kept, compared.SHOWN[name])) in README
+    assert escape(kept["verdict"]["text"]) in compared.REPORTS[name].with_suffix(".html").read_text(encoding="utf-8")
 
 
 def test_the_table_of_particles_is_that_of_the_runs_that_are_kept():
