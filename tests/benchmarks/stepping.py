@@ -71,7 +71,7 @@ def naive_layers(cell: Cell) -> Callable[[torch.Tensor, Any], Any]:
 
 
 def naive_module(player: Player) -> Callable[[torch.Tensor, Any], Any]:
-    """The same by the module of an architecture."""
+    """The same by the module of an architecture, where torch has no such layer."""
     module, columns = player.model.make_module(), len(player.tokenizer.grammar.columns)
 
     def step(tokens: torch.Tensor, state: Any) -> Any:
@@ -209,7 +209,8 @@ def measure_all() -> None:
     players |= {name: open_model(name) for name in registry().names("models")}
     for title, player in players.items():
         cell = player.model.make_cell()
-        measure(title, player, naive_layers(cell), cell)
+        gated = cell.layers[0].recurrent.size > 0
+        measure(title, player, naive_layers(cell) if gated else naive_module(player), cell)
     for name in ("peephole", "peephole-forward"):
         player = Player(random_model(name, "remi", **LARGE))
         measure(f"{name} 3x512", player, naive_module(player), None)
