@@ -20,7 +20,7 @@ Catch them all with `except ComposerError as error: print(error)`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 __all__ = [
     "OF_ONE_PIECE",
@@ -33,6 +33,7 @@ __all__ = [
     "CannotWrite",
     "ComposerError",
     "EmptyDataset",
+    "LeftOutWarning",
     "NothingAllowed",
     "ReadingWarning",
     "RequestWarning",
@@ -110,6 +111,17 @@ class BatchFailed(ComposerError):
 
 class ReadingWarning(UserWarning):
     """Something in a music file was dropped or mended; the text says what."""
+
+
+class LeftOutWarning(ReadingWarning):
+    """Names what a reader left out of a file, each kind with its number: `x.abc: left out: grace notes (12), lyrics (3).`
+
+    `counts` are those numbers by kind, a plural such as `grace notes`, so that a folder's can be added up.
+    """
+
+    def __init__(self, shown: str, counts: Mapping[str, int]) -> None:
+        self.counts = {kind: times for kind, times in counts.items() if times}
+        super().__init__(f"{shown}: left out: {', '.join(f'{kind} ({n:,})' for kind, n in self.counts.items())}.")
 
 
 class RoundingWarning(ReadingWarning):
