@@ -114,9 +114,10 @@ class ReadingWarning(UserWarning):
 
 
 class LeftOutWarning(ReadingWarning):
-    """Names what a reader left out of a file, each kind with its number: `x.abc: left out: grace notes (12), lyrics (3).`
+    """A reader left something out of a file; the text names each kind with its number.
 
-    `counts` are those numbers by kind, a plural such as `grace notes`, so that a folder's can be added up.
+    It reads `x.abc: left out: grace notes (12), lyrics (3).` The numbers stand in `counts`, by kind (a plural such as
+    `grace notes`), so that those of a folder can be added up.
     """
 
     def __init__(self, shown: str, counts: Mapping[str, int]) -> None:

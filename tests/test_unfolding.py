@@ -1,10 +1,11 @@
 """Repeats, endings and jumps: what is played is what a musician who reads the page plays, and it ends."""
 
 import random
+from contextlib import suppress
 
 import pytest
 
-from composer_notation.unfolding import BEGINNING, MOST_TIMES, Signs, Unplayable, play_order
+from composer_notation.unfolding import BEGINNING, MOST_TIMES, SignMissing, Signs, Unplayable, play_order
 
 PLAIN = Signs()
 OPENS = Signs(opens=True)
@@ -57,7 +58,7 @@ def test_jumps(signs, expected):
 
 
 def test_a_jump_to_a_sign_that_is_missing_is_refused():
-    with pytest.raises(Unplayable, match="has a jump to a segno that is not there"):
+    with pytest.raises(SignMissing, match="has a jump to a segno that is not there"):
         play_order([PLAIN, Signs(jump="1")])
 
 
@@ -84,9 +85,5 @@ def test_any_signs_end():
             )
             for _ in range(draw.randint(1, 9))
         ]
-        try:
-            order = play_order(signs, most=2_000)
-        except Unplayable as error:
-            assert "not there" in str(error)  # and not for its length
-        else:
-            assert all(0 <= index < len(signs) for index in order)
+        with suppress(SignMissing):
+            assert all(0 <= index < len(signs) for index in play_order(signs, most=2_000))

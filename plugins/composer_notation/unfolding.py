@@ -41,11 +41,15 @@ class Signs:
 
 
 class Unplayable(ValueError):
-    """The signs lead nowhere; the text says which, in words that follow a file's name."""
+    """The signs make no piece; the text says why, in words that follow a file's name."""
+
+
+class SignMissing(Unplayable):
+    """A jump leads to a segno or a coda that is not there."""
 
 
 def play_order(signs: Sequence[Signs], most: int = MOST_MEASURES) -> list[int]:
-    """List the indices of measures as they are played. Raises Unplayable beyond `most`, or if a jump's sign is missing.
+    """List the indices of measures as they are played. Raises Unplayable beyond `most`, and SignMissing.
 
     Takes time linear in the measures given and played. Each measure is played at most `MOST_TIMES` times before the
     first jump, and each jump is made once.
@@ -164,4 +168,4 @@ class _Player:
             return signs[label]
         if len(signs) == 1:
             return next(iter(signs.values()))
-        raise Unplayable(f"has a jump to a {name} that is not there")
+        raise SignMissing(f"has a jump to a {name} that is not there")
