@@ -17,7 +17,6 @@ from composer.errors import ReadingWarning
 from composer.score import Score, Tempo, Text, Track, make_notes
 from composer_notation.bargrid import Measure, ticks, time_signatures, upbeat_of
 from composer_notation.keysigns import key_signatures
-from composer_notation.owntracks import own_tracks, track_of
 from composer_notation.parts import exact, is_unpitched, length_of, measures_of, notes_of
 from composer_notation.repeats import play_order
 from composer_notation.sounding import rows, voices
@@ -54,10 +53,7 @@ def score_from_music21(stream: Any, title: str = "", *, repeats: bool = True) ->
     longest = max(written, key=len, default=[])
     order = play_order(longest, _brackets(stream)) if repeats else range(len(longest))
     laid = _lay(written, longest, order)
-    if own := own_tracks(stream, len(parts)):
-        tracks = [track_of(each, written, laid.places()) for each in own]
-    else:
-        tracks = [t for part, measures in zip(parts, written, strict=True) for t in _tracks(part, measures, laid)]
+    tracks = [t for part, measures in zip(parts, written, strict=True) for t in _tracks(part, measures, laid)]
     return Score(
         tracks=tuple(tracks),
         tempos=_tempos(longest, laid),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import redirect_stderr
 from dataclasses import dataclass, replace
@@ -12,12 +13,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from composer.errors import ReadingWarning, UnreadableFile, printable
+from composer.errors import LeftOutWarning, ReadingWarning, UnreadableFile, printable
 from composer.score import TICKS_PER_QUARTER, Score
 from composer_notation.abc.score import score_of
 from composer_notation.abc.tunebook import text_of, tunes
+from composer_notation.musicxml.document import bytes_of, open_document
+from composer_notation.musicxml.score import TooLong, read_score
 from composer_notation.owntracks import provenance
-from composer_notation.xmlcheck import check_archive, check_xml, xml_of
 
 MOST_BYTES = 20 * 1024 * 1024
 LONGEST = 100_000 * 4 * TICKS_PER_QUARTER
@@ -34,8 +36,8 @@ class NotationReader:
         """What made the piece, as a MusicXML file of ours says; `{}` otherwise. Raises UnreadableFile."""
         if _FORMATS.get(path.suffix.lower()) != "musicxml":
             return {}
-        _check(path, printable(str(path)))
-        return provenance(xml_of(path))
+        open_document(path)
+        return provenance(bytes_of(path))
 
     def __call__(self, path: Path) -> Score:
         """The score in a file, repeats played. Raises UnreadableFile and what music21 raises; warns ReadingWarning."""
@@ -44,8 +46,10 @@ class NotationReader:
         with warnings.catch_warnings(record=True) as caught:  # music21 warns of its own matters
             warnings.simplefilter("always", ReadingWarning)
             score = _read(path, shown)
-        for text in sorted({str(w.message) for w in caught if issubclass(w.category, ReadingWarning)}):
+        for text in sorted({str(w.message) for w in caught if w.category is ReadingWarning}):
             warnings.warn(f"{shown}: {text}.", ReadingWarning, stacklevel=2)
+        for left_out in (w.message for w in caught if isinstance(w.message, LeftOutWarning)):
+            warnings.warn(left_out, stacklevel=2)
         if not score.note_count:
             raise UnreadableFile(f"{shown}: holds no notes.")
         if score.end > LONGEST:
@@ -57,6 +61,8 @@ class NotationReader:
 def _read(path: Path, shown: str) -> Score:
     if path.suffix.lower() == ".abc":
         return _abc(path, shown)
+    if _FORMATS[path.suffix.lower()] == "musicxml":
+        return _musicxml(path, shown)
     from music21 import converter
 
     from composer_notation.conversion import score_from_music21
@@ -67,6 +73,17 @@ def _read(path: Path, shown: str) -> Score:
     if puzzled := said.getvalue().count("WARNING"):
         warnings.warn(f"{puzzled} places in it were not understood", ReadingWarning, stacklevel=2)
     return score_from_music21(stream)
+
+
+def _musicxml(path: Path, shown: str) -> Score:
+    left_out: Counter[str] = Counter()
+    try:
+        score = read_score(open_document(path), left_out)
+    except TooLong as error:
+        raise UnreadableFile(f"{shown}: {error}.") from None
+    if +left_out:
+        warnings.warn(LeftOutWarning(shown, left_out), stacklevel=2)
+    return score
 
 
 def _abc(path: Path, shown: str) -> Score:
@@ -86,12 +103,8 @@ def _check(path: Path, shown: str) -> None:
     if path.stat().st_size > MOST_BYTES:
         raise UnreadableFile(f"{shown}: is larger than {MOST_BYTES // 1024**2} MB; split it into pieces.")
     match path.suffix.lower():
-        case ".mxl":
-            check_archive(path)
         case ".krn":
             check_kern(path)
-        case ".xml" | ".musicxml":
-            check_xml(path)
 
 
 def check_kern(path: Path) -> None:
