@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from composer.keys import Key, estimate_key, key_of_signature
-from composer.score import KeySignature, Track, joined
+from composer.score import KeySignature, Notes, Track, joined
 
 _DEGREES = {  # semitones from the tonic of the major key of the same signature
     "major": 0, "ionian": 0, "dorian": 2, "phrygian": 4, "lydian": 5, "mixolydian": 7, "minor": 9, "aeolian": 9,
@@ -34,10 +34,13 @@ def key_signatures(signatures: Sequence[Signature], tracks: Sequence[Track]) -> 
     """
     found: list[KeySignature] = []
     latest = {signature.tick: signature for signature in signatures}
-    starts = sorted(latest)
-    for tick, end in zip(starts, [*starts[1:], None], strict=False):
+    begins = sorted(latest)
+    notes = joined([track.notes for track in tracks if not track.is_drum])
+    notes = notes[np.argsort(notes["start"], kind="stable")]
+    places = np.searchsorted(notes["start"], begins).tolist()
+    for tick, first, last in zip(begins, places, [*places[1:], None], strict=False):
         its = latest[tick]
-        key = _key_of_mode(its) or _key_of_notes(its, tracks, end)
+        key = _key_of_mode(its) or _key_of_notes(its, notes[first:last])
         if not found or found[-1].key != key:
             found.append(KeySignature(tick, key))
     return tuple(found)
@@ -49,10 +52,8 @@ def _key_of_mode(signature: Signature) -> Key | None:
     return Key((signature.fifths * 7 + _DEGREES[signature.mode]) % 12, signature.mode in _MINOR_THIRD)
 
 
-def _key_of_notes(signature: Signature, tracks: Sequence[Track], end: int | None) -> Key:
+def _key_of_notes(signature: Signature, its: Notes) -> Key:
     pair = [key_of_signature(signature.fifths, minor) for minor in (False, True)]
-    notes = joined([track.notes for track in tracks if not track.is_drum])
-    its = notes[(notes["start"] >= signature.tick) & (notes["start"] < (np.inf if end is None else end))]
     if not len(its):
         return pair[0]
     ends = its["start"] + its["duration"]
