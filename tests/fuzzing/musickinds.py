@@ -8,7 +8,8 @@ from dataclasses import replace
 import midifiles
 import numpy as np
 import scorefiles
-from mutations import damaged, damaged_text
+from kerntables import RandomPiece
+from mutations import damaged, damaged_columns, damaged_text
 
 from composer import files
 from composer.encoding import beat_count
@@ -155,6 +156,20 @@ class Scores(Music):
         return damaged(draw, data) if draw.random() < 0.2 else data
 
 
+class Kern(Scores):
+    """Kern whose columns split, join and end where they should not."""
+
+    def __init__(self, folder):
+        Music.__init__(self, folder, [".krn"])
+
+    def make(self, draw, suffix):
+        text = draw.choice(scorefiles.SCORES[suffix]) if draw.random() < 0.3 else RandomPiece(draw).text
+        for _ in range(draw.choice([0, 1, 1, 2, 4])):
+            text = draw.choice([damaged_columns, damaged_columns, damaged_text])(draw, text)
+        data = text.encode("utf-8", "replace")
+        return damaged(draw, data) if draw.random() < 0.1 else data
+
+
 def packed(draw, data):
     file = io.BytesIO()
     names = ["META-INF/container.xml", "score.xml", "../../out.xml", "/score.xml", "score.txt", "a" * 300 + ".xml"]
@@ -165,4 +180,4 @@ def packed(draw, data):
     return file.getvalue()
 
 
-MUSIC = {"midi": Midi, "scores": Scores}
+MUSIC = {"midi": Midi, "scores": Scores, "kern": Kern}

@@ -17,6 +17,14 @@ TEXTS = (
     "hostile_canary:run", "os", "__class__", "{0.__class__}", "%n", "nan", "1e999", "true", "folder:/proc", "C", "4/4",
 )  # fmt: skip
 
+COLUMNS = (
+    "*^", "*v", "*x", "*+", "*-", "*", "**kern", "**text", "**recip", ".", "", "=", "==:|!", "=:|!|:", "=!|:", "*>A",
+    "*>B", "*>[A,A,B]", "*>[A,", "*>norep[A]", "*thru", "*strophe", "*S/a", "*S-", "[4c", "4c]", "4c_", "8qd", "0000c",
+    "1%9999999c", "9999999c", "4..........c", "4r", "4R", "16@32@c", "4" + "c" * 40, "4c 2e 8g", "4c e", "*M2+3/8",
+    "*M0/4", "*M4/0", "*M64/64", "*MM0", "*MM9999", "*MM[fast]", "*k[f#c#]", "*k[", "*E-:dor", "*Trd1c99", "*Ivioln",
+    '*I"', "!LO:TX:t=D.C. al Fine", "!LO:TX:t=Fine", "!LO:TX:t=To Coda", "!LO:TX:t=segno", "*ped",
+)  # fmt: skip
+
 
 def numbered(draw):
     return draw.choice([0, -1, 1, 2, 3, 127, 128, 2**16, 2**31, 2**63, 2**64, 10**30, 10**400, 0.5, -0.0, 1e308])
@@ -97,6 +105,24 @@ def damaged_text(draw, text):
         elif draw.random() < 0.3:
             text = text[: draw.randrange(len(text) + 1)]
     return text
+
+
+def damaged_columns(draw, text):
+    """A table of tabs and lines with other tokens in it, in one column or several, and with columns more or fewer."""
+    rows = [line.split("\t") for line in text.split("\n")]
+    for _ in range(draw.choice([1, 1, 2, 4, 8])):
+        row = draw.choice(rows)
+        at, kind = draw.randrange(len(row)), draw.randrange(6)
+        if kind < 3:
+            row[at] = draw.choice(COLUMNS)
+        elif kind == 3:
+            row[:] = [draw.choice(COLUMNS)] * len(row)
+        elif kind == 4:
+            rows.insert(draw.randrange(len(rows)), [draw.choice(["*", "*^", "*v", "*x", "*-", "."]) for _ in row])
+        else:
+            row[at : at + 1] = [row[at]] * draw.choice([0, 2, 3])
+            row[:] = row or [""]
+    return "\n".join("\t".join(row) for row in rows)
 
 
 def damaged_value(draw, plain):

@@ -20,8 +20,9 @@ MANY = {
     "comparisons": 1000,
     "midi": 20_000,
     "scores": 1000,
+    "kern": 5000,
 }
-FEW = {"ours": 150, "midi": 100, "scores": 12}
+FEW = {"ours": 150, "midi": 100, "scores": 12, "kern": 200}
 
 
 @pytest.mark.parametrize("kind", FEW)

@@ -35,6 +35,7 @@ KERN = "kern"
 MOST_NOTES = 500_000
 MOST_KEYS = MOST_MISFITS = 10_000
 SLOWEST, FASTEST = 5, 1000  # quarter notes a minute; others are left out
+_LONGEST_NAME = 200
 _FINEST = 10**9  # places of a larger denominator are rounded
 _KINDS = {  # what other columns hold
     "dynam": "dynamics", "dyn": "dynamics", "text": "lyrics", "silbe": "lyrics", "lyrics": "lyrics",
@@ -208,7 +209,7 @@ class _Walk:
         """Take in the first name, code and family of a spine."""
         staff, rest = self._staff(spine), text[3:]
         if text.startswith('*I"'):
-            staff.name = staff.name or " ".join(rest.split())
+            staff.name = staff.name or " ".join(rest[:_LONGEST_NAME].split())
         elif text.startswith("*IC"):
             staff.family = staff.family or rest
         elif text[2:3].isalpha() and not text.startswith(("*IG", "*ITr")):

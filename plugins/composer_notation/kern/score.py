@@ -51,10 +51,18 @@ def read_score(text: str, left_out: Counter[str]) -> Score:
     if text.count("\t") + text.count("\n") > MOST_CELLS:
         raise Malformed(f"has more than {MOST_CELLS:,} tokens; split it into pieces")
     found = pieces(text)
-    music = read_music(rows(found[0]))
+    if len(found) > 1:
+        said = f"holds {len(found):,} pieces, of which the first was read; split it into files of one piece each"
+        warnings.warn(said, ReadingWarning, stacklevel=2)
+    return read_piece(found[0], left_out)
+
+
+def read_piece(lines: Sequence[tuple[int, str]], left_out: Counter[str]) -> Score:
+    """Read the Score of one piece from its numbered lines; see `read_score`."""
+    music = read_music(rows(lines))
     if not music.staves:
         raise Malformed("is not Humdrum kern; it has no column that begins with '**kern'")
-    _warn(music, len(found), mend_ties(music.measures))
+    _warn(music, mend_ties(music.measures))
     played = _play(music)
     left_out.update(music.left_out)
     columns = join_ties(_heard(music, played))
@@ -67,7 +75,7 @@ def read_score(text: str, left_out: Counter[str]) -> Score:
         key_signatures=key_signatures(_signatures(music, played), tracks),
         upbeat=upbeat_of(bars),
         chords=_chords(played),
-        title=_title([line for _, line in found[0]]),
+        title=_title([line for _, line in lines]),
     )
 
 
@@ -101,10 +109,7 @@ def _signs(measure: Measure) -> Signs:
     )
 
 
-def _warn(music: Music, count: int, ties: int) -> None:
-    if count > 1:
-        text = f"holds {count:,} pieces, of which the first was read; split it into files of one piece each"
-        warnings.warn(text, ReadingWarning, stacklevel=3)
+def _warn(music: Music, ties: int) -> None:
     if ties:
         text = f"its ties without an end ({ties:,}) lead to the next note of their pitch"
         warnings.warn(text, ReadingWarning, stacklevel=3)

@@ -17,9 +17,10 @@ UNPITCHED, TOO_HIGH, UNTIMED = "notes without a pitch", "notes beyond the range 
 UNKNOWN, TOO_LONG = "tokens that are no notes", "tokens of more than 10,000 characters"
 
 MOST_BEATS = 64
+_MOST_DOTS = 8
 _LONGEST_TOKEN, _USUAL_TOKEN = 10_000, 64  # characters; usual ones are kept, since they come again
 _SEMITONES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
-_LENGTH = re.compile(r"(\d{1,7})(?:%(\d{1,7}))?(\.{0,8})")
+_LENGTH = re.compile(r"(\d{1,7})(?:%(\d{1,7}))?")
 _LETTERS = re.compile(r"a+|b+|c+|d+|e+|f+|g+|A+|B+|C+|D+|E+|F+|G+")
 _TREMOLO = re.compile(r"@+\d*@+")
 _ORNAMENTS = frozenset("TtMmWwS$O")
@@ -115,7 +116,7 @@ def read_length(text: str) -> Time | None:
     found = _LENGTH.search(text)
     if not found:
         return None
-    digits, divisor, dots = found[1], found[2], len(found[3])
+    digits, divisor, dots = found[1], found[2], min(text.count("."), _MOST_DOTS)  # some put dots before
     if digits.strip("0"):
         length = Fraction(4 * GRID * int(divisor or 1), int(digits))
     elif divisor or len(digits) > 5:
