@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from composer.keys import Key, estimate_key, key_of_signature
-from composer.score import KeySignature, Track, joined
+from composer.score import KeySignature, Notes, Track, joined
 
 _DEGREES = {  # semitones from the tonic of the major key of the same signature
     "major": 0, "ionian": 0, "dorian": 2, "phrygian": 4, "lydian": 5, "mixolydian": 7, "minor": 9, "aeolian": 9,
@@ -35,9 +35,12 @@ def key_signatures(signatures: Sequence[Signature], tracks: Sequence[Track]) -> 
     found: list[KeySignature] = []
     latest = {signature.tick: signature for signature in signatures}
     starts = sorted(latest)
-    for tick, end in zip(starts, [*starts[1:], None], strict=False):
+    notes = joined([track.notes for track in tracks if not track.is_drum])
+    notes = notes[np.argsort(notes["start"], kind="stable")]
+    begins = [*np.searchsorted(notes["start"], starts).tolist(), len(notes)]
+    for tick, begin, end in zip(starts, begins, begins[1:], strict=False):
         its = latest[tick]
-        key = _key_of_mode(its) or _key_of_notes(its, tracks, end)
+        key = _key_of_mode(its) or _key_of_notes(its, notes[begin:end])
         if not found or found[-1].key != key:
             found.append(KeySignature(tick, key))
     return tuple(found)
@@ -49,11 +52,10 @@ def _key_of_mode(signature: Signature) -> Key | None:
     return Key((signature.fifths * 7 + _DEGREES[signature.mode]) % 12, signature.mode in _MINOR_THIRD)
 
 
-def _key_of_notes(signature: Signature, tracks: Sequence[Track], end: int | None) -> Key:
+def _key_of_notes(signature: Signature, notes: Notes) -> Key:
+    """The major or the minor key of a signature, as the notes under it say; the lowest of the last ones is its tonic."""
     pair = [key_of_signature(signature.fifths, minor) for minor in (False, True)]
-    notes = joined([track.notes for track in tracks if not track.is_drum])
-    its = notes[(notes["start"] >= signature.tick) & (notes["start"] < (np.inf if end is None else end))]
-    if not len(its):
+    if not len(notes):
         return pair[0]
-    ends = its["start"] + its["duration"]
-    return estimate_key(its["pitch"], its["duration"], int(its["pitch"][ends == ends.max()].min()), pair)
+    ends = notes["start"] + notes["duration"]
+    return estimate_key(notes["pitch"], notes["duration"], int(notes["pitch"][ends == ends.max()].min()), pair)

@@ -18,7 +18,7 @@ from composer.score import TICKS_PER_QUARTER, Score
 from composer_notation.abc.score import score_of
 from composer_notation.abc.tunebook import text_of, tunes
 from composer_notation.musicxml.document import bytes_of, open_document
-from composer_notation.musicxml.score import TooLong, read_score
+from composer_notation.musicxml.score import TooLarge, read_score
 from composer_notation.owntracks import provenance
 
 MOST_BYTES = 20 * 1024 * 1024
@@ -79,7 +79,7 @@ def _musicxml(path: Path, shown: str) -> Score:
     left_out: Counter[str] = Counter()
     try:
         score = read_score(open_document(path), left_out)
-    except TooLong as error:
+    except TooLarge as error:
         raise UnreadableFile(f"{shown}: {error}.") from None
     if +left_out:
         warnings.warn(LeftOutWarning(shown, left_out), stacklevel=2)

@@ -49,18 +49,27 @@ def joined(notes: Iterable[Sounding]) -> list[Sounding]:
 
 
 def voices(notes: Sequence[Sounding]) -> list[list[Sounding]]:
-    """The notes of each voice if voices sound together, else all in one; notes of no voice go with the first."""
+    """Part the notes by voice if voices sound together, else keep all in one; notes of no voice go with the first."""
     if not _overlap(notes):
         return [list(notes)]
     names = sorted({note.voice for note in notes if note.voice})
-    return [[n for n in notes if n.voice == name or (name == names[0] and not n.voice)] for name in names]
+    found: dict[str, list[Sounding]] = {name: [] for name in names}
+    for note in notes:
+        found[note.voice or names[0]].append(note)
+    return list(found.values())
 
 
 def _overlap(notes: Iterable[Sounding]) -> bool:
     """Whether notes of different voices ever sound together."""
-    reach: dict[str, Fraction] = {}
-    for note in sorted(notes, key=lambda note: note.start):
-        if any(until > note.start for voice, until in reach.items() if voice and note.voice and voice != note.voice):
+    last, until, others_until = "", Fraction(0), Fraction(0)  # the voice that sounds on longest, and the others
+    for note in sorted((note for note in notes if note.voice), key=lambda note: note.start):
+        if note.start < (others_until if note.voice == last else until):
             return True
-        reach[note.voice] = max(reach.get(note.voice, Fraction(0)), note.start + note.length)
+        end = note.start + note.length
+        if note.voice == last:
+            until = max(until, end)
+        elif end > until:
+            last, until, others_until = note.voice, end, until
+        else:
+            others_until = max(others_until, end)
     return False

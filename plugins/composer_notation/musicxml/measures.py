@@ -26,6 +26,7 @@ from composer_notation.musicxml.values import (
     GRID,
     NotUnderstood,
     grid_units,
+    measure_length,
     metronome_bpm,
     midi_pitch,
     number,
@@ -122,7 +123,7 @@ class _Walk:
         self.late = joined(mark for mark in at_end if not mark.coda_signs)
         here += [with_way_to_coda(mark) for mark in at_end if mark.coda_signs]
         return Measure(
-            quarters(self.reached).limit_denominator(10_080),
+            measure_length(self.reached),
             self.notes,
             self.struck,
             joined([self.marks, *here]),
