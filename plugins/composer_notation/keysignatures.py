@@ -53,7 +53,7 @@ def _key_of_mode(signature: Signature) -> Key | None:
 
 
 def _key_of_notes(signature: Signature, notes: Notes) -> Key:
-    """The major or the minor key of a signature, as the notes under it say; the lowest of the last ones is its tonic."""
+    """The major or minor key of a signature, as the notes under it say; the lowest of the last ones is its tonic."""
     pair = [key_of_signature(signature.fifths, minor) for minor in (False, True)]
     if not len(notes):
         return pair[0]
