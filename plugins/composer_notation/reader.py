@@ -18,7 +18,8 @@ from composer.score import TICKS_PER_QUARTER, Score
 from composer_notation.abc.score import score_of
 from composer_notation.abc.tunebook import text_of, tunes
 from composer_notation.musicxml.document import bytes_of, open_document
-from composer_notation.musicxml.score import TooLarge, read_score
+from composer_notation.musicxml.score import read_score
+from composer_notation.musicxml.values import TooLarge
 from composer_notation.owntracks import provenance
 
 MOST_BYTES = 20 * 1024 * 1024
