@@ -86,7 +86,7 @@ def named_in(*texts: str | Path | None) -> Iterator[Path]:
 
 def sidecar(path: Path) -> Path:
     """The file beside a piece, `piece.mid.json`, that says what made it."""
-    return path.with_name(path.name + ".json")
+    return Path(f"{path}.json")
 
 
 def _called(path: Path) -> str:

@@ -15,7 +15,7 @@ from composer import files, outputs
 from composer.cli import cli
 from composer.cli.options import ThingOption
 from composer.errors import CannotWrite
-from composer.model import load
+from composer.model import find, load
 from composer.outputs import Outputs
 from composer.types import Piece
 
@@ -481,6 +481,19 @@ def test_a_run_replaces_its_own_model_and_no_other(run, here):
     assert load(here / "x.safetensors").hash == first.hash
 
 
+def test_the_music_here_and_a_model_of_a_plugin_are_read_too(run, here, no_work, monkeypatch):
+    Path("x.safetensors").symlink_to(find("tunes"))
+    os.link("tunes/3.mid", "tunes/y.safetensors")
+    assert "x.safetensors is read here" in refusal(run("finetune", "tunes", "folder:tunes", "--out", "x.safetensors"))
+    monkeypatch.chdir("tunes")
+    words = ["train", "folder:.", *SMALL, *STEPS, "--out", "y.safetensors", "--force"]
+    assert "y.safetensors is read here" in refusal(run(*words))
+    Path("z.safetensors").write_bytes(MINE)
+    assert "z.safetensors exists" in refusal(
+        run(*(word for word in words if word != "--force"), "--out", "z.safetensors")
+    )
+
+
 def test_a_run_that_was_stopped_goes_on_to_its_model(run, here, monkeypatch):
     """Ctrl-C keeps the best so far in the place where the whole run puts its model; a kill may come between."""
     from composer import training
@@ -588,10 +601,10 @@ def test_what_was_meant_to_be_read_is_told(run, here, no_work):
     for command in (["export"], ["fill", "--bars", "1"], ["regenerate"]):
         said = refusal(run(*command, "in.mid", "x.musicxml", "b.mid"))
         assert said == (
-            "composer: b.mid exists, and of all files only the first, PIECE, is read; "
+            "composer: b.mid exists, and this command takes one PIECE and then files to write; "
             "choose another name, or give --force to replace it."
         )
-    assert "only the first, MELODY, is read" in refusal(run("harmonize", "in.mid", "x.musicxml", "b.mid"))
+    assert "takes one MELODY and then files to write; " in refusal(run("harmonize", "in.mid", "x.musicxml", "b.mid"))
 
 
 def test_a_file_whose_name_begins_with_a_dash_is_written(run, here):

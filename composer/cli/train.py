@@ -15,7 +15,7 @@ import click
 
 from composer.cli import completing, writing
 from composer.cli.choices import WithSettings, is_given, with_options
-from composer.errors import BadOption, CannotWrite, TrainingFailed, printable
+from composer.errors import BadOption, CannotWrite, ComposerError, TrainingFailed, printable
 
 if TYPE_CHECKING:
     from composer.corpus import Corpus
@@ -184,13 +184,19 @@ def follow(plain: Plain, command: str, how: How) -> None:
         raise CannotWrite(f"{printable(str(out))}: a model file ends in .safetensors.")
     if folder is not None:
         runs.check(folder)
-    reads = named_in(how.recipe, plain["dataset"], plain.get("begin_from"), *_texts(plain.get("dataset_options", {})))
+    options = [value for value in plain.get("dataset_options", {}).values() if isinstance(value, str)]
+    reads = named_in(how.recipe, plain["dataset"], _file_of(plain.get("begin_from")), *options)
     with guarded([out], reads=reads, force=how.force or (folder is not None and runs.has_written(folder, out))):
         _follow(plain, out, folder, command, how)
 
 
-def _texts(options: Mapping[str, Any]) -> list[str]:
-    return [value for value in options.values() if isinstance(value, str)]
+def _file_of(model: str | None) -> Path | None:
+    """The file of a model; none of one that is not here, as whoever reads it says."""
+    from composer.model import find
+
+    with contextlib.suppress(ComposerError):
+        return None if model is None else find(model)
+    return None
 
 
 def _follow(plain: Plain, out: Path, folder: Path | None, command: str, how: How) -> None:

@@ -74,8 +74,8 @@ def outputs(
     from composer.outputs import Outputs, check, named_in, parse_options
 
     found = Outputs.of([Path(out) for out in outs], parse_options(export_options), force=force)
-    many = piece and len(outs) > 1 and any(is_read(path) and path.exists() for path in found.paths)
-    hint = f", and of all files only the first, {piece}, is read" if many else ""
+    many = piece and len(outs) > 1 and any(is_read(path) and os.path.lexists(path) for path in found.paths)
+    hint = f", and this command takes one {piece} and then files to write" if many else ""
     check(found.files, reads=named_in(*reads, *export_options), force=force, hint=hint)
     return found
 
