@@ -398,7 +398,7 @@ class Inspecting(Protocol):
 
 
 Exporter: TypeAlias = Callable[[Sequence[Piece], Path], None]
-"""Writes pieces to one file, whole or not at all. Raises CannotWrite."""
+"""Writes pieces to one file, whole or not at all, with `composer.files.whole_file`. Raises CannotWrite."""
 
 
 # --- datasets and models ----------------------------------------------------------------------------------------------

@@ -122,7 +122,8 @@ def test_a_piece_is_written_without_what_it_does_not_need(tmp_path):
     """Neither torch nor a tokenizer, reader or dataset that has no part in it."""
     code = (
         "import sys; from composer.cli import run; "
-        f"assert run(['generate', {str(tmp_path / 'x.mid')!r}, '--model', 'tunes', '--bars', '1', '--quiet']) == 0; "
+        f"assert run(['generate', {str(tmp_path / 'x.mid')!r}, '--model', 'tunes', '--bars', '1', '--quiet', "
+        "'--force']) == 0; "
         "print([m for m in sys.modules if m in ('torch', 'music21', 'symusic', 'composer_frames.tokenizer', "
         "'composer_notation.reader', 'composer.corpus', 'composer.filling')])"
     )

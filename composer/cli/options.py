@@ -65,6 +65,11 @@ def chosen_links(ctx: click.Context) -> tuple[Link, ...]:
     return tuple(Link(name, options) for name, options in chain.items())
 
 
+def values_of(links: Iterable[Link]) -> list[str]:
+    """The texts among the options of a chain, which may name files."""
+    return [value for link in links for value in link.options.values() if isinstance(value, str)]
+
+
 def _sampler_options(taken: set[str]) -> list[click.Parameter]:
     options: list[click.Parameter] = []
     for name, offer in sorted(registry().offers["samplers"].items()):
