@@ -506,6 +506,22 @@ def test_a_constraint_with_a_fault(allows, rule):
     broken(rule, check_sampler, Fixed(allows), TUNE)
 
 
+@dataclass(frozen=True)
+class Limited:
+    """A constraint that allows so many tokens, and then none."""
+
+    most: int
+
+    def mask(self, context):
+        count = np.sum(context.history >= 0, axis=1)
+        return np.repeat(count[:, None] < self.most, context.allowed.shape[1], axis=1)
+
+
+def test_pieces_under_a_constraint_may_come_to_dead_ends_but_not_again_and_again():
+    check_sampler(Limited(30), TUNE)
+    broken("of several pieces under a constraint, one at least goes on", check_sampler, Limited(10), TUNE)
+
+
 def test_the_example_of_a_sampler_is_as_few_rows_as_show_it_and_what_stands_before_them():
     @dataclass(frozen=True)
     class Silencer:
