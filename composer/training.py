@@ -246,11 +246,11 @@ def _start(
 
 
 def _fill(module: nn.Module, weights: Weights) -> None:
-    import torch
+    from composer.fitting import fill
 
     try:
-        module.load_state_dict({name: torch.tensor(array, dtype=torch.float32) for name, array in weights.items()})
-    except RuntimeError as error:
+        fill(module, weights)
+    except (RuntimeError, ValueError) as error:
         raise BadModelFile(f"the weights to begin with do not fit ({printable(str(error), 200)}).") from error
 
 
