@@ -609,6 +609,23 @@ def test_a_reader_with_a_fault(tmp_path):
     broken("a file that is read stays as it is", check_reader, spoils, tmp_path, suffix=".x")
 
 
+def test_a_reader_that_knows_its_suffix_in_small_letters_alone(tmp_path):
+    def read(path):
+        if path.suffix != ".x":
+            raise UnreadableFile("is of another form")
+        return MUSIC["rests"]
+
+    check_reader(read, tmp_path, suffix=".x")
+    broken(
+        "a suffix in capitals is read as one in small letters",
+        check_reader,
+        read,
+        tmp_path,
+        suffix=".x",
+        examples=[b"x"],
+    )
+
+
 def test_a_reader_whose_time_has_no_bound(tmp_path):
     def read(path):
         if not re.fullmatch(rb"(\(\w+\)?)*", path.read_bytes()[:2000]):  # linear

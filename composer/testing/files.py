@@ -38,8 +38,8 @@ def check_reader(
 ) -> None:
     """Whatever is in a file, it is read, or refused with UnreadableFile; the file stays as it is.
 
-    A reader that says it `is_bounded` is given small files besides, `examples` that were damaged at random, and is done
-    with each in so many seconds of a processor.
+    `examples` are read the same with their suffix in capitals. A reader that says it `is_bounded` is given some of them
+    damaged at random, and is done with each in so many seconds of a processor.
     """
     noise = np.random.default_rng(0).bytes(512)
     for number, content in enumerate((b"", b"\0", noise, noise.hex().encode(), b"[" * 5000)):
@@ -48,6 +48,12 @@ def check_reader(
         found, _ = _read(reader, path)
         rule(found is _REFUSED or isinstance(found, Score), f"a reader gives a Score; it gives {type(found).__name__}")
         rule(path.read_bytes() == content, "a file that is read stays as it is")
+    for content in examples[:1]:
+        one, other = folder / f"one{suffix}", folder / f"one{suffix.upper()}"
+        one.write_bytes(content)
+        first = _read(reader, one)[0]
+        one.rename(other)
+        rule(first == _read(reader, other)[0], "a suffix in capitals is read as one in small letters")
     if getattr(reader, "is_bounded", False):
         for content in damaged([noise.hex().encode(), *examples]):
             path = folder / f"damaged{suffix}"
