@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from composer.errors import BadModelFile, ComposerError, UnknownName, nearest, printable
 from composer.files import whole_file
+from composer.opening import check_regular, open_regular
 from composer.plugins import registry
 from composer.types import Architecture, Cell, Described, HasShapes, Tokenizer
 
@@ -225,8 +227,8 @@ def _vocabulary(values: Any) -> tuple[str, ...]:
 def _header(path: Path, shown: str) -> Mapping[str, Any]:
     """The JSON under `composer`, read without trusting any length in the file."""
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_regular(path, BadModelFile) as file:
+            size = os.fstat(file.fileno()).st_size
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or length > min(size - 8, LARGEST_HEADER):
                 raise BadModelFile(f"{shown}: is truncated, or not a model file.")
@@ -254,7 +256,6 @@ def find(name: str) -> Path:
         return path
     if name.endswith(".safetensors"):
         path = Path(name).expanduser()
-        if not path.is_file():
-            raise BadModelFile(f"{printable(name)}: there is no such file.")
+        check_regular(path, BadModelFile)
         return path
     raise UnknownName(f"there is no model '{printable(name)}', and it is no .safetensors file: {nearest(name, offers)}")

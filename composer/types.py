@@ -370,7 +370,12 @@ class Piece:
 
 
 Reader: TypeAlias = Callable[[Path], Score]
-"""Reads one file. Raises UnreadableFile; warns with ReadingWarning of what it dropped or mended."""
+"""Reads one file. Raises UnreadableFile; warns with ReadingWarning of what it dropped or mended.
+
+Only a regular file is given to it. It is called in a process of its own, which ends after `composer.bounds.SECONDS` and
+at `MEMORY` more than it began with. A reader with the attribute `is_bounded = True` is called in ours, which is faster:
+it promises time and memory linear in the file and in what is played, and no crash, whatever the file holds.
+"""
 
 
 @runtime_checkable

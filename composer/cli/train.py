@@ -263,6 +263,7 @@ def _say(model: Model, out: Path, folder: Path | None) -> None:
 
 def build_corpus(dataset: Dataset, tokenizer: Any, name: str, workers: int | None) -> Corpus:
     """The corpus, built under a progress bar, and what became of its pieces on stderr."""
+    from composer import remarks
     from composer.cli.watching import reading
     from composer.corpus import build
 
@@ -275,4 +276,6 @@ def build_corpus(dataset: Dataset, tokenizer: Any, name: str, workers: int | Non
         click.echo(f"  {printable(row.name, 60)}: {row.reason}", err=True)
     if len(refused) > shown:
         click.echo(f"  … all {len(refused)} are listed in {corpus.folder / 'corpus.json'}", err=True)
+    for line in remarks.lines(corpus.about):
+        click.echo(f"  {printable(line, 1_000)}", err=True)
     return corpus

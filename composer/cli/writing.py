@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from composer.generation import Player
     from composer.making import Asked
     from composer.outputs import Outputs
+    from composer.score import Score
     from composer.types import Piece
 
 
@@ -122,7 +123,6 @@ class Shelf:
     def put(self, piece: Piece, more: str = "", before: str = "") -> None:
         """Write a piece, and say so."""
         from composer.instruments import out_of_range
-        from composer.score import bars
 
         request = piece.provenance.get("request", {})
         where = self.outputs
@@ -134,12 +134,9 @@ class Shelf:
         if outside := out_of_range(piece.score):
             warnings.warn(f"{printable(str(where.paths[0]))}: {outside}", RequestWarning, stacklevel=2)
         if not self.quiet:
-            found = bars(piece.score, piece.score.length)
-            whole_bars = max(len(found.signatures) - (piece.score.upbeat > 0), 0)
-            counted = f"{whole_bars} bar{'' if whole_bars == 1 else 's'}"
             shown = ", ".join(printable(str(path)) for path in where.paths)
             seed = f", seed {request.get('seed', 0)}" if request else ""
-            click.echo(f"{before}{shown}: {piece.score.note_count} notes, {counted}{more}{seed}")
+            click.echo(f"{before}{shown}: {piece.score.note_count} notes, {_bars(piece.score)}{more}{seed}")
 
     def miss(self, place: int, error: ComposerError) -> None:
         """Say that a piece cannot be made, which of several others may; raise what no other is spared, too."""
@@ -153,6 +150,16 @@ class Shelf:
         if self.missing:
             shown = f"{len(self.missing)} of the pieces {'is' if len(self.missing) == 1 else 'are'} missing"
             raise BatchFailed(f"{shown}; loosen the samplers, or ask for another seed.")
+
+
+def _bars(score: Score) -> str:
+    from composer.score import bars
+
+    try:
+        count = max(len(bars(score, score.length).signatures) - (score.upbeat > 0), 0)
+    except ValueError as error:  # so long that nobody counts them
+        return str(error)
+    return f"{count} bar{'' if count == 1 else 's'}"
 
 
 def write(player: Player, asked: Iterable[Asked], shelf: Shelf) -> None:

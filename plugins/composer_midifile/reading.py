@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from composer.errors import ReadingWarning, RoundingWarning, UnreadableFile, printable
 from composer.score import TICKS_PER_QUARTER, Score, TimeSignature
@@ -27,6 +27,8 @@ class MidiReader:
     channel overlap in the file, the first to begin is the first to end. A first bar that is cut short by a second time
     signature is an upbeat. The title is the name of a first track without notes, or else the file's.
     """
+
+    is_bounded: ClassVar[bool] = True
 
     drums_by_name: Annotated[bool, "take a track whose name speaks of drums for one, on any channel"] = False
 

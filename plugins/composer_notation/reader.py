@@ -70,7 +70,10 @@ def _read(path: Path, shown: str) -> Score:
 
     said = io.StringIO()
     with redirect_stderr(said):  # music21 says there, as it stands in the file, what it does not understand
-        stream = converter.parse(path, format=_FORMATS[path.suffix.lower()], forceSource=True)
+        if path.suffix != ".mxl" and path.suffix.lower() == ".mxl":  # which music21 takes for plain text
+            stream = converter.parseData(xml_of(path).decode(), format="musicxml")
+        else:
+            stream = converter.parse(path, format=_FORMATS[path.suffix.lower()], forceSource=True)
     if puzzled := said.getvalue().count("WARNING"):
         warnings.warn(f"{puzzled} places in it were not understood", ReadingWarning, stacklevel=2)
     return score_from_music21(stream)
