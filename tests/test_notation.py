@@ -2,9 +2,7 @@
 
 import io
 import re
-import warnings
 import zipfile
-from contextlib import suppress
 from fractions import Fraction
 
 import pytest
@@ -302,22 +300,6 @@ def test_what_is_left_out_is_said_once_a_kind(read):
 
 # --- other formats ----------------------------------------------------------------------------------------------------
 
-KERN = """**kern\t**kern
-*clefF4\t*clefG2
-*k[b-]\t*k[b-]
-*d:\t*d:
-*M3/4\t*M3/4
-4D\t8dd
-.\t8ee
-=1\t=1
-2.D\t[2ff
-.\t4ff]
-=2\t=2
-2.D\t2.dd
-==\t==
-*-\t*-
-"""
-
 ABC = """X:1
 T:A little tune
 M:6/8
@@ -326,14 +308,6 @@ K:Ador
 e|"Am"A3 Bcd|edc B2e|A3- A2B|cBA G2e|
 A3 Bcd|edc B2G|ABc BAG|A3 A2|]
 """
-
-
-def test_kern(read):
-    score = read(KERN, ".krn")
-    assert (score.upbeat, score.time_signatures) == (Q, (TimeSignature(0, 3, 4),))
-    assert str(score.key_signatures[0].key) == "Dm"
-    assert rows(score.tracks[0]) == [(0, 0.5, 74), (0.5, 0.5, 76), (1, 3, 77), (4, 3, 74)]
-    assert rows(score.tracks[1]) == [(0, 1, 50), (1, 3, 50), (4, 3, 50)]
 
 
 def test_abc(read):
@@ -427,10 +401,7 @@ BEFORE_ITS_BEGINNING = bytes.fromhex(
         ("a diary\n", ".abc", "is not ABC"),
         ("X:1\nM:2999999/4\nK:C\nCDEF|", ".abc", "gives no bars"),
         ("X:1\nK:C\nCD what?\n", ".abc", "where a note was expected"),
-        (KERN.replace("*M3/4", "*M3999999/4"), ".krn", "a hundred beats"),
         (musicxml(("", attributes() + note("C", 10**9))), ".xml", "more than 100,000 bars"),
-        ("a diary\n", ".krn", "is not Humdrum kern"),
-        ("**kern\n*-\n", ".krn", "holds no notes"),
         ("", ".musicxml", "not well-formed"),
     ],
 )
@@ -455,7 +426,3 @@ def test_a_score_that_is_cut_short_anywhere_is_read_or_refused(read):
     for end in range(0, len(text), 97):
         with pytest.raises(UnreadableFile):
             read(text[:end])
-    for end in range(0, len(KERN), 17):
-        with suppress(UnreadableFile), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ReadingWarning)
-            read(KERN[:end], ".krn")

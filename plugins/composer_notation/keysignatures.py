@@ -34,13 +34,13 @@ def key_signatures(signatures: Sequence[Signature], tracks: Sequence[Track]) -> 
     """
     found: list[KeySignature] = []
     latest = {signature.tick: signature for signature in signatures}
-    starts = sorted(latest)
+    begins = sorted(latest)
     notes = joined([track.notes for track in tracks if not track.is_drum])
     notes = notes[np.argsort(notes["start"], kind="stable")]
-    begins = [*np.searchsorted(notes["start"], starts).tolist(), len(notes)]
-    for tick, begin, end in zip(starts, begins, begins[1:], strict=False):
+    places = np.searchsorted(notes["start"], begins).tolist()
+    for tick, first, last in zip(begins, places, [*places[1:], None], strict=False):
         its = latest[tick]
-        key = _key_of_mode(its) or _key_of_notes(its, notes[begin:end])
+        key = _key_of_mode(its) or _key_of_notes(its, notes[first:last])
         if not found or found[-1].key != key:
             found.append(KeySignature(tick, key))
     return tuple(found)
@@ -52,10 +52,9 @@ def _key_of_mode(signature: Signature) -> Key | None:
     return Key((signature.fifths * 7 + _DEGREES[signature.mode]) % 12, signature.mode in _MINOR_THIRD)
 
 
-def _key_of_notes(signature: Signature, notes: Notes) -> Key:
-    """The major or minor key of a signature, as the notes under it say; the lowest of the last ones is its tonic."""
+def _key_of_notes(signature: Signature, its: Notes) -> Key:
     pair = [key_of_signature(signature.fifths, minor) for minor in (False, True)]
-    if not len(notes):
+    if not len(its):
         return pair[0]
-    ends = notes["start"] + notes["duration"]
-    return estimate_key(notes["pitch"], notes["duration"], int(notes["pitch"][ends == ends.max()].min()), pair)
+    ends = its["start"] + its["duration"]
+    return estimate_key(its["pitch"], its["duration"], int(its["pitch"][ends == ends.max()].min()), pair)
