@@ -14,7 +14,7 @@ from typing import Any
 from composer.errors import CannotWrite, ComposerError, ReadingWarning, UnreadableFile, nearest, printable
 from composer.plugins import registry
 from composer.score import Score
-from composer.types import Exporter, Piece, Reader, Remembering
+from composer.types import Exporter, HasReading, Piece, Reader, Remembering
 
 
 def read(path: Path, **options: Any) -> Score:
@@ -23,6 +23,14 @@ def read(path: Path, **options: Any) -> Score:
     Raises UnreadableFile, whatever a reader made of the file. What was dropped or mended comes as `ReadingWarning`.
     """
     return read_by(reader(path, **options), path)
+
+
+def suited(path: Path, exporter: Exporter) -> dict[str, Any]:
+    """The options with which a file is best read for what `exporter` writes: those that its reader has."""
+    if not (isinstance(exporter, HasReading) and is_read(path)):
+        return {}
+    known = {option.name for option in registry().offer("readers", path.suffix.lower()).options}
+    return {name: value for name, value in exporter.reading.items() if name in known}
 
 
 def is_read(path: Path) -> bool:

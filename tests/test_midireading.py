@@ -10,6 +10,7 @@ import pytest
 from midibytes import C4, D4, END, header, track, tune
 
 from composer.errors import LeftOutWarning, ReadingWarning
+from composer.plugins import registry
 from composer.score import Score, Tempo, TimeSignature, Track, make_notes
 from composer.types import Piece
 from composer_midifile.reading import MidiReader
@@ -104,6 +105,52 @@ def test_the_reset_of_all_controllers_lifts_the_pedal(read):
     score, said, _ = read(header() + track(DOWN, C4, "00 B0 79 00", D4, END))
     assert ends(score) == [(60, 0, 480), (62, 480, 960)]
     assert said == ""
+
+
+PERFORMANCE = header() + track(DOWN, C4, D4, "83 60 B0 40 00", END)
+
+
+def length_of_first(path):
+    return int(registry().make("readers", path.suffix)(path).tracks[0].notes["duration"][0])
+
+
+def test_what_sounds_is_as_long_as_the_pedal_holds_it_and_a_score_as_the_keys_are_down(run, tmp_path):
+    piece, heard, seen = (tmp_path / name for name in ("piece.mid", "heard.mid", "seen.musicxml"))
+    piece.write_bytes(PERFORMANCE)
+    with pytest.warns(LeftOutWarning, match=r"sustain pedal \(1\)"):
+        run("export", piece, heard, seen)
+    assert (length_of_first(heard), length_of_first(seen)) == (1440, 480)
+    again = [tmp_path / name for name in ("a.mid", "a.musicxml")]
+    with pytest.warns(LeftOutWarning):
+        run("export", piece, *again, "--pedal", "ignore")
+    assert [length_of_first(path) for path in again] == [480, 480]
+    again = [tmp_path / name for name in ("b.mid", "b.musicxml")]
+    run("export", piece, *again, "--pedal", "extend")
+    assert [length_of_first(path) for path in again] == [1440, 1440]
+
+
+@pytest.mark.filterwarnings("ignore::composer.errors.LeftOutWarning")
+def test_sound_lasts_as_long_as_the_pedal_holds_it(run, tmp_path):
+    piece = tmp_path / "piece.mid"
+    piece.write_bytes(header() + track("00 C0 10", "00 B0 40 7F", C4, "BC 00 B0 40 00", END))  # an organ, 8 seconds on
+    sizes = []
+    for pedal in ("extend", "ignore"):
+        out = tmp_path / f"{pedal}.wav"
+        assert run("export", piece, out, "--pedal", pedal).status == 0
+        sizes.append(len(out.read_bytes()))
+    assert sizes[0] > 2 * sizes[1]
+
+
+@pytest.mark.filterwarnings("ignore::composer.errors.LeftOutWarning")
+def test_a_pedal_is_extended_or_ignored(run, tmp_path):
+    piece = tmp_path / "piece.mid"
+    piece.write_bytes(PERFORMANCE)
+    assert (
+        "reader '.mid': 'pedal' is 'half', which is not extend or ignore."
+        in run("export", piece, tmp_path / "x.mid", "--pedal", "half").err
+    )
+    held, still = (run("play", piece, "--still", "--pedal", pedal).out for pedal in ("extend", "ignore"))
+    assert held.count("▄") > still.count("▄") > 0
 
 
 # --- what is left out -------------------------------------------------------------------------------------------------
