@@ -19,7 +19,7 @@ from composer.isolation import Isolated, isolated
 from composer.opening import check_regular, open_regular, read_bytes
 from composer.plugins import registry
 from composer.score import Score
-from composer.types import Exporter, Piece, Reader, Remembering
+from composer.types import Exporter, HasReading, Piece, Reader, Remembering
 
 LARGEST_SIDECAR = 2**24
 """Bytes of the JSON beside a file."""
@@ -33,6 +33,14 @@ def read(path: Path, **options: Any) -> Score:
     Raises UnreadableFile, whatever a reader made of the file. What was dropped or mended comes as `ReadingWarning`.
     """
     return read_by(reader(path, **options), path)
+
+
+def suited(path: Path, exporter: Exporter) -> dict[str, Any]:
+    """The options with which a file is best read for what `exporter` writes: those that its reader has."""
+    if not (isinstance(exporter, HasReading) and is_read(path)):
+        return {}
+    known = {option.name for option in registry().offer("readers", path.suffix.lower()).options}
+    return {name: value for name, value in exporter.reading.items() if name in known}
 
 
 def is_read(path: Path) -> bool:

@@ -415,6 +415,14 @@ Exporter: TypeAlias = Callable[[Sequence[Piece], Path], None]
 """Writes pieces to one file, whole or not at all, with `composer.files.whole_file`. Raises CannotWrite."""
 
 
+@runtime_checkable
+class HasReading(Protocol):
+    """An exporter of a form that music is best read for in a way of its own."""
+
+    reading: ClassVar[Mapping[str, Any]]
+    """Options of readers, for those that have them, unless the user chooses others."""
+
+
 # --- datasets and models ----------------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ from composer.errors import BadOption, UnknownName
 
 TEXT = '''
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 from composer import hookimpl
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Swing:
     amount: Annotated[float, "how much"]
     beats: int | None = None
     names: tuple[str, ...] = ("a", "b")
+    feel: Literal["late", "early"] = "late"
 
 @hookimpl
 def register_samplers():

@@ -377,3 +377,14 @@ def test_drums_by_name_reaches_the_reader_that_knows_it(tmp_path):
     for drums in (False, True):
         [(_, score)] = Folder(str(tmp_path), drums_by_name=drums).read("kit.mid")
         assert score.tracks[0].is_drum is drums
+
+
+@pytest.mark.filterwarnings("ignore::composer.errors.LeftOutWarning")
+def test_the_pedal_reaches_the_reader_that_knows_it(tmp_path):
+    held = bytes.fromhex("00 B0 40 7F  00 90 3C 50  60 80 3C 00  60 B0 40 00  00 FF 2F 00")
+    (tmp_path / "held.mid").write_bytes(MIDI[:14] + b"MTrk" + len(held).to_bytes(4, "big") + held)
+    lengths = []
+    for pedal in ("extend", "ignore"):
+        [(_, score)] = Folder(str(tmp_path), pedal=pedal).read("held.mid")
+        lengths.append(int(score.tracks[0].notes["duration"][0]))
+    assert lengths[0] == 2 * lengths[1]

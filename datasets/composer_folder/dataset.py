@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from composer import files
 from composer.errors import BadOption, ComposerError, EmptyDataset, printable
@@ -27,6 +27,9 @@ class Folder:
 
     path: Annotated[str, "the folder"]
     drums_by_name: Annotated[bool, "take a track whose name speaks of drums for one, on any channel"] = False
+    pedal: Annotated[
+        Literal["extend", "ignore"], "let notes sound on while the sustain pedal is down (extend), or not (ignore)"
+    ] = "extend"
 
     title = "A folder of music files"
     licence = "the user's own files; licence not stated"
@@ -67,7 +70,7 @@ class Folder:
         """The one piece of a file, named by its path in the folder, or why it cannot be read."""
         path = self._root() / source
         try:
-            yield source, files.read_by(_reader(path.suffix.lower(), self.drums_by_name), path)
+            yield source, files.read_by(_reader(path.suffix.lower(), self.drums_by_name, self.pedal), path)
         except ComposerError as error:
             yield source, error
 
@@ -81,8 +84,9 @@ def _expanded(path: str) -> Path:
 
 
 @lru_cache(maxsize=64)
-def _reader(suffix: str, drums_by_name: bool) -> Reader:
-    """What reads files of a suffix, made once; `drums_by_name` goes to a reader that has such an option."""
-    options = {option.name for option in registry().offer("readers", suffix).options}
-    chosen = {"drums_by_name": drums_by_name} if "drums_by_name" in options else {}
+def _reader(suffix: str, drums_by_name: bool, pedal: str) -> Reader:
+    """What reads files of a suffix, made once; the options go to a reader that has them."""
+    known = {option.name for option in registry().offer("readers", suffix).options}
+    given = {"drums_by_name": drums_by_name, "pedal": pedal}
+    chosen = {name: value for name, value in given.items() if name in known}
     return files.reader(Path(f"x{suffix}"), **chosen)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from composer.errors import LeftOutWarning, ReadingWarning, UnreadableFile, printable
 from composer.score import TICKS_PER_QUARTER, Score
@@ -30,6 +30,8 @@ _WITHOUT_PROVENANCE = (".krn", ".abc")
 @dataclass(frozen=True)
 class NotationReader:
     """Reads MusicXML (plain or packed), Humdrum kern and ABC: one piece a file."""
+
+    is_bounded: ClassVar[bool] = True
 
     def provenance(self, path: Path) -> Mapping[str, Any]:
         """What made the piece, as a MusicXML file of ours says; `{}` otherwise. Raises UnreadableFile."""
@@ -60,25 +62,7 @@ class NotationReader:
 def _read(path: Path, shown: str) -> Score:
     if path.suffix.lower() == ".abc":
         return _abc(path, shown)
-<<<<<<< HEAD
-    if _FORMATS[path.suffix.lower()] == "musicxml":
-        return _musicxml(path, shown)
-    from music21 import converter
-
-    from composer_notation.conversion import score_from_music21
-
-    said = io.StringIO()
-    with redirect_stderr(said):  # music21 says there, as it stands in the file, what it does not understand
-        if path.suffix != ".mxl" and path.suffix.lower() == ".mxl":  # which music21 takes for plain text
-            stream = converter.parseData(xml_of(path).decode(), format="musicxml")
-        else:
-            stream = converter.parse(path, format=_FORMATS[path.suffix.lower()], forceSource=True)
-    if puzzled := said.getvalue().count("WARNING"):
-        warnings.warn(f"{puzzled} places in it were not understood", ReadingWarning, stacklevel=2)
-    return score_from_music21(stream)
-=======
     return _kern(path, shown) if path.suffix.lower() == ".krn" else _musicxml(path, shown)
->>>>>>> kern
 
 
 def _musicxml(path: Path, shown: str) -> Score:
