@@ -7,11 +7,13 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from composer.paths import from_home
+
 
 def cache_folder() -> Path:
     """The platform's cache folder, or `COMPOSER_CACHE`."""
     if chosen := os.environ.get("COMPOSER_CACHE"):
-        return Path(chosen).expanduser()
+        return from_home(chosen)
     from platformdirs import user_cache_path
 
     return user_cache_path("composer-midi")

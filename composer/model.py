@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from composer.errors import BadModelFile, ComposerError, UnknownName, nearest, printable
 from composer.files import whole_file
+from composer.paths import from_home, is_file
 from composer.plugins import registry
 from composer.types import Architecture, Cell, Described, Tokenizer
 
@@ -235,8 +236,8 @@ def find(name: str) -> Path:
             raise BadModelFile(f"the model '{name}' is offered by {offers[name].plugin.name}, but its file is missing.")
         return path
     if name.endswith(".safetensors"):
-        path = Path(name).expanduser()
-        if not path.is_file():
+        path = from_home(name)
+        if not is_file(path):
             raise BadModelFile(f"{printable(name)}: there is no such file.")
         return path
     raise UnknownName(f"there is no model '{printable(name)}', and it is no .safetensors file: {nearest(name, offers)}")

@@ -25,6 +25,7 @@ from composer.devices import PRECISIONS, autocast, choose_device
 from composer.distributed import ALONE, Team
 from composer.errors import BadModelFile, BadOption, TrainingFailed, printable
 from composer.evaluation import likelihood
+from composer.fitting import built
 from composer.types import Architecture, Tokenizer
 
 if TYPE_CHECKING:
@@ -226,7 +227,7 @@ def _start(
     import torch
 
     sizes = [column.size for column in tokenizer.grammar.columns]
-    module = architecture.module(sizes, len(tokenizer.vocabulary)).to(device)
+    module = built(architecture, sizes, len(tokenizer.vocabulary)).to(device)
     if beginning is not None:
         _fill(module, beginning)
     # Vectors (biases, norms) are not decayed: they have no scale to lose.

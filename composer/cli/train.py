@@ -16,6 +16,7 @@ import click
 from composer.cli import completing
 from composer.cli.choices import WithSettings, is_given, with_options
 from composer.errors import BadOption, CannotWrite, TrainingFailed, printable
+from composer.paths import from_home
 
 if TYPE_CHECKING:
     from composer.corpus import Corpus
@@ -122,7 +123,7 @@ def _recipe(source: str | None, given: Mapping[str, Any]) -> Plain:
 
     plain: Plain = {}
     if source is not None and source.endswith(".toml"):
-        plain = recipefile.read(Path(source).expanduser())
+        plain = recipefile.read(from_home(source))
     elif source is not None:
         if "dataset" in given:
             raise BadOption("two datasets are named; --dataset goes with a recipe.")
@@ -158,7 +159,7 @@ def _go_on(ctx: click.Context, resume: str, workers: int | None, extras: Extras)
     given = [p for p in ctx.command.get_params(ctx) if p.name not in _WITH_RESUME]
     if others := [p for p in given if is_given(ctx, p)]:
         raise BadOption(f"--resume takes everything from the run that was begun; leave out {others[0].opts[0]}.")
-    folder = Path(resume).expanduser()
+    folder = from_home(resume)
     plain, started = runs.reopen(folder)
     if not Path(started.folder).is_dir():
         raise BadOption(f"the run was started in {printable(started.folder)}, which is no folder any more.")
@@ -175,8 +176,8 @@ def follow(plain: Plain, command: str, workers: int | None, extras: Extras) -> N
     from composer.distributed import team
     from composer.training import together
 
-    out = Path(plain["out"]).expanduser()
-    folder = Path(plain["run"]).expanduser() if "run" in plain else None
+    out = from_home(plain["out"])
+    folder = from_home(plain["run"]) if "run" in plain else None
     _check_out(out, folder)
     if folder is None and (asked := [name for name, value in asdict(extras).items() if value]):
         raise BadOption(f"--{asked[0]} writes into the folder of a run; give --run as well.")

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar
 
 from composer import files
 from composer.errors import BadOption, ComposerError, EmptyDataset, printable
+from composer.paths import from_home, is_file, is_folder
 from composer.plugins import registry
 from composer.score import Score
 from composer.types import Reader
@@ -40,8 +41,8 @@ class Folder:
     def sources(self) -> Sequence[str]:
         """Paths of the files from the folder, sorted. Raises BadOption without a folder, EmptyDataset without files."""
         root, shown = self._root(), printable(self.path)
-        if not root.is_dir():
-            what = "is a file, not a folder" if root.exists() else "there is no such folder"
+        if not is_folder(root):
+            what = "is a file, not a folder" if is_file(root) else "there is no such folder"
             raise BadOption(f"{shown}: {what}; give the folder that your music files are in.")
         suffixes = registry().offers["readers"]
         found = [name for name in _files_in(root) if Path(name).suffix.lower() in suffixes]
@@ -71,7 +72,7 @@ class Folder:
 
 @lru_cache(maxsize=16)
 def _expanded(path: str) -> Path:
-    return Path(path).expanduser()
+    return from_home(path)
 
 
 def _files_in(root: Path) -> Iterator[str]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import printable
+from composer.paths import from_home, is_file
 
 SHIPPED = "TimGM6mb.sf2"
 """General MIDI in 6 MB, by Tim Brechbill; it comes with pretty_midi."""
@@ -42,8 +43,8 @@ class Unusable(Exception):
 def find(named: str) -> Path:
     """The soundfont that the user named, or the one that comes along. Raises Unusable if it is not there."""
     if named:
-        path = Path(named).expanduser()
-        if not path.is_file():
+        path = from_home(named)
+        if not is_file(path):
             raise Unusable(f"there is no soundfont {printable(named)}")
         return path
     spec = find_spec("pretty_midi")

@@ -21,7 +21,7 @@ MANY = {
     "midi": 20_000,
     "scores": 1000,
 }
-FEW = {"ours": 150, "midi": 100, "scores": 12}
+FEW = {"ours": 150, "jobs": 100, "midi": 100, "scores": 12}
 
 
 @pytest.mark.parametrize("kind", FEW)
