@@ -18,7 +18,7 @@ _HIDDEN = re.compile(
 
 
 def clean(text: str) -> str:
-    """Put `text` on one line, without control characters, halves of characters and signs that turn what is around them."""
+    """Put `text` on one line, without control characters, halves of characters and signs that turn what follows."""
     if text.isprintable():
         return text
     cleaned = _HIDDEN.sub("", _BREAKS.sub(" ", text))
