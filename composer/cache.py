@@ -9,6 +9,7 @@ from pathlib import Path
 from warnings import warn
 
 from composer.errors import RunWarning, printable
+from composer.paths import from_home
 
 CACHE = "COMPOSER_CACHE"
 
@@ -16,7 +17,7 @@ CACHE = "COMPOSER_CACHE"
 def cache_folder() -> Path:
     """The platform's cache folder, or `COMPOSER_CACHE`."""
     if chosen := os.environ.get(CACHE):
-        return Path(chosen).expanduser()
+        return from_home(chosen)
     from platformdirs import user_cache_path
 
     return user_cache_path("composer-midi")

@@ -142,10 +142,14 @@ class RunWarning(UserWarning):
     """Something beside a training run went wrong, and the run goes on; the text says what."""
 
 
+_LOOKED_AT = 100
+"""Characters of a name that are held against others: the time grows with the square of them."""
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """End of a sentence about an unknown `name`: the closest of `names`, or all of them if none is close."""
     known = sorted(names)
-    if close := difflib.get_close_matches(name, known, n=1):
+    if close := difflib.get_close_matches(name[:_LOOKED_AT], known, n=1):
         return f"did you mean '{close[0]}'?"
     return f"there is: {', '.join(known)}." if known else "there is none."
 

@@ -6,8 +6,7 @@ one array for another, and a network could fill any memory. So all is compared b
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
 
 Weights = Mapping[str, NDArray[Any]]
 Shape = tuple[int, ...]
-
-TIMES, SPARE_ARRAYS, SPARE_NUMBERS = 4, 16, 2**20
-"""So many times the weights, and so many more, may be made: a network may give some up at once, such as tied ones."""
 
 
 class Unfit(ValueError):
@@ -162,31 +158,3 @@ def _width(name: str, array: Any) -> int:
     if not isinstance(array, np.ndarray) or array.ndim != 2 or not array.shape[1]:
         raise Unfit(f"{name} is no matrix")
     return int(array.shape[1])
-
-
-# --- a module that is built for weights -------------------------------------------------------------------------------
-
-
-@contextmanager
-def within(weights: Weights) -> Iterator[None]:
-    """What is built here raises Unfit where it makes far more parameters than there are weights.
-
-    A layer's parameters are told to torch before anything is written to them, and so are refused before they cost any.
-    """
-    from torch.nn.modules.module import register_module_parameter_registration_hook as on_parameter
-
-    arrays = TIMES * len(weights) + SPARE_ARRAYS
-    numbers = TIMES * sum(array.size for array in weights.values()) + SPARE_NUMBERS
-
-    def count(*told: Any) -> None:
-        nonlocal arrays, numbers
-        parameter = told[-1]  # after the module, and its name there
-        arrays, numbers = arrays - 1, numbers - (0 if parameter is None else parameter.numel())
-        if arrays < 0 or numbers < 0:
-            raise Unfit(f"it asks for far more than the {len(weights)} arrays that there are")
-
-    hook = on_parameter(count)
-    try:
-        yield
-    finally:
-        hook.remove()

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from composer.errors import BadModelFile, ComposerError, UnknownName, nearest, printable
 from composer.files import whole_file
 from composer.opening import check_regular, open_regular
+from composer.paths import from_home
 from composer.plugins import registry
 from composer.types import Architecture, Cell, Described, HasShapes, Tokenizer
 
@@ -123,7 +124,8 @@ class Model:
         sizes = self._fitting_sizes(architecture)  # before torch is imported
         import torch
 
-        from composer.fitting import fill, within
+        from composer.building import within
+        from composer.fitting import fill
 
         try:
             # Initialising draws numbers, which are not ours to use up.
@@ -255,7 +257,7 @@ def find(name: str) -> Path:
             raise BadModelFile(f"the model '{name}' is offered by {offers[name].plugin.name}, but its file is missing.")
         return path
     if name.endswith(".safetensors"):
-        path = Path(name).expanduser()
+        path = from_home(name)
         check_regular(path, BadModelFile)
         return path
     raise UnknownName(f"there is no model '{printable(name)}', and it is no .safetensors file: {nearest(name, offers)}")

@@ -51,9 +51,16 @@ def convert(value: Any, option: Option, title: str) -> Any:
     """`value` as the option's annotation asks: text is parsed, lists become tuples. BadOption if it cannot be."""
     try:
         return _as(value, option.type)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         wanted = " or ".join(choices(option.type)) or getattr(option.type, "__name__", str(option.type))
-        raise BadOption(f"{title}: '{option.name}' is {printable(repr(value))}, which is not {wanted}.") from None
+        raise BadOption(f"{title}: '{option.name}' is {_shown(value)}, which is not {wanted}.") from None
+
+
+def _shown(value: Any) -> str:
+    try:
+        return printable(repr(value))
+    except ValueError:  # Python writes no number of thousands of digits
+        return "a number of thousands of digits"
 
 
 def choices(annotation: Any) -> tuple[str, ...]:

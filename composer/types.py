@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.score import Score
+from composer.texts import clean
 
 if TYPE_CHECKING:
     from torch import nn
@@ -361,6 +362,12 @@ class Piece:
 
     score: Score
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Clean the title, wherever it comes from."""
+        given = self.provenance.get("title")
+        if isinstance(given, str) and (title := clean(given)) != given:
+            object.__setattr__(self, "provenance", {**self.provenance, "title": title})
 
     @property
     def title(self) -> str:

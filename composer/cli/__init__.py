@@ -12,7 +12,7 @@ import click
 
 from composer import __version__
 from composer.cli import completing
-from composer.errors import ComposerError, ReadingWarning, RequestWarning, RunWarning
+from composer.errors import ComposerError, ReadingWarning, RequestWarning, RunWarning, printable
 
 COMMANDS = {
     "generate": ("composer.cli.generate:generate", "Write new pieces of music."),
@@ -112,7 +112,12 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if "--traceback" in arguments:
             raise
-        return _fail(f"unexpected {type(error).__name__}: {error} (`composer --traceback …` shows where).", 1)
+        if isinstance(error, OSError) and error.filename:  # of a name that is too long, a disk that is gone
+            return _fail(f"{printable(str(error.filename))}: {error.strerror}.", 2)
+        return _fail(
+            f"unexpected {type(error).__name__}: {printable(str(error), 500)} (`composer --traceback …` shows where).",
+            1,
+        )
     return result if isinstance(result, int) else 0
 
 

@@ -16,6 +16,7 @@ import click
 from composer.cli import completing, writing
 from composer.cli.choices import WithSettings, is_given, with_options
 from composer.errors import BadOption, CannotWrite, ComposerError, TrainingFailed, printable
+from composer.paths import from_home
 
 if TYPE_CHECKING:
     from composer.corpus import Corpus
@@ -128,7 +129,7 @@ def _recipe(source: str | None, given: Mapping[str, Any]) -> Plain:
 
     plain: Plain = {}
     if source is not None and source.endswith(".toml"):
-        plain = recipefile.read(Path(source).expanduser())
+        plain = recipefile.read(from_home(source))
     elif source is not None:
         if "dataset" in given:
             raise BadOption("two datasets are named; --dataset goes with a recipe.")
@@ -164,7 +165,7 @@ def _go_on(ctx: click.Context, resume: str, how: How) -> None:
     given = [p for p in ctx.command.get_params(ctx) if p.name not in _WITH_RESUME]
     if others := [p for p in given if is_given(ctx, p)]:
         raise BadOption(f"--resume takes everything from the run that was begun; leave out {others[0].opts[0]}.")
-    folder = Path(resume).expanduser()
+    folder = from_home(resume)
     plain, started = runs.reopen(folder)
     if not Path(started.folder).is_dir():
         raise BadOption(f"the run was started in {printable(started.folder)}, which is no folder any more.")
@@ -178,8 +179,8 @@ def follow(plain: Plain, command: str, how: How) -> None:
     from composer import runs
     from composer.outputs import guarded, named_in
 
-    out = Path(plain["out"]).expanduser()
-    folder = Path(plain["run"]).expanduser() if "run" in plain else None
+    out = from_home(plain["out"])
+    folder = from_home(plain["run"]) if "run" in plain else None
     if out.suffix != ".safetensors":
         raise CannotWrite(f"{printable(str(out))}: a model file ends in .safetensors.")
     if folder is not None:

@@ -13,6 +13,7 @@ from composer import files
 from composer.errors import BadOption, ComposerError, EmptyDataset, printable
 from composer.folders import music_files
 from composer.opening import read_bytes
+from composer.paths import from_home, is_file, is_folder
 from composer.plugins import registry
 from composer.score import Score
 from composer.types import Reader
@@ -47,8 +48,8 @@ class Folder:
     def sources(self) -> Sequence[str]:
         """Paths of the files from the folder, sorted. Raises BadOption without a folder, EmptyDataset without files."""
         root, shown = self._root(), printable(self.path)
-        if not root.is_dir():
-            what = "is a file, not a folder" if root.exists() else "there is no such folder"
+        if not is_folder(root):
+            what = "is a file, not a folder" if is_file(root) else "there is no such folder"
             raise BadOption(f"{shown}: {what}; give the folder that your music files are in.")
         found = music_files(root)
         if not found:
@@ -80,7 +81,7 @@ class Folder:
 
 @lru_cache(maxsize=16)
 def _expanded(path: str) -> Path:
-    return Path(path).expanduser()
+    return from_home(path)
 
 
 @lru_cache(maxsize=64)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from composer.errors import UnreadableFile, printable
 from composer.opening import read_bytes
+from composer.paths import from_home
 
 SHIPPED = "TimGM6mb.sf2"
 """General MIDI in 6 MB, by Tim Brechbill; it comes with pretty_midi."""
@@ -43,7 +44,7 @@ class Unusable(Exception):
 def find(named: str) -> Path:
     """The soundfont that the user named, or the one that comes along. Raises Unusable if it is not there."""
     if named:
-        path = Path(named).expanduser()
+        path = from_home(named)
         if not path.exists():
             raise Unusable(f"there is no soundfont {printable(named)}")
         return path

@@ -21,7 +21,7 @@ MANY = {
     "midi": 20_000,
     "scores": 5000,
 }
-FEW = {"ours": 150, "midi": 500, "scores": 100}
+FEW = {"ours": 150, "jobs": 100, "midi": 500, "scores": 100}
 
 
 @pytest.mark.parametrize("kind", FEW)
