@@ -534,7 +534,7 @@ def test_columns_that_do_not_fit_together_stand_where_most_have_them(read_and_li
 
 def test_what_has_no_place_in_a_score_is_counted(read_and_listen):
     score, (said,) = read_and_listen("""
-        **kern          **text  **dynam  **harm  **odd
+        **kern          **text-it  **dynam  **harm  **odd
         *MM[Allegro]    *       *        *       *
         *M4/4           *       *        *       *
         *ped            *       *        *       *

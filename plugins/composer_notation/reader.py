@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from composer.errors import LeftOutWarning, ReadingWarning, UnreadableFile, printable
 from composer.score import TICKS_PER_QUARTER, Score
@@ -17,7 +17,8 @@ from composer_notation.abc.tunebook import text_of, tunes
 from composer_notation.kern.score import read_score as read_kern
 from composer_notation.kern.spines import Malformed
 from composer_notation.musicxml.document import bytes_of, open_document
-from composer_notation.musicxml.score import TooLong, read_score
+from composer_notation.musicxml.score import read_score
+from composer_notation.musicxml.values import TooLarge
 from composer_notation.owntracks import provenance
 from composer_notation.unfolding import Unplayable
 
@@ -29,6 +30,8 @@ _WITHOUT_PROVENANCE = (".krn", ".abc")
 @dataclass(frozen=True)
 class NotationReader:
     """Reads MusicXML (plain or packed), Humdrum kern and ABC: one piece a file."""
+
+    is_bounded: ClassVar[bool] = True
 
     def provenance(self, path: Path) -> Mapping[str, Any]:
         """What made the piece, as a MusicXML file of ours says; `{}` otherwise. Raises UnreadableFile."""
@@ -66,7 +69,7 @@ def _musicxml(path: Path, shown: str) -> Score:
     left_out: Counter[str] = Counter()
     try:
         score = read_score(open_document(path), left_out)
-    except TooLong as error:
+    except TooLarge as error:
         raise UnreadableFile(f"{shown}: {error}.") from None
     if +left_out:
         warnings.warn(LeftOutWarning(shown, left_out), stacklevel=2)

@@ -6,6 +6,7 @@ decide, then whatever completes the bar.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ _KINDS = {  # what other columns hold
     "harm": "harmonic analyses", "root": "harmonic analyses", "deg": "harmonic analyses", "fing": "fingerings",
     "fb": "figured basses", "fba": "figured basses", "Bnum": "figured basses",
 }  # fmt: skip
+_PLAIN = re.compile(r"[^A-Za-z]")  # `text` of `text-en` and of `text:1`
 _SILENT = frozenset(("recip", ""))
 _ALTERNATIVE = "notes of alternative readings"
 
@@ -286,7 +288,7 @@ class _Walk:
                 return [name]
             self.music.left_out["chord symbols without a name"] += 1
         elif kind not in _SILENT:
-            self.music.left_out[_KINDS.get(kind, "entries of other columns")] += 1
+            self.music.left_out[_KINDS.get(_PLAIN.split(kind)[0], "entries of other columns")] += 1
         return []
 
     def _sound(self, measure: Measure, path: Path, token: Token, at: Time) -> None:

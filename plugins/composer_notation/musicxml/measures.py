@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element
 
 from composer_notation.musicxml.chordsymbols import chord_symbol
 from composer_notation.musicxml.signs import (
+    PLAIN,
     Marks,
     joined,
     with_barline,
@@ -26,6 +27,7 @@ from composer_notation.musicxml.values import (
     GRID,
     NotUnderstood,
     grid_units,
+    measure_length,
     metronome_bpm,
     midi_pitch,
     number,
@@ -92,12 +94,12 @@ class _Walk:
     divisions: Fraction = Fraction(1)
     transposes: dict[str, Fraction] = field(default_factory=dict)  # by number of the staff, "" for all
     staves: int = 1
-    late: Marks = field(default_factory=Marks)  # signs at the end of a measure, which are the next one's
+    late: Marks = PLAIN  # signs at the end of a measure, which are the next one's
     at: int = 0
     reached: int = 0
     last: int = 0  # where the note before began: a chord's notes begin there
     time: Signature | None = None
-    marks: Marks = field(default_factory=Marks)
+    marks: Marks = PLAIN
     placed: list[tuple[int, Marks]] = field(default_factory=list)  # segnos and codas
     notes: dict[int, list[Sounding]] = field(default_factory=dict)
     struck: dict[int, list[Sounding]] = field(default_factory=dict)
@@ -122,7 +124,7 @@ class _Walk:
         self.late = joined(mark for mark in at_end if not mark.coda_signs)
         here += [with_way_to_coda(mark) for mark in at_end if mark.coda_signs]
         return Measure(
-            quarters(self.reached).limit_denominator(10_080),
+            measure_length(self.reached),
             self.notes,
             self.struck,
             joined([self.marks, *here]),
@@ -245,7 +247,7 @@ class _Walk:
         at = self._offset(element)
         for child in element.iterfind("direction-type/*"):
             if child.tag in ("segno", "coda"):
-                self.placed.append((at, with_sign(Marks(), child.tag)))
+                self.placed.append((at, with_sign(PLAIN, child.tag)))
             elif child.tag == "words":
                 self.placed_words(at, child.text or "")
             elif child.tag == "rehearsal":
@@ -259,7 +261,7 @@ class _Walk:
 
     def placed_words(self, at: int, text: str) -> None:
         """Take in what words say of the playing order; a `Coda` stands where its words do."""
-        found = with_words(Marks(), text)
+        found = with_words(PLAIN, text)
         if found.signs.coda:
             self.placed.append((at, found))
         else:
@@ -273,7 +275,7 @@ class _Walk:
         at = self._offset(element, at)
         if tempo := element.get("tempo"):
             self.tempos[at] = float(number(tempo))
-        found = with_sound(Marks(), element)
+        found = with_sound(PLAIN, element)
         if found.signs.segno or found.signs.coda:
             self.placed.append((at, found))
         else:

@@ -9,7 +9,10 @@ from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from composer_notation.musicxml.measures import Measure, read_measures
-from composer_notation.musicxml.values import text_of
+from composer_notation.musicxml.values import TooLarge, text_of
+
+MOST_PARTS = 1_000
+MOST_MEASURES = 100_000  # of all parts together
 
 DRUMS = 10
 """The channel of drums, as MusicXML and musicians count."""
@@ -45,9 +48,13 @@ class Part:
 
 
 def read_parts(root: Element) -> list[Part]:
-    """Read the parts of a score in the order of its list, and then those that the list forgets."""
+    """Read the parts of a score in the order of its list, and then those that the list forgets. Raises TooLarge."""
     listed = {element.get("id", ""): element for element in root.findall("part-list/score-part")}
     written = _measures_by_part(root)
+    if len(written) > MOST_PARTS:
+        raise TooLarge(f"has more than {MOST_PARTS:,} parts; split it into pieces")
+    if sum(map(len, written.values())) > MOST_MEASURES:
+        raise TooLarge(f"has more than {MOST_MEASURES:,} measures, those of all parts together; split it into pieces")
     names = [*(name for name in listed if name in written), *(name for name in written if name not in listed)]
     return [_part(listed.get(name), written[name]) for name in names]
 

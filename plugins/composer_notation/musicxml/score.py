@@ -16,19 +16,15 @@ from composer_notation.bargrid import lay_measures, ticks, time_signatures, upbe
 from composer_notation.instruments import CHOIR, program_of
 from composer_notation.keysignatures import Signature, key_signatures
 from composer_notation.musicxml.measures import Measure
-from composer_notation.musicxml.parts import Part, read_parts
+from composer_notation.musicxml.parts import MOST_PARTS, Part, read_parts
 from composer_notation.musicxml.signs import joined, signs_of
-from composer_notation.musicxml.values import text_of
+from composer_notation.musicxml.values import TooLarge, text_of
 from composer_notation.owntracks import TRACKS, OwnTrack, own_tracks
 from composer_notation.sounding import Sounding, rows, voices
 from composer_notation.unfolding import Unplayable, play_order
 
 SLOWEST, FASTEST = 5, 1000  # quarter notes a minute; others are left out
-MOST_NOTES = 500_000
-
-
-class TooLong(ValueError):
-    """A piece has more notes than any; the text says so, in words that follow a file's name."""
+MOST_NOTES = 300_000
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,7 @@ class _Played:
 
 
 def read_score(root: Element, left_out: Counter[str]) -> Score:
-    """Read the Score of a document; what has no place in it is counted in `left_out`, by kind. Raises TooLong."""
+    """Read the Score of a document; what has no place in it is counted in `left_out`, by kind. Raises TooLarge."""
     parts = read_parts(root)
     for part in parts:
         left_out.update(part.left_out)
@@ -57,7 +53,7 @@ def read_score(root: Element, left_out: Counter[str]) -> Score:
 def score_of_parts(parts: Sequence[Part], *, repeats: bool = True, own: Sequence[OwnTrack] = ()) -> Score:
     """Make the Score of parts: a track for each staff, or for each of its voices where these sound together.
 
-    With `repeats=False` every measure is played once, as written. Raises TooLong. Warns with ReadingWarning of repeats
+    With `repeats=False` every measure is played once, as written. Raises TooLarge. Warns with ReadingWarning of repeats
     that cannot be played.
     """
     count = max((len(part.measures) for part in parts), default=0)
@@ -68,6 +64,8 @@ def score_of_parts(parts: Sequence[Part], *, repeats: bool = True, own: Sequence
     times = [next((measure.time for measure in column if measure.time), None) for column in columns]
     played = _Played(order, lay_measures(lengths, times, order))
     tracks = _own(own, parts, played) if own else [track for part in parts for track in _tracks(part, played)]
+    if len(tracks) > MOST_PARTS:
+        raise TooLarge(f"has more than {MOST_PARTS:,} voices that sound together; split it into pieces")
     return Score(
         tracks=tuple(tracks),
         tempos=_tempos(parts, played),
@@ -91,7 +89,7 @@ def _order(columns: Sequence[Sequence[Measure]]) -> list[int]:
 def _check_size(columns: Sequence[Sequence[Measure]], order: Sequence[int]) -> None:
     sizes = [sum(len(notes) for measure in column for notes in measure.notes.values()) for column in columns]
     if sum(sizes[index] for index in order) > MOST_NOTES:
-        raise TooLong(f"plays more than {MOST_NOTES:,} notes; split it into pieces")
+        raise TooLarge(f"plays more than {MOST_NOTES:,} notes; split it into pieces")
 
 
 def _tracks(part: Part, played: _Played) -> list[Track]:

@@ -15,6 +15,7 @@ _SEGNO = re.compile(r"^d\.? ?s\b|^dal segno\b|^del segno\b")
 _TO_CODA = re.compile(r"^to (?:the )?coda\b|^al coda$|^alla coda$")
 _FINE = re.compile(r"^(?:il )?fine\.?$")
 _UNNAMED = "1"
+_JUMPS = {"dacapo", "dalsegno", "tocoda", "segno", "coda", "fine", "forward-repeat"}
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,17 @@ class Marks:
     coda_signs: int = 0
 
 
+PLAIN = Marks()
+"""Of a measure without signs."""
+
+
 def joined(marks: Iterable[Marks]) -> Marks:
     """The signs of a measure that any part has; each part may repeat them."""
-    result = Marks()
+    result = PLAIN
     for mark in marks:
+        if mark is PLAIN or result is PLAIN:  # nearly all measures have no sign
+            result = mark if result is PLAIN else result
+            continue
         a, b = result.signs, mark.signs
         signs = Signs(
             opens=a.opens or b.opens,
@@ -126,11 +134,13 @@ def with_words(mark: Marks, text: str) -> Marks:
         signs = replace(signs, fine=True)
     elif words == "coda":
         signs = replace(signs, coda=signs.coda or _UNNAMED)
-    return replace(mark, signs=signs)
+    return mark if signs is mark.signs else replace(mark, signs=signs)
 
 
 def with_sound(mark: Marks, element: Element) -> Marks:
     """`mark` with the jumps and signs that the attributes of a `<sound>` state, which are meant for players."""
+    if _JUMPS.isdisjoint(element.keys()):
+        return mark
     signs = mark.signs
     if element.get("dacapo") == "yes":
         signs = replace(signs, jump=BEGINNING)

@@ -11,6 +11,8 @@ from xml.etree.ElementTree import Element
 GRID = 2**10 * 3**2 * 5 * 7 * 11 * 13
 """The parts of a quarter note in which lengths are counted: what other divisions say is rounded to these."""
 
+_COARSE = 2**10 * 3**2 * 5 * 7
+
 LONGEST = 2**24
 """Quarter notes: a longer duration is taken for this one, and the piece is then refused for its length."""
 
@@ -27,6 +29,10 @@ _UNITS = (1, 2, 4, 8, 16, 32, 64)
 
 class NotUnderstood(ValueError):
     """An element says what no score says."""
+
+
+class TooLarge(ValueError):
+    """A score has more of something than any; the text says so, in words that follow a file's name."""
 
 
 def text_of(element: Element, tag: str) -> str:
@@ -56,6 +62,11 @@ def grid_units(text: str, divisions: Fraction) -> int:
 def quarters(units: int) -> Fraction:
     """Parts of `GRID` as quarter notes."""
     return Fraction(units, GRID)
+
+
+def measure_length(units: int) -> Fraction:
+    """Parts of `GRID` as quarter notes, without the errors of rounding that tuplets of odd divisions add up to."""
+    return Fraction(round(Fraction(units * _COARSE, GRID)), _COARSE)
 
 
 def midi_pitch(element: Element) -> tuple[int, bool]:

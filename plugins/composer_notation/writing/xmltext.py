@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from xml.etree.ElementTree import Element, SubElement
 
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+from composer import texts
 
 
 def clean(text: str) -> str:
-    """A text without what no XML may hold, on one line."""
-    return " ".join(_NOT_XML.sub("", text).split())
+    """A text on one line, without what no XML may hold, and without spaces in a row."""
+    return " ".join(texts.clean(text).split())
 
 
 def add(parent: Element, tag: str, text: object, /, **attributes: str) -> Element:
