@@ -14,7 +14,7 @@ from typing import Any
 from composer.errors import CannotWrite, ComposerError, ReadingWarning, UnreadableFile, nearest, printable
 from composer.plugins import registry
 from composer.score import Score
-from composer.types import Exporter, Piece, Reader, Remembering
+from composer.types import Exporter, HasPieces, Piece, Reader, Remembering
 
 
 def read(path: Path, **options: Any) -> Score:
@@ -44,6 +44,18 @@ def read_by(reader: Reader, path: Path) -> Score:
     """What `reader` makes of a file. Raises UnreadableFile for whatever it raises."""
     with _refusing(path):
         return reader(path)
+
+
+def pieces_by(reader: Reader, path: Path) -> Iterator[tuple[str, Score | Exception]]:
+    """Read each piece of a file, with its name in it ("" where there is one alone); a refused one with its error.
+
+    Raises UnreadableFile for a file that cannot be read.
+    """
+    if not isinstance(reader, HasPieces):
+        yield "", read_by(reader, path)
+        return
+    with _refusing(path):
+        yield from reader.pieces(path)
 
 
 @contextmanager

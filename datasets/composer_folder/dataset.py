@@ -58,10 +58,11 @@ class Folder:
             return f"unreadable: {error.strerror}"
 
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
-        """The one piece of a file, named by its path in the folder, or why it cannot be read."""
+        """The pieces of a file, named by its path in the folder, or why it cannot be read; `book.abc#3` in a book."""
         path = self._root() / source
         try:
-            yield source, files.read_by(_reader(path.suffix.lower(), self.drums_by_name), path)
+            for name, piece in files.pieces_by(_reader(path.suffix.lower(), self.drums_by_name), path):
+                yield f"{source}#{name}" if name else source, piece
         except ComposerError as error:
             yield source, error
 
