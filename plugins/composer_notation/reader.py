@@ -5,17 +5,15 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import redirect_stderr
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from composer.errors import ReadingWarning, UnreadableFile, printable
 from composer.score import TICKS_PER_QUARTER, Score
-from composer_notation.abc.score import score_of
-from composer_notation.abc.tunebook import text_of, tunes
+from composer_notation.abc import reading as abc
 from composer_notation.owntracks import provenance
 from composer_notation.xmlcheck import check_archive, check_xml, xml_of
 
@@ -37,13 +35,23 @@ class NotationReader:
         _check(path, printable(str(path)))
         return provenance(xml_of(path))
 
+    def pieces(self, path: Path) -> Iterator[tuple[str, Score | Exception]]:
+        """Each tune of a book in ABC, or the one piece of another file. Raises UnreadableFile; warns as `__call__`."""
+        _check(path, printable(str(path)))
+        if path.suffix.lower() == ".abc":
+            yield from abc.pieces(path)
+        else:
+            yield "", self(path)
+
     def __call__(self, path: Path) -> Score:
         """The score in a file, repeats played. Raises UnreadableFile and what music21 raises; warns ReadingWarning."""
         shown = printable(str(path))
         _check(path, shown)
+        if path.suffix.lower() == ".abc":
+            return abc.read(path)
         with warnings.catch_warnings(record=True) as caught:  # music21 warns of its own matters
             warnings.simplefilter("always", ReadingWarning)
-            score = _read(path, shown)
+            score = _read(path)
         for text in sorted({str(w.message) for w in caught if issubclass(w.category, ReadingWarning)}):
             warnings.warn(f"{shown}: {text}.", ReadingWarning, stacklevel=2)
         if not score.note_count:
@@ -54,9 +62,7 @@ class NotationReader:
         return score if is_named else replace(score, title=path.stem)
 
 
-def _read(path: Path, shown: str) -> Score:
-    if path.suffix.lower() == ".abc":
-        return _abc(path, shown)
+def _read(path: Path) -> Score:
     from music21 import converter
 
     from composer_notation.conversion import score_from_music21
@@ -67,18 +73,6 @@ def _read(path: Path, shown: str) -> Score:
     if puzzled := said.getvalue().count("WARNING"):
         warnings.warn(f"{puzzled} places in it were not understood", ReadingWarning, stacklevel=2)
     return score_from_music21(stream)
-
-
-def _abc(path: Path, shown: str) -> Score:
-    found = list(islice(tunes(text_of(path)), 2))
-    if not found:
-        raise UnreadableFile(f"{shown}: is not ABC; a tune begins with a line 'X:1'.")
-    if len(found) > 1:
-        raise UnreadableFile(f"{shown}: holds several tunes; split it into files of one tune each.")
-    try:
-        return score_of(found[0])
-    except ValueError as error:
-        raise UnreadableFile(f"{shown}: {error}.") from None
 
 
 def _check(path: Path, shown: str) -> None:
