@@ -6,15 +6,44 @@ import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from warnings import warn
+
+from composer.errors import RunWarning, printable
+from composer.paths import from_home
+
+CACHE = "COMPOSER_CACHE"
 
 
 def cache_folder() -> Path:
     """The platform's cache folder, or `COMPOSER_CACHE`."""
-    if chosen := os.environ.get("COMPOSER_CACHE"):
-        return Path(chosen).expanduser()
+    if chosen := os.environ.get(CACHE):
+        return from_home(chosen)
     from platformdirs import user_cache_path
 
     return user_cache_path("composer-midi")
+
+
+def writable_cache() -> Path:
+    """The cache folder; where nothing can be written there, from now on one that ends with this process, and a warning.
+
+    The processes that this one starts find it, too.
+    """
+    import atexit  # where a corpus is built, which takes longer
+    import shutil
+    import tempfile
+
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        made = tempfile.mkdtemp(prefix="composer-")
+        atexit.register(shutil.rmtree, made, ignore_errors=True)
+        os.environ[CACHE] = made
+        why = f"{printable(str(folder))}: cannot be written ({error.strerror})"
+        warn(RunWarning(f"{why}; music is encoded for this run alone. {CACHE} names another folder."), stacklevel=2)
+        return Path(made)
+    return folder
 
 
 def digest_of(paths: Iterable[Path]) -> str:

@@ -123,6 +123,11 @@ class LeftOutWarning(ReadingWarning):
     def __init__(self, shown: str, counts: Mapping[str, int]) -> None:
         self.counts = {kind: times for kind, times in counts.items() if times}
         super().__init__(f"{shown}: left out: {', '.join(f'{kind} ({n:,})' for kind, n in self.counts.items())}.")
+        self._shown = shown
+
+    def __reduce__(self) -> tuple[type[LeftOutWarning], tuple[str, Mapping[str, int]]]:
+        """Keep the numbers on the way to another process."""
+        return type(self), (self._shown, self.counts)
 
 
 class RoundingWarning(ReadingWarning):
@@ -137,10 +142,14 @@ class RunWarning(UserWarning):
     """Something beside a training run went wrong, and the run goes on; the text says what."""
 
 
+_LOOKED_AT = 100
+"""Characters of a name that are held against others: the time grows with the square of them."""
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """End of a sentence about an unknown `name`: the closest of `names`, or all of them if none is close."""
     known = sorted(names)
-    if close := difflib.get_close_matches(name, known, n=1):
+    if close := difflib.get_close_matches(name[:_LOOKED_AT], known, n=1):
         return f"did you mean '{close[0]}'?"
     return f"there is: {', '.join(known)}." if known else "there is none."
 

@@ -51,13 +51,27 @@ def convert(value: Any, option: Option, title: str) -> Any:
     """`value` as the option's annotation asks: text is parsed, lists become tuples. BadOption if it cannot be."""
     try:
         return _as(value, option.type)
-    except (KeyError, TypeError, ValueError):
-        wanted = getattr(option.type, "__name__", str(option.type))
-        raise BadOption(f"{title}: '{option.name}' is {printable(repr(value))}, which is not {wanted}.") from None
+    except (KeyError, TypeError, ValueError, OverflowError):
+        wanted = " or ".join(choices(option.type)) or getattr(option.type, "__name__", str(option.type))
+        raise BadOption(f"{title}: '{option.name}' is {_shown(value)}, which is not {wanted}.") from None
+
+
+def _shown(value: Any) -> str:
+    try:
+        return printable(repr(value))
+    except ValueError:  # Python writes no number of thousands of digits
+        return "a number of thousands of digits"
+
+
+def choices(annotation: Any) -> tuple[str, ...]:
+    """The words of a `Literal`, which are all that such an option can be; none for other types."""
+    return typing.get_args(annotation) if typing.get_origin(annotation) is typing.Literal else ()
 
 
 def _as(value: Any, annotation: Any) -> Any:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return arguments[arguments.index(value)]
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in arguments:
             return None

@@ -10,6 +10,8 @@ from composer.errors import BadOption, printable
 from composer.files import read_notes
 from composer.keys import parse_key, parse_pitch
 from composer.measures import key_of
+from composer.opening import check_regular
+from composer.paths import from_home, is_file
 from composer.request import Request
 from composer.score import TICKS_PER_QUARTER, KeySignature, Score, Track, make_notes, parse_time_signature
 
@@ -23,7 +25,10 @@ def read_primer(text: str, what: str = "the primer") -> Score:
     Notes are separated by spaces: `C4`, `F#3`, `Bb5`, or `R` for a rest. A note lasts a quarter; `/2` makes it half as
     long, `*2` twice, `*3/2` one and a half times.
     """
-    return typed_notes(text, what) if is_typed(text) else read_notes(Path(text).expanduser())
+    if is_typed(text):
+        return typed_notes(text, what)
+    check_regular(path := from_home(text))
+    return read_notes(path)
 
 
 def is_typed(text: str) -> bool:
@@ -31,10 +36,7 @@ def is_typed(text: str) -> bool:
     suffix = Path(text).suffix
     if not suffix or "/" in suffix or _is_note(text):
         return True
-    try:
-        return len(text.split()) > 1 and not Path(text).expanduser().is_file()
-    except OSError:  # it is longer than a name can be
-        return True
+    return len(text.split()) > 1 and not is_file(from_home(text))
 
 
 def typed_notes(text: str, what: str = "the primer") -> Score:

@@ -6,7 +6,6 @@ A recipe is read to plain values; what the command line says is put over them; t
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +15,19 @@ from typing import Any
 from composer.datasets import make_dataset, suggested_training
 from composer.errors import BadOption, BadRecipe, ComposerError, nearest, printable
 from composer.model import find, load
+from composer.opening import read_bytes
 from composer.options import convert, schema
 from composer.plugins import registry
 from composer.recipes import Beginning, Plain, Recipe
+from composer.toml import parse
 from composer.training import FINETUNING, Settings
 from composer.types import Dataset
 
 LARGEST = 2**20
 """Bytes of a recipe at most."""
+
+WIDEST = 64
+"""Bits of a whole number."""
 
 KEYS: Mapping[str, tuple[type, str]] = {
     "dataset": (str, "a name of `composer datasets`, or folder:PATH"),
@@ -49,14 +53,8 @@ def read(path: Path) -> Plain:
     """The recipe in a file. Raises BadRecipe, which names the file and the key, for anything that is not one."""
     shown = printable(str(path))
     try:
-        with path.open("rb") as file:
-            raw = file.read(LARGEST + 1)
-        if len(raw) > LARGEST:
-            raise BadRecipe(f"{shown}: is too long for a recipe.")
-        plain = tomllib.loads(raw.decode())
-    except OSError as error:
-        raise BadRecipe(f"{shown}: cannot be read ({error.strerror}).") from error
-    except (ValueError, RecursionError) as error:
+        plain = parse(read_bytes(path, LARGEST, BadRecipe).decode())
+    except ValueError as error:
         raise BadRecipe(f"{shown}: is not TOML ({printable(str(error), 160)}).") from error
     try:
         check(plain)
@@ -70,6 +68,7 @@ def check(plain: Plain) -> None:
     for key, value in plain.items():
         if key not in KEYS:
             raise BadRecipe(f"a recipe has no '{printable(key)}': {nearest(key, KEYS)}")
+        _check_numbers(key, value)
         if not isinstance(value, KEYS[key][0]):
             raise BadRecipe(f"'{key}' is {printable(repr(value))}, which is not {_TYPES[KEYS[key][0]]}.")
     _settings(plain)
@@ -82,6 +81,15 @@ def check(plain: Plain) -> None:
             _thing(kind, plain[kind])
     if "dataset" in plain:
         make_dataset(plain["dataset"], **plain.get("dataset_options", {}))
+
+
+def _check_numbers(key: str, value: Any) -> None:
+    """Raise BadRecipe for a whole number that nothing counts."""
+    if isinstance(value, int) and value.bit_length() > WIDEST:
+        raise BadRecipe(f"'{printable(key)}' is a number of {value.bit_length():,} bits; {WIDEST} are the most.")
+    listed = [(key, one) for one in value] if isinstance(value, list) else []
+    for name, one in value.items() if isinstance(value, dict) else listed:
+        _check_numbers(name, one)
 
 
 def exchanged(plain: Plain, key: str, value: Any) -> dict[str, Any]:

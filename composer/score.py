@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.keys import Key
+from composer.texts import clean
 
 TICKS_PER_QUARTER = 480
 """One resolution for every Score: it divides by 64ths, triplets and quintuplets."""
@@ -51,6 +52,10 @@ class Track:
     name: str = ""
     program: int = 0
     is_drum: bool = False
+
+    def __post_init__(self) -> None:
+        """Clean the name, wherever it comes from."""
+        object.__setattr__(self, "name", clean(self.name))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Track):
@@ -108,6 +113,10 @@ class Text:
     tick: int
     text: str
 
+    def __post_init__(self) -> None:
+        """Clean the text, wherever it comes from."""
+        object.__setattr__(self, "text", clean(self.text))
+
 
 @dataclass(frozen=True)
 class Score:
@@ -125,6 +134,10 @@ class Score:
     markers: tuple[Text, ...] = ()
     chords: tuple[Text, ...] = ()
     title: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        """Clean the title, wherever it comes from."""
+        object.__setattr__(self, "title", clean(self.title))
 
     @property
     def end(self) -> int:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.score import Score
+from composer.texts import clean
 
 if TYPE_CHECKING:
     from torch import nn
@@ -239,8 +240,9 @@ class Architecture(Protocol):
 class Layer:
     """One recurrent layer as arrays: G numbers from what comes in, F from what it was, and how they make a new state.
 
-    F is G, or 0 for a layer without a recurrent matrix. `update(from_input (B, G), from_state (B, F), state) -> state`
-    uses array functions alone; a state is a tuple of (B, H) arrays, the first of which is the layer's output.
+    F is G, or 0 for a layer without a recurrent matrix; H and `parts` are those of all layers of a cell.
+    `update(from_input (B, G), from_state (B, F), state) -> state` uses array functions alone; a state is a tuple of
+    (B, H) arrays, the first of which is the layer's output.
     """
 
     inputs: NDArray[np.float32]  # (G, E)
@@ -277,6 +279,14 @@ class Described(Protocol):
 
     def cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
         """The network with these weights, which are named and shaped as in its module. KeyError, ValueError if not."""
+
+
+@runtime_checkable
+class HasShapes(Protocol):
+    """An architecture that says which arrays its module has, so that other weights are refused before any is used."""
+
+    def shapes(self, column_sizes: Sequence[int], vocabulary_size: int) -> Iterable[tuple[str, tuple[int, ...]]]:
+        """The name and the shape of every array, one by one: they are asked for up to the first that is not met."""
 
 
 @runtime_checkable
@@ -353,6 +363,12 @@ class Piece:
     score: Score
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Clean the title, wherever it comes from."""
+        given = self.provenance.get("title")
+        if isinstance(given, str) and (title := clean(given)) != given:
+            object.__setattr__(self, "provenance", {**self.provenance, "title": title})
+
     @property
     def title(self) -> str:
         """What the user calls it, or else what it is called where it was read; empty if it has no name."""
@@ -361,7 +377,12 @@ class Piece:
 
 
 Reader: TypeAlias = Callable[[Path], Score]
-"""Reads one file. Raises UnreadableFile; warns with ReadingWarning of what it dropped or mended."""
+"""Reads one file. Raises UnreadableFile; warns with ReadingWarning of what it dropped or mended.
+
+Only a regular file is given to it. It is called in a process of its own, which ends after `composer.bounds.SECONDS` and
+at `MEMORY` more than it began with. A reader with the attribute `is_bounded = True` is called in ours, which is faster:
+it promises time and memory linear in the file and in what is played, and no crash, whatever the file holds.
+"""
 
 
 @runtime_checkable
@@ -409,7 +430,15 @@ class Inspecting(Protocol):
 
 
 Exporter: TypeAlias = Callable[[Sequence[Piece], Path], None]
-"""Writes pieces to one file, whole or not at all. Raises CannotWrite."""
+"""Writes pieces to one file, whole or not at all, with `composer.files.whole_file`. Raises CannotWrite."""
+
+
+@runtime_checkable
+class HasReading(Protocol):
+    """An exporter of a form that music is best read for in a way of its own."""
+
+    reading: ClassVar[Mapping[str, Any]]
+    """Options of readers, for those that have them, unless the user chooses others."""
 
 
 # --- datasets and models ----------------------------------------------------------------------------------------------

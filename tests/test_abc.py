@@ -1033,5 +1033,5 @@ def test_nothing_unseen_is_written(tmp_path):
     score = replace(WHOLE_NOTE, tracks=(track, track), chords=texts, markers=texts, title=unseen)
     files.write([Piece(score)], tmp_path / "x.abc")
     text = (tmp_path / "x.abc").read_text()
-    assert "T:abcd e fg\n" in text
+    assert "T:ab cd e f g\n" in text
     assert all(c.isprintable() or c == "\n" for c in text)

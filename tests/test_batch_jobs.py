@@ -1,15 +1,18 @@
 """Files of jobs: read in three forms, spread to a grid, and refused with file and line before anything runs."""
 
 import json
+import os
 import random
 import string
+import time
+from dataclasses import replace
 
 import pytest
 
-from composer.batch import places
+from composer.batch import apart, asking, places
 from composer.batch.jobfile import LARGEST, read
 from composer.batch.jobs import spread
-from composer.batch.plan import pieces, plan
+from composer.batch.plan import count, pieces, plan
 from composer.batch.schema import published
 from composer.errors import BadJobs, BadOption
 from composer.plugins import registry
@@ -72,7 +75,7 @@ def test_lists_make_a_grid_in_the_order_of_the_file(here):
 
 
 def test_names_are_those_of_the_patterns(here):
-    stems = [cell.stem(number, index) for number, index, cell in pieces(planned(here, TOML))]
+    stems = [cell.names.stem(number, index) for number, index, cell in pieces(planned(here, TOML))]
     assert stems[:3] == ["0000/000000", "0000/000001", "0000/000002"]
     assert stems[8:] == ["0000/job2-2-000", "0000/job2-4-000"]
 
@@ -132,7 +135,24 @@ def test_a_list_of_a_sampler_that_takes_one_is_one_value(here):
         ("[[job]\nbars = 2", "jobs.toml: is not TOML (Expected ']]' at the end of an array declaration (at line 1"),
         ("x = " + "[" * 5000, "is not TOML"),
         ("[[job]]\nbars = " + "[" * 9 + "]" * 9, "line 2: 'bars' is nested too deeply."),
-        ("[[job]]\ncount = " + "9" * 5000, "is not TOML"),
+        ("[[job]]\ncount = " + "9" * 5000, "is not TOML (a number or a key has more than 500 characters)."),
+        ("[[job]]\ncount = 0x" + "f" * 450, "line 2: 'count' is a number of 1,800 bits; 64 are the most."),
+        ("[[job]]\ntempo = 0x" + "f" * 450, "line 2: 'tempo' is a number of 1,800 bits"),
+        ("a." * 40_000 + "a = 1", "is not TOML (a key has more than 8 parts)."),
+        ("[[job]]\n['a' . " + "b." * 40_000 + "a]\nx = 1", "is not TOML (a key has more than 8 parts)."),
+        ("[[job]]\nbars = [" + "{}," * 300_000 + "]", "is not TOML (it holds more than 250,000 values)."),
+        ("[[job]]\nbars = " + "[" * 2000, "is not TOML (it is nested too deeply)."),
+        ("[[job]]\ntop-p = 0.9\ntop_p = 0.8", "line 3: 'top-p' and 'top_p' are the same; leave one out."),
+        (
+            "[[job]]\nmodel = '~nobody-is-called-so/x.safetensors'",
+            "line 2: ~nobody-is-called-so/x.sa",
+        ),
+        ("[[job]]\nmodel = '" + "x" * 300 + ".safetensors'", "line 2: xxx"),
+        (
+            "[[job]]\nprimer = '~nobody-is-called-so/x.mid'",
+            "line 1: ~nobody-is-called-so/x.mid: there",
+        ),
+        ("[[job]]\nprimer = '" + "x" * 300 + ".mid'", "line 1: xxx"),
         ("[[job]]\nkey = '" + "C" * 20_000 + "'", "line 2: 'key' has 20,000 characters; 10,000 are the most."),
         ("[[job]]\nkey = [" + "'C'," * 20_000 + "]", "line 2: 'key' holds 20,000 values; 10,000 are the most."),
         (
@@ -143,7 +163,7 @@ def test_a_list_of_a_sampler_that_takes_one_is_one_value(here):
     ids=lambda text: text[:40].replace("\n", " "),
 )
 def test_what_cannot_be_is_refused_with_its_line(here, text, said):
-    usual = "" if "'nowhere" in text or "choral" in text else "walks.safetensors"
+    usual = "" if "model" in text else "walks.safetensors"
     if usual and "[[job]]" in text:
         text += f"\n[defaults]\nmodel = '{usual}'"
     assert said in refusal(here, text)
@@ -171,8 +191,7 @@ def test_no_random_pattern_leaves_its_folder(here):
         ]
         pattern = "".join(rng.sample(parts, 2))
         try:
-            places.check_pattern(pattern, fields)
-            stem = places.stem(pattern, fields, 1234, 5)
+            stem = places.names(pattern, fields).stem(1234, 5)
         except BadOption:
             continue
         folder, name = stem.split("/")
@@ -188,6 +207,83 @@ def test_two_pieces_share_no_name(here):
     )
 
 
+MEETING = {
+    # in a folder of a thousand, names of several jobs may meet; within a job they differ by their numbers
+    "apart": (["{index}", "{index}"], [(0, 900), (900, 900)], ""),
+    "met": (["{index}", "{index}"], [(0, 900), (899, 50)], "899"),
+    "in other folders": (["{index}", "{index}"], [(0, 1000), (0, 1000)], ""),
+    "from a folder to the next": (["{index}", "{index}"], [(0, 1001), (1000, 5)], "1000"),
+    "by their digits": (["1{index}", "{index}"], [(0, 9), (10, 9)], "10"),
+    "by capitals": (["A{index}", "a{index}"], [(0, 3), (2, 3)], "a2"),
+    "constant": (["same{index}", "same"], [(0, 998), (0, 3)], "same"),
+    "constant, but apart": (["x{index}", "same"], [(0, 999), (0, 2)], ""),
+    "by a number and an index": (["{number}{index}", "{number}{index}"], [(0, 11), (1, 9)], ""),
+    "numbered": (["a{number}", "a{number}"], [(0, 600), (0, 600)], ""),
+    "a width": (["{index:3}"], [(98, 10)], None),
+}
+
+
+@pytest.mark.parametrize("kind", MEETING)
+def test_names_that_meet_are_found_without_a_look_at_each(here, kind):
+    """What is said is what is true of all names, one by one."""
+    patterns, stretches, met = MEETING[kind]
+    jobs = ""
+    for seed, (pattern, (index, many)) in enumerate(zip(patterns, stretches, strict=True)):
+        rest = f"index = {index}" if many == 1 else f"count = {many}"
+        jobs += f"[[job]]\nmodel = 'walks.safetensors'\nseed = {seed}\nfile = '{pattern}'\n{rest}\n"
+    wanted = spread(read(written(here, jobs)))
+    found = [replace(s, index=index) for s, (index, _) in zip(apart.stretches(wanted), stretches, strict=True)]
+    names = [places.names(pattern, {}) for pattern in patterns]
+    try:
+        stems = [
+            name.stem(stretch.number + place, stretch.index + place).casefold()
+            for stretch, name in zip(found, names, strict=True)
+            for place in range(stretch.count)
+        ]
+    except BadOption:
+        assert met is None
+        stems = ["", ""]
+    assert (len(set(stems)) < len(stems)) == (met != "")
+    if met == "":
+        apart.check_names(found, names)
+        return
+    with pytest.raises(BadJobs, match=f"two pieces would be called '{met}'" if met else "is no name"):
+        apart.check_names(found, names)
+
+
+def test_a_plan_of_five_million_pieces_and_one_of_five_thousand_rows_take_a_moment(here):
+    many = "".join(
+        f"[[job]]\nmodel = 'walks.safetensors'\nseed = {n}\ncount = 1_000_000\nfile = '{{seed}}-{{index:07}}'\n"
+        for n in range(5)
+    )
+    rows = "model,seed,index,bars,key,top-p,primer,gates.rules_broken\n"
+    rows += "".join(f"walks.safetensors,{n % 10},{n},2,C,0.{n % 9 + 1},C4 D4,1\n" for n in range(5000))
+    began = time.process_time()
+    assert count(planned(here, many)).total() == 5_000_000
+    assert count(planned(here, rows, "jobs.csv")).total() == 5000
+    assert time.process_time() - began < 20  # seconds; it took minutes when each piece was looked at
+
+
+def test_the_same_pieces_are_found_among_thousands(here):
+    rows = "".join(f'{{"model": "walks.safetensors", "index": {n}}}\n' for n in [*range(9000), 4500])
+    assert refusal(here, rows, "jobs.jsonl") == (
+        "jobs.jsonl, line 9001: this asks for the same pieces as line 4501; give it another seed."
+    )
+
+
+def test_primers_of_all_jobs_together_have_a_bound(here, monkeypatch):
+    monkeypatch.setattr(asking, "MOST_OF_PRIMERS", 100_000)
+    table = f"[[job]]\nmodel = 'walks.safetensors'\nprimer = '{'C4 D4 ' * 50}'\nseed = {list(range(1000))}"
+    assert "MiB of primers" in refusal(here, table)
+
+
+def test_constraints_of_many_are_held_against_each_other_when_they_are_drawn(here, monkeypatch):
+    table = "[[job]]\nmodel = 'walks.safetensors'\nbars = 2\nscale = 'C'\nchords = ['C', 'D', 'F#']"
+    assert "leave no note" in refusal(here, table)
+    monkeypatch.setattr(asking, "MOST_HELD", 2)
+    assert len(planned(here, table)) == 3
+
+
 def test_a_file_that_is_none(here):
     assert "jobs stand in .toml, .jsonl or .csv files" in refusal(here, "x", "jobs.yaml").replace(".csv, .jsonl", "")
     (here / "jobs.toml").write_bytes(b"\xff\xfe")
@@ -197,8 +293,25 @@ def test_a_file_that_is_none(here):
         file.truncate(LARGEST + 1)
     with pytest.raises(BadJobs, match="is larger than 8 MiB"):
         read(here / "jobs.jsonl")
-    with pytest.raises(BadJobs, match="cannot be read"):
+    with pytest.raises(BadJobs, match="there is no such file"):
         read(here / "none.csv")
+    os.mkfifo(here / "pipe.toml")
+    with pytest.raises(BadJobs, match="is a named pipe, not a file"):
+        read(here / "pipe.toml")
+
+
+def test_words_in_texts_and_comments_are_not_counted(here):
+    title = "a.b.c.d.e.f.g.h.i.j [[{{==,," * 20
+    table = f"""[[job]]  # {title}
+model = 'walks.safetensors'
+title = \"\"\"
+{title} ""\\\" {title}
+\"\"\"
+name = '{"x" * 600}'
+"""
+    (cell,) = planned(here, table)
+    assert cell.title.startswith("a.b.c")
+    assert cell.name == "x" * 600
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Recipes: every choice in one file, which is read as it was written and whose every mistake is one sentence."""
 
+import os
 import tomllib
 from dataclasses import asdict
 
@@ -60,7 +61,7 @@ def test_the_defaults_are_printed_as_a_recipe(run):
 def test_a_printed_recipe_shows_what_was_chosen(run):
     found = printed(run, "folder:~/midi", "--architecture", "gru", "--steps", 100, "--drums-by-name", "--full")
     assert found["dataset"] == "folder:~/midi"
-    assert found["dataset_options"] == {"drums_by_name": True}
+    assert found["dataset_options"] == {"drums_by_name": True, "pedal": "extend"}
     assert (found["architecture"]["name"], found["training"]["steps"], found["half"]) == ("gru", 100, False)
     assert found["tokenizer"]["name"] == "remi"
 
@@ -206,7 +207,7 @@ def test_a_mistake_in_a_recipe_is_one_sentence_that_names_the_file(run, here, te
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["none.toml"], "none.toml: cannot be read (No such file or directory)."),
+        (["none.toml"], "none.toml: there is no such file."),
         (["folder:../tunes", "--dataset", "chorales"], "two datasets are named; --dataset goes with a recipe."),
         ([], "Missing argument 'DATASET'"),
         (["r.toml"], "Missing option '--out'"),
@@ -240,4 +241,35 @@ def test_a_file_that_is_no_text_is_refused(run, here):
 
 
 def test_a_file_of_any_length_is_refused_at_once(run, here):
-    assert "r.toml: is too long for a recipe." in run("train", written(here, "# " + "x" * 2**21)).err
+    assert "r.toml: is larger than 1 MiB." in run("train", written(here, "# " + "x" * 2**21)).err
+
+
+HOSTILE = {
+    "a." * 40_000 + "a = 1": "is not TOML (a key has more than 8 parts).",
+    "half = " + "[" * 100_000: "is not TOML (it is nested too deeply).",
+    "half = [" + "{}," * 300_000 + "]": "is not TOML (it holds more than 250,000 values).",
+    "[training]\nsteps = 0x" + "f" * 450: "'steps' is a number of 1,800 bits; 64 are the most.",
+    "[training]\nsteps = 1979-05-27": "'steps' is datetime.date(1979, 5, 27), which is not int.",
+    "[training]\nlearning_rate = nan": "learning_rate and clip must be positive",
+    "begin_from = '~nobody-is-called-so/x.safetensors'": "~nobody-is-called-so/x.safetensors: there is no such file.",
+    f"begin_from = '{'x' * 300}.safetensors'": "there is no such file.",
+    "dataset = 'folder:~nobody-is-called-so'": "~nobody-is-called-so: there is no such folder",
+    f"dataset = 'folder:{'x' * 300}'": "there is no such folder",
+    f"[architecture]\nname = 'lstm'\nhidden_size = {2**60}": "cannot be made with these sizes",
+    "[architecture]\nname = 'lstm'\nlayers = 1_000_000_000": "cannot be made with these sizes (it would take more than",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:30])
+def test_a_recipe_from_anybody_is_one_sentence(run, here, text):
+    usual = "" if "dataset" in text else "dataset = 'folder:../tunes'\n"
+    ran = run("train", written(here, usual + text), "--out", "x.safetensors")
+    assert ran.status == 2
+    assert HOSTILE[text] in ran.err.splitlines()[-1]
+    assert ran.err.splitlines()[-1].endswith((".", "?"))
+    assert not (here / "x.safetensors").exists()
+
+
+def test_a_pipe_is_no_recipe(run, here):
+    os.mkfifo(here / "p.toml")
+    assert run("train", "p.toml", "--out", "x.safetensors").err == "composer: p.toml: is a named pipe, not a file.\n"

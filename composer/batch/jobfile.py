@@ -6,13 +6,14 @@ import csv
 import io
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from composer import toml
 from composer.errors import BadJobs, ComposerError, nearest, printable
+from composer.opening import read_bytes
 
 LARGEST = 2**23
 """Bytes of a file of jobs at most."""
@@ -24,6 +25,9 @@ MOST_TABLES = 10_000
 
 MOST_VALUES = 10_000
 """In one list at most."""
+
+WIDEST = 64
+"""Bits of a whole number."""
 
 DEEPEST = 4
 """Levels of lists and tables within a job."""
@@ -53,14 +57,7 @@ def read(path: Path) -> list[Table]:
     if suffix not in _READERS:
         raise BadJobs(f"{shown}: jobs stand in .toml, .jsonl or .csv files; {nearest(suffix, _READERS)}")
     try:
-        with path.open("rb") as file:
-            raw = file.read(LARGEST + 1)
-    except OSError as error:
-        raise BadJobs(f"{shown}: cannot be read ({error.strerror}).") from error
-    if len(raw) > LARGEST:
-        raise BadJobs(f"{shown}: is larger than {LARGEST // 2**20} MiB; divide it.")
-    try:
-        text = raw.decode("utf-8-sig")
+        text = read_bytes(path, LARGEST, BadJobs).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadJobs(f"{shown}: is not UTF-8 ({error.reason}).") from None
     tables: list[Table] = []
@@ -85,6 +82,8 @@ def _check_size(table: Table, key: str, value: Any, depth: int) -> None:
             raise table.fault(f"'{printable(key)}' {'is nested too deeply' if depth > DEEPEST else much}.", key)
         for inner in value.values() if isinstance(value, Mapping) else value:
             _check_size(table, key, inner, depth + 1)
+    elif isinstance(value, int) and value.bit_length() > WIDEST:
+        raise table.fault(f"'{printable(key)}' is a number of {value.bit_length():,} bits; {WIDEST} are the most.", key)
     elif value is not None and not isinstance(value, str | int | float | bool):
         raise table.fault(f"'{printable(key)}' is {printable(str(value))}, which no option takes.", key)
 
@@ -94,10 +93,9 @@ def _check_size(table: Table, key: str, value: Any, depth: int) -> None:
 
 def _toml(text: str, shown: str) -> Iterator[Table]:
     try:
-        plain = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        what = "it is nested too deeply" if isinstance(error, RecursionError) else printable(str(error), 160)
-        raise BadJobs(f"{shown}: is not TOML ({what}).") from None
+        plain = toml.parse(text)
+    except ValueError as error:
+        raise BadJobs(f"{shown}: is not TOML ({printable(str(error), 160)}).") from None
     for key in plain:
         if key not in (JOB, DEFAULTS):
             raise BadJobs(f"{shown}: there is no '{printable(key)}' beside the jobs: {nearest(key, (JOB, DEFAULTS))}")
@@ -119,7 +117,7 @@ def _toml_lines(text: str) -> tuple[dict[str, int], list[tuple[int, dict[str, in
     usual: dict[str, int] = {}
     found: list[tuple[int, dict[str, int]]] = []
     inside = usual
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if header := _HEADER.match(line):
             twice, name, inner = header.groups()
             if twice and name == JOB and not inner:

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Annotated, Any, get_origin
 
 from composer.batch.gates import Gates, Keep
@@ -113,7 +114,8 @@ def spread(tables: Sequence[Table]) -> list[Wanted]:
         axes = _axes(table, samplers)
         size = math.prod(len(values) for _, _, values in axes)
         if len(found) + size > MOST_CELLS:
-            raise table.fault(f"with this grid there are {len(found) + size:,} jobs; {MOST_CELLS:,} are the most.")
+            many = f"{len(found) + size:,}" if size < 10**9 else "more than a billion"
+            raise table.fault(f"with this grid there are {many} jobs; {MOST_CELLS:,} are the most.")
         found += _points(table, axes, samplers)
     return found
 
@@ -123,10 +125,12 @@ Axis = tuple[str, str, Sequence[Any]]
 
 
 def _axes(table: Table, samplers: Mapping[str, tuple[str, Option]]) -> list[Axis]:
-    own = {option.name: option for option in schema(Job)}
-    axes = []
+    own, axes = _own(), []
+    stands: dict[str, str] = {}
     for written, value in table.values.items():
         name, dashed = written.replace("-", "_"), written.replace("_", "-")
+        if (other := stands.setdefault(name, written)) != written:
+            raise table.fault(f"'{printable(other)}' and '{printable(written)}' are the same; leave one out.", written)
         if name in own:
             axes.append((written, name, _values(table, written, value, name in GRID)))
         elif dashed in samplers:
@@ -159,8 +163,7 @@ def _values(table: Table, key: str, value: Any, grid: bool, *, one: bool = False
 def _points(table: Table, axes: Sequence[Axis], samplers: Mapping[str, tuple[str, Option]]) -> Iterator[Wanted]:
     gates, exporting = _gates(table), _export_options(table)
     varied = tuple(name.replace("-", "_") for _, name, values in axes if len(values) > 1)
-    written = [key for key, _, _ in axes]
-    own = {option.name: option for option in schema(Job)}
+    written, own = [key for key, _, _ in axes], _own()
     for point in itertools.product(*(values for _, _, values in axes)):
         options: dict[str, Any] = {}
         chain: dict[str, dict[str, Any]] = {}
@@ -187,8 +190,19 @@ def _named_in(text: str, keys: Sequence[str]) -> str:
     return next((key for key in keys if f"'{key.replace('-', '_')}'" in text), "")
 
 
+@lru_cache(maxsize=1)
+def _own() -> Mapping[str, Option]:
+    """The options of a job."""
+    return {option.name: option for option in schema(Job)}
+
+
+@lru_cache(maxsize=1)
+def _of_gates() -> Mapping[str, Option]:
+    return {option.name: option for option in schema(Gates)}
+
+
 def _gates(table: Table) -> dict[str, Any]:
-    known = {option.name: option for option in schema(Gates)}
+    known = _of_gates()
     chosen: dict[str, Any] = {}
     for key, value in dict(table.values.get("gates", {})).items():
         name = key.replace("-", "_")

@@ -117,22 +117,19 @@ class Ledger:
 
         Raises BatchFailed for a batch of other jobs, models or versions.
         """
-        plain = [cell.to_json() for cell in cells]
-        there = [_comparable(cell.to_json()) for cell in self.cells()] if self._begun() else None
-        if there is not None:
-            self._check_same(there, [_comparable(cell) for cell in plain], shard)
-        known = len(there or ())
+        begun = self._begun()
+        known = self._check_same(cells, shard) if begun else 0
         first = sum(cell.count for cell in cells[:known])
         with self._safely() as connection:
             connection.execute("BEGIN IMMEDIATE")  # tables, too, are there whole or not at all
-            if there is None:
+            if not begun:
                 for statement in _TABLES.split(";"):  # a script would commit first
                     connection.execute(statement)
                 about = {"format": FORMAT, "composer": __version__, "shard": f"{shard.part}/{shard.parts}"}
                 connection.executemany("INSERT INTO about VALUES (?, ?)", [(k, str(v)) for k, v in about.items()])
             number = first
             for place, cell in enumerate(cells[known:], start=known):
-                row = (place, cell.job, number, json.dumps(plain[place]))
+                row = (place, cell.job, number, json.dumps(cell.to_json()))
                 connection.execute("INSERT INTO cells VALUES (?, ?, ?, ?)", row)
                 number += cell.count
             rows = _rows(cells[known:], known, first, shard)
@@ -144,7 +141,8 @@ class Ledger:
         with self._safely() as connection:
             return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone())
 
-    def _check_same(self, there: Sequence[Mapping[str, Any]], here: Sequence[Mapping[str, Any]], shard: Shard) -> None:
+    def _check_same(self, cells: Sequence[Cell], shard: Shard) -> int:
+        """Raise BatchFailed if these cells do not begin with those that are there; how many are."""
         shown, about = printable(str(self.path.parent)), self.about()
         if about["composer"] != __version__:
             raise BatchFailed(
@@ -153,8 +151,10 @@ class Ledger:
             )
         if about["shard"] != f"{shard.part}/{shard.parts}":
             raise BatchFailed(f"{shown}: was begun as shard {about['shard']}; go on so, or name another folder.")
-        for number, old in enumerate(there):
-            new = here[number] if number < len(here) else {}
+        known = 0
+        for old in map(_comparable, self.cells()):
+            new = _comparable(cells[known]) if known < len(cells) else {}
+            known += 1
             if old == new:
                 continue
             if {**old, "model_hash": ""} == {**new, "model_hash": ""}:
@@ -162,6 +162,7 @@ class Ledger:
             else:
                 what = f"was begun with another file of jobs (job {old['job']} differs); jobs may be added at its end"
             raise BatchFailed(f"{shown}: {what}, or name another folder.")
+        return known
 
     def about(self) -> dict[str, str]:
         """What the ledger says of itself: format, version, shard."""
@@ -181,11 +182,11 @@ class Ledger:
         with self._safely() as connection:
             connection.execute("INSERT OR REPLACE INTO about VALUES ('settled', ?)", (str(run),))
 
-    def cells(self) -> list[Cell]:
+    def cells(self) -> Iterator[Cell]:
         """The cells, by their places."""
         with self._safely() as connection:
-            found = connection.execute("SELECT plain FROM cells ORDER BY cell").fetchall()
-            return [Cell.from_json(json.loads(plain)) for (plain,) in found]
+            for (plain,) in connection.execute("SELECT plain FROM cells ORDER BY cell"):
+                yield Cell.from_json(json.loads(plain))
 
     def waiting(self, cell: int, after: int, most: int) -> list[tuple[int, int]]:
         """(number, index) of the next pieces of a cell that are to be made, from beyond the number `after`."""
@@ -300,7 +301,7 @@ def _rows(cells: Sequence[Cell], place: int, first: int, shard: Shard) -> Iterat
         for number, index, own in found:
             if shard.has(number):
                 seed = own.asked["request"].get("seed", 0)
-                yield number, at, own.model, own.model_hash, seed, index, own.stem(number, index)
+                yield number, at, own.model, own.model_hash, seed, index, own.names.stem(number, index)
 
 
 def _values(row: Row) -> tuple[Any, ...]:
@@ -313,9 +314,9 @@ def _values(row: Row) -> tuple[Any, ...]:
     return (*state, row.reason, row.seconds, row.made_at, row.run, row.number)
 
 
-def _comparable(cell: Mapping[str, Any]) -> dict[str, Any]:
+def _comparable(cell: Cell) -> dict[str, Any]:
     """What must not change while a batch goes on: a model may have moved, since its hash is known."""
-    return {**json.loads(json.dumps(cell)), "model_path": ""}
+    return {**json.loads(json.dumps(cell.to_json())), "model_path": ""}
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from string import Formatter
 from typing import Any
 
@@ -26,8 +27,50 @@ _WIDTH = re.compile(r"0?\d{0,2}")
 _ODD = re.compile(r"[^A-Za-z0-9._+#-]+")
 
 
-def check_pattern(pattern: str, fields: Mapping[str, Any]) -> None:
-    """Raise BadOption for a pattern that would lead out of its folder, or names what a piece does not have."""
+@dataclass(frozen=True)
+class Names:
+    """The names of the pieces of one cell: what all share is filled in, and number and index are left."""
+
+    template: str  # of `%`, with `number` and `index`
+
+    @property
+    def has_index(self) -> bool:
+        """Whether the index is in them."""
+        return "%(index)" in self.template
+
+    @property
+    def differ(self) -> bool:
+        """Whether no two pieces of the cell share one.
+
+        Numbers grow with indexes and get no shorter, so that a name of the same length has another number in it.
+        """
+        return self.template % {"number": 0, "index": 0} != self.template % {"number": 1, "index": 1}
+
+    def stem(self, number: int, index: int) -> str:
+        """Name a piece: its path without a suffix, from the folder of the batch. Raises BadOption for no name."""
+        name = self.template % {"number": number, "index": index}
+        if not name.strip(". ") or name != name.strip(" ") or name.startswith(".") or name.endswith("."):
+            raise BadOption(f"'{printable(name)}' is no name for a file.")
+        if len(name) > LONGEST or len(name.encode()) > 2 * LONGEST:
+            raise BadOption(f"'{printable(name)}' has {len(name)} characters; {LONGEST} are the most.")
+        if _RESERVED.fullmatch(name):
+            raise BadOption(f"'{printable(name)}' is a name that Windows keeps for devices.")
+        return f"{folder_of(number)}/{name}"
+
+
+def folder_of(number: int) -> str:
+    """Name the folder of a piece. Raises BadOption for a number that no piece has."""
+    if number < 0:
+        raise BadOption(f"there is no piece {number}.")
+    return f"{number // FOLDER:04}"
+
+
+def names(pattern: str, fields: Mapping[str, Any]) -> Names:
+    """Make the names that a pattern gives.
+
+    This is where names of files are made of what others wrote. Raises BadOption for a pattern that would lead out of
+    its folder, or that names what a piece does not have.
+    """
     shown = f"the file name '{printable(pattern)}'"
     try:
         parts = list(Formatter().parse(pattern))
@@ -36,29 +79,23 @@ def check_pattern(pattern: str, fields: Mapping[str, Any]) -> None:
     literal = "".join(text for text, *_ in parts)
     if any(letter in '/\\:*?"<>|' or not letter.isprintable() for letter in literal):
         raise BadOption(f"{shown} holds what no file name may hold; pieces stay in their folder.")
-    for _, name, form, conversion in parts:
-        if name is None:
-            continue
-        if name not in fields and name not in OWN:
-            raise BadOption(f"{shown} has '{{{printable(name)}}}': {nearest(name, [*fields, *OWN])}")
-        if conversion or not _WIDTH.fullmatch(form or ""):
-            raise BadOption(f"{shown} may give a width, as in {{index:04}}, and no other format.")
-        if form and name not in OWN:
-            raise BadOption(f"{shown} may give a width to {' and '.join(OWN)} alone.")
+    found = []
+    for text, name, form, conversion in parts:
+        found.append(text.replace("%", "%%"))
+        if name is not None:
+            found.append(_left_open(shown, name, form or "", fields, plain=not conversion))
+    return Names("".join(found))
 
 
-def stem(pattern: str, fields: Mapping[str, Any], number: int, index: int) -> str:
-    """The path of a piece without its suffix, from the folder of the batch; of a pattern that was checked.
-
-    Raises BadOption for a name that file systems refuse.
-    """
-    values = {name: _ODD.sub("_", str(value)) for name, value in fields.items() if value is not None}
-    values |= dict.fromkeys((name for name, value in fields.items() if value is None), "")
-    name = pattern.format_map({**values, "number": number, "index": index})
-    if not name.strip(". ") or name != name.strip(" ") or name.startswith(".") or name.endswith("."):
-        raise BadOption(f"'{printable(name)}' is no name for a file.")
-    if len(name) > LONGEST or len(name.encode()) > 2 * LONGEST:
-        raise BadOption(f"'{printable(name)}' has {len(name)} characters; {LONGEST} are the most.")
-    if _RESERVED.fullmatch(name):
-        raise BadOption(f"'{printable(name)}' is a name that Windows keeps for devices.")
-    return f"{number // FOLDER:04}/{name}"
+def _left_open(shown: str, name: str, form: str, fields: Mapping[str, Any], *, plain: bool) -> str:
+    """Write what stands in a template for a field of a pattern: its value, or for number and index their own place."""
+    if name not in fields and name not in OWN:
+        raise BadOption(f"{shown} has '{{{printable(name)}}}': {nearest(name, [*fields, *OWN])}")
+    if not plain or not _WIDTH.fullmatch(form):
+        raise BadOption(f"{shown} may give a width, as in {{index:04}}, and no other format.")
+    if name in OWN:
+        return f"%({name}){form}d"
+    if form:
+        raise BadOption(f"{shown} may give a width to {' and '.join(OWN)} alone.")
+    value = fields[name]
+    return "" if value is None else _ODD.sub("_", str(value))

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
-from functools import lru_cache
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from composer import generation
-from composer.batch import jobs, places
-from composer.batch.jobs import Job, Wanted
-from composer.continuing import after
-from composer.errors import BadOption, ComposerError, nearest, printable
-from composer.files import exporter
-from composer.form import Form
-from composer.form import check as check_form
-from composer.generation import Player, chained
+from composer.batch import apart, jobs
+from composer.batch.asking import Asking, Desk
+from composer.batch.jobs import Wanted
+from composer.batch.places import Names, names
+from composer.errors import ComposerError
+from composer.generation import Player
 from composer.making import Asked, asked_of, request_of, with_request
-from composer.model import find, load
+from composer.paths import from_home
 from composer.plugins import registry
-from composer.primers import is_typed, read_primer
-from composer.request import Request
 
 MOST_IN_ALL = 5_000_000
 """Pieces of one batch."""
@@ -53,8 +47,8 @@ class Cell:
     keep: str | None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
+        """Plain values, which are the cell's own."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Cell:
@@ -78,32 +72,46 @@ class Cell:
         """Bars that a piece has, 0 if its model decides: pieces of like length are run side by side."""
         return int(self.asked["request"].get("bars") or 0)
 
-    def stem(self, number: int, index: int) -> str:
-        """The path of one piece without its suffix."""
-        return places.stem(self.file, self.fields, number, index)
+    @cached_property
+    def names(self) -> Names:
+        """What its pieces are called. Raises BadOption for a pattern that is none."""
+        return names(self.file, self.fields)
 
 
 def plan(wanted: Sequence[Wanted], opened: Mapping[str, Player] | None = None) -> list[Cell]:
-    """The cells of a batch, each known to work. Raises BadJobs, with file and line, for the first that does not."""
-    players = dict(opened or {})
+    """The cells of a batch, each known to work. Raises BadJobs, with file and line, for the first that does not.
+
+    Pieces are counted, and not looked at one by one.
+    """
+    _check_count(wanted)
+    desk = Desk(dict(opened or {}))
     cells: list[Cell] = []
-    total = 0
+    marks: list[Hashable] = []
     for one in wanted:
         with _faulted(one, "model"):
-            if one.job.model not in players:
-                players[one.job.model] = player_of(one.job.model, one.job.model)
+            player = desk.player(one.job.model)
         with _faulted(one, "formats"):
-            _check_formats(one)
+            desk.check_formats(one)
         with _faulted(one):
-            cells.append(_cell(one, players[one.job.model]))
+            asking = desk.asking(one)
+            cells.append(_cell(one, player, asking))
+            marks.append((player.model.hash, asking.digest, one.job.seed))
+        with _faulted(one, "file"):
+            _ = cells[-1].names  # made here, for its line
+    found = apart.stretches(wanted)
+    apart.check_pieces(found, marks)
+    apart.check_names(found, [cell.names for cell in cells])
+    return cells
+
+
+def _check_count(wanted: Sequence[Wanted]) -> None:
+    """Raise BadJobs for more pieces than a batch can have."""
+    total = 0
+    for one in wanted:
         total += one.job.count
         if total > MOST_IN_ALL:
-            raise one.table.fault(
-                f"up to here the jobs ask for {total:,} pieces; {MOST_IN_ALL:,} are the most.", "count"
-            )
-    _check_apart(cells, wanted)
-    _check_names(cells, wanted)
-    return cells
+            text = f"up to here the jobs ask for {total:,} pieces; {MOST_IN_ALL:,} are the most."
+            raise one.table.fault(text, "count")
 
 
 @contextmanager
@@ -115,28 +123,6 @@ def _faulted(one: Wanted, key: str = "") -> Iterator[None]:
         raise one.table.fault(error, key or _key_of(str(error), one)) from None
 
 
-def _check_formats(one: Wanted) -> None:
-    known = registry().offers["exporters"]
-    for form in one.job.formats:
-        if f".{form}" not in known:
-            raise BadOption(f"no plugin writes '.{printable(form)}' files; {nearest(f'.{form}', known)}")
-        exporter(Path(f"piece.{form}"), **one.export_options.get(form, {}))
-    for form in one.export_options:
-        if form not in one.job.formats:
-            raise BadOption(f"'export_options' are for '{printable(form)}', which is not among the formats.")
-
-
-def player_of(name: str, source: str) -> Player:
-    """A model by its name or file, which is loaded once in a process. Raises UnknownName, BadModelFile."""
-    path = find(source).absolute()
-    return _loaded(name, path, path.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=8)
-def _loaded(name: str, path: Path, _: int) -> Player:
-    return Player(load(path), name)
-
-
 def _key_of(text: str, one: Wanted) -> str:
     """The key of a table that an error is likely to be about, for its line."""
     words = set(re.findall(r"[\w-]+", text.lower()))
@@ -144,9 +130,8 @@ def _key_of(text: str, one: Wanted) -> str:
     return next((key for key in keys if key.replace("-", "_").lower() in words or key.lower() in words), "")
 
 
-def _cell(one: Wanted, player: Player) -> Cell:
+def _cell(one: Wanted, player: Player, asking: Asking) -> Cell:
     job = one.job
-    asked = _asked(job, one, player)
     if one.gates.get("max_copied_bars") is not None:
         player.learnt()  # read and indexed now, and not by each worker
     options = registry().names("models")
@@ -154,9 +139,9 @@ def _cell(one: Wanted, player: Player) -> Cell:
         job=one.table.number,
         name=job.name or f"job{one.table.number}",
         model=job.model,
-        model_path="" if job.model in options else str(Path(job.model).expanduser().absolute()),
+        model_path="" if job.model in options else str(from_home(job.model).absolute()),
         model_hash=player.model.hash,
-        asked=json.loads(json.dumps(_plain(asked))),
+        asked=asking.of_seed(job.seed),
         first=job.index or 0,
         count=job.count,
         file=job.file,
@@ -168,29 +153,6 @@ def _cell(one: Wanted, player: Player) -> Cell:
         attempts=job.attempts,
         keep=job.keep,
     )
-
-
-def _asked(job: Job, one: Wanted, player: Player) -> Asked:
-    """What is asked of the piece with index 0. Raises what `composer generate` would."""
-    wishes = {"bars": job.bars, "time_signature": job.time_signature, "key": job.key, "tempo": job.tempo}
-    stated: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
-    where: dict[str, Any] = {"device": job.device, "stepper": job.stepper, "precision": job.precision}
-    request = chained(replace(player.suggested, seed=job.seed, **where, **stated), one.links)
-    asked: Asked = request
-    if job.primer is not None:
-        score, typed = read_primer(job.primer), is_typed(job.primer)
-        asked = after(player, request, score, tempo=job.tempo, own_tracks=not typed)
-    request = player.resolved(request_of(asked))
-    generation.check(player, request)
-    if job.form is None:
-        return with_request(asked, request)
-    form = Form.of(replace(request, bars=job.bars), job.form)
-    check_form(player, form)
-    return form
-
-
-def _plain(asked: Asked) -> dict[str, Any]:
-    return {"request": asked.to_json()} if isinstance(asked, Request) else asked.to_json()
 
 
 def _fields(one: Wanted) -> dict[str, Any]:
@@ -210,48 +172,6 @@ def _fields(one: Wanted) -> dict[str, Any]:
 def _keys_of_links() -> dict[str, tuple[str, str]]:
     found = jobs.sampler_keys().items()
     return {key.replace("-", "_"): (sampler, option.name) for key, (sampler, option) in found}
-
-
-def _check_apart(cells: Sequence[Cell], wanted: Sequence[Wanted]) -> None:
-    """Raise BadJobs for jobs that ask for the same pieces."""
-    seen: dict[str, list[tuple[int, int, Wanted]]] = {}
-    for cell, one in zip(cells, wanted, strict=True):
-        same = seen.setdefault(repr((cell.model_hash, cell.asked)), [])
-        for first, count, other in same:
-            if cell.first < first + count and first < cell.first + cell.count:
-                place = f"line {other.table.line}" if other.table.line else f"job {other.table.number}"
-                raise one.table.fault(f"this asks for the same pieces as {place}; give it another seed.")
-        same.append((cell.first, cell.count, one))
-
-
-def _check_names(cells: Sequence[Cell], wanted: Sequence[Wanted]) -> None:
-    """Raise BadJobs for a pattern that leads out of the folder, and for names that two pieces would share."""
-    for cell, one in zip(cells, wanted, strict=True):
-        try:
-            places.check_pattern(cell.file, cell.fields)
-        except BadOption as error:
-            raise one.table.fault(error, "file") from None
-    if {cell.file for cell in cells} == {places.PATTERN}:
-        return  # numbers are apart
-    folder, names = "", set[str]()
-    for (number, index, cell), one in zip(pieces(cells), _repeated(cells, wanted), strict=True):
-        try:
-            stem = cell.stem(number, index)
-        except BadOption as error:
-            raise one.table.fault(error, "file") from None
-        inside, _, name = stem.partition("/")
-        if inside != folder:
-            folder, names = inside, set()
-        if name.casefold() in names:
-            text = f"two pieces would be called '{name}'; put {{index}} or {{number}} into 'file'."
-            raise one.table.fault(text, "file")
-        names.add(name.casefold())
-
-
-def _repeated(cells: Sequence[Cell], wanted: Sequence[Wanted]) -> Iterator[Wanted]:
-    for cell, one in zip(cells, wanted, strict=True):
-        for _ in range(cell.count):
-            yield one
 
 
 def pieces(cells: Sequence[Cell], number: int = 0) -> Iterator[tuple[int, int, Cell]]:

@@ -114,7 +114,7 @@ def run(
         folder.mend(out, ledger, settled)
         if retry:
             ledger.again([row["number"] for row in ledger.pieces("failed", "number")])
-        known, counts = ledger.cells(), ledger.counts()
+        known, counts = list(ledger.cells()), ledger.counts()
         course = _Course(out, ledger, settings, known, number, clock, clock(), counts, ledger.rejections())
         _choose(course, range(len(known)))
         tell = report or (lambda _: None)
@@ -206,7 +206,7 @@ def _settle(course: _Course, outcome: Outcome, now: Callable[[], float]) -> None
 
 def _write(course: _Course, chunk: Chunk, made: Made) -> None:
     place, index = next((place, index) for number, place, index in chunk.pieces if number == made.number)
-    stem = course.out / course.cells[place].stem(made.number, index)
+    stem = course.out / course.cells[place].names.stem(made.number, index)
     folder.write(stem, made.files or {}, course.ledger.path.parent / folder.SCRATCH, course.folders)
 
 

@@ -17,8 +17,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from composer.batch.asking import player_of
 from composer.batch.gates import Gates, gates_of, measure
-from composer.batch.plan import Cell, player_of
+from composer.batch.plan import Cell
 from composer.errors import BadModelFile, CannotWrite, ComposerError, RequestWarning, UnknownName, printable
 from composer.files import exporter
 from composer.generation import Player

@@ -12,7 +12,7 @@ import click
 
 from composer import __version__
 from composer.cli import completing
-from composer.errors import ComposerError, ReadingWarning, RequestWarning, RunWarning
+from composer.errors import ComposerError, ReadingWarning, RequestWarning, RunWarning, printable
 
 COMMANDS = {
     "generate": ("composer.cli.generate:generate", "Write new pieces of music."),
@@ -97,6 +97,8 @@ def run(arguments: list[str]) -> int:
         result: Any = cli.main(arguments, prog_name="composer", standalone_mode=False)
     except ComposerError as error:
         return _fail(str(error), error.exit_status)
+    except click.NoSuchOption as error:
+        return _refuse(error, arguments)
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
@@ -110,8 +112,22 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if "--traceback" in arguments:
             raise
-        return _fail(f"unexpected {type(error).__name__}: {error} (`composer --traceback …` shows where).", 1)
+        if isinstance(error, OSError) and error.filename:  # of a name that is too long, a disk that is gone
+            return _fail(f"{printable(str(error.filename))}: {error.strerror}.", 2)
+        return _fail(
+            f"unexpected {type(error).__name__}: {printable(str(error), 500)} (`composer --traceback …` shows where).",
+            1,
+        )
     return result if isinstance(result, int) else 0
+
+
+def _refuse(error: click.NoSuchOption, arguments: list[str]) -> int:
+    from composer.cli.mistakes import explained
+
+    if sentence := explained(error, arguments):
+        return _fail(sentence, error.exit_code)
+    error.show()
+    return error.exit_code
 
 
 def _fail(sentence: str, status: int) -> int:

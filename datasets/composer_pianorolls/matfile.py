@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import BadOption, EmptyDataset, UnreadableFile, printable
+from composer.paths import from_home, is_file
 from composer.splits import SPLITS
 
 LOWEST = 21
@@ -48,8 +49,8 @@ class Contents:
 
 def contents(name: str) -> Contents:
     """What is in a file, read once while it does not change. Raises BadOption, UnreadableFile, EmptyDataset."""
-    path, shown = Path(name).expanduser(), printable(name)
-    if not path.is_file():
+    path, shown = from_home(name), printable(name)
+    if not is_file(path):
         raise BadOption(f"{shown}: there is no such file; give a .mat file of piano rolls.")
     stat = path.stat()
     if stat.st_size > LARGEST:

@@ -13,6 +13,7 @@ import numpy as np
 
 from composer.errors import printable
 from composer.score import END, Bars, Score, Text, Track, bars
+from composer.texts import clean
 from composer.types import Piece
 
 _LONGEST = 20_000  # characters of what made a piece, as JSON; beyond, its long values are left out
@@ -85,12 +86,20 @@ def _texts(texts: tuple[Text, ...] | list[Text]) -> list[list[Any]]:
 
 def _made_by(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """What made a piece, as JSON can hold it, without what is too long to be read."""
-    plain = json.loads(json.dumps(dict(provenance), default=str))
+    plain = _cleaned(json.loads(json.dumps(dict(provenance), default=str)))
     for limit in (_LONGEST, 500):
         if len(json.dumps(plain)) <= _LONGEST:
             return plain
         plain = {key: _shortened(value, limit) for key, value in plain.items()}
     return {key: value for key, value in plain.items() if key in ("model", "model_hash", "title")}
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {clean(key): _cleaned(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return list(map(_cleaned, value))
+    return clean(value) if isinstance(value, str) else value
 
 
 def _shortened(value: Any, limit: int) -> Any:

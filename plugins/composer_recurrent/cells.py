@@ -43,13 +43,13 @@ def sigmoid(xp: Array, x: Array) -> Array:
     return 0.5 + 0.5 * xp.tanh(0.5 * x)
 
 
-UPDATES = {"LSTM": (lstm, 2), "GRU": (gru, 1), "RNN": (rnn, 1)}
-"""The update of each of torch's layers, and how many parts its state has."""
+UPDATES = {"LSTM": (lstm, 4, 2), "GRU": (gru, 3, 1), "RNN": (rnn, 1, 1)}
+"""The update of each of torch's layers, how many sums a unit has, and how many parts its state has."""
 
 
 def layers_of(kind: str, layers: int, weights: Weights) -> tuple[Layer, ...]:
     """Torch's layers in a network with these weights."""
-    update, parts = UPDATES[kind]
+    update, _, parts = UPDATES[kind]
     return tuple(
         Layer(
             inputs=weights[f"recurrence.weight_ih_l{layer}"],

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from jobtexts import JOBS, large_jobs
 from mutations import as_json, damaged, damaged_text, damaged_value, value
 from walks import VOICES, Walks, walk
 
@@ -275,40 +276,8 @@ class RecipeFile(Kind):
             recipefile.make(plain)
 
 
-JOBS = {
-    ".toml": """[defaults]
-seed = 3
-formats = ["mid"]
-[[job]]
-name = "a"
-model = "small"
-bars = [2, 4]
-key = ["C", "Dm"]
-time_signature = "3/4"
-temperature = [0.8, 1.0]
-count = 3
-file = "{name}-{key}-{index:03}"
-[[job]]
-model = "small"
-bars = 2
-scale = "D dorian"
-chords = "Dm7 G7 | Cmaj7"
-keep = "best 2 by likelihood"
-attempts = 4
-[job.gates]
-not_degenerate = true
-nats_per_note = [1, 2]
-[job.export_options.mid]
-x = 1
-""",
-    ".jsonl": '{"model": "small", "bars": 2, "count": 2}\n'
-    '{"model": "small", "key": ["C", "D"], "gates": {"in_key": 0.9}}\n',
-    ".csv": 'model,bars,key,gates.in_key,temperature\nsmall,2,C,0.9,"[0.8, 1]"\nsmall,4,Dm,,\n',
-}
-
-
 class JobFile(Kind):
-    """A file of jobs in each form, planned where it asks for few."""
+    """A file of jobs in each form, planned."""
 
     suffixes = tuple(JOBS)
 
@@ -318,13 +287,15 @@ class JobFile(Kind):
     def make(self, draw, suffix):
         if draw.random() < 0.03:
             return draw.choice(strangers())
+        if draw.random() < 0.2:
+            return large_jobs(draw, suffix).encode("utf-8", "surrogatepass")
         data = damaged_text(draw, JOBS[suffix]).encode("utf-8", "surrogatepass")
         return damaged(draw, data) if draw.random() < 0.2 else data
 
     def use(self, path):
-        wanted = jobs.spread(jobfile.read(path))
-        if len(wanted) < 20 and all(one.job.model == "small" for one in wanted):
-            plan.plan([one for one in wanted if (one.job.bars or 0) <= MOST_BARS], {"small": self.player})
+        players = {"small": self.player, "chorales": self.player}
+        cells = plan.plan(jobs.spread(jobfile.read(path)), players)
+        assert plan.count(cells).total() >= len(cells) > 0
 
 
 # --- what stands beside a piece ---------------------------------------------------------------------------------------
@@ -509,7 +480,7 @@ class LedgerFile(Kind):
         with opened(self.out / LEDGER, reading=True) as ledger:
             list(ledger.pieces("done"))
             list(ledger.rows(["number", "state"]))
-            ledger.cells()
+            list(ledger.cells())
 
     def show(self):
         gallery.write(self.out, self.folder / "best.html", 3)

@@ -19,9 +19,9 @@ MANY = {
     "indices": 1000,
     "comparisons": 1000,
     "midi": 20_000,
-    "scores": 1000,
+    "scores": 5000,
 }
-FEW = {"ours": 150, "midi": 100, "scores": 12}
+FEW = {"ours": 150, "jobs": 100, "midi": 500, "scores": 100}
 
 
 @pytest.mark.parametrize("kind", FEW)

@@ -8,11 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from composer.errors import LeftOutWarning, UnreadableFile, printable
-from composer.score import TICKS_PER_QUARTER, Score
+from composer.score import Score
 from composer_notation.abc.score import score_of
 from composer_notation.abc.tunebook import Tune, count_tunes, text_of, tunes
-
-LONGEST = 100_000 * 4 * TICKS_PER_QUARTER
+from composer_notation.bargrid import LONGEST
 
 
 def read(path: Path) -> Score:
