@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from music import notes
 
-from composer import files
+from composer import checking, files
 from composer.errors import LeftOutWarning, ReadingWarning, UnreadableFile
 from composer.keys import ALL_KEYS
 from composer.score import KeySignature, Score, Tempo, Text, TimeSignature, Track, make_notes
@@ -676,6 +676,12 @@ def test_a_book_is_as_many_pieces(tmp_path):
     assert str(found["2"]) == f"{tmp_path}/book.abc#2: has the key 'H', which is none."
     with pytest.raises(UnreadableFile, match=r"book\.abc: holds 3 tunes; copy the one that you want"):
         reader(tmp_path / "book.abc")
+
+
+def test_a_book_is_checked_tune_by_tune(tmp_path):
+    (tmp_path / "book.abc").write_text(BOOK)
+    found = [(finding.severity, finding.text) for finding in checking.check(tmp_path / "book.abc").findings]
+    assert found == [("error", "#2: has the key 'H', which is none."), ("hint", "#3: left out: grace notes (1).")]
 
 
 def test_a_file_of_one_tune_is_one_piece_without_a_name(tmp_path):
