@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from composer import files, folders
 from composer.errors import ComposerError, LeftOutWarning, ReadingWarning, RoundingWarning, UnreadableFile, printable
 from composer.plugins import registry
-from composer.types import Finding, Inspecting
+from composer.types import Finding, Inspecting, Reader
 
 SEVERITIES = ("error", "warning", "hint")
 """The gravest first."""
@@ -37,14 +38,27 @@ def check(path: Path) -> Checked:
     try:
         if isinstance(reader, Inspecting):
             return Checked(path, tuple(files.ask(reader.inspect, path)))
-        _, remarks = files.read_with_warnings(path)
+        return Checked(path, tuple(_found_by_reading(reader, path)))
     except ComposerError as error:
-        return Checked(path, (Finding("error", "unreadable", _without_name(path, str(error))),))
-    return Checked(path, tuple(_finding(path, remark) for remark in remarks))
+        return Checked(path, (_finding(path, error),))
 
 
-def _finding(path: Path, remark: ReadingWarning) -> Finding:
+def _found_by_reading(reader: Reader, path: Path) -> list[Finding]:
+    """What is said of each piece in a file."""
+    found: list[Finding] = []
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", ReadingWarning)
+        for _, piece in files.pieces_by(reader, path):
+            found += [_finding(path, w.message) for w in said if isinstance(w.message, ReadingWarning)]
+            found += [_finding(path, piece)] if isinstance(piece, Exception) else []
+            said.clear()
+    return found
+
+
+def _finding(path: Path, remark: Exception) -> Finding:
     text = _without_name(path, str(remark))
+    if not isinstance(remark, ReadingWarning):
+        return Finding("error", "unreadable", text)
     if isinstance(remark, LeftOutWarning):
         return Finding("hint", "left-out", text)
     if isinstance(remark, RoundingWarning):
@@ -75,6 +89,6 @@ def music_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _without_name(path: Path, text: str) -> str:
-    """The sentence, which stands below the file's name."""
-    rest = text.removeprefix(f"{printable(str(path))}: ")
+    """The sentence, which stands below the file's name; of a piece in the file it begins with `#` and the piece's."""
+    rest = text.removeprefix(printable(str(path))).removeprefix(": ")
     return rest[:1].upper() + rest[1:]

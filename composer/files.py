@@ -19,7 +19,7 @@ from composer.isolation import Isolated, isolated
 from composer.opening import check_regular, open_regular, read_bytes
 from composer.plugins import registry
 from composer.score import Score
-from composer.types import Exporter, HasReading, Piece, Reader, Remembering
+from composer.types import Exporter, HasPieces, HasReading, Piece, Reader, Remembering
 
 LARGEST_SIDECAR = 2**24
 """Bytes of the JSON beside a file."""
@@ -82,6 +82,24 @@ def _whole(act: Callable[[Path], Any], path: Path) -> Any:
     """What it gives, and all of it: what comes bit by bit would come later, when nobody looks at the time."""
     result = act(path)
     return list(result) if hasattr(type(result), "__next__") else result
+
+
+def pieces_by(reader: Reader, path: Path) -> Iterator[tuple[str, Score | Exception]]:
+    """Read each piece of a file, with its name in it ("" where there is one alone); a refused one with its error.
+
+    Each has the time and the memory of a file, where its reader is called in this process, and all of them have it
+    together elsewhere. Raises UnreadableFile for a file that cannot be read, or no further.
+    """
+    if not isinstance(reader, HasPieces):
+        yield "", read_by(reader, path)
+    elif isinstance(reader.pieces, Isolated):
+        yield from ask(reader.pieces, path)
+    else:
+        with _refusing(path):
+            check_regular(path)
+            found = reader.pieces(path)
+            while (piece := bounded(next, found, None)) is not None:
+                yield piece
 
 
 @contextmanager

@@ -393,6 +393,17 @@ class Remembering(Protocol):
         """What the exporter was given as provenance; `{}` if the file does not say. Raises UnreadableFile."""
 
 
+@runtime_checkable
+class HasPieces(Protocol):
+    """A reader of files that may hold several pieces, such as a book of tunes."""
+
+    def pieces(self, path: Path) -> Iterator[tuple[str, Score | Exception]]:
+        """Each piece with its name in the file ("1", "2"…; "" where there is one), a refused one with its error.
+
+        One is read when it is asked for. Raises UnreadableFile for a file without pieces, and warns as the reader does.
+        """
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing that other programs would object to in a file. Tracks and bars count from 1, ticks are the file's own.

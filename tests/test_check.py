@@ -1,6 +1,7 @@
 """`composer check`: every file is told of, and the exit status says whether there are errors."""
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,8 +97,13 @@ def test_of_another_form_it_is_said_whether_it_reads_and_what_was_mended(here, m
     (found,) = checking.check(here / "bad.musicxml").findings
     assert (found.severity, found.rule) == ("error", "unreadable")
     path = here / "good.abc"
-    said = [ReadingWarning(f"{path}: a repeat was left out."), LeftOutWarning(str(path), {"lyrics": 3})]
-    monkeypatch.setattr(files, "read_with_warnings", lambda path: (None, said))
+
+    def pieces_by(reader, path):
+        warnings.warn(ReadingWarning(f"{path}: a repeat was left out."), stacklevel=1)
+        warnings.warn(LeftOutWarning(str(path), {"lyrics": 3}), stacklevel=1)
+        yield "", None
+
+    monkeypatch.setattr(files, "pieces_by", pieces_by)
     assert checking.check(path).findings == (
         Finding("warning", "mended", "A repeat was left out."),
         Finding("hint", "left-out", "Left out: lyrics (3)."),

@@ -298,55 +298,6 @@ def test_what_is_left_out_is_said_once_a_kind(read):
     assert score.note_count == 1
 
 
-# --- other formats ----------------------------------------------------------------------------------------------------
-
-ABC = """X:1
-T:A little tune
-M:6/8
-L:1/8
-K:Ador
-e|"Am"A3 Bcd|edc B2e|A3- A2B|cBA G2e|
-A3 Bcd|edc B2G|ABc BAG|A3 A2|]
-"""
-
-
-def test_abc(read):
-    score = read(ABC, ".abc")
-    assert (score.title, score.upbeat) == ("A little tune", Q // 2)
-    assert score.time_signatures == (TimeSignature(0, 6, 8),)
-    assert str(score.key_signatures[0].key) == "Am", "Dorian has a minor third"
-    assert rows(score.tracks[0])[:5] == [(0, 0.5, 76), (0.5, 1.5, 69), (2, 0.5, 71), (2.5, 0.5, 72), (3, 0.5, 74)]
-    assert max(length for _, length, _ in rows(score.tracks[0])) == 2.5, "the tied note"
-
-
-def test_abc_in_voices_with_chords_and_rests(read):
-    score = read(
-        """X:1
-M:3/4
-L:1/4
-Q:1/8=120
-V:S name="Soprano"
-V:B name="Bass"
-K:Bb clef=treble
-V:S
-|: "Bb"d2 e | [FAc]3 :| Z2 | "^slowly"B3 |]
-V:B
-|: B,3 | F,3 | x3 | z3 | B,,3 |]
-""",
-        ".abc",
-    )
-    assert [track.name for track in score.tracks] == ["Soprano", "Bass"]
-    assert rows(score.tracks[0])[:5] == [(0, 2, 74), (2, 1, 75), (3, 3, 65), (3, 3, 69), (3, 3, 72)]
-    assert rows(score.tracks[0])[-1] == (18, 3, 70)
-    assert [pitch for *_, pitch in rows(score.tracks[1])][-1] == 46
-    assert score.tempos == (Tempo(0, 60.0),)
-    assert {(chord.tick, chord.text) for chord in score.chords} == {(0, "Bb"), (6 * Q, "Bb")}
-
-
-def test_a_tune_without_bar_lines_is_read_at_once(read):
-    assert read("X:1\nM:4/4\nL:1/8\nK:C\n" + "C999 " * 50, ".abc").note_count == 50
-
-
 def packed(**members):
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -396,11 +347,7 @@ BEFORE_ITS_BEGINNING = bytes.fromhex(
         (b'<?xml version="1.0" encoding="shift_jis"?><score-partwise/>', ".xml", "in an encoding that is not read"),
         (b'<?xml version="1.0" encoding="rot13"?><score-partwise/>', ".xml", "in an encoding that is not read"),
         (packed(score_xml=b" " * (65 * 1024 * 1024)), ".mxl", "unpacks to more than 64 MB"),
-        (b" " * (21 * 1024 * 1024), ".abc", "larger than 20 MB"),
-        (ABC + "\n" + ABC, ".abc", "holds several tunes"),
-        ("a diary\n", ".abc", "is not ABC"),
-        ("X:1\nM:2999999/4\nK:C\nCDEF|", ".abc", "gives no bars"),
-        ("X:1\nK:C\nCD what?\n", ".abc", "where a note was expected"),
+        (b" " * (21 * 1024 * 1024), ".xml", "larger than 20 MB"),
         (musicxml(("", attributes() + note("C", 10**9))), ".xml", "more than 100,000 bars"),
         ("", ".musicxml", "not well-formed"),
     ],

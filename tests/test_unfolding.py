@@ -31,6 +31,7 @@ def played(*signs):
         ([PLAIN, ending(1), ending(2), PLAIN], "ABACD"),  # endings go back without a sign, too
         ([OPENS, ending(1, times=2), ending(2, times=2), PLAIN], "ABACD"),
         ([OPENS, ending(1, 2, times=3), ending(3), PLAIN], "ABABACD"),
+        ([OPENS, ending(1, 3, times=2), ending(2, times=2), PLAIN], "ABACABD"),
         ([OPENS, ending(1, times=2), PLAIN], "ABAC"),  # the second time passes a lone first ending by
         ([OPENS, ending(1), Signs(endings=(1,), times=2), ending(2), Signs(endings=(2,)), PLAIN], "ABCADEF"),
         ([ending(1, times=2), ending(2), ending(1, times=2), ending(2)], "ABCD"),  # two repeats

@@ -68,10 +68,12 @@ class Folder:
             return "unreadable"
 
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
-        """The one piece of a file, named by its path in the folder, or why it cannot be read."""
+        """The pieces of a file, named by its path in the folder, or why it cannot be read; `book.abc#3` in a book."""
         path = self._root() / source
+        its_reader = _reader(path.suffix.lower(), self.drums_by_name, self.pedal)
         try:
-            yield source, files.read_by(_reader(path.suffix.lower(), self.drums_by_name, self.pedal), path)
+            for name, piece in files.pieces_by(its_reader, path):
+                yield f"{source}#{name}" if name else source, piece
         except ComposerError as error:
             yield source, error
 

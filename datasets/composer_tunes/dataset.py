@@ -17,6 +17,15 @@ from composer_tunes.tune import score_of
 
 _BOOKS = ("ryansMammoth", "oneills1850")
 _ESSEN = "essenFolksong"
+_READ_LATER = frozenset(
+    {
+        "oneills1850/0811-0899#1",
+        "oneills1850/1781-1800#4",
+        "ryansMammoth/BraesOfAuchentyreReel#1",
+        "ryansMammoth/PausteenFawnJig#1",
+    }
+)
+"""Tunes that could not be read when the shipped model was trained, so that its corpus stays what it was."""
 _OPEN = (
     "The tunes are in the public domain; the transcriptions, by many contributors, are distributed with music21 by "
     "permission, and may be restricted in commercial use (music21/corpus/license.txt)"
@@ -86,8 +95,10 @@ class Tunes:
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
         """The tunes of one file, named after it and numbered, or why one is not used."""
         name = source.removesuffix(".abc")
-        for number, tune in enumerate(tunes(text_of(_folder() / source)), start=1):
+        for number, tune in enumerate(tunes(text_of(_folder() / source), ends_at_empty_line=False), start=1):
             try:
+                if f"{name}#{number}" in _READ_LATER:
+                    raise ValueError("is no part of what the shipped model was trained on")
                 yield f"{name}#{number}", score_of(tune, is_mode_known=not source.startswith(_ESSEN))
             except ValueError as error:
                 yield f"{name}#{number}", UnreadableFile(f"{name}.abc: tune {number} {printable(str(error), 160)}.")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 
+from composer.errors import printable
 from composer.keys import Key, estimate_key
-from composer.score import KeySignature, Score, TimeSignature, Track, make_notes
+from composer.score import KeySignature, Score, Tempo, TimeSignature, Track, make_notes
 from composer_notation.abc.fields import signature
 from composer_notation.abc.melody import Written, measures
 from composer_notation.abc.playing import joints, play_order
-from composer_notation.abc.score import lay, notes_of, tempos
+from composer_notation.abc.score import lay, notes_of, tempo_of
 from composer_notation.abc.tunebook import Tune
 from composer_notation.bargrid import time_signatures, upbeat_of
-from composer_notation.sounding import Sounding, rows
+from composer_notation.sounding import VELOCITY, Sounding, rows
 from composer_tunes.joints import met
 
 VIOLIN = 40
@@ -27,17 +29,22 @@ def score_of(tune: Tune, *, is_mode_known: bool = True) -> Score:
     """
     if len(tune.voices) != 1:
         raise ValueError("does not have one voice")
-    written = [_top(measure) for measure in measures(tune.header, tune.voices[0].music)]
+    written = [_top(measure) for measure in measures(tune, tune.voices[0])]
     if not any(measure.notes for measure in written):
         raise ValueError("has no notes")
+    if not all(measure.numerator for measure in written):
+        raise ValueError(f"has the metre '{printable(tune.header.get('M', ''), 40)}', which gives no bars")
     order = play_order(written)
     played = met([written[index] for index in order], joints(written, order))
     signs = time_signatures(laid := lay(played))
     check_bars(signs, written)
     track = Track(make_notes(rows(notes_of(played))), program=VIOLIN)
-    key = signature(tune.header["K"]).key if is_mode_known and "K" in tune.header else _estimate(track)
+    bpm = tempo_of(tune.header) if "=" in tune.header.get("Q", "") else None  # a number alone is far too slow here
+    named, _ = signature(tune.header.get("K", ""))
+    key = named.key if is_mode_known and named and named.key else _estimate(track)
     title = tune.header.get("T", "")
-    return Score((track,), tempos(tune.header), signs, (KeySignature(0, key),), upbeat_of(laid), title=title)
+    tempos = () if bpm is None else (Tempo(0, bpm),)
+    return Score((track,), tempos, signs, (KeySignature(0, key),), upbeat_of(laid), title=title)
 
 
 def check_bars(signs: Sequence[TimeSignature], written: Sequence[Written]) -> None:
@@ -49,11 +56,16 @@ def check_bars(signs: Sequence[TimeSignature], written: Sequence[Written]) -> No
 
 
 def _top(measure: Written) -> Written:
-    """The measure with the highest note of each chord alone."""
-    highest: dict[object, Sounding] = {}
-    for note in measure.notes:
+    """The measure with the highest note of each chord alone, at one volume, until the next one begins at most."""
+    highest: dict[Fraction, Sounding] = {}
+    for note in sorted(measure.notes, key=lambda note: note.start):
         highest[note.start] = max(note, highest.get(note.start, note), key=lambda n: n.pitch)
-    return replace(measure, notes=tuple(highest.values()))
+    ends = [*highest, measure.length][1:]
+    notes = (
+        replace(note, length=min(note.length, end - note.start), velocity=VELOCITY)
+        for note, end in zip(highest.values(), ends, strict=True)
+    )
+    return replace(measure, notes=tuple(notes))
 
 
 def _estimate(track: Track) -> Key:

@@ -15,6 +15,9 @@ from fractions import Fraction
 
 from composer.score import TICKS_PER_QUARTER, TimeSignature
 
+LONGEST = 100_000 * 4 * TICKS_PER_QUARTER
+"""Ticks that a piece may last: what is longer has a wrong number in it."""
+
 
 @dataclass(frozen=True)
 class Measure:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
 from composer.errors import LeftOutWarning, ReadingWarning, UnreadableFile, printable
-from composer.score import TICKS_PER_QUARTER, Score
-from composer_notation.abc.score import score_of
-from composer_notation.abc.tunebook import text_of, tunes
+from composer.score import Score
+from composer_notation.abc import reading as abc
+from composer_notation.abc.tunebook import text_of
+from composer_notation.bargrid import LONGEST
 from composer_notation.kern.score import read_score as read_kern
 from composer_notation.kern.spines import Malformed
 from composer_notation.musicxml.document import bytes_of, open_document
@@ -23,7 +23,6 @@ from composer_notation.owntracks import provenance
 from composer_notation.unfolding import Unplayable
 
 MOST_BYTES = 20 * 1024 * 1024
-LONGEST = 100_000 * 4 * TICKS_PER_QUARTER
 _WITHOUT_PROVENANCE = (".krn", ".abc")
 
 
@@ -40,11 +39,20 @@ class NotationReader:
         open_document(path)
         return provenance(bytes_of(path))
 
+    def pieces(self, path: Path) -> Iterator[tuple[str, Score | Exception]]:
+        """Read each tune of a book in ABC, or the one piece of another file. Raises and warns as `__call__`."""
+        if path.suffix.lower() == ".abc":
+            _check_size(path)
+            yield from abc.pieces(path)
+        else:
+            yield "", self(path)
+
     def __call__(self, path: Path) -> Score:
         """The score in a file, repeats played. Raises UnreadableFile; warns with ReadingWarning."""
         shown = printable(str(path))
-        if path.stat().st_size > MOST_BYTES:
-            raise UnreadableFile(f"{shown}: is larger than {MOST_BYTES // 1024**2} MB; split it into pieces.")
+        _check_size(path)
+        if path.suffix.lower() == ".abc":
+            return abc.read(path)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ReadingWarning)
             score = _read(path, shown)
@@ -59,9 +67,14 @@ class NotationReader:
         return score if score.title else replace(score, title=path.stem)
 
 
+def _check_size(path: Path) -> None:
+    if path.stat().st_size > MOST_BYTES:
+        raise UnreadableFile(
+            f"{printable(str(path))}: is larger than {MOST_BYTES // 1024**2} MB; split it into pieces."
+        )
+
+
 def _read(path: Path, shown: str) -> Score:
-    if path.suffix.lower() == ".abc":
-        return _abc(path, shown)
     return _kern(path, shown) if path.suffix.lower() == ".krn" else _musicxml(path, shown)
 
 
@@ -74,18 +87,6 @@ def _musicxml(path: Path, shown: str) -> Score:
     if +left_out:
         warnings.warn(LeftOutWarning(shown, left_out), stacklevel=2)
     return score
-
-
-def _abc(path: Path, shown: str) -> Score:
-    found = list(islice(tunes(text_of(path)), 2))
-    if not found:
-        raise UnreadableFile(f"{shown}: is not ABC; a tune begins with a line 'X:1'.")
-    if len(found) > 1:
-        raise UnreadableFile(f"{shown}: holds several tunes; split it into files of one tune each.")
-    try:
-        return score_of(found[0])
-    except ValueError as error:
-        raise UnreadableFile(f"{shown}: {error}.") from None
 
 
 def _kern(path: Path, shown: str) -> Score:

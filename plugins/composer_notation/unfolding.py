@@ -85,16 +85,17 @@ class _Player:
         self._group_endings()
 
     def _group_endings(self) -> None:
-        """Endings that follow one another belong to one repeat, unless the numbers begin again."""
+        """Endings that follow one another belong to one repeat, unless a number comes again."""
         self.ending_of, self.last_time, self.group_end = [], {}, {}
-        begin = last = -1
+        begin, used = -1, set[int]()
         for index, sign in enumerate(self.signs):
             is_new = sign.begins_ending or (bool(sign.endings) and begin < 0)
-            if not sign.endings or sign.opens or (is_new and min(sign.endings) <= last):
-                begin, last = -1, -1
+            if not sign.endings or sign.opens or (is_new and not used.isdisjoint(sign.endings)):
+                begin, used = -1, set()
             if sign.endings:
                 begin = index if begin < 0 else begin
-                last = max(last, *sign.endings)
+                used.update(sign.endings)
+                last = max(used)
                 is_alone = last == 1 and (sign.times or self.last_time.get(begin) == 2)  # the second time passes it by
                 self.last_time[begin], self.group_end[begin] = 2 if is_alone else min(last, MOST_TIMES), index + 1
             self.ending_of.append(begin)

@@ -1,77 +1,214 @@
-"""What the fields of an ABC tune say: key, metre, unit length, tempo; it knows no music text."""
+"""What the fields of an ABC tune say: key, metre, unit length, tempo, properties of a voice, order of the parts.
+
+Section numbers are those of the ABC standard 2.1. Errors are ValueErrors, in words that follow a tune's name.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 from composer.errors import printable
 from composer.keys import Key, parse_key
 
+LETTERS = "CDEFGAB"
+SLOWEST, FASTEST = 1, 1000  # quarter notes a minute; others are left out
+
+_SHARPS = "FCGDAEB"
+_ALTERS = {"__": -2, "_": -1, "=": 0, "^": 1, "^^": 2}
 _MINOR_THIRD = ("m", "min", "aeo", "dor", "phr", "loc")
 _FIFTHS_OFF_MAJOR = {"lyd": 1, "mix": -1, "dor": -2, "m": -3, "min": -3, "aeo": -3, "phr": -4, "loc": -5}
-_MAJOR = ("", "maj", "ion")
-_KEY = re.compile(r"^([A-G])([#b]?)\s*([A-Za-z]*)$")
-_CLEFS = re.compile(r"\s+(?:[a-z]+=\S+|treble|bass|alto|tenor|perc)\S*")
+_MODES = ("", "maj", "ion", "exp", *_FIFTHS_OFF_MAJOR)
+_TONIC = re.compile(r"([A-G])([#b]?) *([A-Za-z]*)")
+_ACCIDENTALS = re.compile(r"([_^]{1,2}|=)([A-Ga-g])")
 _PIPES = ("HP", "Hp")  # of the Highlands: A with F and C sharp
-_TEMPO = re.compile(r"(\d{1,2})/(\d{1,2})\s*=\s*(\d{1,3})")
+
+_METRES = {"C": "4/4", "C|": "2/2"}
+_METRE = re.compile(r"(\d{1,2}(?:\+\d{1,2}){0,15})/(1|2|4|8|16|32|64)")
 _LONGEST_BAR = 64
+_UNIT = re.compile(r"1(?:/(1|2|4|8|16|32|64|128|256|512))?")
+
+_QUOTED = re.compile(r'"[^"]*"')
+_BEATS = re.compile(r"(\d{1,3})/(\d{1,3})")
+_UNITS = re.compile(r"(?:C(\d{0,2}))?")  # unit lengths that make a beat
+_RATE = re.compile(r"\d{1,4}(?:\.\d{1,3})?(?![\d/])")
+
+_PROPERTY = re.compile(r'([^\s"=]+)=("[^"]*"|[^\s"]*)|([^\s"]+)|"[^"]*"|"')
+_CLEF = r"(treble|alto|tenor|bass|perc|soprano|mezzosoprano|baritone|none{})\d?([-+^_]8)?"
+_CLEF_WORD, _CLEF_VALUE = re.compile(_CLEF.format("")), re.compile(_CLEF.format("|[GFCP]"))
+_OCTAVE = re.compile(r"([-+^_]8)(va)?")  # with `va`, an old spelling, it is drawn alone
+_UNPLAYED = ("score", "sound", "shift", "instrument")
+
+_PART = re.compile(r"([A-Za-z])|([()])|(\d+)")
+_MOST_PARTS = 1000
+
+
+# --- key --------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Signature:
-    """A `K:` field: the key, and the sharps (positive) or flats of its signature, which a church mode changes."""
+    """A `K:` field: the key, None if it names none, and the semitones by which the letters C, D, E … B are altered."""
 
-    key: Key
-    fifths: int
+    key: Key | None = None
+    altered: tuple[int, ...] = (0,) * 7
 
 
-def signature(text: str) -> Signature:
-    """The value of a `K:` field, with a church mode as the major or minor key of its third. ValueError for others."""
-    named = _CLEFS.sub("", f" {text}").strip()
+NO_SIGNATURE = Signature()
+
+
+def signature(text: str) -> tuple[Signature | None, Properties]:
+    """Parse the value of a `K:` field (3.1.14): the signature, and the properties of the voice beside it.
+
+    A church mode becomes the major or minor key of its third. Of a field with properties alone the signature is None.
+    """
+    words, others = parse_properties(text, is_key=True)
+    named = " ".join(words)
+    if not named and others != Properties():
+        return None, others
     if named in _PIPES:
-        return Signature(parse_key("A"), 2)
-    found = _KEY.match(named)
+        return Signature(parse_key("A"), _of_fifths(2)), others
+    marks = _ACCIDENTALS.search(named)
+    head, accidentals = (named[: marks.start()].strip(), named[marks.start() :]) if marks else (named, "")
+    if head.lower() in ("", "none"):
+        return Signature(None, _modified((0,) * 7, accidentals, text)), others
+    found = _TONIC.fullmatch(head)
     mode = found[3][:3] if found else ""
-    mode = mode if mode in ("m", "M") else mode.lower()
-    mode = "maj" if mode == "M" else mode
-    if not found or mode not in (*_MAJOR, *_FIFTHS_OFF_MAJOR):
+    mode = {"M": "maj", "m": "m"}.get(mode, mode.lower())
+    if not found or mode not in _MODES:
         raise ValueError(f"has the key '{printable(text, 40)}', which is none")
-    major = "FCGDAEB".index(found[1]) - 1 + {"#": 7, "b": -7}.get(found[2], 0)
     minor = mode in _MINOR_THIRD
-    return Signature(parse_key(found[1] + found[2] + ("m" if minor else "")), major + _FIFTHS_OFF_MAJOR.get(mode, 0))
+    major = _SHARPS.index(found[1]) - 1 + {"#": 7, "b": -7}.get(found[2], 0)
+    altered = (0,) * 7 if mode == "exp" else _of_fifths(major + _FIFTHS_OFF_MAJOR.get(mode, 0))
+    key = parse_key(found[1] + found[2] + ("m" if minor else ""))
+    return Signature(key, _modified(altered, accidentals, text)), others
 
 
-def metre(text: str) -> tuple[int, int]:
-    """The value of an `M:` field as (numerator, denominator); ValueError for none."""
-    common = {"C": "4/4", "C|": "2/2", "": "4/4"}.get(text.strip(), text.strip())
-    found = re.match(r"^(\d{1,2})/(1|2|4|8|16|32)$", common)
-    if not found or not 0 < int(found[1]) <= _LONGEST_BAR:
+def _of_fifths(fifths: int) -> tuple[int, ...]:
+    """What so many sharps, or flats if negative, do to each letter."""
+    return tuple((fifths - _SHARPS.index(letter) + 6) // 7 for letter in LETTERS)
+
+
+def _modified(altered: tuple[int, ...], accidentals: str, text: str) -> tuple[int, ...]:
+    """A signature with accidentals of its own, such as `^f _b`."""
+    changed = list(altered)
+    for accidental, letter in _ACCIDENTALS.findall(accidentals):
+        if accidental not in _ALTERS:
+            raise ValueError(f"has the key '{printable(text, 40)}', which is none")
+        changed[LETTERS.index(letter.upper())] = _ALTERS[accidental]
+    if _ACCIDENTALS.sub("", accidentals).strip(" ,"):
+        raise ValueError(f"has the key '{printable(text, 40)}', which is none")
+    return tuple(changed)
+
+
+# --- time -------------------------------------------------------------------------------------------------------------
+
+
+def metre(text: str) -> tuple[int, int] | None:
+    """Parse the value of an `M:` field (3.1.6) as (numerator, denominator); None for free metre."""
+    named = text.strip()
+    if named.lower() in ("", "none"):
+        return None
+    found = _METRE.fullmatch(_METRES.get(named, re.sub(r"[ ()]", "", named)))
+    numerator = sum(int(part) for part in found[1].split("+")) if found else 0
+    if not found or not 0 < numerator <= _LONGEST_BAR:
         raise ValueError(f"has the metre '{printable(text, 40)}', which gives no bars")
-    return int(found[1]), int(found[2])
-
-
-def unit(header: Mapping[str, str]) -> Fraction:
-    """Length in quarter notes of a note without a number: the `L:` field, else as the metre has it."""
-    if "L" in header:
-        return unit_length(header["L"])
-    numerator, denominator = metre(header.get("M", ""))
-    return Fraction(1, 4) if 4 * numerator < 3 * denominator else Fraction(1, 2)
+    return numerator, int(found[2])
 
 
 def unit_length(text: str) -> Fraction:
-    """The value of an `L:` field in quarter notes; ValueError if it is no fraction of a whole note."""
-    found = re.match(r"^1/(1|2|4|8|16|32|64)$", text.replace(" ", ""))
+    """Parse the value of an `L:` field (3.1.7): the length in quarter notes of a note without a number."""
+    found = _UNIT.fullmatch(text.replace(" ", ""))
     if not found:
         raise ValueError(f"has the unit length '{printable(text, 40)}', which is none")
-    return Fraction(4, int(found[1]))
+    return Fraction(4, int(found[1] or 1))
 
 
-def tempo(header: Mapping[str, str]) -> float | None:
-    """Quarter notes a minute by a `Q:` field such as `1/4=100`; None for one that names none, or makes no sense."""
-    found = _TEMPO.search(header.get("Q", ""))
-    top, bottom, rate = (int(part) for part in found.groups()) if found else (0, 0, 0)
-    bpm = float(Fraction(4 * top, bottom) * rate) if bottom else 0.0
-    return bpm if 5 <= bpm <= 1000 else None
+def unit_of_metre(metre: tuple[int, int] | None) -> Fraction:
+    """Give the unit length where no `L:` field states one: a sixteenth in metres shorter than 3/4, else an eighth."""
+    return Fraction(1, 4) if metre and 4 * metre[0] < 3 * metre[1] else Fraction(1, 2)
+
+
+def tempo(text: str, unit: Fraction) -> float | None:
+    """Parse the value of a `Q:` field (3.1.8) as quarter notes a minute; None for words, and for what no one can play.
+
+    Beats are added up: `1/4 3/8=40` is five eighths at 40. A number alone counts unit lengths (10.1).
+    """
+    beats, equals, rate = (part.strip() for part in _QUOTED.sub(" ", text[:200]).partition("="))
+    if not equals:
+        beats, rate = "", beats
+    number = _RATE.match(rate)
+    values = [Fraction(4 * int(top), int(bottom)) for top, bottom in _BEATS.findall(beats) if int(bottom)]
+    units = _UNITS.fullmatch(beats)
+    length = int(units[1] or 1) * unit if units else sum(values, Fraction(0))
+    bpm = float(length) * float(number[0]) if number else 0
+    return bpm if SLOWEST <= bpm <= FASTEST else None
+
+
+# --- voices and parts -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Properties:
+    """What a `V:` or `K:` field says of a voice (4.6, 7.1); None where it says nothing."""
+
+    name: str | None = None
+    octave: int | None = None
+    transpose: int | None = None
+    clef_octave: int | None = None
+    is_drum: bool | None = None
+    unplayed: int = 0  # how many there are that would change the sound, and are left out
+
+
+def parse_properties(text: str, *, is_key: bool = False) -> tuple[list[str], Properties]:
+    """Split a field into the words that belong to no property, and the properties."""
+    words: list[str] = []
+    found: dict[str, str] = {}
+    for name, value, word in _PROPERTY.findall(text[:2000]):
+        if name and (name.islower() or not is_key):
+            found[name] = value.strip('"')
+        elif _CLEF_WORD.fullmatch(word) and (word != "none" or words):
+            found["clef"] = word
+        elif octave := _OCTAVE.fullmatch(word):
+            found["clef"] = f"{found.get('clef', 'treble')}{'' if octave[2] else octave[1]}"
+        elif name or word:
+            words.append(f"{name}={value}" if name else word)
+    clef = _CLEF_VALUE.match(found.get("clef", ""))
+    return words, Properties(
+        name=found.get("name", found.get("nm")),
+        octave=_number(found.get("octave"), 10),
+        transpose=_number(found.get("transpose", found.get("t")), 127),
+        clef_octave={"-8": -1, "_8": -1, "+8": 1, "^8": 1}.get(clef[2] or "", 0) if clef else None,
+        is_drum=clef[1] in ("perc", "P") if clef else None,
+        unplayed=sum(name in found for name in _UNPLAYED),
+    )
+
+
+def _number(text: str | None, most: int) -> int | None:
+    found = re.fullmatch(r"[-+]?\d{1,3}", text or "")
+    return int(found[0]) if found and abs(int(found[0])) <= most else None
+
+
+def expand_parts(text: str) -> list[str]:
+    """Parse the `P:` field of a header (3.1.9): `(AB)2C` as A, B, A, B, C."""
+    stack: list[list[str]] = [[]]
+    last: list[str] = []  # what a number that follows repeats
+    for letter, bracket, number in _PART.findall(text):
+        if letter:
+            last = [letter]
+            stack[-1] += last
+        elif bracket == "(":
+            stack.append([])
+        elif bracket and len(stack) > 1:
+            last = stack.pop()
+            stack[-1] += last
+        elif number and last:
+            times = int(number[:6])
+            if len(last) * times > _MOST_PARTS:
+                raise ValueError(f"plays more than {_MOST_PARTS:,} parts")
+            stack[-1] += last * (times - 1) if times else []
+            last = []
+        if sum(map(len, stack[-2:])) > _MOST_PARTS or len(stack) > _MOST_PARTS:
+            raise ValueError(f"plays more than {_MOST_PARTS:,} parts")
+    return [label for group in stack for label in group]

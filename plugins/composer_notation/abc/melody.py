@@ -1,19 +1,29 @@
-"""The measures of an ABC tune, with the notes in each and the repeat signs around it; it knows no playing order."""
+"""The measures of a voice of an ABC tune, with the notes in each and the signs around it; it knows no playing order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
+from typing import NamedTuple
 
-from composer_notation.abc.fields import metre, signature, unit
-from composer_notation.abc.rhythm import lengths
-from composer_notation.abc.symbols import Head, Symbol, heads, symbols
+from composer.keys import Key
+from composer_notation.abc.decorations import VELOCITIES, chord_of, is_remark, left_out_as, sign_of
+from composer_notation.abc.fields import LETTERS, tempo
+from composer_notation.abc.inforce import InForce, apply_field
+from composer_notation.abc.rhythm import units
+from composer_notation.abc.symbols import MOST_SYMBOLS, Head, Symbol, bars_of_rest, grace_notes, heads
+from composer_notation.abc.textstrings import plain
+from composer_notation.abc.tunebook import Tune, Voice
 from composer_notation.sounding import Sounding
+from composer_notation.unfolding import MOST_MEASURES
 
 _SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-_SHARPS = "FCGDAEB"
 _ALTERED = {"__": -2, "_": -1, "=": 0, "^": 1, "^^": 2}
+_START = Fraction(0)
+_Timed = tuple[Symbol, Fraction]  # a symbol, and how long a length of 1 is
 
 
 @dataclass(frozen=True)
@@ -22,137 +32,322 @@ class Written:
 
     notes: tuple[Sounding, ...]
     length: Fraction
-    numerator: int
+    numerator: int  # 0 in free metre
     denominator: int
     before: str  # the bar line that it follows, "" at an ending without one
     after: str
     said: tuple[tuple[Fraction, str], ...] = ()  # chord symbols and remarks, counted from its start
     ending: str = ""  # the times round that it, and what follows it, is for: "1", "1,3"
+    keys: tuple[tuple[Fraction, Key | None], ...] = ()  # in force at its start, and changes
+    tempos: tuple[tuple[Fraction, float], ...] = ()  # changes
+    parts: tuple[tuple[Fraction, str], ...] = ()  # labels by `P:`
+    signs: tuple[tuple[Fraction, str], ...] = ()  # `fine`, `segno` and the like, as `decorations.sign_of` names them
 
     @property
     def bar(self) -> Fraction:
-        """How long it would be if it were complete."""
+        """How long it would be if it were complete; 0 in free metre."""
         return Fraction(4 * self.numerator, self.denominator)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Stretch:
-    """What stands between two bar lines, each symbol with its length."""
+    """What stands between two bar lines, by layer: what an overlay (`&`) sounds with is one, each overlay another."""
 
-    items: tuple[tuple[Symbol, Fraction], ...]
+    layers: list[list[_Timed]]
     before: str
-    after: str
-    ending: str
+    after: str = ""
+    ending: str = ""
 
 
 @dataclass(frozen=True)
-class _InForce:
-    """What a measure takes over from the one before: the signature, the metre, what is tied over the bar line."""
+class Reading:
+    """A voice as it was read."""
 
-    fifths: int
-    numerator: int
-    denominator: int
-    tied: tuple[tuple[str, str, int], ...] = ()  # letter, octave marks, semitones
-
-
-def measures(header: Mapping[str, str], music: str) -> list[Written]:
-    """The measures of a voice in written order. ValueError, in words that follow a tune's name, for what is not ABC."""
-    signs = metre(header.get("M", ""))
-    written = list(symbols(music))
-    times = lengths(written, unit(header), signs)
-    force = _InForce(signature(header.get("K", "C")).fifths, *signs)
-    found = []
-    for stretch in _cut(zip(written, times, strict=True)):
-        measure, force = _measure(stretch, force)
-        found.append(measure)
-    return found
+    measures: list[Written]  # in written order
+    force: InForce  # at their end
+    size: int  # notes and signs
 
 
-def _cut(items: Iterable[tuple[Symbol, Fraction]]) -> list[_Stretch]:
+def measures(tune: Tune, voice: Voice) -> list[Written]:
+    """Read the measures of a voice in written order, as `read_voice` does."""
+    return read_voice(tune, voice, Counter()).measures
+
+
+def read_voice(tune: Tune, voice: Voice, left_out: Counter[str], most: int = MOST_SYMBOLS) -> Reading:
+    """Read a voice; what is left out is counted. Takes time linear in its symbols, of which there may be so many.
+
+    ValueError, in words that follow a tune's name, for what is not ABC.
+    """
+    force = tune.beginning(voice, left_out)
+    written = list(islice(tune.symbols(voice), most + 1))
+    size = len(written) if len(written) > most else sum(map(_size, written))
+    if size > most:
+        raise ValueError(f"has more than {MOST_SYMBOLS:,} notes and signs")
+    found: list[Written] = []
+    tied: tuple[_Sung, ...] = ()
+    for stretch in _cut(zip(written, units(written, force.unit, force.metre), strict=True)):
+        reader = _Measure(stretch, force, tied, left_out)
+        found.append(reader.written())
+        force, tied = reader.force, reader.tied_on
+    return Reading(found, force, size)
+
+
+def _size(symbol: Symbol) -> int:
+    return len(heads(symbol)) if symbol.kind == "chord" else 1
+
+
+# --- from bar line to bar line ----------------------------------------------------------------------------------------
+
+
+class _Cutter:
     """The stretches between bar lines; lines with nothing between them are one, and an ending cuts as a line does."""
-    found: list[_Stretch] = []
-    inside: list[tuple[Symbol, Fraction]] = []
-    line, ending = "", ""
-    for symbol, time in (*items, (Symbol("bar", "|]"), Fraction(0))):
-        if symbol.kind not in ("bar", "ending"):
-            inside.append((symbol, time))
-            continue
-        text = symbol.text if symbol.kind == "bar" else ""
-        if any(length for _, length in inside):
-            found.append(_Stretch(tuple(inside), line, text, ending))
-            inside, line, ending = [], text, ""
-        elif text:
-            line = f"{line} {text}".strip()
-            found[-1:] = [replace(last, after=line) for last in found[-1:]]
-        ending = symbol.text.strip("[") if symbol.kind == "ending" else ending
-    return found
+
+    def __init__(self) -> None:
+        self.found: list[_Stretch] = []
+        self.place = 0  # of the stretch that is being filled; before the end in an overlay
+        self.inside: list[_Timed] = []
+        self.has_time = False
+        self.line, self.ending = "", ""
+
+    def add(self, symbol: Symbol, time: Fraction) -> None:
+        match symbol.kind:
+            case "bar":
+                self._bar(symbol.text)
+            case "ending":
+                self._bar("")
+                self.ending = symbol.text.strip('["') if any(map(str.isdigit, symbol.text)) else ""
+            case "overlay":
+                self._go_back(len(symbol.text))
+            case "rests":
+                self._rest(symbol, time)
+            case "line":
+                self._end_line()
+            case _:
+                self.inside.append((symbol, time))
+                self.has_time = self.has_time or time > 0
+
+    def finish(self) -> list[_Stretch]:
+        self._end_line()
+        self._bar("|]")
+        return self.found
+
+    def _bar(self, text: str) -> None:
+        if self.has_time:
+            self._commit()
+            self.found[self.place].after = self.found[self.place].after or text
+            self.place += 1
+            if self.place == len(self.found):
+                self.line = text
+        elif text and self.place == len(self.found):
+            self.line = f"{self.line} {text}".strip()
+            if self.found:
+                self.found[-1].after = self.line
+
+    def _commit(self) -> None:
+        """Put what is inside into the stretch at this place, as its only layer or as an overlay."""
+        if self.place == len(self.found):
+            if len(self.found) == MOST_MEASURES:
+                raise ValueError(f"has more than {MOST_MEASURES:,} measures")
+            self.found.append(_Stretch([], self.line, "", self.ending))
+            self.line = self.ending = ""
+        self.found[self.place].layers.append(self.inside)
+        self.inside, self.has_time = [], False
+
+    def _go_back(self, bars: int) -> None:
+        if self.has_time:
+            self._commit()
+            bars -= 1
+        self.place = max(self.place - bars, 0)
+
+    def _rest(self, symbol: Symbol, time: Fraction) -> None:
+        """Whole bars of silence, each a stretch; the last one is ended by the bar line that follows."""
+        bars = bars_of_rest(symbol)
+        if bars > MOST_MEASURES:
+            raise ValueError(f"has a rest of {bars:,} bars")
+        for number in range(bars):
+            self.inside.append((symbol, time))
+            self.has_time = True
+            if number + 1 < bars:
+                self._bar("|")
+
+    def _end_line(self) -> None:
+        """Give a sign such as `fine` that follows the last bar line of a text line to the measure before it."""
+        if self.has_time or not self.found or self.place < len(self.found):
+            return
+        back = [(symbol, time) for symbol, time in self.inside if sign_of(symbol)]
+        if back:
+            self.found[-1].layers[0].extend(back)
+            self.inside = [pair for pair in self.inside if not sign_of(pair[0])]
 
 
-def _measure(stretch: _Stretch, force: _InForce) -> tuple[Written, _InForce]:
-    notes: list[Sounding] = []
-    said: list[tuple[Fraction, str]] = []
-    altered: dict[str, int] = {}
-    sung: list[tuple[str, str, int]] = []
-    at = Fraction(0)
-    for symbol, time in stretch.items:
-        if symbol.kind == "field":
-            force = _changed(force, symbol.text)
-        elif symbol.kind == "said":
-            said.append((at, symbol.text[1:-1]))
-        elif symbol.kind == "tie" and sung:
-            notes[-len(sung) :] = [replace(note, is_tied=True) for note in notes[-len(sung) :]]
-            force = replace(force, tied=tuple(sung))
-        elif time:
-            sung = _sung(symbol, altered, force)
-            notes.extend(Sounding(at, time, _pitch(note)) for note in sung)
-            force = replace(force, tied=())
-            at += time
-    signs = force.numerator, force.denominator
-    written = Written(tuple(notes), at, *signs, stretch.before, stretch.after, tuple(said), stretch.ending)
-    return written, force
+def _cut(items: Iterable[_Timed]) -> list[_Stretch]:
+    cutter = _Cutter()
+    for symbol, time in items:
+        cutter.add(symbol, time)
+    return cutter.finish()
 
 
-def _sung(symbol: Symbol, altered: dict[str, int], force: _InForce) -> list[tuple[str, str, int]]:
-    """The notes of a symbol as letter, octave marks and alteration; accidentals are put down in `altered`."""
-    if symbol.kind == "rests":
-        return []
-    return [(h.letter, h.octaves, _alteration(h, altered, force)) for h in heads(symbol) if h.letter not in "xz"]
+# --- notes ------------------------------------------------------------------------------------------------------------
 
 
-def _alteration(head: Head, altered: dict[str, int], force: _InForce) -> int:
-    """Semitones: its accidental, else that of the note tied to it, else of its bar in any octave, else of the key."""
+class _Sung(NamedTuple):
+    """A note of the symbol that was read last: letter, octave marks, semitones of its accidental."""
+
+    letter: str
+    octaves: str
+    alteration: int
+
+
+class _Measure:
+    """Reads a stretch: `written` gives the measure; then `force` and `tied_on` are for the next one."""
+
+    def __init__(self, stretch: _Stretch, force: InForce, tied: tuple[_Sung, ...], left_out: Counter[str]) -> None:
+        self.stretch, self.force, self.left_out = stretch, force, left_out
+        self.tied_in = tied
+        self.tied_on: tuple[_Sung, ...] = ()
+        self.notes: list[Sounding] = []
+        self.said: list[tuple[Fraction, str]] = []
+        self.keys: list[tuple[Fraction, Key | None]] = [(_START, force.signature.key)]
+        self.tempos: list[tuple[Fraction, float]] = []
+        self.parts: list[tuple[Fraction, str]] = []
+        self.signs: list[tuple[Fraction, str]] = []
+        self.at = self.length = _START
+        self.sung: tuple[_Sung, ...] = ()
+        self.tied: tuple[_Sung, ...] = ()
+        self.altered: dict[str, int] = {}
+
+    def written(self) -> Written:
+        begin, ends = self.force, []
+        for layer in self.stretch.layers:
+            self.force = begin
+            self._read(layer)
+            ends.append(self.force)
+        self.force = ends[0]
+        numerator, denominator = self.force.metre or (0, 4)
+        return Written(
+            notes=tuple(self.notes),
+            length=self.length,
+            numerator=numerator,
+            denominator=denominator,
+            before=self.stretch.before,
+            after=self.stretch.after,
+            said=tuple(self.said),
+            ending=self.stretch.ending,
+            keys=tuple(self.keys),
+            tempos=tuple(self.tempos),
+            parts=tuple(self.parts),
+            signs=tuple(self.signs),
+        )
+
+    def _read(self, layer: Sequence[_Timed]) -> None:
+        self.at, self.sung, self.tied, self.altered = _START, (), self.tied_in, {}
+        for symbol, unit in layer:
+            match symbol.kind:
+                case "note" | "chord":
+                    self._sing(heads(symbol), unit)
+                case "rests":
+                    self.sung = self.tied = ()
+                    self.at += unit
+                case "tie" if self.sung:
+                    self.tied = self.sung
+                    self.notes[-len(self.sung) :] = [
+                        replace(note, is_tied=True) for note in self.notes[-len(self.sung) :]
+                    ]
+                case "field":
+                    self._change(symbol.text)
+                case "text":
+                    self._say(symbol)
+                case "decoration":
+                    self._decorate(symbol)
+                case "grace":
+                    self.left_out["grace notes"] += grace_notes(symbol)
+                case "unknown":
+                    self.left_out["signs without a meaning"] += 1
+        self.length = max(self.length, self.at)
+        self.tied_on += self.tied
+
+    def _sing(self, chord: Sequence[Head], unit: Fraction) -> None:
+        """Take a note or a chord, which lasts as long as its first note; rests are no part of it."""
+        sung, tied = [], []
+        length = chord[0].length * unit
+        for head in chord:
+            if head.letter in "xz":
+                continue
+            note = _Sung(head.letter, head.octaves, self._alteration(head))
+            its = length if head is chord[0] else head.length * unit
+            self.notes.append(Sounding(self.at, its, self._pitch(head, note), self.force.velocity, head.is_tied))
+            sung.append(note)
+            tied += [note] if head.is_tied else []
+        self.sung, self.tied = tuple(sung), tuple(tied)
+        self.at += length
+
+    def _alteration(self, head: Head) -> int:
+        """Semitones: its accidental, else that of the note tied to it, else of one before it, else of the key."""
+        name = _reached(head, self.force.reach)
+        if "/" in head.accidental:
+            self.left_out["quarter tones"] += 1
+        elif head.accidental:
+            if head.accidental not in _ALTERED:
+                raise ValueError(f"has the accidental '{head.accidental}', which is none")
+            self.altered[name] = _ALTERED[head.accidental]
+            return _ALTERED[head.accidental]
+        for sung in self.tied:
+            if (sung.letter, sung.octaves) == (head.letter, head.octaves):
+                return sung.alteration
+        if self.force.reach != "not" and name in self.altered:
+            return self.altered[name]
+        return self.force.signature.altered[LETTERS.index(head.letter.upper())]
+
+    def _pitch(self, head: Head, sung: _Sung) -> int:
+        name = head.letter + head.octaves
+        if self.force.is_drum and self.force.sounds:
+            return self.force.sounds.get(head.accidental + name, self.force.sounds.get(name, _written(sung)))
+        pitch = _written(sung) + (0 if self.force.is_drum else self.force.shift)
+        if not 0 <= pitch <= 127:
+            raise ValueError(f"has the note '{name[:9]}', which is out of range")
+        return pitch
+
+    def _change(self, text: str) -> None:
+        """Take note of a field between the notes."""
+        letter, _, value = text.partition(":")
+        if letter == "Q" and value.strip():
+            bpm = tempo(value, self.force.unit)
+            self.tempos += [] if bpm is None else [(self.at, bpm)]
+            self.left_out["tempos that are not understood"] += bpm is None
+        elif letter == "P":
+            self.parts.append((self.at, plain(value)))
+        else:
+            before = self.force.signature
+            self.force = apply_field(self.force, text, self.left_out)
+            if self.force.signature != before:
+                self.keys.append((self.at, self.force.signature.key))
+
+    def _say(self, symbol: Symbol) -> None:
+        if sign := sign_of(symbol):
+            self.signs.append((self.at, sign))
+        elif not is_remark(symbol.text):
+            chord = chord_of(plain(symbol.text))
+            self.said += [(self.at, chord)] if chord else []
+            self.left_out["unknown chord symbols"] += not chord
+
+    def _decorate(self, symbol: Symbol) -> None:
+        if sign := sign_of(symbol):
+            self.signs.append((self.at, sign))
+        elif symbol.text in VELOCITIES:
+            self.force = replace(self.force, velocity=VELOCITIES[symbol.text])
+        elif kind := left_out_as(symbol.text):
+            self.left_out[kind] += 1
+
+
+def _reached(head: Head, reach: str) -> str:
+    """What an accidental is put down under: the letter, and its octave if it is for that one alone."""
     letter = head.letter.upper()
-    if head.accidental:
-        if head.accidental not in _ALTERED:
-            raise ValueError(f"has the accidental '{head.accidental}', which is none")
-        altered[letter] = _ALTERED[head.accidental]
-    else:
-        for letter_tied, octaves, alteration in force.tied:
-            if (letter_tied, octaves) == (head.letter, head.octaves):
-                return alteration
-    return altered.get(letter, _signed(letter, force.fifths))
+    if reach != "octave":
+        return letter
+    return f"{letter}{head.letter.islower() + head.octaves.count(chr(39)) - head.octaves.count(',')}"
 
 
-def _signed(letter: str, fifths: int) -> int:
-    """What a signature does to a letter."""
-    place = _SHARPS.index(letter)
-    return (fifths - place + 6) // 7
-
-
-def _pitch(note: tuple[str, str, int]) -> int:
-    letter, octaves, alteration = note
-    octave = 72 if letter.islower() else 60
-    pitch = octave + 12 * (octaves.count("'") - octaves.count(",")) + _SEMITONES[letter.upper()] + alteration
-    if not 0 <= pitch <= 127:
-        raise ValueError(f"has the note '{letter}{octaves[:8]}', which is out of range")
-    return pitch
-
-
-def _changed(force: _InForce, text: str) -> _InForce:
-    """What a field inside the music changes."""
-    if text[1] == "K":
-        return replace(force, fifths=signature(text[3:-1]).fifths)
-    if text[1] == "M":
-        numerator, denominator = metre(text[3:-1])
-        return replace(force, numerator=numerator, denominator=denominator)
-    return force
+def _written(note: _Sung) -> int:
+    octave = 72 if note.letter.islower() else 60
+    marks = note.octaves.count("'") - note.octaves.count(",")
+    return octave + 12 * marks + _SEMITONES[note.letter.upper()] + note.alteration

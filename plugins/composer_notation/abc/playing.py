@@ -1,12 +1,20 @@
-"""In which order the measures of a tune are played; it knows repeat signs and endings, and no note."""
+"""In which order the measures of a tune are played: its bar lines and words as the signs of `unfolding`.
+
+A repeat without a beginning goes back to the latest double bar line or end of a repeat (4.8 of the standard 2.1).
+"""
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
+from composer_notation import unfolding
 from composer_notation.abc.melody import Written
+from composer_notation.unfolding import BEGINNING, Signs
 
-_MOST_TIMES = 6
+_CLOSING, _OPENING = re.compile(r"(:++)[|\]]"), re.compile(r"[|\[](:++)")
 
 
 def sections(measures: Sequence[Written]) -> list[range]:
@@ -29,9 +37,35 @@ def sections(measures: Sequence[Written]) -> list[range]:
     return found
 
 
-def play_order(measures: Sequence[Written]) -> list[int]:
-    """Indices of measures as played. ValueError for endings that do not follow from one another."""
-    return [index for section in sections(measures) for index in _played(measures, section)]
+def play_order(measures: Sequence[Written], *, has_jumps: bool = False) -> list[int]:
+    """List measures by index as they are played: repeats, endings and, with `has_jumps`, D.C. and D.S.
+
+    Raises Unplayable, a ValueError, if that is too long, and SignMissing for a jump that leads nowhere.
+    """
+    return unfolding.play_order(signs(measures, has_jumps=has_jumps))
+
+
+def signs(measures: Sequence[Written], *, has_jumps: bool = False) -> list[Signs]:
+    """Give the signs around each measure."""
+    jumps = _jumps(measures) if has_jumps else {}
+    found: list[Signs] = []
+    for section in sections(measures):
+        times = _times(measures, section)
+        highest = max((max(_numbers(measures[index].ending), default=0) for index in section), default=0)
+        numbers: tuple[int, ...] = ()
+        for index in section:
+            its_ending = measures[index].ending
+            numbers = _numbers(its_ending) if its_ending else numbers
+            found.append(
+                Signs(
+                    opens=index == section.start,
+                    times=times if closes(measures[index]) or (highest == 1 and index == section[-1]) else 0,
+                    endings=numbers,
+                    begins_ending=bool(its_ending),
+                    **jumps.get(index, {}),
+                )
+            )
+    return found
 
 
 def closes(measure: Written) -> bool:
@@ -60,23 +94,38 @@ def _goes_on(measure: Written, following: Written) -> bool:
     return bool(following.ending) and (not closes(measure) or min(_numbers(following.ending)) > 1)
 
 
-def _played(measures: Sequence[Written], section: range) -> list[int]:
-    marks = [index for index in section if measures[index].ending]
-    if not marks:
-        return list(section) * (2 if closes(measures[section[-1]]) else 1)
-    body = list(range(section.start, marks[0]))
-    ends = [*marks[1:], section.stop]
-    endings = {n: range(a, b) for a, b in zip(marks, ends, strict=True) for n in _numbers(measures[a].ending)}
-    times = max(2, *endings)
-    if times > _MOST_TIMES or not set(range(1, times)) <= set(endings):
-        raise ValueError("has endings that do not follow from one another")
-    return [index for time in range(1, times + 1) for index in (*body, *endings.get(time, ()))]
+def _times(measures: Sequence[Written], section: range) -> int:
+    """How often a section is played, as the colons at its beginning and its end say (`|::` three times)."""
+    colons = _OPENING.findall(measures[section.start].before) + _CLOSING.findall(measures[section[-1]].after)
+    return 1 + max(map(len, colons), default=1)
 
 
-def _numbers(ending: str) -> list[int]:
-    """`1`, `1,3` or `1-3` as numbers."""
-    found: list[int] = []
-    for part in ending.split(","):
-        first, _, last = part.partition("-")
-        found.extend(range(int(first), int(last or first) + 1))
+def _jumps(measures: Sequence[Written]) -> dict[int, dict[str, Any]]:
+    """Fields of `Signs` by measure: where a jump leads to, and what ends after one. Empty if nothing jumps."""
+    named = [(index, at, name) for index, measure in enumerate(measures) for at, name in measure.signs]
+    names = [name for _, _, name in named]
+    if "da capo" not in names and "dal segno" not in names:
+        return {}
+    found: dict[int, dict[str, Any]] = defaultdict(dict)
+    is_left_by_coda = "to coda" not in names and names.count("coda") > 1  # the first of two says where to leave
+    for index, at, name in named:
+        beginning = min(index + 1, len(measures) - 1) if at and at >= measures[index].length else index
+        ended = max(index - 1, 0) if at == 0 else index
+        if name == "to coda" or (name == "coda" and is_left_by_coda):
+            found[ended]["to_coda"] = "coda"
+            is_left_by_coda = False
+        elif name in ("segno", "coda"):
+            found[beginning].setdefault(name, name)
+        elif name == "fine":
+            found[index]["fine"] = True
+        else:
+            found[index]["jump"] = BEGINNING if name == "da capo" else "segno"
     return found
+
+
+def _numbers(ending: str) -> tuple[int, ...]:
+    """`1`, `1,3` or `1-3` as numbers; a text stands for no time of its own."""
+    found: list[int] = []
+    for first, last in re.findall(r"([1-9]\d?)(?:-([1-9]\d?))?", ending):
+        found.extend(range(int(first), int(last or first) + 1))
+    return tuple(found)

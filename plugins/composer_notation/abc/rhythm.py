@@ -7,26 +7,31 @@ from fractions import Fraction
 
 from composer_notation.abc.fields import metre as metre_of
 from composer_notation.abc.fields import unit_length
-from composer_notation.abc.symbols import Symbol, bars_of_rest, heads
+from composer_notation.abc.symbols import Symbol
 
 _IN_THE_TIME_OF = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
+_WHOLE, _NOTHING = Fraction(1), Fraction(0)
+_COMMON = (4, 4)  # for rests of whole bars in free metre
 
 
-def lengths(written: Sequence[Symbol], unit: Fraction, metre: tuple[int, int]) -> list[Fraction]:
-    """Quarter notes for each symbol, 0 for what takes no time. ValueError for rhythm that makes no sense."""
+def units(written: Sequence[Symbol], unit: Fraction, metre: tuple[int, int] | None) -> list[Fraction]:
+    """Find how many quarter notes a length of 1 lasts, for each note and chord; of `rests` a whole bar, else 0.
+
+    `unit` and `metre` are those in force at the beginning. ValueError for rhythm that makes no sense.
+    """
     found: list[Fraction] = []
-    broken, last = Fraction(1), -1
-    factor, left = Fraction(1), 0
+    broken, last = _WHOLE, -1
+    factor, left = _WHOLE, 0
     for symbol in written:
-        length = Fraction(0)
+        length = _NOTHING
         if symbol.kind in ("note", "chord"):
-            factor, left = (factor, left - 1) if left else (Fraction(1), 0)
-            length = heads(symbol)[0].length * unit * factor * broken
-            broken, last = Fraction(1), len(found)
+            factor, left = (factor, left - 1) if left else (_WHOLE, 0)
+            length = unit if factor == broken == 1 else unit * factor * broken
+            broken, last = _WHOLE, len(found)
         elif symbol.kind == "rests":
-            length = bars_of_rest(symbol) * Fraction(4 * metre[0], metre[1])
+            length = Fraction(4 * (metre or _COMMON)[0], (metre or _COMMON)[1])
         elif symbol.kind == "tuplet":
-            factor, left = tuplet(symbol.text, is_compound=_is_compound(*metre))
+            factor, left = tuplet(symbol.text, is_compound=metre is not None and _is_compound(*metre))
         elif symbol.kind == "broken":
             if last < 0 or broken != 1:
                 raise ValueError(f"has a '{symbol.text}' without a note before it")
@@ -59,8 +64,8 @@ def _broken(text: str) -> tuple[Fraction, Fraction]:
     return (2 - short, short) if text[0] == ">" else (short, 2 - short)
 
 
-def _field(text: str, unit: Fraction, metre: tuple[int, int]) -> tuple[Fraction, tuple[int, int]]:
-    value = text[3:-1]
-    if text[1] == "L":
+def _field(text: str, unit: Fraction, metre: tuple[int, int] | None) -> tuple[Fraction, tuple[int, int] | None]:
+    letter, _, value = text.partition(":")
+    if letter == "L":
         return unit_length(value), metre
-    return unit, metre_of(value) if text[1] == "M" else metre
+    return unit, metre_of(value) if letter == "M" else metre

@@ -2,77 +2,304 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import accumulate
+from typing import TypeVar
 
-from composer.score import KeySignature, Score, Tempo, Text, Track, make_notes
-from composer_notation.abc.fields import signature, tempo
-from composer_notation.abc.melody import Written, measures
+from composer.score import KeySignature, Score, Tempo, Text, Track, joined, make_notes
+from composer_notation.abc.fields import expand_parts, tempo, unit_length, unit_of_metre
+from composer_notation.abc.fields import metre as metre_of
+from composer_notation.abc.melody import Written, read_voice
 from composer_notation.abc.playing import play_order
-from composer_notation.abc.tunebook import Tune
-from composer_notation.bargrid import Measure, ticks, time_signatures, upbeat_of
+from composer_notation.abc.symbols import MOST_SYMBOLS
+from composer_notation.abc.textstrings import plain
+from composer_notation.abc.tunebook import MOST_CHARACTERS, MOST_VOICES, Tune, Voice
+from composer_notation.bargrid import Measure, lay_measures, ticks, time_signatures, upbeat_of
 from composer_notation.sounding import Sounding, rows
+from composer_notation.unfolding import MOST_MEASURES, SignMissing
 
-_CHORD = re.compile(r"^[A-G][#b]?(?:maj|min|dim|aug|sus|add|m|M|\+|[0-9]|#|b)*(?:/[A-G][#b]?)?$")
+MOST_PLAYED = 250_000
+"""Notes and signs of all voices, repeats played."""
+
+MOST_CELLS = 1_000_000
+"""Measures of all voices."""
+
+_T = TypeVar("_T")
+_Marks = Sequence[tuple[Fraction, _T]]  # from the start of a measure
+_START = Fraction(0)
 
 
-def score_of(tune: Tune) -> Score:
-    """The Score of a tune: a track for each voice. ValueError, in words that follow its name, for what is not ABC."""
-    written = [measures(tune.header, voice.music) for voice in tune.voices]
-    if not any(measure.notes for voice in written for measure in voice):
+@dataclass(frozen=True)
+class _Part:
+    """A voice and its measures, as many as the tune has; and the instrument that plays it."""
+
+    voice: Voice
+    measures: Sequence[Written]
+    program: int
+    is_drum: bool
+
+
+def score_of(tune: Tune) -> tuple[Score, Counter[str]]:
+    """Make the Score of a tune, a track for each voice; and count what is left out of it, by kind.
+
+    Of voices that share a staff or a brace, those without a name belong to the track of the one before them.
+    ValueError, in words that follow the tune's name, for what is not ABC.
+    """
+    left_out = Counter(tune.left_out)
+    _check_size(tune)
+    parts = [part for part in _parts(tune, left_out) if part.measures]
+    if not any(measure.notes for part in parts for measure in part.measures):
         raise ValueError("has no notes")
-    first = play_order(written[0])
-    played = [[voice[index] for index in _order(voice, written[0], first)] for voice in written]
-    laid = lay(played[0])
-    return Score(
-        tracks=tuple(
-            Track(make_notes(rows(notes_of(measures))), voice.name)
-            for voice, measures in zip(tune.voices, played, strict=True)
-        ),
-        tempos=tempos(tune.header),
+    led, alike = _leader([part.measures for part in parts])
+    _check_cells(len(parts), len(led))
+    parts = [replace(part, measures=_on_grid(part.measures, led)) for part in parts]
+    order = _order(tune, led, parts, left_out)
+    laid = lay_measures([_lengths(its) for its in alike], [_metre(measure) for measure in led], order)
+    places = [(measure.start, index) for measure, index in zip(laid, order, strict=True)]
+    pitched = next((part for part in parts if not part.is_drum), parts[0])
+    score = Score(
+        tracks=tuple(_tracks(tune, parts, places)),
+        tempos=tuple(Tempo(tick, bpm) for tick, bpm in _changes(_laid(places, _tempos(tune, parts, left_out)))),
         time_signatures=time_signatures(laid),
-        key_signatures=(KeySignature(0, signature(tune.header.get("K", "C")).key),),
+        key_signatures=tuple(
+            KeySignature(tick, key)
+            for tick, key in _changes(_laid(places, [measure.keys for measure in pitched.measures]))
+            if key is not None
+        ),
         upbeat=upbeat_of(laid),
-        chords=tuple(_chords(played[0])),
-        title=tune.header.get("T", ""),
+        markers=_texts(places, ([measure.parts for measure in part.measures] for part in parts)),
+        chords=_texts(places, ([measure.said for measure in part.measures] for part in parts)),
+        title=plain(tune.header.get("T", "")),
     )
+    return score, +left_out
 
 
 def lay(played: Sequence[Written]) -> list[Measure]:
-    """Measures in playing order, one after the other."""
-    return [Measure(start, m.length, m.numerator, m.denominator) for start, m in _placed(played)]
+    """Lay measures of one voice, in playing order, one after the other; in free metre each is a bar of its own."""
+    return lay_measures([_lengths(played)], [_metre(measure) for measure in played], range(len(played)))
+
+
+def _lengths(measures: Sequence[Written]) -> list[Fraction]:
+    return [measure.length for measure in measures]
+
+
+def _metre(measure: Written) -> tuple[int, int]:
+    """The metre of a measure; in free metre, that of a bar of its length, or 4/4 if there is none."""
+    if measure.numerator:
+        return measure.numerator, measure.denominator
+    for denominator in (4, 8, 16, 32, 64):
+        numerator = measure.length * denominator / 4
+        if numerator.denominator == 1 and 1 <= numerator <= 64:
+            return int(numerator), denominator
+    return 4, 4
 
 
 def notes_of(played: Sequence[Written]) -> list[Sounding]:
-    """The notes of measures in playing order, counted from the start of the piece."""
+    """List the notes of measures in playing order, counted from the start of the piece."""
+    starts = accumulate((measure.length for measure in played), initial=_START)
+    return list(_placed((start, measure.notes) for start, measure in zip(starts, played, strict=False)))
+
+
+def _placed(measures: Iterable[tuple[Fraction, Sequence[Sounding]]]) -> Iterator[Sounding]:
+    for start, notes in measures:
+        for n in notes:
+            yield Sounding(start + n.start, n.length, n.pitch, n.velocity, n.is_tied)
+
+
+def _check_size(tune: Tune) -> None:
+    if tune.fault:
+        raise ValueError(tune.fault)
+    if len(tune.voices) > MOST_VOICES:
+        raise ValueError(f"has {len(tune.voices):,} voices, and {MOST_VOICES:,} are read at most")
+    if sum(len(item) for voice in tune.voices for item in voice.items if isinstance(item, str)) > MOST_CHARACTERS:
+        raise ValueError(f"has more than {MOST_CHARACTERS:,} characters where its macros are written out")
+
+
+def _check_cells(voices: int, measures: int) -> None:
+    if voices * measures > MOST_CELLS:
+        raise ValueError(f"has {voices:,} voices of {measures:,} measures, which no score holds")
+
+
+def _parts(tune: Tune, left_out: Counter[str]) -> Iterator[_Part]:
+    room = MOST_SYMBOLS
+    for voice in tune.voices:
+        found = read_voice(tune, voice, left_out, room)
+        room -= found.size
+        yield _Part(voice, found.measures, found.force.program or 0, found.force.is_drum)
+
+
+# --- measures of several voices ---------------------------------------------------------------------------------------
+
+
+def _leader(voices: Sequence[Sequence[Written]]) -> tuple[Sequence[Written], list[Sequence[Written]]]:
+    """The voice whose measures all follow, and the voices that have as many.
+
+    It is the longest one or, of those with as many measures, the first that has a repeat sign or a jump.
+    """
+    lengths = [sum(_lengths(its), _START) for its in voices]
+    longest = voices[lengths.index(max(lengths))]
+    alike = [its for its in voices if len(its) == len(longest)]
+    return next((its for its in alike if any(map(_is_signed, its))), longest), alike
+
+
+def _is_signed(measure: Written) -> bool:
+    return bool(measure.signs or measure.ending or ":" in measure.after or ":" in measure.before)
+
+
+def _on_grid(its: Sequence[Written], grid: Sequence[Written]) -> Sequence[Written]:
+    """The measures of a voice as the grid has them: one for one, or else what begins in each by time."""
+    if len(its) == len(grid):
+        return its
+    starts = list(accumulate((measure.length for measure in grid), initial=_START))[:-1]
+    begins = list(accumulate((measure.length for measure in its), initial=_START))[:-1]
+
+    def cut(marks: Sequence[_Marks[_T]]) -> dict[int, list[tuple[Fraction, _T]]]:
+        cells: dict[int, list[tuple[Fraction, _T]]] = defaultdict(list)
+        for begin, inside in zip(begins, marks, strict=True):
+            for at, thing in inside:
+                place = bisect_right(starts, begin + at) - 1
+                cells[place].append((begin + at - starts[place], thing))
+        return cells
+
+    notes = cut([[(note.start, note) for note in measure.notes] for measure in its])
+    said, keys = cut([measure.said for measure in its]), cut([measure.keys for measure in its])
+    tempos, labels = cut([measure.tempos for measure in its]), cut([measure.parts for measure in its])
     return [
-        Sounding(start + note.start, note.length, note.pitch, note.velocity, note.is_tied)
-        for start, measure in _placed(played)
-        for note in measure.notes
+        replace(
+            measure,
+            notes=tuple(replace(note, start=at) for at, note in notes.get(place, ())),
+            said=tuple(said.get(place, ())),
+            keys=tuple(keys.get(place, ())),
+            tempos=tuple(tempos.get(place, ())),
+            parts=tuple(labels.get(place, ())),
+        )
+        for place, measure in enumerate(grid)
     ]
 
 
-def tempos(header: Mapping[str, str]) -> tuple[Tempo, ...]:
-    """The tempo that the header states, from the start, if it does."""
-    bpm = tempo(header)
-    return () if bpm is None else (Tempo(0, bpm),)
+# --- playing ----------------------------------------------------------------------------------------------------------
 
 
-def _placed(played: Sequence[Written]) -> Iterator[tuple[Fraction, Written]]:
-    start = Fraction(0)
-    for measure in played:
-        yield start, measure
-        start += measure.length
+def _order(tune: Tune, grid: Sequence[Written], parts: Sequence[_Part], left_out: Counter[str]) -> list[int]:
+    """The measures as they are played: by the order of parts that the header states, or else by their signs."""
+    order = _by_parts(tune, grid, parts, left_out) if "P" in tune.header else None
+    if order is None:
+        try:
+            order = play_order(grid, has_jumps=True)
+        except SignMissing:
+            left_out["jumps to a sign that is not there"] += 1
+            order = play_order(grid)
+    sizes = [sum(map(_size, measures)) for measures in zip(*(part.measures for part in parts), strict=True)]
+    _check_cells(len(parts), len(order))
+    if sum(sizes[index] for index in order) > MOST_PLAYED:
+        raise ValueError(f"has more than {MOST_PLAYED:,} notes and signs when its repeats are played")
+    return order
 
 
-def _order(voice: Sequence[Written], first: Sequence[Written], order: Sequence[int]) -> Sequence[int]:
-    """The playing order of a voice: that of the first one, which may alone have the signs, if they are as long."""
-    return order if len(voice) == len(first) else play_order(voice)
+def _size(measure: Written) -> int:
+    return len(measure.notes) + len(measure.said) + len(measure.parts) + len(measure.tempos)
 
 
-def _chords(played: Sequence[Written]) -> Iterator[Text]:
-    for start, measure in _placed(played):
-        for at, text in measure.said:
-            if _CHORD.match(text):
-                yield Text(ticks(start + at), text)
+def _by_parts(tune: Tune, grid: Sequence[Written], parts: Sequence[_Part], left_out: Counter[str]) -> list[int] | None:
+    """The order that the header's `P:` states; None if the tune has no such parts. Each is played with its repeats."""
+    begins: dict[int, str] = {}
+    for part in parts:
+        for index, measure in enumerate(part.measures):
+            for at, label in measure.parts:
+                place = index + 1 if at and at >= measure.length else index
+                begins.setdefault(min(place, len(grid) - 1), label)
+    if not begins:
+        return None
+    ends = [*sorted(begins)[1:], len(grid)]
+    labelled: dict[str, range] = {}
+    for begin, end in zip(sorted(begins), ends, strict=True):
+        labelled.setdefault(begins[begin].strip(". "), range(begin, end))
+    asked = expand_parts(tune.header["P"])
+    left_out["parts that the P: field asks for in vain"] += len({*asked} - {*labelled})
+    if not {*asked} & {*labelled}:
+        return None
+    played = {label: _within(grid, its) for label, its in labelled.items()}
+    order = _within(grid, range(min(begins)))
+    for label in asked:
+        order += played.get(label, [])
+        if len(order) > MOST_MEASURES:
+            raise ValueError(f"has parts that make it longer than {MOST_MEASURES:,} measures")
+    return order
+
+
+def _within(grid: Sequence[Written], its: range) -> list[int]:
+    """The measures of a part as they are played."""
+    return [its.start + index for index in play_order(grid[its.start : its.stop])]
+
+
+# --- what is laid out -------------------------------------------------------------------------------------------------
+
+
+def _tracks(tune: Tune, parts: Sequence[_Part], places: Sequence[tuple[Fraction, int]]) -> Iterator[Track]:
+    for group in _players(tune, parts):
+        played = [
+            make_notes(rows(_placed((start, part.measures[index].notes) for start, index in places))) for part in group
+        ]
+        notes = played[0] if len(group) == 1 else make_notes(joined(played).tolist())
+        yield Track(notes, group[0].voice.name, group[0].program, group[0].is_drum)
+
+
+def _players(tune: Tune, parts: Sequence[_Part]) -> list[list[_Part]]:
+    """The voices of each track."""
+    found: list[list[_Part]] = []
+    for part in parts:
+        last = found[-1][0].voice if found else None
+        is_shared = last is not None and any({part.voice.label, last.label} <= group for group in tune.groups)
+        if last and last.name and is_shared and not part.voice.name:
+            found[-1].append(part)
+        else:
+            found.append([part])
+    return found
+
+
+def _laid(places: Sequence[tuple[Fraction, int]], marks: Sequence[_Marks[_T]]) -> list[tuple[int, _T]]:
+    """The marks of measures by tick as they are played; of several at one tick the last."""
+    found = {ticks(start + at): value for start, index in places for at, value in marks[index]}
+    return sorted(found.items(), key=lambda mark: mark[0])
+
+
+def _changes(marks: Iterable[tuple[int, _T]]) -> Iterator[tuple[int, _T]]:
+    """The marks that differ from the one before."""
+    last: _T | None = None
+    for tick, value in marks:
+        if value != last:
+            yield tick, value
+        last = value
+
+
+def _tempos(tune: Tune, parts: Sequence[_Part], left_out: Counter[str]) -> list[_Marks[float]]:
+    """The tempos of each measure: the one in force where it begins, and changes in any voice."""
+    found: list[_Marks[float]] = []
+    force = tempo_of(tune.header)
+    left_out["tempos that are not understood"] += force is None and bool(tune.header.get("Q", "").strip())
+    for together in zip(*(part.measures for part in parts), strict=True):
+        changes = sorted(mark for measure in together for mark in measure.tempos)
+        found.append([*([] if force is None else [(_START, force)]), *changes])
+        force = changes[-1][1] if changes else force
+    return found
+
+
+def tempo_of(header: Mapping[str, str]) -> float | None:
+    """Read quarter notes a minute from the `Q:` field of a header; None if it states none."""
+    unit = unit_length(header["L"]) if "L" in header else unit_of_metre(metre_of(header.get("M", "")))
+    return tempo(header.get("Q", ""), unit)
+
+
+def _texts(places: Sequence[tuple[Fraction, int]], voices: Iterable[Sequence[_Marks[str]]]) -> tuple[Text, ...]:
+    found = {
+        Text(ticks(start + at), text)
+        for marks in voices
+        for start, index in places
+        for at, text in marks[index]
+        if text
+    }
+    return tuple(sorted(found))

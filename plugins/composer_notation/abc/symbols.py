@@ -1,96 +1,213 @@
-"""The music of an ABC tune as symbols: notes, rests, bar lines and what changes them; it knows no pitch and no time."""
+"""The music of an ABC tune as symbols: notes, rests, bar lines and what changes them; it knows no pitch and no time.
+
+No repetition in the patterns can give back what it took, so that a line is scanned in linear time whatever it holds.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import NamedTuple
 
 from composer.errors import printable
 
-_PITCH = r"[_^=]{0,2}[A-Ga-g][,']*"
-_LENGTH = r"\d{0,3}/{0,6}\d{0,3}"
-_ENDING = r"[1-9](?:[,-][1-9])*"
+_ACCIDENTAL = r"(?:[_^]\d?/\d?|[_^=]{0,2}+)"  # the first are quarter tones
+_PITCH = rf"{_ACCIDENTAL}[A-Ga-g][,']*+"
+_LENGTH = r"\d*+/*+\d*+"
+_NUMBERS = r"[1-9]\d?(?:[,-][1-9]\d?)*+"
 _SYMBOL = re.compile(
-    rf"""(?P<said>"[^"]*")
-      |(?P<skipped>[\s`\\*$]+|y\d*|\{{[^}}]*\}}|![^!|\s]{{1,20}}!|\+[A-Za-z()]{{2,20}}\+|!(?=\s*$)|=(?:20)?\ *$
-          |[~.H-Wh-w]|\((?!\d)|\)|\[[A-JN-Za-z]:[^\]]*\])
-      |(?P<field>\[[KLM]:[^\]]*\])
-      |(?P<note>(?:{_PITCH}|[xz]){_LENGTH})
-      |(?P<rests>Z\d{{0,3}})
-      |(?P<chord>\[(?:{_PITCH}{_LENGTH}[-.\s]*|"[^"]*")+\]{_LENGTH})
-      |(?P<tuplet>\(\d(?::\d?){{0,2}})
+    rf"""(?P<note>(?:{_PITCH}|[xz]){_LENGTH})
+      |(?P<skipped>[\s`\\$]++|y{_LENGTH}|\.(?=[|(-])|\((?!\d)|\)|=(?:20)?\ *$)
+      |(?P<ending>(?<=[|:\]]){_NUMBERS}|\[{_NUMBERS})
+      |(?P<bar>(?:[|:\]]|\[(?=[|\]]))++)
+      |(?P<text>"[^"\n]*+")
+      |(?P<field>\[[A-Za-z]:[^\]\n]*+\])
+      |(?P<chord>\[(?:"[^"\n]*+"|![^!\n]*+!|[^][|"!\n])*+\]{_LENGTH})
+      |(?P<named>\["[^"\n]*+")
+      |(?P<oldchord>\+(?:{_PITCH}{_LENGTH})++\+{_LENGTH})
+      |(?P<tuplet>\(\d{{1,2}}(?::\d{{0,2}}(?::\d{{0,2}})?)?)
       |(?P<tie>-)
       |(?P<broken><{{1,3}}|>{{1,3}})
-      |(?P<bar>(?:[|:\]]|\[(?=[|\]]))+)
-      |(?P<ending>(?<=[|:\]]){_ENDING}|\[{_ENDING})
+      |(?P<grace>\{{[^}}\n]*+\}})
+      |(?P<decoration>![^!|\s]{{1,30}}!|!(?:D\.[CS]\.|Da\ |Dal\ |To\ )[A-Za-z.\ ]{{0,24}}!|\+[A-Za-z().]{{2,20}}\+)
+      |(?P<letter>[.~H-Wh-w])
+      |(?P<rests>[ZX]\d*+)
+      |(?P<overlay>&++)
+      |(?P<reserved>[#*;?@])
+      |(?P<linebreak>!)
     """,
     re.VERBOSE | re.MULTILINE,
 )
-_NOTE = re.compile(r"([_^=]{0,2})([A-Ga-gxz])([,']*)(\d*)(/*)(\d*)")
-_QUOTED = re.compile(r'"[^"]*"')
-_CHORD_LENGTH = re.compile(r"\](\d*)(/*)(\d*)$")
+_NOTE = re.compile(
+    rf"(?P<accidental>{_ACCIDENTAL})(?P<letter>[A-Ga-gxz])(?P<octaves>[,']*+)(?P<length>{_LENGTH})(?P<tie>-?)"
+)
+_IN_CHORD = re.compile(
+    rf"""(?P<note>(?:{_PITCH}|[xz]){_LENGTH}-?)|(?P<text>"[^"]*+")|(?P<decoration>![^!]*+!)|(?P<letter>[.~H-Wh-w])
+      |(?P<skipped>[-\s`()#*;?@]|\{{[^}}]*+\}})
+    """,
+    re.VERBOSE,
+)
+_LENGTHS = re.compile(r"(\d*)(/*)(\d*)")
+_BESIDE_NOTES = re.compile(r'["!.~H-Wh-w]')
+_FINEST = 512  # of the parts that a unit length is divide into
+
+LETTERS: Mapping[str, str] = {
+    ".": "!.!", "~": "!roll!", "H": "!fermata!", "L": "!accent!", "M": "!lowermordent!", "O": "!coda!",
+    "P": "!uppermordent!", "S": "!segno!", "T": "!trill!", "u": "!upbow!", "v": "!downbow!",
+}  # fmt: skip
+"""What a letter stands for unless a `U:` field says otherwise (4.16)."""
+
+_AS_WRITTEN = frozenset({"note", "ending", "bar", "tuplet", "tie", "broken", "grace", "rests", "overlay"})
+
+MOST_SYMBOLS = 200_000
 
 
 @dataclass(frozen=True)
 class Symbol:
     """A piece of music text.
 
-    Its kind: `note`, `chord`, `rests` (whole bars), `tuplet`, `tie`, `broken`, `bar`, `ending`, `field`, `said` (a
-    chord symbol or a remark in quotes).
+    Its kind: `note`, `chord`, `rests` (whole bars), `tuplet`, `tie`, `broken`, `bar`, `ending`, `overlay`, `field`
+    (as in `K:C`), `text` (a chord symbol or a remark, without its quotes), `decoration` (its name), `grace`, `line`
+    (the end of a line), `unknown` (what has no meaning and is left out).
     """
 
     kind: str
     text: str
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     """A note as written: accidental, letter (`z`, `x` for a rest), octave marks, and its length in units."""
 
     accidental: str
     letter: str
     octaves: str
     length: Fraction
+    is_tied: bool = False
 
 
-def symbols(music: str) -> Iterator[Symbol]:
-    """The symbols of a tune in order, without what does not sound. ValueError at a character that fits nowhere."""
+def symbols(music: str, defined: Mapping[str, str] = LETTERS) -> Iterator[Symbol]:
+    """Scan music text for its symbols, in order. ValueError at a character that fits nowhere.
+
+    `defined` says what letters such as `T` stand for: a decoration or a text, as it would be written in their place.
+    """
     place = 0
     while place < len(music):
         found = _SYMBOL.match(music, place)
-        if not found:
-            raise ValueError(f"has '{printable(music[place : place + 8].strip())}' where a note was expected")
-        if found.lastgroup != "skipped":
-            yield Symbol(str(found.lastgroup), found[0])
+        if not found or _is_word(found, defined):
+            raise ValueError(_misfit(music, place))
         place = found.end()
+        kind, text = str(found.lastgroup), found[0]
+        if kind in _AS_WRITTEN:
+            yield Symbol(kind, text)
+        elif kind in ("text", "decoration", "field"):
+            yield Symbol(kind, text[1:-1])
+        else:
+            yield from _meant(kind, text, defined)
+
+
+def _is_word(found: re.Match[str], defined: Mapping[str, str]) -> bool:
+    """Whether two letters in a row stand for nothing: that is prose, and no music."""
+    if found.lastgroup != "letter" or found[0] in defined:
+        return False
+    following = found.string[found.end() : found.end() + 1]
+    return "h" <= following <= "w" and following not in defined
+
+
+def _meant(kind: str, text: str, defined: Mapping[str, str]) -> Iterator[Symbol]:
+    match kind:
+        case "skipped" if "\n" in text:
+            yield Symbol("line", "")
+        case "letter":
+            yield _defined(defined.get(text, ""))
+        case "chord":
+            yield from _over_chord(text, defined)
+            yield Symbol("chord", text)
+        case "named":
+            yield Symbol("ending", text)
+        case "oldchord":
+            yield Symbol("chord", f"[{text[1:].replace('+', ']')}")
+        case "reserved":
+            yield Symbol("unknown", text)
+
+
+def _defined(text: str) -> Symbol:
+    """What a letter stands for."""
+    if text[:1] == text[-1:] == "!" and len(text) > 2:
+        return Symbol("decoration", text[1:-1])
+    if text[:1] == text[-1:] == '"' and len(text) > 2:
+        return Symbol("text", text[1:-1])
+    return Symbol("unknown", text)
+
+
+def _misfit(music: str, place: int) -> str:
+    shown = printable(music[place : place + 8].strip())
+    if music[place] == "[":
+        return f"has a chord that is never closed, '{shown}'"
+    if music[place] == '"':
+        return f"has a text without its closing quotation mark, '{shown}'"
+    return f"has '{shown}' where a note was expected"
+
+
+def _over_chord(text: str, defined: Mapping[str, str]) -> Iterator[Symbol]:
+    """The texts and decorations inside a chord, which belong to the whole of it."""
+    if not _BESIDE_NOTES.search(text):
+        return
+    for part in _IN_CHORD.finditer(text, 1):
+        if part.lastgroup in ("text", "decoration"):
+            yield Symbol(part.lastgroup, part[0][1:-1])
+        elif part.lastgroup == "letter":
+            yield _defined(defined.get(part[0], ""))
 
 
 @lru_cache(maxsize=4096)  # a book repeats the same few
 def heads(symbol: Symbol) -> tuple[Head, ...]:
-    """The note of a `note`, or the notes of a `chord`, whose own length multiplies theirs."""
-    factor = Fraction(1)
-    text = _QUOTED.sub("", symbol.text)
-    if symbol.kind == "chord" and (after := _CHORD_LENGTH.search(text)):
-        factor = _length(*after.groups())
-        text = text[: after.start()]
-    return tuple(
-        Head(accidental, letter, octaves, factor * _length(*length))
-        for accidental, letter, octaves, *length in _NOTE.findall(text)
-    )
+    """Parse the note of a `note`, or the notes of a `chord`, whose own length multiplies theirs."""
+    if symbol.kind == "note":
+        return (_head(symbol.text, Fraction(1)),)
+    inside, _, after = symbol.text[1:].rpartition("]")
+    factor, found, place = _length(after), [], 0
+    while place < len(inside):
+        part = _IN_CHORD.match(inside, place)
+        if not part:
+            raise ValueError(_misfit(inside, place))
+        if part.lastgroup == "note":
+            found.append(_head(part[0], factor))
+        place = part.end()
+    if not found:
+        raise ValueError(f"has '{printable(symbol.text, 20)}' where a chord was expected")
+    return tuple(found)
+
+
+def grace_notes(symbol: Symbol) -> int:
+    """Count the notes in a `grace`."""
+    return sum(letter in "ABCDEFGabcdefg" for letter in symbol.text)
 
 
 def bars_of_rest(symbol: Symbol) -> int:
-    """How many bars a `rests` symbol is silent for."""
-    return int(symbol.text[1:] or 1)
+    """Read how many bars a `rests` symbol is silent for. ValueError for more than six digits."""
+    digits = symbol.text[1:]
+    if len(digits) > 6:
+        raise ValueError(f"has a rest of '{printable(digits, 20)}' bars")
+    return int(digits or 1)
 
 
-def _length(over: str, slashes: str, under: str) -> Fraction:
-    """`3/2`, `/`, `//`, `/4` and the like; ValueError for a zero."""
-    top = int(over or 1)
-    bottom = int(under) if under else 2 ** min(len(slashes), 8)
-    if not 0 < top < 1000 or not 0 < bottom < 1000:
-        raise ValueError(f"has a note of length '{over}{slashes}{under}'")
-    return Fraction(top, bottom)
+def _head(text: str, factor: Fraction) -> Head:
+    found = _NOTE.fullmatch(text)
+    if not found:
+        raise ValueError(f"has '{printable(text, 20)}' where a note was expected")
+    accidental, letter, octaves, length, tie = found.groups()
+    return Head(accidental, letter, octaves, factor * _length(length), bool(tie))
+
+
+def _length(text: str) -> Fraction:
+    """`3/2`, `/`, `//`, `/4` and the like. ValueError for a zero, and for what no program can hold."""
+    found = _LENGTHS.fullmatch(text)
+    over, slashes, under = found.groups() if found else ("", "", "")
+    if max(len(over), len(slashes), len(under)) <= 6:
+        top, bottom = int(over or 1), int(under) if under else 2 ** len(slashes)
+        if top and 0 < bottom <= _FINEST:
+            return Fraction(top, bottom)
+    raise ValueError(f"has a note of length '{printable(text, 20)}'")

@@ -3,75 +3,366 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice, pairwise
 from pathlib import Path
 
-_FIELD = re.compile(r"^([A-Za-z]):(.*)$")
-_INLINE_VOICE = re.compile(r"^\s*\[V:([^\]]*)\](.*)$")
-_IN_THE_MUSIC = "KLM"
-_SKIPPED_IN_THE_MUSIC = "HINOPQRSTUWXZmrsw"
-_NAME = re.compile(r'(?:name|nm)="([^"]*)"')
+from composer_notation.abc.fields import metre, parse_properties, unit_length, unit_of_metre
+from composer_notation.abc.inforce import InForce, apply_directive, apply_field
+from composer_notation.abc.macros import Macros
+from composer_notation.abc.symbols import LETTERS, Symbol, symbols
+from composer_notation.abc.textstrings import plain
+
+MOST_CHARACTERS = 4_000_000  # of a tune
+MOST_VOICES = 1_000
+
+_BEGIN = re.compile(r"^X:", re.MULTILINE)
+_KEY = re.compile(r"^[ \t]*+K:", re.MULTILINE)
+_BLOCK = re.compile(r"^%%begin(text|ps|svg|ml|js)\b.*$", re.MULTILINE)
+_FIELD = re.compile(r"([A-Za-z+]):(.*)")
+_COMMENT = re.compile(r"(?<!\\)%.*")
+_INLINE_VOICE = re.compile(r'"[^"]*+"|\[V:([^][]*+)\]')
+_GROUPED = re.compile(r"[(){}]|[^][(){}|*\s]++")
+_DEFAULTS = "KLMQ"  # fields of a file's header that stand for those of each tune
+_LAST_COUNTS = "KLMPQ"  # of several such fields in a header; of others the first
+_IN_THE_MUSIC = "IKLMPQ"
+_OF_THE_BODY = "HNORSTUVWXZmrsw"
+_LYRICS = {"w": "lines of lyrics", "W": "lines of lyrics", "s": "lines of symbols"}
+_MOST_FREE_LINES = 1_000
 
 
 @dataclass(frozen=True)
 class Voice:
-    """The music of one voice, as written, with fields inside it as `[K:…]`."""
+    """The music of one voice: lines of text, and fields between them such as `K:D`."""
 
+    number: int  # from 1
+    label: str
     name: str
-    music: str
+    items: tuple[str | Symbol, ...]
+    properties: tuple[str, ...] = ()  # by `V:` fields in the header
 
 
 @dataclass(frozen=True)
 class Tune:
-    """One tune as written: its header fields by letter, the first of each, and its voices."""
+    """One tune as written: its header fields by letter, its directives and its voices."""
 
     header: Mapping[str, str]
     voices: tuple[Voice, ...]
+    directives: tuple[str, ...] = ()
+    letters: Mapping[str, str] = field(default_factory=lambda: LETTERS)
+    groups: tuple[frozenset[str], ...] = ()  # labels of voices that share a staff or a brace
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    fault: str = ""  # why it cannot be read at all
+
+    def symbols(self, voice: Voice) -> Iterator[Symbol]:
+        """Scan the symbols of a voice, in order. ValueError for what is no music."""
+        for item in voice.items:
+            if isinstance(item, Symbol):
+                yield item
+            else:
+                yield from symbols(item + "\n", self.letters)
+
+    def beginning(self, voice: Voice, left_out: Counter[str]) -> InForce:
+        """Find what a voice begins with. ValueError for a field that makes no sense."""
+        its_metre = metre(self.header["M"]) if "M" in self.header else None
+        unit = unit_length(self.header["L"]) if "L" in self.header else unit_of_metre(its_metre)
+        ours = left_out if voice.number == 1 else Counter()  # what is said to all voices counts once
+        force = apply_field(InForce(metre=its_metre, unit=unit), f"K:{self.header.get('K', '')}", ours)
+        for words in (directive.split() for directive in self.directives):
+            if _concerns(words, voice):
+                force = apply_directive(force, words, ours)
+        for text in voice.properties:
+            force = apply_field(force, f"V:{text}", left_out)
+        return force
+
+
+def _concerns(words: list[str], voice: Voice) -> bool:
+    """Whether a directive in the header is for a voice: it may be for another one, or for all."""
+    match words:
+        case ["MIDI", "program", channel, _]:
+            return channel == str(voice.number)
+        case ["MIDI", "voice", label, *_] if "=" not in label:
+            return label == voice.label
+    return True
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
 
 
 def text_of(path: Path) -> str:
-    """The text of a file in UTF-8 or, as older ones are, Latin-1."""
+    """Read the text of a file in UTF-8 or, as older ones are, Latin-1; lines end with a line feed."""
     raw = path.read_bytes()
     try:
-        return raw.decode("utf-8-sig")
+        text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError:
-        return raw.decode("latin-1")
+        text = raw.decode("latin-1")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def tunes(text: str) -> Iterator[Tune]:
-    """The tunes of a file, in order: each begins with an `X:` field and its header ends with the first `K:`."""
-    for block in re.split(r"^(?=X:)", text.replace("\r\n", "\n").replace("\r", "\n"), flags=re.MULTILINE):
-        if block.startswith("X:"):
-            yield _tune(block)
+def count_tunes(text: str) -> int:
+    """Count the tunes that `tunes` finds."""
+    text = _without_blocks(text)
+    return sum(1 for _ in _BEGIN.finditer(text)) or int(bool(_KEY.search(text)))
 
 
-def _tune(block: str) -> Tune:
-    header: dict[str, str] = {}
-    names: dict[str, str] = {}
-    music: dict[str, list[str]] = {}
-    voice = ""
-    for line in block.split("\n"):
-        line = line.partition("%")[0].rstrip()
-        field = _FIELD.match(line)
-        if inline := _INLINE_VOICE.match(line):
-            voice, line = _named(inline[1], names), inline[2]
-        if field and field[1] == "V":
-            voice = _named(field[2], names)
-        elif "K" not in header:
-            if field:
-                header.setdefault(field[1], field[2].strip())
-        elif field and field[1] in _IN_THE_MUSIC:
-            music.setdefault(voice, []).append(f"[{line}]")
-        elif not (field and field[1] in _SKIPPED_IN_THE_MUSIC):
-            music.setdefault(voice, []).append(line)
-    texts = {name: "\n".join(lines) for name, lines in music.items()}
-    return Tune(header, tuple(Voice(names.get(name, ""), text) for name, text in texts.items() if text.strip()))
+def tunes(text: str, *, ends_at_empty_line: bool = True) -> Iterator[Tune]:
+    """Cut a file into its tunes: each begins with an `X:` field and ends at an empty line (2.2.1).
+
+    A file without an `X:` field is one tune if it has a key. Fields before the first tune are defaults for all (2.2.2).
+    With `ends_at_empty_line=False` a tune ends where the next one begins, for books without a text between them.
+    """
+    text = _without_blocks(text.replace("\r\n", "\n").replace("\r", "\n"))
+    starts = [found.start() for found in _BEGIN.finditer(text)]
+    if not starts and _KEY.search(text):
+        starts = [0]
+    before = list(_file_header(text[: starts[0]])) if starts else []
+    for start, end in pairwise([*starts, len(text)]):
+        builder = _Builder(before, _KEY.search(text, start, end) is not None)
+        yield builder.build(_lines(text, start, end), ends_at_empty_line=ends_at_empty_line)
 
 
-def _named(text: str, names: dict[str, str]) -> str:
-    """The voice that a `V:` field speaks of, its name put down in `names` if it is given one."""
-    voice = (text.split() or [""])[0]
-    if found := _NAME.search(text):
-        names[voice] = " ".join(found[1].split())
-    return voice
+def _without_blocks(text: str) -> str:
+    """The text without what stands between `%%begintext` and `%%endtext`, and other such blocks."""
+    kept, place, endless = [], 0, set()
+    for found in _BLOCK.finditer(text):
+        if found.start() < place or found[1] in endless:
+            continue
+        end = text.find(f"\n%%end{found[1]}", found.end())
+        if end < 0:
+            endless.add(found[1])
+            continue
+        kept.append(text[place : found.start()])
+        place = text.find("\n", end + 1) + 1 or len(text)
+    return "".join([*kept, text[place:]]) if place else text
+
+
+def _file_header(text: str) -> Iterator[str]:
+    """The first paragraph with a field in it, or with a directive."""
+    for paragraph in re.split(r"\n[ \t]*\n", text):
+        lines = paragraph.split("\n")
+        if any(_FIELD.match(line) or line.startswith("%%") for line in lines):
+            yield from lines
+            return
+
+
+def _lines(text: str, start: int, end: int) -> Iterator[str]:
+    while start < end:
+        stop = text.find("\n", start, end)
+        stop = end if stop < 0 else stop
+        yield text[start:stop]
+        start = stop + 1
+
+
+# --- tunes ------------------------------------------------------------------------------------------------------------
+
+
+class _Builder:
+    """Puts a tune together line by line."""
+
+    def __init__(self, file_header: list[str], has_key: bool) -> None:
+        self.header: dict[str, str] = {}
+        self.has_key, self.in_body = has_key, False
+        self.directives: list[str] = []
+        self.groups: list[frozenset[str]] = []
+        self.letters = dict(LETTERS)
+        self.macros = Macros(MOST_CHARACTERS)
+        self.names: dict[str, str] = {}
+        self.declared: dict[str, list[str]] = {}
+        self.items: dict[str, list[str | Symbol]] = {}
+        self.common: list[str | Symbol] = []  # stands before the first voice, and is for all
+        self.voice: str | None = None
+        self.last = ""  # the letter of the field that `+:` goes on with
+        self.left_out: Counter[str] = Counter()
+        self.is_broken_by_marks = False  # whether `!` ends a line of the score, and encloses no decoration
+        for line in file_header:
+            self._header(line, _FIELD.match(line), are_defaults=True)
+
+    def build(self, lines: Iterator[str], *, ends_at_empty_line: bool) -> Tune:
+        size, is_after_gap = 0, False
+        for line in lines:
+            size += len(line) + 1
+            if size > MOST_CHARACTERS:
+                return Tune(self.header, (), fault=f"has more than {MOST_CHARACTERS:,} characters")
+            if not line.strip():
+                if self.items and ends_at_empty_line:
+                    break
+                is_after_gap = self.in_body and ends_at_empty_line
+            elif not is_after_gap or self.items or _is_music(line):  # music may begin after an empty line, a text not
+                self._line(line)
+        after = islice(lines, _MOST_FREE_LINES)
+        self.left_out["lines of music after an empty line"] += sum(map(_is_music, after))
+        return Tune(
+            self.header,
+            tuple(self._voices()),
+            tuple(self.directives),
+            self.letters,
+            tuple(self.groups),
+            self.left_out,
+        )
+
+    def _voices(self) -> Iterator[Voice]:
+        """The voices with music, in the order in which they are declared or begin."""
+        order = [*self.declared, *(label for label in self.items if label not in self.declared)]
+        filled = [label for label in order if any(isinstance(item, str) for item in self.items.get(label, ()))]
+        for number, label in enumerate(filled, start=1):
+            properties = tuple(self.declared.get(label, ()))
+            yield Voice(number, label, self.names.get(label, ""), tuple(self.items[label]), properties)
+
+    def _line(self, line: str) -> None:
+        if line.startswith("%%"):
+            self._instruct(line[2:].strip())
+            return
+        line = _COMMENT.sub("", line).rstrip() if "%" in line else line.rstrip()
+        if not line:
+            return
+        if self.in_body:
+            self._body(line)
+            return
+        line = line.lstrip()
+        found = _FIELD.match(line)
+        if found or self.has_key:
+            self._header(line, found)
+        else:
+            self.in_body = True
+            self._body(line)
+
+    def _header(self, line: str, found: re.Match[str] | None, *, are_defaults: bool = False) -> None:
+        if line.startswith("%%"):
+            self._instruct(line[2:].strip())
+        if not found:
+            return
+        letter, value = found[1], _COMMENT.sub("", found[2]).strip()
+        if letter == "+":
+            if self.last in self.header:
+                self.header[self.last] += f" {value}"
+            return
+        self.last = letter
+        if letter == "V":
+            label = self._named(value)
+            self.declared.setdefault(label, []).append(value)
+        elif not self._defined(letter, value) and (letter in _DEFAULTS or not are_defaults):
+            if letter in _LAST_COUNTS or letter not in self.header:
+                self.header[letter] = value
+            self.in_body = letter == "K" and not are_defaults
+
+    def _body(self, line: str) -> None:
+        found = _FIELD.match(line)
+        if not found:
+            self._music(line)
+            return
+        letter, value = found[1], found[2].strip()
+        if letter == "+":
+            self._go_on(value)
+            return
+        self.last = letter
+        if letter == "V":
+            self._switch(value)
+        elif self._defined(letter, value):
+            return
+        elif letter in _IN_THE_MUSIC:
+            self._place().append(Symbol("field", f"{letter}:{value}"))
+        elif letter not in _OF_THE_BODY and value[:1] in ("|", ":", "]"):
+            self._music(line)
+
+    def _defined(self, letter: str, value: str) -> bool:
+        """Take a field that says how to read others, or that is left out; whether it is one."""
+        if letter == "m":
+            self.macros.define(value)
+        elif letter == "U":
+            letters, _, meaning = (part.strip() for part in value.partition("="))
+            if len(letters) == 1:
+                self.letters[letters] = meaning
+        elif letter == "I":
+            self._instruct(value)
+        elif letter in _LYRICS:
+            self.left_out[_LYRICS[letter]] += bool(value)
+        else:
+            return False
+        return True
+
+    def _instruct(self, text: str) -> None:
+        """Take a directive: of the whole tune, or in the music."""
+        words = text.split(maxsplit=1)
+        if words[:1] in (["score"], ["staves"]) and len(words) == 2 and not self.groups:
+            self.groups = _groups(words[1])
+        elif words[:1] == ["linebreak"]:
+            self.is_broken_by_marks = "!" in text
+        elif self.in_body:
+            self._place().append(Symbol("field", f"I:{text}"))
+        else:
+            self.directives.append(text)
+
+    def _go_on(self, value: str) -> None:
+        """Add to the field before."""
+        items = self._place()
+        if self.last in _IN_THE_MUSIC and items and isinstance(items[-1], Symbol):
+            items[-1] = Symbol("field", f"{items[-1].text} {value}")
+
+    def _music(self, line: str) -> None:
+        line = self.macros.expanded(line)
+        if self.is_broken_by_marks:
+            line = line.replace("!", "$")
+        if self.voice is None and not line.lstrip().startswith("[V:"):
+            self._switch(next(iter(self.declared), "1"))
+        place = 0
+        for found in _INLINE_VOICE.finditer(line) if "[V:" in line else ():
+            if found[1] is not None:
+                self._add(line[place : found.start()])
+                self._switch(found[1])
+                place = found.end()
+        self._add(line[place:])
+
+    def _add(self, text: str) -> None:
+        if text.strip():
+            self._place().append(text)
+
+    def _place(self) -> list[str | Symbol]:
+        """Where a field or a line of music goes to."""
+        return self.common if self.voice is None else self.items[self.voice]
+
+    def _switch(self, text: str) -> None:
+        """Go on with another voice, which the field may say more of."""
+        self.voice = self._named(text)
+        if self.voice not in self.items:
+            self.items[self.voice] = list(self.common)
+        if len(text.split()) > 1:
+            self.items[self.voice].append(Symbol("field", f"V:{text.strip()}"))
+
+    def _named(self, text: str) -> str:
+        """The voice that a `V:` field speaks of, its name put down if it is given one."""
+        label = (text.split() or [""])[0][:20]
+        name = parse_properties(text)[1].name
+        if name is not None:
+            self.names[label] = plain(name.replace("\\n", " "))
+        return label
+
+
+def _groups(text: str) -> list[frozenset[str]]:
+    """The voices that share a brace or else a staff, as `%%score` says (11.1)."""
+    found: list[frozenset[str]] = []
+    group: list[str] = []
+    depth = 0
+    for part in _GROUPED.findall(text):
+        if part in "({":
+            depth += 1
+        elif part in ")}":
+            depth = max(depth - 1, 0)
+            if not depth:
+                found.append(frozenset(group))
+                group = []
+        elif depth:
+            group.append(part[:20])
+    return found
+
+
+def _is_music(line: str) -> bool:
+    """Whether a line of free text reads as music, so that it should perhaps have been part of the tune."""
+    if "|" not in line or _FIELD.match(line):
+        return False
+    try:
+        kinds = [symbol.kind for symbol in islice(symbols(line), 1_000)]
+    except ValueError:
+        return False
+    return "bar" in kinds and ("note" in kinds or "chord" in kinds) and "unknown" not in kinds

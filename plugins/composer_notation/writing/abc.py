@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from typing import TypeVar
 
-from composer.score import Text
+from composer.keys import Key
+from composer_notation.abc.decorations import chord_of
 from composer_notation.writing.beams import beams
 from composer_notation.writing.musicxml import Heading
 from composer_notation.writing.pages import Pages
-from composer_notation.writing.rhythm import Event, Measure, Symbol, symbols
+from composer_notation.writing.rhythm import Event, Measure, Symbol, divide, symbols
 from composer_notation.writing.spelling import STEPS, Spelled, altered
 from composer_notation.writing.staves import Line, Part, Staff
 from composer_notation.writing.xmltext import clean
@@ -19,26 +23,50 @@ _UNIT = 240  # ticks of an eighth, L:1/8
 _ACCIDENTALS = {-2: "__", -1: "_", 0: "=", 1: "^", 2: "^^"}
 _CLEFS = {"F": "bass", "C": "alto"}
 _BARS_IN_A_LINE = 4
+_ESCAPES = str.maketrans({"\\": "\\\\", "%": "\\%", "&": "\\&", '"': "\\u0022", "[": "\\u005b", "]": "\\u005d"})
+_MAJOR = ("Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#")  # from six flats to six sharps
+_MINOR = ("Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#")
+_T = TypeVar("_T")
+_Marks = Sequence[tuple[int, str]]  # what is written above the music, by tick
+
+
+@dataclass(frozen=True)
+class _Voice:
+    """A line of a staff as a voice; of the voices of one track the first has its name."""
+
+    number: int
+    name: str
+    staff: Staff
+    line: Line
+    program: int
 
 
 def tune(pages: Pages, heading: Heading) -> str:
-    """The pages as the text of a file; drums are no part of it."""
+    """Write the pages as the text of a file; drums are no part of it."""
     parts = [part for part in pages.parts if not part.is_drum]
-    voices = [(part, staff, line) for part in parts for staff in part.staves for line in staff.lines]
+    voices = list(_voices(pages, parts))
     first = pages.measures[0]
     lines = ["X:1", f"T:{_escaped(heading.title) or 'Tune'}"]
     if heading.composer:
         lines.append(f"C:{_escaped(heading.composer)}")
     lines += [f"M:{first.numerator}/{first.denominator}", "L:1/8"]
     lines += [f"Q:1/4={_whole(tempo.bpm)}" for tempo in pages.tempos[:1] if tempo.tick == 0]
+    marks = _marks(pages)
     if len(voices) == 1:
-        return "\n".join([*lines, f"K:{pages.keys[0]}", *_music(pages, voices[0][2], is_first=True), ""])
+        lines += _instrument(voices[0])
+        return "\n".join([*lines, _key(pages.keys[0]), *_music(pages, voices[0].line, marks), ""])
     lines += _score_line(parts)
-    lines += [_voice_line(number, part, staff) for number, (part, staff, _) in enumerate(voices, start=1)]
-    lines.append(f"K:{pages.keys[0]}")
-    for number, (_, _, line) in enumerate(voices, start=1):
-        lines += [f"V:{number}", *_music(pages, line, is_first=number == 1)]
+    lines += [_voice_line(voice) for voice in voices]
+    lines.append(_key(pages.keys[0]))
+    for voice in voices:
+        lines += [f"V:{voice.number}", *_instrument(voice)]
+        lines += _music(pages, voice.line, marks if voice.number == 1 else ())
     return "\n".join([*lines, ""])
+
+
+def _key(key: Key) -> str:
+    """The field of a key, by the name that its signature has: six sharps are D#m, and not Ebm."""
+    return f"K:{_MINOR[key.fifths + 6]}m" if key.minor else f"K:{_MAJOR[key.fifths + 6]}"
 
 
 def _whole(bpm: float) -> int:
@@ -46,41 +74,71 @@ def _whole(bpm: float) -> int:
 
 
 def _escaped(text: str) -> str:
-    return clean(text).replace("\\", "\\\\").replace("%", "\\%")
+    """A text that ends no field, no quotation and no line wherever it stands."""
+    return clean(text).translate(_ESCAPES)
 
 
-def _inline(text: str) -> str:
-    """A text that may stand in the music: it ends no field, no quotation and no line."""
-    return clean(text.translate(str.maketrans('"[]', "'()", "%")))
+def _voices(pages: Pages, parts: Sequence[Part]) -> Iterator[_Voice]:
+    number = 0
+    for part in parts:
+        names = part.name.split("\n")
+        named: set[int] = set()  # tracks
+        for staff in part.staves:
+            for place, line in enumerate(staff.lines):
+                number += 1
+                name = "" if line.track in named else names[place if staff.is_shared else 0]
+                named.add(line.track)
+                yield _Voice(number, name, staff, line, pages.tracks[line.track].program)
 
 
 def _score_line(parts: Sequence[Part]) -> Iterator[str]:
-    """Which voices stand on one staff, where any do."""
+    """Which voices stand on one staff, and which staves belong to one player, where any do."""
     number = 0
     groups = []
-    for staff in (staff for part in parts for staff in part.staves):
-        mine = [str(number + place) for place in range(1, len(staff.lines) + 1)]
-        groups.append(f"({' '.join(mine)})" if len(mine) > 1 else mine[0])
-        number += len(mine)
-    if any(group.startswith("(") for group in groups):
+    for part in parts:
+        staves = []
+        for staff in part.staves:
+            mine = [str(number + place) for place in range(1, len(staff.lines) + 1)]
+            staves.append(f"({' '.join(mine)})" if len(mine) > 1 else mine[0])
+            number += len(mine)
+        groups.append(f"{{{' '.join(staves)}}}" if len(staves) > 1 else staves[0])
+    if any(group[0] in "({" for group in groups):
         yield f"%%score {' '.join(groups)}"
 
 
-def _voice_line(number: int, part: Part, staff: Staff) -> str:
-    names = part.name.split("\n")
-    place = number % 2 - 1 if staff.is_shared else 0  # of two that share a staff the second has the even number
-    name = _escaped(names[place] if len(names) > 1 else part.name).replace('"', "'")
-    return f'V:{number} name="{name}" clef={_CLEFS.get(staff.clef.sign, "treble")}'
+def _voice_line(voice: _Voice) -> str:
+    name = f' name="{_escaped(voice.name)}"' if voice.name else ""
+    return f"V:{voice.number}{name} clef={_CLEFS.get(voice.staff.clef.sign, 'treble')}"
 
 
-def _music(pages: Pages, line: Line, *, is_first: bool) -> Iterator[str]:
+def _instrument(voice: _Voice) -> Iterator[str]:
+    if voice.program:
+        yield f"%%MIDI program {voice.program}"
+
+
+def _marks(pages: Pages) -> _Marks:
+    """Section names, changes of tempo and chord symbols in order; what is no chord symbol is a remark."""
+    found = [(mark.tick, 0, f"[P:{text}]") for mark in pages.markers if (text := _escaped(mark.text))]
+    rates = [(tempo.tick, _whole(tempo.bpm)) for tempo in pages.tempos]
+    found += [
+        (tick, 1, f"[Q:1/4={rate}]")
+        for place, (tick, rate) in enumerate(rates)
+        if tick and (place == 0 or rate != rates[place - 1][1])
+    ]
+    for chord in pages.chords:
+        remark = "" if chord_of(clean(chord.text)) == clean(chord.text) else "^"
+        found += [(chord.tick, 2, f'"{remark}{text}"')] if (text := _escaped(chord.text)) else []
+    return [(tick, text) for tick, _, text in sorted(found, key=lambda mark: mark[:2])]
+
+
+def _music(pages: Pages, line: Line, marks: _Marks) -> Iterator[str]:
     """The lines of music of a voice."""
     written: list[str] = []
-    chords = list(pages.chords) if is_first else []
+    first_event = first_mark = 0
     for place, measure in enumerate(pages.measures):
-        here = [chord for chord in chords if measure.start <= chord.tick < measure.end]
-        before = "".join(_changes(pages, place, is_first=is_first))
-        events = [e for e in line.events if e.start < measure.end and e.end > measure.start]
+        first_event, events = _from(first_event, line.events, measure, lambda e: (e.start, e.end))
+        first_mark, here = _from(first_mark, marks, measure, lambda mark: (mark[0], mark[0] + 1))
+        before = "".join(_changes(pages, place))
         text = before + _measure(events, measure, pages.keys[place].fifths, here)
         written.append(text + (" |]" if place + 1 == len(pages.measures) else " |"))
     first = 1 if pages.measures[0].nominal < pages.measures[0].start else 0
@@ -89,34 +147,42 @@ def _music(pages: Pages, line: Line, *, is_first: bool) -> Iterator[str]:
         yield " ".join(written[begin:end])
 
 
-def _changes(pages: Pages, place: int, *, is_first: bool) -> Iterator[str]:
-    """The key, the metre, the tempo and the section that begin with a measure."""
+def _from(
+    first: int, things: Sequence[_T], measure: Measure, span: Callable[[_T], tuple[int, int]]
+) -> tuple[int, Sequence[_T]]:
+    """Of things in order, those that reach into a measure, and the place of the first; those before `first` do not."""
+    while first < len(things) and span(things[first])[1] <= measure.start:
+        first += 1
+    last = first
+    while last < len(things) and span(things[last])[0] < measure.end:
+        last += 1
+    return first, things[first:last]
+
+
+def _changes(pages: Pages, place: int) -> Iterator[str]:
+    """The key and the metre that begin with a measure."""
     measure = pages.measures[place]
     if place and pages.keys[place] != pages.keys[place - 1]:
-        yield f"[K:{pages.keys[place]}]"
+        yield f"[{_key(pages.keys[place])}]"
     before = pages.measures[place - 1] if place else measure
     if (measure.numerator, measure.denominator) != (before.numerator, before.denominator):
         yield f"[M:{measure.numerator}/{measure.denominator}]"
-    if is_first:
-        marks = [mark for mark in pages.markers if measure.start <= mark.tick < measure.end]
-        yield from (f"[P:{_inline(mark.text)}]" for mark in marks if _inline(mark.text))
-        tempos = [tempo for tempo in pages.tempos if measure.start <= tempo.tick < measure.end and tempo.tick]
-        yield from (f"[Q:1/4={_whole(tempo.bpm)}]" for tempo in tempos[-1:])
 
 
-def _measure(events: Sequence[Event], measure: Measure, fifths: int, chords: Sequence[Text]) -> str:
+def _measure(events: Sequence[Event], measure: Measure, fifths: int, marks: _Marks) -> str:
+    if any(tick > measure.start for tick, _ in marks):
+        events = divide(events, measure, [tick for tick, _ in marks])
     found = symbols(events, measure)
     in_force: dict[int, int] = {}
     parts: list[str] = []
-    waiting = list(chords)
+    waiting = list(marks)
     for place, (symbol, beamed) in enumerate(zip(found, beams(found, measure), strict=True)):
         joins = bool(beamed) and beamed[0] in ("continue", "end")
         parts.append("" if joins or not place else " ")
-        while waiting and (waiting[0].tick <= symbol.start or place + 1 == len(found)):
-            quoted = _inline(waiting.pop(0).text)
-            parts.append(f'"{quoted}"' if quoted else "")
+        while waiting and waiting[0][0] <= symbol.start:
+            parts.append(waiting.pop(0)[1])
         parts.append(_tuplet(found, place) + _symbol(symbol, fifths, in_force))
-    return "".join(parts)
+    return "".join([*parts, *(text for _, text in waiting)])
 
 
 def _tuplet(found: Sequence[Symbol], place: int) -> str:
@@ -136,7 +202,14 @@ def _symbol(symbol: Symbol, fifths: int, in_force: dict[int, int]) -> str:
     length = _length(symbol.duration * stretch / _UNIT)
     if not symbol.pitches:
         return f"z{length}"
-    notes = [_accidental(name, symbol, fifths, in_force) + _letter(name) for name in symbol.pitches]
+    places = Counter((name.octave, name.step) for name in symbol.pitches)
+    notes = []
+    for name in symbol.pitches:
+        is_clear = places[name.octave, name.step] == 1
+        is_known = is_clear and (name in symbol.held_from or _is_in_force(name, fifths, in_force))
+        notes.append(("" if is_known else _ACCIDENTALS[name.alter]) + _letter(name))
+        if not is_known:
+            in_force[name.step] = name.alter
     if len(notes) == 1:
         return notes[0] + length + ("-" if symbol.held_to else "")
     if len(symbol.held_to) == len(notes):
@@ -151,14 +224,9 @@ def _length(units: Fraction) -> str:
     return str(units.numerator) if units.denominator == 1 else f"{units.numerator}/{units.denominator}"
 
 
-def _accidental(name: Spelled, symbol: Symbol, fifths: int, in_force: dict[int, int]) -> str:
-    """The accidental of a note, unless the signature or the bar says it already, in whatever octave."""
-    if name in symbol.held_from:
-        return ""
-    if in_force.get(name.step, altered(name.step, fifths)) == name.alter:
-        return ""
-    in_force[name.step] = name.alter
-    return _ACCIDENTALS[name.alter]
+def _is_in_force(name: Spelled, fifths: int, in_force: dict[int, int]) -> bool:
+    """Whether the signature or the bar says how a note is altered, in whatever octave."""
+    return in_force.get(name.step, altered(name.step, fifths)) == name.alter
 
 
 def _letter(name: Spelled) -> str:

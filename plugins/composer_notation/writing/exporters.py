@@ -10,9 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
+import numpy as np
+
 from composer import __version__
-from composer.errors import CannotWrite, ReadingWarning, printable
+from composer.errors import CannotWrite, LeftOutWarning, ReadingWarning, printable
 from composer.files import whole_file
+from composer.score import Track
 from composer.types import Piece
 
 if TYPE_CHECKING:
@@ -53,8 +56,8 @@ class MusicXmlExporter:
 class AbcExporter:
     """Writes one piece as a tune in ABC 2.1: a melody, or several voices (`V:`).
 
-    Drums are left out, with a warning. Notes that lie off the grid of notation are moved to it, as in MusicXML. Tempos
-    are whole numbers, and a chord symbol stands where a note begins.
+    Drums, and how loud notes are, are left out with a warning. Notes that lie off the grid of notation are moved to it,
+    as in MusicXML; tempos are whole numbers, and what stands over the inside of a tuplet is moved to what follows it.
     """
 
     title: Annotated[str, "the T: line; else the piece's own title, or its model and seed"] = ""
@@ -69,6 +72,8 @@ class AbcExporter:
         text = _written(pieces, path, tune, title=self.title, composer=self.composer, has_drums=False)
         with whole_file(path) as scratch:
             scratch.write_text(text, encoding="utf-8")
+        if changes := sum(map(_changes_of_loudness, pieces[0].score.tracks)):
+            warnings.warn(LeftOutWarning(printable(str(path)), {"changes of loudness": changes}), stacklevel=2)
 
 
 def musicxml(pieces: Sequence[Piece], path: Path, *, title: str = "", composer: str = "") -> bytes:
@@ -118,6 +123,10 @@ def _written(
     if drums and not has_drums:
         warnings.warn(f"{shown}: drums were left out; write them as .musicxml or .mid.", ReadingWarning, stacklevel=4)
     return data
+
+
+def _changes_of_loudness(track: Track) -> int:
+    return 0 if track.is_drum else int(np.count_nonzero(np.diff(track.notes["velocity"])))
 
 
 def made_by(provenance: Mapping[str, Any]) -> str:

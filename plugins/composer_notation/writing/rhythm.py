@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from composer_notation.writing.grid import Cell, cells
-from composer_notation.writing.metre import bar, cell, pieces, value
+from composer_notation.writing.metre import SHORTEST, bar, cell, pieces, value
 from composer_notation.writing.spelling import Spelled
 
 _Pitches = frozenset[Spelled]
@@ -85,6 +85,32 @@ def symbols(events: Sequence[Event], measure: Measure) -> list[Symbol]:
     tuplets = cells(measure.numerator, measure.denominator, sorted(places))
     found = [symbol for event in filled for symbol in _written(event, measure, tuplets)]
     return _with_brackets(found, tuplets, measure.nominal)
+
+
+def divide(events: Sequence[Event], measure: Measure, ticks: Sequence[int]) -> list[Event]:
+    """Cut the events of one voice in a measure, rests among them, at those `ticks` at which notation can."""
+    filled = list(_with_rests([_clipped(event, measure) for event in events], measure))
+    places = {place - measure.nominal for event in filled for place in (event.start, event.end)}
+    tuplets = cells(measure.numerator, measure.denominator, sorted(places))
+    for tick in ticks:
+        if _can_cut(tick - measure.nominal, tuplets):
+            filled = [part for event in filled for part in _halves(event, tick)]
+    return filled
+
+
+def _can_cut(place: int, tuplets: Sequence[Cell]) -> bool:
+    """Whether a symbol can begin there: on the grid or, in a tuplet, on a part of it."""
+    for tuplet in tuplets:
+        if tuplet.start < place < tuplet.end:
+            return (place - tuplet.start) % ((tuplet.end - tuplet.start) // tuplet.actual) == 0
+    return place % SHORTEST == 0
+
+
+def _halves(event: Event, tick: int) -> tuple[Event, ...]:
+    if not event.start < tick < event.end:
+        return (event,)
+    tied = frozenset(event.pitches)
+    return replace(event, end=tick, held_to=tied), replace(event, start=tick, held_from=tied)
 
 
 def _clipped(event: Event, measure: Measure) -> Event:

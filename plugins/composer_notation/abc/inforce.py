@@ -1,0 +1,103 @@
+"""What is in force at a place in a voice: key, metre, octave, instrument; and what a field changes of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+from composer_notation.abc.fields import (
+    NO_SIGNATURE,
+    Properties,
+    Signature,
+    metre,
+    parse_properties,
+    signature,
+    unit_length,
+)
+from composer_notation.sounding import VELOCITY
+
+_WITHOUT_EFFECT = (["gchordoff"], ["grace"], ["ratio"])  # of what is said of them elsewhere, or never played
+
+
+@dataclass(frozen=True)
+class InForce:
+    """What a note of a voice is read by."""
+
+    signature: Signature = NO_SIGNATURE
+    metre: tuple[int, int] | None = None
+    unit: Fraction = Fraction(1, 2)  # quarter notes
+    octave: int = 0
+    transpose: int = 0  # semitones
+    clef_octave: int = 0
+    velocity: int = VELOCITY
+    program: int | None = None
+    is_drum: bool = False
+    sounds: Mapping[str, int] = field(default_factory=dict)  # of a drum voice: the sound that a note stands for
+    reach: str = "pitch"  # of an accidental: `pitch` (in every octave), `octave` or `not`
+
+    @property
+    def shift(self) -> int:
+        """Semitones by which notes sound higher than they are written."""
+        return 12 * (self.octave + self.clef_octave) + self.transpose
+
+
+def apply_field(force: InForce, text: str, left_out: Counter[str]) -> InForce:
+    """Apply a field such as `K:D`; what is not understood is counted. ValueError if it is wrong."""
+    letter, _, value = text.partition(":")
+    match letter:
+        case "K":
+            its, others = signature(value)
+            return _with(replace(force, signature=its or force.signature), others, left_out)
+        case "M":
+            return replace(force, metre=metre(value))
+        case "L":
+            return replace(force, unit=unit_length(value))
+        case "V":
+            return _with(force, parse_properties(value)[1], left_out)
+        case "I":
+            return apply_directive(force, value.split(), left_out)
+    return force
+
+
+def _with(force: InForce, others: Properties, left_out: Counter[str]) -> InForce:
+    """Apply properties of a voice."""
+    left_out["transpositions and instruments of other programs"] += others.unplayed
+    values = {name: getattr(others, name) for name in ("octave", "transpose", "clef_octave", "is_drum")}
+    return replace(force, **{name: value for name, value in values.items() if value is not None})
+
+
+def apply_directive(force: InForce, words: list[str], left_out: Counter[str]) -> InForce:
+    """Apply a directive (`%%` or `I:`): an instrument, a drum, the reach of accidentals."""
+    match words:
+        case ["MIDI", "program", number] | ["MIDI", "program", _, number] if _is_between(number, 0, 127):
+            return _playing(force, int(number), left_out)
+        case ["MIDI", "channel", number] if number.isdecimal():
+            return replace(force, is_drum=number == "10")
+        case ["MIDI", "drummap", note, sound] | ["percmap", note, sound, *_] if _is_between(sound, 0, 127):
+            return replace(force, sounds={**force.sounds, note: int(sound)})
+        case ["MIDI", "transpose", number] if _is_between(number.lstrip("-"), 0, 127):
+            return replace(force, transpose=int(number))
+        case ["MIDI", "voice", *settings]:
+            numbers = [word.partition("=")[2] for word in settings if word.startswith("instrument=")]
+            if numbers and _is_between(numbers[0], 1, 128):
+                return _playing(force, int(numbers[0]) - 1, left_out)
+        case ["MIDI", "nobarlines"]:
+            return replace(force, reach="not")
+        case ["MIDI", "barlines"]:
+            return replace(force, reach="pitch")
+        case ["propagate-accidentals", "not" | "octave" | "pitch" as reach]:
+            return replace(force, reach=reach)
+    left_out["%%MIDI lines"] += words[:1] == ["MIDI"] and words[1:2] not in _WITHOUT_EFFECT
+    return force
+
+
+def _playing(force: InForce, program: int, left_out: Counter[str]) -> InForce:
+    """Take another instrument; a track has one, which is the first that is named."""
+    left_out["changes of instrument"] += force.program not in (None, program)
+    return force if force.program is not None else replace(force, program=program)
+
+
+def _is_between(text: str, low: int, high: int) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 3 and low <= int(text) <= high
