@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import BadModelFile, printable
-from composer.types import Cell, Layer
+from composer.types import Architecture, Cell, HasShapes, Layer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,8 +52,30 @@ def check_shapes(shapes: Iterable[tuple[str, Shape]], weights: Weights, counts: 
         raise Unfit(f"it has no array '{printable(min(more))}'")
 
 
-def fill(module: nn.Module, weights: Weights) -> None:
-    """Put weights into a module, as fp32. Raises Unfit."""
+def check_weights(
+    architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int, weights: Weights
+) -> None:
+    """Raise Unfit unless the weights are those that an architecture says it has.
+
+    One that does not say is taken at the word of its cell, or of its module.
+    """
+    if isinstance(architecture, HasShapes):
+        check_shapes(architecture.shapes(column_sizes, vocabulary_size), weights)
+
+
+def build(architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int, weights: Weights) -> nn.Module:
+    """The module of an architecture with these weights, as fp32. Raises Unfit, before much memory is taken."""
+    check_weights(architecture, column_sizes, vocabulary_size, weights)
+    try:
+        with within(weights):
+            module = architecture.module(column_sizes, vocabulary_size)
+        _fill(module, weights)
+    except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        raise Unfit(str(error).partition("\n")[0]) from error  # torch goes on with its own traceback
+    return module
+
+
+def _fill(module: nn.Module, weights: Weights) -> None:
     import torch
 
     held = module.state_dict()

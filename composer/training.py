@@ -10,7 +10,7 @@ import copy
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import monotonic
@@ -226,9 +226,11 @@ def _start(
     import torch
 
     sizes = [column.size for column in tokenizer.grammar.columns]
-    module = architecture.module(sizes, len(tokenizer.vocabulary)).to(device)
-    if beginning is not None:
-        _fill(module, beginning)
+    if beginning is None:
+        module = architecture.module(sizes, len(tokenizer.vocabulary))
+    else:
+        module = _begun(architecture, sizes, len(tokenizer.vocabulary), beginning)
+    module = module.to(device)
     # Vectors (biases, norms) are not decayed: they have no scale to lose.
     matrices = [p for p in module.parameters() if p.dim() > 1]
     vectors = [p for p in module.parameters() if p.dim() <= 1]
@@ -245,13 +247,15 @@ def _start(
     return Run(json.loads(json.dumps(about)), module, copy.deepcopy(module), optimiser)
 
 
-def _fill(module: nn.Module, weights: Weights) -> None:
-    from composer.fitting import fill
+def _begun(
+    architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int, weights: Weights
+) -> nn.Module:
+    from composer.fitting import Unfit, build
 
     try:
-        fill(module, weights)
-    except (RuntimeError, ValueError) as error:
-        raise BadModelFile(f"the weights to begin with do not fit ({printable(str(error), 200)}).") from error
+        return build(architecture, column_sizes, vocabulary_size, weights)
+    except Unfit as error:
+        raise BadModelFile(f"the weights to begin with do not fit ({printable(str(error), 240)}).") from error
 
 
 def _digest(weights: Weights) -> str:
