@@ -6,14 +6,12 @@ A layer's parameters are told to torch before anything is written to them, and s
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
 from composer.errors import BadOption, printable
-from composer.fitting import Unfit
+from composer.fitting import Unfit, Weights, check_shapes, check_weights
 from composer.types import Architecture
 
 if TYPE_CHECKING:
@@ -29,8 +27,29 @@ USUAL_MEMORY = 2**36
 """Bytes, where the system does not say."""
 
 
+def build(architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int, weights: Weights) -> nn.Module:
+    """Build the network of an architecture with these weights, as fp32. Raises Unfit, before much memory is taken."""
+    check_weights(architecture, column_sizes, vocabulary_size, weights)
+    try:
+        with _within(weights):
+            module = architecture.module(column_sizes, vocabulary_size)
+        _fill(module, weights)
+    except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        raise Unfit(str(error).partition("\n")[0]) from error  # torch goes on with its own traceback
+    return module
+
+
+def _fill(module: nn.Module, weights: Weights) -> None:
+    import torch
+
+    held = module.state_dict()
+    counts = {name for name, tensor in held.items() if not tensor.is_floating_point()}
+    check_shapes(((name, tuple(tensor.shape)) for name, tensor in held.items()), weights, counts)
+    module.load_state_dict({name: torch.tensor(array, dtype=torch.float32) for name, array in weights.items()})
+
+
 @contextmanager
-def within(weights: Mapping[str, NDArray[Any]]) -> Iterator[None]:
+def _within(weights: Weights) -> Iterator[None]:
     """What is built here raises Unfit where it makes far more parameters than there are weights."""
     arrays = TIMES * len(weights) + SPARE_ARRAYS
     numbers = TIMES * sum(array.size for array in weights.values()) + SPARE_NUMBERS
@@ -38,8 +57,8 @@ def within(weights: Mapping[str, NDArray[Any]]) -> Iterator[None]:
         yield
 
 
-def built(architecture: Architecture, sizes: Sequence[int], words: int) -> nn.Module:
-    """Make the network of an architecture, for columns of these sizes and a vocabulary of so many words.
+def build_new(architecture: Architecture, sizes: Sequence[int], words: int) -> nn.Module:
+    """Build the network of an architecture to be trained, for columns of these sizes and a vocabulary of so many words.
 
     Raises BadOption for one that this machine cannot hold.
     """

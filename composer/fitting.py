@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import BadModelFile, printable
-from composer.types import Cell, Layer
-
-if TYPE_CHECKING:
-    from torch import nn
+from composer.types import Architecture, Cell, HasShapes, Layer
 
 Weights = Mapping[str, NDArray[Any]]
 Shape = tuple[int, ...]
@@ -48,14 +45,15 @@ def check_shapes(shapes: Iterable[tuple[str, Shape]], weights: Weights, counts: 
         raise Unfit(f"it has no array '{printable(min(more))}'")
 
 
-def fill(module: nn.Module, weights: Weights) -> None:
-    """Put weights into a module, as fp32. Raises Unfit."""
-    import torch
+def check_weights(
+    architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int, weights: Weights
+) -> None:
+    """Raise Unfit unless the weights are those that an architecture says it has.
 
-    held = module.state_dict()
-    counts = {name for name, tensor in held.items() if not tensor.is_floating_point()}
-    check_shapes(((name, tuple(tensor.shape)) for name, tensor in held.items()), weights, counts)
-    module.load_state_dict({name: torch.tensor(array, dtype=torch.float32) for name, array in weights.items()})
+    One that does not say is taken at the word of its cell, or of its module.
+    """
+    if isinstance(architecture, HasShapes):
+        check_shapes(architecture.shapes(column_sizes, vocabulary_size), weights)
 
 
 def _check(name: str, array: Any, shape: Sequence[int]) -> None:

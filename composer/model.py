@@ -23,7 +23,7 @@ from composer.files import whole_file
 from composer.opening import check_regular, open_regular
 from composer.paths import from_home
 from composer.plugins import registry
-from composer.types import Architecture, Cell, Described, HasShapes, Tokenizer
+from composer.types import Architecture, Cell, Described, Tokenizer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -124,31 +124,25 @@ class Model:
         sizes = self._fitting_sizes(architecture)  # before torch is imported
         import torch
 
-        from composer.building import within
-        from composer.fitting import fill
+        from composer.building import build
+        from composer.fitting import Unfit
 
         try:
-            # Initialising draws numbers, which are not ours to use up.
-            with torch.random.fork_rng(devices=[]), within(self.weights):
-                module = architecture.module(sizes, len(self.vocabulary))
-            fill(module, self.weights)
-        except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
+            with torch.random.fork_rng(devices=[]):  # initialising draws numbers, which are not ours to use up
+                module = build(architecture, sizes, len(self.vocabulary), self.weights)
+        except Unfit as error:
             raise self._unfit(error) from error
         return module.eval()
 
     def _fitting_sizes(self, architecture: Architecture) -> list[int]:
-        """The sizes of the input's columns. Raises BadModelFile for weights of other names or shapes than they ask for.
-
-        An architecture that does not say its shapes is taken at the word of its cell, or of its module.
-        """
-        from composer.fitting import Unfit, check_shapes
+        """The sizes of the input's columns. Raises BadModelFile for weights that do not fit them and the options."""
+        from composer.fitting import Unfit, check_weights
 
         sizes = [column.size for column in self.make_tokenizer().grammar.columns]
-        if isinstance(architecture, HasShapes):
-            try:
-                check_shapes(architecture.shapes(sizes, len(self.vocabulary)), self.weights)
-            except Unfit as error:
-                raise self._unfit(error) from error
+        try:
+            check_weights(architecture, sizes, len(self.vocabulary), self.weights)
+        except Unfit as error:
+            raise self._unfit(error) from error
         return sizes
 
     def _make(self, kind: str, made: Made) -> Any:
@@ -161,8 +155,7 @@ class Model:
             raise self._bad(f"the model was made with other options: {error}") from error
 
     def _unfit(self, error: Exception) -> BadModelFile:
-        what = printable(str(error).partition("\n")[0], 240)  # torch goes on with its own traceback
-        return self._bad(f"its weights do not fit its architecture ({what}).")
+        return self._bad(f"its weights do not fit its architecture ({printable(str(error), 240)}).")
 
     def _bad(self, sentence: str) -> BadModelFile:
         return BadModelFile(f"{self.file}: {sentence}" if self.file else sentence)

@@ -10,7 +10,7 @@ import copy
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import monotonic
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.batches import IGNORED, Chunk, Stream
-from composer.building import built
+from composer.building import build_new
 from composer.corpus import Corpus
 from composer.devices import PRECISIONS, autocast, choose_device
 from composer.distributed import ALONE, Team
@@ -227,9 +227,11 @@ def _start(
     import torch
 
     sizes = [column.size for column in tokenizer.grammar.columns]
-    module = built(architecture, sizes, len(tokenizer.vocabulary)).to(device)
-    if beginning is not None:
-        _fill(module, beginning)
+    if beginning is None:
+        module = build_new(architecture, sizes, len(tokenizer.vocabulary))
+    else:
+        module = _begun(architecture, sizes, len(tokenizer.vocabulary), beginning)
+    module = module.to(device)
     # Vectors (biases, norms) are not decayed: they have no scale to lose.
     matrices = [p for p in module.parameters() if p.dim() > 1]
     vectors = [p for p in module.parameters() if p.dim() <= 1]
@@ -246,13 +248,16 @@ def _start(
     return Run(json.loads(json.dumps(about)), module, copy.deepcopy(module), optimiser)
 
 
-def _fill(module: nn.Module, weights: Weights) -> None:
-    from composer.fitting import fill
+def _begun(
+    architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int, weights: Weights
+) -> nn.Module:
+    from composer.building import build
+    from composer.fitting import Unfit
 
     try:
-        fill(module, weights)
-    except (RuntimeError, ValueError) as error:
-        raise BadModelFile(f"the weights to begin with do not fit ({printable(str(error), 200)}).") from error
+        return build(architecture, column_sizes, vocabulary_size, weights)
+    except Unfit as error:
+        raise BadModelFile(f"the weights to begin with do not fit ({printable(str(error), 240)}).") from error
 
 
 def _digest(weights: Weights) -> str:

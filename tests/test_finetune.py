@@ -2,6 +2,7 @@
 
 import shutil
 import tomllib
+from dataclasses import replace
 
 import pytest
 from walks import walk
@@ -125,6 +126,15 @@ def test_weights_of_another_shape_are_refused(corpus, tokenizer, lstm, player):
     wrong = {name: array[:3] for name, array in player.model.weights.items()}
     with pytest.raises(BadModelFile, match="the weights to begin with do not fit"):
         train(corpus, tokenizer, lstm, Settings(steps=1, evaluations=1, device="cpu"), beginning=wrong)
+
+
+@pytest.mark.parametrize("options", [{"hidden_size": 2**40}, {"layers": 2**40}, {"embedding_size": 2**40}], ids=str)
+def test_a_network_that_asks_for_more_than_its_weights_is_refused_before_it_is_built(
+    corpus, tokenizer, lstm, player, options
+):
+    once = Settings(steps=1, evaluations=1, device="cpu")
+    with pytest.raises(BadModelFile, match="the weights to begin with do not fit"):
+        train(corpus, tokenizer, replace(lstm, **options), once, beginning=player.model.weights)
 
 
 @pytest.mark.parametrize(

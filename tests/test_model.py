@@ -225,6 +225,36 @@ def test_a_header_that_is_not_one_of_a_model_is_refused(data, path, change):
     assert refusal(path, with_header(data, change)) == f"{path}: its header is not one of a model."
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda a, b, end: a.update(data_offsets=b["data_offsets"]), id="over each other"),
+        pytest.param(lambda a, b, end: a.update(data_offsets=[0, end]), id="over all"),
+        pytest.param(lambda a, b, end: b.update(data_offsets=[end, end + 8]), id="beyond the end"),
+        pytest.param(lambda a, b, end: b.update(data_offsets=[0, 2**62]), id="far beyond"),
+        pytest.param(lambda a, b, end: b.update(data_offsets=[-2, 2]), id="before the beginning"),
+        pytest.param(lambda a, b, end: a.update(data_offsets=a["data_offsets"][::-1]), id="backwards"),
+        pytest.param(lambda a, b, end: a.update(shape=[2**62, 4]), id="more than there are"),
+        pytest.param(lambda a, b, end: a.update(shape=[2**62, 0]), id="none of very many"),
+        pytest.param(lambda a, b, end: a.update(shape=[]), id="a single one"),
+    ],
+)
+def test_arrays_that_lie_where_they_cannot_are_refused(data, path, change):
+    header, weights = header_of(data)
+    arrays = [at for name, at in header.items() if name != "__metadata__"]
+    change(*arrays[:2], len(weights))
+    raw = json.dumps(header).encode()
+    assert "is damaged" in refusal(path, len(raw).to_bytes(8, "little") + raw + weights)
+
+
+def test_a_file_larger_than_any_model_is_refused_before_it_is_read(data, path):
+    path.write_bytes(data)
+    with path.open("r+b") as file:
+        file.truncate(5 * 2**30)  # of which nothing is written
+    with pytest.raises(BadModelFile, match="is larger than 4 GiB, which no model is"):
+        load(path)
+
+
 def test_weights_that_are_no_numbers_are_refused(model, path):
     name, array = next(iter(model.weights.items()))
     broken = array.copy()

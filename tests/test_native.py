@@ -2,6 +2,7 @@
 
 import ctypes
 import multiprocessing
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import pytest
 
 from composer import compiling
 from composer.distribution import Distribution
-from composer.errors import BadOption
+from composer.errors import BadOption, RunWarning
 from composer.generation import open_model
 from composer.plugins import registry
 from composer.sampling import sample
@@ -376,3 +377,44 @@ def test_a_compiler_that_failed_is_not_asked_again_until_it_is_another(anew, mon
 
 def test_it_is_for_the_cpu():
     assert not NativeSteps().suits(random_model("gru", "voices", hidden_size=8), "cuda")
+
+
+# --- who may have written it ------------------------------------------------------------------------------------------
+
+
+def asked_anew():
+    compiling.library.cache_clear()  # as in another process
+    return native_compiling.library()
+
+
+@needs_compiler
+@pytest.mark.parametrize("which", [".", "native"])
+def test_a_folder_that_others_can_write_to_holds_no_library(anew, which):
+    assert asked_anew()
+    (anew / which).chmod(0o777)
+    with pytest.warns(RunWarning, match=r"can be written by others, .* `chmod go-w` mends it\."):
+        assert asked_anew() is None
+    (anew / which).chmod(0o1777)  # as /tmp has it: nobody takes away what is another's
+    assert asked_anew()
+
+
+@needs_compiler
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="files have no owner here")
+def test_a_folder_of_somebody_else_holds_no_library(anew, monkeypatch):
+    assert asked_anew()
+    monkeypatch.setattr(compiling, "_TRUSTED", (os.getuid() + 1,))
+    with pytest.warns(RunWarning, match="can be written by others"):
+        assert asked_anew() is None
+
+
+@needs_compiler
+@pytest.mark.parametrize("mode", [0o777, 0o720])
+def test_a_library_that_others_can_change_is_compiled_anew(anew, mode):
+    assert asked_anew()
+    [made] = (anew / "native").iterdir()
+    right = made.read_bytes()
+    made.write_bytes(b"not what was compiled")
+    made.chmod(mode)
+    assert asked_anew()
+    assert len(made.read_bytes()) == len(right)
+    assert made.stat().st_mode & 0o777 == 0o700

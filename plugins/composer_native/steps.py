@@ -194,7 +194,9 @@ def _described(cell: Cell, whole: bool, failed: list[Exception]) -> _Model:
         padded[:width] = weights
         made = _bytes(padded, pointer) if whole else _floats(padded, pointer)
         if bias is not None:
-            made.bias = pointer(np.pad(bias, (0, len(padded) - width)).astype(np.float32))
+            padded_bias = np.zeros(len(padded), dtype=np.float32)
+            padded_bias[:width] = bias  # ValueError for one of another length: the kernel is told nothing but the width
+            made.bias = pointer(padded_bias)
         return made
 
     first = cell.layers[0]
@@ -252,7 +254,8 @@ def _bytes(weights: Floats, pointer: Callable[[NDArray[Any]], int]) -> _Matrix:
     """A matrix (width, depth) rounded, in panels of (depth / 4, PANEL, 4)."""
     greatest = np.abs(weights).max(axis=1, keepdims=True)
     greatest = np.where(greatest > LEAST, greatest, 0)
-    steps = np.rint(weights * (STEPS / np.where(greatest > 0, greatest, np.inf))).astype(np.int8)
+    with np.errstate(invalid="ignore"):  # whoever describes a cell may say that a weight is infinite
+        steps = np.rint(weights * (STEPS / np.where(greatest > 0, greatest, np.inf))).astype(np.int8)
     steps = np.pad(steps, ((0, 0), (0, -weights.shape[1] % GROUP)))
     width, depth = steps.shape
     return _Matrix(

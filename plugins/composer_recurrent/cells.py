@@ -71,7 +71,10 @@ def described(
     embedding, head = weights["embedding.weight"], weights["head.weight"]
     if "bias" in weights:  # the head gives an embedding, to be compared with those of the tokens
         tokens = embedding[: len(weights["bias"])]
-        head, bias = tokens @ head, tokens @ weights["head.bias"] + weights["bias"]
+        with np.errstate(over="ignore", invalid="ignore"):
+            head, bias = tokens @ head, tokens @ weights["head.bias"] + weights["bias"]
+        if not (np.isfinite(head).all() and np.isfinite(bias).all()):
+            raise ValueError("tied weights are so large that their products are no numbers")
     else:
         bias = weights["head.bias"]
     points = "pointer.weight" in weights
