@@ -1,6 +1,7 @@
 """The kinds of files that are damaged, by name, with how each is used."""
 
 from filekinds import FILES
+from folderkinds import FOLDERS
 from musickinds import MUSIC
 from resultkinds import RESULTS
 
@@ -36,4 +37,4 @@ class Ours:
         """Nothing leads these."""
 
 
-KINDS = {**MUSIC, **OURS, "ours": Ours}
+KINDS = {**MUSIC, **OURS, **FOLDERS, "ours": Ours}

@@ -18,10 +18,11 @@ MANY = {
     "ledgers": 1000,
     "indices": 1000,
     "comparisons": 1000,
+    "batches": 2000,
     "midi": 20_000,
     "scores": 1000,
 }
-FEW = {"ours": 150, "jobs": 100, "midi": 100, "scores": 12}
+FEW = {"ours": 150, "jobs": 100, "batches": 100, "midi": 100, "scores": 12}
 
 
 @pytest.mark.parametrize("kind", FEW)
