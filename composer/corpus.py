@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer import __version__
-from composer.cache import cache_folder, digest_of
+from composer.cache import cache_folder, digest_of, writable_cache
 from composer.encoding import Encoded, Encodings, Refused, encode, given_side, with_inputs
 from composer.errors import CannotWrite, EmptyDataset, printable
 from composer.processes import Map, shared
@@ -140,8 +140,10 @@ def build(
     key = hashlib.blake2b(json.dumps(made_of, sort_keys=True).encode(), digest_size=16)
     for source in sources:
         key.update(json.dumps([source, dataset.fingerprint(source), given_side(dataset, source)]).encode())
-    folder = (cache or cache_folder()) / "corpora" / key.hexdigest()
+    place = Path("corpora", key.hexdigest())
+    folder = (cache or cache_folder()) / place
     if not _is_whole(folder):
+        folder = (cache or writable_cache()) / place
         about = {"name": name, "title": dataset.title, "licence": dataset.licence}
         try:
             if folder.exists():

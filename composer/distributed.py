@@ -1,7 +1,8 @@
 """Several processes that train as one; it knows no loop and no music.
 
 `torchrun` starts them, and says through the environment who is who. All make the same batches, and each takes its share
-of the rows. Losses and gradients are added up, which gives those of the whole batch: the course is that of one process.
+of the rows. Losses and gradients are added up, which gives those of the whole batch: the course is that of one process,
+up to rounding. That is more in bf16, in which each process rounds the gradient of its own rows before they are added.
 """
 
 from __future__ import annotations

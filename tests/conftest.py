@@ -100,7 +100,9 @@ def model_file(corpus, tokenizer, lstm, tmp_path_factory):
     from composer.training import Settings
 
     path = tmp_path_factory.mktemp("model") / "walks.safetensors"
-    settings = Settings(steps=150, evaluations=3, chunk=32, learning_rate=0.02, transpose=2, device="cpu")
+    settings = Settings(
+        steps=150, evaluations=3, chunk=32, learning_rate=0.02, transpose=2, device="cpu", precision="float32"
+    )
     run(Recipe(Walks(), "voices", tokenizer, "lstm", lstm, settings), corpus, path, report=lambda progress: None)
     return path
 

@@ -1,7 +1,10 @@
 """Corpora: built once, in parallel as in one process, whole or not at all, with a reason for every refused piece."""
 
 import json
+import os
+import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +14,7 @@ from walks import VOICES, Walks, walk
 from composer import corpus as corpora
 from composer import encoding, processes
 from composer.corpus import build
-from composer.errors import CannotWrite, EmptyDataset, ReadingWarning, UnreadableFile
+from composer.errors import CannotWrite, EmptyDataset, ReadingWarning, RunWarning, UnreadableFile
 from composer.plugins import registry
 from composer.score import Score, Track, make_notes
 from composer.types import Piece
@@ -287,6 +290,19 @@ def test_a_cache_that_cannot_be_written_is_named(tokenizer, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CannotWrite, match="the cache cannot be written"):
         build(Walks(), tokenizer, cache=tmp_path / "file", workers=1)
+
+
+def test_where_the_cache_cannot_be_written_a_corpus_is_for_this_process_and_its_children(
+    tokenizer, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("COMPOSER_CACHE", str(tmp_path / "file"))
+    (tmp_path / "file").write_text("")
+    with pytest.warns(RunWarning, match=r"file: cannot be written \(.*\); music is encoded for this run alone"):
+        made = build(Walks(), tokenizer)
+    assert len(made.names) == 24
+    assert Path(os.environ["COMPOSER_CACHE"]) in made.folder.parents
+    with warnings.catch_warnings(action="error"):
+        assert build(Walks(), tokenizer).folder == made.folder
 
 
 def test_a_corpus_says_what_it_was_built_from(built):

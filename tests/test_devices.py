@@ -24,3 +24,21 @@ def test_without_a_driver_a_gpu_is_refused_before_torch_is_imported(monkeypatch,
 def test_a_name_that_is_none_is_refused():
     with pytest.raises(BadOption, match="there is no device 'abacus' here"):
         devices.choose_device("abacus")
+
+
+@pytest.mark.parametrize(
+    ("found", "said", "precision"),
+    [
+        ({"avx512_bf16": True}, "", "bfloat16"),
+        ({"avx512_bf16": True}, "0", "float32"),
+        ({"avx512_bf16": False}, "", "float32"),
+        ({"avx512_bf16": False}, "1", "bfloat16"),
+    ],
+)
+def test_auto_is_bf16_where_the_processor_has_it_or_is_said_to(monkeypatch, found, said, precision):
+    import torch
+
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: found, raising=False)
+    monkeypatch.setenv(devices.BF16, said)
+    with devices.autocast(torch.device("cpu"), "auto"):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == getattr(torch, precision)

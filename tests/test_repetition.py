@@ -276,7 +276,7 @@ def test_the_command_counts_them(run, strict, strict_file, tmp_path):
     pieces = generate(strict, asked(range(COUNT)))
     wishes = ["--model", strict_file, "--seed", 1, "--bars", 2]
     *lines, total = run("generate", tmp_path / "out", *wishes, "--count", COUNT).out.splitlines()
-    times = {0: "", 1: ", redrawn once", 2: ", redrawn twice", 3: ", redrawn 3 times"}
+    times = ["", ", redrawn once", ", redrawn twice", *(f", redrawn {count} times" for count in range(3, REDRAWS + 1))]
     said = [re.fullmatch(r".*: \d+ notes, \d+ bars(.*), seed 1", line)[1] for line in lines]
     assert said == [times[redrawn(piece)] for piece in pieces]
     counts = [redrawn(piece) for piece in pieces]
