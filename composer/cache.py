@@ -24,8 +24,10 @@ _WE = (os.getuid(), 0) if hasattr(os, "getuid") else ()
 
 
 def cache_folder() -> Path:
-    """The platform's cache folder, or `COMPOSER_CACHE`; where others can write to it, one for this process, with a
-    warning."""
+    """Find the platform's cache folder, or `COMPOSER_CACHE`.
+
+    Where others can write to it, it is another for this process, with a warning.
+    """
     folder = _chosen()
     if why := _fault(folder):
         return _for_this_process(f"{printable(str(folder), 200)}: {why}, and is not used")
@@ -65,7 +67,7 @@ def _is_alone(group: int) -> bool:
 
 
 def writable_cache() -> Path:
-    """The cache folder, made if need be; where nothing can be written there, one for this process, with a warning."""
+    """Find the cache folder, and make it if need be; where nothing can be written there, one for this process, with a warning."""
     import tempfile
 
     folder = cache_folder()
@@ -79,15 +81,16 @@ def writable_cache() -> Path:
 
 
 def make(folder: Path) -> None:
-    """Make a folder of the cache, into which nobody else can write. Raises OSError."""
+    """Make a folder, and the cache that it is in, into which nobody else can write. Raises OSError."""
     cache = _chosen()
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    cache.mkdir(mode=0o700, exist_ok=True)
+    if cache in (folder, *folder.parents):
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        cache.mkdir(mode=0o700, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
 
 
 def _for_this_process(why: str) -> Path:
-    """A cache that ends with this process, from now on; the processes that this one starts find it, too."""
+    """Make a cache that ends with this process, from now on; the processes that this one starts find it, too."""
     import atexit  # seldom
     import tempfile
 

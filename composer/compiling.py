@@ -1,4 +1,8 @@
-"""C source as a library of this machine, compiled once and kept in the cache; it knows nothing of what it says."""
+"""C source as a library of this machine, compiled once and kept in the cache; it knows nothing of what it says.
+
+A library is a program, and runs with the user's rights. So none is taken that somebody else may have written, nor from
+a folder in which others can put one in its place.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,19 @@ import hashlib
 import os
 import platform
 import shutil
+import stat
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from composer.cache import cache_folder
+from composer.errors import RunWarning, printable
+
+_TRUSTED = (os.getuid(), 0) if hasattr(os, "getuid") else (0,)
+"""Who may have written what is run: the user and the administrator. Where there are no such numbers, all are 0."""
 
 LONGEST = 60.0
 """Seconds that a compiler may take."""
@@ -29,7 +39,9 @@ def library(source: str, flags: tuple[str, ...]) -> ctypes.CDLL | None:
         return None
     try:
         path = _place(source, program, flags)
-        made = path.is_file() or (not _failed(path) and _compile(source, program, flags, path))
+        if not _is_private(path.parent):
+            return None
+        made = _is_own(path) or (not _failed(path) and _compile(source, program, flags, path))
         return ctypes.CDLL(str(path)) if made else None
     except OSError:
         return None
@@ -50,6 +62,31 @@ def _place(source: str, program: str, flags: Sequence[str]) -> Path:
     about = [source, program, f"{found.st_size} {found.st_mtime_ns}", *flags, processor()]
     digest = hashlib.blake2b("\0".join(about).encode(), digest_size=12).hexdigest()
     return cache_folder() / "native" / f"{digest}.so"
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether nobody else can exchange what lies in a folder, which is made if need be; RunWarning if somebody can."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for place in (folder, folder.parent):
+        found = place.stat()
+        if found.st_uid not in _TRUSTED or found.st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+            text = (
+                f"{printable(str(place), 200)}: can be written by others, so that nothing compiled is kept there, and"
+            )
+            warnings.warn(f"{text} pieces are written more slowly; `chmod go-w` mends it.", RunWarning, stacklevel=3)
+            return False
+    return True
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a library is there that the user, or the administrator, has written, and nobody else can change."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return False
+    return (
+        stat.S_ISREG(found.st_mode) and found.st_uid in _TRUSTED and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    )
 
 
 def _failed(path: Path) -> bool:
@@ -76,7 +113,6 @@ def _compile(source: str, program: str, flags: Sequence[str], path: Path) -> boo
     import subprocess  # once on a machine
     import tempfile
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         made, text = Path(folder) / path.name, Path(folder) / "source.c"
         text.write_text(source)
@@ -86,5 +122,6 @@ def _compile(source: str, program: str, flags: Sequence[str], path: Path) -> boo
         except subprocess.SubprocessError:
             path.with_suffix(".failed").touch()
             return False
+        made.chmod(0o700)
         made.replace(path)
     return True

@@ -1,63 +1,207 @@
-"""A network that may not outgrow the weights that it is built for, or the machine; it knows no file.
+"""Whether weights fit an architecture: their names and shapes, and the cell and the module that are made of them.
 
-What the header of a stranger's model asks for could fill any memory. A layer's parameters are told to torch before
-anything is written to them, and so are refused before they cost any.
+The weights of a stranger's model are not trusted, and no more is what its header asks for: steppers take sizes from
+one array for another, and a network could fill any memory. So all is compared before any of it is used.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from composer.errors import BadOption, printable
-from composer.types import Architecture
+from composer.errors import BadModelFile, BadOption, printable
+from composer.types import Architecture, Cell, Layer
 
 if TYPE_CHECKING:
     from torch import nn
+
+Weights = Mapping[str, NDArray[Any]]
+Shape = tuple[int, ...]
 
 TIMES, SPARE_ARRAYS, SPARE_NUMBERS = 4, 16, 2**20
 """So many times the weights, and so many more, may be made: a network may give some up at once, such as tied ones."""
 
 
 MOST_ARRAYS = 10_000
-"""Of a network that is made to be trained."""
+"""Of a module that is made to be trained."""
 
 USUAL_MEMORY = 2**36
 """Bytes, where the system does not say."""
 
 
-class Outgrown(Exception):
-    """The network is larger than it may be."""
+class Unfit(ValueError):
+    """Weights are not those of the architecture; the text says which."""
+
+
+# --- arrays by name ---------------------------------------------------------------------------------------------------
+
+
+def check_shapes(shapes: Iterable[tuple[str, Shape]], weights: Weights, counts: Container[str] = ()) -> None:
+    """Raise Unfit unless the weights have these names and shapes, no others, and hold floating-point numbers.
+
+    Only arrays named in `counts` may hold whole numbers. Shapes are asked for one by one, up to the first that is not
+    met: a number of layers from a file costs nothing.
+    """
+    known = set()
+    for name, shape in shapes:
+        if name not in weights:
+            raise Unfit(f"there is no array '{printable(name)}'")
+        _check(f"'{printable(name)}'", weights[name], shape)
+        if name not in counts:
+            _check_kind(f"'{printable(name)}'", weights[name])
+        known.add(name)
+    if more := weights.keys() - known:
+        raise Unfit(f"it has no array '{printable(min(more))}'")
+
+
+def fill(module: nn.Module, weights: Weights) -> None:
+    """Put weights into a module, as fp32. Raises Unfit."""
+    import torch
+
+    held = module.state_dict()
+    counts = {name for name, tensor in held.items() if not tensor.is_floating_point()}
+    check_shapes(((name, tuple(tensor.shape)) for name, tensor in held.items()), weights, counts)
+    module.load_state_dict({name: torch.tensor(array, dtype=torch.float32) for name, array in weights.items()})
+
+
+def _check(name: str, array: Any, shape: Sequence[int]) -> None:
+    if not isinstance(array, np.ndarray):
+        raise Unfit(f"{name} is no array")
+    if array.shape != tuple(shape):
+        raise Unfit(f"{name} is {_told(array.shape)}, and should be {_told(shape)}")
+
+
+def _check_kind(name: str, array: NDArray[Any]) -> None:
+    if array.dtype.kind != "f":
+        raise Unfit(f"{name} holds {array.dtype}, and should hold floating-point numbers")
+
+
+def _told(shape: Sequence[int]) -> str:
+    """A shape in a sentence; numbers from a file may have any number of digits."""
+    sizes = [str(size) if abs(size) < 2**63 else "2^63 or more" for size in shape]
+    return " x ".join(sizes) if sizes else "a single number"
+
+
+# --- a cell -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Gates:
+    sums: int  # G of a unit
+    parts: int
+    recurrent: bool  # F is G, or else 0
+
+
+GATES = {
+    "lstm": _Gates(4, 2, True),
+    "gru": _Gates(3, 1, True),
+    "rnn": _Gates(1, 1, True),
+    "mingru": _Gates(2, 1, False),
+    "minlstm": _Gates(3, 1, False),
+}
+"""What a layer has whose gates are known by name."""
+
+
+def check_cell(cell: Cell, column_sizes: Sequence[int], vocabulary_size: int) -> None:
+    """Raise Unfit unless the arrays of a cell fit each other, a model's input and its vocabulary."""
+    if len(cell.columns) != len(column_sizes) or not cell.columns or not cell.layers:
+        raise Unfit(f"a cell has {len(cell.columns)} columns and {len(cell.layers)} layers")
+    width, hidden = _width("the first column", cell.columns[0]), _width("layer 1: recurrent", cell.layers[0].recurrent)
+    for number, (table, size) in enumerate(zip(cell.columns, column_sizes, strict=True), start=1):
+        _check_floats(f"column {number}", table, (size, width))
+    for number, layer in enumerate(cell.layers, start=1):
+        _check_layer(f"layer {number}", layer, width if number == 1 else hidden, hidden)
+        if layer.parts != cell.layers[0].parts:
+            raise Unfit(f"layer {number} has {layer.parts} parts, and the first has {cell.layers[0].parts}")
+    seen = hidden + width if _width("the head", cell.head) == hidden + width else hidden
+    _check_floats("the head", cell.head, (vocabulary_size, seen))
+    _check_floats("the head's bias", cell.bias, (vocabulary_size,))
+    _check_pointer(cell, column_sizes, seen)
+
+
+def _check_layer(name: str, layer: Layer, below: int, hidden: int) -> None:
+    known = GATES.get(layer.gates)
+    gates = known or _Gates(len(layer.inputs) // hidden, layer.parts, len(layer.recurrent) > 0)
+    sums = gates.sums * hidden if known else len(layer.inputs)
+    recurrent = sums if gates.recurrent else 0
+    if sums < 1 or layer.parts < 1 or layer.parts != gates.parts:
+        raise Unfit(f"{name} has {sums} sums and a state of {layer.parts} parts")
+    _check_floats(f"{name}: inputs", layer.inputs, (sums, below))
+    _check_floats(f"{name}: input_bias", layer.input_bias, (sums,))
+    _check_floats(f"{name}: recurrent", layer.recurrent, (recurrent, hidden))
+    _check_floats(f"{name}: recurrent_bias", layer.recurrent_bias, (recurrent,))
+
+
+def _check_pointer(cell: Cell, column_sizes: Sequence[int], seen: int) -> None:
+    """A pointer has a row for each column that it points from, whose values are tokens."""
+    if not all(0 <= place < len(column_sizes) and column_sizes[place] <= len(cell.bias) for place in cell.pointed):
+        raise Unfit("a pointer points from a column that holds no tokens")
+    if cell.pointer is None or cell.pointer_bias is None:
+        if cell.pointed or cell.pointer is not None or cell.pointer_bias is not None:
+            raise Unfit("a pointer lacks its weights, its bias or its columns")
+        return
+    _check_floats("the pointer", cell.pointer, (len(cell.pointed), seen))
+    _check_floats("the pointer's bias", cell.pointer_bias, (len(cell.pointed),))
+
+
+def check_columns(columns: NDArray[np.int64], column_sizes: NDArray[np.int64]) -> None:
+    """Raise BadModelFile unless the columns (B, C) of a step hold numbers from 0 to one less than their sizes (C,)."""
+    beyond = (columns < 0) | (columns >= column_sizes)
+    if beyond.any():
+        row, column = np.argwhere(beyond)[0].tolist()
+        raise BadModelFile(
+            f"the model's tokenizer gives {columns[row, column]} in column {column + 1} of the input, "
+            f"which goes from 0 to {column_sizes[column] - 1}."
+        )
+
+
+def _check_floats(name: str, array: Any, shape: Sequence[int]) -> None:
+    _check(name, array, shape)
+    _check_kind(name, array)
+
+
+def _width(name: str, array: Any) -> int:
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or not array.shape[1]:
+        raise Unfit(f"{name} is no matrix")
+    return int(array.shape[1])
+
+
+# --- a module that is built for weights -------------------------------------------------------------------------------
 
 
 @contextmanager
-def within(weights: Mapping[str, NDArray[Any]]) -> Iterator[None]:
-    """What is built here raises Outgrown where it makes far more parameters than there are weights."""
+def within(weights: Weights) -> Iterator[None]:
+    """What is built here raises Unfit where it makes far more parameters than there are weights.
+
+    A layer's parameters are told to torch before anything is written to them, and so are refused before they cost any.
+    """
     arrays = TIMES * len(weights) + SPARE_ARRAYS
     numbers = TIMES * sum(array.size for array in weights.values()) + SPARE_NUMBERS
     with _limited(arrays, numbers, f"it asks for far more than the {len(weights)} arrays that there are"):
         yield
 
 
-def built(architecture: Architecture, sizes: Sequence[int], words: int) -> nn.Module:
-    """Make the network of an architecture, for columns of these sizes and a vocabulary of so many words.
+def initialise(architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int) -> nn.Module:
+    """Make the module of an architecture with weights drawn at random.
 
-    Raises BadOption for one that this machine cannot hold.
+    Raises BadOption if this machine cannot hold it.
     """
     try:
         with _limited(MOST_ARRAYS, _memory() // 4, "it would take more than all memory"):
-            return architecture.module(list(sizes), words)
-    except (Outgrown, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
+            return architecture.module(column_sizes, vocabulary_size)
+    except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
         what = printable(str(error).partition("\n")[0], 160)  # torch goes on with its own traceback
         raise BadOption(f"the architecture cannot be made with these sizes ({what}); take smaller ones.") from error
 
 
 def _memory() -> int:
-    """The bytes of this machine."""
+    """The bytes of this machine's memory."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -66,7 +210,7 @@ def _memory() -> int:
 
 @contextmanager
 def _limited(arrays: int, numbers: int, what: str) -> Iterator[None]:
-    """What is built here raises Outgrown, which says `what`, where it makes more parameters."""
+    """What is built here raises Unfit, which says `what`, where it makes more parameters, or more numbers in them."""
     from torch.nn.modules.module import register_module_parameter_registration_hook as on_parameter
 
     def count(*told: Any) -> None:
@@ -74,7 +218,7 @@ def _limited(arrays: int, numbers: int, what: str) -> Iterator[None]:
         parameter = told[-1]  # after the module, and its name there
         arrays, numbers = arrays - 1, numbers - (0 if parameter is None else parameter.numel())
         if arrays < 0 or numbers < 0:
-            raise Outgrown(what)
+            raise Unfit(what)
 
     hook = on_parameter(count)
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from composer.errors import BadModelFile, ComposerError, UnknownName, nearest, p
 from composer.files import whole_file
 from composer.paths import from_home, is_file
 from composer.plugins import registry
-from composer.types import Architecture, Cell, Described, Tokenizer
+from composer.types import Architecture, Cell, Described, HasShapes, Tokenizer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,6 +30,12 @@ FORMAT = 1
 """Version of the file format; files of a later one are refused."""
 
 LARGEST_HEADER = 16 * 2**20
+
+LARGEST = 4 * 2**30
+"""Bytes of a file: far more than a recurrent network that anybody would wait for."""
+
+KINDS = ("F16", "F32")
+"""What weights are, as safetensors calls them."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,7 @@ class Model:
     vocabulary: tuple[str, ...]
     weights: Mapping[str, NDArray[Any]]
     card: Mapping[str, Any] = field(default_factory=dict)
+    file: str = ""  # where it was read from, safe to print; its refusals begin with it
 
     @cached_property
     def hash(self) -> str:
@@ -80,9 +87,9 @@ class Model:
 
     def make_tokenizer(self) -> Tokenizer:
         """The tokenizer. Raises BadModelFile if it is not installed, or no longer the same."""
-        tokenizer: Tokenizer = _make("tokenizers", self.tokenizer)
+        tokenizer: Tokenizer = self._make("tokenizers", self.tokenizer)
         if tokenizer.vocabulary != self.vocabulary:
-            raise BadModelFile(
+            raise self._bad(
                 f"the tokenizer '{printable(self.tokenizer.name)}' has changed since this model was trained; "
                 f"install {printable(self.tokenizer.plugin)} {printable(self.tokenizer.version)}."
             )
@@ -90,74 +97,72 @@ class Model:
 
     def make_architecture(self) -> Architecture:
         """The architecture. Raises BadModelFile if it is not installed."""
-        architecture: Architecture = _make("architectures", self.architecture)
+        architecture: Architecture = self._make("architectures", self.architecture)
         return architecture
 
     def make_cell(self) -> Cell:
         """The network as arrays, in fp32, for an architecture that describes it. BadModelFile if they do not fit."""
+        from composer.fitting import check_cell
+
         architecture = self.make_architecture()
         if not isinstance(architecture, Described):
-            raise BadModelFile(f"the architecture '{printable(self.architecture.name)}' does not describe its cell.")
+            raise self._bad(f"the architecture '{printable(self.architecture.name)}' does not describe its cell.")
+        sizes = self._fitting_sizes(architecture)
         weights = {name: array.astype(np.float32) for name, array in self.weights.items()}
-        sizes = self._column_sizes()
         try:
             cell = architecture.cell(sizes, weights)
-            _check_cell(cell, sizes, len(self.vocabulary))
-        except (KeyError, ValueError) as error:
-            raise BadModelFile(f"its weights do not fit its architecture ({printable(str(error), 200)}).") from error
+            check_cell(cell, sizes, len(self.vocabulary))
+        except (LookupError, TypeError, ValueError) as error:
+            raise self._unfit(error) from error
         return cell
 
     def make_module(self) -> nn.Module:
         """The torch module with its weights in fp32, ready to use. Raises BadModelFile if they do not fit."""
+        architecture = self.make_architecture()
+        sizes = self._fitting_sizes(architecture)  # before torch is imported
         import torch
 
-        from composer.fitting import Outgrown, within
+        from composer.fitting import fill, within
 
-        architecture, sizes = self.make_architecture(), self._column_sizes()
-        weights = {name: torch.tensor(array, dtype=torch.float32) for name, array in self.weights.items()}
         try:
             # Initialising draws numbers, which are not ours to use up.
             with torch.random.fork_rng(devices=[]), within(self.weights):
                 module = architecture.module(sizes, len(self.vocabulary))
-            module.load_state_dict(weights)
-        except (Outgrown, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
-            what = printable(str(error).partition("\n")[0], 200)  # torch goes on with its own traceback
-            raise BadModelFile(f"its weights do not fit its architecture ({what}).") from error
+            fill(module, self.weights)
+        except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
+            raise self._unfit(error) from error
         return module.eval()
 
-    def _column_sizes(self) -> list[int]:
-        return [column.size for column in self.make_tokenizer().grammar.columns]
+    def _fitting_sizes(self, architecture: Architecture) -> list[int]:
+        """The sizes of the input's columns. Raises BadModelFile for weights of other names or shapes than they ask for.
 
+        An architecture that does not say its shapes is taken at the word of its cell, or of its module.
+        """
+        from composer.fitting import Unfit, check_shapes
 
-def _check_cell(cell: Cell, column_sizes: Sequence[int], vocabulary_size: int) -> None:
-    """Raise ValueError if the arrays of a cell do not fit each other, a model's inputs or its vocabulary."""
-    width = cell.columns[0].shape[1]
-    fits = [tuple(table.shape) for table in cell.columns] == [(size, width) for size in column_sizes]
-    below = width
-    for layer in cell.layers:
-        gates, (from_state, hidden) = len(layer.inputs), layer.recurrent.shape
-        fits &= layer.inputs.shape == (gates, below) and layer.input_bias.shape == (gates,)
-        fits &= from_state in (0, gates) and layer.recurrent_bias.shape == (from_state,)
-        below = hidden
-    fits &= cell.bias.shape == (vocabulary_size,)
-    fits &= cell.head.shape in ((vocabulary_size, below), (vocabulary_size, below + width))
-    if cell.pointed and (cell.pointer is None or cell.pointer_bias is None):
-        fits = False
-    elif cell.pointer is not None and cell.pointer_bias is not None:
-        fits &= cell.pointer.shape == (len(cell.pointed), cell.head.shape[1])
-        fits &= cell.pointer_bias.shape == (len(cell.pointed),)
-    if not fits:
-        raise ValueError("shapes differ")
+        sizes = [column.size for column in self.make_tokenizer().grammar.columns]
+        if isinstance(architecture, HasShapes):
+            try:
+                check_shapes(architecture.shapes(sizes, len(self.vocabulary)), self.weights)
+            except Unfit as error:
+                raise self._unfit(error) from error
+        return sizes
 
+    def _make(self, kind: str, made: Made) -> Any:
+        try:
+            return registry().make(kind, made.name, **made.options)
+        except UnknownName as error:
+            brings = f"{printable(made.plugin)} {printable(made.version)}"
+            raise self._bad(f"the model needs a plugin that is not here: {error} It came with {brings}.") from error
+        except ComposerError as error:
+            raise self._bad(f"the model was made with other options: {error}") from error
 
-def _make(kind: str, made: Made) -> Any:
-    try:
-        return registry().make(kind, made.name, **made.options)
-    except UnknownName as error:
-        brings = f"{printable(made.plugin)} {printable(made.version)}"
-        raise BadModelFile(f"the model needs a plugin that is not here: {error} It came with {brings}.") from error
-    except ComposerError as error:
-        raise BadModelFile(f"the model was made with other options: {error}") from error
+    def _unfit(self, error: Exception) -> BadModelFile:
+        what = printable(str(error).partition("\n")[0], 240)  # torch goes on with its own traceback
+        return self._bad(f"its weights do not fit its architecture ({what}).")
+
+    def _bad(self, sentence: str) -> BadModelFile:
+        return BadModelFile(f"{self.file}: {sentence}" if self.file else sentence)
 
 
 def save(model: Model, path: Path) -> None:
@@ -184,14 +189,17 @@ def load(path: Path) -> Model:
     header = _header(path, shown)
     try:
         with safe_open(path, framework="numpy") as file:
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+            weights = {name: _weight(file, name, shown) for name in file.keys()}  # noqa: SIM118  (not a dict)
         model = Model(
             architecture=Made.read(header["architecture"]),
             tokenizer=Made.read(header["tokenizer"]),
             vocabulary=_vocabulary(header["vocabulary"]),
             weights=weights,
             card=dict(header["card"]),
+            file=shown,
         )
+    except MemoryError as error:
+        raise BadModelFile(f"{shown}: is larger than there is memory for.") from error
     except (SafetensorError, OSError) as error:
         raise BadModelFile(f"{shown}: is damaged ({printable(str(error), 160)}).") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -199,6 +207,14 @@ def load(path: Path) -> Model:
     if not all(np.isfinite(array).all() for array in weights.values()):
         raise BadModelFile(f"{shown}: holds weights that are no numbers.")
     return model
+
+
+def _weight(file: Any, name: str, shown: str) -> NDArray[Any]:
+    kind = file.get_slice(name).get_dtype()
+    if kind not in KINDS:
+        raise BadModelFile(f"{shown}: '{printable(name)}' holds {printable(kind)}; weights are {' or '.join(KINDS)}.")
+    array: NDArray[Any] = file.get_tensor(name)
+    return array
 
 
 def _vocabulary(values: Any) -> tuple[str, ...]:
@@ -215,6 +231,8 @@ def _header(path: Path, shown: str) -> Mapping[str, Any]:
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or length > min(size - 8, LARGEST_HEADER):
                 raise BadModelFile(f"{shown}: is truncated, or not a model file.")
+            if size > LARGEST:
+                raise BadModelFile(f"{shown}: is larger than {LARGEST // 2**30} GiB, which no model is.")
             raw = file.read(length)
         header = json.loads(json.loads(raw)["__metadata__"]["composer"])
         version = header["format"]

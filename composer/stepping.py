@@ -6,12 +6,14 @@ sums in another order for another number of rows, so rows always run in tiles of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from composer.devices import one_thread, without_onednn
+from composer.fitting import check_columns
 from composer.types import State, Stepper
 
 if TYPE_CHECKING:
@@ -21,14 +23,19 @@ TILE = 4
 """Rows of every matrix product; the last tile is filled up."""
 
 
-def torch_stepper(module: nn.Module) -> Stepper:
-    """`step(inputs (B, C), state) -> (logits (B, V), state)` on the module's device, NumPy outside, torch inside."""
+def torch_stepper(module: nn.Module, column_sizes: Sequence[int] | None = None) -> Stepper:
+    """`step(inputs (B, C), state) -> (logits (B, V), state)` on the module's device, NumPy outside, torch inside.
+
+    A step raises BadModelFile for inputs beyond `column_sizes`, if they are given.
+    """
     import torch
 
-    device = next(module.parameters()).device
+    device, sizes = next(module.parameters()).device, None if column_sizes is None else np.array(column_sizes)
     module.eval()
 
     def step(inputs: NDArray[np.int64], state: State | None) -> tuple[NDArray[np.float32], State]:
+        if sizes is not None:
+            check_columns(inputs, sizes)
         rows = len(inputs)
         padded = np.concatenate([inputs, np.repeat(inputs[:1], -rows % TILE, axis=0)])
         tiles = torch.from_numpy(padded).to(device)[:, None].split(TILE)

@@ -25,7 +25,7 @@ from composer.devices import PRECISIONS, autocast, choose_device
 from composer.distributed import ALONE, Team
 from composer.errors import BadModelFile, BadOption, TrainingFailed, printable
 from composer.evaluation import likelihood
-from composer.fitting import built
+from composer.fitting import initialise
 from composer.types import Architecture, Tokenizer
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def _start(
     import torch
 
     sizes = [column.size for column in tokenizer.grammar.columns]
-    module = built(architecture, sizes, len(tokenizer.vocabulary)).to(device)
+    module = initialise(architecture, sizes, len(tokenizer.vocabulary)).to(device)
     if beginning is not None:
         _fill(module, beginning)
     # Vectors (biases, norms) are not decayed: they have no scale to lose.
@@ -247,11 +247,11 @@ def _start(
 
 
 def _fill(module: nn.Module, weights: Weights) -> None:
-    import torch
+    from composer.fitting import fill
 
     try:
-        module.load_state_dict({name: torch.tensor(array, dtype=torch.float32) for name, array in weights.items()})
-    except RuntimeError as error:
+        fill(module, weights)
+    except (RuntimeError, ValueError) as error:
         raise BadModelFile(f"the weights to begin with do not fit ({printable(str(error), 200)}).") from error
 
 

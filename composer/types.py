@@ -240,8 +240,9 @@ class Architecture(Protocol):
 class Layer:
     """One recurrent layer as arrays: G numbers from what comes in, F from what it was, and how they make a new state.
 
-    F is G, or 0 for a layer without a recurrent matrix. `update(from_input (B, G), from_state (B, F), state) -> state`
-    uses array functions alone; a state is a tuple of (B, H) arrays, the first of which is the layer's output.
+    F is G, or 0 for a layer without a recurrent matrix; H and `parts` are those of all layers of a cell.
+    `update(from_input (B, G), from_state (B, F), state) -> state` uses array functions alone; a state is a tuple of
+    (B, H) arrays, the first of which is the layer's output.
     """
 
     inputs: NDArray[np.float32]  # (G, E)
@@ -278,6 +279,14 @@ class Described(Protocol):
 
     def cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
         """The network with these weights, which are named and shaped as in its module. KeyError, ValueError if not."""
+
+
+@runtime_checkable
+class HasShapes(Protocol):
+    """An architecture that says which arrays its module has, so that other weights are refused before any is used."""
+
+    def shapes(self, column_sizes: Sequence[int], vocabulary_size: int) -> Iterable[tuple[str, tuple[int, ...]]]:
+        """The name and the shape of every array, one by one: they are asked for up to the first that is not met."""
 
 
 @runtime_checkable

@@ -9,7 +9,7 @@ from composer.arrays import like, namespace, numbers
 from composer.compiled import compiled
 from composer.compiled.c import Function, source
 from composer.compiled.grammars import FLAGS, _call
-from composer.compiled.tracing import Untraceable, argument
+from composer.compiled.tracing import Untraceable, argument, traced
 from composer.compiling import compiler, library
 from composer.plugins import registry
 
@@ -63,6 +63,53 @@ def test_c_says_what_numpy_says(name):
 def test_no_place_outside_a_table_is_read():
     quick = in_c(lambda s: namespace(s).take(like(TABLE, s), s))(np.array([[-5, -1, 0, 4, 99, -99]]))[0]
     assert quick.tolist() == [[3, 5, 3, 5, 5, 3]]
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_numbers_as_large_as_can_be_are_as_numpy_has_them():
+    def function(s):
+        return namespace(s).concat([s // s[:, :1], s % s[:, :1], s * s, s + s, abs(s), -s], axis=1)
+
+    least, most = -(2**63), 2**63 - 1
+    states = np.array([[-1, least, most, 0, 1, 7], [least, -1, least, most, 3, 2], [most, least, -1, 1, 0, 5]])
+    np.testing.assert_array_equal(in_c(function)(states)[0], function(states))
+
+
+@needs_compiler
+@pytest.mark.parametrize("shape", [(3, 5), (3, 7), (3,), (3, 6, 1)])
+def test_a_state_of_another_shape_is_never_read(shape):
+    with pytest.raises(ValueError, match="of other shapes than those that were compiled"):
+        in_c(lambda s: s + 1)(np.zeros(shape, dtype=np.int64))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda s: np.arange(5),
+        lambda s: np.int64(3),
+        lambda s: s[:, 6],
+        lambda s: s[:, -7],
+        lambda s: namespace(s).take(like(TABLE[:0], s), s),
+        lambda s: namespace(s).take_along_axis(s[:, :, None], s[:, None, :], axis=1),
+        lambda s: namespace(s).take_along_axis(s[:, :0], s, axis=1),
+        lambda s: namespace(s).concat([s[:, :3, None], s[:, :2, None]], axis=2),
+        lambda s: namespace(s).broadcast_to(s, (1, 1)),
+        lambda s: namespace(s).take(np.arange(2**20), s),
+    ],
+)
+def test_what_would_read_or_hold_more_than_there_is_cannot_be_compiled(function):
+    state = argument("state", 6)
+    with pytest.raises((Untraceable, IndexError, ValueError)):
+        source({"it": Function((state,), (traced(function(state)),))})
+
+
+def test_a_function_that_holds_more_than_a_stack_cannot_be_compiled():
+    state = argument("state", 6)
+    wide = state[:, :1] + like(np.arange(2**18)[None, :], state)
+    twice = wide * wide + FUNCTIONS["sums of bools"](state)[:, None]
+    with pytest.raises(Untraceable, match="it holds too much"):
+        source({"it": Function((state,), (twice,))})
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,7 @@ def test_wishes_that_there_are_no_tokens_for_are_refused(wish, said):
         ({"lowest": 70, "highest": 60}, "lowest must not be above"),
         ({"shown": 9, "most_notes": 8}, "shown must be at least 1, and most_notes from there"),
         ({"lookback": (8, 0)}, "lookback goes from 1 to 256"),
+        ({"lookback": (8, 4, 8)}, "lookback names no number of frames twice"),
         ({"program": 128}, "programs go from 0 to 127"),
     ],
 )

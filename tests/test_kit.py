@@ -86,6 +86,29 @@ def test_an_architecture_with_a_fault(fault, rule):
 
 
 @dataclass(frozen=True)
+class Misnaming(Forgetful):
+    """One that says what arrays it has; the fault is theirs."""
+
+    def shapes(self, column_sizes, vocabulary_size):
+        yield "embedding.weight", (column_sizes[0], 8)
+        for which in ("ih", "hh"):
+            yield from ((f"layer.weight_{which}_l0", (24, 8)), (f"layer.bias_{which}_l0", (24,)))
+        yield "head.weight", (vocabulary_size, 8)
+        if self.fault != "missing":
+            yield "head.bias", (vocabulary_size if self.fault == "none" else 7,)
+
+
+@pytest.mark.parametrize("fault", ["missing", "shape"])
+def test_an_architecture_with_a_fault_in_what_it_says_of_its_arrays(fault):
+    check_architecture(Misnaming("none"))
+    broken(
+        "shapes\\(\\) names the arrays of the module, with their shapes; not so head.bias",
+        check_architecture,
+        Misnaming(fault),
+    )
+
+
+@dataclass(frozen=True)
 class Hasty:
     """A stepper with a fault."""
 

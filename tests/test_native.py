@@ -1,6 +1,8 @@
 """The compiled kernel: the same logits as NumPy's, whatever the gates; without a compiler, there is none."""
 
+import ctypes
 import multiprocessing
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -9,14 +11,14 @@ import pytest
 
 from composer import compiling
 from composer.distribution import Distribution
-from composer.errors import BadOption
+from composer.errors import BadOption, RunWarning
 from composer.generation import open_model
 from composer.plugins import registry
 from composer.sampling import sample
 from composer.testing import random_model
 from composer_native import NativeSteps
 from composer_native import compiling as native_compiling
-from composer_native.steps import native_stepper
+from composer_native.steps import _described, _Update, native_stepper
 from composer_native.threads import Pace, available
 from composer_steppers.arrays import array_stepper
 
@@ -142,6 +144,109 @@ def test_a_state_may_come_in_parts_from_anywhere():
     assert step(columns, tuple(part.astype(np.float64) for part in state))[0].tobytes() == expected.tobytes()
     copied = step(columns, tuple(part.copy() for part in state[::-1]))[1]
     assert all(np.array_equal(*parts) for parts in zip(turned, copied, strict=True))
+
+
+# --- sizes that are not trusted ---------------------------------------------------------------------------------------
+
+
+def entry(cell, whole=False):
+    """The kernel's own entry: `call(change)` makes a step of 2 rows after `change(model)`, and says what it said."""
+    kernel, model = native_compiling.library(), _described(cell, whole, [])
+    native_stepper(cell)  # it says what the functions take
+    here, rows, width = ctypes.addressof(model), 2, len(cell.columns)
+
+    def call(change=lambda model: None, column=0, threads=1):
+        before, after = np.zeros((2, model.parts, rows, model.count, model.hidden), dtype=np.float32)
+        change(model)
+        columns = np.full((rows, width), column, dtype=np.int64)
+        logits = np.full((rows, len(cell.bias)), 7, dtype=np.float32)
+        scratch = np.empty(max(kernel.scratch_size(here, rows, threads), 0), dtype=np.float32)
+        model.scratch, model.room = scratch.ctypes.data, len(scratch)
+        arrays = [array.ctypes.data for array in (columns, before, after, logits)]
+        said = kernel.step(here, rows, *arrays, threads)
+        assert said == 0 or (logits == 7).all(), "something was done"
+        return said
+
+    return call
+
+
+def setting(name, value, of=lambda model: model):
+    return lambda model: setattr(of(model), name, value)
+
+
+def more(name, by=1, of=lambda model: model):
+    return lambda model: setattr(of(model), name, getattr(of(model), name) + by)
+
+
+def first(model):
+    return model.layers[0]
+
+
+UNTRUE = {
+    "fewer columns": setting("columns", 0),
+    "fewer embeddings": more("embeddings", -1),
+    "more embeddings than memory": setting("embeddings", 2**60),
+    "wider embeddings": more("embedding_size", 8),
+    "no layers": setting("count", 0),
+    "wider layers": more("hidden", 8),
+    "layers beyond all numbers": setting("hidden", 2**62),
+    "a part less": more("parts", -1),
+    "no outputs": setting("outputs", 0),
+    "a panel more of outputs": more("outputs", 16),
+    "pointers from outside": more("pointers", 20),
+    "fewer than no pointers": setting("pointers", -1),
+    "no head": setting("width", 0, lambda model: model.head),
+    "a deeper head": more("depth", 8, lambda model: model.head),
+    "a head without a bias": setting("bias", None, lambda model: model.head),
+    "a wider embedded head": more("width", 16, lambda model: model.head_embedded),
+    "other gates": setting("gates", 2, first),
+    "unknown gates": setting("gates", 6, first),
+    "gates of nobody": lambda model: (setting("gates", 0, first)(model), setting("update", _Update())(model)),
+    "a wider layer": more("width", 16, lambda model: first(model).from_input),
+    "a deeper layer": more("depth", 8, lambda model: first(model).from_input),
+    "weights that are nowhere": setting("weights", None, lambda model: first(model).from_state),
+    "no past": setting("width", 0, lambda model: first(model).from_state),
+    "weights of no kind": setting("kind", 3, lambda model: first(model).from_input),
+    "bytes without their scales": setting("scales", None, lambda model: model.head),
+    "bytes where none were told": setting("bytes", 0),
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("fault", UNTRUE)
+def test_its_entry_trusts_no_size(fault):
+    cell = described("lstm", layers=2)
+    assert entry(cell, whole=True)() == 0
+    assert entry(cell, whole=True)(UNTRUE[fault]) == 1
+
+
+@needs_compiler
+def test_its_entry_trusts_no_column_no_number_of_threads_and_no_memory():
+    call = entry(described("lstm", layers=2))
+    assert [call(column=column) for column in (0, -1, 2**40, -(2**63))] == [0, 2, 2, 2]
+    assert [call(threads=threads) for threads in (0, 1, 64, 65)] == [1, 0, 0, 1]
+
+
+@needs_compiler
+def test_gates_of_its_own_that_give_another_shape_are_an_error():
+    cell = described("gru")
+    own = replace(cell, layers=tuple(replace(layer, gates="", update=narrow) for layer in cell.layers))
+    with pytest.raises(ValueError, match="broadcast"):
+        logits(native_stepper(own), own, 2)
+
+
+def narrow(from_input, from_state, state):
+    return (state[0][:, :3],)
+
+
+@needs_compiler
+@pytest.mark.parametrize("size", [0.0, 1e-44, 1e-30, 1e30, 3e38])
+def test_weights_of_any_size_are_rounded_to_bytes(size):
+    cell = described("lstm")
+    far = replace(cell, head=np.sign(cell.head) * np.float32(size))
+    with np.errstate(all="raise"):
+        step = native_stepper(far, "int8")
+    step(np.zeros((2, len(cell.columns)), dtype=np.int64), None)
 
 
 # --- threads ----------------------------------------------------------------------------------------------------------
@@ -272,3 +377,44 @@ def test_a_compiler_that_failed_is_not_asked_again_until_it_is_another(anew, mon
 
 def test_it_is_for_the_cpu():
     assert not NativeSteps().suits(random_model("gru", "voices", hidden_size=8), "cuda")
+
+
+# --- who may have written it ------------------------------------------------------------------------------------------
+
+
+def asked_anew():
+    compiling.library.cache_clear()  # as in another process
+    return native_compiling.library()
+
+
+@needs_compiler
+@pytest.mark.parametrize("which", [".", "native"])
+def test_a_folder_that_others_can_write_to_holds_no_library(anew, which):
+    assert asked_anew()
+    (anew / which).chmod(0o777)
+    with pytest.warns(RunWarning, match=r"can be written by others, .* `chmod go-w` mends it\."):
+        assert asked_anew() is None
+    (anew / which).chmod(0o1777)  # as /tmp has it: nobody takes away what is another's
+    assert asked_anew()
+
+
+@needs_compiler
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="files have no owner here")
+def test_a_folder_of_somebody_else_holds_no_library(anew, monkeypatch):
+    assert asked_anew()
+    monkeypatch.setattr(compiling, "_TRUSTED", (os.getuid() + 1,))
+    with pytest.warns(RunWarning, match="can be written by others"):
+        assert asked_anew() is None
+
+
+@needs_compiler
+@pytest.mark.parametrize("mode", [0o777, 0o720])
+def test_a_library_that_others_can_change_is_compiled_anew(anew, mode):
+    assert asked_anew()
+    [made] = (anew / "native").iterdir()
+    right = made.read_bytes()
+    made.write_bytes(b"not what was compiled")
+    made.chmod(mode)
+    assert asked_anew()
+    assert len(made.read_bytes()) == len(right)
+    assert made.stat().st_mode & 0o777 == 0o700

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from composer.compiled.tracing import Shape, Traced
+from composer.compiled.tracing import Shape, Traced, Untraceable
 
 PRELUDE = """\
 #include <stdint.h>
@@ -15,6 +15,7 @@ PRELUDE = """\
 static inline int64_t over(int64_t a, int64_t b)
 {
     if (b == 0) return 0;
+    if (b == -1) return -a; /* the processor stops at the least number of all */
     int64_t q = a / b;
     return q - ((a % b != 0) & ((a < 0) != (b < 0)));
 }
@@ -29,6 +30,9 @@ static inline int64_t within(int64_t place, int64_t length)
     return lesser(greater(from_start, 0), length - 1);
 }
 """
+
+LONGEST, LARGEST = 4 * 2**20, 2**20
+"""Characters of a source that a compiler is left alone with, and bytes that a function may hold: it is on the stack."""
 
 _INFIX = ("+", "-", "*", "==", "!=", "<", "<=", ">", ">=", "&", "|")
 _CALLS = {"//": "over", "%": "rest", "max": "greater", "min": "lesser", "abs": "magnitude"}
@@ -51,8 +55,15 @@ class Function:
 
 
 def source(functions: Mapping[str, Function]) -> str:
-    """C for `void name(int64_t rows, const int64_t *argument, …, type *result, …)`; a bool is an `uint8_t`."""
-    return PRELUDE + "".join(_Writer().function(name, function) for name, function in functions.items())
+    """C for `void name(int64_t rows, const int64_t *argument, …, type *result, …)`; a bool is an `uint8_t`.
+
+    Numbers too large for 64 bits are as NumPy has them if it is compiled with `-fwrapv`. Raises Untraceable for a
+    result that is not of one row, and for more than a compiler or a stack has room for.
+    """
+    text = PRELUDE + "".join(_Writer().function(name, function) for name, function in functions.items())
+    if len(text) > LONGEST:
+        raise Untraceable("it is too long")
+    return text
 
 
 @dataclass
@@ -62,9 +73,12 @@ class _Writer:
     tables: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     names: dict[Traced, str] = field(default_factory=dict)
+    held: int = 0  # bytes
 
     def function(self, name: str, function: Function) -> str:
         """The text of it."""
+        if any(result.shape[:1] != (1,) for result in function.results):
+            raise Untraceable("a result is not of one row")
         nodes = _reached(function.results)
         uses = Counter(argument for node in nodes for argument in node.arguments)
         for node in nodes:
@@ -102,6 +116,9 @@ class _Writer:
         if node.size == 1 and node.operation in _INLINE:
             self.lines.append(f"const {_type(node)} {name} = {self._element(node, _zeros(node))};")
         else:
+            self.held += max(node.size, 1) * (1 if node.is_bool else 8)
+            if self.held > LARGEST:
+                raise Untraceable("it holds too much")
             self.lines.append(f"{_type(node)} {name}[{max(node.size, 1)}];")
             self._put(name, node)
             if node.size == 1:

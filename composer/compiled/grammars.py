@@ -22,7 +22,7 @@ from composer.request import Request
 from composer.score import Score
 from composer.types import Array, Column, Facts, Grammar, Meaning, Span, Tokenizer, Tokens
 
-FLAGS = ("-O1", "-ftree-vectorize", "-march=native", "-shared", "-fPIC", "-w")
+FLAGS = ("-O1", "-ftree-vectorize", "-fwrapv", "-march=native", "-shared", "-fPIC", "-w")
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +92,7 @@ class _Call:
     """A compiled function. All its whole numbers come in one block of memory, which is made faster than many."""
 
     function: Any
+    taken: tuple[tuple[int, ...], ...]  # of a row of each argument
     shapes: tuple[tuple[int, ...], ...]  # of a row of each result
     bools: tuple[bool, ...]
 
@@ -99,8 +100,10 @@ class _Call:
         """The results (B, …)."""
         given = [np.ascontiguousarray(a, dtype=np.int64) for a in arguments]
         rows = len(given[0])
-        if any(len(a) != rows for a in given):  # C would read beyond the shorter one
-            raise ValueError("states and tokens are of different numbers of rows")
+        if any(a.shape != (rows, *shape) for a, shape in zip(given, self.taken, strict=True)):
+            raise ValueError(
+                "states and tokens are of other shapes than those that were compiled"
+            )  # C reads beyond them
         sizes = [0 if is_bool else rows * math.prod(s) for s, is_bool in zip(self.shapes, self.bools, strict=True)]
         block = np.empty(sum(sizes), dtype=np.int64)
         here, results, places = block.ctypes.data, [], []
@@ -145,5 +148,5 @@ def _call(made: ctypes.CDLL, name: str, function: Function) -> _Call:
     compiled = getattr(made, name)
     compiled.restype = None
     compiled.argtypes = [ctypes.c_int64] + [ctypes.c_void_p] * (len(function.arguments) + len(function.results))
-    shapes = tuple(result.shape[1:] for result in function.results)
-    return _Call(compiled, shapes, tuple(result.is_bool for result in function.results))
+    taken, shapes = (tuple(a.shape[1:] for a in of) for of in (function.arguments, function.results))
+    return _Call(compiled, taken, shapes, tuple(result.is_bool for result in function.results))

@@ -84,7 +84,7 @@ class Traced:
                 steps.append((start, len(shape)))
                 shape.append(max(stop - start, 0))
             elif isinstance(part, int):
-                steps.append((part % next(axes), None))
+                steps.append((_place(part, next(axes)), None))
             else:
                 raise Untraceable("an index is an array, or has a step")
         for size in axes:
@@ -154,6 +154,13 @@ class Traced:
 
     def __ge__(self, other: Any) -> Traced:
         return _elementwise(">=", self, other)
+
+
+def _place(index: int, size: int) -> int:
+    """Counted from 0. Raises IndexError for one that is not there."""
+    if not -size <= index < size:
+        raise IndexError(f"{index} of {size}")
+    return index % size
 
 
 TRUTHS = ("==", "!=", "<", "<=", ">", ">=", "!")
@@ -262,7 +269,8 @@ def _full_like(value: Traced, fill: int) -> Traced:
 
 def _broadcast_to(value: Values, shape: Shape) -> Traced:
     value = traced(value)
-    np.broadcast_shapes(value.shape, shape)
+    if np.broadcast_shapes(value.shape, shape) != tuple(shape):
+        raise ValueError(f"{value.shape} cannot be broadcast to {shape}")
     return Traced("broadcast", (value,), tuple(shape), is_bool=value.is_bool)
 
 
@@ -271,6 +279,8 @@ def _concat(values: Sequence[Values], axis: int = 0) -> Traced:
     axis %= parts[0].ndim
     if axis == 0:
         raise Untraceable("rows are brought together")
+    if len({(*part.shape[:axis], 0, *part.shape[axis + 1 :]) for part in parts}) > 1:
+        raise ValueError("parts of different shapes are brought together")
     along = sum(part.shape[axis] for part in parts)
     shape = tuple(along if a == axis else n for a, n in enumerate(parts[0].shape))
     return Traced("concat", parts, shape, axis, is_bool=all(part.is_bool for part in parts))
@@ -285,7 +295,7 @@ def _stack(values: Sequence[Values], axis: int = 0) -> Traced:
 
 def _take(values: Values, places: Traced, axis: int | None = None) -> Traced:
     of = traced(values)
-    if of.ndim != 1 or axis not in (None, 0, -1):
+    if of.ndim != 1 or not of.size or axis not in (None, 0, -1):
         raise Untraceable("only lists can be looked up in")
     return Traced("take", (of, traced(places)), traced(places).shape, is_bool=of.is_bool)
 
@@ -295,6 +305,8 @@ def _take_along_axis(values: Traced, places: Traced, axis: int = -1) -> Traced:
     if axis == 0:
         raise Untraceable("rows are brought together")
     shape = tuple(places.shape[a] if a == axis else n for a, n in enumerate(values.shape))
+    if np.broadcast_shapes(places.shape, shape) != shape or not values.shape[axis]:
+        raise Untraceable("places and values do not lie along each other")
     return Traced("along", (values, places), shape, axis, is_bool=values.is_bool)
 
 

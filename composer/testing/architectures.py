@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from composer.testing.rules import rebuilt, rule
-from composer.types import Architecture
+from composer.types import Architecture, HasShapes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,6 +24,7 @@ def check_architecture(architecture: Architecture) -> None:
         torch.manual_seed(0)
         module = architecture.module(SIZES, VOCABULARY)
         inputs = torch.stack([torch.randint(0, size, (ROWS, PLACES)) for size in SIZES], dim=-1)
+        _check_arrays(architecture, module)
         _check_gradient(module, inputs)
         module.eval()
         with torch.no_grad():
@@ -32,6 +33,16 @@ def check_architecture(architecture: Architecture) -> None:
                 _check_chunks(module, inputs, whole, chunk)
             _check_rows(module, inputs, whole)
             _check_saved(architecture, module, inputs, whole)
+
+
+def _check_arrays(architecture: Architecture, module: nn.Module) -> None:
+    """What an architecture says of its arrays is so; or else every file of its models would be refused."""
+    if not isinstance(architecture, HasShapes):
+        return
+    said = {name: tuple(shape) for name, shape in architecture.shapes(SIZES, VOCABULARY)}
+    found = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    others = sorted(name for name in {*said, *found} if said.get(name) != found.get(name))
+    rule(not others, f"shapes() names the arrays of the module, with their shapes; not so {', '.join(others)}")
 
 
 def _check_shapes(module: nn.Module, inputs: Tensor) -> Tensor:

@@ -53,6 +53,8 @@ class Frames:
             raise ValueError("shown must be at least 1, and most_notes from there to 128")
         if not all(1 <= frames <= MOST_LOOKBACK for frames in self.lookback):
             raise ValueError(f"lookback goes from 1 to {MOST_LOOKBACK} frames")
+        if len(set(self.lookback)) < len(self.lookback):
+            raise ValueError("lookback names no number of frames twice")
         if not 0 <= self.program <= 127:
             raise ValueError("programs go from 0 to 127")
 

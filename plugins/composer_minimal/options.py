@@ -10,7 +10,7 @@ own, since a matrix follows it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -40,6 +40,15 @@ class _Minimal(Recurrent):
         from composer_minimal.layers import MinimalLayers
 
         return MinimalLayers(self.layer, self.embedding_size, self.hidden_size, self.layers, self.dropout)
+
+    def recurrent_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """The arrays of the layers, as `MinimalLayers` names them."""
+        from composer_minimal.cells import UPDATES
+
+        sums = UPDATES[self.layer][1] * self.hidden_size
+        for layer in range(self.layers):
+            yield f"gates.{layer}.weight", (sums, self.hidden_size if layer else self.embedding_size)
+            yield f"gates.{layer}.bias", (sums,)
 
     def cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
         """The network with these weights as arrays."""

@@ -4,7 +4,10 @@
    any batch. Weights lie in panels of 16 outputs. As floats, of 32 bits or, where that loses nothing, of 16, all of
    one input are next to one another, and sums are in 32 bits. As whole numbers of at most 63, four inputs of one
    output are next to one another; a row that comes in is rounded to twice as many steps of its own greatest number,
-   and sums are exact. */
+   and sums are exact.
+
+   Nobody who calls is trusted: sizes that do not fit one another, or the memory that there is, and columns beyond
+   their tables are refused before anything is read by them. */
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -19,6 +22,19 @@
 #if (defined(__F16C__) || defined(__AVX2__)) && !defined(PLAIN)
 #include <immintrin.h>
 #endif
+
+#ifdef __SANITIZE_ADDRESS__ /* in tests, where nobody may touch what lies between two parts of the scratch memory */
+#include <sanitizer/asan_interface.h>
+#define GAP 16
+#define GUARD(begins, floats) __asan_poison_memory_region(begins, (floats) * sizeof(float))
+#define UNGUARD(begins, floats) __asan_unpoison_memory_region(begins, (floats) * sizeof(float))
+#else
+#define GAP 0
+#define GUARD(begins, floats) (void)0
+#define UNGUARD(begins, floats) (void)0
+#endif
+
+_Static_assert(sizeof(long) == 8, "products of the largest sizes that are taken have up to 62 bits");
 
 #define PANEL 16
 #define MOST_ROWS 6 /* of a tile: 12 sums, 2 weights and a number are all that 16 registers hold */
@@ -50,9 +66,10 @@ typedef void (*Update)(long layer, long rows, const float *from_input, const flo
                        float *after);
 
 typedef struct {
-    const float *embedding; /* the tables of all columns, one after the other */
+    const float *embedding; /* (embeddings, embedding_size) the tables of all columns, one after the other */
     const int64_t *offsets; /* (columns,) where each begins, in rows */
-    long columns, embedding_size;
+    const int64_t *sizes;   /* (columns,) how many each has: a column of the input goes from 0 to one less */
+    long embeddings, columns, embedding_size;
     const Layer *layers;
     long count, hidden, parts;
     Matrix head, head_embedded; /* the outputs, then those of the pointer; the second may be none, and has no bias */
@@ -62,6 +79,7 @@ typedef struct {
     long pointers;
     Update update;  /* for gates that are not known here */
     float *scratch; /* see scratch_size */
+    long room;      /* floats that it has */
 } Model;
 
 enum { OTHER, LSTM, GRU, RNN, MINGRU, MINLSTM };
@@ -297,9 +315,9 @@ static inline float exponential(float x) {
     power = power * rest + 1.6666665459e-1f;
     power = power * rest + 5.0000001201e-1f;
     power = power * rest * rest + rest + 1.0f;
-    bits = (bits - 0x4B400000 + 127) << 23;
+    uint32_t power_bits = (uint32_t)(bits - 0x4B400000 + 127) << 23; /* without a sign, since x may be no number */
     float scale;
-    memcpy(&scale, &bits, 4);
+    memcpy(&scale, &power_bits, 4);
     return power * scale;
 }
 
@@ -406,40 +424,121 @@ static long most_width(const Model *m) {
     return most;
 }
 
-/* So many floats of what is still free. */
-static float *taken(float **free, long count) {
-    float *begins = *free;
-    *free += count;
+/* Scratch memory, of which so many floats are taken; without any, it is only counted what would be. */
+typedef struct {
+    float *begins;
+    long taken;
+} Room;
+
+static float *take(Room *room, long count) {
+    float *begins = room->begins ? room->begins + room->taken : 0;
+    room->taken += count + GAP;
+    if (begins && GAP)
+        GUARD(begins + count, GAP);
     return begins;
 }
 
-static Rows laid_out(const Model *m, long rows, long size, float **free) {
+static Rows laid_out(const Model *m, long rows, long size, Room *room) {
     Rows made = {.stride = size + BESIDE, .rounded_stride = whole_groups(size)};
-    made.x = taken(free, rows * made.stride);
+    made.x = take(room, rows * made.stride);
     if (m->bytes) {
-        made.scales = taken(free, rows);
-        made.rounded = (uint8_t *)taken(free, rows * made.rounded_stride / 4);
+        made.scales = take(room, rows);
+        made.rounded = (uint8_t *)take(room, rows * made.rounded_stride / 4);
     }
     return made;
 }
 
-static Step laid_out_step(const Model *m, long rows, long threads, float **free) {
+static Step laid_out_step(const Model *m, long rows, long threads, Room *room) {
     Step s = {.m = m, .rows = rows, .width = most_width(m)};
     s.depth = m->hidden > m->embedding_size ? m->hidden : m->embedding_size;
-    s.sums = taken(free, rows * s.width);
-    s.apart = taken(free, (rows > threads ? rows : threads) * s.width);
-    s.panels = taken(free, threads * PANEL * s.depth);
-    s.seen = laid_out(m, rows, m->hidden, free);
-    s.embedded = laid_out(m, rows, m->embedding_size, free);
-    s.recurred = laid_out(m, rows, m->hidden, free);
+    s.sums = take(room, rows * s.width);
+    s.apart = take(room, (rows > threads ? rows : threads) * s.width);
+    s.panels = take(room, threads * PANEL * s.depth);
+    s.seen = laid_out(m, rows, m->hidden, room);
+    s.embedded = laid_out(m, rows, m->embedding_size, room);
+    s.recurred = laid_out(m, rows, m->hidden, room);
     return s;
 }
 
-/* Floats that a step of so many rows in so many threads needs beside its state. */
+#define MOST_WIDTH (1L << 24) /* of a layer, of embeddings and of the output: products of all of them fit a number */
+#define MOST_LAYERS (1L << 12)
+#define MOST_PARTS 16
+#define MOST_IN_ALL (1L << 18) /* rows of a step */
+#define MOST_ASKED 64          /* threads; where there are none, one does all */
+#define MOST_EMBEDDINGS (1L << 36)
+
+static int between(long least, long value, long most) { return least <= value && value <= most; }
+
+static long whole_panels(long width) { return (width + PANEL - 1) / PANEL * PANEL; }
+
+/* Whether a matrix makes so many outputs of so many inputs; of no output, whether there is none. */
+static int matrix_fits(const Model *m, const Matrix *matrix, long width, long depth) {
+    if (matrix->width != whole_panels(width) || !width)
+        return !matrix->width && !width;
+    if (matrix->kind == BYTE)
+        return m->bytes && matrix->weights && matrix->scales && matrix->none && matrix->depth == whole_groups(depth);
+    return between(FLOAT, matrix->kind, HALF) && matrix->weights && matrix->depth == depth;
+}
+
+static int layer_fits(const Model *m, long number) {
+    static const struct {
+        long sums, parts; /* sums of a unit */
+        int recurrent;    /* whether it sees what it was */
+    } known[] = {
+        [LSTM] = {4, 2, 1}, [GRU] = {3, 1, 1}, [RNN] = {1, 1, 1}, [MINGRU] = {2, 1, 0}, [MINLSTM] = {3, 1, 0}};
+    const Layer *layer = m->layers + number;
+    const Matrix *from_input = &layer->from_input, *from_state = &layer->from_state;
+    if (!between(OTHER, layer->gates, MINLSTM) || !from_input->bias || (from_state->width && !from_state->bias))
+        return 0;
+    long width = from_input->width, state_width = from_state->width ? width : 0;
+    if (layer->gates == OTHER) {
+        if (!m->update || !between(1, width, 16 * MOST_WIDTH))
+            return 0;
+    } else {
+        width = known[layer->gates].sums * m->hidden;
+        state_width = known[layer->gates].recurrent ? width : 0;
+        if (m->parts != known[layer->gates].parts)
+            return 0;
+    }
+    return matrix_fits(m, from_input, width, number ? m->hidden : m->embedding_size) &&
+           matrix_fits(m, from_state, state_width, m->hidden);
+}
+
+static int tables_fit(const Model *m) {
+    if (!m->embedding || !m->offsets || !m->sizes || !between(1, m->embeddings, MOST_EMBEDDINGS))
+        return 0;
+    for (long column = 0; column < m->columns; column++)
+        if (!between(0, m->sizes[column], m->embeddings) ||
+            !between(0, m->offsets[column], m->embeddings - m->sizes[column]))
+            return 0;
+    for (long place = 0; place < m->pointers; place++)
+        if (!m->pointed || !between(0, m->pointed[place], m->columns - 1) || m->sizes[m->pointed[place]] > m->outputs)
+            return 0;
+    return 1;
+}
+
+static int model_fits(const Model *m) {
+    if (!between(1, m->columns, MOST_WIDTH) || !between(1, m->embedding_size, MOST_WIDTH) ||
+        !between(1, m->hidden, MOST_WIDTH) || !between(1, m->outputs, MOST_WIDTH) ||
+        !between(0, m->pointers, MOST_WIDTH) || !between(1, m->count, MOST_LAYERS) ||
+        !between(1, m->parts, MOST_PARTS) || !m->layers || !m->head.bias || m->head_embedded.bias || !tables_fit(m))
+        return 0;
+    for (long number = 0; number < m->count; number++)
+        if (!layer_fits(m, number))
+            return 0;
+    long width = m->outputs + m->pointers;
+    return matrix_fits(m, &m->head, width, m->hidden) &&
+           matrix_fits(m, &m->head_embedded, m->head_embedded.width ? width : 0, m->embedding_size);
+}
+
+/* Floats that a step of so many rows in so many threads needs beside its state; -1 for a model whose sizes do not fit
+   one another, and for more rows or threads than can be. */
 long scratch_size(const Model *m, long rows, long threads) {
-    float *begins = m->scratch, *free = begins;
-    laid_out_step(m, rows, threads, &free);
-    return free - begins;
+    if (!model_fits(m) || !between(1, rows, MOST_IN_ALL) || !between(1, threads, MOST_ASKED))
+        return -1;
+    Room room = {0};
+    laid_out_step(m, rows, threads, &room);
+    return room.taken;
 }
 
 static void layer_gates(const Step *s, long number, long row, float *from_input) {
@@ -637,19 +736,17 @@ static int gathered(long threads) {
 static void meet(long threads) {}
 #endif
 
-/* before, after: `parts` arrays of (rows, count, hidden), one after the other. logits: (rows, outputs). */
-void step(const Model *m, long rows, const int64_t *columns, const float *before, float *after, float *logits,
-          long threads) {
-    float *free = m->scratch;
-    Step s = laid_out_step(m, rows, threads, &free);
-    s.columns = columns, s.before = before, s.after = after, s.logits = logits;
+enum { DONE, NO_FIT, NO_COLUMN };
+
+/* In as many threads as are asked for, if nobody else has them. */
+static void run(const Step *s, long threads) {
 #if MOST_THREADS > 1
-    if (threads > 1 && threads <= MOST_THREADS && !pthread_mutex_trylock(&team.taken)) {
+    if (threads > 1 && !pthread_mutex_trylock(&team.taken)) {
         int there = gathered(threads);
         if (there) {
-            team.step = &s;
+            team.step = s;
             meet(threads);
-            walk(&s, 0, threads);
+            walk(s, 0, threads);
             meet(threads);
         }
         pthread_mutex_unlock(&team.taken);
@@ -657,5 +754,30 @@ void step(const Model *m, long rows, const int64_t *columns, const float *before
             return;
     }
 #endif
-    walk(&s, 0, 1);
+    walk(s, 0, 1);
+}
+
+/* before, after: `parts` arrays of (rows, count, hidden), one after the other. logits: (rows, outputs).
+   DONE, or nothing is done: NO_FIT where sizes do not fit one another or the scratch memory, NO_COLUMN for a number
+   in `columns` that its column does not have. */
+int step(const Model *m, long rows, const int64_t *columns, const float *before, float *after, float *logits,
+          long threads) {
+    long needed = scratch_size(m, rows, threads);
+    if (needed < 0 || needed > m->room || !m->scratch)
+        return NO_FIT;
+    uint64_t beyond = 0;
+    for (long row = 0; row < rows; row++)
+        for (long column = 0; column < m->columns; column++) {
+            uint64_t number = (uint64_t)columns[row * m->columns + column];
+            beyond |= number | ((uint64_t)m->sizes[column] - 1 - number); /* the sign of both */
+        }
+    if (beyond >> 63)
+        return NO_COLUMN;
+    UNGUARD(m->scratch, m->room);
+    Room room = {.begins = m->scratch};
+    Step s = laid_out_step(m, rows, threads, &room);
+    s.columns = columns, s.before = before, s.after = after, s.logits = logits;
+    run(&s, threads);
+    UNGUARD(m->scratch, m->room);
+    return DONE;
 }

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.fitting import Unfit, check_cell, check_columns
 from composer.types import Cell, Layer, State, Stepper
 from composer_native.compiling import library
 from composer_native.threads import Pace
@@ -25,12 +26,17 @@ Floats = NDArray[np.float32]
 
 PANEL = 16
 
+UNFIT = "the sizes of a cell do not fit one another, or are more than the kernel takes"
+
 GATES = {"lstm": 1, "gru": 2, "rnn": 3, "mingru": 4, "minlstm": 5}
 """Those that the kernel computes; 0 stands for others."""
 
 
 FLOAT, HALF, BYTE = range(3)
 """What weights are, to the kernel."""
+
+LEAST = 1e-30
+"""Weights that are all less are as good as none."""
 
 STEPS, ZERO, GROUP = 63, 128, 8
 """Of whole numbers: how far they go, what the kernel writes for none, and inputs that come together."""
@@ -62,6 +68,8 @@ class _Model(Structure):
     _fields_ = (
         ("embedding", c_void_p),
         ("offsets", c_void_p),
+        ("sizes", c_void_p),
+        ("embeddings", c_long),
         ("columns", c_long),
         ("embedding_size", c_long),
         ("layers", POINTER(_Layer)),
@@ -77,22 +85,26 @@ class _Model(Structure):
         ("pointers", c_long),
         ("update", _Update),
         ("scratch", c_void_p),
+        ("room", c_long),
     )
 
 
 def native_stepper(cell: Cell, precision: str = "float32", threads: int = 1) -> Stepper:
     """`step(inputs (B, C), state) -> (logits (B, V), state)`. RuntimeError where there is no kernel.
 
-    `precision` is float32 or int8. At most so many `threads` share a step; they change no bit of it.
+    `precision` is float32 or int8. At most so many `threads` share a step; they change no bit of it. Raises Unfit for a
+    cell whose arrays do not fit one another; a step raises BadModelFile for columns beyond its tables.
     """
     kernel = library()
     if kernel is None:
         raise RuntimeError("there is no compiled kernel")
     kernel.scratch_size.argtypes = [c_void_p, c_long, c_long]
     kernel.scratch_size.restype = c_long
+    sizes = [len(table) for table in cell.columns]
+    check_cell(cell, sizes, len(cell.bias))
     failed: list[Exception] = []
     model = _described(cell, precision == "int8", failed)
-    parts, count, hidden, outputs = model.parts, model.count, model.hidden, model.outputs
+    parts, count, hidden, outputs, width = model.parts, model.count, model.hidden, model.outputs, model.columns
     run, here = _paced(kernel, model, threads), ctypes.addressof(model)
     scratch, room = np.empty(0, dtype=np.float32), 0
     last: tuple[State, Floats] = (), scratch  # the state that was given out last, which mostly comes back
@@ -101,13 +113,17 @@ def native_stepper(cell: Cell, precision: str = "float32", threads: int = 1) -> 
         nonlocal scratch, room, last
         rows = len(columns)
         if rows > room:
-            scratch, room = np.empty(kernel.scratch_size(here, rows, threads), dtype=np.float32), rows
-            model.scratch = scratch.ctypes.data
+            scratch, room = _scratch(kernel.scratch_size(here, rows, threads)), rows
+            model.scratch, model.room = scratch.ctypes.data, len(scratch)
         columns = np.ascontiguousarray(columns, dtype=np.int64)
         shape = (parts, rows, count, hidden)
         before = last[1] if state is last[0] else _side_by_side(state, shape)
+        if columns.shape != (rows, width) or before.shape != shape:
+            raise ValueError("columns or state are of another shape than the model's")
         after, logits = np.empty(shape, dtype=np.float32), np.empty((rows, outputs), dtype=np.float32)
-        run(rows, columns, before, after, logits)
+        if run(rows, columns, before, after, logits):
+            check_columns(columns, np.array(sizes))
+            raise Unfit(UNFIT)
         if failed:
             raise failed.pop()
         last = tuple(after), after
@@ -116,22 +132,33 @@ def native_stepper(cell: Cell, precision: str = "float32", threads: int = 1) -> 
     return step
 
 
-def _paced(kernel: ctypes.CDLL, model: _Model, threads: int) -> Callable[..., None]:
-    """`run(rows, columns, before, after, logits)` in as many threads as are fastest, at most `threads`."""
+def _scratch(size: int) -> Floats:
+    """So many floats. Raises Unfit for a size that is none."""
+    if size < 0:
+        raise Unfit(UNFIT)
+    return np.empty(size, dtype=np.float32)
+
+
+def _paced(kernel: ctypes.CDLL, model: _Model, threads: int) -> Callable[..., int]:
+    """`run(rows, columns, before, after, logits)` in as many threads as are fastest, at most `threads`.
+
+    It says what the kernel does: 0, or more where it has refused them.
+    """
     kernel.step.argtypes = [c_void_p, c_long, c_void_p, c_void_p, c_void_p, c_void_p, c_long]
-    kernel.step.restype = None
-    here, products, step = ctypes.addressof(model), _products(model), kernel.step
+    kernel.step.restype = c_int
+    here, products = ctypes.addressof(model), _products(model)
+    step: Callable[..., int] = kernel.step
     paces: dict[int, Pace] = {}
 
-    def run(rows: int, *arrays: NDArray[Any]) -> None:
+    def run(rows: int, *arrays: NDArray[Any]) -> int:
         addresses = [array.ctypes.data for array in arrays]
         if threads == 1 or rows * products < ENOUGH:
-            step(here, rows, *addresses, 1)
-            return
+            return step(here, rows, *addresses, 1)
         pace = paces.setdefault(rows.bit_length(), Pace(threads))
         chosen, began = pace.threads(), perf_counter()
-        step(here, rows, *addresses, chosen)
+        said = step(here, rows, *addresses, chosen)
         pace.took(chosen, perf_counter() - began)
+        return said
 
     return run
 
@@ -167,7 +194,9 @@ def _described(cell: Cell, whole: bool, failed: list[Exception]) -> _Model:
         padded[:width] = weights
         made = _bytes(padded, pointer) if whole else _floats(padded, pointer)
         if bias is not None:
-            made.bias = pointer(np.pad(bias, (0, len(padded) - width)).astype(np.float32))
+            padded_bias = np.zeros(len(padded), dtype=np.float32)
+            padded_bias[:width] = bias  # ValueError for one of another length: the kernel is told nothing but the width
+            made.bias = pointer(padded_bias)
         return made
 
     first = cell.layers[0]
@@ -189,8 +218,10 @@ def _described(cell: Cell, whole: bool, failed: list[Exception]) -> _Model:
     update = _Update(_update(cell.layers, hidden, layers, failed))
     kept += [layers, update]
     model = _Model(
-        embedding=pointer(np.concatenate(cell.columns)),
+        embedding=pointer(np.concatenate(cell.columns, dtype=np.float32)),
         offsets=pointer(np.cumsum([0, *sizes[:-1]], dtype=np.int64)),
+        sizes=pointer(np.array(sizes, dtype=np.int64)),
+        embeddings=sum(sizes),
         columns=len(sizes),
         embedding_size=cell.columns[0].shape[1],
         layers=layers,
@@ -222,7 +253,9 @@ def _floats(weights: Floats, pointer: Callable[[NDArray[Any]], int]) -> _Matrix:
 def _bytes(weights: Floats, pointer: Callable[[NDArray[Any]], int]) -> _Matrix:
     """A matrix (width, depth) rounded, in panels of (depth / 4, PANEL, 4)."""
     greatest = np.abs(weights).max(axis=1, keepdims=True)
-    steps = np.rint(weights * (STEPS / np.where(greatest > 0, greatest, 1))).astype(np.int8)
+    greatest = np.where(greatest > LEAST, greatest, 0)
+    with np.errstate(invalid="ignore"):  # whoever describes a cell may say that a weight is infinite
+        steps = np.rint(weights * (STEPS / np.where(greatest > 0, greatest, np.inf))).astype(np.int8)
     steps = np.pad(steps, ((0, 0), (0, -weights.shape[1] % GROUP)))
     width, depth = steps.shape
     return _Matrix(
@@ -248,11 +281,10 @@ def _update(layers: tuple[Layer, ...], hidden: int, described: Any, failed: list
                 _sums(from_state, rows, matrices.from_state, len(layer.recurrent)),
                 own,
             )
+            for part, values in zip(np.ctypeslib.as_array(after, shape), made, strict=True):
+                part[:, number] = values
         except Exception as error:
             failed.append(error)
-            return
-        for part, values in zip(np.ctypeslib.as_array(after, shape), made, strict=True):
-            part[:, number] = values
 
     return update
 

@@ -43,13 +43,13 @@ def sigmoid(xp: Array, x: Array) -> Array:
     return 0.5 + 0.5 * xp.tanh(0.5 * x)
 
 
-UPDATES = {"LSTM": (lstm, 2), "GRU": (gru, 1), "RNN": (rnn, 1)}
-"""The update of each of torch's layers, and how many parts its state has."""
+UPDATES = {"LSTM": (lstm, 4, 2), "GRU": (gru, 3, 1), "RNN": (rnn, 1, 1)}
+"""The update of each of torch's layers, how many sums a unit has, and how many parts its state has."""
 
 
 def layers_of(kind: str, layers: int, weights: Weights) -> tuple[Layer, ...]:
     """Torch's layers in a network with these weights."""
-    update, parts = UPDATES[kind]
+    update, _, parts = UPDATES[kind]
     return tuple(
         Layer(
             inputs=weights[f"recurrence.weight_ih_l{layer}"],
@@ -71,7 +71,10 @@ def described(
     embedding, head = weights["embedding.weight"], weights["head.weight"]
     if "bias" in weights:  # the head gives an embedding, to be compared with those of the tokens
         tokens = embedding[: len(weights["bias"])]
-        head, bias = tokens @ head, tokens @ weights["head.bias"] + weights["bias"]
+        with np.errstate(over="ignore", invalid="ignore"):
+            head, bias = tokens @ head, tokens @ weights["head.bias"] + weights["bias"]
+        if not (np.isfinite(head).all() and np.isfinite(bias).all()):
+            raise ValueError("tied weights are so large that their products are no numbers")
     else:
         bias = weights["head.bias"]
     points = "pointer.weight" in weights

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -51,6 +51,23 @@ class Recurrent(ABC):
             tie_weights=self.tie_weights,
         )
 
+    def shapes(self, column_sizes: Sequence[int], vocabulary_size: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """The arrays of the network, from the input up."""
+        seen = self.hidden_size + self.embedding_size if self.skip else self.hidden_size
+        outputs = self.embedding_size if self.tie_weights else vocabulary_size
+        pointed = sum(size == vocabulary_size for size in column_sizes) if self.pointer else 0
+        yield "embedding.weight", (sum(column_sizes), self.embedding_size)
+        yield from ((f"recurrence.{name}", shape) for name, shape in self.recurrent_shapes())
+        yield from (("head.weight", (outputs, seen)), ("head.bias", (outputs,)))
+        if self.tie_weights:
+            yield "bias", (vocabulary_size,)
+        if pointed:
+            yield from (("pointer.weight", (pointed, seen)), ("pointer.bias", (pointed,)))
+
+    @abstractmethod
+    def recurrent_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """The arrays of the layers, as `recurrence` calls them."""
+
     @abstractmethod
     def recurrence(self) -> nn.Module:
         """The layers, freshly initialised, to be called as `RecurrentNetwork` says."""
@@ -69,6 +86,17 @@ class _TorchLayers(Recurrent):
         from composer_recurrent.layers import torch_layers
 
         return torch_layers(self.layer, self.embedding_size, self.hidden_size, self.layers, self.dropout)
+
+    def recurrent_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """The arrays of the layers, as torch names them."""
+        from composer_recurrent.cells import UPDATES
+
+        sums = UPDATES[self.layer][1] * self.hidden_size
+        for layer in range(self.layers):
+            yield f"weight_ih_l{layer}", (sums, self.hidden_size if layer else self.embedding_size)
+            yield f"weight_hh_l{layer}", (sums, self.hidden_size)
+            yield f"bias_ih_l{layer}", (sums,)
+            yield f"bias_hh_l{layer}", (sums,)
 
     def cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
         """The network with these weights as arrays."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+from composer.fitting import check_columns
 from composer.types import Cell, Layer, State, Stepper
 
 Floats = NDArray[np.float32]
@@ -29,8 +30,10 @@ def array_stepper(cell: Cell) -> Stepper:
     head = _turned(head[:, :width])
     recurrent = [_turned(layer.recurrent) for layer in cell.layers]
     inputs = [_turned(layer.inputs) for layer in cell.layers]
+    sizes = np.array([len(table) for table in cell.columns])
 
     def step(columns: NDArray[np.int64], state: State | None) -> tuple[Floats, State]:
+        check_columns(columns, sizes)
         before = _silence(cell.layers, len(columns)) if state is None else state
         after: list[State] = []
         with threads.limit(limits=1):

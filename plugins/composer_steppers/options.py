@@ -30,7 +30,8 @@ class TorchSteps:
         from composer.stepping import torch_stepper
 
         chosen = choose_device(device)  # first: it refuses sooner than torch is imported
-        return torch_stepper(model.make_module().to(chosen))
+        sizes = [column.size for column in model.make_tokenizer().grammar.columns]
+        return torch_stepper(model.make_module().to(chosen), sizes)
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,11 @@ class Found:
     said: Counter = field(default_factory=Counter)
 
 
-def fuzz(kind, count, folder, *, seed=1, most_faults=20):
-    """Make and read `count` files of a kind."""
+def fuzz(kind, count, folder, *, seed=1, most_faults=20, environment=None):
+    """Make and read `count` files of a kind, in processes that have `environment` besides."""
     found, number = Found(), 0
     while number < count and len(found.faults) < most_faults:
-        lines, died = _run(kind, seed, number, count - number, folder)
+        lines, died = _run(kind, seed, number, count - number, folder, environment or {})
         for line in lines:
             found.ended[line["how"]] += 1
             found.slowest = max(found.slowest, line["seconds"])
@@ -45,7 +45,7 @@ def fuzz(kind, count, folder, *, seed=1, most_faults=20):
     return found
 
 
-def _run(kind, seed, first, count, folder):
+def _run(kind, seed, first, count, folder, more):
     """What a process said, and how it died, if it did."""
     environment = {
         **os.environ,
@@ -55,6 +55,7 @@ def _run(kind, seed, first, count, folder):
         "COMPOSER_CACHE": str(folder / "cache"),
         "CC": "none",
         "PATH": "",  # nothing is compiled, and nothing else is started
+        **more,
     }
     command = [sys.executable, CHILD, kind, seed, first, count, folder]
     with (folder / "said").open("w+") as said:

@@ -2,6 +2,7 @@
 
 from filekinds import FILES
 from folderkinds import FOLDERS
+from modelkinds import MODELS
 from musickinds import MUSIC
 from resultkinds import RESULTS
 
@@ -37,4 +38,4 @@ class Ours:
         """Nothing leads these."""
 
 
-KINDS = {**MUSIC, **OURS, **FOLDERS, "ours": Ours}
+KINDS = {**MUSIC, **MODELS, **OURS, **FOLDERS, "ours": Ours}

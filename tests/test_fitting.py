@@ -1,0 +1,308 @@
+"""Weights that are not those of their architecture: every stepper refuses them, in one sentence, before any is used."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from composer import compiling
+from composer.errors import BadModelFile
+from composer.fitting import Unfit, check_cell, check_columns
+from composer.generation import Player, generate
+from composer.model import Made, Model, load, save
+from composer.plugins import registry
+from composer.request import Request
+from composer_native.steps import native_stepper
+from composer_steppers.arrays import array_stepper
+
+ARCHITECTURES = ["lstm", "gru", "rnn", "mingru", "minlstm"]
+SUMS = {"lstm": 4, "gru": 3, "rnn": 1, "mingru": 2, "minlstm": 3}
+FRAMES = {"lowest": 60, "highest": 72, "most_notes": 2, "shown": 1}
+needs_compiler = pytest.mark.skipif(compiling.compiler() is None, reason="there is no C compiler here")
+STEPPERS = ["numpy", "torch", pytest.param("native", marks=needs_compiler)]
+
+
+def untrained(name, **options):
+    """A small model with random weights."""
+    architecture = registry().make(
+        "architectures", name, **{"hidden_size": 8, "embedding_size": 6, "layers": 2, **options}
+    )
+    tokenizer = registry().make("tokenizers", "frames", **FRAMES)
+    sizes, draw = [column.size for column in tokenizer.grammar.columns], np.random.default_rng(0)
+    shapes = architecture.shapes(sizes, len(tokenizer.vocabulary))
+    weights = {name: draw.normal(0, 0.2, shape).astype(np.float16) for name, shape in shapes}
+    made = Made.of("architectures", name, architecture), Made.of("tokenizers", "frames", tokenizer)
+    return Model(*made, tokenizer.vocabulary, weights)
+
+
+def with_weights(model, **changed):
+    """The model with other arrays, or without those that are None; `__` stands for a point in a name."""
+    weights = {**model.weights, **{name.replace("__", "."): array for name, array in changed.items()}}
+    return replace(model, weights={name: array for name, array in weights.items() if array is not None})
+
+
+def with_options(model, **changed):
+    return replace(model, architecture=replace(model.architecture, options={**model.architecture.options, **changed}))
+
+
+def random(*shape):
+    return np.random.default_rng(1).normal(0, 0.2, shape).astype(np.float16)
+
+
+def refusal(model, tmp_path, stepper="numpy"):
+    """What is said of the model as a file, which writes nothing."""
+    path = tmp_path / "some.safetensors"
+    save(model, path)
+    with pytest.raises(BadModelFile) as caught:
+        generate(Player(load(path)), [Request(bars=1, stepper=stepper)])
+    said = str(caught.value)
+    assert said.startswith(f"{path}: its weights do not fit its architecture (")
+    assert said.endswith(").")
+    assert said.isprintable()
+    assert len(said) < 400
+    return said.partition("(")[2].removesuffix(").")
+
+
+@pytest.mark.parametrize("stepper", STEPPERS)
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_model_that_fits_writes_music(name, stepper):
+    assert generate(Player(untrained(name)), [Request(bars=1, stepper=stepper)])
+
+
+# --- a second layer wider than the first ------------------------------------------------------------------------------
+
+
+def wider_above(name):
+    """A model whose second layer, and what reads it, is of 64 units; the first is of 8."""
+    model, sums, head = untrained(name), SUMS[name] * 64, untrained(name, hidden_size=64).weights["head.weight"]
+    if name.startswith("min"):
+        above = {"recurrence__gates__1__weight": random(sums, 8), "recurrence__gates__1__bias": random(sums)}
+    else:
+        above = {"recurrence__weight_ih_l1": random(sums, 8), "recurrence__weight_hh_l1": random(sums, 64)}
+        above |= {f"recurrence__bias_{which}_l1": random(sums) for which in ("ih", "hh")}
+    pointer = random(model.weights["pointer.weight"].shape[0], head.shape[1])
+    return with_weights(model, **above, head__weight=head, pointer__weight=pointer)
+
+
+@pytest.mark.parametrize("stepper", STEPPERS)
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_second_layer_wider_than_the_first_is_refused(name, stepper, tmp_path):
+    array = "gates.1.weight" if name.startswith("min") else "weight_ih_l1"
+    found, right = SUMS[name] * 64, SUMS[name] * 8
+    said = refusal(wider_above(name), tmp_path, stepper)
+    assert said == f"'recurrence.{array}' is {found} x 8, and should be {right} x 8"
+
+
+# --- one sum a unit ---------------------------------------------------------------------------------------------------
+
+
+def ungated(name):
+    """A model of one layer with a sum a unit, as Elman's has; the others need more."""
+    model = untrained(name, layers=1)
+    if name.startswith("min"):
+        return with_weights(model, recurrence__gates__0__weight=random(8, 6), recurrence__gates__0__bias=random(8))
+    biases = {f"recurrence__bias_{which}_l0": random(8) for which in ("ih", "hh")}
+    matrices = {"recurrence__weight_ih_l0": random(8, 6), "recurrence__weight_hh_l0": random(8, 8)}
+    return with_weights(model, **biases, **matrices)
+
+
+@pytest.mark.parametrize("stepper", STEPPERS)
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name != "rnn"])
+def test_one_sum_a_unit_instead_of_several_is_refused(name, stepper, tmp_path):
+    array = "gates.0.weight" if name.startswith("min") else "weight_ih_l0"
+    said = refusal(ungated(name), tmp_path, stepper)
+    assert said == f"'recurrence.{array}' is 8 x 6, and should be {8 * SUMS[name]} x 6"
+
+
+# --- any array, any option --------------------------------------------------------------------------------------------
+
+
+def others(array):
+    """Arrays of other shapes in the place of one."""
+    yield np.concatenate([array, array[:1]])
+    yield from (array[:-1], array[:0], array[None], array[..., None])
+    if array.ndim == 2:
+        yield from (array[:, :-1], array.T) if array.shape[0] != array.shape[1] else (array[:, :-1],)
+
+
+@pytest.mark.parametrize("tie", [False, True], ids=["free", "tied"])
+@pytest.mark.parametrize("name", ["lstm", "mingru"])
+def test_every_array_is_held_to_its_shape(name, tie):
+    model = untrained(name, tie_weights=tie)
+    for array, right in model.weights.items():
+        for other in (None, *others(right)):
+            with pytest.raises(BadModelFile, match=f"'{re.escape(array)}'"):
+                with_weights(model, **{array: other}).make_cell()
+
+
+def test_an_array_too_many_is_refused(tmp_path):
+    assert refusal(with_weights(untrained("gru"), spare=random(2)), tmp_path) == "it has no array 'spare'"
+
+
+@pytest.mark.parametrize("stepper", STEPPERS)
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"hidden_size": 512}, "'recurrence.weight_ih_l0' is 32 x 6, and should be 2048 x 6"),
+        ({"hidden_size": 4}, "'recurrence.weight_ih_l0' is 32 x 6, and should be 16 x 6"),
+        ({"hidden_size": 2**40}, f"'recurrence.weight_ih_l0' is 32 x 6, and should be {2**42} x 6"),
+        ({"hidden_size": 10**4000}, "'recurrence.weight_ih_l0' is 32 x 6, and should be 2^63 or more x 6"),
+        ({"layers": 1}, None),
+        ({"layers": 3}, "there is no array 'recurrence.weight_ih_l2'"),
+        ({"layers": 2**40}, "there is no array 'recurrence.weight_ih_l2'"),
+        ({"embedding_size": 2**40}, None),
+        ({"skip": False}, "'head.weight' is 16 x 14, and should be 16 x 8"),
+        ({"pointer": False}, None),
+        ({"tie_weights": True}, "'head.weight' is 16 x 14, and should be 6 x 14"),
+    ],
+    ids=str,
+)
+def test_options_and_arrays_are_of_one_network(options, said, stepper, tmp_path):
+    found = refusal(with_options(untrained("lstm"), **options), tmp_path, stepper)
+    assert said in (None, found)
+
+
+@pytest.mark.parametrize("kind", ["float64", "int8", "int64", "uint16", "bool"])
+def test_weights_of_another_kind_of_number_are_refused(kind, tmp_path):
+    path = tmp_path / "some.safetensors"
+    model = untrained("gru")
+    save(with_weights(model, head__bias=np.ones_like(model.weights["head.bias"]).astype(kind)), path)
+    with pytest.raises(BadModelFile, match=r": 'head\.bias' holds \w+; weights are F16 or F32\."):
+        load(path)
+
+
+@pytest.mark.parametrize(("kind", "size"), [("BF16", 2), ("F8_E4M3", 1), ("F8_E5M2", 1), ("C64", 8), ("F4", 1)])
+def test_weights_that_numpy_has_no_numbers_for_are_refused(kind, size, tmp_path):
+    path = tmp_path / "some.safetensors"
+    save(with_weights(untrained("gru"), head__bias=np.zeros(16, np.float16)), path)
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header, body = json.loads(data[8 : 8 + length]), data[8 + length :]
+    header["head.bias"].update(dtype=kind, shape=[64 if kind == "F4" else 32 // size])
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + body)
+    with pytest.raises(BadModelFile, match=f": 'head.bias' holds {kind}; weights are F16 or F32."):
+        load(path)
+
+
+# --- cells, whoever describes them ------------------------------------------------------------------------------------
+
+
+def cell_of(name="gru", **options):
+    model = untrained(name, **options)
+    return model.make_cell(), [len(table) for table in model.make_cell().columns], len(model.vocabulary)
+
+
+def with_layer(cell, number, **changed):
+    layers = list(cell.layers)
+    layers[number] = replace(layers[number], **changed)
+    return replace(cell, layers=tuple(layers))
+
+
+FLOATS = np.zeros((2, 3), dtype=np.float32)
+
+BROKEN = {
+    "no layers": lambda cell: replace(cell, layers=()),
+    "no columns": lambda cell: replace(cell, columns=()),
+    "a column too few": lambda cell: replace(cell, columns=cell.columns[:-1]),
+    "a longer table": lambda cell: replace(cell, columns=(*cell.columns[:-1], cell.columns[0])),
+    "a narrower table": lambda cell: replace(cell, columns=(*cell.columns[:-1], cell.columns[-1][:, :-1])),
+    "tables that are lists": lambda cell: replace(cell, columns=tuple(table.tolist() for table in cell.columns)),
+    "other gates": lambda cell: with_layer(cell, 0, gates="lstm"),
+    "gates without a past": lambda cell: with_layer(cell, 0, gates="minlstm"),
+    "inputs of whole numbers": lambda cell: with_layer(cell, 0, inputs=cell.layers[0].inputs.astype(np.int32)),
+    "other inputs": lambda cell: with_layer(cell, 1, inputs=cell.layers[0].inputs),
+    "a shorter bias": lambda cell: with_layer(cell, 1, input_bias=cell.layers[1].input_bias[:-1]),
+    "no recurrent bias": lambda cell: with_layer(cell, 1, recurrent_bias=FLOATS[0, :0]),
+    "no recurrent matrix": lambda cell: with_layer(
+        cell, 0, recurrent=cell.layers[0].recurrent[:0], recurrent_bias=FLOATS[0, :0]
+    ),
+    "a wider layer": lambda cell: with_layer(cell, 1, recurrent=np.zeros((24, 9), dtype=np.float32)),
+    "another state": lambda cell: with_layer(cell, 1, parts=2, gates=""),
+    "no state": lambda cell: replace(cell, layers=tuple(replace(one, parts=0, gates="") for one in cell.layers)),
+    "no sums": lambda cell: with_layer(cell, 1, gates="", inputs=FLOATS[:0], input_bias=FLOATS[0, :0]),
+    "another head": lambda cell: replace(cell, head=cell.head[:, :-1]),
+    "a head of fewer tokens": lambda cell: replace(cell, head=cell.head[:-1], bias=cell.bias[:-1]),
+    "a head without a bias": lambda cell: replace(cell, bias=cell.bias[:0]),
+    "half a pointer": lambda cell: replace(cell, pointer_bias=None),
+    "a pointer from nowhere": lambda cell: replace(cell, pointed=(0, 99), pointer=cell.pointer[:2]),
+    "a pointer from before": lambda cell: replace(cell, pointed=(-1, *cell.pointed[1:])),
+    "a pointer unasked": lambda cell: replace(cell, pointed=()),
+    "a pointer of fewer rows": lambda cell: replace(cell, pointer=cell.pointer[:-1]),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_cell_that_does_not_fit_is_refused_before_c_sees_it(fault):
+    cell, sizes, vocabulary = cell_of()
+    check_cell(cell, sizes, vocabulary)
+    with pytest.raises(Unfit):
+        check_cell(BROKEN[fault](cell), sizes, vocabulary)
+
+
+def test_a_pointer_from_a_column_that_holds_more_than_tokens_is_refused():
+    cell, sizes, vocabulary = cell_of()
+    tables = (*cell.columns[:-1], np.zeros((vocabulary + 1, 6), dtype=np.float32))
+    wide = replace(cell, columns=tables, pointed=(*cell.pointed[:-1], len(sizes) - 1))
+    with pytest.raises(Unfit, match="holds no tokens"):
+        check_cell(wide, [*sizes[:-1], vocabulary + 1], vocabulary)
+
+
+@needs_compiler
+@pytest.mark.parametrize("fault", ["other gates", "a wider layer", "another state", "half a pointer"])
+def test_the_kernel_s_stepper_refuses_it_by_itself(fault):
+    with pytest.raises(Unfit):
+        native_stepper(BROKEN[fault](cell_of()[0]))
+
+
+# --- columns beyond their tables --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [array_stepper, pytest.param(native_stepper, marks=needs_compiler)])
+@pytest.mark.parametrize("place", [0, -1])
+@pytest.mark.parametrize("number", [None, -1, 2**40, -(2**63)])
+def test_a_column_beyond_its_table_is_refused(make, place, number):
+    cell, sizes, _ = cell_of()
+    step = make(cell)
+    columns = np.zeros((3, len(sizes)), dtype=np.int64)
+    before, state = step(columns, None)
+    columns[1, place] = sizes[place] if number is None else number
+    with pytest.raises(BadModelFile, match=r"in column \d+ of the input, which goes from 0 to"):
+        step(columns, state)
+    columns[1, place] = sizes[place] - 1
+    after, _ = step(columns, None)
+    assert np.array_equal(after[0], before[0])
+
+
+def test_the_reference_refuses_it_too():
+    model = untrained("gru")
+    step = registry().make("steppers", "torch").make(model, "cpu")
+    columns = np.zeros((1, len(model.make_tokenizer().grammar.columns)), dtype=np.int64)
+    step(columns, None)
+    columns[0, 2] = 16
+    with pytest.raises(BadModelFile, match="gives 16 in column 3 of the input, which goes from 0 to 15"):
+        step(columns, None)
+
+
+def test_columns_within_their_tables_are_none_of_its_business():
+    check_columns(np.array([[0, 4], [2, 0]]), np.array([3, 5]))
+
+
+@needs_compiler
+@pytest.mark.parametrize("wrong", ["a column too few", "a row less of state", "another width of state", "a part more"])
+def test_arrays_of_another_shape_never_reach_the_kernel(wrong):
+    cell, sizes, _ = cell_of()
+    step, columns = native_stepper(cell), np.zeros((3, len(sizes)), dtype=np.int64)
+    _, state = step(columns, None)
+    given = {
+        "a column too few": (columns[:, :-1], state),
+        "a row less of state": (columns, tuple(part[:2] for part in state)),
+        "another width of state": (columns, tuple(part[:, :, :7] for part in state)),
+        "a part more": (columns, (*state, *state)),
+    }[wrong]
+    with pytest.raises(ValueError, match="of another shape than the model's"):
+        step(*given)
+    with pytest.raises(ValueError, match="of another shape"):
+        step(columns[:2], state)
