@@ -67,7 +67,10 @@ def _is_alone(group: int) -> bool:
 
 
 def writable_cache() -> Path:
-    """Find the cache folder, and make it if need be; where nothing can be written there, one for this process, with a warning."""
+    """Find the cache folder, and make it if need be.
+
+    Where nothing can be written there, it is another for this process, with a warning.
+    """
     import tempfile
 
     folder = cache_folder()
