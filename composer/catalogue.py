@@ -25,7 +25,7 @@ from composer.cache import cache_folder, make
 from composer.errors import CannotWrite
 from composer.files import whole_file
 from composer.installed import Plugin, disabled
-from composer.options import Option
+from composer.options import Option, choices
 from composer.plugins import KINDS, Later, Offer, Registry
 
 PLAIN = {"int": int, "float": float, "bool": bool, "str": str, "None": type(None)}
@@ -142,13 +142,18 @@ def _option_to_json(option: Option) -> dict[str, Any]:
 
 
 def _spelled(annotation: Any) -> Any:
-    """`int | None` as ["or", "int", "None"], `tuple[str, ...]` as ["tuple", "str"]. Raises TypeError for others."""
+    """`int | None` as ["or", "int", "None"], `tuple[str, ...]` as ["tuple", "str"], `Literal["a"]` as ["one of", "a"].
+
+    Raises TypeError for others.
+    """
     for name, kind in PLAIN.items():
         if annotation is kind:
             return name
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (types.UnionType, typing.Union):
         return ["or", *map(_spelled, arguments)]
+    if words := choices(annotation):
+        return ["one of", *words]
     if origin is tuple and len(arguments) == 2 and arguments[1] is ...:
         return ["tuple", _spelled(arguments[0])]
     raise TypeError(f"{annotation} is not spelled")
@@ -160,6 +165,8 @@ def _read(spelled: Any) -> Any:
     kind, *parts = spelled
     if kind == "tuple":
         return tuple[_read(parts[0]), ...]  # type: ignore[misc]
+    if kind == "one of":
+        return typing.Literal[tuple(parts)]
     return typing.Union[tuple(map(_read, parts))]  # noqa: UP007  (of types that are not known here)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from composer import files
-from composer.errors import ComposerError, UnreadableFile, printable
+from composer import files, folders
+from composer.errors import ComposerError, LeftOutWarning, ReadingWarning, RoundingWarning, UnreadableFile, printable
 from composer.plugins import registry
 from composer.types import Finding, Inspecting
 
@@ -31,20 +30,26 @@ class Checked:
 def check(path: Path) -> Checked:
     """What is wrong with a file; never raises for what is in it.
 
-    Where its reader cannot look for faults, that it cannot be read is an error, and what was dropped or mended to read
-    it a warning. Raises UnreadableFile for a suffix that no plugin reads.
+    Where its reader cannot look for faults, that it cannot be read is an error, what was mended to read it a warning,
+    and what was left out a hint. Raises UnreadableFile for a suffix that no plugin reads.
     """
     reader = files.reader(path)
     try:
         if isinstance(reader, Inspecting):
-            return Checked(path, tuple(reader.inspect(path)))
+            return Checked(path, tuple(files.ask(reader.inspect, path)))
         _, remarks = files.read_with_warnings(path)
     except ComposerError as error:
         return Checked(path, (Finding("error", "unreadable", _without_name(path, str(error))),))
-    except Exception as error:  # readers rest on foreign parsers, which raise anything
-        text = f"Cannot be looked at ({type(error).__name__}: {printable(str(error))})."
-        return Checked(path, (Finding("error", "unreadable", text),))
-    return Checked(path, tuple(Finding("warning", "mended", _without_name(path, remark)) for remark in remarks))
+    return Checked(path, tuple(_finding(path, remark) for remark in remarks))
+
+
+def _finding(path: Path, remark: ReadingWarning) -> Finding:
+    text = _without_name(path, str(remark))
+    if isinstance(remark, LeftOutWarning):
+        return Finding("hint", "left-out", text)
+    if isinstance(remark, RoundingWarning):
+        return Finding("hint", "rounded", text)
+    return Finding("warning", "mended", text)
 
 
 def music_files(paths: Sequence[Path]) -> list[Path]:
@@ -56,7 +61,7 @@ def music_files(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         shown = printable(str(path))
         if path.is_dir():
-            inside = sorted(_inside(path))
+            inside = [path / name for name in folders.music_files(path)]
             if not inside:
                 known = ", ".join(registry().names("readers"))
                 raise UnreadableFile(f"{shown}: there is no music file in it; files can be {known}.")
@@ -67,15 +72,6 @@ def music_files(paths: Sequence[Path]) -> list[Path]:
         files.reader(path)
         found.append(path)
     return list(dict.fromkeys(found))
-
-
-def _inside(root: Path) -> Iterator[Path]:
-    suffixes = registry().offers["readers"]
-    for folder, names, found in os.walk(root):
-        names[:] = [name for name in names if not name.startswith(".")]
-        for name in found:
-            if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
-                yield Path(folder, name)
 
 
 def _without_name(path: Path, text: str) -> str:

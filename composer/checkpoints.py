@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.errors import BadModelFile, CannotWrite, RunWarning, printable
 from composer.files import whole_file
+from composer.opening import check_regular
 
 if TYPE_CHECKING:
     import torch
@@ -106,6 +107,7 @@ def _read(path: Path) -> tuple[Mapping[str, Any], Mapping[str, torch.Tensor]]:
     """Where the run was, and its tensors. Raises BadModelFile for anything but what was written."""
     from safetensors import SafetensorError, safe_open
 
+    check_regular(path, BadModelFile)
     try:
         with safe_open(path, framework="pt") as file:
             header, digest = (file.metadata()[name] for name in ("run", "digest"))

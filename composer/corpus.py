@@ -27,6 +27,7 @@ from composer.cache import cache_folder, clear, digest_of, make, put, writable_c
 from composer.encoding import Encoded, Encodings, Refused, encode, given_side, with_inputs
 from composer.errors import CannotWrite, EmptyDataset, printable
 from composer.processes import Map, shared
+from composer.remarks import Remarks
 from composer.splits import SPLITS, assign, given
 from composer.types import Dataset, Learning, Tokenizer, Tokens
 
@@ -35,6 +36,9 @@ CHUNK, CHUNK_SECONDS = 64, 0.25
 
 GROUP = 250_000
 """Tokens of the pieces whose inputs are made by one call: many pieces side by side, and a bounded memory."""
+
+FORMAT = 2
+"""Of what is in the folder; one of another number is built anew."""
 
 Report = Callable[[int, int], None]
 """Told of progress: sources done, sources in all."""
@@ -48,7 +52,7 @@ class Corpus:
 
     @cached_property
     def about(self) -> Mapping[str, Any]:
-        """What it was built from, how many pieces were kept, and every refused one with its reason."""
+        """What it was built from, how many pieces were kept, every refused one with its reason, and `Remarks.plain`."""
         return json.loads((self.folder / "corpus.json").read_text())
 
     @cached_property
@@ -131,6 +135,7 @@ def build(
         raise EmptyDataset(f"the dataset {printable(name)} is empty: no file in it can be read by any plugin.")
     made_of = {
         "version": __version__,
+        "format": FORMAT,
         "dataset": type(dataset).__name__,
         "options": asdict(dataset),  # type: ignore[call-overload]
         "tokenizer": [type(tokenizer).__name__, asdict(tokenizer)],  # type: ignore[call-overload]
@@ -212,7 +217,7 @@ def _write(
     scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
     try:
         with (scratch / "tokens.bin").open("wb") as tokens, (scratch / "inputs.bin").open("wb") as inputs:
-            pieces, refused, mended = _stream(encodings, tokenizer, each, tokens, inputs)
+            pieces, refused, remarks = _stream(encodings, tokenizer, each, tokens, inputs)
         if not pieces["names"]:
             shown = printable(str(about["name"])) or "the dataset"
             raise EmptyDataset(f"no piece of {shown} can be used.{_reasons(refused)}")
@@ -223,8 +228,7 @@ def _write(
         }
         np.savez(scratch / "pieces.npz", **arrays)  # type: ignore[arg-type]  # names an option that is not given
         (scratch / "names.json").write_text(json.dumps(pieces["names"]))
-        counts = {"kept": len(pieces["names"]), "mended": mended, "refused": [asdict(r) for r in refused]}
-        about = {**about, **counts}
+        about = {**about, "kept": len(pieces["names"]), "refused": [asdict(r) for r in refused], **remarks.plain()}
         (scratch / "corpus.json").write_text(json.dumps({**about, "digest": _digest(scratch, about)}, indent=1))
         put(scratch, folder, _is_whole)
     finally:
@@ -233,18 +237,17 @@ def _write(
 
 def _stream(
     encodings: Iterable[Encodings], tokenizer: Tokenizer, each: Map, tokens: BinaryIO, inputs: BinaryIO
-) -> tuple[dict[str, MutableSequence[Any]], list[Refused], int]:
+) -> tuple[dict[str, MutableSequence[Any]], list[Refused], Remarks]:
     """Write tokens and inputs as they come; memory holds a few groups, and of each piece its name and a few numbers."""
     pieces: dict[str, MutableSequence[Any]] = {"names": [], "sides": [], "groups": array("Q")}
     pieces |= {field: array("q") for field in ("lengths", "notes", "lowest", "highest")} | {"beats": array("d")}
     refused: list[Refused] = []
-    mended = 0
+    remarks = Remarks()
 
     def kept() -> Iterator[Encoded]:
-        nonlocal mended
         for result in encodings:
             refused.extend(result.refused)
-            mended += result.mended
+            remarks.add(result.remarks)
             yield from result.kept
 
     for group in each(partial(with_inputs, tokenizer), _groups(kept())):
@@ -257,7 +260,7 @@ def _stream(
             pieces["lengths"].append(len(piece.tokens))
             for field in ("notes", "beats", "lowest", "highest"):
                 pieces[field].append(getattr(piece, field))
-    return pieces, refused, mended
+    return pieces, refused, remarks
 
 
 def _groups(pieces: Iterable[Encoded]) -> Iterator[list[Encoded]]:

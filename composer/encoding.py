@@ -5,11 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.errors import CannotExpress, ComposerError, ReadingWarning, RoundingWarning, printable
+from composer.bounds import OutOfBounds, bounded, watching
+from composer.errors import CannotExpress, ComposerError, ReadingWarning, printable
+from composer.remarks import Remarks
 from composer.request import Request
 from composer.score import Score, TimeSignature
 from composer.splits import content_hash
@@ -18,10 +21,16 @@ from composer.types import Dataset, Divided, Grammar, Tokenizer, Tokens, Unrolle
 LONGEST = 50_000
 """A piece of more tokens is refused: a recurrent model would be trained on little else."""
 
+MOST_NOTES = 4 * LONGEST
+"""A piece of more notes is not even encoded."""
+
 MOST_BARS = 100_000
 
 AT_ONCE = 64
-"""Sources that are read before their pieces are encoded: a processor that does one thing at a time is faster."""
+"""Pieces that are read before they are encoded, since a processor that does one thing at a time is faster…"""
+
+NOTES_AT_ONCE = 2**20
+"""…and their notes, of which memory holds a few times as many at most."""
 
 
 @dataclass(frozen=True)
@@ -48,35 +57,53 @@ class Refused:
 
 @dataclass(frozen=True)
 class Encodings:
-    """What came of some sources: every piece is in one of the two lists. `mended` counts those read with a warning."""
+    """What came of some sources: every piece is in one of the two lists; and what readers said of the files."""
 
     sources: int
     kept: tuple[Encoded, ...]
     refused: tuple[Refused, ...]
-    mended: int
+    remarks: Remarks
 
 
 def encode(dataset: Dataset, tokenizer: Tokenizer, sources: Sequence[str]) -> Encodings:
     """Every piece of these sources, encoded or refused; no piece is the end of the others."""
     kept: list[Encoded] = []
     refused: list[Refused] = []
-    with warnings.catch_warnings(record=True) as caught:
+    remarks = Remarks()
+    with watching(), warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", ReadingWarning)
-        divided = isinstance(dataset, Divided)  # asked once: a protocol takes its time
-        for begin in range(0, len(sources), AT_ONCE):
-            found = [
-                (name, score, given_side(dataset, source) if divided else "")
-                for source in sources[begin : begin + AT_ONCE]
-                for name, score in _pieces(dataset, source)
-            ]
+        for found in _batches(dataset, sources, said, remarks):
             for name, score, side in found:
                 result = score if isinstance(score, Exception) else _encode(tokenizer, name, score, side)
                 if isinstance(result, Encoded):
                     kept.append(result)
                 else:
                     refused.append(Refused(name, _reason(name, result)))
-    mended = sum(issubclass(w.category, ReadingWarning) and w.category is not RoundingWarning for w in caught)
-    return Encodings(len(sources), tuple(kept), tuple(refused), mended)
+    return Encodings(len(sources), tuple(kept), tuple(refused), remarks)
+
+
+_Found: TypeAlias = "tuple[str, Score | Exception, str]"
+
+
+def _batches(
+    dataset: Dataset, sources: Sequence[str], said: list[warnings.WarningMessage], remarks: Remarks
+) -> Iterator[list[_Found]]:
+    """The pieces of the sources with the sides they are on, some at a time; what is `said` of each is noted."""
+    found: list[_Found] = []
+    notes = 0
+    divided = isinstance(dataset, Divided)  # asked once: a protocol takes its time
+    for source in sources:
+        side = given_side(dataset, source) if divided else ""
+        for name, score in _pieces(dataset, source):
+            found.append((name, score, side))
+            notes += 0 if isinstance(score, Exception) else score.note_count
+            if len(found) >= AT_ONCE or notes >= NOTES_AT_ONCE:
+                yield found
+                found, notes = [], 0
+        if said:
+            remarks.note(warning.message for warning in said)
+            said.clear()
+    yield found
 
 
 def given_side(dataset: Dataset, source: str) -> str:
@@ -100,16 +127,20 @@ def _pieces(dataset: Dataset, source: str) -> Iterator[tuple[str, Score | Except
 
 
 def _encode(tokenizer: Tokenizer, name: str, score: Score, side: str) -> Encoded | Exception:
+    if (notes := score.note_count) > MOST_NOTES:
+        return CannotExpress(f"has {notes:,} notes; at most {MOST_NOTES:,} are taken.")
     try:
-        tokens, beats = tokenizer.encode(score), beat_count(score)
+        tokens, beats = bounded(tokenizer.encode, score), beat_count(score)
     except ComposerError as error:
         return error
+    except OutOfBounds as error:
+        return CannotExpress(f"{error} to be written as tokens.")
     if len(tokens) > LONGEST:
         return ComposerError(f"is {len(tokens)} tokens long; at most {LONGEST} are taken.")
     pitch = tokenizer.meaning.pitch[tokens]
     highest = int(pitch.max(initial=-1))
     reach = (int(pitch.view(np.uint64).min()), highest) if highest >= 0 else (0, 0)  # -1 is the largest there
-    return Encoded(name, tokens.astype(np.uint16), score.note_count, beats, *reach, content_hash(score), side)
+    return Encoded(name, tokens.astype(np.uint16), notes, beats, *reach, content_hash(score), side)
 
 
 def beat_count(score: Score) -> float:

@@ -123,6 +123,11 @@ class LeftOutWarning(ReadingWarning):
     def __init__(self, shown: str, counts: Mapping[str, int]) -> None:
         self.counts = {kind: times for kind, times in counts.items() if times}
         super().__init__(f"{shown}: left out: {', '.join(f'{kind} ({n:,})' for kind, n in self.counts.items())}.")
+        self._shown = shown
+
+    def __reduce__(self) -> tuple[type[LeftOutWarning], tuple[str, Mapping[str, int]]]:
+        """Keep the numbers on the way to another process."""
+        return type(self), (self._shown, self.counts)
 
 
 class RoundingWarning(ReadingWarning):

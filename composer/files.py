@@ -6,15 +6,25 @@ import json
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from composer.bounds import OutOfBounds, bounded
 from composer.errors import CannotWrite, ComposerError, ReadingWarning, UnreadableFile, nearest, printable
+from composer.isolation import Isolated, isolated
+from composer.opening import check_regular, open_regular, read_bytes
 from composer.plugins import registry
 from composer.score import Score
-from composer.types import Exporter, Piece, Reader, Remembering
+from composer.types import Exporter, HasReading, Piece, Reader, Remembering
+
+LARGEST_SIDECAR = 2**24
+"""Bytes of the JSON beside a file."""
+
+T = TypeVar("T")
 
 
 def read(path: Path, **options: Any) -> Score:
@@ -23,6 +33,14 @@ def read(path: Path, **options: Any) -> Score:
     Raises UnreadableFile, whatever a reader made of the file. What was dropped or mended comes as `ReadingWarning`.
     """
     return read_by(reader(path, **options), path)
+
+
+def suited(path: Path, exporter: Exporter) -> dict[str, Any]:
+    """The options with which a file is best read for what `exporter` writes: those that its reader has."""
+    if not (isinstance(exporter, HasReading) and is_read(path)):
+        return {}
+    known = {option.name for option in registry().offer("readers", path.suffix.lower()).options}
+    return {name: value for name, value in exporter.reading.items() if name in known}
 
 
 def is_read(path: Path) -> bool:
@@ -37,13 +55,33 @@ def reader(path: Path, **options: Any) -> Reader:
     if suffix not in readers:
         shown = printable(str(path))
         raise UnreadableFile(f"{shown}: no plugin reads '{printable(suffix)}' files; {nearest(suffix, readers)}")
-    return registry().make("readers", suffix, **options)
+    made = registry().make("readers", suffix, **options)
+    return made if getattr(made, "is_bounded", False) else isolated(made, suffix, options)
 
 
 def read_by(reader: Reader, path: Path) -> Score:
     """What `reader` makes of a file. Raises UnreadableFile for whatever it raises."""
+    score = ask(reader, path)
+    if not isinstance(score, Score):
+        shown = printable(str(path))
+        raise UnreadableFile(f"{shown}: was read to something else than a score; its reader has a fault.")
+    return score
+
+
+def ask(act: Callable[[Path], T], path: Path) -> T:
+    """What a reader, or a method of one, makes of a file, in bounded time and memory; an iterator comes as a list.
+
+    Only a regular file is shown to it. Raises UnreadableFile for whatever it raises, and where it takes too much.
+    """
     with _refusing(path):
-        return reader(path)
+        check_regular(path)
+        return act(path) if isinstance(act, Isolated) else bounded(_whole, act, path)
+
+
+def _whole(act: Callable[[Path], Any], path: Path) -> Any:
+    """What it gives, and all of it: what comes bit by bit would come later, when nobody looks at the time."""
+    result = act(path)
+    return list(result) if hasattr(type(result), "__next__") else result
 
 
 @contextmanager
@@ -51,9 +89,12 @@ def _refusing(path: Path) -> Iterator[None]:
     """Raise UnreadableFile for whatever a reader makes of a file, or ComposerError as it is."""
     try:
         yield
-    except Exception as error:  # readers rest on foreign parsers, which raise anything
+    except (OutOfBounds, MemoryError) as error:
+        what = error if isinstance(error, OutOfBounds) else "takes more memory than there is"
+        raise UnreadableFile(f"{printable(str(path))}: {what} to be read.") from None
+    except (Exception, SystemExit) as error:  # readers rest on foreign parsers, which raise anything
         shown, detail = printable(str(path)), printable(" ".join(str(error).split()), 160)
-        _check_file(path)
+        open_regular(path).close()
         if isinstance(error, ComposerError):
             raise
         if isinstance(error, RecursionError):
@@ -61,28 +102,22 @@ def _refusing(path: Path) -> Iterator[None]:
         raise UnreadableFile(f"{shown}: cannot be read ({type(error).__name__}: {detail}).") from error
 
 
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "there is no such file"
-        raise UnreadableFile(f"{printable(str(path))}: {what}.") from None
-
-
 def read_notes(path: Path) -> Score:
     """What `read` gives. Raises UnreadableFile for a file without notes, too, and warns of nothing else then."""
     score, said = read_with_warnings(path)
     if not score.note_count:
         raise UnreadableFile(f"{printable(str(path))}: there is not a note in it.")
-    for text in said:
-        warnings.warn(text, ReadingWarning, stacklevel=2)
+    for warning in said:
+        warnings.warn(warning, stacklevel=2)
     return score
 
 
-def read_with_warnings(path: Path, **options: Any) -> tuple[Score, list[str]]:
-    """What `read` gives, and the texts of its warnings."""
+def read_with_warnings(path: Path, **options: Any) -> tuple[Score, list[ReadingWarning]]:
+    """What `read` gives, and what was dropped or mended."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ReadingWarning)
         score = read(path, **options)
-    return score, [str(w.message) for w in caught if issubclass(w.category, ReadingWarning)]
+    return score, [w.message for w in caught if isinstance(w.message, ReadingWarning)]
 
 
 def suffix_of(path: Path) -> str:
@@ -106,7 +141,11 @@ def exporter(path: Path, **options: Any) -> Exporter:
 
 
 def write(pieces: Sequence[Piece], path: Path | str, **options: Any) -> None:
-    """Write pieces to `path` with the exporter of its suffix. Raises CannotWrite, BadOption."""
+    """Write pieces to `path` with the exporter of its suffix, in the place of whatever file is there.
+
+    Whoever calls it decides what may be replaced; what a command writes is checked by `composer.outputs`.
+    Raises CannotWrite, BadOption.
+    """
     out = Path(path)
     exporter(out, **options)(pieces, out)
 
@@ -116,16 +155,16 @@ def provenance(path: Path) -> dict[str, Any]:
 
     `{}` if neither says so. Raises UnreadableFile. The values are a stranger's: check them.
     """
-    _check_file(path)
+    check_regular(path)
     beside = path if path.suffix.lower() == ".json" else path.with_name(path.name + ".json")
     its_reader = reader(path) if is_read(path) else None
-    with _refusing(path):
-        found: dict[str, Any] = dict(its_reader.provenance(path)) if isinstance(its_reader, Remembering) else {}
+    found: dict[str, Any] = dict(ask(its_reader.provenance, path)) if isinstance(its_reader, Remembering) else {}
     if found or not beside.is_file():
         return found
+    raw = read_bytes(beside, LARGEST_SIDECAR)
     try:
-        values = json.loads(beside.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        values = json.loads(raw.decode())
+    except (ValueError, RecursionError) as error:
         raise UnreadableFile(f"{printable(str(beside))}: is no JSON ({printable(str(error))}).") from None
     return values if isinstance(values, dict) else {}
 
@@ -133,11 +172,13 @@ def provenance(path: Path) -> dict[str, Any]:
 def check_place(path: Path) -> None:
     """Raise CannotWrite now, and not after the work, if no file could be written to `path`."""
     shown = printable(str(path))
-    if not path.absolute().parent.is_dir():
+    if not os.path.isdir(path.absolute().parent):  # noqa: PTH112  (Path raises for a name that is too long)
         raise CannotWrite(f"{shown}: there is no folder {printable(str(path.parent))}.")
-    if path.is_dir():
-        raise CannotWrite(f"{shown}: is a folder.")
     try:
+        with suppress(FileNotFoundError):
+            path.lstat()
+        if path.is_dir():
+            raise CannotWrite(f"{shown}: is a folder.")
         handle, name = tempfile.mkstemp(prefix=".composer-", dir=path.parent)
         os.close(handle)
         Path(name).unlink()
@@ -167,11 +208,29 @@ def whole_folder(path: Path) -> Iterator[None]:
         raise
 
 
+_NEW: ContextVar[frozenset[Path]] = ContextVar("composer.files.new", default=frozenset())
+"""Files that `whole_file` puts where nothing is."""
+
+
+@contextmanager
+def replacing_none(paths: Iterable[Path]) -> Iterator[None]:
+    """Let `whole_file` replace none of these, should another program put a file there before it is done.
+
+    What was made then goes to the next free name beside it, such as `x-1.mid`, and CannotWrite says so.
+    """
+    token = _NEW.set(_NEW.get() | {path.absolute() for path in paths})
+    try:
+        yield
+    finally:
+        _NEW.reset(token)
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to; it takes the place of `path` when all went well, and else vanishes.
 
-    Raises CannotWrite, in one sentence, for any fault of the file system.
+    Within `replacing_none` it takes no file's place. Raises CannotWrite, in one sentence, for any fault of the file
+    system.
     """
     scratch = None
     try:
@@ -180,12 +239,46 @@ def whole_file(path: Path) -> Iterator[Path]:
         scratch = Path(name)
         yield scratch
         scratch.chmod(0o666 & ~_umask())
-        scratch.replace(path)
+        if path.absolute() in _NEW.get():
+            _put(scratch, path)
+        else:
+            scratch.replace(path)
     except OSError as error:
         raise CannotWrite(f"{printable(str(path))}: cannot be written ({error.strerror or error}).") from error
     finally:
         if scratch is not None:
             scratch.unlink(missing_ok=True)
+
+
+def _put(scratch: Path, path: Path) -> None:
+    """Move a file where nothing is, or beside what is there; raise CannotWrite in that case."""
+    if _moved(scratch, path):
+        return
+    beside = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(1))
+    found = next(place for place in beside if _moved(scratch, place))
+    raise CannotWrite(
+        f"{printable(str(path))}: was written by another program meanwhile, and is kept; "
+        f"what was made here is {printable(str(found))}."
+    )
+
+
+def _moved(scratch: Path, path: Path) -> bool:
+    """Whether a file is at `path` now where nothing was: by a link, since a rename replaces what is there."""
+    try:
+        os.link(scratch, path)
+    except FileExistsError:
+        return False
+    except OSError:  # this file system has no links: an empty file holds the place until the rename
+        try:
+            path.open("xb").close()
+        except FileExistsError:
+            return False
+        try:
+            scratch.replace(path)
+        except OSError:
+            path.unlink()
+            raise
+    return True
 
 
 def _umask() -> int:

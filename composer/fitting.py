@@ -6,33 +6,21 @@ one array for another, and a network could fill any memory. So all is compared b
 
 from __future__ import annotations
 
-import os
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.errors import BadModelFile, BadOption, printable
-from composer.types import Architecture, Cell, Layer
+from composer.errors import BadModelFile, printable
+from composer.types import Cell, Layer
 
 if TYPE_CHECKING:
     from torch import nn
 
 Weights = Mapping[str, NDArray[Any]]
 Shape = tuple[int, ...]
-
-TIMES, SPARE_ARRAYS, SPARE_NUMBERS = 4, 16, 2**20
-"""So many times the weights, and so many more, may be made: a network may give some up at once, such as tied ones."""
-
-
-MOST_ARRAYS = 10_000
-"""Of a module that is made to be trained."""
-
-USUAL_MEMORY = 2**36
-"""Bytes, where the system does not say."""
 
 
 class Unfit(ValueError):
@@ -170,58 +158,3 @@ def _width(name: str, array: Any) -> int:
     if not isinstance(array, np.ndarray) or array.ndim != 2 or not array.shape[1]:
         raise Unfit(f"{name} is no matrix")
     return int(array.shape[1])
-
-
-# --- a module that is built for weights -------------------------------------------------------------------------------
-
-
-@contextmanager
-def within(weights: Weights) -> Iterator[None]:
-    """What is built here raises Unfit where it makes far more parameters than there are weights.
-
-    A layer's parameters are told to torch before anything is written to them, and so are refused before they cost any.
-    """
-    arrays = TIMES * len(weights) + SPARE_ARRAYS
-    numbers = TIMES * sum(array.size for array in weights.values()) + SPARE_NUMBERS
-    with _limited(arrays, numbers, f"it asks for far more than the {len(weights)} arrays that there are"):
-        yield
-
-
-def initialise(architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int) -> nn.Module:
-    """Make the module of an architecture with weights drawn at random.
-
-    Raises BadOption if this machine cannot hold it.
-    """
-    try:
-        with _limited(MOST_ARRAYS, _memory() // 4, "it would take more than all memory"):
-            return architecture.module(column_sizes, vocabulary_size)
-    except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
-        what = printable(str(error).partition("\n")[0], 160)  # torch goes on with its own traceback
-        raise BadOption(f"the architecture cannot be made with these sizes ({what}); take smaller ones.") from error
-
-
-def _memory() -> int:
-    """The bytes of this machine's memory."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return USUAL_MEMORY
-
-
-@contextmanager
-def _limited(arrays: int, numbers: int, what: str) -> Iterator[None]:
-    """What is built here raises Unfit, which says `what`, where it makes more parameters, or more numbers in them."""
-    from torch.nn.modules.module import register_module_parameter_registration_hook as on_parameter
-
-    def count(*told: Any) -> None:
-        nonlocal arrays, numbers
-        parameter = told[-1]  # after the module, and its name there
-        arrays, numbers = arrays - 1, numbers - (0 if parameter is None else parameter.numel())
-        if arrays < 0 or numbers < 0:
-            raise Unfit(what)
-
-    hook = on_parameter(count)
-    try:
-        yield
-    finally:
-        hook.remove()

@@ -7,6 +7,7 @@ The estimate correlates duration-weighted pitch classes with the probe-tone prof
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,18 +81,23 @@ _STANDARD_PROFILES = (_ROLLED - _ROLLED.mean(axis=1, keepdims=True)) / _ROLLED.s
 _TONICS = np.array([key.tonic for key in ALL_KEYS])
 
 
-def estimate_key(pitches: NDArray[np.integer], durations: NDArray[np.integer], final: int | None = None) -> Key:
-    """The likeliest key of notes of these pitches and durations (any unit).
+def estimate_key(
+    pitches: NDArray[np.integer],
+    durations: NDArray[np.integer],
+    final: int | None = None,
+    among: Sequence[Key] = ALL_KEYS,
+) -> Key:
+    """Estimate the likeliest key, of those in `among`, of notes of these pitches and durations (any unit).
 
     `final` is the pitch of the lowest note of the last chord, which is nearly always the tonic.
     """
     weights = np.bincount(np.asarray(pitches) % 12, weights=durations, minlength=12)
     if not (spread := weights.std()):
-        return Key(0 if final is None else final % 12)
+        return Key(0 if final is None else final % 12) if among is ALL_KEYS else among[0]
     scores = _STANDARD_PROFILES @ weights / (spread * 12)  # rows of mean 0: the mean of the weights does not matter
     if final is not None:
         scores[final % 12 == _TONICS] += _FINAL_NOTE_BONUS
-    return ALL_KEYS[int(scores.argmax())]
+    return among[int(scores[[key.place for key in among]].argmax())]
 
 
 def pitch_name(pitch: int) -> str:

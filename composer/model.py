@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 
 from composer.errors import BadModelFile, ComposerError, UnknownName, nearest, printable
 from composer.files import whole_file
-from composer.paths import from_home, is_file
+from composer.opening import check_regular, open_regular
+from composer.paths import from_home
 from composer.plugins import registry
 from composer.types import Architecture, Cell, Described, HasShapes, Tokenizer
 
@@ -122,7 +124,8 @@ class Model:
         sizes = self._fitting_sizes(architecture)  # before torch is imported
         import torch
 
-        from composer.fitting import fill, within
+        from composer.building import within
+        from composer.fitting import fill
 
         try:
             # Initialising draws numbers, which are not ours to use up.
@@ -226,8 +229,8 @@ def _vocabulary(values: Any) -> tuple[str, ...]:
 def _header(path: Path, shown: str) -> Mapping[str, Any]:
     """The JSON under `composer`, read without trusting any length in the file."""
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_regular(path, BadModelFile) as file:
+            size = os.fstat(file.fileno()).st_size
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or length > min(size - 8, LARGEST_HEADER):
                 raise BadModelFile(f"{shown}: is truncated, or not a model file.")
@@ -255,7 +258,6 @@ def find(name: str) -> Path:
         return path
     if name.endswith(".safetensors"):
         path = from_home(name)
-        if not is_file(path):
-            raise BadModelFile(f"{printable(name)}: there is no such file.")
+        check_regular(path, BadModelFile)
         return path
     raise UnknownName(f"there is no model '{printable(name)}', and it is no .safetensors file: {nearest(name, offers)}")

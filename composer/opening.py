@@ -50,8 +50,11 @@ def read_bytes(path: Path, most: int, error: type[ComposerError] = UnreadableFil
 
 
 def check_regular(path: Path, error: type[ComposerError] = UnreadableFile) -> None:
-    """Raise `error` unless there is a regular file that can be opened."""
-    os.close(_opened(path, error)[0])
+    """Raise `error`, in one sentence, unless there is a regular file; it is not opened."""
+    try:
+        _check_mode(path.stat().st_mode, path, error)
+    except (OSError, ValueError) as fault:
+        raise error(f"{printable(str(path))}: {_why(fault)}.") from None
 
 
 def _opened(path: Path, error: type[ComposerError]) -> tuple[int, int]:

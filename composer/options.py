@@ -52,7 +52,7 @@ def convert(value: Any, option: Option, title: str) -> Any:
     try:
         return _as(value, option.type)
     except (KeyError, TypeError, ValueError, OverflowError):
-        wanted = getattr(option.type, "__name__", str(option.type))
+        wanted = " or ".join(choices(option.type)) or getattr(option.type, "__name__", str(option.type))
         raise BadOption(f"{title}: '{option.name}' is {_shown(value)}, which is not {wanted}.") from None
 
 
@@ -63,8 +63,15 @@ def _shown(value: Any) -> str:
         return "a number of thousands of digits"
 
 
+def choices(annotation: Any) -> tuple[str, ...]:
+    """The words of a `Literal`, which are all that such an option can be; none for other types."""
+    return typing.get_args(annotation) if typing.get_origin(annotation) is typing.Literal else ()
+
+
 def _as(value: Any, annotation: Any) -> Any:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return arguments[arguments.index(value)]
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in arguments:
             return None

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from multiprocessing import get_context
 from time import monotonic
 from typing import Any, TypeAlias
+
+from composer.errors import ComposerError
 
 POOL_AFTER = 2.0
 """Seconds after which the rest of long work is shared; short work is done before other processes have begun."""
@@ -22,10 +25,10 @@ def shared(workers: int) -> Iterator[Map]:
     """A `map` that is shared among processes from the first argument of `long` work that comes after `POOL_AFTER`.
 
     Results come in order, and only so many calls are made ahead as keep the processes busy, so that the results that
-    wait to be taken are few.
+    wait to be taken are few. Raises ComposerError if the system ends one of the processes.
     """
     began, pool = monotonic(), None
-    with ExitStack() as stack:
+    with ExitStack() as stack, _told():
 
         def each(function: Callable[[Any], Any], arguments: Iterable[Any], long: bool = False) -> Iterator[Any]:
             nonlocal pool
@@ -44,3 +47,13 @@ def shared(workers: int) -> Iterator[Map]:
                 yield ahead.popleft().result()
 
         yield each
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool:
+        raise ComposerError(
+            "a process that shared the work ended before it was done; where memory is short, use fewer (--workers 1)."
+        ) from None

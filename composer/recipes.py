@@ -117,6 +117,8 @@ def run(
     if recipe.beginning:
         card["finetuned_from"] = _origin(recipe.beginning, corpus, recipe.tokenizer)
     model = replace(model, card=card)
+    if folder is not None:
+        runs.note(folder, model)
     save(model, out)
     if trained.failure:
         kept = f"of step {trained.best.step}, is kept in {printable(str(out))}"

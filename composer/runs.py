@@ -2,6 +2,7 @@
 
 recipe.toml               every choice, and where and by what line the run was started
 metrics.jsonl             a line a validation
+written.json              the models that the run has written to its file, by their digests
 samples/step-000500.mid   what the model writes after each validation
 step-000500.checkpoint    the last two (composer.checkpoints)
 tensorboard/              the same as in metrics.jsonl, if it is asked for
@@ -9,6 +10,7 @@ tensorboard/              the same as in metrics.jsonl, if it is asked for
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import tomllib
@@ -19,10 +21,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from composer.errors import BadOption, BadRecipe, CannotWrite, ComposerError, RunWarning, printable
+from composer.errors import BadModelFile, BadOption, BadRecipe, CannotWrite, ComposerError, RunWarning, printable
 from composer.files import whole_file, write
 from composer.generation import Player, generate
-from composer.model import Model
+from composer.model import Model, load
 from composer.recipefile import read, text
 from composer.recipes import Plain
 from composer.training import Progress, Report, Weights
@@ -31,7 +33,7 @@ from composer.types import Piece
 if TYPE_CHECKING:
     from composer.originality.index import Music
 
-RECIPE = "recipe.toml"
+RECIPE, WRITTEN = "recipe.toml", "written.json"
 
 SAMPLE_BARS = 8
 
@@ -50,6 +52,46 @@ class Started:
     command: str
     music: str  # the corpus by its content
     beginning: str = ""  # the model that it began from by its hash, if from any
+
+
+def check(folder: Path) -> None:
+    """Raise CannotWrite for what is no folder, and for one without a run in which files of a run would be lost."""
+    shown = printable(str(folder), 200)
+    if folder.exists() and not folder.is_dir():
+        raise CannotWrite(f"{shown}: is a file; a run needs a folder.")
+    if (folder / RECIPE).exists():
+        return
+    ours = ("metrics.jsonl", WRITTEN, "samples/*", "tensorboard/*", "step-*.checkpoint")
+    if found := next((path for pattern in ours for path in folder.glob(pattern)), None):
+        other = printable(found.relative_to(folder).as_posix())
+        raise CannotWrite(f"{shown}: holds '{other}', and no {RECIPE} of a run to go on with; name another folder.")
+
+
+def note(folder: Path, model: Model) -> None:
+    """Note a model before the run in a folder writes it to its file, which it may then replace. Raises CannotWrite."""
+    with whole_file(folder / WRITTEN) as scratch:
+        scratch.write_text(json.dumps([*_written(folder), _digest(model)]) + "\n", encoding="utf-8")
+
+
+def has_written(folder: Path, out: Path) -> bool:
+    """Whether a file is a model as the run in a folder has written it."""
+    try:
+        return (folder / WRITTEN).is_file() and out.is_file() and _digest(load(out)) in _written(folder)
+    except BadModelFile:
+        return False
+
+
+def _written(folder: Path) -> list[str]:
+    try:
+        return list(map(str, json.loads((folder / WRITTEN).read_text(encoding="utf-8"))))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return []
+
+
+def _digest(model: Model) -> str:
+    """Of all that a model file holds, its card too."""
+    card = json.dumps(json.loads(json.dumps(model.card)), sort_keys=True)
+    return hashlib.blake2b(f"{model.hash}{card}".encode(), digest_size=16).hexdigest()
 
 
 def begin(folder: Path, plain: Plain, started: Started) -> None:

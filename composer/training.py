@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.batches import IGNORED, Chunk, Stream
+from composer.building import built
 from composer.corpus import Corpus
 from composer.devices import PRECISIONS, autocast, choose_device
 from composer.distributed import ALONE, Team
 from composer.errors import BadModelFile, BadOption, TrainingFailed, printable
 from composer.evaluation import likelihood
-from composer.fitting import initialise
 from composer.types import Architecture, Tokenizer
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def _start(
     import torch
 
     sizes = [column.size for column in tokenizer.grammar.columns]
-    module = initialise(architecture, sizes, len(tokenizer.vocabulary)).to(device)
+    module = built(architecture, sizes, len(tokenizer.vocabulary)).to(device)
     if beginning is not None:
         _fill(module, beginning)
     # Vectors (biases, norms) are not decayed: they have no scale to lose.

@@ -377,7 +377,12 @@ class Piece:
 
 
 Reader: TypeAlias = Callable[[Path], Score]
-"""Reads one file. Raises UnreadableFile; warns with ReadingWarning of what it dropped or mended."""
+"""Reads one file. Raises UnreadableFile; warns with ReadingWarning of what it dropped or mended.
+
+Only a regular file is given to it. It is called in a process of its own, which ends after `composer.bounds.SECONDS` and
+at `MEMORY` more than it began with. A reader with the attribute `is_bounded = True` is called in ours, which is faster:
+it promises time and memory linear in the file and in what is played, and no crash, whatever the file holds.
+"""
 
 
 @runtime_checkable
@@ -414,7 +419,15 @@ class Inspecting(Protocol):
 
 
 Exporter: TypeAlias = Callable[[Sequence[Piece], Path], None]
-"""Writes pieces to one file, whole or not at all. Raises CannotWrite."""
+"""Writes pieces to one file, whole or not at all, with `composer.files.whole_file`. Raises CannotWrite."""
+
+
+@runtime_checkable
+class HasReading(Protocol):
+    """An exporter of a form that music is best read for in a way of its own."""
+
+    reading: ClassVar[Mapping[str, Any]]
+    """Options of readers, for those that have them, unless the user chooses others."""
 
 
 # --- datasets and models ----------------------------------------------------------------------------------------------

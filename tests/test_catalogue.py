@@ -15,7 +15,7 @@ from composer.errors import BadOption, UnknownName
 
 TEXT = '''
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 from composer import hookimpl
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Swing:
     amount: Annotated[float, "how much"]
     beats: int | None = None
     names: tuple[str, ...] = ("a", "b")
+    feel: Literal["late", "early"] = "late"
 
 @hookimpl
 def register_samplers():
@@ -122,7 +123,8 @@ def test_a_piece_is_written_without_what_it_does_not_need(tmp_path):
     """Neither torch nor a tokenizer, reader or dataset that has no part in it."""
     code = (
         "import sys; from composer.cli import run; "
-        f"assert run(['generate', {str(tmp_path / 'x.mid')!r}, '--model', 'tunes', '--bars', '1', '--quiet']) == 0; "
+        f"assert run(['generate', {str(tmp_path / 'x.mid')!r}, '--model', 'tunes', '--bars', '1', '--quiet', "
+        "'--force']) == 0; "
         "print([m for m in sys.modules if m in ('torch', 'music21', 'symusic', 'composer_frames.tokenizer', "
         "'composer_notation.reader', 'composer.corpus', 'composer.filling')])"
     )

@@ -10,7 +10,7 @@ from music import line, score
 
 from composer import checking, files
 from composer.cli import check as command
-from composer.errors import UnreadableFile
+from composer.errors import LeftOutWarning, ReadingWarning, UnreadableFile
 from composer.score import Tempo
 from composer.types import Finding, Piece
 
@@ -95,9 +95,13 @@ def test_of_another_form_it_is_said_whether_it_reads_and_what_was_mended(here, m
     (here / "bad.musicxml").write_text("<score-partwise>")
     (found,) = checking.check(here / "bad.musicxml").findings
     assert (found.severity, found.rule) == ("error", "unreadable")
-    monkeypatch.setattr(files, "read_with_warnings", lambda path: (None, [f"{path}: a repeat was left out."]))
-    (found,) = checking.check(here / "good.abc").findings
-    assert found == Finding("warning", "mended", "A repeat was left out.")
+    path = here / "good.abc"
+    said = [ReadingWarning(f"{path}: a repeat was left out."), LeftOutWarning(str(path), {"lyrics": 3})]
+    monkeypatch.setattr(files, "read_with_warnings", lambda path: (None, said))
+    assert checking.check(path).findings == (
+        Finding("warning", "mended", "A repeat was left out."),
+        Finding("hint", "left-out", "Left out: lyrics (3)."),
+    )
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,18 @@ import pytest
 from walks import VOICES, Walks, walk
 
 from composer import corpus as corpora
-from composer import encoding, processes
+from composer import encoding, processes, remarks
 from composer.corpus import build
-from composer.errors import CannotWrite, EmptyDataset, ReadingWarning, RunWarning, UnreadableFile
+from composer.errors import (
+    CannotWrite,
+    ComposerError,
+    EmptyDataset,
+    LeftOutWarning,
+    ReadingWarning,
+    RoundingWarning,
+    RunWarning,
+    UnreadableFile,
+)
 from composer.plugins import registry
 from composer.score import Score, Track, make_notes
 from composer.types import Piece
@@ -38,8 +47,6 @@ class Half(Walks):
     tokenizer_options: ClassVar = VOICES
 
     def read(self, source):
-        import warnings
-
         number = int(source.split()[1])
         if number % 4 == 1:
             yield source, UnreadableFile(f"{source}: is damaged.")
@@ -48,6 +55,19 @@ class Half(Walks):
         else:
             warnings.warn("mended", ReadingWarning, stacklevel=1)
             yield source, walk(number, self.seed)
+
+
+@dataclass(frozen=True)
+class Told(Walks):
+    """Random walks, of each of which its reader says something."""
+
+    def read(self, source):
+        number = int(source.split()[1])
+        warnings.warn(LeftOutWarning(source, {"grace notes": number, "lyrics": number % 2}), stacklevel=1)
+        warnings.warn(f"{source}: bar {number} was too long (1,234 times).", ReadingWarning, stacklevel=1)
+        warnings.warn(f"{source}: {number} notes were moved.", RoundingWarning, stacklevel=1)
+        yield source, walk(number, self.seed)
+        yield f"{source} again", walk(number + 100, self.seed)
 
 
 @dataclass(frozen=True)
@@ -100,6 +120,27 @@ def test_bad_pieces_are_set_aside_with_their_reasons_and_the_rest_is_kept(built)
     assert len(reasons) == 12
     assert reasons["walk 1"] == "is damaged."
     assert reasons["walk 3"] == "cannot be read (RecursionError: deep in a \\x1b[31mparser)"
+
+
+def test_what_readers_say_is_added_up_by_kind(built, tokenizer, tmp_path, monkeypatch):
+    corpus = built(Told(count=12))
+    assert corpus.about["mended"] == 12
+    assert list(remarks.lines(corpus.about)) == [
+        "left out: grace notes (66 in 11 files); lyrics (6 in 6 files).",
+        "mended: bar N was too long (12 files).",
+    ]
+    monkeypatch.setattr(processes, "POOL_AFTER", 0.0)
+    parallel = build(Told(count=12), tokenizer, name="some", cache=tmp_path / "other", workers=2)
+    assert contents(parallel.folder) == contents(corpus.folder)
+
+
+def test_a_report_names_the_kinds_that_are_most_frequent():
+    found = remarks.Remarks()
+    for kind in range(1, 2 * remarks.MOST_KINDS + 1):
+        found.note([LeftOutWarning("x", {f"things {kind}": kind})])
+    [line] = remarks.lines(found.plain())
+    assert line.startswith("left out: other things (1,500,500 in 1,000 files); things 1000 (1,000 in 1 file); ")
+    assert line.endswith("; and 993 more kinds.")
 
 
 def test_a_piece_that_the_tokenizer_has_no_tokens_for_is_set_aside(tmp_path):
@@ -266,6 +307,12 @@ def test_no_more_is_made_ahead_than_keeps_the_processes_busy(monkeypatch):
         assert next(results) == 0
         assert len(taken) <= 4
         assert list(results) == list(range(1, 20))
+
+
+def test_a_process_that_is_ended_from_outside_is_told_of_in_a_sentence(monkeypatch):
+    monkeypatch.setattr(processes, "POOL_AFTER", 0.0)
+    with pytest.raises(ComposerError, match="ended before it was done"), processes.shared(2) as each:
+        list(each(os._exit, range(8), long=True))
 
 
 @pytest.mark.parametrize("done", [4, 20, 24])

@@ -1,12 +1,20 @@
 """Datasets: which music they give, under which names, and what they leave out with a reason."""
 
+import os
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
+from walks import walk
 
-from composer.errors import BadOption, EmptyDataset, UnreadableFile
+from composer.corpus import build
+from composer.errors import BadOption, EmptyDataset, LeftOutWarning, UnreadableFile
+from composer.files import write
 from composer.keys import Key
 from composer.plugins import registry
 from composer.score import Score, TimeSignature, Track, bars, make_notes
+from composer.types import Piece
 from composer_chorales.dataset import Chorales
 from composer_chorales.voices import chorale, key_of, one_at_a_time
 from composer_folder.dataset import Folder
@@ -274,6 +282,65 @@ def test_links_in_circles_are_walked_once(music):
     assert isinstance(found["gone.abc"], UnreadableFile)
 
 
+def test_hidden_files_and_those_of_macos_are_left_out_and_counted(music):
+    (music / "__MACOSX" / "deep").mkdir(parents=True)
+    for name in ("__MACOSX/._b.abc", "__MACOSX/deep/c.mid", "deep/._c.mid", "deep/.d.mid", "deep/.DS_Store"):
+        (music / name).write_bytes(b"Mac OS X")
+    with pytest.warns(LeftOutWarning) as said:
+        assert Folder(str(music)).sources() == ["A.ABC", "b.abc", "deep/er/c.mid"]
+    [warning] = said
+    assert str(warning.message) == f"{music}: left out: hidden files (2), files that macOS adds (3)."
+
+
+def test_a_folder_of_any_depth_is_walked_as_far_as_it_can_be_opened(music, monkeypatch):
+    monkeypatch.chdir(music / "deep")
+    for level in range(1_050):  # Python's stack is not as deep, and no path is as long
+        Path("d123").mkdir()
+        os.chdir("d123")
+        if not level:
+            Path("e.mid").write_bytes(MIDI)
+    os.chdir(music)
+    try:
+        with pytest.warns(LeftOutWarning, match=r"folders that cannot be opened \(1\)"):
+            assert Folder(str(music)).sources() == ["A.ABC", "b.abc", "deep/d123/e.mid", "deep/er/c.mid"]
+    finally:
+        subprocess.run(["rm", "-r", "deep"], check=True)
+
+
+def test_names_that_are_hard_to_write_are_read_and_shown_safely(tmp_path, tmp_path_factory, tokenizer, run):
+    names = [b"a.mid", b"A.mid", b"a\nb.mid", b"\xff\xfe.mid", b"\x1b[2J.mid", "\u202egpj.mid".encode(), b"a: b.mid"]
+    for number, name in enumerate(names):
+        write([Piece(walk(number))], tmp_path / os.fsdecode(name))
+    (tmp_path / os.fsdecode(b"\xff\n.mid")).write_bytes(b"no music")
+    found = everything(Folder(str(tmp_path)))
+    assert len(found) == 8
+    assert [str(piece).isprintable() for piece in found.values() if isinstance(piece, Exception)] == [True]
+    corpus = build(Folder(str(tmp_path)), tokenizer, cache=tmp_path_factory.mktemp("corpora"))
+    assert sorted(corpus.names) == sorted(os.fsdecode(name) for name in names)
+    [refused] = corpus.refused
+    assert (refused.name, refused.reason.isprintable()) == (os.fsdecode(b"\xff\n.mid"), True)
+    checked = run("check", tmp_path)
+    assert all(line.isprintable() for line in checked.out.split("\n"))
+    assert "\\udcff\\n.mid: 1 error" in checked.out
+
+
+def test_what_is_no_file_is_refused_and_the_rest_is_read(music):
+    os.mkfifo(music / "pipe.mid")
+    (music / "device.mid").symlink_to("/dev/zero")
+    (music / "folder.mid").mkdir()
+    with (music / "huge.mid").open("wb") as file:
+        file.truncate(2**42)
+    folder = Folder(str(music))
+    assert all(folder.fingerprint(source) for source in folder.sources())
+    found = everything(folder)
+    assert {name: str(piece).partition(": ")[2] for name, piece in found.items() if isinstance(piece, Exception)} == {
+        "device.mid": "is a device, not a file.",
+        "huge.mid": "is larger than 16 MiB.",
+        "pipe.mid": "is a named pipe, not a file.",
+    }
+    assert sum(isinstance(piece, Score) for piece in found.values()) == 3
+
+
 def test_a_hostile_name_is_never_shown_raw(music):
     (music / "\x1b[2Jbell\a\n.abc").write_text("not music")
     found = everything(Folder(str(music)))
@@ -310,3 +377,14 @@ def test_drums_by_name_reaches_the_reader_that_knows_it(tmp_path):
     for drums in (False, True):
         [(_, score)] = Folder(str(tmp_path), drums_by_name=drums).read("kit.mid")
         assert score.tracks[0].is_drum is drums
+
+
+@pytest.mark.filterwarnings("ignore::composer.errors.LeftOutWarning")
+def test_the_pedal_reaches_the_reader_that_knows_it(tmp_path):
+    held = bytes.fromhex("00 B0 40 7F  00 90 3C 50  60 80 3C 00  60 B0 40 00  00 FF 2F 00")
+    (tmp_path / "held.mid").write_bytes(MIDI[:14] + b"MTrk" + len(held).to_bytes(4, "big") + held)
+    lengths = []
+    for pedal in ("extend", "ignore"):
+        [(_, score)] = Folder(str(tmp_path), pedal=pedal).read("held.mid")
+        lengths.append(int(score.tracks[0].notes["duration"][0]))
+    assert lengths[0] == 2 * lengths[1]

@@ -307,7 +307,7 @@ def test_a_piece_is_made_again_from_the_json_beside_it(run, folder, model_file):
     made = Path("out.mid").read_bytes()
     Path("out.mid").unlink()
     for carries in ("out.wav", "out.wav.json"):
-        assert run("regenerate", carries, "again.mid").status == 0
+        assert run("regenerate", carries, "again.mid", "--force").status == 0
         assert Path("again.mid").read_bytes() == made
     assert run("regenerate", "out.wav.json", "other.mid", "--bars", "2", "--particles", "2", "--seed", "+1").status == 0
     first, second = (files.read(Path(name)) for name in ("again.mid", "other.mid"))
@@ -484,7 +484,7 @@ def test_a_piece_is_filled_by_the_model_that_made_it_and_one_that_is_not_here_is
     assert files.provenance(Path("out.mid"))["model"] == "tunes"
     piece = Piece(files.read(Path("tune.mid")), {"model": "lost", "request": {}})
     files.write([piece], Path("lost.mid"))
-    ran = run("fill", "lost.mid", "out.mid", "--bars", "2", "--particles", "2", "--model", "tunes")
+    ran = run("fill", "lost.mid", "out.mid", "--bars", "2", "--particles", "2", "--model", "tunes", "--force")
     assert (ran.status, ran.err) == (0, "")
     with pytest.warns(RequestWarning, match=r"the model 'lost', which is not here; 'chorales' goes on with it\."):
-        run("fill", "lost.mid", "out.mid", "--bars", "2", "--particles", "2")
+        assert run("fill", "lost.mid", "out.mid", "--bars", "2", "--particles", "2", "--force").status == 0

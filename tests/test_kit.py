@@ -1,5 +1,6 @@
 """The kit finds faults: for each rule of a contract something that breaks it, and by its name the rule that is told."""
 
+import re
 from dataclasses import dataclass, replace
 from itertools import count
 from types import MappingProxyType
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from music import MUSIC, line, score
 
-from composer.errors import CannotWrite
+from composer.errors import CannotWrite, UnreadableFile
 from composer.metrical import Field
 from composer.model import load, save
 from composer.plugins import registry
@@ -529,6 +530,22 @@ def test_a_constraint_with_a_fault(allows, rule):
     broken(rule, check_sampler, Fixed(allows), TUNE)
 
 
+@dataclass(frozen=True)
+class Limited:
+    """A constraint that allows so many tokens, and then none."""
+
+    most: int
+
+    def mask(self, context):
+        count = np.sum(context.history >= 0, axis=1)
+        return np.repeat(count[:, None] < self.most, context.allowed.shape[1], axis=1)
+
+
+def test_pieces_under_a_constraint_may_come_to_dead_ends_but_not_again_and_again():
+    check_sampler(Limited(30), TUNE)
+    broken("of several pieces under a constraint, one at least goes on", check_sampler, Limited(10), TUNE)
+
+
 def test_the_example_of_a_sampler_is_as_few_rows_as_show_it_and_what_stands_before_them():
     @dataclass(frozen=True)
     class Silencer:
@@ -629,6 +646,43 @@ def test_a_reader_with_a_fault(tmp_path):
     check_reader(registry().make("readers", ".mid"), tmp_path, suffix=".mid")
     broken("a reader gives a Score", check_reader, forgets, tmp_path, suffix=".x")
     broken("a file that is read stays as it is", check_reader, spoils, tmp_path, suffix=".x")
+
+
+def test_a_reader_that_knows_its_suffix_in_small_letters_alone(tmp_path):
+    def read(path):
+        if path.suffix != ".x":
+            raise UnreadableFile("is of another form")
+        return MUSIC["rests"]
+
+    check_reader(read, tmp_path, suffix=".x")
+    broken(
+        "a suffix in capitals is read as one in small letters",
+        check_reader,
+        read,
+        tmp_path,
+        suffix=".x",
+        examples=[b"x"],
+    )
+
+
+def test_a_reader_whose_time_has_no_bound(tmp_path):
+    def read(path):
+        if not re.fullmatch(rb"(\(\w+\)?)*", path.read_bytes()[:2000]):  # linear
+            raise UnreadableFile("is none")
+        return MUSIC["rests"]
+
+    def read_in_steps(path):
+        text = path.read_bytes()
+        for _ in range(len(text) ** 2 // 10):  # not so
+            pass
+        raise UnreadableFile("is none")
+
+    limits = {"suffix": ".x", "examples": [b"(a)(b)(c)" * 100], "seconds": 0.1}
+    for reader in (read, read_in_steps):
+        check_reader(reader, tmp_path, **limits)
+        reader.is_bounded = True
+    check_reader(read, tmp_path, **limits)
+    broken("a reader that is bounded is done with a small file soon", check_reader, read_in_steps, tmp_path, **limits)
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_what_cannot_be_told_is_refused_in_one_sentence(read, tmp_path, data, sa
 
 
 def test_a_folder_is_refused(tmp_path):
-    with pytest.raises(UnreadableFile, match="cannot be opened"):
+    with pytest.raises(UnreadableFile, match="is a folder"):
         MidiReader()(tmp_path)
 
 

@@ -412,7 +412,7 @@ def test_a_model_is_trained_and_writes_music(run, tunes, tmp_path, name, bpe):
 
     registry().make("exporters", ".mid")([Piece(replace(MUSIC["an upbeat"], key_signatures=()))], mine)
     for command in (("fill", mine, again, "--bars", 2), ("generate", again, "--primer", mine, "--bars", 2)):
-        ran = run(*command, "--model", out)
+        ran = run(*command, "--model", out, "--force")
         assert (ran.status, "begins with an upbeat, and this model's tokens have none" in ran.err) == (2, True)
 
 

@@ -187,7 +187,7 @@ def test_a_pickle_is_never_opened(path, tmp_path):
 
 
 def test_a_folder_is_no_model(tmp_path):
-    with pytest.raises(BadModelFile, match="cannot be read"):
+    with pytest.raises(BadModelFile, match="is a folder"):
         load(tmp_path)
 
 

@@ -6,7 +6,7 @@ import types
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pytest
 
@@ -28,6 +28,7 @@ class Swing:
     names: tuple[str, ...] = ("a", "b")
     loud: bool = False
     limit: int | None = None
+    feel: Literal["late", "early"] = "late"
 
     def __post_init__(self):
         if self.amount < 0:
@@ -200,6 +201,7 @@ def test_options_in_text_are_read_as_their_annotations_say(registry):
         ({"amount": 1, "beats": "3.5"}, "sampler 'swing': 'beats' is '3.5', which is not int."),
         ({"amount": 1, "beats": True}, "sampler 'swing': 'beats' is True, which is not int."),
         ({"amount": 1, "loud": "maybe"}, "sampler 'swing': 'loud' is 'maybe', which is not bool."),
+        ({"amount": 1, "feel": "soon"}, "sampler 'swing': 'feel' is 'soon', which is not late or early."),
         ({"amount": 1, "names": 5}, "sampler 'swing': 'names' is 5, which is not"),
         ({"amount": -1}, "sampler 'swing': amount must not be below 0"),
     ],

@@ -11,13 +11,14 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from statistics import mean
 
+import click
 import pytest
 import soundfile
 from benchmarks import compared
 from helptext import filled
 
 from composer import files, generation, plugins, scaffold
-from composer.cli import run
+from composer.cli import cli, run
 from composer.request import Request
 from composer.testing import cases_of
 from composer.types import Piece
@@ -47,6 +48,26 @@ def test_the_two_commands_stand_there_word_for_word():
 
 def test_it_shows_the_help_as_it_is():
     assert filled(README) == README, "`python tests/helptext.py` writes it anew"
+
+
+def test_who_types_its_examples_from_the_first_to_the_last_is_never_refused():
+    """What is there is not replaced, so that each line has a name of its own, or says --force."""
+    lines = ["composer generate chorale.mid"]
+    lines += [
+        line.strip()
+        for text in re.findall(r"(?s)<!-- example: .*? -->\n(.*?)<!-- end -->", README)
+        for line in text.splitlines()
+    ]
+    there = set()
+    for words in (shlex.split(line, comments=True)[1:] for line in lines):
+        command = cli.get_command(click.Context(cli), words[0])
+        if not any(parameter.name == "force" for parameter in getattr(command, "params", ())):
+            continue
+        asked = command.make_context(words[0], words[1:]).params
+        named = [*asked.get("outs", ()), *(str(asked[one]) for one in ("out", "plot") if asked.get(one))]
+        assert asked["force"] or not there & set(named), words
+        there.update(named)
+    assert len(there) > 30
 
 
 @pytest.fixture
@@ -109,7 +130,7 @@ def test_examples_of_scores(workplace):
 def test_examples_of_looking(workplace):
     for arguments in commands("look"):
         assert run(arguments) == 0, arguments
-    for name in ("tune.png", "tune.html", "dark.png", "tune.roll.svg"):
+    for name in ("reel.png", "reel.html", "dark.png", "reel.roll.svg"):
         assert (workplace / name).stat().st_size > 5_000
 
 

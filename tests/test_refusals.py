@@ -1,6 +1,7 @@
 """Wishes that contradict each other or cannot be met: refused in a sentence before sampling, or met with a warning."""
 
 import json
+import os
 import warnings
 
 import pytest
@@ -31,6 +32,9 @@ def folder(tmp_path, monkeypatch):
         write([Piece(notes)], tmp_path / f"{name}.mid")
     (tmp_path / "zero.mid").write_bytes(b"")
     (tmp_path / "folder.mid").mkdir()
+    for name in ("pipe.mid", "pipe.safetensors"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "device.mid").symlink_to("/dev/zero")
     (tmp_path / "damaged.mid").write_bytes((tmp_path / "piece.mid").read_bytes())
     (tmp_path / "damaged.mid.json").write_text('{"request": ')
     (tmp_path / "strange.mid").write_bytes((tmp_path / "piece.mid").read_bytes())
@@ -106,6 +110,11 @@ REFUSED = {
     "harmonize melody.mid folder.mid": ["folder.mid: is a folder."],
     "harmonize melody.mid nowhere/o.mid": ["there is no folder nowhere."],
     "regenerate folder.mid o.mid": ["folder.mid: is a folder."],
+    "regenerate pipe.mid o.mid": ["pipe.mid: is a named pipe, not a file."],
+    "generate o.mid --primer pipe.mid": ["pipe.mid: is a named pipe, not a file."],
+    "generate o.mid --model pipe.safetensors": ["pipe.safetensors: is a named pipe, not a file."],
+    "harmonize device.mid o.mid": ["device.mid: is a device, not a file."],
+    "fill pipe.mid o.mid --bars 1": ["pipe.mid: is a named pipe, not a file."],
     "regenerate damaged.mid o.mid": ["damaged.mid.json: is no JSON"],
     "regenerate strange.mid o.mid": ["strange.mid: was made with the model", "is not here; say with --model where"],
 }

@@ -73,6 +73,7 @@ def test_a_run_keeps_its_recipe_its_course_its_samples_and_two_checkpoints(run, 
         [
             "metrics.jsonl",
             "recipe.toml",
+            "written.json",
             *(f"samples/step-{step:06d}.mid" for step in steps),
             *(f"step-{step:06d}.checkpoint" for step in steps[-2:]),
         ]

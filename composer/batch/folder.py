@@ -19,7 +19,6 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from composer.batch import manifest
 from composer.batch.ledger import NAME, Ledger, Shard
 from composer.batch.lock import NAME as LOCK
 from composer.errors import BatchFailed, CannotWrite, printable
@@ -48,7 +47,7 @@ def check(out: Path, shard: Shard) -> None:
         names = {path.name for path in out.iterdir()} if out.exists() else set()
     except OSError as error:
         raise CannotWrite(f"{shown}: is no folder to write to ({error.strerror}).") from error
-    ours = {LOCK, NAME, f"{NAME}-journal", SHARDS, SCRATCH, PARQUET, manifest.NAME}
+    ours = {LOCK, NAME, f"{NAME}-journal", SHARDS, SCRATCH}  # manifests and tables come after the ledger
     if not (home(out, shard) / NAME).exists() and not ledgers(out) and (others := sorted(names - ours)):
         raise BatchFailed(f"{shown}: holds other things ('{printable(others[0])}'); name a new folder.")
     whole = (out / NAME).exists()

@@ -16,7 +16,7 @@ from composer import files
 from composer.batch.folder import ledgers, path_of
 from composer.batch.ledger import opened
 from composer.errors import BadOption, ComposerError, printable
-from composer.files import check_place, whole_file
+from composer.files import whole_file
 from composer.plugins import registry
 from composer.types import Piece
 
@@ -28,12 +28,10 @@ def write(out: Path, page: Path, top: int) -> int:
 
     Raises BadOption where there is no batch, or no piece of it, and CannotWrite.
     """
-    if page.suffix.lower() != SUFFIX:
-        raise BadOption(f"{printable(str(page))}: a gallery is a page, such as best.html.")
+    check_page(page)
     paths = ledgers(out)
     if not paths:
         raise BadOption(f"{printable(str(out))}: there is no batch in it.")
-    check_place(page)
     best = heapq.nsmallest(top, _best(paths, top), key=_place)
     if not best:
         raise BadOption(f"{printable(str(out))}: no piece is done yet.")
@@ -46,6 +44,20 @@ def write(out: Path, page: Path, top: int) -> int:
 def _place(row: dict[str, Any]) -> tuple[float, ...]:
     """What pieces are sorted by; one that was not ranked comes last."""
     return tuple(inf if row[name] is None else row[name] for name in ("rank", "distance", "number"))
+
+
+def check_page(page: Path) -> None:
+    """Raise BadOption for what is no page."""
+    if page.suffix.lower() != SUFFIX:
+        raise BadOption(f"{printable(str(page))}: a gallery is a page, such as best.html.")
+
+
+def files_in(out: Path) -> Iterator[Path]:
+    """The files of all pieces of a batch."""
+    for path in ledgers(out):
+        with opened(path, reading=True) as ledger:
+            for row in ledger.pieces("done"):
+                yield from _files(out, row)
 
 
 def _best(paths: Sequence[Path], top: int) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 from composer.batch.gates import Gates
 from composer.batch.jobfile import DEFAULTS, JOB, LONGEST
 from composer.batch.jobs import GRID, MOST_ATTEMPTS, MOST_BARS, MOST_PIECES, Job, sampler_keys
-from composer.options import Option, schema
+from composer.options import Option, choices, schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -66,6 +66,8 @@ def _type(annotation: Any) -> dict[str, Any]:
         return _type(next(one for one in arguments if one is not type(None)))
     if origin is tuple:
         return {"anyOf": [{"type": "array", "items": _type(arguments[0])}, {"type": "string", "maxLength": LONGEST}]}
+    if words := choices(annotation):
+        return {"enum": list(words)}
     kind = _NAMES.get(annotation)
     if kind == "string":
         return {"type": "string", "maxLength": LONGEST}

@@ -97,6 +97,8 @@ def run(arguments: list[str]) -> int:
         result: Any = cli.main(arguments, prog_name="composer", standalone_mode=False)
     except ComposerError as error:
         return _fail(str(error), error.exit_status)
+    except click.NoSuchOption as error:
+        return _refuse(error, arguments)
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
@@ -117,6 +119,15 @@ def run(arguments: list[str]) -> int:
             1,
         )
     return result if isinstance(result, int) else 0
+
+
+def _refuse(error: click.NoSuchOption, arguments: list[str]) -> int:
+    from composer.cli.mistakes import explained
+
+    if sentence := explained(error, arguments):
+        return _fail(sentence, error.exit_code)
+    error.show()
+    return error.exit_code
 
 
 def _fail(sentence: str, status: int) -> int:

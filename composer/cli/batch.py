@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.cli import completing
+from composer.cli import completing, writing
 from composer.errors import BadOption, BatchFailed, printable
 
 if TYPE_CHECKING:
@@ -165,11 +165,15 @@ def status(folder: Path, as_json: bool) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("page", type=click.Path(path_type=Path))
 @click.option("--top", type=click.IntRange(1, 1000), default=20, help="How many of the best ranked.  [20]")
-def gallery(folder: Path, page: Path, top: int) -> None:
+@writing.force
+def gallery(folder: Path, page: Path, top: int, force: bool) -> None:
     """Write the best pieces of the batch in a FOLDER to a PAGE of HTML."""
-    from composer.batch.gallery import write
+    from composer.batch.gallery import check_page, files_in, write
+    from composer.outputs import guarded
 
-    count = write(folder, page, top)
+    check_page(page)
+    with guarded([page], reads=files_in(folder), force=force):
+        count = write(folder, page, top)
     click.echo(f"{printable(str(page))}: {count} pieces")
 
 

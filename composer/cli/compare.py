@@ -89,8 +89,10 @@ def compare(
     """  # noqa: D301  (a \b keeps click from filling the lines)
     from composer.comparing.findings import Findings
     from composer.comparing.ledger import Ledger
+    from composer.comparing.report import check
     from composer.comparing.running import carried_out
 
+    check(out)
     command = "composer " + shlex.join(word for word in sys.argv[1:] if word not in ("--report", "--json"))
     made = _executor(executor, executor_options)
     trial = _trial(ctx, architectures, _workers(made), **asked)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.cli import completing
+from composer.cli import completing, writing
 from composer.cli.metrics import show_contrast
 from composer.cli.options import WithThings, options_for
 from composer.cli.tables import table
@@ -39,6 +39,7 @@ class EvaluateCommand(WithThings):
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the pieces to write.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw how metrics are distributed (.svg, .png, .pdf).")
+@writing.force
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, …")
 @click.option("--workers", type=click.IntRange(1), help="Processes that read files; as many as cores unless given.")
@@ -53,6 +54,7 @@ def evaluate(
     count: int | None,
     seed: int,
     plot: Path | None,
+    force: bool,
     as_json: bool,
     device: str,
     workers: int | None,
@@ -70,6 +72,7 @@ def evaluate(
     kind = dataset_name.partition(":")[0]
     registry().offer("datasets", kind)
     wanted = _wanted(names, against, plot)
+    ctx.with_resource(writing.plotting(plot, reads=[model_name, dataset_name, against], force=force))
     [options] = options_for(ctx, [("datasets", kind)])
     from composer import evaluation
     from composer.cli.train import build_corpus
@@ -113,10 +116,6 @@ def _wanted(names: str | None, against: str | None, plot: Path | None) -> list[s
 
     if against:
         registry().offer("datasets", against.partition(":")[0])
-    if plot:
-        from composer.listening.plots import check_plot
-
-        check_plot(plot)
     wanted = names.split(",")
     metrics(wanted)
     return wanted

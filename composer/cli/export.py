@@ -2,27 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from composer.cli import writing
+from composer.cli.options import WithReaders, reader_options
+
+if TYPE_CHECKING:
+    from composer.score import Score
+    from composer.types import Exporter, Piece
 
 
-@click.command()
+@click.command(cls=WithReaders)
 @click.argument("piece", type=click.Path(path_type=Path))
 @writing.outs
 @writing.options
 @click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong.")
-def export(piece: Path, outs: tuple[str, ...], title: str | None, export_options: tuple[str, ...], quiet: bool) -> None:
+@click.pass_context
+def export(
+    ctx: click.Context,
+    /,
+    piece: Path,
+    outs: tuple[str, ...],
+    force: bool,
+    title: str | None,
+    export_options: tuple[str, ...],
+    quiet: bool,
+) -> None:
     """Write PIECE, a file in any form that can be read, to every OUT, in the forms that their suffixes say.
+
+    What sounds has notes as long as the sustain pedal of a MIDI file holds them; what shows notes (.musicxml, .abc,
+    .pdf, .svg) as long as their keys are down. --pedal has it one way for all.
 
     \b
     composer export piece.mid piece.musicxml
     composer export tune.abc tune.mid tune.wav --title "The Humours of Nowhere"
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    outputs = writing.outputs(outs, export_options)
-    from composer.files import provenance, read
+    outputs = writing.outputs(outs, export_options, reads=[piece], force=force, piece="PIECE")
+    from composer.files import provenance, read, suited
     from composer.types import Piece
 
-    writing.Shelf(outputs, title=title, quiet=quiet).put(Piece(read(piece), provenance(piece)))
+    given = reader_options(ctx, piece)
+    read_once = cache(lambda options: read(piece, **dict(options)))
+    scores = [read_once(tuple({**suited(piece, its), **given}.items())) for its in outputs.exporters]
+    outputs = replace(outputs, exporters=tuple(map(_Writing, outputs.exporters, scores)))
+    writing.Shelf(outputs, title=title, quiet=quiet).put(Piece(scores[0], provenance(piece)))
+
+
+@dataclass(frozen=True)
+class _Writing:
+    """An exporter that writes a score as it was read for it."""
+
+    exporter: Exporter
+    score: Score
+
+    def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
+        self.exporter([replace(piece, score=self.score) for piece in pieces], path)

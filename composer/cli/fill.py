@@ -33,7 +33,7 @@ def fill(
     composer fill piece.mid out.mid --bars 5-8 --voice bass --particles 256 --seed 7
     """  # noqa: D301  (a \b keeps click from filling the lines)
     asked = given.Asked(**options)
-    shelf = asked.shelf(outs)
+    shelf = asked.shelf(ctx, outs, piece)
     span = None if bars is None else given.parse_bars(bars)
     names = given.parse_voices(voice)
     if span is None and not names:

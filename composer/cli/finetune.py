@@ -8,7 +8,7 @@ import click
 
 from composer.cli import completing
 from composer.cli.choices import WithSettings
-from composer.cli.train import Extras, carry_out, kept_options
+from composer.cli.train import How, carry_out, kept_options
 
 if TYPE_CHECKING:
     from composer.training import Settings
@@ -40,6 +40,7 @@ def finetune(
     tensorboard: bool,
     originality: bool,
     print_recipe: bool,
+    force: bool,
     **given: Any,
 ) -> None:
     """Train MODEL, a name of `composer models` or a .safetensors file, on with DATASET, such as folder:PATH.
@@ -54,4 +55,4 @@ def finetune(
     """  # noqa: D301  (a \b keeps click from filling the lines)
     places = {key: value for key, value in given.items() if value is not None}
     plain = {"begin_from": model, "dataset": dataset, **places}
-    carry_out(ctx, plain, workers, Extras(tensorboard, originality), print_recipe)
+    carry_out(ctx, plain, How(workers, tensorboard, originality, force), print_recipe)

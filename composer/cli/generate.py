@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import completing, writing
-from composer.cli.options import WithSamplers, chosen_links, chosen_seed
+from composer.cli.options import WithSamplers, chosen_links, chosen_seed, values_of
 from composer.cli.writing import Shelf
 from composer.errors import BadOption
 
@@ -73,6 +73,7 @@ def generate(
     tempo: float | None,
     max_copied_bars: int | None,
     primer: str | None,
+    force: bool,
     title: str | None,
     export_options: tuple[str, ...],
     device: str,
@@ -93,20 +94,22 @@ def generate(
     """  # noqa: D301  (a \b keeps click from filling the lines)
     if count > 1 and index is not None:
         raise BadOption("--index asks for one piece and --count for several; give one of them.")
-    with writing.shelf(outs, export_options, title, several=count > 1, quiet=quiet) as shelf:
+    chosen, links = chosen_seed(seed), chosen_links(ctx)
+    kept: dict[str, Any] = {"reads": [primer, model_name, *values_of(links)], "force": force, "quiet": quiet}
+    stems = (writing.stem(chosen, (index or 0) + n) for n in range(count))
+    with writing.shelf(outs, export_options, title, stems=stems, several=count > 1, **kept) as shelf:
         _check_best(best, count, shelf)
         from composer.generation import chained, open_model
         from composer.making import request_of, with_request
 
         player = open_model(model_name)
-        links = chosen_links(ctx)
         where: dict[str, Any] = {"device": device, "stepper": stepper, "precision": precision}
         wishes = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
         wishes["max_copied_bars"] = max_copied_bars
         if max_copied_bars is not None:
             _find_learnt(player)
         stated: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
-        request = chained(replace(player.suggested, seed=chosen_seed(seed), **where, **stated), links)
+        request = chained(replace(player.suggested, seed=chosen, **where, **stated), links)
         one: Asked = request if primer is None else _primed(player, request, primer, tempo)
         if form_text is not None:
             one = _in_sections(replace(request_of(one), bars=bars), form_text)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import completing, writing
-from composer.cli.options import chosen_links, chosen_seed
+from composer.cli.options import chosen_links, chosen_seed, values_of
 from composer.cli.writing import Shelf
 from composer.errors import BadOption, ComposerError, RequestWarning, UnreadableFile, printable
 
@@ -65,6 +65,7 @@ class Asked:
     particles: int
     look_ahead: str
     seed: int | None
+    force: bool
     title: str | None
     export_options: tuple[str, ...]
     device: str
@@ -72,9 +73,14 @@ class Asked:
     precision: str
     quiet: bool
 
-    def shelf(self, outs: Sequence[str]) -> Shelf:
-        """For one piece. Raises, before the work, CannotWrite and BadOption."""
-        return Shelf(writing.outputs(outs, self.export_options), title=self.title, quiet=self.quiet)
+    def shelf(self, ctx: click.Context, outs: Sequence[str], piece: str | Path, name: str = "PIECE") -> Shelf:
+        """For one piece from `piece`, an argument called `name`. Raises, before the work, CannotWrite and BadOption."""
+        made = writing.outputs(outs, self.export_options, reads=self.reads(ctx, piece), force=self.force, piece=name)
+        return Shelf(made, title=self.title, quiet=self.quiet)
+
+    def reads(self, ctx: click.Context, piece: str | Path) -> list[str | Path | None]:
+        """Words of the command line that may name files to read."""
+        return [piece, self.model_name, *values_of(chosen_links(ctx))]
 
     @property
     def around(self) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def harmonize(
     composer harmonize "D4 E4 F4/2 A4/2 G4*2" harmonized.mid --key Dm
     """  # noqa: D301  (a \b keeps click from filling the lines)
     asked = given.Asked(**options)
-    shelf = asked.shelf(outs)
+    shelf = asked.shelf(ctx, outs, melody, "MELODY")
     from composer import filling
     from composer.primers import is_typed, read_primer
     from composer.score import Tempo

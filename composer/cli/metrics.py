@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from composer.cli import writing
 from composer.cli.tables import table
 from composer.errors import ComposerError, EmptyDataset, printable
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 @click.option("--metrics", "names", default="all", show_default=True, help="Their names, with commas between.")
 @click.option("--json", "as_json", is_flag=True, help="Print figures of all files, of each and of every bar as JSON.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the figures of every bar (.svg, .png, .pdf).")
-def metrics(paths: tuple[Path, ...], names: str, as_json: bool, plot: Path | None) -> None:
+@writing.force
+def metrics(paths: tuple[Path, ...], names: str, as_json: bool, plot: Path | None, force: bool) -> None:
     """Measure FILEs, and those of folders: each figure of all of them together, and what it is about.
 
     Figures that are distances from real pieces have histograms instead; `composer evaluate MODEL DATASET --metrics all`
@@ -38,11 +40,10 @@ def metrics(paths: tuple[Path, ...], names: str, as_json: bool, plot: Path | Non
     from composer.listening import plots, values
 
     chosen = listening.metrics(names.split(","))
-    if plot:
-        plots.check_plot(plot)
-    found = listening.measure(_read(music_files(paths)), chosen)
-    if plot:
-        plots.plot_bars(found, plot)
+    with writing.plotting(plot, reads=paths, force=force):
+        found = listening.measure(_read(music_files(paths)), chosen)
+        if plot:
+            plots.plot_bars(found, plot)
     if as_json:
         shown = {"files": list(found.titles), "metrics": values.described(found)}
         click.echo(json.dumps(shown, indent=1))

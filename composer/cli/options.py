@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from composer.errors import BadOption, nearest, printable
-from composer.options import Option
+from composer.options import Option, choices
 from composer.plugins import Offer, registry
 from composer.request import Link
 
@@ -65,6 +66,11 @@ def chosen_links(ctx: click.Context) -> tuple[Link, ...]:
     return tuple(Link(name, options) for name, options in chain.items())
 
 
+def values_of(links: Iterable[Link]) -> list[str]:
+    """The texts among the options of a chain, which may name files."""
+    return [value for link in links for value in link.options.values() if isinstance(value, str)]
+
+
 def _sampler_options(taken: set[str]) -> list[click.Parameter]:
     options: list[click.Parameter] = []
     for name, offer in sorted(registry().offers["samplers"].items()):
@@ -108,6 +114,7 @@ def _collecting(
 ) -> click.Option:
     """An option of the command line; a `multiple` one hands over a tuple of all values that it was given."""
     names, metavar = [flag], {int: "INTEGER", float: "NUMBER", bool: None}.get(option.type, "TEXT")
+    metavar = "|".join(choices(option.type)) or metavar
     if option.type is bool:
         names = [f"{flag}/--no-{flag[2:]}"]
     made = ThingOption(
@@ -149,6 +156,19 @@ class WithThings(Grouped):
         default = "" if option.default in (None, "") else f", {_shown(option.default)} unless given"
         text = f"[{', '.join(names)}] {option.help or option.name.replace('_', ' ')}{default}"
         return _collecting(flag, option, text, _collect_thing(option.name), kind.capitalize())
+
+
+class WithReaders(WithThings):
+    """A command with an option for every option of the readers."""
+
+    kinds = ("readers",)
+
+
+def reader_options(ctx: click.Context, path: Path) -> dict[str, Any]:
+    """The options given on the command line for what reads a file. BadOption for one that it has not."""
+    suffix = path.suffix.lower()
+    known = suffix in registry().offers["readers"]  # or else whoever reads the file says so
+    return options_for(ctx, [("readers", suffix)])[0] if known else {}
 
 
 def _shown(value: Any) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from composer.cli.options import WithReaders, reader_options
 from composer.errors import UnreadableFile, printable
 
 if TYPE_CHECKING:
@@ -41,11 +42,12 @@ MOST_COLUMNS = 4_000
 STILL_ROWS = 24
 
 
-@click.command()
+@click.command(cls=WithReaders)
 @click.argument("piece", type=click.Path(path_type=Path))
 @click.option("--no-sound", is_flag=True, help="Only show it.")
 @click.option("--still", is_flag=True, help="Print the whole piano roll, and end.")
-def play(piece: Path, no_sound: bool, still: bool) -> None:
+@click.pass_context
+def play(ctx: click.Context, /, piece: Path, no_sound: bool, still: bool) -> None:
     """Play PIECE, a file in any form that can be read, with a piano roll that scrolls.
 
     Space pauses, the arrows go a bar back or on, and q ends. Where the output is no terminal, the whole roll is
@@ -54,7 +56,7 @@ def play(piece: Path, no_sound: bool, still: bool) -> None:
     from composer.files import read_with_warnings
     from composer.playing.roll import roll_of
 
-    (score, remarks), shown = read_with_warnings(piece), printable(str(piece))
+    (score, remarks), shown = read_with_warnings(piece, **reader_options(ctx, piece)), printable(str(piece))
     if not score.note_count:
         raise UnreadableFile(f"{shown}: there are no notes in it.")
     for remark in remarks:

@@ -44,6 +44,7 @@ def regenerate(
     particles: int | None,
     look_ahead: str | None,
     model_name: str | None,
+    force: bool,
     title: str | None,
     export_options: tuple[str, ...],
     quiet: bool,
@@ -57,7 +58,7 @@ def regenerate(
     composer regenerate out.mid again.mid
     composer regenerate out.mid other.mid --bars 9-12 --seed +1
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    outputs = writing.outputs(outs, export_options)
+    outputs = writing.outputs(outs, export_options, reads=[piece, model_name], force=force, piece="PIECE")
     span, names = None if bars is None else given.parse_bars(bars), given.parse_voices(voice)
     around = _around(particles, look_ahead, bars=span is not None, some=span is not None or bool(names))
     from composer import making

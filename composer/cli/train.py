@@ -7,15 +7,15 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.cli import completing
+from composer.cli import completing, writing
 from composer.cli.choices import WithSettings, is_given, with_options
-from composer.errors import BadOption, CannotWrite, TrainingFailed, printable
+from composer.errors import BadOption, CannotWrite, ComposerError, TrainingFailed, printable
 from composer.paths import from_home
 
 if TYPE_CHECKING:
@@ -32,16 +32,20 @@ DATASET = "chorales"
 
 
 @dataclass(frozen=True)
-class Extras:
-    """What a run that is kept in a folder tells there beyond the usual."""
+class How:
+    """What the command line says of a training beside its recipe; it changes nothing in the model."""
 
+    workers: int | None
     tensorboard: bool
     originality: bool
+    force: bool
+    recipe: str | None = None  # the file, or another word for the music
 
 
 def kept_options(command: Any) -> Any:
     """The options of `train` and `finetune`: what is written, and where the run is kept."""
     for option in (
+        writing.force,
         click.option("--print-recipe", is_flag=True, help="Train nothing; print what would be done as a recipe."),
         click.option(
             "--tensorboard", is_flag=True, help="Let TensorBoard show the run: `tensorboard --logdir FOLDER`."
@@ -93,6 +97,7 @@ def train(
     tensorboard: bool,
     originality: bool,
     print_recipe: bool,
+    force: bool,
     **given: Any,
 ) -> None:
     """Train a model on DATASET: a name of `composer datasets`, or folder:PATH; or as RECIPE.toml says.
@@ -108,13 +113,14 @@ def train(
 
     A recipe holds every choice in one file; what the command line says goes before it.
     """  # noqa: D301  (a \b keeps click from filling the lines)
+    how = How(workers, tensorboard, originality, force)
     if resume is not None:
-        _go_on(ctx, resume, workers, Extras(tensorboard, originality))
+        _go_on(ctx, resume, how)
         return
     plain = _recipe(source, {key: value for key, value in given.items() if value is not None})
     if "dataset" not in plain and not print_recipe:
         raise click.MissingParameter(ctx=ctx, param_hint="'DATASET'", param_type="argument")
-    carry_out(ctx, {"dataset": DATASET, **plain}, workers, Extras(tensorboard, originality), print_recipe)
+    carry_out(ctx, {"dataset": DATASET, **plain}, replace(how, recipe=source), print_recipe)
 
 
 def _recipe(source: str | None, given: Mapping[str, Any]) -> Plain:
@@ -133,7 +139,7 @@ def _recipe(source: str | None, given: Mapping[str, Any]) -> Plain:
     return plain if "begin_from" in plain else {"architecture": {"name": ARCHITECTURE}, **plain}
 
 
-def carry_out(ctx: click.Context, plain: Plain, workers: int | None, extras: Extras, print_recipe: bool) -> None:
+def carry_out(ctx: click.Context, plain: Plain, how: How, print_recipe: bool) -> None:
     """Train as a recipe and the options on the command line say, or print what would be done."""
     from composer import recipefile, recipes
 
@@ -145,14 +151,14 @@ def carry_out(ctx: click.Context, plain: Plain, workers: int | None, extras: Ext
         return
     if "out" not in plain:
         raise click.MissingParameter(ctx=ctx, param_hint="'--out'", param_type="option")
-    follow(plain, "composer " + shlex.join(sys.argv[1:]), workers, extras)
+    follow(plain, "composer " + shlex.join(sys.argv[1:]), how)
 
 
-_WITH_RESUME = ("resume", "workers", "tensorboard", "originality")
+_WITH_RESUME = ("resume", "workers", "tensorboard", "originality", "force")
 """The options of a run that is gone on with."""
 
 
-def _go_on(ctx: click.Context, resume: str, workers: int | None, extras: Extras) -> None:
+def _go_on(ctx: click.Context, resume: str, how: How) -> None:
     """Go on with the run in a folder, as if from where it was started. BadOption if anything else is asked for."""
     from composer import runs
 
@@ -165,10 +171,36 @@ def _go_on(ctx: click.Context, resume: str, workers: int | None, extras: Extras)
         raise BadOption(f"the run was started in {printable(started.folder)}, which is no folder any more.")
     plain = {**plain, "run": str(folder.absolute())}
     with contextlib.chdir(started.folder):
-        follow(plain, started.command, workers, extras)
+        follow(plain, started.command, how)
 
 
-def follow(plain: Plain, command: str, workers: int | None, extras: Extras) -> None:
+def follow(plain: Plain, command: str, how: How) -> None:
+    """Train as a recipe says, if nothing is lost by it."""
+    from composer import runs
+    from composer.outputs import guarded, named_in
+
+    out = from_home(plain["out"])
+    folder = from_home(plain["run"]) if "run" in plain else None
+    if out.suffix != ".safetensors":
+        raise CannotWrite(f"{printable(str(out))}: a model file ends in .safetensors.")
+    if folder is not None:
+        runs.check(folder)
+    options = [value for value in plain.get("dataset_options", {}).values() if isinstance(value, str)]
+    reads = named_in(how.recipe, plain["dataset"], _file_of(plain.get("begin_from")), *options)
+    with guarded([out], reads=reads, force=how.force or (folder is not None and runs.has_written(folder, out))):
+        _follow(plain, out, folder, command, how)
+
+
+def _file_of(model: str | None) -> Path | None:
+    """The file of a model; none of one that is not here, as whoever reads it says."""
+    from composer.model import find
+
+    with contextlib.suppress(ComposerError):
+        return None if model is None else find(model)
+    return None
+
+
+def _follow(plain: Plain, out: Path, folder: Path | None, command: str, how: How) -> None:
     """Train as a recipe says; of several processes, the first shows the progress and says what came of it."""
     from composer import recipefile, recipes, runs
     from composer.cli.watching import Watch
@@ -176,12 +208,10 @@ def follow(plain: Plain, command: str, workers: int | None, extras: Extras) -> N
     from composer.distributed import team
     from composer.training import together
 
-    out = from_home(plain["out"])
-    folder = from_home(plain["run"]) if "run" in plain else None
-    _check_out(out, folder)
-    if folder is None and (asked := [name for name, value in asdict(extras).items() if value]):
+    extras, workers = {"tensorboard": how.tensorboard, "originality": how.originality}, how.workers
+    if folder is None and (asked := [name for name, value in extras.items() if value]):
         raise BadOption(f"--{asked[0]} writes into the folder of a run; give --run as well.")
-    shown = [runs.scalars(folder)] if extras.tensorboard and folder is not None else []
+    shown = [runs.scalars(folder)] if how.tensorboard and folder is not None else []
     recipe = recipefile.make(plain)
     name = plain["dataset"]
     with team(recipe.settings.device) as us:
@@ -202,7 +232,7 @@ def follow(plain: Plain, command: str, workers: int | None, extras: Extras) -> N
             runs.begin(folder, whole, runs.Started(str(Path.cwd()), command, corpus.folder.name, begun))
         with Watch() as watch:
             report = together(watch.report, *shown)
-            kept: dict[str, Any] = {"folder": folder, "originality": extras.originality}
+            kept: dict[str, Any] = {"folder": folder, "originality": how.originality}
             model = recipes.run(recipe, corpus, out, command=command, report=report, team=us, **kept)
     if model is not None:
         _say(model, out, folder)
@@ -232,19 +262,9 @@ def _say(model: Model, out: Path, folder: Path | None) -> None:
     )
 
 
-def _check_out(out: Path, folder: Path | None) -> None:
-    """Refuse, before the work, places that cannot be written to."""
-    from composer.files import check_place
-
-    if out.suffix != ".safetensors":
-        raise CannotWrite(f"{printable(str(out))}: a model file ends in .safetensors.")
-    check_place(out)
-    if folder is not None and folder.exists() and not folder.is_dir():
-        raise CannotWrite(f"{printable(str(folder))}: is a file; a run needs a folder.")
-
-
 def build_corpus(dataset: Dataset, tokenizer: Any, name: str, workers: int | None) -> Corpus:
     """The corpus, built under a progress bar, and what became of its pieces on stderr."""
+    from composer import remarks
     from composer.cli.watching import reading
     from composer.corpus import build
 
@@ -257,4 +277,6 @@ def build_corpus(dataset: Dataset, tokenizer: Any, name: str, workers: int | Non
         click.echo(f"  {printable(row.name, 60)}: {row.reason}", err=True)
     if len(refused) > shown:
         click.echo(f"  … all {len(refused)} are listed in {corpus.folder / 'corpus.json'}", err=True)
+    for line in remarks.lines(corpus.about):
+        click.echo(f"  {printable(line, 1_000)}", err=True)
     return corpus

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from composer.cli import given, writing
-from composer.cli.options import WithSamplers
+from composer.cli.options import WithSamplers, chosen_seed
 
 
 @click.command(cls=WithSamplers)
@@ -30,7 +30,10 @@ def vary(ctx: click.Context, /, piece: Path, out: str, count: int, keep: float, 
     composer vary piece.mid out/ --count 8 --keep 0.7
     """  # noqa: D301  (a \b keeps click from filling the lines)
     asked = given.Asked(**options)
-    with writing.shelf([out], asked.export_options, asked.title, several=True, quiet=asked.quiet) as shelf:
+    asked = replace(asked, seed=(seed := chosen_seed(asked.seed)))
+    kept: dict[str, Any] = {"reads": asked.reads(ctx, piece), "force": asked.force, "quiet": asked.quiet}
+    stems = (writing.stem(seed, index) for index in range(count))
+    with writing.shelf([out], asked.export_options, asked.title, stems=stems, several=True, **kept) as shelf:
         from composer import filling
         from composer.files import read_notes
 

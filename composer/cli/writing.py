@@ -1,7 +1,8 @@
-"""What commands that write pieces have in common: their OUT arguments, a title, and the options of exporters."""
+"""What commands that write have in common: OUT arguments, `--force`, a title, and the options of exporters."""
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from composer.generation import Player
     from composer.making import Asked
     from composer.outputs import Outputs
+    from composer.score import Score
     from composer.types import Piece
 
 
@@ -34,9 +36,14 @@ def outs(command: Callable[..., None]) -> Callable[..., None]:
     )
 
 
+force = click.option("--force", is_flag=True, help="Replace files that are there.")
+"""What every command has that writes a file."""
+
+
 def options(command: Callable[..., None]) -> Callable[..., None]:
-    """`--title` and `--export-option`."""
+    """`--force`, `--title` and `--export-option`."""
     own = [
+        force,
         click.option("--title", help="The title, for the forms that show one."),
         click.option(
             "--export-option",
@@ -51,16 +58,49 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def outputs(outs: Sequence[str], export_options: Sequence[str]) -> Outputs:
-    """Where one piece goes. Raises, before the work, CannotWrite and BadOption."""
-    from composer.outputs import Outputs, parse_options
+def outputs(
+    outs: Sequence[str],
+    export_options: Sequence[str],
+    *,
+    reads: Iterable[str | Path | None],
+    force: bool,
+    piece: str = "",
+) -> Outputs:
+    """Where one piece goes. Raises, before the work, CannotWrite and BadOption.
 
-    return Outputs.of([Path(out) for out in outs], parse_options(export_options))
+    `reads` are words of the command line that may name what is read; `piece` is what the one file to read is called by
+    a command that takes one, and then files to write.
+    """
+    from composer.files import is_read
+    from composer.outputs import Outputs, check, named_in, parse_options
+
+    found = Outputs.of([Path(out) for out in outs], parse_options(export_options), force=force)
+    many = piece and len(outs) > 1 and any(is_read(path) and os.path.lexists(path) for path in found.paths)
+    hint = f", and this command takes one {piece} and then files to write" if many else ""
+    check(found.files, reads=named_in(*reads, *export_options), force=force, hint=hint)
+    return found
+
+
+@contextmanager
+def plotting(plot: Path | None, *, reads: Iterable[str | Path | None], force: bool) -> Iterator[None]:
+    """Around the work: where a plot goes, if one is asked for. Raises, before the work, CannotWrite.
+
+    `reads` are words of the command line that may name what is read.
+    """
+    if plot is None:
+        yield
+        return
+    from composer.listening.plots import check_plot
+    from composer.outputs import guarded, named_in
+
+    check_plot(plot)
+    with guarded([plot], reads=named_in(*reads), force=force):
+        yield
 
 
 def _folder_of(outs: Sequence[str], *, several: bool) -> Path | None:
     """The folder that is asked for, or None for files of one piece. Raises BadOption."""
-    folders = [out for out in outs if several or out.endswith(("/", "\\")) or Path(out).is_dir()]
+    folders = [out for out in outs if several or out.endswith(("/", "\\")) or os.path.isdir(out)]  # noqa: PTH112
     if not folders:
         return None
     if len(outs) > 1:
@@ -83,24 +123,20 @@ class Shelf:
     def put(self, piece: Piece, more: str = "", before: str = "") -> None:
         """Write a piece, and say so."""
         from composer.instruments import out_of_range
-        from composer.score import bars
 
         request = piece.provenance.get("request", {})
         where = self.outputs
         if self.folder is not None:
-            where = where.named(self.folder / f"{request.get('seed', 0)}-{request.get('index', 0):06d}")
+            where = where.named(self.folder / stem(request.get("seed", 0), request.get("index", 0)))
         if self.title is not None:
             piece = replace(piece, provenance={**piece.provenance, "title": self.title})
         where.write(piece)
         if outside := out_of_range(piece.score):
             warnings.warn(f"{printable(str(where.paths[0]))}: {outside}", RequestWarning, stacklevel=2)
         if not self.quiet:
-            found = bars(piece.score, piece.score.length)
-            whole_bars = max(len(found.signatures) - (piece.score.upbeat > 0), 0)
-            counted = f"{whole_bars} bar{'' if whole_bars == 1 else 's'}"
             shown = ", ".join(printable(str(path)) for path in where.paths)
             seed = f", seed {request.get('seed', 0)}" if request else ""
-            click.echo(f"{before}{shown}: {piece.score.note_count} notes, {counted}{more}{seed}")
+            click.echo(f"{before}{shown}: {piece.score.note_count} notes, {_bars(piece.score)}{more}{seed}")
 
     def miss(self, place: int, error: ComposerError) -> None:
         """Say that a piece cannot be made, which of several others may; raise what no other is spared, too."""
@@ -114,6 +150,16 @@ class Shelf:
         if self.missing:
             shown = f"{len(self.missing)} of the pieces {'is' if len(self.missing) == 1 else 'are'} missing"
             raise BatchFailed(f"{shown}; loosen the samplers, or ask for another seed.")
+
+
+def _bars(score: Score) -> str:
+    from composer.score import bars
+
+    try:
+        count = max(len(bars(score, score.length).signatures) - (score.upbeat > 0), 0)
+    except ValueError as error:  # so long that nobody counts them
+        return str(error)
+    return f"{count} bar{'' if count == 1 else 's'}"
 
 
 def write(player: Player, asked: Iterable[Asked], shelf: Shelf) -> None:
@@ -149,19 +195,40 @@ def said(piece: Piece) -> str:
 _TIMES = {1: "once", 2: "twice"}
 
 
+def stem(seed: int, index: int) -> str:
+    """What a piece is called in a folder."""
+    return f"{seed}-{index:06d}"
+
+
 @contextmanager
 def shelf(
-    outs: Sequence[str], export_options: Sequence[str], title: str | None, *, several: bool, quiet: bool
+    outs: Sequence[str],
+    export_options: Sequence[str],
+    title: str | None,
+    *,
+    stems: Iterable[str],
+    several: bool,
+    reads: Iterable[str | Path | None],
+    force: bool,
+    quiet: bool,
 ) -> Iterator[Shelf]:
     """Where the pieces of a command go: files for one piece, or a folder, which vanishes if nothing comes into it.
 
-    Raises, before the work, CannotWrite and BadOption.
+    `stems` are what the pieces are called in a folder; for `reads`, see `outputs`. Raises, before the work, CannotWrite
+    and BadOption.
     """
-    from composer.files import whole_folder
+    from composer.files import check_place, whole_folder
+    from composer.outputs import Outputs, check_kept, named_in, parse_options
 
     folder = _folder_of(outs, several=several)
     if folder is None:
-        yield Shelf(outputs(outs, export_options), None, title, quiet)
+        yield Shelf(outputs(outs, export_options, reads=reads, force=force), None, title, quiet)
         return
     with whole_folder(folder):
-        yield Shelf(outputs([str(folder / f"piece{SUFFIX}")], export_options), folder, title, quiet)
+        found = Outputs.of([folder / f"piece{SUFFIX}"], parse_options(export_options), force=force)
+        check_place(found.paths[0])
+        new = not any(folder.iterdir())
+        paths = (path for one in stems for path in found.named(folder / one).files)
+        instead = "choose another folder, or another --seed"
+        check_kept(() if new else paths, reads=named_in(*reads, *export_options), force=force, instead=instead)
+        yield Shelf(found, folder, title, quiet)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from html import escape
@@ -14,9 +15,11 @@ from composer.comparing.claims import examined
 from composer.comparing.counting import writing_bytes
 from composer.comparing.curves import figures
 from composer.comparing.findings import Findings
+from composer.comparing.ledger import NAME, Ledger
 from composer.comparing.plots import plot
 from composer.comparing.statistics import Estimate, of_seeds
 from composer.comparing.values import gap
+from composer.errors import CannotWrite, printable
 from composer.files import whole_file
 
 PAGE, DATA = "report.html", "report.json"
@@ -27,6 +30,22 @@ def write(findings: Findings, folder: Path, command: str = "") -> None:
     for name, text in ((PAGE, page(findings, command)), (DATA, json.dumps(data(findings, command), indent=1))):
         with whole_file(folder / name) as scratch:
             scratch.write_text(text, encoding="utf-8")
+
+
+def check(folder: Path) -> None:
+    """Raise CannotWrite for a folder that holds files of the names of a comparison's, and none that it wrote."""
+    there = [name for name in (NAME, PAGE, DATA) if os.path.lexists(folder / name)]
+    if there and not Ledger(folder).read() and not _is_data(folder / DATA):
+        shown = printable(str(folder))
+        raise CannotWrite(f"{shown}: holds a '{there[0]}' that no comparison wrote; name another folder with --out.")
+
+
+def _is_data(path: Path) -> bool:
+    """Whether a file is what `write` leaves of a comparison."""
+    try:
+        return "verdict" in json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
 
 
 def data(findings: Findings, command: str = "") -> dict[str, Any]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
+import random
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from time import thread_time
 
 import numpy as np
 
+from composer.bounds import SECONDS
 from composer.errors import CannotWrite, UnreadableFile
-from composer.files import read_by
+from composer.files import ask
 from composer.score import NOTE, Score
 from composer.testing.rules import rule
 from composer.types import Exporter, Inspecting, Piece, Reader
@@ -30,17 +33,59 @@ def check_exporter(exporter: Exporter, score: Score, folder: Path, *, suffix: st
     _check_refusal(exporter, score, folder / "no such folder" / f"three{suffix}")
 
 
-def check_reader(reader: Reader, folder: Path, *, suffix: str) -> None:
-    """Whatever is in a file, it is read, or refused with UnreadableFile; the file stays as it is."""
+def check_reader(
+    reader: Reader, folder: Path, *, suffix: str, examples: Sequence[bytes] = (), seconds: float = SECONDS / 2
+) -> None:
+    """Whatever is in a file, it is read, or refused with UnreadableFile; the file stays as it is.
+
+    `examples` are read the same with their suffix in capitals. A reader that says it `is_bounded` is given some of them
+    damaged at random, and is done with each in so many seconds of a processor.
+    """
     noise = np.random.default_rng(0).bytes(512)
     for number, content in enumerate((b"", b"\0", noise, noise.hex().encode(), b"[" * 5000)):
         path = folder / f"{number}{suffix}"
         path.write_bytes(content)
-        with suppress(UnreadableFile), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = read_by(reader, path)
-            rule(isinstance(found, Score), f"a reader gives a Score; it gives {type(found).__name__}")
+        found, _ = _read(reader, path)
+        rule(found is _REFUSED or isinstance(found, Score), f"a reader gives a Score; it gives {type(found).__name__}")
         rule(path.read_bytes() == content, "a file that is read stays as it is")
+    for content in examples[:1]:
+        one, other = folder / f"one{suffix}", folder / f"one{suffix.upper()}"
+        one.write_bytes(content)
+        first = _read(reader, one)[0]
+        one.rename(other)
+        rule(first == _read(reader, other)[0], "a suffix in capitals is read as one in small letters")
+    if getattr(reader, "is_bounded", False):
+        for content in damaged([noise.hex().encode(), *examples]):
+            path = folder / f"damaged{suffix}"
+            path.write_bytes(content)
+            _, taken = _read(reader, path)
+            rule(taken < seconds, f"a reader that is bounded is done with a small file soon; {path} took {taken:.1f} s")
+
+
+_REFUSED = object()
+
+
+def _read(reader: Reader, path: Path) -> tuple[object, float]:
+    """What a reader makes of a file, `_REFUSED` where it takes none, and the seconds that it took of a processor."""
+    found, began = _REFUSED, thread_time()
+    with suppress(UnreadableFile), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = ask(reader, path)
+    return found, thread_time() - began
+
+
+def damaged(examples: Sequence[bytes], count: int = 40, most: int = 2**14) -> Iterator[bytes]:
+    """`count` files of at most `most` bytes, each an example in which parts were repeated, moved or replaced."""
+    draw = random.Random(0)  # noqa: S311  (the same files each time)
+    for number in range(count):
+        content = examples[number % len(examples)]
+        for _ in range(draw.randint(1, 4)):
+            start, end = sorted(draw.randrange(len(content) + 1) for _ in range(2))
+            part = content[start:end]
+            times = min(draw.choice([2, 50, most]), most // max(len(part), 1) + 1)
+            other = draw.choice([part * times, part[::-1], b"", b"9" * 9, draw.randbytes(4)])
+            content = (content[:start] + other + content[end:])[:most] or examples[0]
+        yield content
 
 
 def check_round_trip(

@@ -17,22 +17,29 @@ from composer.types import Array, Constraint, Context, Facts, Sampler, Struck, T
 
 ROWS, STEPS = 6, 120
 
+TRIES = 6
+"""How often all pieces may come to a dead end: whoever draws at random among many tokens finds it sooner or later."""
+
 
 def check_sampler(sampler: Sampler, tokenizer: Tokenizer, seed: int = 0) -> None:
     """A row is the same alone; something stays possible, nothing more becomes so; what comes in is unchanged.
 
-    A constraint may leave a piece nothing: the engine then goes back, and here other pieces go on.
+    A constraint may leave a piece nothing: the engine then goes back; here other pieces go on, or begin anew.
     """
     rule(rebuilt(sampler) == sampler, "a sampler rebuilt from its fields is equal")
     random = np.random.default_rng(seed)
     choose = chooser(tokenizer, random)
-    rows = begin(tokenizer, [sampler], [Request(bars=4)] * ROWS)
+    started = rows = begin(tokenizer, [sampler], [Request(bars=4)] * ROWS)
+    tries = 1
     for _ in range(STEPS):
         context = context_of(tokenizer, rows)
         logits = np.where(context.allowed, random.normal(scale=3.0, size=context.allowed.shape), -np.inf)
         possible = _checked(sampler, context, logits, tokenizer)
         going = np.flatnonzero(possible.any(axis=1))
-        rule(len(going), "of several pieces under a constraint, one at least goes on")
+        if not len(going):
+            rule(rows is not started and tries < TRIES, "of several pieces under a constraint, one at least goes on")
+            rows, tries = started, tries + 1
+            continue
         rows, context = rows.gather(going), rows_of(context, going)
         tokens = choose(possible[going])
         rows = rows.after(tokenizer, tokens, context.facts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from composer.catalogue import can_keep
-from composer.errors import CannotExpress, RequestWarning, UnknownName, nearest, printable
+from composer.errors import CannotExpress, CannotWrite, RequestWarning, UnknownName, nearest, printable
 from composer.plugins import KINDS, Offer, make, registry
 from composer.score import Score
 from composer.testing.architectures import check_architecture
@@ -28,7 +29,7 @@ from composer.testing.samplers import check_sampler
 from composer.testing.shrinking import check_smallest
 from composer.testing.steppers import check_stepper, random_model
 from composer.testing.tokenizers import check_tokenizer
-from composer.types import Tokenizer
+from composer.types import Piece, Tokenizer
 
 ROWS = 300
 """Random pieces that a grammar is checked with."""
@@ -174,7 +175,20 @@ def _without_options(kind: str) -> list[str]:
 
 
 def _reader(thing: _Thing) -> Checks:
-    yield "", lambda folder: check_reader(thing.make(), folder, suffix=thing.name)
+    suffix = thing.name
+    yield "", lambda folder: check_reader(thing.make(), folder, suffix=suffix, examples=_examples_of(suffix, folder))
+
+
+def _examples_of(suffix: str, folder: Path) -> list[bytes]:
+    """Files of the suffix, if there is who writes them."""
+    found = []
+    if suffix in registry().offers["exporters"]:
+        exporter = registry().make("exporters", suffix)
+        for score in SAMPLES.values():
+            with suppress(CannotWrite):
+                exporter([Piece(score)], folder / f"example{suffix}")
+                found.append((folder / f"example{suffix}").read_bytes())
+    return found
 
 
 def _exporter(thing: _Thing) -> Checks:

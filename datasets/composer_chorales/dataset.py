@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -14,6 +14,9 @@ from typing import Any, ClassVar
 from composer.errors import ComposerError, EmptyDataset, UnreadableFile
 from composer.score import Score
 from composer_chorales.voices import NAMES, chorale
+from composer_notation.musicxml.document import open_document
+from composer_notation.musicxml.parts import Part, read_parts
+from composer_notation.musicxml.score import score_of_parts
 
 _PIECE = re.compile(r"^bwv[0-9.]+(-[0-9a-z]+)?\.(mxl|xml)$")
 _WITH_INSTRUMENTS = re.compile(r"-(inst|sc|\d)\.")
@@ -82,19 +85,14 @@ def _folder() -> Path:
 
 
 def _read(path: Path, name: str) -> Score:
-    from music21 import converter, stream
-
-    from composer_notation.conversion import score_from_music21
-
-    piece: Any = converter.parse(path, forceSource=True)
-    choir: Any = stream.Score(_choir(list(piece.parts), path.name))
-    choir.metadata = piece.metadata
-    return chorale(score_from_music21(choir, f"BWV {name.removeprefix('bwv')}", repeats=False), path.name)
+    choir = _choir(read_parts(open_document(path)), path.name)
+    score = replace(score_of_parts(choir, repeats=False), title=f"BWV {name.removeprefix('bwv')}")
+    return chorale(score, path.name)
 
 
-def _choir(parts: Sequence[Any], shown: str) -> list[Any]:
+def _choir(parts: Sequence[Part], shown: str) -> list[Part]:
     """The parts of the four voices, in order; UnreadableFile if one is missing or there twice."""
-    found = [[part for part in parts if str(part.partName or "").split()[:1] == [name]] for name in NAMES]
+    found = [[part for part in parts if part.name.split()[:1] == [name]] for name in NAMES]
     if any(len(same) != 1 for same in found):
         raise UnreadableFile(f"{shown}: is not for one soprano, alto, tenor and bass.")
     return [same[0] for same in found]

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from composer import files
 from composer.errors import BadOption, ComposerError, EmptyDataset, printable
+from composer.folders import music_files
+from composer.opening import read_bytes
 from composer.paths import from_home, is_file, is_folder
 from composer.plugins import registry
 from composer.score import Score
 from composer.types import Reader
+
+LARGEST = 2**28
+"""Bytes of a file that is known by its content."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,9 @@ class Folder:
 
     path: Annotated[str, "the folder"]
     drums_by_name: Annotated[bool, "take a track whose name speaks of drums for one, on any channel"] = False
+    pedal: Annotated[
+        Literal["extend", "ignore"], "let notes sound on while the sustain pedal is down (extend), or not (ignore)"
+    ] = "extend"
 
     title = "A folder of music files"
     licence = "the user's own files; licence not stated"
@@ -44,25 +51,27 @@ class Folder:
         if not is_folder(root):
             what = "is a file, not a folder" if is_file(root) else "there is no such folder"
             raise BadOption(f"{shown}: {what}; give the folder that your music files are in.")
-        suffixes = registry().offers["readers"]
-        found = [name for name in _files_in(root) if Path(name).suffix.lower() in suffixes]
+        found = music_files(root)
         if not found:
-            raise EmptyDataset(f"{shown}: there is no music file in it; files can be {', '.join(sorted(suffixes))}.")
-        return sorted(found)
+            known = ", ".join(registry().names("readers"))
+            raise EmptyDataset(f"{shown}: there is no music file in it; files can be {known}.")
+        return found
 
     def fingerprint(self, source: str) -> str:
-        """A hash of the file's content."""
+        """A hash of the file's content; of a very large one, its size and time, since no reader takes it."""
+        path = self._root() / source
         try:
-            with (self._root() / source).open("rb") as file:
-                return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-        except OSError as error:
-            return f"unreadable: {error.strerror}"
+            if (about := path.stat()).st_size > LARGEST:
+                return f"{about.st_size} bytes of {about.st_mtime_ns}"
+            return hashlib.blake2b(read_bytes(path, LARGEST), digest_size=16).hexdigest()
+        except (OSError, ComposerError):
+            return "unreadable"
 
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
         """The one piece of a file, named by its path in the folder, or why it cannot be read."""
         path = self._root() / source
         try:
-            yield source, files.read_by(_reader(path.suffix.lower(), self.drums_by_name), path)
+            yield source, files.read_by(_reader(path.suffix.lower(), self.drums_by_name, self.pedal), path)
         except ComposerError as error:
             yield source, error
 
@@ -75,24 +84,10 @@ def _expanded(path: str) -> Path:
     return from_home(path)
 
 
-def _files_in(root: Path) -> Iterator[str]:
-    """Paths of all files under `root`, with `/` between names; a folder reached twice, by links, counts once."""
-    seen: set[tuple[int, int]] = set()
-    for folder, inside, names in os.walk(root, followlinks=True):
-        place = Path(folder).stat()
-        if (place.st_dev, place.st_ino) in seen:
-            inside.clear()
-            continue
-        seen.add((place.st_dev, place.st_ino))
-        inside[:] = sorted(name for name in inside if not name.startswith("."))
-        for name in names:
-            if not name.startswith("."):
-                yield (Path(folder) / name).relative_to(root).as_posix()
-
-
 @lru_cache(maxsize=64)
-def _reader(suffix: str, drums_by_name: bool) -> Reader:
-    """What reads files of a suffix, made once; `drums_by_name` goes to a reader that has such an option."""
-    options = {option.name for option in registry().offer("readers", suffix).options}
-    chosen = {"drums_by_name": drums_by_name} if "drums_by_name" in options else {}
+def _reader(suffix: str, drums_by_name: bool, pedal: str) -> Reader:
+    """What reads files of a suffix, made once; the options go to a reader that has them."""
+    known = {option.name for option in registry().offer("readers", suffix).options}
+    given = {"drums_by_name": drums_by_name, "pedal": pedal}
+    chosen = {name: value for name, value in given.items() if name in known}
     return files.reader(Path(f"x{suffix}"), **chosen)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from composer.errors import CannotWrite, printable
 from composer.files import whole_file
@@ -36,6 +36,8 @@ class PdfExporter:
     composer: Annotated[str, "who stands beside it"] = ""
     paper: Annotated[str, "a3, a4, a5 or letter"] = "a4"
     staff: Annotated[float, "height of a staff, in mm"] = 6.5
+
+    reading: ClassVar[Mapping[str, Any]] = {"pedal": "ignore"}
 
     def __post_init__(self) -> None:
         """Refuse paper that is not known, and sizes that no music fits in."""

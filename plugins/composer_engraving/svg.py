@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from composer.files import whole_file
 from composer.types import Piece
@@ -28,6 +28,8 @@ class SvgExporter:
     composer: Annotated[str, "who stands beside it"] = ""
     width: Annotated[float, "of the page, in mm"] = 210.0
     staff: Annotated[float, "height of a staff, in mm"] = 6.5
+
+    reading: ClassVar[Mapping[str, Any]] = {"pedal": "ignore"}
 
     def __post_init__(self) -> None:
         """Refuse sizes that no music fits in."""

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal
 
-from composer.errors import ReadingWarning, RoundingWarning, UnreadableFile, printable
-from composer.score import TICKS_PER_QUARTER, Score, TimeSignature
+import numpy as np
+
+from composer.errors import LeftOutWarning, ReadingWarning, RoundingWarning, UnreadableFile, printable
+from composer.score import TICKS_PER_QUARTER, Notes, Score, TimeSignature, Track
 from composer.types import Finding
 from composer_midifile import upbeats
+from composer_midifile.channels import DRUMS
 from composer_midifile.chunks import Damaged
-from composer_midifile.conversion import Conversion
+from composer_midifile.conversion import Conversion, Placed
+from composer_midifile.events import KEY_SIGNATURE, MARKER, TEMPO, TEXT, TIME_SIGNATURE
 from composer_midifile.inspection import Inspected, inspect
+from composer_midifile.messages import NOTE_ON, Messages, read_messages
+from composer_midifile.notes import notes_of_lines
+from composer_midifile.omissions import PEDAL, left_out
+from composer_midifile.pairing import Pairs, pair_notes
+from composer_midifile.pedal import hold
+from composer_midifile.programs import Part, parts_of
 from composer_midifile.provenance import UPBEAT, bytes_of, provenance, unpack
+
+MOST_TICKS = 2**31 - 1
+"""Of the file's own, and of a Score's."""
+
+_DRUM_NAME = re.compile(r"drum|percussion|\bkit\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -24,25 +41,35 @@ class MidiReader:
 
     Ticks become the nearest ones of a Score. Notes of one pitch in a track do not overlap afterwards: of those that
     begin together the longest stays, and an earlier one ends where the next begins. Where notes of one pitch and
-    channel overlap in the file, the first to begin is the first to end. A first bar that is cut short by a second time
-    signature is an upbeat. The title is the name of a first track without notes, or else the file's.
+    channel overlap in the file, the first to begin is the first to end. While the sustain pedal of a channel is down
+    (64 or more), its notes sound on until it comes up or their pitch is struck again; drums do not. A track plays with
+    the program that it gives its channel, or else with the one that another track does. A first bar that is cut short
+    by a second time signature is an upbeat, and a time signature a tick or two beside a bar line is moved to it. The
+    title is the name of a first track without notes, or else the file's.
     """
 
+    is_bounded: ClassVar[bool] = True
+
     drums_by_name: Annotated[bool, "take a track whose name speaks of drums for one, on any channel"] = False
+    pedal: Annotated[
+        Literal["extend", "ignore"], "let notes sound on while the sustain pedal is down (extend), or not (ignore)"
+    ] = "extend"
 
     def __call__(self, path: Path) -> Score:
         """The score in the file. Raises UnreadableFile; warns with ReadingWarning of what was dropped or mended.
 
-        Notes between the ticks of a Score are a RoundingWarning.
+        What is no note and has no place in a Score is a LeftOutWarning, notes between its ticks are a RoundingWarning.
         """
         try:
-            score, to = _read(bytes_of(path), path.stem, self.drums_by_name)
+            score, to = self._read(bytes_of(path), path.stem)
         except Damaged as error:
             raise UnreadableFile(f"{printable(str(path))}: {error}") from None
         shown = printable(str(path))
         for text, times in (+to.remarks).items():
             often = f" ({times:,} times)" if times > 1 else ""
             warnings.warn(f"{shown}: {text}{often}.", ReadingWarning, stacklevel=2)
+        if to.left_out:
+            warnings.warn(LeftOutWarning(shown, to.left_out), stacklevel=2)
         if to.moved:
             text = f"{to.moved:,} of {score.note_count:,} notes are moved by less than a tick"
             text = f"{shown}: {text}, from {to.division} ticks to a quarter note to {TICKS_PER_QUARTER}."
@@ -62,46 +89,85 @@ class MidiReader:
         except Damaged as error:
             return [Finding("error", "too-large", f"The file {error}")]
 
+    def _read(self, data: bytes, stem: str) -> tuple[Score, Conversion]:
+        found = inspect(data)
+        messages = read_messages(found.tracks)
+        _check_length(found, messages)
+        to = Conversion(found.division, found.remarks)
+        pairs = pair_notes(messages)
+        to.remark("a note that never ends was left out", pairs.unfinished)
+        if not len(pairs.line):
+            to.remark("there are no notes in it")
+        events = _events(found, messages)
+        to.left_out = left_out(messages, found.tracks)
+        if texts := sum(tick > 0 for tick, _ in events[TEXT]):  # those before the music are remarks on the file
+            to.left_out["texts"] = texts
+        signatures, upbeat = _metre(events[TIME_SIGNATURE], unpack(found.own_text) if found.own_text else {}, to)
+        score = Score(
+            self._tracks(found, messages, pairs, to),
+            tempos=to.tempos(events[TEMPO]),
+            time_signatures=signatures,
+            key_signatures=to.key_signatures(events[KEY_SIGNATURE]),
+            upbeat=upbeat,
+            markers=to.markers(events[MARKER]),
+            title=_title(found, messages) or stem,
+        )
+        return score, to
 
-def _read(data: bytes, stem: str, drums_by_name: bool) -> tuple[Score, Conversion]:
-    found = inspect(data)
-    parsed = _parsed(found)
-    to = Conversion(found.division, found.remarks)
-    others = sum(len(track.controls) + len(track.pitch_bends) for track in parsed.tracks)
-    to.remark("a note that never ends was left out", found.unfinished(parsed.note_num(), others))
-    tracks = to.tracks(parsed.tracks, drums_by_name)
-    if not tracks:
-        to.remark("there are no notes in it")
-    signatures, upbeat = _metre(
-        to.time_signatures(parsed.time_signatures), unpack(found.own_text) if found.own_text else {}, to
-    )
-    score = Score(
-        tracks,
-        tempos=to.tempos(parsed.tempos) if parsed.tempos else (),
-        time_signatures=signatures,
-        key_signatures=to.key_signatures(parsed.key_signatures),
-        upbeat=upbeat,
-        markers=to.markers(parsed.markers) if parsed.markers else (),
-        title=found.title or stem,
-    )
-    return score, to
+    def _tracks(self, found: Inspected, messages: Messages, pairs: Pairs, to: Conversion) -> tuple[Track, ...]:
+        """Those that have notes; in each, notes are sorted, and none lies over another of its pitch."""
+        if not len(pairs.line):
+            return ()
+        pairs, parts = parts_of(pairs, messages, found.tracks)
+        begin, end = messages.tick[pairs.begin], messages.tick[pairs.end]
+        to.remark("a note of no length was given the shortest one", int(np.count_nonzero(end <= begin)))
+        if self.pedal == "extend" and to.left_out.pop(PEDAL, 0):
+            held = hold(messages, found.tracks, pairs.begin, pairs.end)
+            to.remark("a sustain pedal that stays down was taken to come up after the last note", held.never_released)
+            end = held.end
+        begin, end = to.scaled(np.array((begin, end)))
+        notes = notes_of_lines(pairs.line, begin, end, messages.second[pairs.begin], to.remarks)
+        return tuple(
+            self._track(its, found.tracks[part.track].name, part) for its, part in zip(notes, parts, strict=True)
+        )
+
+    def _track(self, notes: Notes, name: str, part: Part) -> Track:
+        is_drum = part.channel == DRUMS or (self.drums_by_name and _DRUM_NAME.search(name) is not None)
+        return Track(notes, name, part.program, is_drum)
 
 
-def _parsed(found: Inspected) -> Any:
-    import symusic
+def _check_length(found: Inspected, messages: Messages) -> None:
+    """Raise Damaged for too long a track."""
+    ends = (messages.time(i, len(track.stretches), track.ticks) for i, track in enumerate(found.tracks))
+    longest = max(ends, default=0)
+    if longest > min(MOST_TICKS, MOST_TICKS * found.division // TICKS_PER_QUARTER):
+        quarters = longest // found.division
+        raise Damaged(f"lasts {quarters:,} quarter notes, which is too long; split it, or cut its rests.")
 
-    try:
-        return symusic.Score.from_midi(found.clean)
-    except (RuntimeError, ValueError) as error:
-        raise Damaged(f"cannot be read ({printable(' '.join(str(error).split()))}).") from None
+
+def _events(found: Inspected, messages: Messages) -> Mapping[int, list[Placed]]:
+    """The events of each kind with their ticks, in the order of the file."""
+    events: dict[int, list[Placed]] = defaultdict(list)
+    for number, track in enumerate(found.tracks):
+        for stretches, others, kind, content in track.events:
+            events[kind].append((messages.time(number, stretches, others), content))
+    return events
 
 
-def _metre(
-    signatures: tuple[TimeSignature, ...], own: dict[str, Any], to: Conversion
-) -> tuple[tuple[TimeSignature, ...], int]:
+def _title(found: Inspected, messages: Messages) -> str:
+    """The name of a first track in which no note begins."""
+    if not found.tracks or not (title := found.tracks[0].name):
+        return ""
+    its = slice(0, messages.place(1, 0))
+    begins = (messages.status[its] & 0xF0 == NOTE_ON) & (messages.second[its] > 0)
+    return "" if begins.any() else title
+
+
+def _metre(found: Iterable[Placed], own: dict[str, Any], to: Conversion) -> tuple[tuple[TimeSignature, ...], int]:
     """The signatures and the upbeat: the one that the file states if it is ours, and else the one it shows."""
+    signatures = to.time_signatures(found)
     if not own:
-        return upbeats.guessed(signatures)
+        return upbeats.guessed(to.at_bar_lines(signatures))
     upbeat = own.get(UPBEAT, 0)
     folded = upbeats.folded(signatures, upbeat) if type(upbeat) is int else signatures
     first = folded[0] if folded else TimeSignature(0, 4, 4)

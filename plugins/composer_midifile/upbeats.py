@@ -1,6 +1,6 @@
-"""How a MIDI file shows an upbeat, which it has no word for: a short first bar; it knows no file.
+"""Where time signatures stand, and how they show an upbeat, which MIDI has no word for: a short first bar.
 
-Music programs place their bar lines by it. Time signatures here begin at tick 0.
+Music programs place their bar lines by them. Time signatures here begin at tick 0.
 """
 
 from __future__ import annotations
@@ -8,6 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from composer.score import TICKS_PER_QUARTER, TimeSignature
+
+BESIDE = 2
+"""Ticks by which a time signature in a file may miss a bar line."""
+
+MOST_REACH = TICKS_PER_QUARTER // 32
+"""A time signature farther from a bar line is meant to be there."""
 
 _Signatures = tuple[TimeSignature, ...]
 
@@ -40,6 +46,30 @@ def guessed(signatures: _Signatures) -> tuple[_Signatures, int]:
     if second.tick <= first.bar_ticks and second.tick < second.bar_ticks:
         return (replace(second, tick=0), *signatures[2:]), second.tick
     return signatures, 0
+
+
+def aligned(signatures: _Signatures, reach: int) -> tuple[_Signatures, int]:
+    """The signatures, where those beside a bar line are moved to it, and how many were.
+
+    Beside is by at most `reach` ticks, and a small part of a bar. Of several that come to stand at one place, the last
+    one counts.
+    """
+    found: dict[int, TimeSignature] = {}
+    line, bar, moved = 0, TimeSignature(0, 4, 4).bar_ticks, 0
+    for signature in signatures:
+        most = min(reach, MOST_REACH, bar // 8)
+        beyond = (signature.tick - line + most) % bar - most  # after the nearest bar line; before it where negative
+        if beyond and abs(beyond) <= most:
+            signature = replace(signature, tick=signature.tick - beyond)
+            moved += 1
+        found[signature.tick] = signature
+        line, bar = signature.tick, signature.bar_ticks
+    return tuple(sorted(found.values())), moved
+
+
+def is_plain(signatures: _Signatures) -> bool:
+    """Whether a reader takes them for what they are, with no upbeat, in a file of the ticks of a Score."""
+    return guessed(aligned(signatures, BESIDE)[0]) == (signatures, 0)
 
 
 def _short_bar(ticks: int) -> TimeSignature | None:

@@ -81,8 +81,8 @@ def _sounding(score: Score, end: int) -> Iterator[bytes]:
 
 
 def _own_text(provenance: Mapping[str, Any], upbeat: int, signatures: tuple[TimeSignature, ...]) -> str:
-    """What made the piece, and the upbeat where a reader would take it for another."""
+    """What made the piece, and the upbeat where a reader would take it, or a bar line, for another."""
     values = {key: value for key, value in provenance.items() if key != UPBEAT}
-    if upbeat or (not values and upbeats.guessed(signatures)[1]):
+    if upbeat or (not values and not upbeats.is_plain(signatures)):
         values[UPBEAT] = int(upbeat)
     return pack(values) if values else ""

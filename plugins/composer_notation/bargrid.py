@@ -7,8 +7,10 @@ bars after it stay where they were written.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from composer.score import TICKS_PER_QUARTER, TimeSignature
@@ -29,9 +31,36 @@ class Measure:
         return Fraction(4 * self.numerator, self.denominator)
 
 
+def lay_measures(
+    lengths: Sequence[Sequence[Fraction]], signatures: Sequence[tuple[int, int] | None], order: Sequence[int]
+) -> list[Measure]:
+    """Lay measures one after the other in playing order, each as long as most parts have it.
+
+    `lengths` holds those of each part, 0 where nothing is written in it; `signatures` those that begin with a measure.
+    """
+    signature, written = (4, 4), []
+    for place, new in enumerate(signatures):
+        signature = new or signature
+        full = Measure(Fraction(0), Fraction(0), *signature)
+        found = [part[place] for part in lengths if place < len(part) and part[place]]
+        written.append(replace(full, length=_agree(found, full.bar)))
+    start, played = Fraction(0), []
+    for index in order:
+        played.append(replace(written[index], start=start))
+        start += written[index].length
+    return played
+
+
+def _agree(lengths: Sequence[Fraction], bar: Fraction) -> Fraction:
+    """The length that most parts have; of several such, a full bar, or else the longest."""
+    counts = Counter(lengths)
+    return max(counts, key=lambda length: (counts[length], length == bar, length), default=bar)
+
+
 def ticks(quarters: Fraction) -> int:
-    """Quarter notes as whole ticks."""
-    return round(quarters * TICKS_PER_QUARTER)
+    """Round quarter notes to whole ticks, halves to the even one."""
+    whole, rest = divmod(quarters.numerator * TICKS_PER_QUARTER, quarters.denominator)
+    return whole + (2 * rest > quarters.denominator - (whole & 1))
 
 
 def upbeat_of(measures: Sequence[Measure]) -> int:
@@ -44,9 +73,11 @@ def upbeat_of(measures: Sequence[Measure]) -> int:
 def time_signatures(measures: Sequence[Measure]) -> tuple[TimeSignature, ...]:
     """The time signatures whose bars begin where these measures do, each where it changes."""
     found: list[TimeSignature] = []
+    starts = [*(measure.start for measure in measures), *(m.start + m.length for m in measures[-1:])]
+    same = _ends_of_metres(measures)
     place = 0
     while place < len(measures):
-        count = 1 if place == 0 and upbeat_of(measures) else _joined(measures, place)
+        count = 1 if place == 0 and upbeat_of(measures) else _joined(measures, starts, place, same[place])
         signature = _signature(measures, place, count)
         if not found or (found[-1].numerator, found[-1].denominator) != (signature.numerator, signature.denominator):
             found.append(signature)
@@ -54,16 +85,23 @@ def time_signatures(measures: Sequence[Measure]) -> tuple[TimeSignature, ...]:
     return tuple(found)
 
 
-def _joined(measures: Sequence[Measure], place: int) -> int:
-    """How many measures from `place` on make one bar: more than one if short ones add up to it exactly."""
-    first, total = measures[place], Fraction(0)
-    for count, measure in enumerate(measures[place:], start=1):
-        if measure.bar != first.bar:
-            break
-        total += measure.length
-        if total >= first.bar:
-            return count if total == first.bar else 1
-    return 1
+def _joined(measures: Sequence[Measure], starts: Sequence[Fraction], place: int, same: int) -> int:
+    """How many measures from `place` on make one bar: more than one if short ones add up to it exactly.
+
+    `starts` are where they begin, and where the last one ends; up to `same` they have the same metre.
+    """
+    bar_end = starts[place] + measures[place].bar
+    end = bisect_left(starts, bar_end, place + 1)
+    return end - place if end <= same and starts[end] == bar_end else 1
+
+
+def _ends_of_metres(measures: Sequence[Measure]) -> list[int]:
+    """For each measure, the first one after it that has bars of another length."""
+    ends = [len(measures)] * len(measures)
+    for place in range(len(measures) - 2, -1, -1):
+        is_same = measures[place].bar == measures[place + 1].bar
+        ends[place] = ends[place + 1] if is_same else place + 1
+    return ends
 
 
 def _signature(measures: Sequence[Measure], place: int, count: int) -> TimeSignature:

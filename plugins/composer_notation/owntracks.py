@@ -8,15 +8,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import dataclass
 from typing import Any
 from xml.etree.ElementTree import iterparse
-
-from composer.score import Track, make_notes
-from composer_notation.parts import notes_of, struck
-from composer_notation.sounding import Sounding, rows
 
 TRACKS = "composer-tracks"
 """The name of that field."""
@@ -37,13 +31,10 @@ class OwnTrack:
     staves: tuple[tuple[int, int], ...]
 
 
-def own_tracks(stream: Any, staves: int) -> tuple[OwnTrack, ...]:
-    """What the score says of its tracks; nothing if it does not, or if it has another number of staves by now."""
-    found = tuple(stream.metadata.getCustom(TRACKS)) if stream.metadata else ()
-    if len(found) != 1:
-        return ()
+def own_tracks(text: str, staves: int) -> tuple[OwnTrack, ...]:
+    """Read the field, or nothing if it makes no sense or speaks of another number of staves."""
     try:
-        tracks = tuple(_own_track(values) for values in json.loads(str(found[0])))
+        tracks = tuple(_own_track(values) for values in json.loads(text))
     except (KeyError, TypeError, ValueError, RecursionError):
         return ()
     places = [staff for track in tracks for staff, _ in track.staves]
@@ -70,14 +61,3 @@ def _own_track(values: Any) -> OwnTrack:
     if not (isinstance(program, int) and 0 <= program <= 127):
         raise ValueError
     return OwnTrack(" ".join(str(values["name"]).split()), program, values["drums"] is True, staves)
-
-
-def track_of(own: OwnTrack, written: Sequence[Sequence[Any]], places: Sequence[tuple[int, Fraction]]) -> Track:
-    """The track, its notes taken from the measures of its staves. `places`: the measures played, and their starts."""
-    notes: list[Sounding] = []
-    for staff, voice in own.staves:
-        heard = [(struck if own.is_drum else notes_of)(measure) for measure in written[staff]]
-        for index, start in places:
-            mine = heard[index] if index < len(heard) else ()
-            notes += [replace(n, start=start + n.start) for n in mine if not voice or (n.voice or "1") == str(voice)]
-    return Track(make_notes(rows(notes)), own.name, own.program, own.is_drum)

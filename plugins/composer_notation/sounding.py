@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any, Protocol, TypeVar
 
 from composer_notation.bargrid import ticks
+
+Note = TypeVar("Note", bound="HasVoice")
 
 VELOCITY = 80
 """How loud a note is of which nothing is said."""
@@ -48,19 +51,45 @@ def joined(notes: Iterable[Sounding]) -> list[Sounding]:
     return found
 
 
-def voices(notes: Sequence[Sounding]) -> list[list[Sounding]]:
+class HasVoice(Protocol):
+    """A note in a voice, whatever its times are counted in; a false voice is none."""
+
+    @property
+    def start(self) -> Any:
+        """Where it begins."""
+
+    @property
+    def length(self) -> Any:
+        """How long it sounds."""
+
+    @property
+    def voice(self) -> Any:
+        """What tells its voice from others."""
+
+
+def voices(notes: Sequence[Note]) -> list[list[Note]]:
     """The notes of each voice if voices sound together, else all in one; notes of no voice go with the first."""
     if not _overlap(notes):
         return [list(notes)]
-    names = sorted({note.voice for note in notes if note.voice})
-    return [[n for n in notes if n.voice == name or (name == names[0] and not n.voice)] for name in names]
+    found: dict[Any, list[Note]] = {name: [] for name in sorted({note.voice for note in notes if note.voice})}
+    first = next(iter(found))
+    for note in notes:
+        found[note.voice or first].append(note)
+    return list(found.values())
 
 
-def _overlap(notes: Iterable[Sounding]) -> bool:
+def _overlap(notes: Iterable[HasVoice]) -> bool:
     """Whether notes of different voices ever sound together."""
-    reach: dict[str, Fraction] = {}
-    for note in sorted(notes, key=lambda note: note.start):
-        if any(until > note.start for voice, until in reach.items() if voice and note.voice and voice != note.voice):
+    last = others = 0  # where the voice that reaches furthest ends, and where all others do
+    furthest = None
+    for note in sorted((note for note in notes if note.voice), key=lambda note: note.start):
+        if note.start < (others if note.voice == furthest else last):
             return True
-        reach[note.voice] = max(reach.get(note.voice, Fraction(0)), note.start + note.length)
+        end = note.start + note.length
+        if note.voice == furthest:
+            last = max(last, end)
+        elif end > last:
+            last, others, furthest = end, last, note.voice
+        else:
+            others = max(others, end)
     return False

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.errors import printable
-from composer.paths import from_home, is_file
+from composer.errors import UnreadableFile, printable
+from composer.opening import read_bytes
+from composer.paths import from_home
 
 SHIPPED = "TimGM6mb.sf2"
 """General MIDI in 6 MB, by Tim Brechbill; it comes with pretty_midi."""
@@ -44,7 +45,7 @@ def find(named: str) -> Path:
     """The soundfont that the user named, or the one that comes along. Raises Unusable if it is not there."""
     if named:
         path = from_home(named)
-        if not is_file(path):
+        if not path.exists():
             raise Unusable(f"there is no soundfont {printable(named)}")
         return path
     spec = find_spec("pretty_midi")
@@ -56,17 +57,13 @@ def find(named: str) -> Path:
 
 def instruments(path: Path) -> bytes:
     """The bytes of a soundfont in which everything is where it should be. Raises Unusable."""
-    shown = f"the soundfont {printable(str(path))}"
     try:
-        if path.stat().st_size > LARGEST:
-            raise Unusable(f"{shown} is larger than {LARGEST // 2**30} GiB")
-        data = path.read_bytes()
-    except OSError as error:
-        raise Unusable(f"{shown} cannot be read ({error.strerror or error})") from None
-    try:
+        data = read_bytes(path, LARGEST)
         check(data)
+    except UnreadableFile as error:
+        raise Unusable(f"the soundfont {str(error).removesuffix('.')}") from None
     except ValueError as error:
-        raise Unusable(f"{shown} {error}") from None
+        raise Unusable(f"the soundfont {printable(str(path))} {error}") from None
     return data
 
 

@@ -74,7 +74,7 @@ def main() -> None:
                     show(what, path, taken(lambda music=music, path=path: files.write([music], path)))
             source, path = Path(folder) / "a.mid", Path(folder) / "a.wav"
             files.write([Piece(piece(4, seconds))], source)
-            command = [sys.executable, "-m", "composer", "export", str(source), str(path), "--quiet"]
+            command = [sys.executable, "-m", "composer", "export", str(source), str(path), "--force", "--quiet"]
             show(
                 f"{seconds:4} s,  4 tracks, .wav, a command",
                 path,

@@ -38,9 +38,9 @@ def main() -> None:
             "composer --help": lambda: call("-m", "composer", "--help"),
             "… with twenty plugins": lambda: call("-m", "composer", "--help", path=site),
             "import torch": lambda: call("-c", "import torch"),
-            "generate chorales, 16 bars": lambda: call("-m", "composer", "generate", out, "--bars", "16"),
+            "generate chorales, 16 bars": lambda: call("-m", "composer", "generate", out, "--force", "--bars", "16"),
             "generate tunes, 16 bars": lambda: call(
-                "-m", "composer", "generate", out, "--bars", "16", "--model", "tunes"
+                "-m", "composer", "generate", out, "--force", "--bars", "16", "--model", "tunes"
             ),
         }
         found = in_turn(tasks, 5)

@@ -20,9 +20,9 @@ MANY = {
     "comparisons": 1000,
     "batches": 2000,
     "midi": 20_000,
-    "scores": 1000,
+    "scores": 5000,
 }
-FEW = {"ours": 150, "jobs": 100, "batches": 100, "midi": 100, "scores": 12}
+FEW = {"ours": 150, "jobs": 100, "batches": 100, "midi": 500, "scores": 100}
 
 
 @pytest.mark.parametrize("kind", FEW)

@@ -9,7 +9,7 @@ from typing import Any
 
 from composer.cli.options import sampler_flags
 from composer.errors import UnknownName, nearest, printable
-from composer.options import Option
+from composer.options import Option, choices
 from composer.plugins import KINDS, Offer, registry
 from composer.scaffold.usage import command
 
@@ -85,4 +85,6 @@ def type_name(annotation: Any) -> str:
         return " or ".join("none" if one is type(None) else type_name(one) for one in arguments)
     if origin is tuple:
         return f"several of {type_name(arguments[0])}"
+    if words := choices(annotation):
+        return " or ".join(words)
     return str(getattr(annotation, "__name__", annotation))

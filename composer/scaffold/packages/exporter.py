@@ -21,7 +21,7 @@ class MyThing:
     holds: ClassVar[tuple[str, ...]] = ("start", "duration", "pitch")  # of a score, should a reader read it back
 
     def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
-        """The file appears whole, or not at all and CannotWrite is raised: `whole_file` sees to it."""
+        """The file appears whole and in the place of no other, or CannotWrite is raised: `whole_file` sees to it."""
         lines = [
             f"{note['start'] / TICKS_PER_QUARTER:.{self.digits}f} "
             f"{note['duration'] / TICKS_PER_QUARTER:.{self.digits}f} {note['pitch']}\n"

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from composer import __version__
 from composer.errors import CannotWrite, ReadingWarning, printable
@@ -38,6 +38,8 @@ class MusicXmlExporter:
     title: Annotated[str, "what stands over the music; else the piece's own title, or its model and seed"] = ""
     composer: Annotated[str, "who stands beside it"] = ""
 
+    reading: ClassVar[Mapping[str, Any]] = {"pedal": "ignore"}
+
     def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
         """Write the file, whole or not at all. Raises CannotWrite; warns with ReadingWarning of notes moved."""
         data = musicxml(pieces, path, title=self.title, composer=self.composer)
@@ -57,6 +59,8 @@ class AbcExporter:
 
     title: Annotated[str, "the T: line; else the piece's own title, or its model and seed"] = ""
     composer: Annotated[str, "the C: line"] = ""
+
+    reading: ClassVar[Mapping[str, Any]] = {"pedal": "ignore"}
 
     def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
         """Write the file, whole or not at all. Raises CannotWrite; warns with ReadingWarning of what changed."""

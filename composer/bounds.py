@@ -1,0 +1,131 @@
+"""Bounds of time and memory for what this process does with one file from outside.
+
+A reader of a format is linear in the file, so this is for what nobody has thought of: a timer looks every `EVERY`
+seconds at the time and the memory that were taken. It needs the main thread and a system with such timers; elsewhere
+nothing is looked at, and code that does not come back to Python is not stopped.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import thread_time
+from types import FrameType
+from typing import Any, TypeVar
+
+SECONDS = 10.0
+"""Of a processor, that one file may take."""
+
+MEMORY = 2**30
+"""Bytes, likewise."""
+
+EVERY = 0.25
+
+T = TypeVar("T")
+
+
+class OutOfBounds(Exception):
+    """Something took more time or memory than it may; the text follows what it is."""
+
+
+class _Stop(BaseException):
+    """The same on its way out, which no `except Exception` of a parser keeps."""
+
+
+def takes_too_long(seconds: float) -> OutOfBounds:
+    """Make the error of something that took more than so many seconds."""
+    return OutOfBounds(f"takes more than {seconds:g} seconds")
+
+
+def takes_too_much(memory: int) -> OutOfBounds:
+    """Make the error of something that took more than so many bytes of memory."""
+    return OutOfBounds(f"takes more than {memory / 2**30:g} GiB of memory")
+
+
+def bounded(act: Callable[..., T], *arguments: Any) -> T:
+    """Call `act(*arguments)`. Raises OutOfBounds if that takes more than `SECONDS` or `MEMORY`."""
+    if threading.get_ident() != _watch.thread:
+        with watching() as watches:
+            return _watched(act, *arguments) if watches else act(*arguments)
+    return _watched(act, *arguments)
+
+
+@contextmanager
+def watching() -> Iterator[bool]:
+    """Keep the timer of `bounded` going for many calls, each of which is then cheap; tell whether there is one."""
+    watches = _watch.thread is None and _watch.start()
+    try:
+        yield watches
+    finally:
+        if watches:
+            _watch.stop()
+
+
+def _watched(act: Callable[..., T], *arguments: Any) -> T:
+    before, _watch.since = _watch.since, _JUST_BEGUN
+    try:
+        return act(*arguments)
+    except _Stop as stop:
+        raise stop.args[0] from None
+    finally:
+        _watch.since = before
+
+
+_JUST_BEGUN = (-1.0, -1)
+"""Time and memory are first asked for when the timer looks: most calls are over before that."""
+
+
+class _Watch:
+    """The one timer of this process."""
+
+    thread: int | None = None  # where it looks
+    since: tuple[float, int] | None = None  # the time and the memory when a call had begun; None: there is none
+
+    def start(self) -> bool:
+        """Start the timer, unless it cannot be had or is somebody else's."""
+        if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+            return False
+        if signal.getsignal(signal.SIGALRM) is not signal.SIG_DFL or signal.getitimer(signal.ITIMER_REAL)[0]:
+            return False
+        signal.signal(signal.SIGALRM, self.look)
+        signal.setitimer(signal.ITIMER_REAL, EVERY, EVERY)
+        self.thread = threading.get_ident()
+        return True
+
+    def stop(self) -> None:
+        """Stop it."""
+        self.thread = None
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    def look(self, _: int, __: FrameType | None) -> None:
+        """Stop the call if it has taken too much; if something keeps that back, the next look does it again."""
+        if self.since is None:
+            return
+        if self.since is _JUST_BEGUN:
+            self.since = thread_time(), _peak()
+        if thread_time() - self.since[0] > SECONDS:
+            raise _Stop(takes_too_long(SECONDS))
+        if _peak() - self.since[1] > MEMORY:
+            raise _Stop(takes_too_much(MEMORY))
+
+
+_watch = _Watch()
+
+
+if sys.platform == "win32":
+
+    def _peak() -> int:
+        return 0
+
+else:
+    import resource
+
+    _UNIT = 1 if sys.platform == "darwin" else 1024
+
+    def _peak() -> int:
+        """The most memory that this process has had, in bytes."""
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT

@@ -1,0 +1,86 @@
+"""Messages paired to notes, those of all tracks at once; it knows no program and no pedal.
+
+An end belongs to the first of the notes of its pitch, channel and track that sound; an end of nothing is none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer_midifile.chunks import Damaged
+from composer_midifile.messages import AFTERTOUCH, NOTE_ON, Messages
+from composer_midifile.notes import Column
+
+_Longs: TypeAlias = NDArray[np.int64]
+
+MOST_NOTES = 1_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Notes as the places of their messages, sorted by line, then begin.
+
+    A part is what a track plays on a channel, as `track << 4 | channel`.
+    """
+
+    line: _Longs  # (notes,) part << 7 | pitch
+    begin: _Longs  # (notes,)
+    end: _Longs  # (notes,)
+    unfinished: int = 0  # notes that have no end, and are left out
+
+
+def pair_notes(messages: Messages) -> Pairs:
+    """The notes that begin and end in a track. Raises Damaged if there are too many."""
+    status = messages.status
+    is_note = status < AFTERTOUCH
+    is_begin = is_note & (status >= NOTE_ON) & (messages.second > 0)
+    (begin,) = is_begin.nonzero()
+    if len(begin) > MOST_NOTES:
+        raise Damaged(f"holds {len(begin):,} notes; at most {MOST_NOTES:,} are read. Split it.")
+    line = (messages.track << 4 | status & 0xF) << 7 | messages.first
+    of_begin, begin = _sorted(line, begin)
+    of_end, end = _sorted(line, (is_note ^ is_begin).nonzero()[0])
+    if len(begin) == len(end) and ((of_begin == of_end) & (begin < end)).all():
+        return Pairs(of_begin.astype(np.int64), begin, end)
+    return _paired(line.astype(np.int64), begin, end)
+
+
+def _sorted(line: Column, places: _Longs) -> tuple[Column, _Longs]:
+    """The lines of messages, and their places, sorted by line, then place."""
+    its = line[places]
+    order = its.argsort(kind="stable")
+    return its[order], places[order]
+
+
+def _paired(line: _Longs, begin: _Longs, end: _Longs) -> Pairs:
+    """The notes where some messages have no other half."""
+    end = end[~_is_end_of_none(line, begin, end)]
+    of_begin, of_end = line[begin], line[end]
+    number = np.arange(len(begin)) - np.searchsorted(of_begin, of_begin)  # in its line
+    its_end = np.searchsorted(of_end, of_begin) + number
+    has_end = its_end < np.searchsorted(of_end, of_begin, side="right")
+    finished = int(np.count_nonzero(has_end))
+    return Pairs(of_begin[has_end], begin[has_end], end[its_end[has_end]], len(begin) - finished)
+
+
+def _is_end_of_none(line: _Longs, begin: _Longs, end: _Longs) -> NDArray[np.bool_]:
+    """Which ends come where no note of their line sounds: where more have ended than begun as never before."""
+    places = np.concatenate((begin, end))
+    order = np.lexsort((places, line[places]))
+    line, is_begin = line[places[order]], order < len(begin)
+    first = np.flatnonzero(np.append(True, line[1:] != line[:-1]))
+    sizes = np.diff(first, append=len(line))
+    step = np.where(is_begin, 1, -1)
+    sounding = np.cumsum(step)
+    sounding -= np.repeat((sounding - step)[first], sizes)
+    apart = np.repeat(np.arange(len(first)) * (len(line) + 1), sizes)  # so that each line is below those before it
+    lowest = np.minimum.accumulate(np.minimum(sounding, 0) - apart) + apart
+    before = np.append(0, lowest[:-1])
+    before[first] = 0
+    found = np.empty(len(places), dtype=np.bool_)
+    found[order] = lowest < before
+    return found[len(begin) :]

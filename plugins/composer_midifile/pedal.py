@@ -1,0 +1,87 @@
+"""Notes that sound on while a sustain pedal is down; it knows no part and no Score.
+
+A pedal belongs to a channel of a port, whichever track moves it. It is down from a value of 64 on. A note whose key is
+let go while it is down sounds until it comes up, or until its pitch is struck again on its channel.
+Source: MIDI 1.0 Detailed Specification, controller 64, and RP-015 (reset all controllers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer_midifile.channels import DRUMS
+from composer_midifile.events import TrackEvents
+from composer_midifile.messages import CONTROLLER, Messages
+from composer_midifile.programs import channel_of
+
+SUSTAIN, RESET = 64, 121
+DOWN = 64
+
+_NEVER = 2**32
+
+_Longs: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """The tick at which each note ends, (notes,), and on how many channels a pedal stays down for ever."""
+
+    end: _Longs
+    never_released: int
+
+
+def hold(messages: Messages, tracks: Sequence[TrackEvents], begin: _Longs, end: _Longs) -> Held:
+    """The ends of notes, of which the places of their messages are given, (notes,), as the pedals hold them."""
+    let_go = messages.tick[end]
+    moves = np.flatnonzero((messages.status & 0xF0 == CONTROLLER) & np.isin(messages.first, (SUSTAIN, RESET)))
+    if not _goes_down(messages, moves).any():
+        return Held(let_go, 0)
+    ports = np.array([channel_of(track, 0) for track in tracks])
+    channel = ports[messages.track] | messages.status & 0xF
+    rises, is_last = _rises(messages, channel, moves, end)
+    held = np.flatnonzero((rises > let_go) & (messages.status[end] & 0xF != DRUMS))
+    again = _struck_again(channel[begin] << 7 | messages.first[begin], messages.tick[begin], let_go)
+    sounds = let_go.copy()
+    sounds[held] = np.minimum(rises, again)[held]
+    return Held(sounds, len(np.unique(channel[end[held[is_last[held]]]])))
+
+
+def _goes_down(messages: Messages, moves: _Longs) -> NDArray[np.bool_]:
+    down: NDArray[np.bool_] = (messages.first[moves] == SUSTAIN) & (messages.second[moves] >= DOWN)
+    return down
+
+
+def _rises(messages: Messages, channel: _Longs, moves: _Longs, end: _Longs) -> tuple[_Longs, NDArray[np.bool_]]:
+    """When the pedal that is down at each end comes up, (notes,): -1 for none, and whether it does at the last end."""
+    places = np.concatenate((moves, end))
+    order = np.lexsort((places, messages.tick[places], channel[places]))
+    places = places[order]
+    is_move = order < len(moves)
+    is_up = is_move.copy()
+    is_up[is_move] = ~_goes_down(messages, places[is_move])
+    count = np.arange(len(order))
+    before = np.maximum.accumulate(np.where(is_move, count, -1))
+    after = np.minimum.accumulate(np.where(is_up, count, len(order))[::-1])[::-1]
+    its = channel[places]
+    down = (before >= 0) & (its[before] == its) & ~is_up[before]
+    comes_up = (after < len(order)) & (np.append(its, -1)[after] == its)
+    last = messages.tick[end].max()
+    rises = np.where(down, np.where(comes_up, np.append(messages.tick[places], 0)[after], last), -1)
+    notes = ~is_move
+    found = np.empty(len(end), dtype=np.int64), np.empty(len(end), dtype=np.bool_)
+    found[0][order[notes] - len(moves)] = rises[notes]
+    found[1][order[notes] - len(moves)] = (down & ~comes_up)[notes]
+    return found
+
+
+def _struck_again(line: _Longs, struck: _Longs, let_go: _Longs) -> _Longs:
+    """When the pitch of each note is struck next, not before its key is let go; later than any tick if never."""
+    begins = np.sort(line << 32 | struck)
+    found = np.searchsorted(begins, line << 32 | np.maximum(let_go, struck + 1))
+    again = np.append(begins, -1)[found]
+    return np.where(again >> 32 == line, again & 0xFFFFFFFF, _NEVER)

@@ -1,0 +1,119 @@
+"""Which program plays each note: the last one that its channel was given; it knows no Score.
+
+A channel belongs to a port, and to all tracks that play on it. A track's own programs go before those that other
+tracks give to its channel, since files in which tracks share a channel mean each for itself.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer_midifile.events import PROGRAM, TrackEvents
+from composer_midifile.messages import Messages
+from composer_midifile.pairing import Pairs
+
+_Longs: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one track plays on one channel with one program."""
+
+    track: int
+    channel: int
+    program: int
+
+
+class _Change(NamedTuple):
+    """A program that a part gives its channel at a tick, after so many messages of the file."""
+
+    tick: int
+    place: int
+    part: int
+    program: int
+
+
+def parts_of(pairs: Pairs, messages: Messages, tracks: Sequence[TrackEvents]) -> tuple[Pairs, list[Part]]:
+    """The notes, and their parts: those of `pairs`, divided where a channel changes its program."""
+    given = _Given(messages, tracks)
+    numbers = np.bincount(pairs.line >> 7).nonzero()[0].tolist()
+    programs = [given.constant(part) for part in numbers]
+    if None not in programs:
+        return pairs, [Part(n >> 4, n & 0xF, program or 0) for n, program in zip(numbers, programs, strict=True)]
+    bounds = np.searchsorted(pairs.line, np.array([*numbers, numbers[-1] + 1]) << 7)
+    program = np.empty(len(pairs.line), dtype=np.int64)
+    for number, constant, begin, end in zip(numbers, programs, bounds, bounds[1:], strict=False):
+        its = slice(begin, end)
+        program[its] = given.of_notes(number, pairs.begin[its]) if constant is None else constant
+    keys, part = np.unique(pairs.line >> 7 << 7 | program, return_inverse=True)
+    line = part << 7 | pairs.line & 0x7F
+    order = line.argsort(kind="stable")
+    divided = replace(pairs, line=line[order], begin=pairs.begin[order], end=pairs.end[order])
+    return divided, [Part(key >> 11, key >> 7 & 0xF, key & 0x7F) for key in keys.tolist()]
+
+
+class _Given:
+    """The programs that a file gives, by track and channel, and by channel alone."""
+
+    def __init__(self, messages: Messages, tracks: Sequence[TrackEvents]) -> None:
+        self.messages, self.tracks = messages, tracks
+        self.by_part: dict[int, list[_Change]] = defaultdict(list)
+        self.by_channel: dict[int, list[_Change]] = defaultdict(list)
+        self.lines: dict[int, _Line] = {}  # by channel, of those that were asked for
+        for number, track in enumerate(tracks):
+            for stretches, others, kind, content in track.events:
+                if kind & 0xF0 == PROGRAM:
+                    at = messages.time(number, stretches, others), messages.place(number, stretches)
+                    change = _Change(*at, number << 4 | kind & 0xF, content[0])
+                    self.by_part[change.part].append(change)
+                    self.by_channel[channel_of(track, kind)].append(change)
+
+    def constant(self, part: int) -> int | None:
+        """The program of all notes of a track and channel; None where it is not clear that they have the same."""
+        own = self.by_part.get(part)
+        if own:
+            return own[0].program if len(own) == 1 and own[0].place == self.messages.place(part >> 4, 0) else None
+        return None if channel_of(self.tracks[part >> 4], part) in self.by_channel else 0
+
+    def of_notes(self, part: int, begin: _Longs) -> _Longs:
+        """The program of each of these notes of a track and channel, (notes,)."""
+        others = self._of_channel(channel_of(self.tracks[part >> 4], part))
+        from_others = others.before(self.messages.tick[begin], part)
+        own = self.by_part.get(part, [])
+        programs = np.array([-1, *(change.program for change in own)])
+        from_own = programs[np.searchsorted([change.place for change in own], begin, side="right")]
+        return np.where(from_own >= 0, from_own, from_others)
+
+    def _of_channel(self, channel: int) -> _Line:
+        if channel not in self.lines:
+            changes = sorted(self.by_channel[channel], key=lambda change: change.tick)
+            tick, _, part, program = np.array(changes, dtype=np.int64).reshape(-1, 4).T
+            begins = np.where(np.append(True, part[1:] != part[:-1])[: len(part)], np.arange(len(part)), 0)
+            self.lines[channel] = _Line(tick, part, program, np.maximum.accumulate(begins))
+        return self.lines[channel]
+
+
+class _Line(NamedTuple):
+    """The programs that any part gives a channel, by time; each column is (changes,)."""
+
+    tick: _Longs
+    part: _Longs
+    program: _Longs
+    begins: _Longs  # where the changes begin that the same part makes one after the other
+
+    def before(self, ticks: _Longs, part: int) -> _Longs:
+        """The last program up to each of these ticks that another part than this has given; 0 for none."""
+        last = np.searchsorted(self.tick, ticks, side="right") - 1
+        last = np.where((last >= 0) & (self.part[last] == part), self.begins[last] - 1, last)
+        return np.where(last >= 0, self.program[last], 0)
+
+
+def channel_of(track: TrackEvents, channel: int) -> int:
+    """A port and a channel of it as one number; only the last four bits of `channel` count."""
+    return track.port << 4 | channel & 0xF

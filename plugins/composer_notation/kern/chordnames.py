@@ -1,0 +1,22 @@
+"""Chord symbols of `**mxhm` columns, which name chords as MusicXML does, as text such as `Am7b5` or `D/F#`."""
+
+from __future__ import annotations
+
+import re
+
+from composer_notation.musicxml.chordsymbols import NAMES
+
+_CHORD = re.compile(r"^([A-G])([#-]{0,2}) ([a-z0-9-]{1,24})(?:/([A-G])([#-]{0,2}))?$")
+
+
+def chord_name(text: str) -> str:
+    """Read `B- minor-seventh/D` as `Bbm7/D`; "" for what names no chord."""
+    found = _CHORD.match(text)
+    if not found or found[3] not in NAMES:
+        return "N.C." if text == "none" else ""
+    bass = f"/{found[4]}{_flats(found[5])}" if found[4] else ""
+    return f"{found[1]}{_flats(found[2])}{NAMES[found[3]]}{bass}"
+
+
+def _flats(sign: str) -> str:
+    return sign.replace("-", "b")

@@ -1,0 +1,379 @@
+"""The measures of a piece: rows of tokens placed in time, each where the notes before it end.
+
+A row is where the columns that begin a note in it agree. Where their note values do not fit together, most of them
+decide, then whatever completes the bar.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import NamedTuple
+
+from composer_notation.kern.chordnames import chord_name
+from composer_notation.kern.sections import Plan, signs_in_words, stands_at_the_end
+from composer_notation.kern.spines import MANIPULATORS, Malformed, Path, Row, Spine, Time
+from composer_notation.kern.tokens import (
+    GRID,
+    TOO_HIGH,
+    UNTIMED,
+    Token,
+    read_bar,
+    read_key,
+    read_length,
+    read_metre,
+    read_signature,
+    read_tempo,
+    read_token,
+    read_transposition,
+)
+from composer_notation.unfolding import MOST_MEASURES
+
+KERN = "kern"
+MOST_NOTES = 500_000
+MOST_KEYS = MOST_MISFITS = 10_000
+SLOWEST, FASTEST = 5, 1000  # quarter notes a minute; others are left out
+_FINEST = 10**9  # places of a larger denominator are rounded
+_KINDS = {  # what other columns hold
+    "dynam": "dynamics", "dyn": "dynamics", "text": "lyrics", "silbe": "lyrics", "lyrics": "lyrics",
+    "harm": "harmonic analyses", "root": "harmonic analyses", "deg": "harmonic analyses", "fing": "fingerings",
+    "fb": "figured basses", "fba": "figured basses", "Bnum": "figured basses",
+}  # fmt: skip
+_SILENT = frozenset(("recip", ""))
+_ALTERNATIVE = "notes of alternative readings"
+
+
+class Written(NamedTuple):
+    """A note as it is written, counted from the start of its measure."""
+
+    spine: Spine
+    start: Time
+    length: Time
+    pitch: int
+    voice: int
+    begins: bool  # a tie to a later note
+    continues: bool  # a tie from an earlier one
+
+
+@dataclass
+class Staff:
+    """What a spine says of who plays it."""
+
+    name: str = ""
+    code: str = ""  # `violn` of *Ivioln
+    family: str = ""  # `str` of *ICstr
+    raised: int = 0  # semitones that its notes stand above where they sound
+
+
+@dataclass
+class Measure:
+    """What stands between two bar lines, labels or changes of metre. Places are counted from its start."""
+
+    start: Time
+    metre: tuple[int, int]
+    labels: tuple[str, ...] = ()
+    opens: bool = False
+    closes: bool = False
+    length: Time = 0
+    signs: dict[str, bool | str] = field(default_factory=dict)
+    notes: list[Written] = field(default_factory=list)
+    keys: list[tuple[Time, Spine, int, str]] = field(default_factory=list)  # sharps or flats, and mode
+    tempos: list[tuple[Time, float]] = field(default_factory=list)
+    chords: list[tuple[Time, str]] = field(default_factory=list)
+
+
+@dataclass
+class Music:
+    """A piece as it is written."""
+
+    measures: list[Measure] = field(default_factory=list)
+    staves: dict[Spine, Staff] = field(default_factory=dict)
+    plan: Plan = field(default_factory=Plan)
+    has_bars: bool = False
+    left_out: Counter[str] = field(default_factory=Counter)
+    misfits: int = 0  # rows whose note values do not fit together
+
+
+def read_music(rows: Iterable[Row]) -> Music:
+    """Read the measures of the rows of one piece. Raises Malformed."""
+    walk = _Walk()
+    for row in rows:
+        walk.read(row)
+    walk.finish()
+    return walk.music
+
+
+@dataclass
+class _Here:
+    """What was read since the last note, which holds from the next one on."""
+
+    is_new: bool = False  # a measure begins
+    opens: bool = False
+    closes: bool = False
+    labels: dict[str, None] = field(default_factory=dict)  # in their order, each once
+    keys: dict[Spine, tuple[int, str]] = field(default_factory=dict)
+    tempo: float | None = None
+    signs: dict[str, bool | str] = field(default_factory=dict)
+
+
+@dataclass
+class _Walk:
+    """A place in the piece."""
+
+    music: Music = field(default_factory=Music)
+    here: _Here = field(default_factory=_Here)
+    now: Time = -1  # where the latest row with notes is
+    reached: Time = 0  # where its longest note ends, of all so far
+    paths: Sequence[Path] = ()
+    metre: tuple[int, int] = (4, 4)
+    count: int = 0  # of notes
+
+    @property
+    def measure(self) -> Measure | None:
+        """The latest measure."""
+        return self.music.measures[-1] if self.music.measures else None
+
+    def read(self, row: Row) -> None:
+        """Take in one row."""
+        first = row.tokens[0].lstrip()[:1]
+        if not row.paths or first == "!":
+            for text in row.tokens:
+                self._remark(text)
+        elif first == "*":
+            for path, text in zip(row.paths, row.tokens, strict=True):
+                if path.kind == KERN and text != "*" and text not in MANIPULATORS:
+                    self._interpret(path, text)
+            self._choose_readings(row)
+        elif first == "=":
+            self._bar(row)
+        else:
+            self._notes(row)
+
+    def _remark(self, text: str) -> None:
+        """Read words that stand in the score, of which some say in which order it is played."""
+        if ":TX" in text and ":t=" in text:
+            words = text.partition(":t=")[2].partition(":")[0][:80]
+            self.here.signs.update(signs_in_words(words))
+
+    def _bar(self, row: Row) -> None:
+        self.music.has_bars = True
+        self.here.is_new = True
+        for path, text in zip(row.paths, row.tokens, strict=True):
+            if path.kind == KERN and ":" in text:
+                bar = read_bar(text.strip())
+                self.here.closes |= bar.closes
+                self.here.opens |= bar.opens
+        self._settle_signs()
+
+    def _settle_signs(self) -> None:
+        """Give the signs before a bar line that hold after a measure to the measure that it ends."""
+        if self.measure:
+            late = {sign: value for sign, value in self.here.signs.items() if stands_at_the_end(sign)}
+            self.measure.signs.update(late)
+            self.here.signs = {sign: value for sign, value in self.here.signs.items() if sign not in late}
+
+    def _interpret(self, path: Path, text: str) -> None:
+        """Take in what a `*` token of a kern column says."""
+        if text.startswith("**"):
+            self._staff(path.spine)
+        elif text.startswith("*>"):
+            self._section(text)
+        elif text.startswith("*MM"):
+            self._tempo(text)
+        elif text.startswith("*M") and text[2:3].isdecimal():
+            self._metre(text)
+        elif text.startswith("*I"):
+            self._instrument(path.spine, text)
+        elif text == "*thru":
+            self.music.plan.is_through = True
+        elif text == "*ped":
+            self.music.left_out["pedal marks"] += 1
+        else:
+            self._pitch(path.spine, text)
+
+    def _section(self, text: str) -> None:
+        """Take in a list of sections, or the label of one that begins."""
+        if label := self.music.plan.add(text):
+            self.here.labels[label] = None
+            self.here.is_new = True
+
+    def _staff(self, spine: Spine) -> Staff:
+        if spine not in self.music.staves:
+            self.music.staves[spine] = Staff()
+        return self.music.staves[spine]
+
+    def _instrument(self, spine: Spine, text: str) -> None:
+        """Take in the first name, code and family of a spine."""
+        staff, rest = self._staff(spine), text[3:]
+        if text.startswith('*I"'):
+            staff.name = staff.name or " ".join(rest.split())
+        elif text.startswith("*IC"):
+            staff.family = staff.family or rest
+        elif text[2:3].isalpha() and not text.startswith(("*IG", "*ITr")):
+            staff.code = staff.code or text[2:]
+
+    def _tempo(self, text: str) -> None:
+        bpm = read_tempo(text)
+        if bpm is None:
+            self.music.left_out["tempos without a number"] += 1
+        elif SLOWEST <= bpm <= FASTEST:
+            self.here.tempo = bpm
+
+    def _metre(self, text: str) -> None:
+        metre = read_metre(text)
+        if metre is None:
+            self.music.left_out["time signatures that give no bars"] += 1
+        elif metre != self.metre:
+            self.metre = metre
+            self.here.is_new = True
+
+    def _pitch(self, spine: Spine, text: str) -> None:
+        """Take in a transposition, a key signature, or the name of a key, which says more; else words of a jump."""
+        if (raised := read_transposition(text)) is not None:
+            self._staff(spine).raised = raised
+        elif named := read_key(text):
+            self.here.keys[spine] = named
+        elif (fifths := read_signature(text)) is not None:
+            self.here.keys.setdefault(spine, (fifths, ""))
+        else:
+            self.here.signs.update(signs_in_words(text[1:80]))
+
+    def _choose_readings(self, row: Row) -> None:
+        """Of columns that hold readings of one passage, labelled `*S/...`, play the first."""
+        chosen: set[Spine] = set()
+        for path, text in zip(row.paths, row.tokens, strict=True):
+            if text.startswith("*S/") and text != "*S/fin":
+                path.is_alternative = path.spine in chosen
+                chosen.add(path.spine)
+            elif text == "*S-":
+                path.is_alternative = False
+
+    def _notes(self, row: Row) -> None:
+        """Place a row of notes and rests, and take them in."""
+        started: list[tuple[Path, Token]] = []
+        chords: list[str] = []
+        for path, text in zip(row.paths, row.tokens, strict=True):
+            if text == "." or not text or text[0] == "=":
+                continue
+            if path.kind != KERN:
+                chords += self._beside(path.kind, text)
+                continue
+            token = read_token(text)
+            if token.left_out:
+                self.music.left_out.update(token.left_out)
+            if token.needs_length:
+                token = _timed(token, row)
+            if token.length is not None:
+                started.append((path, token))
+            else:
+                self.music.left_out[UNTIMED] += len(token.notes)
+        if not started:
+            self.music.left_out["chord symbols between notes"] += len(chords)
+            return
+        measure = self._begin(self._place(row, [path for path, _ in started]), row)
+        at = self.now - measure.start
+        measure.chords += [(at, text) for text in chords]
+        for path, token in started:
+            self._sound(measure, path, token, at)
+
+    def _beside(self, kind: str, text: str) -> list[str]:
+        """Read a chord symbol; what other columns hold is left out."""
+        if kind == "mxhm":
+            if name := chord_name(text):
+                return [name]
+            self.music.left_out["chord symbols without a name"] += 1
+        elif kind not in _SILENT:
+            self.music.left_out[_KINDS.get(kind, "entries of other columns")] += 1
+        return []
+
+    def _sound(self, measure: Measure, path: Path, token: Token, at: Time) -> None:
+        """Take in the notes of a token that begins at the present row."""
+        if token.length is None:
+            return
+        path.ends = (self.now + token.length,)
+        self.reached = max(self.reached, path.ends[0])
+        if path.is_alternative:
+            self.music.left_out[_ALTERNATIVE] += len(token.notes)
+            return
+        staff = self._staff(path.spine)
+        self.count += len(token.notes)
+        if self.count > MOST_NOTES:
+            raise Malformed(f"has more than {MOST_NOTES:,} notes; split it into pieces")
+        for note in token.notes:
+            length = token.length if note.length is None else note.length
+            pitch = note.pitch - staff.raised
+            if 0 <= pitch <= 127:
+                measure.notes.append(Written(path.spine, at, length, pitch, path.voice, note.begins, note.continues))
+            else:
+                self.music.left_out[TOO_HIGH] += 1
+
+    def _place(self, row: Row, started: Sequence[Path]) -> Time:
+        """Where a row is: where the notes before it end in the columns that begin new ones, after the latest row."""
+        found = [end for end in map(self._end, started) if end is not None]
+        if not found:
+            ends = [end for path in row.paths if path.kind == KERN and (end := self._end(path)) is not None]
+            place = min(ends, default=self.reached)
+        else:
+            place = found[0] if len(set(found)) == 1 else self._settle(found)
+        return round(place) if isinstance(place, Fraction) and place.denominator > _FINEST else place
+
+    def _end(self, path: Path) -> Time | None:
+        """Where the note of a column ends that sounds after the latest row; None if none does."""
+        if len(path.ends) == 1:
+            return path.ends[0] if path.ends[0] > self.now else None
+        return min((end for end in path.ends if end > self.now), default=None)
+
+    def _settle(self, found: Sequence[Time]) -> Time:
+        """Choose among places that differ: the one most columns are at, or that completes the bar, or the first."""
+        self.music.misfits += 1
+        if self.music.misfits > MOST_MISFITS:
+            raise Malformed(
+                f"has more than {MOST_MISFITS:,} rows whose note values do not fit together; correct it first"
+            )
+        counts = Counter(found)
+        most = max(counts.values())
+        often = [place for place, times in counts.items() if times == most]
+        full = self._full()
+        return full if full in often else min(often)
+
+    def _full(self) -> Time:
+        """Where the present measure ends if it is complete."""
+        start = self.measure.start if self.measure else 0
+        numerator, denominator = self.measure.metre if self.measure else self.metre
+        return start + 4 * GRID * numerator // denominator
+
+    def _begin(self, at: Time, row: Row) -> Measure:
+        """Go on to a row, and begin the measure that begins with it."""
+        here, latest = self.here, self.measure
+        self.now, self.paths = at, row.paths
+        if latest is None or here.is_new:
+            if latest is not None:
+                latest.length, latest.closes = at - latest.start, here.closes
+            if len(self.music.measures) == MOST_MEASURES:
+                raise Malformed(f"has more than {MOST_MEASURES:,} measures; split it into pieces")
+            latest = Measure(at, self.metre, tuple(here.labels), here.opens)
+            self.music.measures.append(latest)
+        latest.signs.update(here.signs)
+        latest.keys += [(at - latest.start, spine, *key) for spine, key in here.keys.items()]
+        if here.tempo is not None:
+            latest.tempos.append((at - latest.start, here.tempo))
+        self.here = _Here()
+        return latest
+
+    def finish(self) -> None:
+        """End the last measure where most columns end."""
+        if not self.measure:
+            return
+        ends = Counter(end for path in self.paths if path.kind == KERN and (end := self._end(path)) is not None)
+        full = self._full()
+        end = max(ends, key=lambda end: (ends[end], end == full, end), default=self.reached)
+        self.measure.length, self.measure.closes = end - self.measure.start, self.here.closes
+        self._settle_signs()
+
+
+def _timed(token: Token, row: Row) -> Token:
+    """A token as long as a `**recip` column says beside it."""
+    lengths = (read_length(text) for path, text in zip(row.paths, row.tokens, strict=True) if path.kind == "recip")
+    return token._replace(length=next(lengths, None))

@@ -1,0 +1,201 @@
+"""A Humdrum kern file as a Score: sections and repeats played, ties joined, a track for each column or voice."""
+
+from __future__ import annotations
+
+import html
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from composer.errors import ReadingWarning
+from composer.score import TICKS_PER_QUARTER, Score, Tempo, Text, Track, make_notes
+from composer_notation.bargrid import Measure as Bar
+from composer_notation.bargrid import time_signatures, upbeat_of
+from composer_notation.kern.measures import MOST_KEYS, MOST_NOTES, Measure, Music, Staff, read_music
+from composer_notation.kern.players import player_of
+from composer_notation.kern.sections import Marked, order_of
+from composer_notation.kern.spines import Malformed, Spine, Time, pieces, rows
+from composer_notation.kern.ties import Heard, join_ties, mend_ties
+from composer_notation.kern.tokens import GRID
+from composer_notation.keysignatures import Signature, key_signatures
+from composer_notation.sounding import VELOCITY, voices
+from composer_notation.unfolding import Signs
+
+MOST_CELLS = 1_000_000
+_TICK = GRID // TICKS_PER_QUARTER
+_TITLES = ("OTL", "OTL@@", "OTL@", "OMD")
+_TITLE = re.compile(r"^!!!(OTL|OMD)(@{0,2})[^:]{0,12}:\s*(.{0,200})")
+
+
+@dataclass(frozen=True)
+class _Played:
+    """Measures in playing order, each with its start."""
+
+    places: Sequence[tuple[Measure, Time]]
+    has_bars: bool
+
+    @property
+    def bars(self) -> list[Bar]:
+        """The measures as bars; a piece without bar lines is one measure, and is cut where its last bar begins."""
+        return [bar for measure, start in self.places for bar in _bars(measure, start, self.has_bars)]
+
+
+def read_score(text: str, left_out: Counter[str]) -> Score:
+    """Read the Score of a file, of its first piece if it holds several; count in `left_out` what has no place in it.
+
+    Raises Malformed and Unplayable. Warns with ReadingWarning of what was mended.
+    """
+    if text.count("\t") + text.count("\n") > MOST_CELLS:
+        raise Malformed(f"has more than {MOST_CELLS:,} tokens; split it into pieces")
+    found = pieces(text)
+    music = read_music(rows(found[0]))
+    if not music.staves:
+        raise Malformed("is not Humdrum kern; it has no column that begins with '**kern'")
+    _warn(music, len(found), mend_ties(music.measures))
+    played = _play(music)
+    left_out.update(music.left_out)
+    columns = join_ties(_heard(music, played))
+    tracks = [track for spine, staff in _from_the_top(music) for track in _tracks(columns[spine], staff)]
+    bars = played.bars
+    return Score(
+        tracks=tuple(tracks),
+        tempos=_tempos(played),
+        time_signatures=time_signatures(bars),
+        key_signatures=key_signatures(_signatures(music, played), tracks),
+        upbeat=upbeat_of(bars),
+        chords=_chords(played),
+        title=_title([line for _, line in found[0]]),
+    )
+
+
+def _play(music: Music) -> _Played:
+    """Put the measures in playing order, and count those that are never played. Raises Malformed and Unplayable."""
+    marked = [Marked(measure.labels, _signs(measure)) for measure in music.measures]
+    order, said = order_of(marked, music.plan)
+    if said:
+        warnings.warn(said, ReadingWarning, stacklevel=2)
+    music.left_out["measures that its list of sections never plays"] += len(marked) - len(set(order))
+    if sum(len(music.measures[index].notes) for index in order) > MOST_NOTES:
+        raise Malformed(f"has more than {MOST_NOTES:,} notes, repeats played; split it into pieces")
+    start: Time = 0
+    places = []
+    for index in order:
+        places.append((music.measures[index], start))
+        start += music.measures[index].length
+    return _Played(places, music.has_bars)
+
+
+def _signs(measure: Measure) -> Signs:
+    said = measure.signs
+    return Signs(
+        opens=measure.opens,
+        times=2 if measure.closes else 0,
+        segno=str(said.get("segno", "")),
+        coda=str(said.get("coda", "")),
+        fine=bool(said.get("fine")),
+        to_coda=str(said.get("to_coda", "")),
+        jump=str(said.get("jump", "")),
+    )
+
+
+def _warn(music: Music, count: int, ties: int) -> None:
+    if count > 1:
+        text = f"holds {count:,} pieces, of which the first was read; split it into files of one piece each"
+        warnings.warn(text, ReadingWarning, stacklevel=3)
+    if ties:
+        text = f"its ties without an end ({ties:,}) lead to the next note of their pitch"
+        warnings.warn(text, ReadingWarning, stacklevel=3)
+    if music.misfits:
+        text = f"rows whose note values do not fit together ({music.misfits:,}) stand where most columns put them"
+        warnings.warn(text, ReadingWarning, stacklevel=3)
+
+
+def _bars(measure: Measure, start: Time, has_bars: bool) -> Iterator[Bar]:
+    at, length = _quarters(start), _quarters(measure.length)
+    bar = Bar(at, length, *measure.metre)
+    if not has_bars and length > bar.bar and length % bar.bar:
+        whole = length - length % bar.bar
+        yield replace(bar, length=whole)
+        bar = Bar(at + whole, length - whole, *measure.metre)
+    if bar.length:
+        yield bar
+
+
+def _quarters(time: Time) -> Fraction:
+    return Fraction(time, GRID)
+
+
+def _from_the_top(music: Music) -> list[tuple[Spine, Staff]]:
+    """The columns from the right, where the highest part stands."""
+    return sorted(music.staves.items(), key=lambda item: item[0].place, reverse=True)
+
+
+def _heard(music: Music, played: _Played) -> dict[Spine, list[Heard]]:
+    found: dict[Spine, list[Heard]] = {spine: [] for spine in music.staves}
+    for measure, start in played.places:
+        for note in measure.notes:
+            found[note.spine].append(Heard(note.spine, start + note.start, *note[2:]))
+    return found
+
+
+def _tracks(notes: Sequence[Heard], staff: Staff) -> list[Track]:
+    """One track of a column, or one for each of its voices if they sound together."""
+    groups = voices(notes)
+    name, program = player_of(staff.name, staff.code, staff.family)
+    names = [name] if len(groups) == 1 else [f"{name} {i}".strip() for i in range(1, len(groups) + 1)]
+    return [Track(make_notes(map(_row, group)), own, program) for own, group in zip(names, groups, strict=True)]
+
+
+def _row(note: Heard) -> tuple[int, int, int, int]:
+    start = _ticks(note.start)
+    return start, max(1, _ticks(note.start + note.length) - start), note.pitch, VELOCITY
+
+
+def _ticks(time: Time) -> int:
+    """Round a time to whole ticks, halves to the even one."""
+    whole, rest = divmod(time, _TICK)
+    return int(whole) + (2 * rest > _TICK - (whole & 1))
+
+
+def _tempos(played: _Played) -> tuple[Tempo, ...]:
+    found = {_ticks(start + at): bpm for measure, start in played.places for at, bpm in measure.tempos}
+    marks = [Tempo(tick, bpm) for tick, bpm in sorted(found.items())]
+    return tuple(mark for i, mark in enumerate(marks) if i == 0 or mark.bpm != marks[i - 1].bpm)
+
+
+def _signatures(music: Music, played: _Played) -> list[Signature]:
+    """The key signatures of the highest part that has any, as they sound."""
+    stated = {spine for measure in music.measures for _, spine, *_ in measure.keys}
+    for spine, staff in _from_the_top(music):
+        if spine in stated:
+            found = [
+                Signature(_ticks(start + at), _lowered(fifths, staff.raised), mode)
+                for measure, start in played.places
+                for at, own, fifths, mode in measure.keys
+                if own is spine
+            ]
+            if len(found) > MOST_KEYS:
+                raise Malformed(f"has more than {MOST_KEYS:,} key signatures, repeats played; split it into pieces")
+            return found
+    return []
+
+
+def _lowered(fifths: int, semitones: int) -> int:
+    return (fifths - 7 * semitones + 5) % 12 - 5 if semitones else fifths
+
+
+def _chords(played: _Played) -> tuple[Text, ...]:
+    found = {Text(_ticks(start + at), text) for m, start in played.places for at, text in m.chords}
+    return tuple(sorted(found))
+
+
+def _title(lines: Sequence[str]) -> str:
+    """The title in the original language, in any other, or that of the movement."""
+    found: dict[str, str] = {}
+    for line in lines:
+        if (title := _TITLE.match(line)) and title[3].strip():
+            found.setdefault(title[1] + title[2], " ".join(html.unescape(title[3]).split()))
+    return next((found[kind] for kind in _TITLES if kind in found), "")

@@ -1,0 +1,130 @@
+"""In which order sections are played: by a list of their labels, or by repeat signs and words (`D.C. al Fine`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+from composer_notation.musicxml.signs import Marks, with_words
+from composer_notation.unfolding import MOST_MEASURES, SignMissing, Signs, Unplayable, play_order
+
+_JUMPS = ("jump", "to_coda", "fine", "coda")
+_SEGNO = re.compile(r"^segno\b|^\U0001d10b$")
+_AT_THE_END = frozenset(("jump", "to_coda", "fine"))
+_ENDING = re.compile(r"^(\d)(?:st|nd|rd|th) ending\b")
+
+
+@dataclass
+class Plan:
+    """What a file says of the order of its sections."""
+
+    lists: dict[str, list[str]] = field(default_factory=dict)  # labels in playing order, by the name of the version
+    is_through: bool = False  # everything is written as it is played
+
+    def add(self, text: str) -> str:
+        """Take in `*>A` or `*>[A,A,B]`; the label, or "" for a list."""
+        name, bracket, rest = text[2:].partition("[")
+        if not bracket or not rest.endswith("]"):
+            return text[2:]
+        self.lists.setdefault(name, [label.strip() for label in rest[:-1].split(",")])
+        return ""
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A measure as it stands in the plan: the labels and signs before it, and the signs after it."""
+
+    labels: tuple[str, ...]
+    signs: Signs
+
+
+@lru_cache(maxsize=1024)
+def signs_in_words(text: str) -> Mapping[str, bool | str]:
+    """Read words such as `D.C. al Fine`, `Fine`, `To Coda` as fields of Signs; none for other words."""
+    signs = with_words(Marks(), text).signs
+    found = {name: value for name in _JUMPS if (value := getattr(signs, name))}
+    return found or ({"segno": "1"} if _SEGNO.match(text.lower()) else {})
+
+
+def stands_at_the_end(sign: str) -> bool:
+    """Whether a sign, a field of Signs, holds after the measure that it stands in."""
+    return sign in _AT_THE_END
+
+
+def order_of(measures: Sequence[Marked], plan: Plan) -> tuple[list[int], str]:
+    """List the indices of measures as they are played, and say what of the plan could not be carried out, or "".
+
+    A list of labels goes before repeat signs, which say the same to readers. Raises Unplayable.
+    """
+    if plan.is_through:
+        return list(range(len(measures))), ""
+    version = next((name for name in ("", *plan.lists) if name in plan.lists and name != "norep"), None)
+    if version is None:
+        return _order_of_signs(measures)
+    expanded = _expanded(measures, plan.lists[version])
+    if expanded is not None:
+        return expanded, ""
+    order, said = _order_of_signs(measures)
+    return order, said or "its list of sections names some that are not there; its repeat signs were followed instead"
+
+
+def _expanded(measures: Sequence[Marked], labels: Sequence[str]) -> list[int] | None:
+    """The measures of sections by their labels; what stands before the first label is played once."""
+    ranges = _sections(measures, frozenset(labels))
+    if not set(labels) <= set(ranges):
+        return None
+    first = min((section.start for section in ranges.values()), default=len(measures))
+    order = list(range(first))
+    for label in labels:
+        order += ranges[label]
+        if len(order) > MOST_MEASURES:
+            raise Unplayable(f"has a list of sections that makes it longer than {MOST_MEASURES:,} measures")
+    return order
+
+
+def _sections(measures: Sequence[Marked], named: frozenset[str]) -> dict[str, range]:
+    """Where each section is: up to the next label. Labels of a kind of their own (`Form>Coda`) count where named."""
+    starts: list[tuple[int, str]] = []
+    for index, measure in enumerate(measures):
+        labels = [label for label in measure.labels if label in named or ">" not in label]
+        starts += [(index, label) for label in labels]
+    found: dict[str, range] = {}
+    until = len(measures)
+    for place in range(len(starts) - 1, -1, -1):
+        index, label = starts[place]
+        if place + 1 < len(starts) and starts[place + 1][0] > index:
+            until = starts[place + 1][0]
+        found[label] = range(index, until)
+    return found
+
+
+def _order_of_signs(measures: Sequence[Marked]) -> tuple[list[int], str]:
+    signs = _with_endings(measures)
+    try:
+        return play_order(signs), ""
+    except SignMissing as error:
+        still = [replace(sign, jump="", to_coda="") for sign in signs]
+        return play_order(still), f"it {error}; the jump was not made"
+
+
+def _with_endings(measures: Sequence[Marked]) -> list[Signs]:
+    """The signs, with labels such as `1st ending`, or `A1` after `A`, as endings."""
+    known = {label for measure in measures for label in measure.labels}
+    found: list[Signs] = []
+    endings: tuple[int, ...] = ()
+    for measure in measures:
+        if measure.labels:
+            number = next((n for label in measure.labels if (n := _ending(label, known))), 0)
+            endings = (number,) if number else ()
+        found.append(replace(measure.signs, endings=endings, begins_ending=bool(measure.labels and endings)))
+    return found
+
+
+def _ending(label: str, known: set[str]) -> int:
+    """The number of the ending that a label names, 0 for none."""
+    if found := _ENDING.match(label.lower()):
+        return int(found[1])
+    is_numbered = len(label) > 1 and label[-1] in "123456789" and label[:-1] in known
+    return int(label[-1]) if is_numbered else 0

@@ -1,0 +1,206 @@
+"""The table that a Humdrum file is: columns that begin, split, join, change places and end from row to row.
+
+A column as it begins is a spine; what splits off it belongs to the same spine, as a further voice of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import groupby
+from typing import NamedTuple, TypeAlias
+
+Time: TypeAlias = int | Fraction
+"""A place or a length in parts of a quarter note (see `composer_notation.kern.tokens.GRID`)."""
+
+MOST_COLUMNS = 1_000
+MOST_SPINES = 2_000
+MANIPULATORS = frozenset(("*^", "*v", "*x", "*+", "*-"))
+"""What splits, joins, exchanges, adds and ends columns."""
+
+_LINES = re.compile(r"\r\n|\r|\n")
+
+
+class Malformed(ValueError):
+    """A table cannot be followed; the text says why, in words that follow a file's name."""
+
+
+@dataclass(eq=False)
+class Spine:
+    """A column as it began, with all that split off it."""
+
+    place: tuple[int, ...]  # sorts the spines of a piece from the left
+
+
+@dataclass(eq=False)
+class Path:
+    """One column from a split or join to the next. `ends`: where its latest note ends; several after a join."""
+
+    spine: Spine
+    kind: str = ""  # `kern` for **kern
+    voice: int = 1  # counts the columns of its spine from the left
+    ends: tuple[Time, ...] = (0,)
+    is_alternative: bool = False  # another reading of what stands beside it
+
+
+class Row(NamedTuple):
+    """A line of the table and the columns it stands in; a line about the whole has one token and no column."""
+
+    number: int
+    tokens: Sequence[str]
+    paths: Sequence[Path]
+
+
+def pieces(text: str) -> list[list[tuple[int, str]]]:
+    """Cut a file into its pieces: their lines with numbers. A piece ends with all its columns."""
+    found: list[list[tuple[int, str]]] = [[]]
+    is_begun = False
+    closing = 0  # how many lines the piece has up to its end
+    for number, line in enumerate(_LINES.split(text), 1):
+        if line.startswith("**"):
+            if closing:  # the remarks since then are about the piece that begins
+                found[-1:] = [found[-1][:closing], found[-1][closing:]]
+                closing = 0
+            is_begun = True
+        if line and not line.isspace():
+            found[-1].append((number, line))
+        if is_begun and line.startswith("*-") and set(line.split()) == {"*-"}:
+            closing = len(found[-1])
+    return found
+
+
+def rows(lines: Sequence[tuple[int, str]]) -> Iterator[Row]:
+    """Follow the columns through the lines of one piece. Raises Malformed."""
+    table = _Table()
+    for place, (number, line) in enumerate(lines):
+        if line.startswith("!!"):
+            yield Row(number, (line,), ())
+        elif not table.paths:
+            if not line.startswith("**"):
+                table.check_idle(number, line)
+                continue
+            tokens = line.split()  # no kind of column has a space in its name
+            table.begin(len(tokens), number)
+            yield table.row(number, tokens)
+        else:
+            row = table.row(number, table.cells(number, line))
+            if row.tokens:
+                yield row
+                table.follow(row, lines, place)
+
+
+@dataclass
+class _Table:
+    """The columns that a line may stand in."""
+
+    paths: list[Path] = field(default_factory=list)
+    spines: list[Spine] = field(default_factory=list)
+
+    def begin(self, count: int, number: int) -> None:
+        """Begin with so many columns."""
+        self._check(count, number)
+        self.spines = [Spine((place,)) for place in range(count)]
+        self.paths = [Path(spine) for spine in self.spines]
+
+    def check_idle(self, number: int, line: str) -> None:
+        """Raise Malformed for a line before the first column; one after the last column says nothing."""
+        if not self.spines and not line.startswith("!"):
+            raise Malformed(f"is not Humdrum kern; line {number} stands before any column that begins with '**kern'")
+
+    def cells(self, number: int, line: str) -> list[str]:
+        """Cut a line into the tokens of its columns; none for a comment that fits no columns. Raises Malformed."""
+        tokens = line.split("\t")
+        if len(tokens) != len(self.paths):  # some separate columns by several tabs, or end a line with one
+            tokens = [token for token in tokens if token]
+        if len(tokens) == len(self.paths):
+            return tokens
+        if line.startswith("!"):
+            return []
+        found, expected = len(tokens), len(self.paths)
+        amount = "few" if found < expected else "many"
+        raise Malformed(f"has too {amount} columns in line {number} ({found} for {expected}); tabs separate them")
+
+    def row(self, number: int, tokens: Sequence[str]) -> Row:
+        """Put tokens in the columns, which take the kinds that a row of `**` gives them."""
+        if tokens[0].startswith("*") and any(token.startswith("**") for token in tokens):
+            for path, token in zip(self.paths, tokens, strict=True):
+                path.kind = token[2:] if token.startswith("**") else path.kind
+        return Row(number, tokens, self.paths)
+
+    def follow(self, row: Row, lines: Sequence[tuple[int, str]], place: int) -> None:
+        """Split, join, exchange, add and end the columns as the row says. Raises Malformed."""
+        if not row.tokens[0].startswith("*") or MANIPULATORS.isdisjoint(row.tokens):
+            return
+        self.paths = self._moved(row, _groups(row, lines, place) if "*v" in row.tokens else [])
+        self._check(len(self.paths), row.number)
+        if len(self.spines) > MOST_SPINES:
+            raise Malformed(f"has more than {MOST_SPINES:,} columns that begin by line {row.number}")
+        voices: dict[Spine, int] = {}
+        for path in self.paths:
+            path.voice = voices[path.spine] = voices.get(path.spine, 0) + 1
+
+    def _moved(self, row: Row, joins: Sequence[Sequence[int]]) -> list[Path]:
+        group_at = {group[0]: group for group in joins if len(group) > 1}
+        found: list[Path] = []
+        at = 0
+        while at < len(row.tokens):
+            path, text, step = row.paths[at], row.tokens[at], 1
+            if at in group_at:
+                step = len(group_at[at])
+                found.append(_joined([row.paths[i] for i in group_at[at]]))
+            elif text == "*x" and row.tokens[at + 1 : at + 2] == ["*x"]:
+                step = 2
+                found += [row.paths[at + 1], path]
+            elif text == "*^":
+                found += [path, replace(path, ends=())]
+            elif text == "*+":
+                self.spines.append(Spine((*path.spine.place, len(self.spines))))
+                found += [path, Path(self.spines[-1], ends=())]
+            elif text != "*-":
+                found.append(path)
+            at += step
+        return found
+
+    def _check(self, count: int, number: int) -> None:
+        if count > MOST_COLUMNS:
+            raise Malformed(f"has more than {MOST_COLUMNS:,} columns in line {number}; no music has so many")
+
+
+def _groups(row: Row, lines: Sequence[tuple[int, str]], place: int) -> list[list[int]]:
+    """The places of the `*v` that become one column each.
+
+    Neighbours are joined. Of neighbours in several spines some files mean a join for each spine: the next line tells.
+    """
+    runs = groupby(range(len(row.tokens)), key=lambda at: row.tokens[at] == "*v")
+    joins = [list(run) for is_join, run in runs if is_join]
+    by_spine = [group for whole in joins for group in _by_spine(whole, row.paths)]
+    if len(by_spine) == len(joins) or any(len(group) < 2 for group in by_spine):
+        return joins
+    return joins if _width(row, joins) == _next_width(lines, place) else by_spine
+
+
+def _by_spine(group: Sequence[int], paths: Sequence[Path]) -> list[list[int]]:
+    return [list(run) for _, run in groupby(group, key=lambda at: paths[at].spine)]
+
+
+def _width(row: Row, joins: Sequence[Sequence[int]]) -> int:
+    """How many columns there are after a row with these joins."""
+    counts = Counter(row.tokens)
+    return len(row.tokens) + counts["*^"] + counts["*+"] - counts["*-"] - sum(len(group) - 1 for group in joins)
+
+
+def _next_width(lines: Sequence[tuple[int, str]], place: int) -> int:
+    """How many columns the next line has that stands in columns; 0 at the end."""
+    for number in range(place + 1, len(lines)):
+        line = lines[number][1]
+        if not line.startswith("!!"):
+            return line.count("\t") + 1
+    return 0
+
+
+def _joined(paths: Sequence[Path]) -> Path:
+    ends = tuple(dict.fromkeys(end for path in paths for end in path.ends))
+    return replace(paths[0], ends=ends, is_alternative=all(path.is_alternative for path in paths))

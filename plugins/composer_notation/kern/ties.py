@@ -1,0 +1,78 @@
+"""Ties: notes that are written apart and sound as one, over splits and joins of columns or from one to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from composer_notation.kern.measures import Measure
+from composer_notation.kern.spines import Spine, Time
+
+
+class Heard(NamedTuple):
+    """A note as it is played, counted from the start of the piece. `begins` and `continues`: its ties."""
+
+    spine: Spine
+    start: Time
+    length: Time
+    pitch: int
+    voice: int
+    begins: bool
+    continues: bool
+
+
+def mend_ties(measures: Iterable[Measure]) -> int:
+    """Let ties that are written at their first note alone lead to a note of that pitch, and count them.
+
+    It must follow at once in the same voice, and no other note there be the end of a tie.
+    """
+    written = [(measure, place, note) for measure in measures for place, note in enumerate(measure.notes)]
+    ended = {(note.spine, note.pitch, measure.start + note.start) for measure, _, note in written if note.continues}
+    waiting: set[tuple[Spine, int, int, Time]] = set()
+    count = 0
+    for measure, place, note in written:
+        start = measure.start + note.start
+        is_due = (note.spine, note.voice, note.pitch, start) in waiting
+        if is_due and (note.spine, note.pitch, start) not in ended:
+            measure.notes[place] = note._replace(continues=True)
+            count += 1
+        if note.begins:
+            waiting.add((note.spine, note.voice, note.pitch, start + note.length))
+    return count
+
+
+def join_ties(columns: Mapping[Spine, Sequence[Heard]]) -> dict[Spine, list[Heard]]:
+    """Join tied notes in each column, and then those whose ties lead from one column to another.
+
+    A tie holds where both its ends are written, and the one note ends where the other begins; else both are struck.
+    """
+    joined = [note for notes in columns.values() for note in _join(notes)]
+    open_ended = [note for note in joined if note.begins or note.continues]
+    found: dict[Spine, list[Heard]] = {spine: [] for spine in columns}
+    for note in (*(note for note in joined if not (note.begins or note.continues)), *_join(open_ended)):
+        found[note.spine].append(note)
+    return found
+
+
+def _join(notes: Iterable[Heard]) -> list[Heard]:
+    found: list[Heard] = []
+    waiting: dict[tuple[int, Time], list[int]] = {}
+    for note in sorted(notes, key=lambda note: note.start):
+        earlier = _earlier(waiting.get((note.pitch, note.start), []), note, found) if note.continues else None
+        place = len(found) if earlier is None else earlier
+        if earlier is None:
+            found.append(note)
+        else:
+            length = note.start + note.length - found[place].start
+            found[place] = found[place]._replace(length=length, begins=note.begins)
+        if note.begins:
+            waiting.setdefault((note.pitch, note.start + note.length), []).append(place)
+    return found
+
+
+def _earlier(places: list[int], note: Heard, found: Sequence[Heard]) -> int | None:
+    """Take the note that is tied to this one: that of its own voice, if several wait."""
+    if not places:
+        return None
+    own = next((at for at, place in enumerate(places) if found[place].voice == note.voice), 0)
+    return places.pop(own)

@@ -1,0 +1,201 @@
+"""What the tokens of a `**kern` column say: notes, rests, bar lines, signatures, keys, tempos."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from functools import lru_cache
+from typing import NamedTuple
+
+from composer_notation.kern.spines import Time
+
+GRID = 2**10 * 3**3 * 5**2 * 7 * 11 * 13
+"""The parts of a quarter note in which time is counted; lengths that are no whole number of them are fractions."""
+
+GRACE, ORNAMENT, TREMOLO = "grace notes", "ornaments", "tremolos"
+UNPITCHED, TOO_HIGH, UNTIMED = "notes without a pitch", "notes beyond the range of MIDI", "notes without a length"
+UNKNOWN, TOO_LONG = "tokens that are no notes", "tokens of more than 10,000 characters"
+
+MOST_BEATS = 64
+_LONGEST_TOKEN, _USUAL_TOKEN = 10_000, 64  # characters; usual ones are kept, since they come again
+_SEMITONES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
+_LENGTH = re.compile(r"(\d{1,7})(?:%(\d{1,7}))?(\.{0,8})")
+_LETTERS = re.compile(r"a+|b+|c+|d+|e+|f+|g+|A+|B+|C+|D+|E+|F+|G+")
+_TREMOLO = re.compile(r"@+\d*@+")
+_ORNAMENTS = frozenset("TtMmWwS$O")
+_TEMPO = re.compile(r"^\*MM=?(\d{1,4}(?:\.\d{1,6})?)")
+_SIGNATURE = re.compile(r"^\*k\[([a-gA-G#\-nXx]{0,40})\]")
+_KEY = re.compile(r"^\*([A-Ga-g])([#-]{0,2}):([a-z]{0,12})$")
+_TRANSPOSED = re.compile(r"^\*Trd[+-]?\d{1,2}c([+-]?\d{1,2})$")
+_MODES = {
+    "ion": ("ionian", 0), "dor": ("dorian", -2), "phr": ("phrygian", -4), "lyd": ("lydian", 1),
+    "mix": ("mixolydian", -1), "aeo": ("aeolian", -3), "loc": ("locrian", -5), "maj": ("major", 0),
+    "min": ("minor", -3),
+}  # fmt: skip
+
+
+class Note(NamedTuple):
+    """A note of a token. `begins` and `continues`: a tie begins or ends at it; no length: the token states none."""
+
+    pitch: int
+    length: Time | None
+    begins: bool
+    continues: bool
+
+
+class Token(NamedTuple):
+    """A token of notes or rests, and how long it lasts; `length` is None where it takes no time or states none."""
+
+    notes: tuple[Note, ...]
+    length: Time | None
+    left_out: tuple[str, ...] = ()
+    needs_length: bool = False  # it is no grace note, and states no length
+
+
+class Bar(NamedTuple):
+    """The repeat signs at a bar line."""
+
+    closes: bool
+    opens: bool
+
+
+def read_token(text: str) -> Token:
+    """Read the notes or rests of one token, which stand apart by spaces."""
+    if len(text) > _LONGEST_TOKEN:
+        return Token((), None, (TOO_LONG,))
+    return _known(text) if len(text) <= _USUAL_TOKEN else _read_token(text)
+
+
+def _read_token(text: str) -> Token:
+    notes: list[Note] = []
+    left_out: list[str] = []
+    length: Time | None = None
+    latest: Time | None = None  # a note of a chord without a length of its own is as long as the one before
+    needs_length = False
+    for part in text.split(" "):
+        if not part:
+            continue
+        if "q" in part or "Q" in part:
+            left_out.append(GRACE)
+            continue
+        if "@" in part:
+            part = _TREMOLO.sub("", part)
+            left_out.append(TREMOLO)
+        latest = read_length(part) or latest
+        length = latest if length is None else length
+        kind, note = _read_note(part, latest)
+        left_out += kind
+        notes += note
+        needs_length = needs_length or (latest is None and (bool(note) or "r" in part))
+    return Token(tuple(notes), length, tuple(left_out), needs_length)
+
+
+_known = lru_cache(maxsize=16_384)(_read_token)
+
+
+def _read_note(part: str, length: Time | None) -> tuple[list[str], list[Note]]:
+    """Read what is left out of a note, and the note itself, if it sounds."""
+    if "r" in part:
+        return [], []
+    letters = _LETTERS.search(part)
+    if not letters:
+        return [UNPITCHED if "R" in part else UNKNOWN], []
+    name = letters[0]
+    octave = 4 + len(name) if name.islower() else 5 - len(name)
+    pitch = 12 * octave + _SEMITONES[name[0].lower()] + part.count("#") - part.count("-")
+    if not 0 <= pitch <= 127:
+        return [TOO_HIGH], []
+    begins, continues = "[" in part or "_" in part, "]" in part or "_" in part
+    return [] if _ORNAMENTS.isdisjoint(part) else [ORNAMENT], [Note(pitch, length, begins, continues)]
+
+
+@lru_cache(maxsize=4096)
+def read_length(text: str) -> Time | None:
+    """Read the first length in a token: `4`, `8.`, `12`, `0` (a breve), `3%2` (two thirds of a whole note)."""
+    found = _LENGTH.search(text)
+    if not found:
+        return None
+    digits, divisor, dots = found[1], found[2], len(found[3])
+    if digits.strip("0"):
+        length = Fraction(4 * GRID * int(divisor or 1), int(digits))
+    elif divisor or len(digits) > 5:
+        return None
+    else:
+        length = Fraction(4 * GRID * 2 ** len(digits))
+    length = length * (2 ** (dots + 1) - 1) / 2**dots
+    if not length:
+        return None
+    return length.numerator if length.denominator == 1 else length
+
+
+def read_bar(text: str) -> Bar:
+    """Read the repeat signs of a bar line: those before its strokes close, those after them open."""
+    signs = text.lstrip("=")
+    strokes = [place for place, sign in enumerate(signs) if sign in "|!"]
+    dots = [place for place, sign in enumerate(signs) if sign == ":"]
+    if not dots:
+        return Bar(False, False)
+    if not strokes:
+        return Bar(True, len(dots) > 1)
+    return Bar(dots[0] < strokes[-1], dots[-1] > strokes[0])
+
+
+def read_metre(text: str) -> tuple[int, int] | None:
+    """Read `*M3/4`, `*M2+3/8`, `*M3/8+2/4` or `*M4/0` (breves) as a time signature; None for one that gives no bars."""
+    beats, whole, smallest = 0, Fraction(0), Fraction(1)
+    for part in text[2:].split("+")[:MOST_BEATS]:
+        top, slash, bottom = part.partition("/")
+        unit = _unit(bottom)
+        if not _is_number(top) or (slash and unit is None):
+            return None
+        beats += int(top)
+        if slash and unit is not None:
+            whole, beats, smallest = whole + beats * unit, 0, min(smallest, unit)
+    lowest = max(smallest.denominator, 1)
+    for denominator in (1, 2, 4, 8, 16, 32, 64):
+        numerator = whole * denominator
+        if denominator >= lowest and numerator.denominator == 1 and 1 <= numerator <= MOST_BEATS:
+            return None if beats else (int(numerator), denominator)
+    return None
+
+
+def _unit(text: str) -> Fraction | None:
+    """A note value in whole notes: `4`, `3%2`, or `0` for a breve; None for none."""
+    value, _, divisor = text.partition("%")
+    if not _is_number(value) or not _is_number(divisor or "1") or not int(divisor or "1"):
+        return None
+    return Fraction(int(divisor or "1"), int(value)) if int(value) else Fraction(2 ** len(value))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 3
+
+
+def read_tempo(text: str) -> float | None:
+    """Read `*MM96.3` as quarter notes a minute; None for words such as `*MM[Allegro]`."""
+    found = _TEMPO.match(text)
+    return float(found[1]) if found else None
+
+
+def read_signature(text: str) -> int | None:
+    """Read `*k[f#c#]` as sharps (positive) or flats (negative); None for what is no key signature."""
+    found = _SIGNATURE.match(text)
+    return found[1].count("#") - found[1].count("-") if found else None
+
+
+def read_key(text: str) -> tuple[int, str] | None:
+    """Read `*G:`, `*b-:` or `*D:dor` as sharps or flats and its mode; None for what names no key."""
+    found = _KEY.match(text)
+    if not found or found[3][:3] not in ("", *_MODES):
+        return None
+    major = "FCGDAEB".index(found[1].upper()) - 1 + 7 * (found[2].count("#") - found[2].count("-"))
+    if found[3]:
+        mode, moved = _MODES[found[3][:3]]
+        return major + moved, mode
+    return (major, "major") if found[1].isupper() else (major - 3, "minor")
+
+
+def read_transposition(text: str) -> int | None:
+    """Read by how many semitones notes stand above where they sound (`*Trd1c2`: two); None for what does not say so."""
+    found = _TRANSPOSED.match(text)
+    return int(found[1]) if found else None

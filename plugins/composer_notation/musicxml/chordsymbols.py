@@ -1,0 +1,60 @@
+"""Chord symbols of MusicXML as text, such as `Am7b5` or `D/F#`."""
+
+from __future__ import annotations
+
+from xml.etree.ElementTree import Element
+
+from composer_notation.musicxml.values import NotUnderstood, number, text_of
+from composer_notation.writing.harmony import harmony
+
+NAMES = {
+    "major": "", "minor": "m", "augmented": "aug", "diminished": "dim", "dominant": "7", "major-seventh": "maj7",
+    "minor-seventh": "m7", "diminished-seventh": "dim7", "augmented-seventh": "aug7", "half-diminished": "m7b5",
+    "major-minor": "mM7", "major-sixth": "6", "minor-sixth": "m6", "dominant-ninth": "9", "major-ninth": "maj9",
+    "minor-ninth": "m9", "dominant-11th": "11", "major-11th": "maj11", "minor-11th": "m11", "dominant-13th": "13",
+    "major-13th": "maj13", "minor-13th": "m13", "suspended-second": "sus2", "suspended-fourth": "sus4", "power": "5",
+}  # fmt: skip
+_ALTERS = {-2: "bb", -1: "b", 0: "", 1: "#", 2: "##"}
+
+
+def chord_symbol(element: Element) -> str:
+    """Read a `<harmony>`, "" for one that names no chord in letters. Raises NotUnderstood."""
+    kind = text_of(element, "kind")
+    if kind == "none":
+        return "N.C."
+    root = _letter(element.find("root"), "root")
+    quality = _quality(element, kind, root)
+    if not root or quality is None:
+        return ""
+    bass = _letter(element.find("bass"), "bass")
+    return f"{root}{quality}{'/' if bass else ''}{bass}"
+
+
+def _letter(element: Element | None, name: str) -> str:
+    if element is None:
+        return ""
+    step, alter = text_of(element, f"{name}-step"), number(text_of(element, f"{name}-alter") or "0")
+    if len(step) != 1 or step not in "ABCDEFG" or alter not in _ALTERS:
+        raise NotUnderstood(name)
+    return step + _ALTERS[int(alter)]
+
+
+def _quality(element: Element, kind: str, root: str) -> str | None:
+    """What follows the root: as it is printed, if that says the same as the kind, and else the kind's usual name."""
+    printed = "".join(text for found in element.iterfind("kind") for text in found.get("text", "").split())
+    parsed = harmony(root + printed)
+    if printed and (kind == "other" or (parsed and parsed.kind == kind)):
+        return printed
+    if kind not in NAMES:
+        return printed or None
+    return NAMES[kind] + "".join(_degree(degree) for degree in element.iterfind("degree"))
+
+
+def _degree(element: Element) -> str:
+    """`add9`, `b5`, `no3`: a tone that is added, altered or left out."""
+    value, kind = text_of(element, "degree-value"), text_of(element, "degree-type")
+    alter = number(text_of(element, "degree-alter") or "0")
+    if not (value.isdecimal() and len(value) < 3) or alter not in _ALTERS:
+        raise NotUnderstood("degree")
+    sign = _ALTERS[int(alter)]
+    return {"add": f"add{sign}{value}", "subtract": f"no{value}"}.get(kind, f"{sign}{value}")

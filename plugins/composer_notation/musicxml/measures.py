@@ -1,0 +1,360 @@
+"""The measures of a part as they are written: notes, signatures, tempos, chord symbols and signs, each at its place.
+
+Places and lengths are counted in parts of `GRID` while a measure is walked, and handed on as quarter notes from the
+start of the measure. Grace notes and cues take no time of their own, or none that is played, and are left out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from xml.etree.ElementTree import Element
+
+from composer_notation.musicxml.chordsymbols import chord_symbol
+from composer_notation.musicxml.signs import (
+    PLAIN,
+    Marks,
+    joined,
+    with_barline,
+    with_sign,
+    with_sound,
+    with_way_to_coda,
+    with_words,
+)
+from composer_notation.musicxml.values import (
+    GRID,
+    NotUnderstood,
+    grid_units,
+    measure_length,
+    metronome_bpm,
+    midi_pitch,
+    number,
+    quarters,
+    text_of,
+    time_signature,
+)
+from composer_notation.sounding import VELOCITY, Sounding
+from composer_notation.writing.drumkit import sound_of
+
+_FORTE = 90  # the velocity that `dynamics="100"` stands for
+_SILENT = {  # what sounds but is not played, by the element that says it
+    "lyric": "lyrics",
+    "ornaments": "ornaments",
+    "figured-bass": "figured basses",
+    "dynamics": "dynamics",
+    "wedge": "hairpins",
+    "pedal": "pedal marks",
+    "measure-repeat": "signs that repeat a measure",
+}
+_ODD = "elements with impossible values"
+
+Signature = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class KeyMark:
+    """A key signature: sharps (positive) or flats as it sounds, and its mode, "" if it states none."""
+
+    start: Fraction
+    fifths: int
+    mode: str
+    is_transposed: bool
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure of one part. Notes stand by the number of their staff; `struck` are those of drums."""
+
+    length: Fraction  # as far as its voices reach; 0 if nothing is written in it
+    notes: Mapping[int, Sequence[Sounding]]
+    struck: Mapping[int, Sequence[Sounding]]
+    marks: Marks
+    staves: int = 1  # of the part, as far as is known by now
+    time: Signature | None = None
+    keys: Sequence[KeyMark] = ()
+    tempos: Sequence[tuple[Fraction, float]] = ()
+    chords: Sequence[tuple[Fraction, str]] = ()
+    sections: Sequence[tuple[Fraction, str]] = ()
+
+
+def read_measures(elements: Iterable[Element], sounds: Mapping[str, int], left_out: Counter[str]) -> list[Measure]:
+    """Read the measures of a part. `sounds`: General MIDI's drum sounds by instrument; adds to `left_out`, by kind."""
+    walk = _Walk(sounds, left_out)
+    return [walk.measure(element) for element in elements]
+
+
+@dataclass
+class _Walk:
+    """A place in a part, and what is in force there."""
+
+    sounds: Mapping[str, int]
+    left_out: Counter[str]
+    divisions: Fraction = Fraction(1)
+    transposes: dict[str, Fraction] = field(default_factory=dict)  # by number of the staff, "" for all
+    staves: int = 1
+    late: Marks = PLAIN  # signs at the end of a measure, which are the next one's
+    at: int = 0
+    reached: int = 0
+    last: int = 0  # where the note before began: a chord's notes begin there
+    time: Signature | None = None
+    marks: Marks = PLAIN
+    placed: list[tuple[int, Marks]] = field(default_factory=list)  # segnos and codas
+    notes: dict[int, list[Sounding]] = field(default_factory=dict)
+    struck: dict[int, list[Sounding]] = field(default_factory=dict)
+    keys: list[KeyMark] = field(default_factory=list)
+    tempos: dict[int, float] = field(default_factory=dict)
+    chords: list[tuple[Fraction, str]] = field(default_factory=list)
+    sections: list[tuple[Fraction, str]] = field(default_factory=list)
+
+    def measure(self, element: Element) -> Measure:
+        """Walk through one measure."""
+        self.at = self.reached = self.last = 0
+        self.time, self.marks, self.placed = None, self.late, []
+        self.notes, self.struck, self.keys, self.tempos, self.chords, self.sections = {}, {}, [], {}, [], []
+        for child in element:
+            if step := _STEPS.get(child.tag):
+                try:
+                    step(self, child)
+                except NotUnderstood:
+                    self.left_out[_ODD] += 1
+        at_end = [mark for at, mark in self.placed if 0 < self.reached <= at]
+        here = [mark for at, mark in self.placed if not 0 < self.reached <= at]
+        self.late = joined(mark for mark in at_end if not mark.coda_signs)
+        here += [with_way_to_coda(mark) for mark in at_end if mark.coda_signs]
+        return Measure(
+            measure_length(self.reached),
+            self.notes,
+            self.struck,
+            joined([self.marks, *here]),
+            self.staves,
+            self.time,
+            self.keys,
+            [(quarters(at), bpm) for at, bpm in sorted(self.tempos.items())],
+            self.chords,
+            self.sections,
+        )
+
+    def attributes(self, element: Element) -> None:
+        """Take in divisions, transposition, key and time."""
+        for child in element:
+            if child.tag == "divisions":
+                divisions = number((child.text or "").strip())
+                if divisions <= 0:
+                    raise NotUnderstood("divisions")
+                self.divisions = divisions
+            elif child.tag == "transpose":
+                moved = number(text_of(child, "chromatic") or "0") + 12 * number(text_of(child, "octave-change") or "0")
+                self.transposes[child.get("number", "")] = moved
+            elif child.tag == "staves":
+                self.staves = max(self.staves, _staff((child.text or "").strip()))
+            elif child.tag == "measure-style":
+                self._leave_out(child)
+        for child in element.iterfind("key"):
+            self._key(child)
+        if (time := element.find("time")) is not None and (signature := time_signature(time)):
+            self.time = signature
+
+    def _key(self, element: Element) -> None:
+        fifths = number(text_of(element, "fifths"))
+        if fifths.denominator != 1 or not -12 <= fifths <= 12:
+            raise NotUnderstood("fifths")
+        moved = self._transposition(element.get("number", ""))
+        sounding = (int(fifths) + 7 * round(moved) + 5) % 12 - 5 if moved else int(fifths)
+        mode = text_of(element, "mode").lower()
+        self.keys.append(KeyMark(quarters(self.at), sounding, "" if mode == "none" else mode, bool(moved)))
+
+    def _transposition(self, staff: str) -> Fraction:
+        return self.transposes.get(staff, self.transposes.get("", Fraction(0)))
+
+    def backup(self, element: Element) -> None:
+        """Go back, for another voice."""
+        self.at = max(self.at - self._units(element), 0)
+
+    def forward(self, element: Element) -> None:
+        """Go on in silence."""
+        self.at += self._units(element)
+        self.reached = max(self.reached, self.at)
+
+    def _units(self, element: Element) -> int:
+        return grid_units(text_of(element, "duration"), self.divisions)
+
+    def note(self, element: Element) -> None:
+        """Take in a note or rest, and go on by its length."""
+        self._leave_out_of_note(element)
+        if element.find("grace") is not None:
+            self.left_out["grace notes"] += 1
+            return
+        length = self._units(element)
+        start = self.last if element.find("chord") is not None else self.at
+        self.last, self.at = start, max(self.at, start + length)
+        self.reached = max(self.reached, self.at)
+        if element.find("cue") is not None:
+            self.left_out["cue notes"] += 1
+        elif length:
+            self._sound(element, start, length)
+        elif element.find("rest") is None:
+            self.left_out["notes without a length"] += 1
+
+    def _sound(self, element: Element, start: int, length: int) -> None:
+        named = text_of(element, "staff")
+        staff = _staff(named)
+        self.staves = max(self.staves, staff)
+        pitch, unpitched = element.find("pitch"), element.find("unpitched")
+        sound = self.sounds.get(_instrument(element), -1)
+        if sound >= 0 and (pitch is not None or unpitched is not None):
+            heard, found = self.struck, sound
+        elif pitch is not None:
+            exact, is_rounded = midi_pitch(pitch)
+            self.left_out["microtones, which were rounded"] += is_rounded
+            heard, found = self.notes, exact + round(self._transposition(named))
+        elif unpitched is not None:
+            heard, found = self.struck, _sound_of_place(element, unpitched)
+        else:
+            return
+        if 0 <= found <= 127:
+            note = Sounding(
+                quarters(start), quarters(length), found, _velocity(element), _is_tied(element), _voice(element)
+            )
+            heard.setdefault(staff, []).append(note)
+        elif heard is self.struck:
+            self.left_out["notes of percussion that name no sound"] += 1
+        else:
+            self.left_out["notes beyond the range of MIDI"] += 1
+
+    def _leave_out_of_note(self, element: Element) -> None:
+        self.left_out["lyrics"] += len(element.findall("lyric"))
+        for notations in element.iterfind("notations"):
+            for child in notations:
+                self._leave_out(child)
+
+    def _leave_out(self, element: Element) -> None:
+        kind = _SILENT.get(element.tag)
+        if kind:
+            self.left_out[kind] += 1
+        elif element.tag == "measure-style":
+            for child in element:
+                if child.get("type") == "start":
+                    self._leave_out(child)
+
+    def figured_bass(self, element: Element) -> None:
+        """Leave figures out."""
+        self._leave_out(element)
+
+    def direction(self, element: Element) -> None:
+        """Take in tempos, sections, signs and words above a staff."""
+        at = self._offset(element)
+        for child in element.iterfind("direction-type/*"):
+            if child.tag in ("segno", "coda"):
+                self.placed.append((at, with_sign(PLAIN, child.tag)))
+            elif child.tag == "words":
+                self.placed_words(at, child.text or "")
+            elif child.tag == "rehearsal":
+                self.sections.append((quarters(at), " ".join((child.text or "").split())))
+            elif child.tag == "metronome":
+                self._metronome(at, child)
+            else:
+                self._leave_out(child)
+        for child in element.iterfind("sound"):
+            self._hear(at, child)
+
+    def placed_words(self, at: int, text: str) -> None:
+        """Take in what words say of the playing order; a `Coda` stands where its words do."""
+        found = with_words(PLAIN, text)
+        if found.signs.coda:
+            self.placed.append((at, found))
+        else:
+            self.marks = joined([self.marks, found])
+
+    def sound(self, element: Element) -> None:
+        """Take in a `<sound>` that stands in the measure itself."""
+        self._hear(self.at, element)
+
+    def _hear(self, at: int, element: Element) -> None:
+        at = self._offset(element, at)
+        if tempo := element.get("tempo"):
+            self.tempos[at] = float(number(tempo))
+        found = with_sound(PLAIN, element)
+        if found.signs.segno or found.signs.coda:
+            self.placed.append((at, found))
+        else:
+            self.marks = joined([self.marks, found])
+
+    def _metronome(self, at: int, element: Element) -> None:
+        try:
+            self.tempos.setdefault(at, metronome_bpm(element))
+        except NotUnderstood:
+            self.left_out["metronome marks without a number"] += 1
+
+    def _offset(self, element: Element, at: int | None = None) -> int:
+        """Where a direction applies, which may be some divisions after or before it stands."""
+        at = self.at if at is None else at
+        moved = number(text_of(element, "offset") or "0")
+        return max(at + round(moved * GRID / self.divisions), 0) if moved else at
+
+    def harmony(self, element: Element) -> None:
+        """Take in a chord symbol."""
+        text = chord_symbol(element)
+        if text:
+            self.chords.append((quarters(self._offset(element)), text))
+        else:
+            self.left_out["chord symbols without a name"] += 1
+
+    def barline(self, element: Element) -> None:
+        """Take in repeats and endings."""
+        if (
+            element.get("location") == "right"
+            or element.find("ending") is not None
+            or element.find("repeat") is not None
+        ):
+            self.marks = with_barline(self.marks, element)
+
+
+_STEPS: Mapping[str, Callable[[_Walk, Element], None]] = {
+    "note": _Walk.note,
+    "backup": _Walk.backup,
+    "forward": _Walk.forward,
+    "attributes": _Walk.attributes,
+    "direction": _Walk.direction,
+    "harmony": _Walk.harmony,
+    "barline": _Walk.barline,
+    "sound": _Walk.sound,
+    "figured-bass": _Walk.figured_bass,
+}
+
+
+def _staff(text: str) -> int:
+    """The number of a staff, from 1; that of the first where none is named."""
+    number = int(text) if text.isdecimal() and len(text) < 3 else 1
+    return max(number, 1)
+
+
+def _instrument(element: Element) -> str:
+    found = element.find("instrument")
+    return "" if found is None else found.get("id", "")
+
+
+def _sound_of_place(element: Element, unpitched: Element) -> int:
+    """The sound of a drum kit that stands on that line with that note head; -1 for none."""
+    octave = text_of(unpitched, "display-octave")
+    found = sound_of(
+        text_of(unpitched, "display-step"),
+        int(octave) if octave.isdecimal() and len(octave) == 1 else -1,
+        text_of(element, "notehead") or "normal",
+    )
+    return -1 if found is None else found
+
+
+def _velocity(element: Element) -> int:
+    stated = element.get("dynamics")
+    return VELOCITY if stated is None else max(1, min(127, round(number(stated) * _FORTE / 100)))
+
+
+def _is_tied(element: Element) -> bool:
+    ties = element.findall("tie") or element.findall("notations/tied")
+    return any(tie.get("type") in ("start", "continue") for tie in ties)
+
+
+def _voice(element: Element) -> str:
+    return text_of(element, "voice") or "1"

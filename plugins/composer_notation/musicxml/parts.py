@@ -1,0 +1,102 @@
+"""The parts of a score: what its part list says of each, and where its measures are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from xml.etree.ElementTree import Element
+
+from composer_notation.musicxml.measures import Measure, read_measures
+from composer_notation.musicxml.values import TooLarge, text_of
+
+MOST_PARTS = 1_000
+MOST_MEASURES = 100_000  # of all parts together
+
+DRUMS = 10
+"""The channel of drums, as MusicXML and musicians count."""
+
+
+class Instrument(NamedTuple):
+    """What the part list says of how an instrument is played, as MIDI counts; -1 where it does not say."""
+
+    program: int = -1
+    channel: int = -1
+    unpitched: int = -1  # the sound of General MIDI that all its notes have
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part as it is written: its measures, and what it is played on."""
+
+    name: str
+    instruments: Mapping[str, Instrument]
+    measures: Sequence[Measure]
+    staves: int = 1
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def program(self) -> int | None:
+        """The General MIDI program of its first instrument that states one; None if none does."""
+        return next((one.program for one in self.instruments.values() if one.program >= 0), None)
+
+    @property
+    def is_drum(self) -> bool:
+        """Whether all that it is played on is on the channel of drums."""
+        return bool(self.instruments) and all(one.channel == DRUMS for one in self.instruments.values())
+
+
+def read_parts(root: Element) -> list[Part]:
+    """Read the parts of a score in the order of its list, and then those that the list forgets. Raises TooLarge."""
+    listed = {element.get("id", ""): element for element in root.findall("part-list/score-part")}
+    written = _measures_by_part(root)
+    if len(written) > MOST_PARTS:
+        raise TooLarge(f"has more than {MOST_PARTS:,} parts; split it into pieces")
+    if sum(map(len, written.values())) > MOST_MEASURES:
+        raise TooLarge(f"has more than {MOST_MEASURES:,} measures, those of all parts together; split it into pieces")
+    names = [*(name for name in listed if name in written), *(name for name in written if name not in listed)]
+    return [_part(listed.get(name), written[name]) for name in names]
+
+
+def _measures_by_part(root: Element) -> dict[str, list[Element]]:
+    """The measures of each part by its id; a time-wise score has the parts in each measure."""
+    found: dict[str, list[Element]] = {}
+    if root.tag == "score-partwise":
+        for place, part in enumerate(root.iterfind("part")):
+            name = part.get("id", "")
+            found[name if name not in found else f"{name}#{place}"] = part.findall("measure")
+    else:
+        for measure in root.iterfind("measure"):
+            for part in measure.iterfind("part"):
+                found.setdefault(part.get("id", ""), []).append(part)
+    return found
+
+
+def _part(listed: Element | None, measures: Sequence[Element]) -> Part:
+    name = "" if listed is None else _name(listed)
+    instruments = {} if listed is None else dict(_instruments(listed))
+    sounds = {name: one.unpitched for name, one in instruments.items() if one.unpitched >= 0}
+    left_out: Counter[str] = Counter()
+    read = read_measures(measures, sounds, left_out)
+    return Part(name, instruments, read, max((measure.staves for measure in read), default=1), left_out)
+
+
+def _name(listed: Element) -> str:
+    """The name of a part, or else that of its instrument."""
+    names = (text_of(listed, "part-name"), text_of(listed, "score-instrument/instrument-name"))
+    return next((" ".join(name.split()) for name in names if name), "")
+
+
+def _instruments(listed: Element) -> Iterator[tuple[str, Instrument]]:
+    for element in listed.iterfind("midi-instrument"):
+        program, channel, sound = (
+            _small(text_of(element, f"midi-{tag}")) for tag in ("program", "channel", "unpitched")
+        )
+        yield element.get("id", ""), Instrument(program - 1, channel, sound - 1)
+
+
+def _small(text: str) -> int:
+    """A number of MIDI, 1 to 128; 0 for none."""
+    number = int(text) if text.isdecimal() and len(text) < 4 else 0
+    return number if number <= 128 else 0

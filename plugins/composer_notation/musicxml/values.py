@@ -1,0 +1,145 @@
+"""What elements of MusicXML say in numbers: lengths, pitches, time signatures, tempos."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from functools import lru_cache
+from xml.etree.ElementTree import Element
+
+GRID = 2**10 * 3**2 * 5 * 7 * 11 * 13
+"""The parts of a quarter note in which lengths are counted: what other divisions say is rounded to these."""
+
+_COARSE = 2**10 * 3**2 * 5 * 7
+
+LONGEST = 2**24
+"""Quarter notes: a longer duration is taken for this one, and the piece is then refused for its length."""
+
+_SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+_QUARTERS = {
+    "maxima": Fraction(32), "long": Fraction(16), "breve": Fraction(8), "whole": Fraction(4), "half": Fraction(2),
+    "quarter": Fraction(1), "eighth": Fraction(1, 2), "16th": Fraction(1, 4), "32nd": Fraction(1, 8),
+    "64th": Fraction(1, 16),
+}  # fmt: skip
+_NUMBER = re.compile(r"\d{1,6}(?:\.\d{0,6})?")
+MOST_BEATS = 64
+_UNITS = (1, 2, 4, 8, 16, 32, 64)
+
+
+class NotUnderstood(ValueError):
+    """An element says what no score says."""
+
+
+class TooLarge(ValueError):
+    """A score has more of something than any; the text says so, in words that follow a file's name."""
+
+
+def text_of(element: Element, tag: str) -> str:
+    """Read the text of the first child with that tag, "" if there is none."""
+    return (element.findtext(tag) or "").strip()
+
+
+@lru_cache(maxsize=4096)
+def number(text: str) -> Fraction:
+    """Read a decimal number. Raises NotUnderstood."""
+    try:
+        value = Fraction(text) if len(text) <= 24 and "/" not in text and "e" not in text.lower() else None
+    except ValueError:
+        value = None
+    if value is None:
+        raise NotUnderstood(text)
+    return value
+
+
+@lru_cache(maxsize=4096)
+def grid_units(text: str, divisions: Fraction) -> int:
+    """Read a duration in divisions of a quarter note as parts of `GRID`. Raises NotUnderstood."""
+    return min(max(round(number(text) * GRID / divisions), 0), LONGEST * GRID)
+
+
+@lru_cache(maxsize=65_536)
+def quarters(units: int) -> Fraction:
+    """Parts of `GRID` as quarter notes."""
+    return Fraction(units, GRID)
+
+
+def measure_length(units: int) -> Fraction:
+    """Parts of `GRID` as quarter notes, without the errors of rounding that tuplets of odd divisions add up to."""
+    return Fraction(round(Fraction(units * _COARSE, GRID)), _COARSE)
+
+
+def midi_pitch(element: Element) -> tuple[int, bool]:
+    """Read a `<pitch>` as a MIDI pitch, and whether a microtone in it was rounded. Raises NotUnderstood."""
+    step, octave, alter = (element.findtext(tag) for tag in ("step", "octave", "alter"))
+    return _pitch(step or "", octave or "", alter or "0")
+
+
+@lru_cache(maxsize=4096)
+def _pitch(step: str, octave: str, alter: str) -> tuple[int, bool]:
+    if step.strip() not in _SEMITONES:
+        raise NotUnderstood(step)
+    moved = number(alter.strip())
+    exact = 12 * (number(octave.strip()) + 1) + _SEMITONES[step.strip()] + moved
+    return round(exact), moved.denominator != 1
+
+
+def time_signature(element: Element) -> tuple[int, int] | None:
+    """Read a `<time>` such as 3/4, 2+3/8 or 3/8 + 2/4; None for one that gives no bars. Raises NotUnderstood."""
+    if element.find("senza-misura") is not None:
+        return None
+    beats, units = ([child.text or "" for child in element.findall(tag)] for tag in ("beats", "beat-type"))
+    pairs = [
+        (sum(_whole(part) for part in top.split("+")), _whole(unit)) for top, unit in zip(beats, units, strict=False)
+    ]
+    if not pairs or len(pairs) > MOST_BEATS or any(unit not in _UNITS for _, unit in pairs):
+        raise NotUnderstood("time")
+    smallest = max(unit for _, unit in pairs)
+    total = sum(top * smallest // unit for top, unit in pairs)
+    if not 1 <= total <= MOST_BEATS:
+        raise NotUnderstood("time")
+    return total, smallest
+
+
+def _whole(text: str) -> int:
+    if not re.fullmatch(r"\s*\d{1,3}\s*", text):
+        raise NotUnderstood(text)
+    return int(text)
+
+
+def endings(text: str) -> tuple[int, ...]:
+    """Read the numbers of an ending, such as `1`, `1, 2` or `1-3`. Raises NotUnderstood."""
+    found: set[int] = set()
+    for part in text.replace(".", " ").replace(",", " ").split():
+        first, _, last = part.partition("-")
+        begin, end = _whole(first), _whole(last or first)
+        if not 1 <= begin <= end <= MOST_BEATS:
+            raise NotUnderstood(text)
+        found.update(range(begin, end + 1))
+    if not found:
+        raise NotUnderstood(text)
+    return tuple(sorted(found))
+
+
+def metronome_bpm(element: Element) -> float:
+    """Read a `<metronome>` as quarter notes a minute. Raises NotUnderstood for one that states no number."""
+    rate = _NUMBER.search(text_of(element, "per-minute"))
+    units = list(_beat_units(element))
+    if not rate or len(units) != 1:
+        raise NotUnderstood("metronome")
+    return float(Fraction(rate[0]) * units[0])
+
+
+def _beat_units(element: Iterable[Element]) -> Iterator[Fraction]:
+    """The note values of a metronome mark in quarter notes, dots among them."""
+    value = dotted = Fraction(0)
+    for child in element:
+        if child.tag == "beat-unit":
+            if value:
+                yield value
+            value = dotted = _QUARTERS.get((child.text or "").strip(), Fraction(0))
+        elif child.tag == "beat-unit-dot":
+            dotted /= 2
+            value += dotted
+    if value:
+        yield value
