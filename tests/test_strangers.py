@@ -1,8 +1,10 @@
 """Folders from strangers: what stands in them writes nothing outside, deletes nothing, and ends in one sentence."""
 
 import json
+import os
 import shutil
 import sqlite3
+from pathlib import Path
 
 import pytest
 from trees import tree
@@ -179,3 +181,104 @@ def test_a_batch_that_was_not_altered_goes_on(run, batch):
     assert run("batch", "retry", batch, *QUIET).status == 0
     assert (batch / "0000/1.mid").is_file()
     assert run("batch", "gallery", batch, batch / "best.html").status == 0
+
+
+# --- a run ------------------------------------------------------------------------------------------------------------
+
+SMALL = ["--architecture", "gru", "--hidden-size", 8, "--layers", 1, "--embedding-size", 8, "--chunk", 32]
+STEPS = ["--steps", 24, "--evaluations", 4, "--device", "cpu", "--workers", 1]
+
+
+@pytest.fixture
+def trained(run, tunes, tmp_path, monkeypatch):
+    """The folder of a training that did not come to its end, `mine` beside it."""
+    monkeypatch.chdir(tmp_path)
+    line = ["train", "folder:tunes", "--tokenizer", "voices", *SMALL, *STEPS, "--run", "trained"]
+    assert run(*line, "--out", "x.safetensors").status == 0
+    max((tmp_path / "trained").glob("step-*.checkpoint")).unlink()
+    (tmp_path / "x.safetensors").unlink()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("mine")
+    (tmp_path / "mine/.composer-notes").write_text("mine")
+    return tmp_path / "trained"
+
+
+def rewritten(trained, key, value):
+    """Another value in the recipe."""
+    path, new = trained / "recipe.toml", f"{key} = {json.dumps(value)}"
+    lines = [new if line.startswith(f"{key} = ") else line for line in path.read_text().splitlines()]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def piped(trained, name):
+    (trained / name).unlink()
+    os.mkfifo(trained / name)
+
+
+RUNS = {
+    "a place of its own for the model": (lambda t: rewritten(t, "out", str(t.parent / "mine/x.safetensors")), "would "),
+    "a place above": (lambda t: rewritten(t, "out", "../x.safetensors"), "would write"),
+    "another place to begin at": (lambda t: rewritten(t, "folder", str(t.parent / "mine")), "say with --out where"),
+    "no seal": (lambda t: rewritten(t, "seal", ""), "was begun by somebody else"),
+    "a course that is a link": (lambda t: linked(t, "metrics.jsonl", "mine/notes.txt"), "metrics.jsonl: is a link"),
+    "samples in a linked folder": (lambda t: linked(t, "samples", "mine"), "samples: is a link"),
+    "a board in a linked folder": (lambda t: linked(t, "tensorboard", "mine"), "tensorboard: is a link"),
+    "a recipe that is a link": (lambda t: linked(t, "recipe.toml", "mine/notes.txt"), "recipe.toml: is a link"),
+    "a pipe as its course": (lambda t: piped(t, "metrics.jsonl"), "is a named pipe"),
+    "a pipe as its recipe": (lambda t: piped(t, "recipe.toml"), "there is no run in it"),
+}
+
+
+@pytest.mark.parametrize("attack", RUNS)
+def test_a_run_from_a_stranger_writes_nothing_outside_itself(run, trained, attack):
+    do, said = RUNS[attack]
+    do(trained)
+    before = tree(trained.parent, trained)
+    ran = run("train", "--resume", trained, "--workers", 1)
+    assert tree(trained.parent, trained) == before
+    assert said in ran.err
+    assert ran.status == 2
+    assert "unexpected" not in ran.err
+
+
+def test_a_run_of_somebody_else_goes_on_where_it_is_told_to_write(run, trained, monkeypatch, tmp_path):
+    shutil.copytree(os.environ["COMPOSER_CACHE"], tmp_path / "theirs", symlinks=True)
+    (tmp_path / "theirs/key").unlink()
+    monkeypatch.setenv("COMPOSER_CACHE", str(tmp_path / "theirs"))
+    line = ["train", "--resume", "trained", "--workers", 1]
+    assert "say with --out where the model is to go." in refused(run(*line))
+    monkeypatch.chdir(tmp_path / "mine")
+    line = ["train", "--resume", "../trained", "--workers", 1, "--out", "here.safetensors"]
+    assert run(*line).status == 0
+    assert (tmp_path / "mine/here.safetensors").is_file()
+    assert not (tmp_path / "x.safetensors").exists()
+
+
+def test_a_model_in_the_folder_of_its_run_is_nobody_elses(run, trained):
+    rewritten(trained, "out", str(trained / "own.safetensors"))
+    assert run("train", "--resume", trained, "--workers", 1).status == 0
+    assert (trained / "own.safetensors").is_file()
+
+
+def test_the_key_of_a_user_is_read_by_nobody_else(run, trained):
+    (key,) = Path(os.environ["COMPOSER_CACHE"]).glob("key")
+    assert key.stat().st_mode & 0o077 == 0
+    assert key.read_bytes().hex() not in (trained / "recipe.toml").read_text()
+
+
+def test_a_checkpoint_of_another_run_is_none(run, trained):
+    """It says that it is whole, and it is, but its arrays are of another network."""
+    import torch
+    from safetensors import safe_open
+    from safetensors.torch import save as in_bytes
+
+    from composer import checkpoints
+
+    (path,) = trained.glob("step-*.checkpoint")
+    with safe_open(path, framework="pt") as file:
+        header, tensors = file.metadata()["run"], {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    tensors["average.head.bias"] = torch.zeros(3)
+    path.write_bytes(in_bytes(tensors, {"run": header, "digest": checkpoints._digest(header, tensors)}))
+    ran = run("train", "--resume", trained, "--workers", 1)
+    assert (ran.status, ran.err.count("unexpected")) == (2, 0)
+    assert "is not of this run ('average.head.bias' is another array than the architecture's)." in ran.err

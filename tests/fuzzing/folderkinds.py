@@ -15,12 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from filekinds import Kind, small_model, strangers
-from mutations import as_json, damaged, damaged_value, value
+from mutations import as_json, damaged, damaged_text, damaged_value, value
 from trees import tree
+from walks import walk
 
-from composer import cli
+from composer import checkpoints, cli
 from composer.errors import ComposerError
 from composer.model import save
+from composer.plugins import registry
+from composer.types import Piece
 
 ESCAPES = (
     "../PWN{index}",
@@ -82,19 +85,20 @@ class FolderKind(Kind):
 
     def use(self, path):
         before = tree(self.folder, self.theirs)
-        refused = []
+        refused, done = [], 0
         for command in self.commands():
             with redirect_stderr(io.StringIO()) as said, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 status = cli.run(list(map(str, command)))
             lines = said.getvalue().splitlines()
             assert not any(line.startswith("composer: unexpected") for line in lines), f"{command}: {lines}"
+            done += not status
             if status:
                 refused.append(lines[-1].removeprefix("composer: ") if lines else f"{command} ended with {status}.")
         after = tree(self.folder, self.theirs)
         for name in (name for name in before.keys() | after.keys() if before.get(name) != after.get(name)):
             assert self.may_write(Path(name)), f"{name} was {before.get(name)} and is {after.get(name)}"
-        if refused:
+        if not done:
             raise ComposerError(refused[0])
 
     def may_write(self, path):
@@ -246,4 +250,103 @@ class Batch(FolderKind):
         return f"{table}.{column}{rows} = {new!r}"
 
 
-FOLDERS = {"batches": Batch}
+# --- a run ------------------------------------------------------------------------------------------------------------
+
+
+SMALL = ["--architecture", "gru", "--hidden-size", 8, "--layers", 1, "--embedding-size", 8, "--chunk", 32]
+STEPS = ["--steps", 16, "--evaluations", 4, "--average", 0.5, "--device", "cpu", "--workers", 1, "--force"]
+
+OUTS = ("../PWN.safetensors", "/tmp/PWN.safetensors", "outside/new.safetensors", "~/PWN.safetensors", "theirs/x")
+
+
+class Training(FolderKind):
+    """The folder of a training that was killed before its last validation."""
+
+    def build(self):
+        tunes = self.folder / "tunes"
+        tunes.mkdir(exist_ok=True)
+        for number in range(8):
+            registry().make("exporters", ".mid")([Piece(walk(number))], tunes / f"{number}.mid")
+        os.chdir(self.folder)
+        line = ["train", "folder:tunes", "--tokenizer", "voices", *SMALL, *STEPS, "--out", "mine.safetensors"]
+        assert cli.run(list(map(str, [*line, "--run", "good"]))) == 0
+        max(self.good.glob("step-*.checkpoint")).unlink()
+        (self.checkpoint,) = self.good.glob("step-*.checkpoint")
+
+    def commands(self):
+        yield "train", "--resume", self.theirs, "--workers", 1
+        yield "train", "--resume", self.theirs, "--workers", 1, "--out", "new.safetensors", "--force"
+
+    def may_write(self, path):
+        return path.name in ("mine.safetensors", "new.safetensors") or super().may_write(path)
+
+    def spoil(self, draw):
+        kind = draw.randrange(10)
+        recipe = self.theirs / "recipe.toml"
+        if kind == 0:
+            text = damaged_text(draw, recipe.read_text())
+            recipe.write_bytes(text.encode("utf-8", "surrogatepass"))
+            return text
+        if kind == 1:
+            return self.led_out(draw, recipe)
+        if kind == 2:
+            return self.link(
+                draw, "metrics.jsonl", "written.json", "samples", "samples/step-000004.mid", "recipe.toml",
+                "tensorboard", "step-000004.checkpoint", self.checkpoint.name, "samples/.composer-x",
+            )  # fmt: skip
+        if kind == 3:
+            name = draw.choice(["metrics.jsonl", "written.json", self.checkpoint.name])
+            data = draw.choice([damaged(draw, (self.theirs / name).read_bytes()), *strangers()])
+            (self.theirs / name).write_bytes(data)
+            return (name, data[:1000])
+        return self.checked(draw)
+
+    def led_out(self, draw, recipe):
+        """Another place to write to, or to begin at, with the seal of the good one."""
+        lines = recipe.read_text().splitlines()
+        key, new = draw.choice(
+            [("out", draw.choice(OUTS)), ("folder", str(self.outside)), ("seal", "0" * 32), ("run", str(self.outside))]
+        )
+        changed = [f"{key} = {json.dumps(new)}" if line.startswith(f"{key} = ") else line for line in lines]
+        recipe.write_text("\n".join(changed) + "\n")
+        return (key, new)
+
+    def checked(self, draw):
+        """A checkpoint of other content, with the digest of that content."""
+        import torch
+        from safetensors import safe_open
+        from safetensors.torch import save as in_bytes
+
+        path = self.theirs / self.checkpoint.name
+        with safe_open(path, framework="pt") as file:
+            place = json.loads(file.metadata()["run"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if draw.random() < 0.5:
+            about = place.pop("about")
+            place = damaged_value(draw, place)
+            if isinstance(place, dict) and draw.random() < 0.9:
+                place["about"] = about
+        for _ in range(draw.choice([1, 1, 3])):
+            name = draw.choice(sorted(tensors))
+            tensor = tensors.pop(name)
+            change = draw.choice(
+                [
+                    lambda t: t.double() if t.is_floating_point() else t.to(torch.int64),
+                    lambda t: t.flatten()[: t.numel() // 2].clone(),
+                    lambda t: torch.zeros((), dtype=t.dtype),
+                    lambda t: torch.cat([t.flatten(), t.flatten()]),
+                    lambda t: torch.full_like(t, 255 if t.dtype == torch.uint8 else float("nan")),
+                    lambda t: t.to(torch.uint8),
+                    lambda t: t.half() if t.is_floating_point() else t,
+                ]
+            )(tensor)
+            other = [name, name, draw.choice(["", "x.y", "optimiser.99.step", "optimiser.0.more", "best.", "\x1b[2J"])]
+            if draw.random() < 0.8:
+                tensors[draw.choice(other)] = change
+        header = as_json(draw, place)
+        header = header.encode("utf-8", "replace").decode()
+        path.write_bytes(in_bytes(tensors, {"run": header, "digest": checkpoints._digest(header, tensors)}))
+        return header
+
+
+FOLDERS = {"batches": Batch, "runs": Training}

@@ -19,10 +19,11 @@ MANY = {
     "indices": 1000,
     "comparisons": 1000,
     "batches": 2000,
+    "runs": 2000,
     "midi": 20_000,
     "scores": 5000,
 }
-FEW = {"ours": 150, "jobs": 100, "batches": 100, "midi": 500, "scores": 100}
+FEW = {"ours": 150, "jobs": 100, "batches": 100, "runs": 100, "midi": 500, "scores": 100}
 
 
 @pytest.mark.parametrize("kind", FEW)
