@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from composer import __version__
-from composer.cache import cache_folder
+from composer.cache import cache_folder, make
 from composer.errors import CannotWrite
 from composer.files import whole_file
 from composer.installed import Plugin, disabled
@@ -49,7 +49,7 @@ def keep(points: Sequence[EntryPoint], registry: Registry) -> None:
     try:
         plugins = [_described(registry, plugin) for plugin in registry.plugins]
         text = json.dumps({"fingerprint": fingerprint(points), "seal": _seal(plugins), "plugins": plugins})
-        _place().parent.mkdir(parents=True, exist_ok=True)
+        make(_place().parent)
         with whole_file(_place()) as scratch:
             scratch.write_text(text, encoding="utf-8")
     except (OSError, CannotWrite, TypeError, ValueError):

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer import __version__
-from composer.cache import cache_folder, digest_of, writable_cache
+from composer.cache import cache_folder, clear, digest_of, make, put, writable_cache
 from composer.encoding import Encoded, Encodings, Refused, encode, given_side, with_inputs
 from composer.errors import CannotWrite, EmptyDataset, printable
 from composer.processes import Map, shared
@@ -151,8 +151,7 @@ def build(
         folder = (cache or writable_cache()) / place
         about = {"name": name, "title": dataset.title, "licence": dataset.licence}
         try:
-            if folder.exists():
-                shutil.rmtree(folder)
+            clear(folder, _is_whole)
             with shared(workers) as each:
                 encodings = each(partial(encode, dataset, tokenizer), _chunks(sources), long=True)
                 _write(folder, _told(encodings, len(sources), report or _untold), tokenizer, each, about)
@@ -214,7 +213,7 @@ def _write(
     folder: Path, encodings: Iterable[Encodings], tokenizer: Tokenizer, each: Map, about: Mapping[str, Any]
 ) -> None:
     """A corpus folder that appears whole or not at all."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make(folder.parent)
     scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
     try:
         with (scratch / "tokens.bin").open("wb") as tokens, (scratch / "inputs.bin").open("wb") as inputs:
@@ -231,8 +230,7 @@ def _write(
         (scratch / "names.json").write_text(json.dumps(pieces["names"]))
         about = {**about, "kept": len(pieces["names"]), "refused": [asdict(r) for r in refused], **remarks.plain()}
         (scratch / "corpus.json").write_text(json.dumps({**about, "digest": _digest(scratch, about)}, indent=1))
-        if not folder.exists():
-            scratch.rename(folder)
+        put(scratch, folder, _is_whole)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from composer.cache import cache_folder
+from composer.cache import cache_folder, make
 from composer.catalogue import mark
 from composer.errors import CannotWrite
 from composer.files import whole_file
@@ -97,7 +97,7 @@ def remember(found: Mapping[EntryPoint, Probe]) -> None:
     """Keep what came of probes for later runs, where the cache can be written to."""
     kept = _kept() | {point.name: {**asdict(one), "mark": mark(point)} for point, one in found.items()}
     try:
-        _place().parent.mkdir(parents=True, exist_ok=True)
+        make(_place().parent)
         with whole_file(_place()) as scratch:
             scratch.write_text(json.dumps(kept), encoding="utf-8")
     except (OSError, CannotWrite):

@@ -24,16 +24,26 @@ from typing import TYPE_CHECKING, Any
 from composer.errors import BadModelFile, BadOption, BadRecipe, CannotWrite, ComposerError, RunWarning, printable
 from composer.files import whole_file, write
 from composer.generation import Player, generate
+from composer.inside import inside, open_inside
 from composer.model import Model, load
+from composer.opening import read_bytes
+from composer.paths import from_home, is_file
 from composer.recipefile import read, text
 from composer.recipes import Plain
+from composer.seals import is_ours, seal
 from composer.training import Progress, Report, Weights
 from composer.types import Piece
 
 if TYPE_CHECKING:
     from composer.originality.index import Music
 
-RECIPE, WRITTEN = "recipe.toml", "written.json"
+RECIPE, WRITTEN, METRICS, SAMPLES, BOARD = "recipe.toml", "written.json", "metrics.jsonl", "samples", "tensorboard"
+
+OURS = (RECIPE, WRITTEN, METRICS, SAMPLES, BOARD)
+"""What stands in the folder beside checkpoints."""
+
+LARGEST = 2**26
+"""Bytes of what is written there a line at a time."""
 
 SAMPLE_BARS = 8
 
@@ -52,6 +62,7 @@ class Started:
     command: str
     music: str  # the corpus by its content
     beginning: str = ""  # the model that it began from by its hash, if from any
+    seal: str = ""  # by which the user's own words on where the model goes are known
 
 
 def check(folder: Path) -> None:
@@ -59,9 +70,11 @@ def check(folder: Path) -> None:
     shown = printable(str(folder), 200)
     if folder.exists() and not folder.is_dir():
         raise CannotWrite(f"{shown}: is a file; a run needs a folder.")
+    for name in OURS:
+        inside(folder, name)
     if (folder / RECIPE).exists():
         return
-    ours = ("metrics.jsonl", WRITTEN, "samples/*", "tensorboard/*", "step-*.checkpoint")
+    ours = (METRICS, WRITTEN, f"{SAMPLES}/*", f"{BOARD}/*", "step-*.checkpoint")
     if found := next((path for pattern in ours for path in folder.glob(pattern)), None):
         other = printable(found.relative_to(folder).as_posix())
         raise CannotWrite(f"{shown}: holds '{other}', and no {RECIPE} of a run to go on with; name another folder.")
@@ -83,8 +96,8 @@ def has_written(folder: Path, out: Path) -> bool:
 
 def _written(folder: Path) -> list[str]:
     try:
-        return list(map(str, json.loads((folder / WRITTEN).read_text(encoding="utf-8"))))
-    except (OSError, ValueError, TypeError, RecursionError):
+        return list(map(str, json.loads(read_bytes(folder / WRITTEN, LARGEST, BadRecipe))))
+    except (BadRecipe, ValueError, TypeError, RecursionError):
         return []
 
 
@@ -97,14 +110,15 @@ def _digest(model: Model) -> str:
 def begin(folder: Path, plain: Plain, started: Started) -> None:
     """Make the folder of a run, or find the same run there. Raises CannotWrite if it holds another."""
     shown, path = printable(str(folder), 200), folder / RECIPE
+    started = replace(started, seal=seal(plain["out"], started.folder))
     recipe = text({**plain, "started": asdict(started)})
     if path.exists():
         _check_same(reopen(folder)[0], tomllib.loads(recipe), shown)
-        for scratch in (*folder.glob(".composer-*"), *folder.glob("samples/.composer-*")):
+        for scratch in (*folder.glob(".composer-*"), *folder.glob(f"{SAMPLES}/.composer-*")):
             scratch.unlink(missing_ok=True)  # what was being written when the run was killed
         return
     try:
-        (folder / "samples").mkdir(parents=True, exist_ok=True)
+        (folder / SAMPLES).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CannotWrite(f"{shown}: cannot be made ({error.strerror}).") from error
     with whole_file(path) as scratch:
@@ -114,15 +128,28 @@ def begin(folder: Path, plain: Plain, started: Started) -> None:
 def reopen(folder: Path) -> tuple[Plain, Started]:
     """The recipe of the run in a folder, and how it was started. Raises BadRecipe if there is none."""
     shown = printable(str(folder))
-    if not (folder / RECIPE).is_file():
+    if not is_file(inside(folder, RECIPE)):
         raise BadRecipe(f"{shown}: there is no run in it, since there is no {RECIPE}.")
     plain = read(folder / RECIPE)
     try:
         started = Started(**plain["started"])
         _ = plain["out"]
+        if not all(isinstance(value, str) for value in asdict(started).values()):
+            raise TypeError
     except (KeyError, TypeError):
         raise BadRecipe(f"{shown}: its {RECIPE} does not say how the run was started.") from None
     return plain, started
+
+
+def check_out(folder: Path, plain: Plain, started: Started) -> None:
+    """Raise BadOption where the model would be written outside a run that this user has not begun."""
+    out = Path(started.folder) / from_home(plain["out"])
+    if is_ours(started.seal, plain["out"], started.folder) or out.resolve().is_relative_to(folder.resolve()):
+        return
+    raise BadOption(
+        f"{printable(str(folder))}: was begun by somebody else, or elsewhere, and would write {printable(str(out))}; "
+        "say with --out where the model is to go."
+    )
 
 
 def _check_same(there: Plain, here: Plain, shown: str) -> None:
@@ -139,7 +166,7 @@ def _check_same(there: Plain, here: Plain, shown: str) -> None:
 
 def metrics(folder: Path, more: Sequence[Measure] = ()) -> Report:
     """Write a line into `metrics.jsonl` after each validation, with the figures of `more` at its end."""
-    path = folder / "metrics.jsonl"
+    path = folder / METRICS
 
     def note(progress: Progress) -> None:
         if progress.valid is None:
@@ -148,14 +175,15 @@ def metrics(folder: Path, more: Sequence[Measure] = ()) -> Report:
         values = {name: getattr(progress, name) for name in fields}
         line = json.dumps(values | {name: value for measure in more for name, value in measure(progress).items()})
         try:
-            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            there = read_bytes(path, LARGEST, CannotWrite) if path.exists() else b""
+            lines = there.decode("utf-8", "replace").splitlines()
             # A line of this step or a later one is of a run that was killed before its checkpoint.
             kept = [line for line in lines if _step(line) < progress.step]
             if len(kept) < len(lines):
                 with whole_file(path) as scratch:
                     scratch.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-            with path.open("a", encoding="utf-8") as file:
-                file.write(f"{line}\n")
+            with open_inside(path, "append") as file:
+                file.write(f"{line}\n".encode())
         except OSError as error:
             raise CannotWrite(f"{printable(str(path))}: cannot be written ({error.strerror}).") from error
 
@@ -166,7 +194,7 @@ def _step(line: str) -> float:
     """The step of a line; a torn one, which a power cut may leave, comes after all."""
     try:
         return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return math.inf
 
 
@@ -183,7 +211,7 @@ def scalars(folder: Path) -> Report:
             from torch.utils.tensorboard import SummaryWriter
 
             # What a killed run wrote of this step or later ones is not shown.
-            writers.append(SummaryWriter(str(folder / "tensorboard"), purge_step=progress.step))
+            writers.append(SummaryWriter(str(folder / BOARD), purge_step=progress.step))
         for name in ("train", "valid", "best", "tokens_per_second"):
             writers[0].add_scalar(name, getattr(progress, name), progress.step)
         writers[0].flush()
@@ -198,7 +226,7 @@ def samples(folder: Path, model: Callable[[Weights], Model], seed: int) -> Repor
         if progress.weights is None:
             return
         try:
-            _sing(model(progress.weights), seed, folder / "samples" / f"step-{progress.step:06d}.mid")
+            _sing(model(progress.weights), seed, folder / SAMPLES / f"step-{progress.step:06d}.mid")
         except Exception as error:  # plugins made the model, write with it and export it
             what = str(error) if isinstance(error, ComposerError) else f"{type(error).__name__}: {error}."
             warnings.warn(f"no sample could be written: {printable(what, 200)}", RunWarning, stacklevel=2)

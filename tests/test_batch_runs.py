@@ -320,7 +320,7 @@ def test_a_catalogue_that_cannot_grow_is_one_sentence_and_harms_nothing(run, her
 
 def test_a_catalogue_that_somebody_else_holds(run, here, monkeypatch):
     assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status == 0
-    monkeypatch.setattr("composer.batch.ledger.WAIT", 0.1)
+    monkeypatch.setattr("composer.batch.database.WAIT", 0.1)
     holder = sqlite3.connect(here / "out/catalogue.sqlite", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     for line in (["batch", "jobs.toml", "--out", "out", *PLAIN], ["batch", "status", "out"]):

@@ -252,7 +252,7 @@ HOSTILE = {
     "[training]\nsteps = 1979-05-27": "'steps' is datetime.date(1979, 5, 27), which is not int.",
     "[training]\nlearning_rate = nan": "learning_rate and clip must be positive",
     "begin_from = '~nobody-is-called-so/x.safetensors'": "~nobody-is-called-so/x.safetensors: there is no such file.",
-    f"begin_from = '{'x' * 300}.safetensors'": "there is no such file.",
+    f"begin_from = '{'x' * 300}.safetensors'": "xxx…: ",
     "dataset = 'folder:~nobody-is-called-so'": "~nobody-is-called-so: there is no such folder",
     f"dataset = 'folder:{'x' * 300}'": "there is no such folder",
     f"[architecture]\nname = 'lstm'\nhidden_size = {2**60}": "cannot be made with these sizes",

@@ -11,10 +11,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from composer.batch import folder, manifest
+from composer.batch.cell import Cell
 from composer.batch.gates import Keep
 from composer.batch.ledger import Ledger, opened
 from composer.batch.lock import locked
-from composer.batch.plan import Cell
 
 
 def choose(out: Path, ledgers: Sequence[Ledger], kept: Mapping[int, str]) -> int:

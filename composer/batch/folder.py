@@ -22,18 +22,22 @@ from pathlib import Path
 from composer.batch.ledger import NAME, Ledger, Shard
 from composer.batch.lock import NAME as LOCK
 from composer.errors import BatchFailed, CannotWrite, printable
+from composer.inside import inside
+from composer.paths import is_file
 
 SHARDS, SCRATCH, PARQUET = "shards", ".scratch", "catalogue.parquet"
 
 
 def home(out: Path, shard: Shard) -> Path:
     """Where the ledger of a run lies."""
-    return out if shard.parts == 1 else out / SHARDS / f"{shard.part:02}-of-{shard.parts:02}"
+    return out if shard.parts == 1 else inside(out, SHARDS, f"{shard.part:02}-of-{shard.parts:02}")
 
 
 def ledgers(out: Path) -> list[Path]:
     """The ledgers in the folder of a batch: one, or one a shard."""
-    return [path for path in (out / NAME, *sorted(out.glob(f"{SHARDS}/*/{NAME}"))) if path.is_file()]
+    shards = inside(out, SHARDS)
+    places = [inside(out, NAME), *(inside(shards, path.parent.name, NAME) for path in sorted(shards.glob(f"*/{NAME}")))]
+    return [path for path in places if is_file(path)]
 
 
 def check(out: Path, shard: Shard) -> None:
@@ -49,24 +53,32 @@ def check(out: Path, shard: Shard) -> None:
     whole = (out / NAME).exists()
     parts = {path.name.rpartition("-")[2] for path in (out / SHARDS).glob("*-of-*")} - {f"{shard.parts:02}"}
     if (whole and shard.parts > 1) or (parts and not whole) or (not whole and shard.parts == 1 and parts):
-        kind = f"in {int(min(parts))} shards" if parts else "without shards"
+        kind = f"in {printable(min(parts), 10).lstrip('0')} shards" if parts else "without shards"
         raise BatchFailed(f"{shown}: was begun {kind}; go on so, or name another folder.")
 
 
-def write(stem: Path, files: Mapping[str, bytes], scratch: Path, known: set[Path]) -> None:
+def write(out: Path, stem: str, files: Mapping[str, bytes], scratch: Path, known: set[Path]) -> None:
     """Write the files of a piece by suffix, each whole or not at all: in a folder of this run, and then moved.
 
     Folders that are `known` are there. Raises CannotWrite.
     """
+    folder, name = stem.split("/")
     try:
-        for folder in {stem.parent, scratch} - known:
-            folder.mkdir(exist_ok=True)
-            known.add(folder)
+        for place in {out / folder, scratch} - known:
+            inside(place.parent, place.name).mkdir(exist_ok=True)
+            known.add(place)
         for suffix, data in files.items():
-            (scratch / f"piece.{suffix}").write_bytes(data)
-            (scratch / f"piece.{suffix}").replace(stem.with_name(f"{stem.name}.{suffix}"))
+            made = scratch / f"piece.{suffix}"
+            made.write_bytes(data)
+            made.replace(out / folder / f"{name}.{suffix}")
     except OSError as error:
-        raise CannotWrite(f"{printable(str(stem))}: cannot be written ({error.strerror}).") from error
+        raise CannotWrite(f"{printable(str(out / stem))}: cannot be written ({error.strerror}).") from error
+
+
+def path_of(out: Path, stem: str, suffix: str) -> Path:
+    """Make the path of a file of a piece, of the stem in its row. Raises CannotWrite if it leads out of the batch."""
+    folder, _, name = stem.partition("/")
+    return inside(out, folder, f"{name}.{suffix}")
 
 
 def take_away(out: Path, ledger: Ledger, pieces: Iterable[tuple[int, str, Iterable[str]]]) -> None:
@@ -75,7 +87,7 @@ def take_away(out: Path, ledger: Ledger, pieces: Iterable[tuple[int, str, Iterab
     for number, stem, suffixes in pieces:
         for suffix in suffixes:
             try:
-                (out / f"{stem}.{suffix}").unlink(missing_ok=True)
+                path_of(out, stem, suffix).unlink(missing_ok=True)
             except OSError as error:
                 raise CannotWrite(f"{printable(stem)}: cannot be taken away ({error.strerror}).") from error
         gone.append(number)
@@ -87,11 +99,11 @@ def mend(out: Path, ledger: Ledger, settled: int) -> None:
 
     Files of runs after `settled` are read, and held to their hashes.
     """
-    shutil.rmtree(ledger.path.parent / SCRATCH, ignore_errors=True)
+    shutil.rmtree(inside(ledger.path.parent, SCRATCH), ignore_errors=True)
     take_away(out, ledger, ledger.dropping())
     gone = []
     for row in ledger.pieces("done", "number, stem, files, run"):
-        paths = {out / f"{row['stem']}.{suffix}": about for suffix, about in row["files"].items()}
+        paths = {path_of(out, row["stem"], suffix): about for suffix, about in row["files"].items()}
         if not all(_is_there(path, size, row["run"] > settled and digest) for path, (digest, size) in paths.items()):
             gone.append(row["number"])
     ledger.again(gone)

@@ -7,12 +7,13 @@ import html
 import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from math import inf
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from composer import files
-from composer.batch.folder import ledgers
+from composer.batch.folder import ledgers, path_of
 from composer.batch.ledger import opened
 from composer.errors import BadOption, ComposerError, printable
 from composer.files import whole_file
@@ -31,13 +32,18 @@ def write(out: Path, page: Path, top: int) -> int:
     paths = ledgers(out)
     if not paths:
         raise BadOption(f"{printable(str(out))}: there is no batch in it.")
-    best = heapq.nsmallest(top, _best(paths, top), key=lambda row: (row["rank"], row["distance"], row["number"]))
+    best = heapq.nsmallest(top, _best(paths, top), key=_place)
     if not best:
         raise BadOption(f"{printable(str(out))}: no piece is done yet.")
     if SUFFIX not in registry().offers["exporters"] or not _exported(out, page, best):
         with whole_file(page) as scratch:
             scratch.write_text(_plain(out, page, best), encoding="utf-8")
     return len(best)
+
+
+def _place(row: dict[str, Any]) -> tuple[float, ...]:
+    """What pieces are sorted by; one that was not ranked comes last."""
+    return tuple(inf if row[name] is None else row[name] for name in ("rank", "distance", "number"))
 
 
 def check_page(page: Path) -> None:
@@ -77,7 +83,7 @@ def _exported(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> bool:
 
 
 def _files(out: Path, row: dict[str, Any]) -> list[Path]:
-    return [out / f"{row['stem']}.{suffix}" for suffix in row["files"]]
+    return [path_of(out, row["stem"], suffix) for suffix in row["files"]]
 
 
 def _plain(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> str:
@@ -85,10 +91,11 @@ def _plain(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> str:
     rows = []
     for place, row in enumerate(best, start=1):
         links = ", ".join(_link(path, page) for path in _files(out, row))
-        metrics = row["metrics"]
-        broken = ", ".join(metrics["broken"]) or "none"
+        metrics = row["metrics"] or {}
+        broken = ", ".join(metrics.get("broken", ())) or "none"
+        nats = metrics.get("nats per note")
         cells = [str(place), links, html.escape(row["model"]), str(row["seed"]), str(row["index"])]
-        cells += [str(metrics["notes"]), f"{metrics['nats per note']:.3f}", html.escape(broken)]
+        cells += [str(metrics.get("notes", "?")), "?" if nats is None else f"{nats:.3f}", html.escape(broken)]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     headings = ("", "files", "model", "seed", "index", "notes", "nats per note", "rules broken")
     head = "".join(f"<th>{heading}</th>" for heading in headings)

@@ -18,26 +18,27 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from composer import __version__
-from composer.batch.plan import Cell, pieces
-from composer.batch.rowcheck import checked
-from composer.errors import BatchFailed, CannotWrite, UnreadableFile, printable
+from composer.batch.cell import Cell
+from composer.batch.database import connected
+from composer.batch.plan import pieces
+from composer.batch.rowcheck import checked, texts
+from composer.errors import BadOption, BatchFailed, CannotWrite, UnreadableFile, printable
 
 NAME = "catalogue.sqlite"
 
 FORMAT = 1
 
+MOST_RUNS = 2**31
+
 CHUNK = 64
 """Pieces in a row that belong to one shard."""
-
-WAIT = 60.0
-"""Seconds to wait for somebody who reads or writes the ledger."""
 
 STATES = ("waiting", "done", "rejected", "dropping", "passed over", "failed")
 
@@ -105,9 +106,10 @@ class Ledger:
             with self.connection:  # commits, or takes back
                 yield self.connection
         except sqlite3.Error as error:
-            raise CannotWrite(f"{printable(str(self.path))}: {printable(str(error))}.") from error
-        except (ValueError, TypeError, KeyError) as error:
-            what = printable(f"{type(error).__name__}: {error}", 160)
+            raise CannotWrite(f"{printable(str(self.path))}: {printable(str(error), 160)}.") from error
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, BadOption) as error:
+            said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            what = printable(said, 160).rstrip(".")
             raise UnreadableFile(f"{printable(str(self.path))}: holds what no run has written ({what}).") from error
 
     # --- what is asked for
@@ -146,11 +148,13 @@ class Ledger:
         shown, about = printable(str(self.path.parent)), self.about()
         if about["composer"] != __version__:
             raise BatchFailed(
-                f"{shown}: was begun with composer {about['composer']}, and this is {__version__}, whose pieces may "
-                "differ; go on with that version, or name another folder."
+                f"{shown}: was begun with composer {printable(about['composer'], 9)}, and this is {__version__}, whose "
+                "pieces may differ; go on with that version, or name another folder."
             )
         if about["shard"] != f"{shard.part}/{shard.parts}":
-            raise BatchFailed(f"{shown}: was begun as shard {about['shard']}; go on so, or name another folder.")
+            raise BatchFailed(
+                f"{shown}: was begun as shard {printable(about['shard'], 20)}; go on so, or name another folder."
+            )
         known = 0
         for old in map(_comparable, self.cells()):
             new = _comparable(cells[known]) if known < len(cells) else {}
@@ -167,15 +171,18 @@ class Ledger:
     def about(self) -> dict[str, str]:
         """What the ledger says of itself: format, version, shard."""
         with self._safely() as connection:
-            return {"composer": "", "shard": "", **dict(connection.execute("SELECT key, value FROM about"))}
+            rows = connection.execute("SELECT key, value FROM about")
+            return {"composer": "", "shard": "", **dict(map(texts, rows))}
 
     def begun(self) -> tuple[int, int]:
         """Count one more run: its number, and that of the last run whose files are known to be on the disk."""
         with self._safely() as connection:
-            about = dict(connection.execute("SELECT key, value FROM about"))
-            run = int(about.get("runs", 0)) + 1
+            about = dict(map(texts, connection.execute("SELECT key, value FROM about")))
+            run, settled = int(about.get("runs", 0)) + 1, int(about.get("settled", 0))
+            if not 0 <= settled < run < MOST_RUNS:
+                raise ValueError("its runs are not counted right")
             connection.execute("INSERT OR REPLACE INTO about VALUES ('runs', ?)", (str(run),))
-        return run, int(about.get("settled", 0))
+        return run, settled
 
     def settled(self, run: int) -> None:
         """The files of this run, and of those before it, are on the disk."""
@@ -185,7 +192,9 @@ class Ledger:
     def cells(self) -> Iterator[Cell]:
         """The cells, by their places."""
         with self._safely() as connection:
-            for (plain,) in connection.execute("SELECT plain FROM cells ORDER BY cell"):
+            for number, (place, plain) in enumerate(connection.execute("SELECT cell, plain FROM cells ORDER BY cell")):
+                if place != number:
+                    raise ValueError("a job is missing")
                 yield Cell.from_json(json.loads(plain))
 
     def waiting(self, cell: int, after: int, most: int) -> list[tuple[int, int]]:
@@ -195,7 +204,10 @@ class Ledger:
             "ORDER BY number LIMIT ?"
         )
         with self._safely() as connection:
-            return connection.execute(query, (cell, after, most)).fetchall()
+            rows = connection.execute(query, (cell, after, most)).fetchall()
+            for number, index in rows:
+                checked({"number": number, "index": index}, written=False)
+            return rows
 
     def waiting_in(self, cell: int) -> int:
         """How many pieces of a cell are to be made."""
@@ -242,7 +254,12 @@ class Ledger:
             f"ORDER BY {order} LIMIT -1 OFFSET ?"
         )
         with self._safely() as connection:
-            return connection.execute(query, (job, after)).fetchall()
+            rows = connection.execute(query, (job, after)).fetchall()
+            for row in rows:
+                checked(dict(zip(order.split(", "), row, strict=True)), written=True)
+                if None in row:
+                    raise ValueError("a piece has no rank")
+            return rows
 
     def drop(self, numbers: Iterable[int]) -> list[tuple[int, str, list[str]]]:
         """Let these pieces be `dropping`; number, stem and suffixes of all that are."""
@@ -267,7 +284,10 @@ class Ledger:
     def counts(self) -> Counter[str]:
         """Pieces by state."""
         with self._safely() as connection:
-            return Counter(dict(connection.execute("SELECT state, count(*) FROM pieces GROUP BY state")))
+            found = dict(connection.execute("SELECT state, count(*) FROM pieces GROUP BY state"))
+            if others := found.keys() - set(STATES):
+                raise ValueError(f"a piece is in the state {next(iter(others))!r}")
+            return Counter(found)
 
     def rejections(self) -> Counter[str]:
         """Rejections by the gate that refused."""
@@ -275,7 +295,7 @@ class Ledger:
             found = connection.execute(
                 "SELECT substr(reason, 1, instr(reason, ':') - 1), count(*) FROM rejections GROUP BY 1"
             )
-            return Counter(dict(found))
+            return Counter({str(gate): count for gate, count in found})
 
     def rows(self, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         """These columns of all pieces, and `job` of their cells, as many rows at a time as are looked at."""
@@ -322,32 +342,11 @@ def _comparable(cell: Cell) -> dict[str, Any]:
 @contextmanager
 def opened(path: Path, *, reading: bool = False) -> Iterator[Ledger]:
     """The ledger in a file, made if need be. Raises CannotWrite, and UnreadableFile for a file that is none."""
-    shown = printable(str(path))
-    if reading and not path.is_file():
-        raise UnreadableFile(f"{shown}: there is no such file; a batch that was begun has one.")
-    try:
-        # Who only reads may have to clear up after a run that was killed.
-        place = f"{path.absolute().as_uri()}?mode={'rw' if reading else 'rwc'}"
-        connection = sqlite3.connect(place, timeout=WAIT, uri=True)
-    except sqlite3.Error as error:
-        raise CannotWrite(f"{shown}: cannot be opened ({error}).") from error
-    try:
+    with closing(connected(path, _TABLES, reading=reading)) as connection:
         ledger = Ledger(path, connection)
-        _check_format(ledger, shown)
+        with ledger._safely():
+            begun = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone()
+            found = begun and connection.execute("SELECT value FROM about WHERE key = 'format'").fetchone()
+        if begun and (not found or found[0] != str(FORMAT)):
+            raise UnreadableFile(f"{printable(str(path))}: was made by another version of composer.")
         yield ledger
-    finally:
-        connection.close()
-
-
-def _check_format(ledger: Ledger, shown: str) -> None:
-    try:
-        ledger.connection.execute("PRAGMA synchronous = FULL")
-        found = ledger.connection.execute("SELECT name FROM sqlite_master WHERE name = 'about'").fetchone()
-        format_ = found and ledger.connection.execute("SELECT value FROM about WHERE key = 'format'").fetchone()
-    except sqlite3.OperationalError as error:
-        said = printable(str(error), 160)
-        raise CannotWrite(f"{shown}: cannot be used now ({said}); let who works in it end, and try again.") from error
-    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # what it says of a damaged file may be no text
-        raise UnreadableFile(f"{shown}: is no catalogue of a batch ({printable(str(error), 160)}).") from error
-    if found and (not format_ or format_[0] != str(FORMAT)):
-        raise UnreadableFile(f"{shown}: was made by another version of composer.")

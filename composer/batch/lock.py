@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from composer.errors import BatchFailed, CannotWrite, printable
+from composer.inside import inside, open_inside
 
 NAME = ".lock"
 
@@ -28,7 +29,7 @@ def locked(
     shown = printable(str(folder))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / NAME).open("a+b")
+        file = open_inside(inside(folder, NAME), "hold")
     except OSError as error:
         raise CannotWrite(f"{shown}: cannot be written to ({error.strerror}).") from error
     with file:

@@ -24,7 +24,7 @@ def write(ledger: Ledger, path: Path) -> None:
                 "files": files,
                 "model": row["model"],
                 "model_hash": row["model_hash"],
-                **row["asked"],
+                **(row["asked"] or {}),
                 "metrics": row["metrics"],
             }
             file.write(json.dumps(line) + "\n")

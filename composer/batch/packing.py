@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from composer.batch.cell import Cell
 from composer.batch.ledger import Ledger
-from composer.batch.plan import Cell
 from composer.batch.work import Chunk
 from composer.generation import BATCH
 

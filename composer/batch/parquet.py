@@ -9,7 +9,7 @@ from typing import Any
 
 from composer.batch.folder import PARQUET, ledgers
 from composer.batch.ledger import opened
-from composer.errors import BadOption
+from composer.errors import BadOption, UnreadableFile, printable
 from composer.files import whole_file
 
 GROUP = 8192
@@ -41,4 +41,9 @@ def write(out: Path) -> None:
                 rows = ledger.rows(list(COLUMNS))
                 while group := list(islice(rows, GROUP)):
                     columns: dict[str, Any] = dict(zip(COLUMNS, zip(*group, strict=True), strict=True))
-                    writer.write_table(pyarrow.table(columns, schema=schema))
+                    try:
+                        writer.write_table(pyarrow.table(columns, schema=schema))
+                    except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
+                        what = printable(" ".join(str(error).split()), 160)
+                        shown = printable(str(path))
+                        raise UnreadableFile(f"{shown}: holds what no run has written ({what}).") from None

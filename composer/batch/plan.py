@@ -6,76 +6,21 @@ import re
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from composer.batch import apart, jobs
 from composer.batch.asking import Asking, Desk
+from composer.batch.cell import Cell
 from composer.batch.jobs import Wanted
-from composer.batch.places import Names, names
 from composer.errors import ComposerError
 from composer.generation import Player
-from composer.making import Asked, asked_of, request_of, with_request
 from composer.paths import from_home
 from composer.plugins import registry
 
 MOST_IN_ALL = 5_000_000
 """Pieces of one batch."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Pieces that differ in their index alone, asked for as plain values: all that a worker needs to make them."""
-
-    job: int  # the table that it comes from, from 1
-    name: str
-    model: str  # as it was typed
-    model_path: str  # of a file; empty for a model that a plugin offers
-    model_hash: str
-    asked: Mapping[str, Any]  # of the piece with index 0
-    first: int  # index
-    count: int
-    file: str
-    fields: Mapping[str, Any]  # what its pattern may use
-    formats: tuple[str, ...]
-    export_options: Mapping[str, Mapping[str, Any]]
-    title: str | None
-    gates: Mapping[str, Any]
-    attempts: int
-    keep: str | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, which are the cell's own."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
-
-    @staticmethod
-    def from_json(values: Mapping[str, Any]) -> Cell:
-        """The reverse of `to_json`."""
-        return Cell(**{**{f.name: values[f.name] for f in fields(Cell)}, "formats": tuple(values["formats"])})
-
-    def wanted(self, index: int) -> Asked:
-        """What the piece with this index is made of."""
-        asked = asked_of(self.asked)
-        return with_request(asked, replace(request_of(asked), index=index))
-
-    @property
-    def together(self) -> tuple[Any, ...]:
-        """Pieces of cells that are equal in this can run side by side."""
-        request = self.asked["request"]
-        where = tuple(str(request.get(name)) for name in ("samplers", "stepper", "precision", "device"))
-        return (self.model, self.model_path, "form" in self.asked, *where)
-
-    @property
-    def length(self) -> int:
-        """Bars that a piece has, 0 if its model decides: pieces of like length are run side by side."""
-        return int(self.asked["request"].get("bars") or 0)
-
-    @cached_property
-    def names(self) -> Names:
-        """What its pieces are called. Raises BadOption for a pattern that is none."""
-        return names(self.file, self.fields)
 
 
 def plan(wanted: Sequence[Wanted], opened: Mapping[str, Player] | None = None) -> list[Cell]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from composer.batch.cell import SUFFIX
+from composer.batch.jobs import LARGEST
+
 _STEM = re.compile(r"\d{4,}/[^/\\\0-\x1f]{1,200}")
-_SUFFIX = re.compile(r"[\w-]{1,20}(?:\.[\w-]{1,20})*")
 
 
 def checked(row: Mapping[str, Any], *, written: bool) -> dict[str, Any]:
@@ -21,6 +24,13 @@ def checked(row: Mapping[str, Any], *, written: bool) -> dict[str, Any]:
         if (name in _CHECKS and not _CHECKS[name](value)) or (written and name == "files" and value is None):
             raise ValueError(f"a piece has a '{name}' that no run has written")
     return values
+
+
+def texts(row: tuple[Any, ...]) -> tuple[str, ...]:
+    """The values of a row that are all texts. Raises ValueError for others."""
+    if not all(isinstance(value, str) for value in row):
+        raise ValueError("a value is no text")
+    return row
 
 
 def _plain(text: Any) -> Any:
@@ -38,13 +48,29 @@ def _is_stem(value: Any) -> bool:
 def _are_files(value: Any) -> bool:
     return value is None or (
         isinstance(value, Mapping)
-        and all(map(_SUFFIX.fullmatch, value))
+        and all(map(SUFFIX.fullmatch, value))
         and all(isinstance(of, list) and list(map(type, of)) == [str, int] for of in value.values())
     )
 
 
 def _is_table(value: Any) -> bool:
     return value is None or isinstance(value, Mapping)
+
+
+def _are_metrics(value: Any) -> bool:
+    """Whether what is shown of them is of the right kind."""
+    if value is None:
+        return True
+    figures = (value.get(name) for name in ("notes", "nats per note")) if isinstance(value, Mapping) else ("",)
+    return all(map(_is_figure, figures)) and all(isinstance(rule, str) for rule in value.get("broken", []))
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2 * LARGEST
+
+
+def _is_figure(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and math.isfinite(value))
 
 
 def _of(*kinds: type) -> Callable[[Any], bool]:
@@ -57,9 +83,9 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "stem": _is_stem,
     "files": _are_files,
     "asked": _is_table,
-    "metrics": _is_table,
+    "metrics": _are_metrics,
     **dict.fromkeys(("model", "model_hash", "reason"), _of(str)),
-    **dict.fromkeys(("number", "seed", "index"), _of(int)),
-    **dict.fromkeys(("rank", "distance"), _of(int, float, type(None))),
+    **dict.fromkeys(("number", "seed", "index"), _is_count),
+    **dict.fromkeys(("rank", "distance"), _is_figure),
     "run": _of(int, type(None)),
 }

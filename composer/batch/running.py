@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from composer.batch import choosing, folder, manifest, packing
+from composer.batch.cell import Cell
 from composer.batch.ledger import NAME, WHOLE, Ledger, Row, Shard, opened
 from composer.batch.lock import locked
-from composer.batch.plan import Cell
 from composer.batch.work import Chunk, Made, Stopped, draw, finish
 from composer.errors import BatchFailed
 from composer.generation import BATCH
@@ -206,8 +206,8 @@ def _settle(course: _Course, outcome: Outcome, now: Callable[[], float]) -> None
 
 def _write(course: _Course, chunk: Chunk, made: Made) -> None:
     place, index = next((place, index) for number, place, index in chunk.pieces if number == made.number)
-    stem = course.out / course.cells[place].names.stem(made.number, index)
-    folder.write(stem, made.files or {}, course.ledger.path.parent / folder.SCRATCH, course.folders)
+    stem = course.cells[place].names.stem(made.number, index)
+    folder.write(course.out, stem, made.files or {}, course.ledger.path.parent / folder.SCRATCH, course.folders)
 
 
 def _row(made: Made, moment: float, run: int) -> Row:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
-from composer.batch.plan import Cell
+from composer.batch.cell import Cell
 from composer.batch.work import Chunk, Stopped, draw, finish
 from composer.errors import BatchFailed
 

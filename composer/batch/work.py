@@ -18,9 +18,17 @@ from time import perf_counter
 from typing import Any
 
 from composer.batch.asking import player_of
+from composer.batch.cell import Cell
 from composer.batch.gates import Gates, gates_of, measure
-from composer.batch.plan import Cell
-from composer.errors import BadModelFile, CannotWrite, ComposerError, RequestWarning, UnknownName, printable
+from composer.errors import (
+    BadModelFile,
+    BadOption,
+    CannotWrite,
+    ComposerError,
+    RequestWarning,
+    UnknownName,
+    printable,
+)
 from composer.files import exporter
 from composer.generation import Player
 from composer.making import Asked, asked_of, each, request_of, with_request
@@ -103,7 +111,7 @@ def draw(chunk: Chunk) -> Group | Stopped:
 def _player(name: str, path: str, model_hash: str) -> Player:
     player = player_of(name, path or name)
     if player.model.hash != model_hash:
-        raise BadModelFile(f"the model '{name}' is another one here than where the batch was begun.")
+        raise BadModelFile(f"the model '{printable(name)}' is another one here than where the batch was begun.")
     return player
 
 
@@ -173,7 +181,7 @@ def _finished(group: Group, drawn: Drawn, folder: Path) -> Made:
         return Made(drawn.number, state, metrics=drawn.metrics, rejections=drawn.rejections, reason=reason)
     try:
         files = _files(cell, piece, folder)
-    except CannotWrite as error:
+    except (CannotWrite, BadOption, UnknownName) as error:
         if isinstance(error.__cause__, OSError):  # of the machine, and not of the piece
             raise
         return Made(drawn.number, "failed", rejections=drawn.rejections, reason=str(error))

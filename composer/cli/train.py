@@ -16,7 +16,7 @@ import click
 from composer.cli import completing, writing
 from composer.cli.choices import WithSettings, is_given, with_options
 from composer.errors import BadOption, CannotWrite, ComposerError, TrainingFailed, printable
-from composer.paths import from_home
+from composer.paths import from_home, is_folder
 
 if TYPE_CHECKING:
     from composer.corpus import Corpus
@@ -115,7 +115,7 @@ def train(
     """  # noqa: D301  (a \b keeps click from filling the lines)
     how = How(workers, tensorboard, originality, force)
     if resume is not None:
-        _go_on(ctx, resume, how)
+        _go_on(ctx, resume, given.get("out"), how)
         return
     plain = _recipe(source, {key: value for key, value in given.items() if value is not None})
     if "dataset" not in plain and not print_recipe:
@@ -154,12 +154,15 @@ def carry_out(ctx: click.Context, plain: Plain, how: How, print_recipe: bool) ->
     follow(plain, "composer " + shlex.join(sys.argv[1:]), how)
 
 
-_WITH_RESUME = ("resume", "workers", "tensorboard", "originality", "force")
+_WITH_RESUME = ("resume", "workers", "tensorboard", "originality", "force", "out")
 """The options of a run that is gone on with."""
 
 
-def _go_on(ctx: click.Context, resume: str, how: How) -> None:
-    """Go on with the run in a folder, as if from where it was started. BadOption if anything else is asked for."""
+def _go_on(ctx: click.Context, resume: str, out: str | None, how: How) -> None:
+    """Go on with the run in a folder, as if from where it was started; its model may go to another place.
+
+    Raises BadOption if anything else is asked for.
+    """
     from composer import runs
 
     given = [p for p in ctx.command.get_params(ctx) if p.name not in _WITH_RESUME]
@@ -167,9 +170,11 @@ def _go_on(ctx: click.Context, resume: str, how: How) -> None:
         raise BadOption(f"--resume takes everything from the run that was begun; leave out {others[0].opts[0]}.")
     folder = from_home(resume)
     plain, started = runs.reopen(folder)
-    if not Path(started.folder).is_dir():
+    if not is_folder(Path(started.folder)):
         raise BadOption(f"the run was started in {printable(started.folder)}, which is no folder any more.")
-    plain = {**plain, "run": str(folder.absolute())}
+    if out is None:
+        runs.check_out(folder, plain, started)
+    plain = {**plain, "run": str(folder.absolute()), "out": str(from_home(out).absolute()) if out else plain["out"]}
     with contextlib.chdir(started.folder):
         follow(plain, started.command, how)
 

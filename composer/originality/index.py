@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.cache import digest_of
+from composer.cache import clear, digest_of, put
 from composer.corpus import Corpus
 from composer.errors import CannotWrite, EmptyDataset, printable
 from composer.files import whole_file
@@ -122,8 +122,7 @@ def indexed(corpus: Corpus, tokenizer: Tokenizer, workers: int = 1) -> Index:
     folder = corpus.folder / FOLDER
     if not _is_whole(folder):
         try:
-            if folder.exists():
-                shutil.rmtree(folder)
+            clear(folder, _is_whole)
             _build(corpus, tokenizer, folder, workers)
         except OSError as error:
             raise CannotWrite(f"{printable(str(folder))}: the cache cannot be written ({error.strerror}).") from error
@@ -161,8 +160,7 @@ def _build(corpus: Corpus, tokenizer: Tokenizer, folder: Path, workers: int) -> 
         np.save(scratch / "ranks.npy", ranks_of(order))
         np.savez(scratch / "lines.npz", begins=begins, pieces=np.array(pieces))
         (scratch / SEAL).write_text(_seal(scratch))
-        if not folder.exists():
-            scratch.rename(folder)
+        put(scratch, folder, _is_whole)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

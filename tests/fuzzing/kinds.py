@@ -1,6 +1,7 @@
 """The kinds of files that are damaged, by name, with how each is used."""
 
 from filekinds import FILES
+from folderkinds import FOLDERS
 from modelkinds import MODELS
 from musickinds import MUSIC
 from resultkinds import RESULTS
@@ -37,4 +38,4 @@ class Ours:
         """Nothing leads these."""
 
 
-KINDS = {**MUSIC, **MODELS, **OURS, "ours": Ours}
+KINDS = {**MUSIC, **MODELS, **OURS, **FOLDERS, "ours": Ours}

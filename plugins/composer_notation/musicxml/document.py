@@ -59,7 +59,7 @@ def _root_file(container: bytes) -> str:
     """The member that the container names first, which is the score; "" if it names none of MusicXML."""
     try:
         root = _tree(container)
-    except (_Unsafe, ParseError, ValueError, LookupError):
+    except (_Unsafe, expat.ExpatError, ParseError, ValueError, LookupError):
         return ""
     for element in root.iter():
         kind = element.get("media-type", "")

@@ -1,0 +1,100 @@
+"""A catalogue opened with care: a file of SQLite with our tables and nothing else in it, or it is refused.
+
+A batch may come from anybody. What SQLite would do for a schema of theirs (triggers, views, virtual tables), for a
+journal that names other files, or for pages that lead in circles is found before a row is read.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from functools import lru_cache
+from pathlib import Path
+
+from composer.errors import CannotWrite, UnreadableFile, printable
+from composer.inside import inside, open_inside
+
+WAIT = 60.0
+"""Seconds to wait for somebody who reads or writes the catalogue."""
+
+LONGEST = 2**27
+"""Bytes of one value: a cell with a long primer."""
+
+_MAGIC, _CLASSIC = b"SQLite format 3\0", b"\1\1"
+_MANY_FILES = bytes.fromhex("d9d505f920a163d7")
+"""The end of a journal of several databases, which names a file that SQLite would delete."""
+
+
+def connected(path: Path, tables: str, *, reading: bool) -> sqlite3.Connection:
+    """Open a catalogue, made if need be, which holds these tables or none.
+
+    Raises UnreadableFile for what is none, CannotWrite for one that cannot be opened.
+    """
+    shown = printable(str(path))
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        inside(path.parent, path.name + suffix, error=UnreadableFile)
+    if reading and not path.is_file():
+        raise UnreadableFile(f"{shown}: there is no such file; a batch that was begun has one.")
+    try:
+        _check_file(path)
+        # Who only reads may have to clear up after a run that was killed.
+        place = f"{path.absolute().as_uri()}?mode={'rw' if reading else 'rwc'}"
+        connection = sqlite3.connect(place, timeout=WAIT, uri=True)
+    except (OSError, sqlite3.Error) as error:
+        raise CannotWrite(f"{shown}: cannot be opened ({getattr(error, 'strerror', None) or error}).") from error
+    except ValueError as error:
+        raise UnreadableFile(f"{shown}: is no catalogue of a batch ({error}).") from None
+    try:
+        _check_content(connection, tables)
+    except BaseException as error:
+        connection.close()
+        said = printable(str(error), 160)
+        if isinstance(error, sqlite3.OperationalError):
+            raise CannotWrite(
+                f"{shown}: cannot be used now ({said}); let who works in it end, and try again."
+            ) from error
+        if isinstance(error, sqlite3.Error | ValueError):  # what it says of a damaged file may be no text
+            raise UnreadableFile(f"{shown}: is no catalogue of a batch ({said}).") from error
+        raise
+    return connection
+
+
+def _check_file(path: Path) -> None:
+    """Raise ValueError for a file that SQLite would treat in another way than ours."""
+    if path.exists():
+        with open_inside(path, "read") as file:
+            head = file.read(100)
+        if head and not (head.startswith(_MAGIC) and head[18:20] == _CLASSIC):
+            raise ValueError("it has not the head of one")
+    journal = path.with_name(f"{path.name}-journal")
+    if journal.exists():
+        with open_inside(journal, "read") as file:
+            file.seek(max(journal.stat().st_size - len(_MANY_FILES), 0))
+            if file.read() == _MANY_FILES:
+                raise ValueError("its journal names other files")
+
+
+def _check_content(connection: sqlite3.Connection, tables: str) -> None:
+    """Raise sqlite3.Error or ValueError for another schema than ours, and for pages that are not as they should be."""
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    for setting in ("trusted_schema = OFF", "cell_size_check = ON", "synchronous = FULL"):
+        connection.execute(f"PRAGMA {setting}")
+    found = _schema(connection)
+    if found and found != _schema_of(tables):
+        raise ValueError("it holds other tables than a run makes")
+    (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if said != "ok":
+        raise ValueError("its pages are damaged")
+
+
+def _schema(connection: sqlite3.Connection) -> frozenset[tuple[object, ...]]:
+    rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT 100")
+    return frozenset((*about, sql if sql is None else " ".join(str(sql).split())) for *about, sql in rows)
+
+
+@lru_cache(maxsize=1)
+def _schema_of(tables: str) -> frozenset[tuple[object, ...]]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(tables)
+        return _schema(connection)

@@ -1,0 +1,65 @@
+"""Files inside a folder that composer works in and that may come from anybody: a batch, a run, a comparison, the cache.
+
+Here, and nowhere else, a name that stands in a file becomes a path. It stays in its folder: it is no `..`, and no
+symbolic link on the way is followed. What is opened is a regular file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from composer.errors import CannotWrite, ComposerError, printable
+
+LONGEST = 255
+"""Bytes of a name."""
+
+_ONLY_NEW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_HOW = {
+    "read": os.O_RDONLY,
+    "append": os.O_RDWR | os.O_APPEND | os.O_CREAT,
+    "hold": os.O_RDWR | os.O_CREAT,
+}
+
+
+def inside(folder: Path, *names: str, error: type[ComposerError] = CannotWrite) -> Path:
+    """Make the path of something in a folder, of the names of folders on the way and its own, there or not.
+
+    Raises `error` for a name that is none, and where anything on the way is a symbolic link.
+    """
+    path = folder
+    for name in names:
+        if not is_name(name):
+            raise error(f"{printable(str(folder))}: '{printable(name)}' is no name for a file in it.")
+        path = path / name
+        if path.is_symlink():
+            raise error(f"{printable(str(path))}: is a link, and what is written in a folder stays in it.")
+    return path
+
+
+def is_name(name: object) -> bool:
+    """Say whether a value is the name of one file or folder, which leads nowhere else."""
+    if not isinstance(name, str) or name in ("", ".", "..") or any(letter in "/\\\0" for letter in name):
+        return False
+    try:
+        return len(os.fsencode(name)) <= LONGEST
+    except UnicodeEncodeError:
+        return False
+
+
+def open_inside(path: Path, how: Literal["read", "append", "hold"]) -> BinaryIO:
+    """Open a regular file, to be read, made longer, or held; the last two make it if need be.
+
+    No link is followed. Raises OSError.
+    """
+    handle = os.open(path, _HOW[how] | _ONLY_NEW | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        return os.fdopen(handle, "rb" if how == "read" else "r+b")
+    except BaseException:
+        os.close(handle)
+        raise

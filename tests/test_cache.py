@@ -1,0 +1,143 @@
+"""The cache: the user's own folder or none, and nothing in it that is half written, whoever works there at once."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from walks import Walks
+
+from composer import cache, corpus
+from composer.cache import cache_folder
+from composer.errors import RunWarning
+
+WORK = """
+import json, sys, warnings
+warnings.showwarning = lambda message, *_, **__: print(f"composer: {message}", file=sys.stderr)
+from composer import corpus
+from composer.compiling import library
+from composer.errors import ComposerError
+from composer.originality.index import indexed
+from composer.plugins import registry
+from walks import VOICES, Walks, walk
+
+try:
+    tokenizer = registry().make("tokenizers", "voices", **VOICES)
+    made = corpus.build(Walks(10), tokenizer)
+    found = indexed(made, tokenizer).against("train")
+    compiled = library("int answer(void) { return 42; }", ("-shared", "-fPIC"))
+    said = [compiled.answer() if compiled else 42, len(registry().names("readers")), made.tokens.tolist()[:99]]
+    print(json.dumps([*said, found.counts.tolist()[-1]]))
+except ComposerError as error:
+    sys.exit(f"composer: {error}")
+"""
+
+
+def begun(environment, most=None):
+    """A process that needs everything that is kept, each of whose files may have `most` bytes."""
+    limit = None if most is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    environment = {**os.environ, "PYTHONPATH": paths, **environment}
+    return subprocess.Popen(
+        [sys.executable, "-c", WORK], env=environment, stdout=-1, stderr=-1, text=True, preexec_fn=limit
+    )
+
+
+def ended(process):
+    out, err = process.communicate(timeout=120)
+    assert "Traceback" not in err
+    return process.returncode, out, err.splitlines()
+
+
+@pytest.mark.parametrize("count", [3, pytest.param(10, marks=pytest.mark.soak)])
+def test_processes_at_once_a_full_disk_and_a_home_that_cannot_be_written(tmp_path, count):
+    place = {"COMPOSER_CACHE": str(tmp_path / "cache")}
+    for most in (0, 6000):  # bytes; what came of it is there for those who come after
+        status, out, err = ended(begun(place, most))
+        assert (status, len(err)) in ((0, 0), (0, 1), (1, 1)), err
+    together = [ended(process) for process in [begun(place) for _ in range(count)]]
+    alone = ended(begun({"COMPOSER_CACHE": str(tmp_path / "other")}))
+    assert alone[0] == 0
+    assert json.loads(alone[1])[0] == 42
+    assert together == [alone] * count
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.name.startswith((".", "tmp"))]
+    status, out, err = ended(begun({"COMPOSER_CACHE": "", "HOME": "/proc/none", "XDG_CACHE_HOME": "/proc/none"}))
+    assert (status, out) == alone[:2]
+    (line,) = err
+    assert line.endswith("music is encoded for this run alone. COMPOSER_CACHE names another folder.")
+
+
+@pytest.fixture
+def theirs(tmp_path, monkeypatch):
+    """A cache that is there, and is the one that is asked for."""
+    folder = tmp_path / "theirs"
+    folder.mkdir(mode=0o700)
+    (folder / "plugins.json").write_text("{}")
+    monkeypatch.setenv("COMPOSER_CACHE", str(folder))
+    return folder
+
+
+def left_alone(theirs, tokenizer, said):
+    with pytest.warns(RunWarning, match=said):
+        folder = cache_folder()
+    assert folder != theirs
+    assert cache_folder() == folder  # said once
+    assert corpus.build(Walks(6), tokenizer).folder.is_relative_to(folder)
+    assert [path.name for path in theirs.iterdir()] == ["plugins.json"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="rights are another thing there")
+def test_a_cache_that_others_can_write_to_is_not_used(theirs, tokenizer):
+    theirs.chmod(0o777)
+    left_alone(theirs, tokenizer, r"theirs: can be written to by others \(`chmod go-w` mends it\), and is not used\.")
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid(), reason="only root gives things away")
+def test_a_cache_of_somebody_else_is_not_used(theirs, tokenizer):
+    os.chown(theirs, 12345, -1)
+    left_alone(theirs, tokenizer, "theirs: belongs to somebody else, and is not used")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="rights are another thing there")
+def test_a_group_of_one_is_nobody_else(theirs, monkeypatch):
+    theirs.chmod(0o770)
+    monkeypatch.setattr(cache, "_is_alone", lambda group: True)
+    assert cache_folder() == theirs
+    monkeypatch.setattr(cache, "_is_alone", lambda group: False)
+    with pytest.warns(RunWarning, match="can be written to by others"):
+        assert cache_folder() != theirs
+
+
+def test_a_cache_that_is_made_is_the_users_alone(tmp_path, tokenizer, monkeypatch):
+    monkeypatch.setenv("COMPOSER_CACHE", str(tmp_path / "new" / "cache"))
+    before = os.umask(0)
+    try:
+        corpus.build(Walks(6), tokenizer)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new" / "cache").stat().st_mode & 0o777 == 0o700
+
+
+def test_what_another_process_put_there_meanwhile_is_kept(tmp_path):
+    """A corpus that was not there a moment ago is no damaged one, and is not taken away."""
+    folder, mine = tmp_path / "corpus", tmp_path / "mine"
+
+    def is_whole(place):
+        return (place / "whole").exists()
+
+    folder.mkdir()
+    (folder / "whole").touch()
+    cache.clear(folder, is_whole)
+    mine.mkdir()
+    cache.put(mine, folder, is_whole)
+    assert (folder / "whole").exists()
+    (folder / "whole").unlink()
+    (folder / "half").touch()
+    cache.clear(folder, is_whole)
+    assert not folder.exists()
+    (mine / "whole").touch()
+    cache.put(mine, folder, is_whole)
+    assert is_whole(folder)
