@@ -24,6 +24,11 @@ BF16 = "COMPOSER_BF16"
 """Of the environment: whether the processor is taken to have bf16, 0 or 1, so that tests try both on any machine."""
 
 
+def processors() -> int:
+    """Count the processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def choose_device(name: str = "auto") -> torch.device:
     """The device of that name; `auto` is a GPU where there is one. BadOption for a device that is not here."""
     if name.partition(":")[0] == "cuda" and _no_driver():

@@ -17,6 +17,7 @@ from typing import Any
 
 from composer.cache import cache_folder, make
 from composer.catalogue import mark
+from composer.devices import processors
 from composer.errors import CannotWrite
 from composer.files import whole_file
 from composer.plugins import load
@@ -73,7 +74,7 @@ def report(point: Sequence[str], out: str) -> None:
 
 def probes(points: Sequence[EntryPoint]) -> list[Probe]:
     """A probe of each, as many at a time as there are processors."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(processors()) as pool:
         return list(pool.map(probe, points))
 
 

@@ -14,8 +14,13 @@ from composer.plugins import registry
 from composer.primers import typed_notes
 from composer.score import KeySignature, Score, parse_time_signature
 
-os.environ["COMPOSER_CACHE"] = tempfile.mkdtemp(prefix="composer-tests-")  # for what is asked while tests are collected
+_collecting = tempfile.TemporaryDirectory(prefix="composer-tests-")
+os.environ["COMPOSER_CACHE"] = _collecting.name  # for what is asked while tests are collected
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for models as small as these, a second thread only waits
+
+
+def pytest_unconfigure():
+    _collecting.cleanup()
 
 
 @pytest.fixture

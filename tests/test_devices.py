@@ -1,5 +1,6 @@
 """Devices: one that is not here is refused, at once where that can be told."""
 
+import os
 import sys
 
 import pytest
@@ -42,3 +43,14 @@ def test_auto_is_bf16_where_the_processor_has_it_or_is_said_to(monkeypatch, foun
     monkeypatch.setenv(devices.BF16, said)
     with devices.autocast(torch.device("cpu"), "auto"):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == getattr(torch, precision)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no process is kept to some processors here")
+def test_processors_are_those_that_this_process_may_use():
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        assert devices.processors() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+    assert devices.processors() == len(before)

@@ -416,12 +416,13 @@ def test_a_model_is_trained_and_writes_music(run, tunes, tmp_path, name, bpe):
         assert (ran.status, "begins with an upbeat, and this model's tokens have none" in ran.err) == (2, True)
 
 
+@pytest.mark.parametrize("bars", [1, pytest.param(2, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("name", NAMES)
-def test_an_ending_is_kept_by_tokens_that_do_not_say_beforehand_where_they_go(name):
+def test_an_ending_is_kept_by_tokens_that_do_not_say_beforehand_where_they_go(name, bars):
     """Of models that know nothing: some pieces come to a dead end, and none goes on for ever."""
     player = Player(random_model("gru", name, options(NAMES[name], **TUNE), hidden_size=16, embedding_size=16))
     samplers = (Link("ending", {"key": "C"}), Link("density", {"density": 12}))
-    asked = [Request(5, index, bars=2, samplers=samplers) for index in range(4)]
+    asked = [Request(5, index, bars=bars, samplers=samplers) for index in range(4)]
     made = [piece for _, piece in pieces(player, asked) if isinstance(piece, Piece)]
     assert len(made) > 1
     for piece in made:

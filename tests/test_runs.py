@@ -296,10 +296,10 @@ def test_a_mistake_in_going_on_is_one_sentence(run, here, begun, arguments, said
 # --- killed -----------------------------------------------------------------------------------------------------------
 
 
-def killed_and_resumed(here, environment, moments, rng):
+def killed_and_resumed(here, environment, moments, steps, rng):
     """Begin a run in another process, kill it and go on with it at so many random moments; how often it was killed."""
     line = [sys.executable, "-m", "composer", "train"]
-    arguments = [*TRAIN[1:], "--steps", 600, "--evaluations", 6, "--checkpoint-every", 0.05, "--patience", 99]
+    arguments = [*TRAIN[1:], "--steps", steps, "--evaluations", 6, "--checkpoint-every", 0.05, "--patience", 99]
     begin = [*line, *map(str, [*arguments, "--out", "mine.safetensors", "--run", "run"])]
     resume = [*line, "--resume", "run"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
@@ -309,7 +309,7 @@ def killed_and_resumed(here, environment, moments, rng):
         started, before = monotonic(), newest(here / "run")
         while newest(here / "run") == before and process.poll() is None and monotonic() - started < 60:
             sleep(0.01)  # until it trains
-        sleep(rng.uniform(0, 0.4))
+        sleep(rng.uniform(0, steps / 1500))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         killed += process.returncode == -signal.SIGKILL
@@ -322,10 +322,10 @@ def newest(folder):
     return max((path.name for path in folder.glob("step-*.checkpoint")), default="")
 
 
-@pytest.mark.parametrize("moments", [pytest.param(2), pytest.param(40, marks=pytest.mark.soak)])
-def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(run, here, moments):
+@pytest.mark.parametrize(("moments", "steps"), [(2, 200), pytest.param(40, 600, marks=pytest.mark.soak)])
+def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(run, here, moments, steps):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    killed, arguments = killed_and_resumed(here, environment, moments, random.Random(moments))
+    killed, arguments = killed_and_resumed(here, environment, moments, steps, random.Random(moments))
     assert killed >= 2
     assert run("train", *arguments, "--out", "whole.safetensors", "--run", "other").status == 0
     assert load(here / "mine.safetensors").hash == load(here / "whole.safetensors").hash

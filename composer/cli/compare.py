@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ import click
 
 from composer.cli.options import WithThings, options_for
 from composer.cli.progress import span
+from composer.devices import processors
 from composer.errors import printable
 from composer.plugins import registry
 
@@ -116,11 +116,9 @@ def _executor(name: str, options: Sequence[str]) -> Executor:
 
 def _workers(executor: Executor) -> int:
     """How many runs go on at a time, as far as an executor says; for a plan, which must only be about right."""
-    import os
-
     if not hasattr(executor, "workers"):
         return 1
-    return int(executor.workers) or os.cpu_count() or 1
+    return int(executor.workers) or processors()
 
 
 def _trial(
@@ -156,7 +154,7 @@ def _trial(
     music = make_dataset(dataset, **of_dataset)
     suggested = music.tokenizer_options if word == music.tokenizer else {}
     writing = registry().make("tokenizers", word, **{**suggested, **of_tokenizer})
-    writing = fitted_tokenizer(music, writing, dataset, workers or os.cpu_count() or 1)
+    writing = fitted_tokenizer(music, writing, dataset, workers or processors())
     contenders = budget.contenders(names, of_each, writing, size)
     corpus = build_corpus(music, writing, dataset, workers)
     some = registry().make("architectures", names[0], **of_each[0])

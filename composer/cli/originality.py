@@ -11,6 +11,7 @@ import click
 
 from composer.cli.options import WithThings, options_for
 from composer.cli.tables import table
+from composer.devices import processors
 from composer.errors import ComposerError, UnreadableFile, printable
 from composer.plugins import registry
 
@@ -84,8 +85,6 @@ def originality(
 
 def _music(ctx: click.Context, name: str, split: str, workers: int | None) -> Music:
     """The pieces to compare with, read and indexed if they are not in the cache."""
-    import os
-
     from composer.cli.train import build_corpus
     from composer.datasets import make_dataset
     from composer.originality.index import has_changed, indexed
@@ -98,7 +97,7 @@ def _music(ctx: click.Context, name: str, split: str, workers: int | None) -> Mu
     corpus = build_corpus(dataset, tokenizer, name, workers)
     if has_changed(dataset, corpus, tokenizer):
         click.echo(f"the music of '{printable(name)}' has changed since it was indexed; it is indexed anew.", err=True)
-    return indexed(corpus, tokenizer, workers or os.cpu_count() or 1).against(split)
+    return indexed(corpus, tokenizer, workers or processors()).against(split)
 
 
 def _compared(path: Path, music: Music, least: int) -> Originality:

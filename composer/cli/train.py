@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import click
 
 from composer.cli import completing, writing
 from composer.cli.choices import WithSettings, is_given, with_options
+from composer.devices import processors
 from composer.errors import BadOption, CannotWrite, ComposerError, TrainingFailed, printable
 from composer.paths import from_home, is_folder
 
@@ -221,7 +221,7 @@ def _follow(plain: Plain, out: Path, folder: Path | None, command: str, how: How
     name = plain["dataset"]
     with team(recipe.settings.device) as us:
         with us.first_here_first():
-            shared = workers or (os.cpu_count() if us.leads else 1) or 1
+            shared = workers or (processors() if us.leads else 1)
             recipe = replace(recipe, tokenizer=fitted_tokenizer(recipe.dataset, recipe.tokenizer, name, shared))
             if us.leads:
                 corpus = build_corpus(recipe.dataset, recipe.tokenizer, name, workers)
@@ -274,7 +274,7 @@ def build_corpus(dataset: Dataset, tokenizer: Any, name: str, workers: int | Non
     from composer.corpus import build
 
     with reading() as report:
-        corpus = build(dataset, tokenizer, name=name, workers=workers or os.cpu_count() or 1, report=report)
+        corpus = build(dataset, tokenizer, name=name, workers=workers or processors(), report=report)
     refused, shown = corpus.refused, 20
     sides = ", ".join(f"{len(corpus.split(side))} {side}" for side in ("train", "valid", "test"))
     click.echo(f"{corpus.about['kept']} pieces kept ({sides}), {len(refused)} refused.", err=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 
 from composer.corpus import Report, build
+from composer.devices import processors
 from composer.errors import BadModelFile, BadOption, EmptyDataset, RequestWarning, UnknownName, printable
 from composer.model import Model
 from composer.originality.held_out import TRAINED
@@ -26,7 +26,7 @@ def learnt(model: Model, tokenizer: Tokenizer, report: Report | None = None) -> 
 
     try:
         dataset, about = dataset_of(model), model.card["dataset"]
-        workers = os.cpu_count() or 1
+        workers = processors()
         corpus = build(dataset, tokenizer, name=about["name"], workers=workers, report=report)
         index = indexed(corpus, tokenizer, workers)
     except (BadOption, EmptyDataset, UnknownName) as error:

@@ -12,6 +12,7 @@ from multiprocessing.process import BaseProcess
 from time import monotonic
 from typing import Annotated, Any
 
+from composer.devices import processors
 from composer.errors import printable
 from composer.types import Outcome
 from composer_executors.here import attempt, belong, in_turn
@@ -196,11 +197,6 @@ def _environment(**variables: str) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def processors() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # --- in the worker ----------------------------------------------------------------------------------------------------

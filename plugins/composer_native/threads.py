@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from math import inf
 
+from composer.devices import processors
+
 PATIENCE = 64, 4096
 """Steps after which the slower way is tried again, at first and at most: each time it is still slower doubles them."""
 
@@ -17,7 +19,7 @@ def available() -> int:
     said = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if said.isdecimal() and int(said) > 0:
         return int(said)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return processors()
 
 
 class Pace:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections import deque
@@ -15,6 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeAlias
 
+from composer.devices import processors
 from composer_sound import renderer
 from composer_sound.soundfonts import Unusable, instruments
 
@@ -49,7 +49,7 @@ def _processors() -> int:
     """Those that this process may use; 1 for one that is itself one of many."""
     if parent_process() is not None:
         return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return processors()
 
 
 def _each(
