@@ -181,7 +181,7 @@ def _check_moments(found: Mapping[str, torch.Tensor], shapes: Mapping[str, tuple
 
 
 def _is_figure(value: object) -> bool:
-    return type(value) in (int, float) and abs(value) < MOST  # type: ignore[operator]  (it is a number by then)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MOST
 
 
 def _random_state() -> torch.Tensor:

@@ -28,7 +28,7 @@ from composer import __version__
 from composer.batch.cell import Cell
 from composer.batch.database import connected
 from composer.batch.plan import pieces
-from composer.batch.rowcheck import checked, texts
+from composer.batch.rowcheck import checked, pair
 from composer.errors import BadOption, BatchFailed, CannotWrite, UnreadableFile, printable
 
 NAME = "catalogue.sqlite"
@@ -172,12 +172,13 @@ class Ledger:
         """What the ledger says of itself: format, version, shard."""
         with self._safely() as connection:
             rows = connection.execute("SELECT key, value FROM about")
-            return {"composer": "", "shard": "", **dict(map(texts, rows))}
+            return {"composer": "", "shard": "", **dict(map(pair, rows))}
 
     def begun(self) -> tuple[int, int]:
         """Count one more run: its number, and that of the last run whose files are known to be on the disk."""
         with self._safely() as connection:
-            about = dict(map(texts, connection.execute("SELECT key, value FROM about")))
+            rows = connection.execute("SELECT key, value FROM about")
+            about = dict(map(pair, rows))
             run, settled = int(about.get("runs", 0)) + 1, int(about.get("settled", 0))
             if not 0 <= settled < run < MOST_RUNS:
                 raise ValueError("its runs are not counted right")

@@ -26,11 +26,12 @@ def checked(row: Mapping[str, Any], *, written: bool) -> dict[str, Any]:
     return values
 
 
-def texts(row: tuple[Any, ...]) -> tuple[str, ...]:
-    """The values of a row that are all texts. Raises ValueError for others."""
-    if not all(isinstance(value, str) for value in row):
+def pair(row: tuple[Any, ...]) -> tuple[str, str]:
+    """Read a row of two texts, a name and its value. Raises ValueError for others."""
+    name, value = row
+    if not (isinstance(name, str) and isinstance(value, str)):
         raise ValueError("a value is no text")
-    return row
+    return name, value
 
 
 def _plain(text: Any) -> Any:
