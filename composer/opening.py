@@ -5,6 +5,7 @@ A named pipe waits for somebody who writes, a device may never end, and either m
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -19,6 +20,8 @@ _OTHERS = {
     stat.S_IFCHR: "is a device, not a file",
     stat.S_IFBLK: "is a device, not a file",
 }
+
+_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 _FLAGS = os.O_RDONLY
 for _name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY", "O_CLOEXEC"):  # each where the system has it
@@ -80,7 +83,7 @@ def _check_mode(mode: int, path: Path, error: type[ComposerError]) -> None:
 
 
 def _why(fault: OSError | ValueError) -> str:
-    if isinstance(fault, FileNotFoundError):
+    if getattr(fault, "errno", None) in _MISSING:
         return "there is no such file"
     return f"cannot be opened ({getattr(fault, 'strerror', None) or printable(str(fault))})"
 

@@ -104,7 +104,7 @@ def test_tracks_have_their_colours_and_beginnings_are_bright():
         "bright_yellow on bright_cyan",
         "yellow on cyan",
     ]
-    assert legend(roll).plain == "     track 1  \\x1b[2J  "
+    assert legend(roll).plain == "     track 1  [2J  "
 
 
 def test_the_column_that_sounds_is_marked():
