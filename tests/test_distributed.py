@@ -44,33 +44,23 @@ def here(tmp_path, monkeypatch, tunes):
     return folder
 
 
-ONE_AFTER_ANOTHER = """
-import json, sys
-from composer.cli import run
-for line in json.loads(sys.argv[1]):
-    assert run(line) == 0
-"""
-"""In processes that start once."""
-
-
-def test_two_processes_train_as_one(run, here):
-    lines = [[*TRAIN, "--precision", precision, "--out", f"two-{precision}.safetensors"] for precision in ROUNDING]
-    lines[0] += ["--run-folder", "run"]
-    (here / "lines.py").write_text(ONE_AFTER_ANOTHER)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*torchrun, "lines.py", json.dumps([list(map(str, line)) for line in lines])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("precision", ROUNDING)
+def test_two_processes_train_as_one(run, here, precision):
+    line = [*TRAIN, "--precision", precision]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2]
+    several = [*torchrun, "-m", "composer", *line, "--out", "two.safetensors", "--run-folder", "run"]
+    done = subprocess.run([*map(str, several)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for precision, (weight, share) in ROUNDING.items():
-        assert run(*TRAIN, "--precision", precision, "--out", "one.safetensors").status == 0
-        one, two = load(here / "one.safetensors"), load(here / f"two-{precision}.safetensors")
-        assert one.card["training"]["precision"] == two.card["training"]["precision"] == precision
-        for name, array in one.weights.items():
-            assert two.weights[name] == pytest.approx(array, abs=weight), (precision, name)
-        assert two.card["test"]["nats_per_note"] == pytest.approx(one.card["test"]["nats_per_note"], rel=share)
-        # The first process alone reports and writes.
-        assert done.stdout.count(f"two-{precision}.safetensors: ") == 1
-    assert done.stderr.count("8 pieces kept") == len(lines)
+    assert run(*line, "--out", "one.safetensors").status == 0
+    one, two = load(here / "one.safetensors"), load(here / "two.safetensors")
+    assert one.card["training"]["precision"] == two.card["training"]["precision"] == precision
+    weight, share = ROUNDING[precision]
+    for name, array in one.weights.items():
+        assert two.weights[name] == pytest.approx(array, abs=weight), name
+    assert two.card["test"]["nats_per_note"] == pytest.approx(one.card["test"]["nats_per_note"], rel=share)
+    # The first process alone reports and writes.
+    assert done.stdout.count("two.safetensors: ") == 1
+    assert done.stderr.count("8 pieces kept") == 1
     steps = [json.loads(line)["step"] for line in (here / "run/metrics.jsonl").read_text().splitlines()]
     assert len(steps) == 3
     assert steps == sorted(set(steps))

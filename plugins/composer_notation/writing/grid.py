@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ _TUPLETS = (120, 240, 480, 960)  # ticks that one can last
 _NARROWEST = min(_TUPLETS)
 _GRIDS = ((4, 0.0), (3, 0.02), (8, 0.05), (6, 0.05))
 """Into how many parts a beat is divided, and by how much nearer, in beats, the notes must be for it."""
+
+_ROUNDS = 3
+"""How often notes are moved; what moves into another beat may not fit there."""
 
 
 @dataclass(frozen=True)
@@ -103,71 +106,105 @@ def on_grid(notes: Notes, bars: Bars) -> tuple[Notes, int]:
 
     Every note keeps some length. Notes that fall together are one.
     """
-    starts, ends = notes["start"].astype(np.int64), (notes["start"] + notes["duration"]).astype(np.int64)
-    points = np.unique(np.concatenate([starts, ends]))
+    most = 0
+    for _ in range(_ROUNDS):
+        moves = _moves(notes, bars)
+        if not moves.to:
+            return notes, most
+        notes = _moved(notes, moves, int(bars.starts[-1]))
+        most += moves.most
+    moves = _plain_moves(notes)
+    return _moved(notes, moves, int(bars.starts[-1])), most + moves.most
+
+
+@dataclass(frozen=True)
+class _Moves:
+    """Where beginnings and ends go to, and, for each place gone to, the next one on its grid."""
+
+    to: dict[int, int] = field(default_factory=dict)
+    following: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def most(self) -> int:
+        """How far, at most."""
+        return max((abs(new - old) for old, new in self.to.items()), default=0)
+
+
+def _points(notes: Notes) -> NDArray[np.int64]:
+    starts = notes["start"].astype(np.int64)
+    return np.unique(np.concatenate([starts, starts + notes["duration"]]))
+
+
+def _moves(notes: Notes, bars: Bars) -> _Moves:
+    starts, points = notes["start"].astype(np.int64), _points(notes)
     bar = np.clip(np.searchsorted(bars.starts, points, side="right") - 1, 0, len(bars.nominal) - 1)
     offset = points - bars.nominal[bar]
-    moved: dict[int, int] = {}
-    beats: dict[int, int] = {}
+    found = _Moves()
     for number in np.unique(bar[offset % SHORTEST != 0]).tolist():
-        here = bar == number
-        _snap_bar(bars, number, starts, points[here], moved, beats)
-    if not moved:
-        return notes, 0
-    return _moved(notes, starts, ends, moved, beats), max(abs(new - old) for old, new in moved.items())
+        _snap_bar(bars, number, starts, points[bar == number], found)
+    return found
 
 
-def _snap_bar(
-    bars: Bars,
-    number: int,
-    starts: NDArray[np.int64],
-    points: NDArray[np.int64],
-    moved: dict[int, int],
-    beats: dict[int, int],
-) -> None:
-    """Put down where the points of a bar go to, and, for each place gone to, the next one on its grid."""
+def _plain_moves(notes: Notes) -> _Moves:
+    """Moves to 64ths, which stand in every bar: for what has found no place among tuplets."""
+    found = _Moves()
+    for place in _points(notes).tolist():
+        target = round(place / SHORTEST) * SHORTEST
+        found.to[place] = target
+        found.following[target] = target + SHORTEST
+    return found
+
+
+def _snap_bar(bars: Bars, number: int, starts: NDArray[np.int64], points: NDArray[np.int64], found: _Moves) -> None:
+    """Put down where the points of a bar go to."""
     metre, origin = bars.signatures[number], int(bars.nominal[number])
     begun = set(starts[np.isin(starts, points)].tolist())
     inside = (points - origin).tolist()
-    _, bad = _resolved(_Span(0, metre.numerator, 1920 // metre.denominator), inside)
+    edges = [int(edge) - origin for edge in bars.starts[number : number + 2]]
+    _, bad = _resolved(_Span(0, metre.numerator, 1920 // metre.denominator), sorted({*inside, *edges}))
     for span in bad:
         mine = [place for place in inside if span.start <= place < span.end]
-        grid = _nearest_grid(span, [place for place in mine if place + origin in begun])
+        is_cut = any(span.start < edge < span.end for edge in edges)
+        grid = SHORTEST if is_cut else _nearest_grid(span, [place for place in mine if place + origin in begun])
         for place in mine:
-            target = span.start + round((place - span.start) / grid) * grid
-            moved[place + origin] = target + origin
-            beats[target + origin] = min(target + grid, span.end) + origin
-            beats.setdefault(span.end + origin, span.end + origin + grid)
+            target = min(span.start + round((place - span.start) / grid) * grid, edges[1])
+            if target + origin == bars.starts[-1] and place + origin in begun:
+                target -= grid
+            found.to[place + origin] = target + origin
+            found.following[target + origin] = min(target + grid, span.end) + origin
+            found.following.setdefault(span.end + origin, span.end + origin + grid)
 
 
 def _nearest_grid(span: _Span, places: Sequence[int]) -> int:
     length = span.end - span.start
+    choices = [choice for choice in _GRIDS if length // choice[0] >= SHORTEST]
+    if not choices:
+        return SHORTEST
     if not places:
-        return length // 4
+        return length // choices[0][0]
 
     def cost(choice: tuple[int, float]) -> float:
         step = length / choice[0]
         off = [abs((place - span.start) / step - round((place - span.start) / step)) * step for place in places]
         return sum(off) / len(off) / length + choice[1]
 
-    choices = [choice for choice in _GRIDS if length // choice[0] >= SHORTEST]
     return length // min(choices, key=cost)[0]
 
 
-def _moved(
-    notes: Notes, starts: NDArray[np.int64], ends: NDArray[np.int64], moved: dict[int, int], beats: dict[int, int]
-) -> Notes:
+def _moved(notes: Notes, moves: _Moves, last: int) -> Notes:
+    """The notes after these moves; none begins or ends after `last`."""
     found: dict[tuple[int, int], tuple[int, int]] = {}
-    begun = sorted({moved.get(start, start) for start in starts.tolist()})
+    starts, ends = notes["start"].tolist(), (notes["start"] + notes["duration"]).tolist()
+    begun = sorted({moves.to.get(start, start) for start in starts})
     for begin, stop, pitch, velocity in zip(
-        starts.tolist(), ends.tolist(), notes["pitch"].tolist(), notes["velocity"].tolist(), strict=True
+        starts, ends, notes["pitch"].tolist(), notes["velocity"].tolist(), strict=True
     ):
-        start, end = moved.get(begin, begin), moved.get(stop, stop)
+        start, end = min(moves.to.get(begin, begin), last - SHORTEST), moves.to.get(stop, stop)
         if end <= start:
-            end = beats.get(start, start + 480)
-        if stop in moved:
+            end = moves.following.get(start, start + SHORTEST)
+        if stop in moves.to:
             end = _until_next(start, end, begun)
-        found[start, pitch] = max(found.get((start, pitch), (0, 0)), (end, velocity))
+        found[start, pitch] = max(found.get((start, pitch), (0, 0)), (min(end, last), velocity))
     result = np.empty(len(found), dtype=notes.dtype)
     rows = sorted((start, pitch, end, velocity) for (start, pitch), (end, velocity) in found.items())
     for place, (start, pitch, end, velocity) in enumerate(rows):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.keys import Key, estimate_key
-from composer.score import END, Bars, KeySignature, Notes, Score, Tempo, Text, Track, bars, joined
+from composer.score import END, Bars, KeySignature, Score, Tempo, Text, Track, bars, joined
 from composer_notation.writing.grid import on_grid
 from composer_notation.writing.metre import SHORTEST
 from composer_notation.writing.rhythm import Measure
@@ -41,12 +41,11 @@ class Pages:
 def laid_out(score: Score) -> Pages:
     """The score on paper. Raises Unwritable."""
     _check(score)
-    found = _bars(score)
+    found = _with_short_end(_bars(score), score.length)
     if len(found.nominal) * len(score.tracks) > MOST_MEASURES:
         raise Unwritable(f"has {len(score.tracks)} tracks of {len(found.nominal):,} bars, which no score holds")
     measures = _measures(found)
     tracks, moved = _on_grid(score.tracks, found)
-    measures = _with_short_end(measures, max([score.length, *(_end(track.notes) for track in tracks)]))
     signatures = score.key_signatures or (KeySignature(0, _key(tracks)),)
     names = _spellings(tracks, signatures)
     places = [signature.tick for signature in signatures]
@@ -102,38 +101,27 @@ def _measures(found: Bars) -> tuple[Measure, ...]:
     )
 
 
-def _with_short_end(measures: tuple[Measure, ...], end: int) -> tuple[Measure, ...]:
-    """The measures, the last one without the upbeat's length where the music leaves it: together they are a bar."""
+def _with_short_end(found: Bars, end: int) -> Bars:
+    """The bars, the last one without the upbeat's length where the music leaves it: together they are a bar."""
+    measures = _measures(found)
     first, last = measures[0], measures[-1]
-    upbeat = first.end - first.start
-    if len(measures) < 2 or first.is_whole or not last.is_whole or end > last.end - upbeat or last.numerator < 2:
-        return measures
-    return (*measures[:-1], replace(last, end=last.end - upbeat))
-
-
-def _end(notes: Notes) -> int:
-    return int((notes["start"] + notes["duration"]).max()) if len(notes) else 0
+    if len(measures) < 2 or first.is_whole or not last.is_whole or last.numerator < 2:
+        return found
+    short = last.end - (first.end - first.start)
+    return found if end > short else replace(found, starts=np.append(found.starts[:-1], short))
 
 
 def _on_grid(tracks: Sequence[Track], found: Bars) -> tuple[list[Track], int]:
     result, most = [], 0
-    beats = np.arange(0, int(found.starts[-1]) + 480, 480) + int(found.starts[min(1, len(found.nominal) - 1)]) % 480
+    end = int(found.starts[-1])
+    beats = np.arange(0, end + 480, 480) + int(found.starts[min(1, len(found.nominal) - 1)]) % 480
+    stops = np.union1d(beats[beats < end], found.starts)
     for track in tracks:
-        notes, moved = on_grid(track.notes, found) if len(track.notes) else (track.notes, 0)
-        if track.is_drum and len(notes):
-            notes = _within(with_drum_lengths(notes, np.union1d(beats, found.starts)), int(found.starts[-1]))
-        result.append(replace(track, notes=_within(notes, int(found.starts[-1]))))
+        notes = with_drum_lengths(track.notes, stops) if track.is_drum and len(track.notes) else track.notes
+        notes, moved = on_grid(notes, found) if len(notes) else (notes, 0)
+        result.append(replace(track, notes=notes))
         most = max(most, moved)
     return result, most
-
-
-def _within(notes: Notes, end: int) -> Notes:
-    """Notes that end by `end`, where moving one took it further."""
-    if _end(notes) <= end:
-        return notes
-    kept = notes[notes["start"] < end].copy()
-    kept["duration"] = np.minimum(kept["duration"], end - kept["start"])
-    return kept
 
 
 def _key(tracks: Sequence[Track]) -> Key:
