@@ -50,7 +50,8 @@ def assign(groups: Sequence[int] | NDArray[np.uint64]) -> NDArray[np.int8]:
     found = sorted(set(map(int, groups)), key=_spread)
     if len(found) < 3:
         raise EmptyDataset(
-            f"there are {len(found)} different pieces, and at least 3 are needed to train, to validate and to test."
+            f"there are {len(found)} different pieces among {len(groups)}, and at least 3 are needed to train, "
+            "to validate and to test."
         )
     places = np.array([_spread(group) / _SCALE for group in found])
     # Too few pieces do not meet every side by chance: the nearest groups move over.

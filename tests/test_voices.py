@@ -245,3 +245,9 @@ def test_a_voice_that_is_not_there_cannot_be_given():
 @pytest.mark.parametrize("voices", [1, 2, 7])
 def test_any_number_of_voices_keeps_the_contract(voices):
     check_grammar(Voices(names=tuple(f"voice {v}" for v in range(voices)), steps_per_quarter=2), rows=60)
+
+
+def test_a_pitch_out_of_reach_is_named_as_it_sounds():
+    in_d = score(line((86, 1), (90, 1), (93, 1), (86, 1)), key="D")
+    with pytest.raises(CannotExpress, match=r"Soprano has the pitch 90; there are tokens for 50 to 88 in its key\."):
+        Voices(relative=True, lowest=48, highest=86).encode(in_d)

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.arrays import like, namespace, numbers
-from composer.errors import CannotExpress
 from composer.given import NEVER, check_track, covered, given_bars, here
 from composer.measures import measures
 from composer.metrical import Field, Slot
 from composer.score import Score
 from composer.types import Array, Span
-from composer_voices.parts import Line, lines
+from composer_voices.parts import Line, check_range, lines
 
 if TYPE_CHECKING:
     from composer_voices.grammar import VoicesGrammar
@@ -36,7 +35,7 @@ class Given:
         for span in spans:
             check_track(span, voices)
         parts = lines(score, voices, grid.step_ticks, relative=grammar.relative)
-        _check_range(grammar, parts)
+        check_range((("what is to be kept", line) for line in parts), grammar.lowest, grammar.highest)
         found = measures(grid, score, max(int(line.ends.max(initial=1)) for line in parts) * grid.step_ticks)
         steps = int(found.starts[-1])
         of = [(span, range(voices) if span.track is None else [span.track]) for span in spans]
@@ -84,14 +83,6 @@ class Given:
         tokens = numbers(grammar.size - grammar.hold, state) + grammar.hold
         free = (tokens != grammar.hold) | may_wait[:, None]
         return xp.where(xp.take_along_axis(given, voice, axis=1), tokens == wanted, free)
-
-
-def _check_range(grammar: VoicesGrammar, parts: Sequence[Line]) -> None:
-    pitches = np.concatenate([line.pitches for line in parts])
-    outside = pitches[(pitches < grammar.lowest) | (pitches > grammar.highest)]
-    if len(outside):
-        reach = f"{grammar.lowest} to {grammar.highest}"
-        raise CannotExpress(f"the pitch {outside[0]} is to be kept; there are tokens for {reach}.")
 
 
 def _played(grammar: VoicesGrammar, parts: Sequence[Line], steps: int) -> tuple[Table, NDArray[np.bool_]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,16 @@ class Line:
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
     pitches: NDArray[np.int64]
+    shift: int = 0  # semitones that the pitches sound above what is written
+
+
+def check_range(named: Iterable[tuple[str, Line]], lowest: int, highest: int) -> None:
+    """Raise CannotExpress, in pitches as they sound, for a note outside `lowest` to `highest` as written."""
+    for name, line in named:
+        outside = line.pitches[(line.pitches < lowest) | (line.pitches > highest)]
+        if len(outside):
+            reach = f"{lowest + line.shift} to {highest + line.shift}{' in its key' if line.shift else ''}"
+            raise CannotExpress(f"{name} has the pitch {outside[0] + line.shift}; there are tokens for {reach}.")
 
 
 def lines(score: Score, voices: int, step_ticks: int, *, relative: bool = False) -> list[Line]:
@@ -29,7 +40,7 @@ def lines(score: Score, voices: int, step_ticks: int, *, relative: bool = False)
     """
     found = _lines(score, voices, step_ticks)
     shift = key_of(score).home if relative else 0
-    return [Line(line.starts, line.ends, line.pitches - shift) for line in found]
+    return [Line(line.starts, line.ends, line.pitches - shift, shift) for line in found]
 
 
 def _lines(score: Score, voices: int, step_ticks: int) -> list[Line]:

@@ -20,7 +20,7 @@ from composer.score import NOTE, Notes, Score, Track
 from composer.tokens import meaning
 from composer.types import Meaning, Tokens
 from composer_voices.grammar import VoicesGrammar
-from composer_voices.parts import Line, lines
+from composer_voices.parts import Line, check_range, lines
 
 VELOCITY = 80
 
@@ -76,19 +76,12 @@ class Voices:
         if not last:
             drums = any(track.is_drum and len(track.notes) for track in score.tracks)
             raise CannotExpress("there are only drums in it." if drums else "there is not a note in it.")
-        self._check_range(parts)
+        check_range(zip(self.names, parts, strict=True), self.lowest, self.highest)
         found = measures(self.grid, score, last * self.grid.step_ticks)
         # The end of the piece itself is no event where the last bar is full or where the piece stays open.
         silent_from = last if not ends or last == found.starts[-1] else None
         steps, content = self._frames(parts, silent_from)
         return written(self.grid, found, steps, content, ends=ends)
-
-    def _check_range(self, parts: list[Line]) -> None:
-        for line, name in zip(parts, self.names, strict=True):
-            outside = line.pitches[(line.pitches < self.lowest) | (line.pitches > self.highest)]
-            if len(outside):
-                reach = f"{self.lowest} to {self.highest}"
-                raise CannotExpress(f"{name} has the pitch {outside[0]}; there are tokens for {reach}.")
 
     def _frames(self, parts: list[Line], silent_from: int | None) -> tuple[Tokens, Tokens]:
         """The steps (E,) where something happens, and what each voice does there, (E, voices)."""
