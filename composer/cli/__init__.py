@@ -6,7 +6,8 @@ import importlib
 import os
 import sys
 import warnings
-from typing import Any
+from contextlib import suppress
+from typing import Any, NoReturn
 
 import click
 
@@ -88,7 +89,18 @@ def _leave_out(ctx: click.Context, names: tuple[str, ...]) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 if all went well, 2 for what the user can mend, 1 for the rest."""
     warnings.showwarning = _show_warning
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    status = run(sys.argv[1:] if arguments is None else arguments)
+    if "WORLD_SIZE" in os.environ:
+        _leave_team(status)
+    sys.exit(status)
+
+
+def _leave_team(status: int) -> NoReturn:
+    """End at once: torch now and then aborts a process of a team while Python takes itself apart (pytorch#179291)."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(ValueError, OSError):  # it is closed already
+            stream.flush()
+    os._exit(status)
 
 
 def run(arguments: list[str]) -> int:
