@@ -26,7 +26,7 @@ from composer.comparing import (
     work,
 )
 from composer.comparing.findings import Findings
-from composer.comparing.ledger import Ledger
+from composer.comparing.ledger import Ledger, identity_of
 from composer.comparing.plots import Place, plot
 from composer.comparing.questions import named
 from composer.comparing.verdict import judged
@@ -370,22 +370,49 @@ def test_a_dataset_of_one_piece_is_refused(folder, run):
     assert "at least 3 are needed" in found.err
 
 
+def results_of(*failures):
+    """The runs of a ledger, and what they came to."""
+    runs = [{"work": "tune", "music": text} for text in failures]
+    return [(identity_of(run), run, {"failure": text}) for run, text in zip(runs, failures, strict=True)]
+
+
 def test_a_torn_line_is_done_again(tmp_path):
-    ledger = Ledger(tmp_path)
-    ledger.add("one", {}, {"valid": 1.0})
+    ledger, (one, three) = Ledger(tmp_path), results_of("one", "three")
+    ledger.add(*one)
     with (tmp_path / "results.jsonl").open("a") as file:
         file.write('{"id": "four", "result": 4}\n' + "[" * 100_000 + "\n" + '{"id": "two", "resu')
-    ledger.add("three", {}, {"valid": 3.0})
-    assert ledger.read() == {"one": {"valid": 1.0}, "three": {"valid": 3.0}}
+    ledger.add(*three)
+    assert ledger.read() == {one[0]: one[2], three[0]: three[2]}
 
 
 def test_a_line_that_a_disk_has_changed_is_done_again(tmp_path):
-    ledger = Ledger(tmp_path)
-    ledger.add("one", {}, {"valid": 1.5})
-    ledger.add("two", {}, {"valid": 2.5})
+    ledger, (one, two) = Ledger(tmp_path), results_of("one", "two")
+    ledger.add(*one)
+    ledger.add(*two)
     path = tmp_path / "results.jsonl"
-    path.write_text(path.read_text().replace("1.5", "1.25"))
-    assert ledger.read() == {"two": {"valid": 2.5}}
+    path.write_text(path.read_text().replace("one", "eno"))
+    assert ledger.read() == {two[0]: two[2]}
+
+
+@pytest.mark.parametrize("result", [{"valid": 1.0}, {"failure": 5}, [], None])
+def test_a_result_that_no_run_comes_to_is_not_believed(tmp_path, result):
+    ((identity, run, _),) = results_of("one")
+    ledger = Ledger(tmp_path)
+    ledger.add(identity, run, result)
+    ledger.add("another", run, {"failure": "one"})
+    assert ledger.read() == {}
+
+
+@pytest.mark.parametrize("name", ["results.jsonl", "running", "models"])
+def test_a_link_in_the_folder_leads_nowhere(folder, run, name):
+    (folder / "t").mkdir()
+    (folder / "elsewhere").mkdir()
+    aim = folder / "elsewhere" / "results" if name.endswith("jsonl") else folder / "elsewhere"
+    (folder / "t" / name).symlink_to(aim)
+    found = run(*LINE, *SMALL)
+    assert found.status == 2
+    assert "is a link" in found.err.splitlines()[-1]
+    assert not list((folder / "elsewhere").iterdir())
 
 
 def test_music_that_changed_is_not_trained_on(tmp_path):

@@ -4,8 +4,8 @@ Both read every measure once, as written. Where they differ, it is in one of the
 
 - `places`: the same notes, but music21 makes an irregular measure as long as its metre says.
 - `ties`: each pitch sounds as long in all, but a tie from one voice to another is none in music21.
-- `a few notes`: 3 % of the notes or fewer. music21 joins notes of different pitch by a tie, lets cues sound, and takes a
-  drawn accidental for a sounding one.
+- `a few notes`: 3 % of the notes or fewer. music21 joins notes of different pitch by a tie, lets cues sound, and takes
+  a drawn accidental for a sounding one.
 """
 
 import random

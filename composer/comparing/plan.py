@@ -6,15 +6,13 @@ runs that are compared. A run is known by what it is, and not by the question th
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
 from composer.comparing import budget, tuning
-from composer.comparing.ledger import Results
+from composer.comparing.ledger import Results, identity_of
 from composer.comparing.questions import QUESTIONS, changed
 from composer.comparing.trial import Contender, Trial
 
@@ -53,8 +51,7 @@ class Run:
     @cached_property
     def identity(self) -> str:
         """The same for equal runs alone."""
-        text = json.dumps(self.plain, sort_keys=True)
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        return identity_of(self.plain)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from composer.comparing.statistics import Estimate, of_seeds
 from composer.comparing.values import gap
 from composer.errors import CannotWrite, printable
 from composer.files import whole_file
+from composer.inside import open_inside
 
 PAGE, DATA = "report.html", "report.json"
 
@@ -43,7 +44,8 @@ def check(folder: Path) -> None:
 def _is_data(path: Path) -> bool:
     """Whether a file is what `write` leaves of a comparison."""
     try:
-        return "verdict" in json.loads(path.read_text(encoding="utf-8"))
+        with open_inside(path, "read") as file:
+            return "verdict" in json.load(file)
     except (OSError, ValueError, TypeError, RecursionError):
         return False
 

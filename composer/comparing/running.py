@@ -13,7 +13,8 @@ from composer.batch.lock import locked
 from composer.comparing.ledger import Ledger, Results
 from composer.comparing.plan import Entry, planned
 from composer.comparing.trial import Trial
-from composer.comparing.work import carry_out
+from composer.comparing.work import MODELS, RUNNING, carry_out
+from composer.inside import inside
 from composer.types import Executor
 
 LIMIT = 86_400.0
@@ -38,9 +39,12 @@ def carried_out(trial: Trial, folder: Path, executor: Executor, report: Report, 
     """The results of a trial: those in the folder, and the others made now. With `only`, those of one question.
 
     A run whose worker was lost counts as failed for now, and is tried again the next time. Ctrl-C stops it at any
-    moment; the same call carries on. Raises BatchFailed if another process works in the folder.
+    moment; the same call carries on. Raises BatchFailed if another process works in the folder, CannotWrite if what is
+    in it leads out of it.
     """
     with locked(folder):
+        for name in (MODELS, RUNNING):
+            inside(folder, name)
         ledger = Ledger(folder)
         results = ledger.read()
         while todo := _waiting(trial, results, only):

@@ -21,6 +21,7 @@ from composer.comparing.plan import Run
 from composer.corpus import Corpus
 from composer.devices import one_thread
 from composer.errors import ComposerError, TrainingFailed, printable
+from composer.inside import inside
 from composer.plugins import registry
 from composer.recipes import Recipe, model_of
 from composer.training import Settings, Trained
@@ -41,7 +42,7 @@ def carry_out(folder: str, run: Run) -> Result:
 
     What is needed of an interrupted run is kept under `folder`, and taken up again.
     """
-    scratch = Path(folder) / RUNNING / run.identity
+    scratch = inside(Path(folder), RUNNING, run.identity)
     began = perf_counter()
     try:
         scratch.mkdir(parents=True, exist_ok=True)
@@ -169,7 +170,7 @@ def _keep(run: Run, model: Any, scratch: Path) -> None:
 def _place(run: Run, scratch: Path) -> Path:
     """Where the model of a run that is compared lies."""
     name = f"{run.recipe['architecture']['name']}-{run.recipe['training']['seed']}-{run.identity}.safetensors"
-    return scratch.parent.parent / MODELS / name
+    return inside(scratch.parent.parent, MODELS, name)
 
 
 def write(run: Run, scratch: Path) -> Result:
