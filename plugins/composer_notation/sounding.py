@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import groupby
 from typing import Any, Protocol, TypeVar
 
 from composer_notation.bargrid import ticks
@@ -36,18 +37,24 @@ def rows(notes: Iterable[Sounding]) -> list[tuple[int, int, int, int]]:
 
 
 def joined(notes: Iterable[Sounding]) -> list[Sounding]:
-    """Notes by start, a tied one as long as all it is tied to; a tie to nothing or to another pitch is no tie."""
+    """Notes by start, a tied one as long as all it is tied to; a tie to nothing or to another pitch is no tie.
+
+    A tie goes on in its own voice where that has the pitch, and else in another one.
+    """
     found: list[Sounding] = []
-    waiting: dict[tuple[int, Fraction], int] = {}
-    for note in sorted(notes, key=lambda note: note.start):
-        place = waiting.pop((note.pitch, note.start), None)
-        if place is None:
-            place = len(found)
-            found.append(note)
-        else:
-            found[place] = replace(found[place], length=note.start + note.length - found[place].start)
-        if note.is_tied:
-            waiting[note.pitch, note.start + note.length] = place
+    waiting: dict[tuple[int, Fraction], dict[str, int]] = {}  # where tied notes are found, by voice
+    for start, together in groupby(sorted(notes, key=lambda note: note.start), key=lambda note: note.start):
+        for note in sorted(together, key=lambda note: note.voice not in waiting.get((note.pitch, note.start), ())):
+            held = waiting.get((note.pitch, start), {})
+            voice = note.voice if note.voice in held else next(iter(held), None)
+            if voice is None:
+                place = len(found)
+                found.append(note)
+            else:
+                place = held.pop(voice)
+                found[place] = replace(found[place], length=start + note.length - found[place].start)
+            if note.is_tied:
+                waiting.setdefault((note.pitch, start + note.length), {})[note.voice] = place
     return found
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from composer import __version__
 from composer.errors import CannotWrite, LeftOutWarning, ReadingWarning, printable
 from composer.files import whole_file
-from composer.score import Track
+from composer.score import END, Score, Track
 from composer.types import Piece
 
 if TYPE_CHECKING:
@@ -105,7 +105,8 @@ def _written(
     if drums and not has_drums and not any(len(track.notes) for track in pitched):
         raise CannotWrite(f"{shown}: has nothing but drums, which ABC does not hold; write it as .musicxml or .mid.")
     try:
-        pages = laid_out(piece.score if has_drums else replace(piece.score, tracks=pitched))
+        score = piece.score if has_drums else replace(piece.score, tracks=pitched)
+        pages = laid_out(score)
         heading = Heading(
             clean(title or piece.title or made_by(piece.provenance))[:_LONGEST_TITLE],
             clean(composer)[:_LONGEST_TITLE],
@@ -120,9 +121,19 @@ def _written(
     if pages.moved:
         text = f"{shown}: notes off the grid of notation were moved, by {pages.moved} ticks (480 to a quarter) at most."
         warnings.warn(text, ReadingWarning, stacklevel=4)
+    if any((left_out := _left_out(score, pages)).values()):
+        warnings.warn(LeftOutWarning(shown, left_out), stacklevel=4)
     if drums and not has_drums:
         warnings.warn(f"{shown}: drums were left out; write them as .musicxml or .mid.", ReadingWarning, stacklevel=4)
     return data
+
+
+def _left_out(score: Score, pages: Pages) -> dict[str, int]:
+    signs = [*score.tempos, *score.chords, *(mark for mark in score.markers if mark.text != END)]
+    return {
+        "notes that fall together with another one": score.note_count - sum(len(track.notes) for track in pages.tracks),
+        "signs after the last bar": len(signs) - len(pages.tempos) - len(pages.chords) - len(pages.markers),
+    }
 
 
 def _changes_of_loudness(track: Track) -> int:

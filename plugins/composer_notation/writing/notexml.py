@@ -42,8 +42,8 @@ def notes(
 ) -> None:
     """The elements of a note, of each note of a chord, or of a rest. `drums`: the number of a part of drums, or 0."""
     for place, name in enumerate(symbol.pitches or (None,)):
-        loud = symbol.velocity != _USUAL and name is not None
-        element = SubElement(written, "note", {"dynamics": f"{symbol.velocity * 100 / _FORTE:.2f}"} if loud else {})
+        loud = symbol.velocities[place] if symbol.velocities else _USUAL
+        element = SubElement(written, "note", {"dynamics": f"{loud * 100 / _FORTE:.2f}"} if loud != _USUAL else {})
         if place:
             SubElement(element, "chord")
         _what(element, symbol, voice, name, drums)

@@ -14,7 +14,7 @@ from composer_notation.writing.notexml import Accidentals, Voice, forward, notes
 from composer_notation.writing.pages import Pages
 from composer_notation.writing.rhythm import Event, Measure, Symbol, symbols
 from composer_notation.writing.spelling import Spelled, altered
-from composer_notation.writing.staves import Clef, Line, Part, Staff
+from composer_notation.writing.staves import MOST_LINES, Clef, Line, Part, Staff
 from composer_notation.writing.xmltext import add
 
 _ACCIDENTALS = {-2: "flat-flat", -1: "flat", 0: "natural", 1: "sharp", 2: "double-sharp"}
@@ -115,18 +115,20 @@ def _voices(
     sounds = any(lines)
     written = [line for line in range(len(lines)) if lines[line] or (staff.is_shared and sounds)] or [0]
     found = {line: symbols(lines[line], measure) for line in written}
+    upper, *lower = written
     for line in written:
-        number, on = which * 4 + line + 1, which + 1 if staves > 1 else 0
-        if len(written) == 1:
+        number, on = which * MOST_LINES + line + 1, which + 1 if staves > 1 else 0
+        if not lower:
             yield Voice(number, on, found[line])
             continue
-        stem = ("up", "down")[line]
-        common = _common_rests(found[0], found[1])
-        rests = frozenset(symbol.start for symbol in found[line] if not symbol.pitches)
+        stem = "up" if line == upper else "down"
+        rests = [symbol for symbol in found[line] if not symbol.pitches]
         if not staff.is_shared:  # one player's: the lower line shows no rests, and the upper one those that both have
-            needless = frozenset(s.start for s in found[0] if not s.pitches and _is_covered(s, lines[1]))
-            yield Voice(number, on, found[line], stem, hides=rests if line else needless)
-        elif line == 0:
+            needless = [s for s in rests if line != upper or any(_is_covered(s, lines[other]) for other in lower)]
+            yield Voice(number, on, found[line], stem, hides=frozenset(symbol.start for symbol in needless))
+            continue
+        common = _common_rests(found[upper], found[lower[0]])
+        if line == upper:
             yield Voice(number, on, found[line], stem, common=common, middle=_MIDDLE_LINES[staff.clef.sign])
         else:
             yield Voice(number, on, found[line], stem, hides=common)

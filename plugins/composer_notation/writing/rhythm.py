@@ -20,7 +20,7 @@ class Event:
     start: int
     end: int
     pitches: tuple[Spelled, ...]  # from the lowest
-    velocity: int = 80
+    velocities: tuple[int, ...] = ()  # one for each pitch
     held_from: _Pitches = _NONE
     held_to: _Pitches = _NONE
 
@@ -44,7 +44,7 @@ class Symbol:
     value: str  # as MusicXML has it: half, quarter, 16th
     dots: int = 0
     pitches: tuple[Spelled, ...] = ()
-    velocity: int = 80
+    velocities: tuple[int, ...] = ()  # one for each pitch
     held_from: _Pitches = _NONE
     held_to: _Pitches = _NONE
     tuplet: Tuplet | None = None
@@ -157,7 +157,7 @@ def _written(event: Event, measure: Measure, tuplets: Sequence[Cell] = ()) -> It
             name,
             dots,
             event.pitches,
-            event.velocity,
+            event.velocities,
             event.held_from if number == 0 else everything,
             event.held_to if number == len(places) - 1 else everything,
             Tuplet(tuplet.actual, tuplet.normal) if tuplet else None,

@@ -33,6 +33,9 @@ _GUITARS, _VIOLA = range(24, 32), 41
 _LOW_BASSES = frozenset({*range(32, 40), 43})  # written an octave above their sound
 _CHOIR = ("soprano", "alto", "tenor", "bass")
 _MIDDLE_C = 60
+MOST_LINES = 4
+"""Voices of a staff."""
+
 _LOWEST_OF_TREBLE, _HIGHEST_OF_BASS = 53, 67  # F3 and G4, four ledger lines away
 
 
@@ -46,7 +49,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Staff:
-    """A staff: its clef, and one or two lines, the upper one first. `is_shared`: by voices that keep their stems."""
+    """A staff: its clef, and its lines, the upper one first. `is_shared`: by voices that keep their stems."""
 
     clef: Clef
     lines: tuple[Line, ...]
@@ -171,13 +174,16 @@ def _events(notes: Notes, names: Sequence[Spelled]) -> list[Event]:
                 chord.append((name, velocity))
                 break
     return [
-        Event(start, end, tuple(name for name, _ in chord), max(velocity for _, velocity in chord))
+        Event(start, end, tuple(name for name, _ in chord), tuple(velocity for _, velocity in chord))
         for (start, end, _), chord in sorted(found.items())
     ]
 
 
 def _lines(events: Sequence[Event], track: int) -> tuple[Line, ...]:
-    """One line where nothing overlaps, else an upper and a lower one, else one of chords that are tied in part."""
+    """One line where nothing overlaps, else an upper and a lower one, else one of chords that are tied in part.
+
+    In these, a pitch that is struck while it sounds goes to another line.
+    """
     if all(a.end <= b.start for a, b in pairwise(events)):
         return (Line(tuple(events), track),)
     groups = list(_overlapping(events))
@@ -185,7 +191,11 @@ def _lines(events: Sequence[Event], track: int) -> tuple[Line, ...]:
     if all(coloured):
         both = [both for both in coloured if both]
         return tuple(Line(tuple(event for pair in both for event in pair[side]), track) for side in (0, 1))
-    return (Line(tuple(event for group in groups for event in _sliced(group)), track),)
+    layered = [_layers(group) for group in groups]
+    return tuple(
+        Line(tuple(event for layers in layered if side < len(layers) for event in _sliced(layers[side])), track)
+        for side in range(max(map(len, layered)))
+    )
 
 
 def _overlapping(events: Sequence[Event]) -> Iterable[list[Event]]:
@@ -218,6 +228,27 @@ def _two_lines(group: Sequence[Event]) -> tuple[list[Event], list[Event]] | None
     return (first, second) if mean[0] >= mean[1] else (second, first)
 
 
+def _layers(group: Sequence[Event]) -> list[list[Event]]:
+    """The events of a run in lines in which no pitch sounds twice at once. Raises ValueError beyond `MOST_LINES`."""
+    layers: list[list[Event]] = []
+    until: list[dict[int, int]] = []  # for each line, where each of its pitches ends
+    for event in group:
+        free = (
+            place
+            for place, ends in enumerate(until)
+            if not any(ends.get(n.pitch, 0) > event.start for n in event.pitches)
+        )
+        place = next(free, len(layers))
+        if place == MOST_LINES:
+            raise ValueError(f"one pitch sounds more than {MOST_LINES} times at once")
+        if place == len(layers):
+            layers.append([])
+            until.append({})
+        layers[place].append(event)
+        until[place].update((name.pitch, event.end) for name in event.pitches)
+    return layers
+
+
 def _height(event: Event) -> float:
     return sum(name.pitch for name in event.pitches) / len(event.pitches)
 
@@ -231,12 +262,13 @@ def _sliced(group: Sequence[Event]) -> list[Event]:
         names = {name: event for event in sounding for name in event.pitches}
         if not names:
             continue
+        ordered = sorted(names, key=lambda name: (name.pitch, name))
         found.append(
             Event(
                 start,
                 end,
-                tuple(sorted(names, key=lambda name: (name.pitch, name))),
-                max(event.velocity for event in sounding),
+                tuple(ordered),
+                tuple(names[name].velocities[names[name].pitches.index(name)] for name in ordered),
                 frozenset(name for name, event in names.items() if event.start < start),
                 frozenset(name for name, event in names.items() if event.end > end),
             )
