@@ -138,6 +138,8 @@ def reopen(folder: Path) -> tuple[Plain, Started]:
             raise TypeError
     except (KeyError, TypeError):
         raise BadRecipe(f"{shown}: its {RECIPE} does not say how the run was started.") from None
+    if "dataset" not in plain:
+        raise BadRecipe(f"{shown}: its {RECIPE} names no dataset.")
     return plain, started
 
 

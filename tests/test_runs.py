@@ -273,6 +273,7 @@ def test_another_run_in_the_folder_is_refused(run, here, begun):
     [
         (["--resume", "nowhere"], "there is no run in it, since there is no recipe.toml."),
         (["--resume", "plain"], "its recipe.toml does not say how the run was started."),
+        (["--resume", "none"], "its recipe.toml names no dataset."),
         (["--resume", "odd"], "recipe.toml: is not TOML"),
         (["--resume", "far"], "the run was started in /no/such/place, which is no folder any more."),
         (
@@ -287,6 +288,7 @@ def test_another_run_in_the_folder_is_refused(run, here, begun):
 def test_a_mistake_in_going_on_is_one_sentence(run, here, begun, arguments, said):
     recipe = (begun / "recipe.toml").read_text()
     texts = {"plain": 'dataset = "chorales"', "odd": "?", "far": recipe.replace(str(here), "/no/such/place")}
+    texts["none"] = recipe.replace("dataset = ", "# dataset = ")
     for name, text in texts.items():
         (here / name).mkdir()
         (here / name / "recipe.toml").write_text(text)

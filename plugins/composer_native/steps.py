@@ -276,11 +276,12 @@ def _update(layers: tuple[Layer, ...], hidden: int, described: Any, failed: list
         shape = (layer.parts, rows, len(layers), hidden)
         own = tuple(np.ctypeslib.as_array(before, shape)[:, :, number])
         try:
-            made = layer.update(
-                _sums(from_input, rows, matrices.from_input, len(layer.inputs)),
-                _sums(from_state, rows, matrices.from_state, len(layer.recurrent)),
-                own,
-            )
+            with np.errstate(over="ignore", invalid="ignore"):  # whoever draws sees what is no number
+                made = layer.update(
+                    _sums(from_input, rows, matrices.from_input, len(layer.inputs)),
+                    _sums(from_state, rows, matrices.from_state, len(layer.recurrent)),
+                    own,
+                )
             for part, values in zip(np.ctypeslib.as_array(after, shape), made, strict=True):
                 part[:, number] = values
         except Exception as error:

@@ -36,7 +36,10 @@ def array_stepper(cell: Cell) -> Stepper:
         check_columns(columns, sizes)
         before = _silence(cell.layers, len(columns)) if state is None else state
         after: list[State] = []
-        with threads.limit(limits=1):
+        with (
+            threads.limit(limits=1),
+            np.errstate(over="ignore", invalid="ignore"),
+        ):  # whoever draws sees what is no number
             for number, layer in enumerate(cell.layers):
                 own = tuple(part[:, number] for part in before)
                 from_input = _summed(to_first, columns) if number == 0 else _product(_read(cell, after), inputs[number])
