@@ -101,7 +101,7 @@ def backtrack(*_):
 def fill(*_):
     held = []
     while True:
-        held.append(b"x" * 2**20)
+        held.append(b"x" * 2**24)
 
 
 @pytest.mark.parametrize(

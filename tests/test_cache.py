@@ -40,7 +40,9 @@ def begun(environment, most=None):
     """A process that needs everything that is kept, each of whose files may have `most` bytes."""
     limit = None if most is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-    environment = {**os.environ, "PYTHONPATH": paths, **environment}
+    counted = {name for name in os.environ if name.startswith("COVERAGE_")}  # it writes files, too
+    mine = {name: value for name, value in os.environ.items() if most is None or name not in counted}
+    environment = {**mine, "PYTHONPATH": paths, **environment}
     return subprocess.Popen(
         [sys.executable, "-c", WORK], env=environment, stdout=-1, stderr=-1, text=True, preexec_fn=limit
     )

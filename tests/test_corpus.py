@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -312,7 +313,7 @@ def test_no_more_is_made_ahead_than_keeps_the_processes_busy(monkeypatch):
 def test_a_process_that_is_ended_from_outside_is_told_of_in_a_sentence(monkeypatch):
     monkeypatch.setattr(processes, "POOL_AFTER", 0.0)
     with pytest.raises(ComposerError, match="ended before it was done"), processes.shared(2) as each:
-        list(each(os._exit, range(8), long=True))
+        list(each(signal.raise_signal, [signal.SIGKILL] * 8, long=True))
 
 
 @pytest.mark.parametrize("done", [4, 20, 24])
