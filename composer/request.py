@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from composer.errors import BadOption, printable
-from composer.keys import parse_key
-from composer.score import parse_time_signature
+from composer.music.keys import parse_key
+from composer.music.score import parse_time_signature
 
 
 @dataclass(frozen=True)

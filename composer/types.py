@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, r
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.score import Score
-from composer.texts import clean
+from composer.music.score import Score
+from composer.music.texts import clean
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from composer.listening.heard import Heard
+    from composer.metrics.heard import Heard
     from composer.model import Model
     from composer.request import Request
 
@@ -56,7 +56,7 @@ class Meaning:
     pitch: NDArray[np.int64]  # MIDI pitch that it sounds, less `Facts.shift`; -1 for none (drum sounds have none)
     ticks: NDArray[np.int64]  # length in ticks that it states, -1 for none
     place: NDArray[np.int64]  # ticks from the beginning of the bar to where it moves, -1 if it does not
-    key: NDArray[np.int64]  # place among `composer.keys.ALL_KEYS` of the key that it states, -1 for none
+    key: NDArray[np.int64]  # place among `composer.music.keys.ALL_KEYS` of the key that it states, -1 for none
     voices: tuple[str, ...] = ()  # the names of what `Facts.voice` counts
     sustains: bool = False  # whether a pitch of `Facts.sounding`, said again, sounds on and is not struck
 
@@ -92,7 +92,7 @@ class Facts:
     bar_ticks: Array  # length of a bar in the metre in force, 0 before that is known
     beat_ticks: Array  # and of a beat
     bars_left: Array  # this one included, 0 where the end is not announced yet
-    key: Array  # place among `composer.keys.ALL_KEYS`, -1 where none is known
+    key: Array  # place among `composer.music.keys.ALL_KEYS`, -1 where none is known
     written: Array  # of the pitches that sound at this place, those that are decided, -1 for none
     others: Array  # how many pitches sound at this place beside the one that comes next, as far as is known
 
@@ -379,9 +379,9 @@ class Piece:
 Reader: TypeAlias = Callable[[Path], Score]
 """Reads one file. Raises UnreadableFile; warns with ReadingWarning of what it dropped or mended.
 
-Only a regular file is given to it. It is called in a process of its own, which ends after `composer.bounds.SECONDS` and
-at `MEMORY` more than it began with. A reader with the attribute `is_bounded = True` is called in ours, which is faster:
-it promises time and memory linear in the file and in what is played, and no crash, whatever the file holds.
+Only a regular file is given to it. It is called in a process of its own, which ends after `composer.io.bounds.SECONDS`
+and at `MEMORY` more than it began with. A reader with the attribute `is_bounded = True` is called in ours, which is
+faster: it promises time and memory linear in the file and in what is played, and no crash, whatever the file holds.
 """
 
 
@@ -430,7 +430,7 @@ class Inspecting(Protocol):
 
 
 Exporter: TypeAlias = Callable[[Sequence[Piece], Path], None]
-"""Writes pieces to one file, whole or not at all, with `composer.files.whole_file`. Raises CannotWrite."""
+"""Writes pieces to one file, whole or not at all, with `composer.io.formats.whole_file`. Raises CannotWrite."""
 
 
 @runtime_checkable

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import pytest
 from walks import VOICES, Walks, walk
 
-from composer.keys import parse_key
-from composer.plugins import registry
-from composer.primers import typed_notes
-from composer.score import KeySignature, Score, parse_time_signature
+from composer.generation.primers import typed_notes
+from composer.music.keys import parse_key
+from composer.music.score import KeySignature, Score, parse_time_signature
+from composer.plugins.registry import registry
 
 _collecting = tempfile.TemporaryDirectory(prefix="composer-tests-")
 os.environ["COMPOSER_CACHE"] = _collecting.name  # for what is asked while tests are collected
@@ -69,7 +69,7 @@ def tokenizer():
 @pytest.fixture(scope="session")
 def corpus(tokenizer, tmp_path_factory):
     """The random walks as a corpus."""
-    from composer.corpus import build
+    from composer.data.corpus import build
 
     return build(Walks(), tokenizer, name="walks", cache=tmp_path_factory.mktemp("corpora"), workers=1)
 
@@ -101,8 +101,8 @@ def lstm():
 @pytest.fixture(scope="session")
 def model_file(corpus, tokenizer, lstm, tmp_path_factory):
     """A model file trained for a moment on the random walks."""
-    from composer.recipes import Recipe, run
-    from composer.training import Settings
+    from composer.training.loop import Settings
+    from composer.training.recipes import Recipe, run
 
     path = tmp_path_factory.mktemp("model") / "walks.safetensors"
     settings = Settings(
@@ -115,7 +115,7 @@ def model_file(corpus, tokenizer, lstm, tmp_path_factory):
 @pytest.fixture(scope="session")
 def player(model_file):
     """The model, ready to write."""
-    from composer.generation import open_model
+    from composer.generation.generator import open_model
 
     return open_model(model_file)
 

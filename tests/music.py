@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from composer.keys import parse_key
-from composer.score import KeySignature, Score, TimeSignature, Track, make_notes
+from composer.music.keys import parse_key
+from composer.music.score import KeySignature, Score, TimeSignature, Track, make_notes
 
 QUARTER, BAR = 480, 1920
 ALWAYS = 10**9

@@ -6,8 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from composer.generation import Player, open_model
-from composer.plugins import registry
+from composer.generation.generator import Player, open_model
+from composer.plugins.registry import registry
 
 STEPS = 3
 MOST_ROWS = 64

@@ -10,10 +10,10 @@ from dataclasses import replace
 import pytest
 from music import notes
 
-from composer import checking, files
 from composer.errors import LeftOutWarning, ReadingWarning, UnreadableFile
-from composer.keys import ALL_KEYS
-from composer.score import KeySignature, Score, Tempo, Text, TimeSignature, Track, make_notes
+from composer.io import formats, lint
+from composer.music.keys import ALL_KEYS
+from composer.music.score import KeySignature, Score, Tempo, Text, TimeSignature, Track, make_notes
 from composer.types import HasPieces, Piece
 from composer_folder.dataset import Folder
 from composer_notation.abc.symbols import MOST_SYMBOLS
@@ -680,7 +680,7 @@ def test_a_book_is_as_many_pieces(tmp_path):
 
 def test_a_book_is_checked_tune_by_tune(tmp_path):
     (tmp_path / "book.abc").write_text(BOOK)
-    found = [(finding.severity, finding.text) for finding in checking.check(tmp_path / "book.abc").findings]
+    found = [(finding.severity, finding.text) for finding in lint.check(tmp_path / "book.abc").findings]
     assert found == [("error", "#2: has the key 'H', which is none."), ("hint", "#3: left out: grace notes (1).")]
 
 
@@ -986,7 +986,7 @@ def check_written_and_read(path, seed):
     score = random_score(seed)
     with warnings.catch_warnings():
         warnings.simplefilter("error", ReadingWarning)
-        files.write([Piece(score)], path)
+        formats.write([Piece(score)], path)
         read = NotationReader()(path)
     fields = ("tempos", "time_signatures", "key_signatures", "upbeat", "markers", "chords", "title")
     for field in fields:
@@ -1013,7 +1013,7 @@ def test_a_change_of_tempo_inside_a_note_stays_where_it_is(tmp_path):
     long = Score(
         (Track(make_notes([(0, 1920, 60, 80)])),), (Tempo(0, 120.0), Tempo(960, 60.0)), (TimeSignature(0, 4, 4),)
     )
-    files.write([Piece(long)], tmp_path / "piece.abc")
+    formats.write([Piece(long)], tmp_path / "piece.abc")
     assert "C4- [Q:1/4=60]C4 |]" in (tmp_path / "piece.abc").read_text()
     read = NotationReader()(tmp_path / "piece.abc")
     assert (notes(read.tracks[0]), read.tempos) == ([(0, 4, 60)], long.tempos)
@@ -1022,14 +1022,14 @@ def test_a_change_of_tempo_inside_a_note_stays_where_it_is(tmp_path):
 def test_loudness_is_said_to_be_left_out(tmp_path):
     loud = Score((Track(make_notes([(0, 480, 60, 80), (480, 480, 62, 100), (960, 480, 64, 100)])),))
     with pytest.warns(LeftOutWarning, match=r"piece\.abc: left out: changes of loudness \(1\)"):
-        files.write([Piece(loud)], tmp_path / "piece.abc")
+        formats.write([Piece(loud)], tmp_path / "piece.abc")
 
 
 def test_a_text_that_is_no_chord_symbol_is_written_as_a_remark(tmp_path):
     odd = Score(
         (Track(make_notes([(0, 1920, 60, 80)])),), chords=(Text(0, "N.C."),), time_signatures=(TimeSignature(0, 4, 4),)
     )
-    files.write([Piece(odd)], tmp_path / "piece.abc")
+    formats.write([Piece(odd)], tmp_path / "piece.abc")
     assert '"^N.C."C8 |]' in (tmp_path / "piece.abc").read_text()
 
 
@@ -1037,7 +1037,7 @@ def test_nothing_unseen_is_written(tmp_path):
     unseen = "a\u202eb\u0007\ud800c\u2066d\u2028e\x85f\x9bg"
     track, texts = replace(WHOLE_NOTE.tracks[0], name=unseen), (Text(0, unseen),)
     score = replace(WHOLE_NOTE, tracks=(track, track), chords=texts, markers=texts, title=unseen)
-    files.write([Piece(score)], tmp_path / "x.abc")
+    formats.write([Piece(score)], tmp_path / "x.abc")
     text = (tmp_path / "x.abc").read_text()
     assert "T:ab cd e f g\n" in text
     assert all(c.isprintable() or c == "\n" for c in text)

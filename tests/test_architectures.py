@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from composer.errors import BadOption
-from composer.plugins import registry
+from composer.plugins.registry import registry
 from composer.testing import check_architecture
 from composer_recurrent.dropout import Dropout
 
@@ -137,7 +137,7 @@ def test_options_that_make_no_network_are_refused(name, options, said):
 
 def test_architectures_are_listed_and_chosen_without_torch():
     program = (
-        "import sys; from composer.plugins import registry\n"
+        "import sys; from composer.plugins.registry import registry\n"
         "for name in registry().names('architectures'): registry().make('architectures', name)\n"
         "print('torch' in sys.modules)"
     )

@@ -16,8 +16,8 @@ from composer.batch.packing import share
 from composer.batch.plan import plan
 from composer.batch.running import Settings, run
 from composer.errors import BadOption
-from composer.generation import BATCH
-from composer.plugins import registry
+from composer.generation.generator import BATCH
+from composer.plugins.registry import registry
 from composer.testing import check_executor
 from composer.types import Outcome
 from composer_executors import here

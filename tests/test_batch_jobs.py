@@ -15,7 +15,7 @@ from composer.batch.jobs import spread
 from composer.batch.plan import count, pieces, plan
 from composer.batch.schema import published
 from composer.errors import BadJobs, BadOption
-from composer.plugins import registry
+from composer.plugins.registry import registry
 
 TOML = """
 [defaults]

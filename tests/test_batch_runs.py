@@ -15,12 +15,13 @@ from time import monotonic, sleep
 
 import pytest
 
-from composer import files, plugins
 from composer.batch.lock import locked
-from composer.generation import open_model
-from composer.making import regenerate
+from composer.generation.generator import open_model
+from composer.generation.tasks import regenerate
+from composer.io import formats
 from composer.model import load, save
-from composer.plugins import registry
+from composer.plugins import registry as plugins
+from composer.plugins.registry import registry
 
 JOBS = """
 [[job]]
@@ -100,7 +101,7 @@ def test_a_piece_is_the_one_that_generate_writes(run, here):
 def test_the_catalogue_makes_a_piece_again(run, here):
     assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status == 0
     for stem, asked in rows(here / "out", "SELECT stem, asked FROM pieces WHERE state = 'done'"):
-        files.write([regenerate(open_model("walks.safetensors"), json.loads(asked))], here / "again.mid")
+        formats.write([regenerate(open_model("walks.safetensors"), json.loads(asked))], here / "again.mid")
         assert (here / "again.mid").read_bytes() == (here / "out" / f"{stem}.mid").read_bytes()
 
 
@@ -109,7 +110,7 @@ def test_forms_and_two_formats(run, here):
     (here / "form.toml").write_text(text)
     assert run("batch", "form.toml", "--out", "out", *PLAIN).status == 0
     assert (here / "out/0000/000000.mid").read_bytes() == (here / "out/0000/000000.midi").read_bytes()
-    assert files.provenance(here / "out/0000/000000.mid")["title"] == "Two"
+    assert formats.provenance(here / "out/0000/000000.mid")["title"] == "Two"
 
 
 def test_the_same_line_does_nothing_twice_and_makes_what_is_gone(run, here):
@@ -387,7 +388,7 @@ def test_the_gallery_is_the_page_of_an_exporter_where_there_is_one(run, here, mo
 
     offer = plugins.Offer("exporters", ".html", page, plugins.Plugin("pages", "pages", "1"))
     offers = {**found.offers, "exporters": {**found.offers["exporters"], ".html": offer}}
-    for module in ("composer.batch.gallery", "composer.files"):
+    for module in ("composer.batch.gallery", "composer.io.formats"):
         monkeypatch.setattr(f"{module}.registry", lambda: replace(found, offers=offers))
     assert run("batch", "gallery", "out", "best.html", "--top", 2).status == 0
     assert (here / "best.html").read_text() == "a page"

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from music import line, score
 
-from composer.batches import IGNORED, Stream, real_share
-from composer.encoding import model_inputs
-from composer.tokens import BOS, transposition
-from composer.training import Settings
+from composer.data.batches import IGNORED, Stream, real_share
+from composer.data.encoding import model_inputs
+from composer.tokens.vocabulary import BOS, transposition
+from composer.training.loop import Settings
 from composer_voices.tokenizer import Voices
 
 

@@ -11,11 +11,12 @@ from time import monotonic, sleep, thread_time
 import pytest
 from walks import walk
 
-from composer import bounds, files, isolation, plugins
-from composer.encoding import encode
+from composer.data.encoding import encode
 from composer.errors import BadModelFile, LeftOutWarning, UnreadableFile
-from composer.opening import open_regular, read_bytes
-from composer.score import Score
+from composer.io import bounds, formats, isolation
+from composer.io.opening import open_regular, read_bytes
+from composer.music.score import Score
+from composer.plugins import registry
 from composer.types import Inspecting, Remembering
 
 # --- what is opened ---------------------------------------------------------------------------------------------------
@@ -117,7 +118,7 @@ def test_what_takes_too_much_is_stopped_and_the_next_is_not(act, why, soon, tmp_
     (tmp_path / "x.mid").write_bytes(b"x")
     for _ in range(2):
         with pytest.raises(UnreadableFile, match=rf"x\.mid: {why} to be read\.$"):
-            files.ask(act, tmp_path / "x.mid")
+            formats.ask(act, tmp_path / "x.mid")
         assert bounds.bounded(sum, [1, 2]) == 3
     assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
@@ -175,7 +176,7 @@ from dataclasses import dataclass
 
 from composer import hookimpl
 from composer.errors import LeftOutWarning, ReadingWarning, UnreadableFile
-from composer.score import Score, Track, make_notes
+from composer.music.score import Score, Track, make_notes
 from composer.types import Finding
 
 COMPOSER_API = 1
@@ -280,16 +281,16 @@ def odd(site, tmp_path, monkeypatch):
     """`odd("crash")`: a file that makes the reader crash; reading may take a second."""
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setattr(isolation, "SECONDS", 1.0)
-    plugins._registry.cache_clear()
-    plugins._loaded.cache_clear()
+    registry._registry.cache_clear()
+    registry._loaded.cache_clear()
 
     def put(content, name="x.odd"):
         (tmp_path / name).write_text(content)
         return tmp_path / name
 
     yield put
-    plugins._registry.cache_clear()
-    plugins._loaded.cache_clear()
+    registry._registry.cache_clear()
+    registry._loaded.cache_clear()
     sys.modules.pop("stranger", None)
 
 
@@ -312,7 +313,7 @@ REFUSED = {
 def test_whatever_a_reader_does_is_one_sentence(odd, word, capfd):
     began = monotonic()
     with pytest.raises(UnreadableFile) as caught:
-        files.read(odd(word))
+        formats.read(odd(word))
     assert REFUSED[word] in str(caught.value)
     assert type(caught.value) is UnreadableFile
     assert str(caught.value).isprintable()
@@ -322,39 +323,39 @@ def test_whatever_a_reader_does_is_one_sentence(odd, word, capfd):
 
 def test_what_a_reader_reads_comes_back_with_its_warnings(odd, capfd):
     with pytest.warns(LeftOutWarning) as said:
-        score = files.read(odd("warn"), pitch=72)
+        score = formats.read(odd("warn"), pitch=72)
     assert score.tracks[0].notes["pitch"].tolist() == [72] * 8
     assert [str(warning.message) for warning in said] == ["x: left out: lyrics (3).", "x: a repeat was mended."]
     assert said[0].message.counts == {"lyrics": 3}
-    assert files.read(odd("talk")).note_count == 8
+    assert formats.read(odd("talk")).note_count == 8
     assert capfd.readouterr().out == ""
 
 
 def test_every_method_of_a_reader_is_called_in_the_other_process_and_it_stays_for_the_next_file(odd):
     path = odd("note")
-    reader = files.reader(path)
+    reader = formats.reader(path)
     home = reader(path).title
     assert home != str(os.getpid())
     assert isinstance(reader, Remembering)
     assert not isinstance(reader, Inspecting)
-    assert files.provenance(path) == {"by": home}
-    assert [name for name, _ in files.ask(reader.halves, path)] == ["first", "second"]
+    assert formats.provenance(path) == {"by": home}
+    assert [name for name, _ in formats.ask(reader.halves, path)] == ["first", "second"]
     with pytest.raises(UnreadableFile, match="crashed"):
-        files.read(odd("crash"))
-    assert files.read(odd("note")).title != home
+        formats.read(odd("crash"))
+    assert formats.read(odd("note")).title != home
 
 
 def test_a_file_that_comes_after_one_that_spoilt_the_process_is_read_by_another(odd):
-    files.read(path := odd("note"))
+    formats.read(path := odd("note"))
     isolation._process.process.kill()
     isolation._process.process.wait()
-    assert files.read(path).note_count == 8
+    assert formats.read(path).note_count == 8
 
 
 def test_what_is_no_score_is_refused(odd, monkeypatch):
     monkeypatch.setattr(isolation, "_asked", lambda *_: isolation._Answer(result=[1]))
     with pytest.raises(UnreadableFile, match="something else than a score"):
-        files.read(odd("note"))
+        formats.read(odd("note"))
 
 
 def test_a_folder_goes_on_whatever_a_reader_does_with_some_of_its_files(odd, run, tmp_path):

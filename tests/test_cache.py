@@ -10,18 +10,19 @@ from pathlib import Path
 import pytest
 from walks import Walks
 
-from composer import cache, corpus
-from composer.cache import cache_folder
+from composer.data import corpus
 from composer.errors import RunWarning
+from composer.io import cache
+from composer.io.cache import cache_folder
 
 WORK = """
 import json, sys, warnings
 warnings.showwarning = lambda message, *_, **__: print(f"composer: {message}", file=sys.stderr)
 from composer import corpus
-from composer.compiling import library
+from composer.tokens.jit.c_compiler import library
 from composer.errors import ComposerError
 from composer.originality.index import indexed
-from composer.plugins import registry
+from composer.plugins.registry import registry
 from walks import VOICES, Walks, walk
 
 try:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from composer import catalogue, plugins
-from composer.cache import cache_folder
 from composer.errors import BadOption, UnknownName
+from composer.io.cache import cache_folder
+from composer.plugins import cache, registry
 
 TEXT = '''
 from dataclasses import dataclass
@@ -38,21 +38,21 @@ def points(tmp_path, monkeypatch):
     (tmp_path / "swing_plugin.py").write_text(TEXT)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "swing_plugin", raising=False)
-    plugins._loaded.cache_clear()
+    registry._loaded.cache_clear()
     return [EntryPoint("swing", "swing_plugin", "composer")]
 
 
 def kept(points):
-    catalogue.keep(points, plugins.load(points))
+    cache.keep(points, registry.load(points))
     sys.modules.pop("swing_plugin", None)
-    return catalogue.recall(points)
+    return cache.recall(points)
 
 
 def test_what_is_recalled_is_what_was_offered_and_nothing_is_imported_for_it(points):
     offer = kept(points).offer("samplers", "swing")
     assert "swing_plugin" not in sys.modules
     assert offer.summary == "Lengthen every other note."
-    assert offer.options == plugins.load(points).offer("samplers", "swing").options
+    assert offer.options == registry.load(points).offer("samplers", "swing").options
 
 
 def test_a_thing_is_imported_when_it_is_made(points):
@@ -73,16 +73,16 @@ def test_a_plugin_that_breaks_later_is_named(points, tmp_path):
 def test_a_changed_file_or_another_plugin_makes_it_anew(points, tmp_path):
     assert kept(points)
     os.utime(tmp_path / "swing_plugin.py", (1, 1))
-    assert catalogue.recall(points) is None
+    assert cache.recall(points) is None
     assert kept(points)
-    assert catalogue.recall([*points, EntryPoint("other", "json", "composer")]) is None
+    assert cache.recall([*points, EntryPoint("other", "json", "composer")]) is None
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"fingerprint": 1}', "null"])
 def test_a_damaged_catalogue_is_made_anew(points, text):
     assert kept(points)
     (cache_folder() / "plugins.json").write_text(text)
-    assert catalogue.recall(points) is None
+    assert cache.recall(points) is None
 
 
 def test_entries_that_are_none_are_made_anew(points):
@@ -91,7 +91,7 @@ def test_entries_that_are_none_are_made_anew(points):
     values = json.loads(place.read_text())
     values["plugins"][0]["offers"][0]["kind"] = "toys"
     place.write_text(json.dumps(values))
-    assert catalogue.recall(points) is None
+    assert cache.recall(points) is None
 
 
 def test_nothing_is_kept_of_plugins_with_a_fault_or_with_options_that_a_file_cannot_hold(points, tmp_path):
@@ -108,10 +108,10 @@ def test_that_a_plugin_misses_a_library_is_kept(points, tmp_path):
 
 
 def test_our_plugins_are_recalled_as_they_are():
-    points = plugins.find()
-    loaded = plugins.load(points)
-    catalogue.keep(points, loaded)
-    recalled = catalogue.recall(points)
+    points = registry.find()
+    loaded = registry.load(points)
+    cache.keep(points, loaded)
+    recalled = cache.recall(points)
     assert recalled.plugins == loaded.plugins
     for kind, offers in loaded.offers.items():
         for name, offer in offers.items():
@@ -126,7 +126,7 @@ def test_a_piece_is_written_without_what_it_does_not_need(tmp_path):
         f"assert run(['generate', {str(tmp_path / 'x.mid')!r}, '--model', 'tunes', '--bars', '1', '--quiet', "
         "'--force']) == 0; "
         "print([m for m in sys.modules if m in ('torch', 'music21', 'symusic', 'composer_frames.tokenizer', "
-        "'composer_notation.reader', 'composer.corpus', 'composer.filling')])"
+        "'composer_notation.reader', 'composer.data.corpus', 'composer.generation.infilling')])"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     again = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
@@ -138,6 +138,6 @@ def test_what_was_kept_and_then_changed_is_not_believed(points):
     kept(points)
     place = cache_folder() / "plugins.json"
     place.write_text(place.read_text().replace("Lengthen", "Shorten"))
-    assert catalogue.recall(points) is None
+    assert cache.recall(points) is None
     place.write_text("[" * 100_000)
-    assert catalogue.recall(points) is None
+    assert cache.recall(points) is None

@@ -9,10 +9,10 @@ import pytest
 from midibytes import C4, END, header, track, tune
 from music import line, score
 
-from composer import checking, files
 from composer.cli import check as command
 from composer.errors import LeftOutWarning, ReadingWarning, UnreadableFile
-from composer.score import Tempo
+from composer.io import formats, lint
+from composer.music.score import Tempo
 from composer.types import Finding, Piece
 
 HANGING = header() + track(C4, "00 90 40 50", END)
@@ -28,7 +28,7 @@ def here(tmp_path, monkeypatch):
 
 
 def test_a_file_without_faults_takes_one_line(run, here):
-    files.write([Piece(score(line((60, 4), name="tune"), tempos=(Tempo(0, 96.0),)))], here / "tune.mid")
+    formats.write([Piece(score(line((60, 4), name="tune"), tempos=(Tempo(0, 96.0),)))], here / "tune.mid")
     ran = run("check", "tune.mid")
     assert (ran.status, ran.err) == (0, "")
     assert ran.out == "1 file: none with errors, none with warnings\n"
@@ -92,9 +92,9 @@ def test_what_is_no_music_file_is_one_sentence(run, here, arguments, said):
 
 def test_of_another_form_it_is_said_whether_it_reads_and_what_was_mended(here, monkeypatch):
     (here / "good.abc").write_text(ABC)
-    assert checking.check(here / "good.abc").findings == ()
+    assert lint.check(here / "good.abc").findings == ()
     (here / "bad.musicxml").write_text("<score-partwise>")
-    (found,) = checking.check(here / "bad.musicxml").findings
+    (found,) = lint.check(here / "bad.musicxml").findings
     assert (found.severity, found.rule) == ("error", "unreadable")
     path = here / "good.abc"
 
@@ -103,8 +103,8 @@ def test_of_another_form_it_is_said_whether_it_reads_and_what_was_mended(here, m
         warnings.warn(LeftOutWarning(str(path), {"lyrics": 3}), stacklevel=1)
         yield "", None
 
-    monkeypatch.setattr(files, "pieces_by", pieces_by)
-    assert checking.check(path).findings == (
+    monkeypatch.setattr(formats, "pieces_by", pieces_by)
+    assert lint.check(path).findings == (
         Finding("warning", "mended", "A repeat was left out."),
         Finding("hint", "left-out", "Left out: lyrics (3)."),
     )
@@ -123,8 +123,8 @@ class Faulty:
 @pytest.mark.parametrize("error", [UnreadableFile("x.mid: cannot be opened (gone)."), KeyError("\x1b[2J")])
 def test_a_reader_that_fails_is_an_error_of_that_file(here, monkeypatch, error):
     (here / "x.mid").write_bytes(tune())
-    monkeypatch.setattr(files, "reader", lambda path: Faulty(error))
-    (found,) = checking.check(here / "x.mid").findings
+    monkeypatch.setattr(formats, "reader", lambda path: Faulty(error))
+    (found,) = lint.check(here / "x.mid").findings
     assert (found.severity, found.rule) == ("error", "unreadable")
     assert found.text.isprintable()
 
@@ -137,5 +137,5 @@ def test_names_from_outside_are_printed_safely(run, here):
 
 
 def test_a_long_line_is_cut():
-    checked = checking.Checked(Path("a.mid"), (Finding("hint", "long", "x" * 5000),))
+    checked = lint.Checked(Path("a.mid"), (Finding("hint", "long", "x" * 5000),))
     assert all(len(command.printable(line, command.LONGEST)) <= 1000 for line in command._lines(checked))

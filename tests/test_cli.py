@@ -12,12 +12,13 @@ import pytest
 from music import roll, save_rolls, tune_roll
 from walks import walk
 
-from composer import files, plugins
 from composer.cli import COMMANDS
+from composer.io import formats
 from composer.model import load, save
-from composer.plugins import registry
+from composer.music.score import bars
+from composer.plugins import registry as plugins
+from composer.plugins.registry import registry
 from composer.request import Link, Request
-from composer.score import bars
 from composer.types import Piece
 
 HEAVY = [
@@ -152,7 +153,7 @@ def test_one_piece_goes_to_a_file_and_what_made_it_beside_it(run, here):
     }
     assert made["model_hash"] == load(here.parent / "walks.safetensors").hash
     assert made["licence"] == "CC0-1.0"
-    score = files.read(here / "x.mid")
+    score = formats.read(here / "x.mid")
     assert shown.out == f"x.mid: {score.note_count} notes, {len(bars(score).signatures)} bars, seed 5\n"
 
 
@@ -215,14 +216,14 @@ def test_a_link_has_further_options(run, here):
 def test_what_the_model_suggests_holds_unless_something_else_is_asked_for(run, here):
     run("generate", "x.mid", *SOME)
     run("generate", "y.mid", *SOME, "--tempo", 60)
-    tempos = [files.read(here / name).tempos[0].bpm for name in ("x.mid", "y.mid")]
+    tempos = [formats.read(here / name).tempos[0].bpm for name in ("x.mid", "y.mid")]
     assert tempos == pytest.approx([96, 60])
 
 
 def test_a_primer_is_a_file_or_typed_notes(run, here):
     run("generate", "x.mid", *SOME, "--primer", "C5 D5 E5 F5")
     run("generate", "y.mid", *SOME, "--primer", "x.mid")
-    first, second = files.read(here / "x.mid"), files.read(here / "y.mid")
+    first, second = formats.read(here / "x.mid"), formats.read(here / "y.mid")
     assert first.tracks[0].notes["pitch"][:4].tolist() == [72, 74, 76, 77]
     assert second.tracks[0].notes["pitch"][:4].tolist() == [72, 74, 76, 77]
     assert len(bars(second).signatures) > len(bars(first).signatures)
@@ -298,7 +299,7 @@ def test_a_place_that_cannot_be_written_to_is_found_before_the_work(run, here, m
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("tempfile.mkstemp", refuse)
-    monkeypatch.setattr("composer.generation.open_model", lambda _: pytest.fail("the work began"))
+    monkeypatch.setattr("composer.generation.generator.open_model", lambda _: pytest.fail("the work began"))
     assert mistake(run("generate", "x.mid", *MODEL)) == "composer: x.mid: cannot be written (Permission denied)."
 
 
@@ -322,7 +323,7 @@ def test_an_unexpected_error_is_one_sentence_unless_its_trace_is_asked_for(run, 
     def fail(_):
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("composer.generation.open_model", fail)
+    monkeypatch.setattr("composer.generation.generator.open_model", fail)
     ran = run("generate", "x.mid", *MODEL)
     assert (ran.status, ran.err) == (
         1,
@@ -336,7 +337,7 @@ def test_control_c_stops_in_a_word(run, here, monkeypatch):
     def stop(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("composer.generation.open_model", stop)
+    monkeypatch.setattr("composer.generation.generator.open_model", stop)
     ran = run("generate", "x.mid", *MODEL)
     assert (ran.status, ran.err.strip()) == (130, "composer: stopped.")
 
@@ -379,10 +380,10 @@ def test_a_run_that_fails_says_where_the_best_model_is_kept(run, here, music, mo
         found.append(measured(*arguments))
         return replace(found[-1], nats=float("nan")) if len(found) == 2 else found[-1]
 
-    from composer import training
+    from composer.training import loop
 
-    measured = training.likelihood
-    monkeypatch.setattr(training, "likelihood", likelihood)
+    measured = loop.likelihood
+    monkeypatch.setattr(loop, "likelihood", likelihood)
     ran = run("train", "folder:../music", "--out", "mine.safetensors", *SMALL)
     assert ran.status == 1
     step = load(here / "mine.safetensors").card["training"]["best_step"]

@@ -15,14 +15,14 @@ import pytest
 from test_third_party import wheel
 from walks import VOICES, Walks
 
-from composer import plugins
-from composer.corpus import build
+from composer.data.corpus import build
 from composer.errors import BadOption, ComposerError, NothingAllowed
-from composer.generation import generate, open_model
-from composer.plugins import registry
-from composer.recipes import Recipe, run
+from composer.generation.generator import generate, open_model
+from composer.plugins import registry as plugins
+from composer.plugins.registry import registry
 from composer.request import Link, Request
-from composer.training import Settings
+from composer.training.loop import Settings
+from composer.training.recipes import Recipe, run
 
 KINDS = ("architectures", "tokenizers", "samplers", "steppers", "exporters")
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from composer.arrays import like, namespace, numbers
-from composer.compiled import compiled
-from composer.compiled.c import Function, source
-from composer.compiled.grammars import FLAGS, _call
-from composer.compiled.tracing import Untraceable, argument, traced
-from composer.compiling import compiler, library
-from composer.plugins import registry
+from composer.plugins.registry import registry
+from composer.tokens.jit import compiled
+from composer.tokens.jit.c_compiler import compiler, library
+from composer.tokens.jit.c_source import Function, source
+from composer.tokens.jit.grammars import FLAGS, _call
+from composer.tokens.jit.tracing import Untraceable, argument, traced
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="there is no C compiler")
 
@@ -155,7 +155,7 @@ def test_a_grammar_that_cannot_be_traced_goes_the_plain_way():
 
 
 def test_without_a_compiler_a_grammar_goes_the_plain_way(monkeypatch, tokenizer):
-    monkeypatch.setattr("composer.compiled.grammars.library", lambda *_: None)
+    monkeypatch.setattr("composer.tokens.jit.grammars.library", lambda *_: None)
     assert compiled(tokenizer) is tokenizer
 
 

@@ -7,7 +7,7 @@ from click.shell_completion import ShellComplete
 
 from composer.cli import cli
 from composer.errors import BadOption
-from composer.plugins import registry
+from composer.plugins.registry import registry
 
 
 def completed(*words):

@@ -8,10 +8,10 @@ from functools import lru_cache
 import pytest
 import symusic
 
-from composer import generation
 from composer.errors import BadOption
-from composer.generation import Player, generate
-from composer.outputs import write_piece
+from composer.generation import generator
+from composer.generation.generator import Player, generate
+from composer.io.outputs import write_piece
 from composer.request import Link, Request
 from composer.testing import random_model
 from composer_harmony.chords import parse_chord
@@ -28,7 +28,7 @@ LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 @lru_cache
 def player(name):
     if name in ("chorales", "tunes"):
-        return generation.open_model(name)
+        return generator.open_model(name)
     return Player(random_model("gru", name, hidden_size=16, embedding_size=16))
 
 

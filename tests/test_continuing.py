@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from music import BAR, drums, line, notes, score
 
-from composer import files
-from composer.continuing import Continuation, after, go_on
 from composer.errors import BadOption
-from composer.making import asked_of, make
+from composer.generation.continuation import Continuation, after, go_on
+from composer.generation.tasks import asked_of, make
+from composer.io import formats
+from composer.music.score import END, Tempo, Text, make_notes
 from composer.request import Request
-from composer.score import END, Tempo, Text, make_notes
 from composer.types import Piece
 
 TWO = ["--bars", "2", "--seed", "5"]
@@ -103,13 +103,13 @@ def test_a_primer_that_its_tokens_do_not_tell_of_is_refused(player):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    files.write([Piece(performed())], Path("mine.mid"))
+    formats.write([Piece(performed())], Path("mine.mid"))
     return tmp_path
 
 
 def test_a_file_goes_on_and_is_made_again_byte_for_byte(run, folder, model_file):
     assert run("generate", "more.mid", "--primer", "mine.mid", "--model", model_file, *TWO).status == 0
-    before, now = files.read(Path("mine.mid")), files.read(Path("more.mid"))
+    before, now = formats.read(Path("mine.mid")), formats.read(Path("more.mid"))
     for track, longer in zip(before.tracks, now.tracks, strict=True):
         assert (longer.name, rows(longer)[: len(track.notes)]) == (track.name, rows(track))
     (folder / "mine.mid").unlink()
@@ -117,14 +117,14 @@ def test_a_file_goes_on_and_is_made_again_byte_for_byte(run, folder, model_file)
     for suffix in ("", ".json"):
         assert (folder / f"again.mid{suffix}").read_bytes() == (folder / f"more.mid{suffix}").read_bytes()
     assert run("regenerate", "more.mid", "other.mid", "--seed", "+1").status == 0
-    other = files.read(Path("other.mid"))
+    other = formats.read(Path("other.mid"))
     assert other != now
     assert [rows(track, 0, 2 * BAR) for track in other.tracks] == [rows(track, 0, 2 * BAR) for track in now.tracks]
 
 
 def test_typed_notes_stand_in_the_model_s_track(run, folder, model_file):
     assert run("generate", "more.mid", "--primer", "C5 D5 E5", "--model", model_file, *TWO).status == 0
-    tracks = files.read(Path("more.mid")).tracks
+    tracks = formats.read(Path("more.mid")).tracks
     assert [track.name for track in tracks] == ["Soprano", "Alto", "Tenor", "Bass"]
     assert {track.program for track in tracks} == {52}
 
@@ -132,7 +132,7 @@ def test_typed_notes_stand_in_the_model_s_track(run, folder, model_file):
 def test_a_file_name_may_have_spaces(run, folder, model_file):
     Path("mine.mid").rename("my own song.mid")
     assert run("generate", "more.mid", "--primer", "my own song.mid", "--model", model_file, *TWO).status == 0
-    assert [track.name for track in files.read(Path("more.mid")).tracks][1:3] == ["Vln I", "Vln II"]
+    assert [track.name for track in formats.read(Path("more.mid")).tracks][1:3] == ["Vln I", "Vln II"]
 
 
 def test_a_batch_writes_the_same_file(run, folder, model_file):

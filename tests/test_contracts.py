@@ -11,7 +11,7 @@ import steps
 from music import MUSIC, save_rolls, tune_roll
 from threadpoolctl import threadpool_limits
 
-from composer.plugins import registry
+from composer.plugins.registry import registry
 from composer.testing import cases_of, check_dataset, check_stepper, random_model
 from composer.types import Piece
 from composer_native import compiling

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from walks import VOICES, Walks, walk
 
-from composer import corpus as corpora
-from composer import encoding, processes, remarks
-from composer.corpus import build
+from composer.data import corpus as corpora
+from composer.data import encoding
+from composer.data import parallel as processes
+from composer.data.corpus import build
 from composer.errors import (
     CannotWrite,
     ComposerError,
@@ -25,8 +26,9 @@ from composer.errors import (
     RunWarning,
     UnreadableFile,
 )
-from composer.plugins import registry
-from composer.score import Score, Track, make_notes
+from composer.io import remarks
+from composer.music.score import Score, Track, make_notes
+from composer.plugins.registry import registry
 from composer.types import Piece
 
 

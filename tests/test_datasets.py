@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from walks import walk
 
-from composer.corpus import build
+from composer.data.corpus import build
 from composer.errors import BadOption, EmptyDataset, LeftOutWarning, UnreadableFile
-from composer.files import write
-from composer.keys import Key
-from composer.plugins import registry
-from composer.score import Score, TimeSignature, Track, bars, make_notes
+from composer.io.formats import write
+from composer.music.keys import Key
+from composer.music.score import Score, TimeSignature, Track, bars, make_notes
+from composer.plugins.registry import registry
 from composer.types import Piece
 from composer_chorales.dataset import Chorales
 from composer_chorales.voices import chorale, key_of, one_at_a_time

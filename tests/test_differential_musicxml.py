@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from composer.score import TICKS_PER_QUARTER
+from composer.music.score import TICKS_PER_QUARTER
 from composer_notation.musicxml.document import open_document
 from composer_notation.musicxml.parts import read_parts
 from composer_notation.musicxml.score import score_of_parts

@@ -7,11 +7,11 @@ import sys
 import numpy as np
 import pytest
 
-from composer.batches import Chunk
-from composer.distributed import ALONE, Team, team
+from composer.data.batches import Chunk
 from composer.errors import TrainingFailed
 from composer.model import load
-from composer.training import Settings, training_stream
+from composer.training.distributed import ALONE, Team, team
+from composer.training.loop import Settings, training_stream
 
 SMALL = ["--architecture", "gru", "--hidden-size", 8, "--layers", 1, "--embedding-size", 8, "--dropout", 0, "--full"]
 # Five of six pieces and then one: the second process has nothing to do in every other batch.

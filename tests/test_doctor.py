@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from composer import catalogue, installed, plugins, probing
-from composer.doctor import examine
+from composer.plugins import cache, discovery, probing, registry
+from composer.plugins.doctor import examine
 
 GOOD = """
 from composer import hookimpl
@@ -58,19 +58,19 @@ class Site:
 def site(tmp_path, monkeypatch):
     found = Site(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delenv(installed.DISABLED, raising=False)
-    plugins._registry.cache_clear()
+    monkeypatch.delenv(discovery.DISABLED, raising=False)
+    registry._registry.cache_clear()
     found.install("good", GOOD)
     yield found
-    plugins._registry.cache_clear()
-    plugins._loaded.cache_clear()
+    registry._registry.cache_clear()
+    registry._loaded.cache_clear()
     for name in [name for name in sys.modules if name.startswith("module_of_")]:
         del sys.modules[name]
 
 
 def state(name):
-    plugins._registry.cache_clear()
-    return next(found for found in plugins.registry().plugins if found.name == name)
+    registry._registry.cache_clear()
+    return next(found for found in registry.registry().plugins if found.name == name)
 
 
 FAULTS = {
@@ -99,19 +99,19 @@ def test_a_plugin_with_a_fault_hurts_nobody_and_the_doctor_says_what_to_do(fault
         monkeypatch.setattr(probing, "LIMIT", 6.0)
     site.install("bad", text)
     assert reason in state("bad").fault
-    assert {"good", "top-p"} <= set(plugins.registry().names("samplers"))
-    few = [point for point in plugins.find() if point.name in ("shaping", "bad")]
-    monkeypatch.setattr("composer.doctor.find", lambda: few)
+    assert {"good", "top-p"} <= set(registry.registry().names("samplers"))
+    few = [point for point in registry.find() if point.name in ("shaping", "bad")]
+    monkeypatch.setattr("composer.plugins.doctor.find", lambda: few)
     said = run("plugins", "doctor")
     assert said.status == 1
     assert reason in said.out
     assert advice in said.out
     assert "`pip uninstall bad-package` takes it away." in said.out
     assert run("--without", "bad", "plugins").status == 0
-    assert os.environ[installed.DISABLED] == ""
+    assert os.environ[discovery.DISABLED] == ""
     site.uninstall("bad")
-    plugins._registry.cache_clear()
-    assert not any(found.fault for found in plugins.registry().plugins if not found.ours)
+    registry._registry.cache_clear()
+    assert not any(found.fault for found in registry.registry().plugins if not found.ours)
 
 
 def test_a_plugin_that_hangs_is_probed_once_and_not_imported_again_until_it_changes(site, monkeypatch):
@@ -128,7 +128,7 @@ def test_a_plugin_that_hangs_is_probed_once_and_not_imported_again_until_it_chan
 
 def test_a_slow_plugin_and_a_missing_package_are_named(site):
     site.install("slow", "import time; time.sleep(1.2)\n" + GOOD, "no-such-package>=2")
-    report = examine([point for point in plugins.find() if point.name in ("slow", "good")])
+    report = examine([point for point in registry.find() if point.name in ("slow", "good")])
     told = {finding.state: f"{finding.text} {finding.advice}" for finding in report.findings}
     assert set(told) == {"slow", "missing"}
     assert told["slow"].startswith("takes 1.")
@@ -142,9 +142,9 @@ def test_a_package_that_needs_other_versions_than_are_installed_is_named_with_th
     fitting = ["some-library>=2.5a1", "some-library<1; extra == 'old'", "some-library<1; python_version < '3'"]
     site.install("old", GOOD, *needs, "??")
     site.install("fits", GOOD, *fitting)
-    monkeypatch.setattr("composer.doctor.SLOW", 60.0)
-    few = [point for point in plugins.find() if point.name in ("old", "fits", "good")]
-    monkeypatch.setattr("composer.doctor.find", lambda: few)
+    monkeypatch.setattr("composer.plugins.doctor.SLOW", 60.0)
+    few = [point for point in registry.find() if point.name in ("old", "fits", "good")]
+    monkeypatch.setattr("composer.plugins.doctor.find", lambda: few)
     said = run("plugins", "doctor")
     assert said.status == 1
     told, advice, well = said.out.splitlines()
@@ -164,30 +164,30 @@ def test_what_a_package_of_several_plugins_needs_is_told_once(site):
     site.install("two", GOOD, "no-such-package")
     entries = site.folder / "module_of_two-1.0.dist-info/entry_points.txt"
     entries.write_text(entries.read_text() + "three = module_of_two\n")
-    report = examine([point for point in plugins.find() if point.name in ("two", "three")])
+    report = examine([point for point in registry.find() if point.name in ("two", "three")])
     assert [finding.state for finding in report.findings].count("missing") == 1
 
 
 def test_a_disabled_plugin_is_said_to_be_and_is_no_fault(site, run, monkeypatch):
-    monkeypatch.setenv(installed.DISABLED, "good")
-    report = examine([point for point in plugins.find() if point.name == "good"])
+    monkeypatch.setenv(discovery.DISABLED, "good")
+    report = examine([point for point in registry.find() if point.name == "good"])
     assert [(finding.state, finding.is_fault) for finding in report.findings] == [("disabled", False)]
-    assert "good" not in plugins.registry().names("samplers")
+    assert "good" not in registry.registry().names("samplers")
 
 
 def test_a_plugin_that_is_not_installed_cannot_be_left_out_but_in_the_environment(site, run, monkeypatch):
     assert "there is no plugin 'god' to leave out: did you mean 'good'?" in run("--without", "god", "plugins").err
-    monkeypatch.setenv(installed.DISABLED, "god")
+    monkeypatch.setenv(discovery.DISABLED, "god")
     assert run("plugins").status == 0
 
 
 def test_each_set_of_disabled_plugins_has_a_catalogue(site, monkeypatch):
-    assert "good" in plugins.registry().names("samplers")
-    monkeypatch.setenv(installed.DISABLED, "good")
-    assert "good" not in plugins.registry().names("samplers")
-    monkeypatch.delenv(installed.DISABLED)
-    points = plugins.find()
-    assert catalogue.recall(points) is not None
+    assert "good" in registry.registry().names("samplers")
+    monkeypatch.setenv(discovery.DISABLED, "good")
+    assert "good" not in registry.registry().names("samplers")
+    monkeypatch.delenv(discovery.DISABLED)
+    points = registry.find()
+    assert cache.recall(points) is not None
 
 
 def test_help_with_twenty_plugins_imports_none_of_them_nor_what_is_heavy(site):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from music import BAR, QUARTER, drums, line, score
 
-from composer.datasets import make_dataset
-from composer.encoding import model_inputs
-from composer.plugins import registry
-from composer.score import Tempo, Track, make_notes
+from composer.data.datasets import make_dataset
+from composer.data.encoding import model_inputs
+from composer.music.score import Tempo, Track, make_notes
+from composer.plugins.registry import registry
 from composer_remi.tokenizer import Remi
 from composer_voices.tokenizer import Voices
 

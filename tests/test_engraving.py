@@ -9,9 +9,9 @@ import pypdfium2
 import pytest
 from music import BAR, QUARTER, drums, line, score
 
-from composer import files
 from composer.errors import BadOption, CannotWrite, ReadingWarning
-from composer.score import KeySignature, Score, Tempo, Text, Track, make_notes
+from composer.io import formats
+from composer.music.score import KeySignature, Score, Tempo, Text, Track, make_notes
 from composer.types import Piece
 from composer_engraving import drawing, engraved
 from composer_engraving.svg import stacked
@@ -29,7 +29,7 @@ TUNE = replace(
 @pytest.fixture(scope="module")
 def chorale():
     """What the shipped model writes."""
-    from composer.generation import generate, open_model
+    from composer.generation.generator import generate, open_model
     from composer.request import Request
 
     return generate(open_model("chorales"), [Request(seed=7, bars=8)])[0]
@@ -43,7 +43,7 @@ def engrave(tmp_path):
         path = tmp_path / f"piece{suffix}"
         with warnings.catch_warnings():
             warnings.simplefilter("error", ReadingWarning)
-            files.write([piece if isinstance(piece, Piece) else Piece(piece) for piece in pieces], path, **options)
+            formats.write([piece if isinstance(piece, Piece) else Piece(piece) for piece in pieces], path, **options)
         return path
 
     return write
@@ -235,7 +235,7 @@ def test_what_cannot_be_engraved_is_refused_in_one_sentence(engrave, suffix, tmp
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setattr(engraved, "MOST_NOTES", 7_000)
     with pytest.raises(CannotWrite, match="cannot be written"):
-        files.write([Piece(TUNE)], tmp_path / "no such folder" / f"piece{suffix}")
+        formats.write([Piece(TUNE)], tmp_path / "no such folder" / f"piece{suffix}")
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from music import line, notes, score
 
-from composer import files, filling, generation
 from composer.errors import BadOption, CannotExpress, RequestWarning
-from composer.filling import ALWAYS, Fill, fill, gap, harmonize, settled, vary
-from composer.plugins import registry
+from composer.generation import generator, infilling
+from composer.generation.infilling import ALWAYS, Fill, fill, gap, harmonize, settled, vary
+from composer.io import formats
+from composer.music.merging import is_given
+from composer.music.score import Tempo, Text, Track, bars, make_notes
+from composer.plugins.registry import registry
 from composer.request import Link, Request
-from composer.score import Tempo, Text, Track, bars, make_notes
-from composer.splice import is_given
 from composer.testing.given import check_span
 from composer.types import Piece, Span
 
@@ -38,7 +39,7 @@ def rows(track, start=0, end=ALWAYS):
 
 
 def written(player, tmp_path, pieces):
-    from composer.outputs import write_piece
+    from composer.io.outputs import write_piece
 
     contents = []
     for piece in pieces:
@@ -53,7 +54,7 @@ def written(player, tmp_path, pieces):
 @pytest.mark.parametrize("settings", [{"bars": (2, 3)}, {"bars": (4, 4)}, {"bars": (1, 1)}], ids=str)
 def test_bars_outside_the_gap_stay_note_for_note(player, whole, settings):
     pieces = fill(player, [gap(player, whole, Request(seed=s), **settings, **FEW) for s in range(2)])
-    start, end = filling.ticks_of(whole, settings["bars"])
+    start, end = infilling.ticks_of(whole, settings["bars"])
     for piece in pieces:
         for before, after in zip(whole.tracks, piece.score.tracks, strict=True):
             assert after.name == before.name
@@ -109,13 +110,13 @@ def test_a_note_that_reaches_into_a_gap_keeps_its_beginning(player):
 
 def test_given_notes_are_kept_with_remi(small_score):
     from composer.model import Made, Model
-    from composer.training import weights_of
+    from composer.training.loop import weights_of
 
     tokenizer = registry().make("tokenizers", "remi")
     architecture = registry().make("architectures", "rnn", hidden_size=8, layers=1, embedding_size=8)
     module = architecture.module([column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
     made = Made.of("architectures", "rnn", architecture), Made.of("tokenizers", "remi", tokenizer)
-    model = generation.Player(Model(*made, tokenizer.vocabulary, weights_of(module)))
+    model = generator.Player(Model(*made, tokenizer.vocabulary, weights_of(module)))
     tracks = [line(*[((60, 64 + i % 3), 1) for i in range(12)]), line(*[(40 + i, 2) for i in range(6)], program=32)]
     whole = score(*tracks, metres=((0, 3, 4),))
     wanted = gap(model, whole, Request(seed=1), bars=(2, 3), particles=4)
@@ -133,9 +134,9 @@ def with_upbeat():
 
 
 def test_bar_one_is_the_first_whole_bar(player):
-    found = filling.listen(player, with_upbeat())
-    assert filling.ticks_of(found, (1, 1)) == (480, 480 + BAR)
-    assert filling.ticks_of(found, (0, 1)) == (0, 480 + BAR)
+    found = infilling.listen(player, with_upbeat())
+    assert infilling.ticks_of(found, (1, 1)) == (480, 480 + BAR)
+    assert infilling.ticks_of(found, (0, 1)) == (0, 480 + BAR)
     (piece,) = fill(player, [gap(player, with_upbeat(), Request(seed=4), bars=(1, 1), **FEW)])
     assert piece.score.upbeat == 480
     assert rows(piece.score.tracks[0], 0, 480) == rows(with_upbeat().tracks[0], 0, 480)
@@ -220,7 +221,7 @@ def test_variations_differ_and_keep_what_they_say(player, whole):
     assert len({fill_.given for fill_ in wanted}) == 2
     for fill_, piece in zip(wanted, fill(player, wanted), strict=True):
         for span in fill_.given:
-            heard, found = (filling.listen(player, s).tracks[span.track] for s in (whole, piece.score))
+            heard, found = (infilling.listen(player, s).tracks[span.track] for s in (whole, piece.score))
             check_span(heard, found, span)
 
 
@@ -232,7 +233,7 @@ def test_a_fill_is_the_same_alone_and_among_others(player, whole, tmp_path, monk
     wanted.append(harmonize(player, replace(whole, tracks=whole.tracks[:1]), Request(seed=3), particles=3))
     together = written(player, tmp_path, fill(player, wanted))
     assert [written(player, tmp_path, fill(player, [one]))[0] for one in wanted] == together
-    monkeypatch.setattr(filling, "ROWS", 7)
+    monkeypatch.setattr(infilling, "ROWS", 7)
     assert written(player, tmp_path, fill(player, wanted[::-1])) == together[::-1]
 
 
@@ -262,7 +263,7 @@ def test_what_is_no_fill_is_refused(values):
 @pytest.fixture
 def folder(tmp_path, monkeypatch, model_file, whole):
     """A folder with a piece and a melody in it, in which commands are run with the small model."""
-    from composer.files import write
+    from composer.io.formats import write
     from composer.types import Piece
 
     monkeypatch.chdir(tmp_path)
@@ -293,7 +294,7 @@ def test_a_piece_is_made_again_byte_for_byte(run, folder, model_file, name):
 def test_a_melody_may_be_typed(run, folder, model_file):
     arguments = ["harmonize", "A4 B4 C5 B4", "out.mid", "--key", "Am", "--model", model_file, "--seed", "5"]
     assert run(*arguments, "--particles", "2").status == 0
-    found = files.read(Path("out.mid"))
+    found = formats.read(Path("out.mid"))
     assert notes(found.tracks[0]) == [(0, 1, 69), (1, 1, 71), (2, 1, 72), (3, 1, 71)]
     assert {(track.program, len(track.notes) > 0) for track in found.tracks} == {(52, True)}
     assert str(found.key_signatures[0].key) == "Am"
@@ -310,8 +311,8 @@ def test_a_piece_is_made_again_from_the_json_beside_it(run, folder, model_file):
         assert run("regenerate", carries, "again.mid", "--force").status == 0
         assert Path("again.mid").read_bytes() == made
     assert run("regenerate", "out.wav.json", "other.mid", "--bars", "2", "--particles", "2", "--seed", "+1").status == 0
-    first, second = (files.read(Path(name)) for name in ("again.mid", "other.mid"))
-    start, _ = filling.ticks_of(first, (2, 2))
+    first, second = (formats.read(Path(name)) for name in ("again.mid", "other.mid"))
+    start, _ = infilling.ticks_of(first, (2, 2))
     assert first != second
     for before, now in zip(first.tracks, second.tracks, strict=True):
         assert rows(now, 0, start)[:-1] == rows(before, 0, start)[:-1]  # the last may reach into the gap
@@ -346,12 +347,12 @@ def test_variations_are_made_again_byte_for_byte(run, folder, model_file):
 
 
 def test_only_some_bars_anew(run, folder, model_file):
-    from composer.files import read
+    from composer.io.formats import read
 
     run("generate", "out.mid", "--bars", "4", "--seed", "5", "--model", model_file)
     assert run("regenerate", "out.mid", "other.mid", "--bars", "3-4", "--seed", "+1", "--particles", "3").status == 0
     one, other = (read(folder / name) for name in ("out.mid", "other.mid"))
-    start, _ = filling.ticks_of(one, (3, 4))
+    start, _ = infilling.ticks_of(one, (3, 4))
     before = [[[note[::2] for note in rows(track, 0, start)] for track in made.tracks] for made in (one, other)]
     assert before[0] == before[1]
     assert [rows(t, start) for t in one.tracks] != [rows(t, start) for t in other.tracks]
@@ -391,14 +392,14 @@ def test_only_some_bars_anew(run, folder, model_file):
     ids=str,
 )
 def test_what_cannot_be_met_is_one_sentence_before_sampling(run, folder, model_file, arguments, said, monkeypatch):
-    from composer.files import write
+    from composer.io.formats import write
     from composer.types import Piece
 
     strange = {"high": line((120, 4), (119, 4)), "chords": line(((60, 64), 4), (62, 4))}
     for name, track in strange.items():
         write([Piece(score(track))], folder / f"{name}.mid")
     write([Piece(score(line((60, 2.5)), metres=((0, 5, 8),)))], folder / "odd.mid")
-    monkeypatch.setattr(filling, "sample_given", None)
+    monkeypatch.setattr(infilling, "sample_given", None)
     ran = run(*arguments, "--model", model_file)
     assert ran.status == 2
     assert said in ran.err
@@ -419,7 +420,7 @@ def test_it_is_said_what_is_missing_to_make_a_piece_again(run, folder, model_fil
     ran = run("regenerate", "out.mid", "again.mid", "--model", "tunes")
     assert ran.status == 2
     assert f"hash {made_by['model_hash'][:12]}), and 'tunes' is not the same" in ran.err
-    from composer.files import write
+    from composer.io.formats import write
     from composer.types import Piece
 
     write([Piece(four_voices(), {**made_by, "model": "lost"})], folder / "lost.mid")
@@ -433,7 +434,7 @@ def test_it_is_said_what_is_missing_to_make_a_piece_again(run, folder, model_fil
 
 def test_the_json_beside_a_file_is_enough(run, folder, model_file):
     """As it is for formats that carry nothing."""
-    from composer.files import provenance, write
+    from composer.io.formats import provenance, write
     from composer.types import Piece
 
     run("fill", "piece.mid", "out.mid", "--bars", "2", "--seed", "5", "--particles", "3", "--model", model_file)
@@ -469,7 +470,7 @@ def test_more_particles_fit_what_follows_better():
     """On chorales that no model has seen; `tests/benchmarks/filling.py` is the same on more of them."""
     import benchmarks.filling as benchmark
 
-    player = generation.open_model("chorales")
+    player = generator.open_model("chorales")
     cases = [benchmark.case_of(piece, 2, ()) for piece in benchmark.held_out(player, 16)]
     found = {count: benchmark.figures(player, cases, count, 1, 2) for count in (1, 32)}
     better = np.array(found[1]["next"]) - np.array(found[32]["next"])
@@ -481,9 +482,9 @@ def test_a_piece_is_filled_by_the_model_that_made_it_and_one_that_is_not_here_is
     monkeypatch.chdir(tmp_path)
     assert run("generate", "tune.mid", "--model", "tunes", "--bars", "4", "--seed", "1").status == 0
     assert run("fill", "tune.mid", "out.mid", "--bars", "2", "--particles", "2").status == 0
-    assert files.provenance(Path("out.mid"))["model"] == "tunes"
-    piece = Piece(files.read(Path("tune.mid")), {"model": "lost", "request": {}})
-    files.write([piece], Path("lost.mid"))
+    assert formats.provenance(Path("out.mid"))["model"] == "tunes"
+    piece = Piece(formats.read(Path("tune.mid")), {"model": "lost", "request": {}})
+    formats.write([piece], Path("lost.mid"))
     ran = run("fill", "lost.mid", "out.mid", "--bars", "2", "--particles", "2", "--model", "tunes", "--force")
     assert (ran.status, ran.err) == (0, "")
     with pytest.warns(RequestWarning, match=r"the model 'lost', which is not here; 'chorales' goes on with it\."):

@@ -9,8 +9,8 @@ from walks import walk
 
 from composer.errors import BadModelFile
 from composer.model import load
-from composer.plugins import registry
-from composer.training import FINETUNING, Settings, train
+from composer.plugins.registry import registry
+from composer.training.loop import FINETUNING, Settings, train
 from composer.types import Piece
 
 QUICK = ["--steps", 4, "--evaluations", 2, "--chunk", 64]
@@ -95,7 +95,7 @@ def test_a_recipe_may_begin_from_a_model(run, here):
 
 
 def test_it_goes_on_where_it_was_killed(run, here, monkeypatch):
-    from composer import checkpoints
+    from composer.training import checkpoints
 
     def fail(*arguments):
         save(*arguments)

@@ -7,20 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from composer import compiling
 from composer.errors import BadModelFile
 from composer.fitting import Unfit, check_cell, check_columns
-from composer.generation import Player, generate
+from composer.generation.generator import Player, generate
 from composer.model import Made, Model, load, save
-from composer.plugins import registry
+from composer.plugins.registry import registry
 from composer.request import Request
+from composer.tokens.jit import c_compiler
 from composer_native.steps import native_stepper
 from composer_steppers.arrays import array_stepper
 
 ARCHITECTURES = ["lstm", "gru", "rnn", "mingru", "minlstm"]
 SUMS = {"lstm": 4, "gru": 3, "rnn": 1, "mingru": 2, "minlstm": 3}
 FRAMES = {"lowest": 60, "highest": 72, "most_notes": 2, "shown": 1}
-needs_compiler = pytest.mark.skipif(compiling.compiler() is None, reason="there is no C compiler here")
+needs_compiler = pytest.mark.skipif(c_compiler.compiler() is None, reason="there is no C compiler here")
 STEPPERS = ["numpy", "torch", pytest.param("native", marks=needs_compiler)]
 
 

@@ -5,15 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from composer import filling, generation, sampling
 from composer.errors import BadOption
-from composer.files import read
-from composer.form import Form, compose, composing, parse_form
-from composer.generation import Player
+from composer.generation import generator, infilling
+from composer.generation.form import Form, compose, composing, parse_form
+from composer.generation.generator import Player
+from composer.io.formats import read
 from composer.model import Made, Model, save
-from composer.plugins import registry
+from composer.music.score import bars
+from composer.plugins.registry import registry
 from composer.request import Link, Request
-from composer.score import bars
+from composer.sampling import loop
 
 FEW = {"particles": 2}
 
@@ -114,7 +115,7 @@ def test_the_same_letter_is_the_same_music_with_every_tokenizer(any_player):
 
 @pytest.mark.parametrize("name", ["tunes", "chorales"])
 def test_a_song_by_a_shipped_model(name):
-    player = generation.open_model(name)
+    player = generator.open_model(name)
     request = replace(player.suggested, seed=2, bars=2, key="G", tempo=90.0, stepper="numpy")
     (piece,) = compose(player, [replace(Form.of(request, "AABA"), **FEW)])
     score = piece.score
@@ -132,7 +133,7 @@ def test_a_song_by_a_shipped_model(name):
 
 
 def test_the_first_section_is_the_piece_without_a_form(player):
-    (alone,) = generation.generate(player, [Request(seed=4, bars=2, time_signature="4/4", stepper="numpy")])
+    (alone,) = generator.generate(player, [Request(seed=4, bars=2, time_signature="4/4", stepper="numpy")])
     (piece,) = compose(player, [asked("AB", seed=4, time_signature="4/4")])
     assert struck(piece.score, 0) == struck(alone.score, 0)
 
@@ -268,7 +269,7 @@ def test_some_bars_of_a_form_anew(run, folder, model_file):
     options = ["--bars", "3-4", "--seed", "+1", "--particles", "2"]
     assert run("regenerate", "out.mid", "other.mid", *options).status == 0
     one, other = read(folder / "out.mid"), read(folder / "other.mid")
-    start, end = filling.ticks_of(one, (3, 4))
+    start, end = infilling.ticks_of(one, (3, 4))
     kept = [
         [note[::2] for track in score.tracks for note in track.notes.tolist() if not start <= note[0] < end]
         for score in (one, other)
@@ -306,7 +307,7 @@ def test_a_form_as_it_is_typed():
     ids=str,
 )
 def test_what_is_no_form_is_one_sentence_before_sampling(run, folder, model_file, arguments, said, monkeypatch):
-    monkeypatch.setattr(sampling, "steps", None)
+    monkeypatch.setattr(loop, "steps", None)
     ran = run("generate", "out.mid", *arguments, "--model", model_file)
     assert ran.status == 2
     assert said in ran.err

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from music import ALWAYS, BAR, QUARTER, drums, line, notes, score, words
 
-from composer.encoding import model_inputs
+from composer.data.encoding import model_inputs
 from composer.errors import BadOption, CannotExpress
-from composer.plugins import registry
+from composer.music.score import END, Text
+from composer.plugins.registry import registry
 from composer.request import Request
-from composer.score import END, Text
 from composer.testing import check_given, check_grammar, check_tokenizer, draw
 from composer.types import Span
 from composer_frames.tokenizer import Frames

@@ -7,9 +7,9 @@ from contextlib import suppress
 import pytest
 from kerntables import RandomPiece, table
 
-from composer import files
 from composer.errors import LeftOutWarning, ReadingWarning, UnreadableFile
-from composer.score import Tempo, TimeSignature, bars
+from composer.io import formats
+from composer.music.score import Tempo, TimeSignature, bars
 from composer_notation.bargrid import ticks
 from composer_notation.kern.spines import MOST_COLUMNS
 from composer_notation.kern.tokens import GRID, read_bar, read_key, read_length, read_metre
@@ -27,7 +27,7 @@ def read(tmp_path):
         path.write_bytes(content if isinstance(content, bytes) else table(content).encode())
         with warnings.catch_warnings():
             warnings.simplefilter("error", ReadingWarning)
-            return files.read_by(NotationReader(), path)
+            return formats.read_by(NotationReader(), path)
 
     return reading
 
@@ -41,7 +41,7 @@ def read_and_listen(tmp_path):
         path.write_text(table(content))
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always", ReadingWarning)
-            return files.read_by(NotationReader(), path), [warning.message for warning in said]
+            return formats.read_by(NotationReader(), path), [warning.message for warning in said]
 
     return reading
 

@@ -10,10 +10,9 @@ import pytest
 from music import MUSIC, line, score
 
 from composer.errors import CannotWrite, UnreadableFile
-from composer.metrical import Field
 from composer.model import load, save
-from composer.plugins import registry
-from composer.score import Tempo
+from composer.music.score import Tempo
+from composer.plugins.registry import registry
 from composer.testing import (
     BrokenRule,
     check_architecture,
@@ -31,6 +30,7 @@ from composer.testing import (
     random_model,
 )
 from composer.testing.music import SAMPLES
+from composer.tokens.bar_grammar import Field
 from composer.types import Metric
 from composer_voices.tokenizer import Voices
 

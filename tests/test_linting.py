@@ -8,12 +8,12 @@ from midibytes import C4, D4, END, header, text_event, track, tune
 from music import BAR, QUARTER, drums, line, score
 from walks import walk
 
-from composer import generation
-from composer.form import Form
-from composer.keys import parse_key
-from composer.making import make
+from composer.generation import generator
+from composer.generation.form import Form
+from composer.generation.tasks import make
+from composer.music.keys import parse_key
+from composer.music.score import KeySignature, Score, Tempo, Text, Track, make_notes
 from composer.request import Link, Request
-from composer.score import KeySignature, Score, Tempo, Text, Track, make_notes
 from composer.types import Piece
 from composer_midifile.linting import lint, scanning
 from composer_midifile.linting.rules import SEVERITY
@@ -258,9 +258,9 @@ WISHES = [
 
 @pytest.mark.parametrize("name", ["chorales", "tunes"])
 def test_what_the_models_write_has_no_faults_and_the_same_notes(written, tmp_path, name):
-    player = generation.open_model(name)
+    player = generator.open_model(name)
     requests = [replace(player.suggested, seed=1, bars=4), *WISHES]
-    primed = generation.with_primer(player, requests[0], score(line((67, 1), (65, 1), (64, 2))))
+    primed = generator.with_primer(player, requests[0], score(line((67, 1), (65, 1), (64, 2))))
     for piece in make(player, [*requests, primed, Form.of(replace(requests[0], bars=2), "AA'B")]):
         assert grave(written(piece)) == []
         assert MidiReader()(tmp_path / "a.mid").note_count == piece.score.note_count

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from composer.errors import BadOption, CannotExpress, EmptyDataset, UnknownName
-from composer.keys import Key
-from composer.listening import (
+from composer.metrics import (
     HEADINGS,
     Figure,
     bands,
@@ -25,7 +24,8 @@ from composer.listening import (
     pitch_class_profile,
     rows,
 )
-from composer.score import KeySignature, Score, TimeSignature, Track, make_notes
+from composer.music.keys import Key
+from composer.music.score import KeySignature, Score, TimeSignature, Track, make_notes
 
 QUARTER = 480
 C_MAJOR, A_MINOR = Key(0), Key(9, minor=True)

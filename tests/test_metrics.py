@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 from music import BAR, QUARTER, drums, line, score
 
-from composer import listening
+from composer import metrics
 from composer.errors import BadOption, EmptyDataset, UnknownName
-from composer.listening import frechet, values
-from composer.listening.densities import Densities, overlapped_area, relative_entropy
-from composer.score import END, Score, Text
+from composer.metrics import frechet, values
+from composer.metrics.densities import Densities, overlapped_area, relative_entropy
+from composer.music.score import END, Score, Text
 from composer.types import Piece
 
 
 def figure(name, *scores):
-    return listening.figures(scores, names=[name]).get(name.replace("-", " "))
+    return metrics.figures(scores, names=[name]).get(name.replace("-", " "))
 
 
 def in_bars(name, piece):
     """The figure of each bar."""
-    return listening.measure([piece], [name]).bars(0)[name.replace("-", " ")].tolist()
+    return metrics.measure([piece], [name]).bars(0)[name.replace("-", " ")].tolist()
 
 
 def tune(*notes, **fields):
@@ -166,7 +166,7 @@ def test_voice_leading_is_told_of_the_bar_in_which_it_is_heard():
 
 def test_bars_pieces_and_sets_are_counted_alike():
     one, two = tune(*FOUR, (60, 4)), tune((60, 4))
-    found = listening.measure([one, two], ["notes-per-beat"])
+    found = metrics.measure([one, two], ["notes-per-beat"])
     assert found.bars(0)["notes per beat"].tolist() == [1.0, 0.25]
     assert found.pieces()["notes per beat"].tolist() == [0.625, 0.25]
     assert found.figures()["notes per beat"] == 6 / 12
@@ -174,7 +174,7 @@ def test_bars_pieces_and_sets_are_counted_alike():
 
 def test_each_real_piece_is_held_against_the_others():
     same, other = tune((60, 1), (67, 1)), tune((61, 1), (66, 1))
-    found = listening.measure([same, same, other], ["pitch-classes"])
+    found = metrics.measure([same, same, other], ["pitch-classes"])
     assert found.pieces(found)["pitch classes"][2] == 1.0
     assert 0 < found.pieces(found)["pitch classes"][0] < 1
     assert np.isnan(found.pieces()["pitch classes"]).all()
@@ -182,10 +182,10 @@ def test_each_real_piece_is_held_against_the_others():
 
 def test_what_cannot_be_measured():
     with pytest.raises(UnknownName, match="did you mean 'polyphony'"):
-        listening.measure([tune((60, 1))], ["polyphon"])
+        metrics.measure([tune((60, 1))], ["polyphon"])
     with pytest.raises(EmptyDataset):
-        listening.measure([])
-    assert list(listening.figures([Score()])) == [
+        metrics.measure([])
+    assert list(metrics.figures([Score()])) == [
         "length",
         "ends on the tonic",
         "ends on the tonic chord",
@@ -194,7 +194,7 @@ def test_what_cannot_be_measured():
 
 
 def test_every_metric_is_defined_in_words():
-    assert all(listening.definition(name).endswith(".") for name in listening.metrics())
+    assert all(metrics.definition(name).endswith(".") for name in metrics.metrics())
 
 
 # --- sets of numbers --------------------------------------------------------------------------------------------------
@@ -268,30 +268,30 @@ NAMES = ["melodic-intervals", "repeated-notes", "pitch-range", "pitch-class-entr
 
 
 def test_pieces_of_one_kind_are_nearer_than_those_of_another():
-    real, same, other = (listening.measure(walks(30, *kind), NAMES) for kind in ((1,), (2,), (3, 5)))
-    near, far = listening.contrast(same, real), listening.contrast(other, real)
+    real, same, other = (metrics.measure(walks(30, *kind), NAMES) for kind in ((1,), (2,), (3, 5)))
+    near, far = metrics.contrast(same, real), metrics.contrast(other, real)
     assert near.distance.value < far.distance.value / 3
     assert far.distance.low > far.distance.halves
-    assert near == listening.contrast(same, real)
+    assert near == metrics.contrast(same, real)
     for one, another in zip(near.features[:3], far.features[:3], strict=True):
         assert one.overlap.value > another.overlap.high, one.name
         assert one.divergence.value < another.divergence.value
         assert one.overlap.low <= one.overlap.value <= one.overlap.high
     assert near.dimensions == 4  # no piece has four voices
     with pytest.raises(BadOption, match="'seed'"):
-        listening.contrast(same, real, seed=-1)
+        metrics.contrast(same, real, seed=-1)
 
 
 def test_one_real_piece_has_no_interval():
-    one, ours = (listening.measure(walks(count, 1), NAMES) for count in (1, 4))
-    found = listening.contrast(ours, one)
+    one, ours = (metrics.measure(walks(count, 1), NAMES) for count in (1, 4))
+    found = metrics.contrast(ours, one)
     assert np.isfinite(found.distance.value)
     assert np.isnan([found.distance.low, found.distance.halves, found.features[1].overlap.low]).all()
 
 
 def test_both_sets_as_plain_values():
-    real, ours = (listening.measure(walks(4, seed), NAMES) for seed in (1, 2))
-    found = json.loads(json.dumps(values.beside(listening.contrast(ours, real), ours, real), allow_nan=False))
+    real, ours = (metrics.measure(walks(4, seed), NAMES) for seed in (1, 2))
+    found = json.loads(json.dumps(values.beside(metrics.contrast(ours, real), ours, real), allow_nan=False))
     assert found["frechet_feature_distance"]["features"] == 4
     pitch = found["features"]["pitch range"]
     assert pitch["unit"] == "semitones"
@@ -306,10 +306,10 @@ def test_both_sets_as_plain_values():
 
 @pytest.fixture
 def folder(tmp_path):
-    from composer import files
+    from composer.io import formats
 
     for number, piece in enumerate(walks(3, seed=1)):
-        files.write([Piece(replace(piece, title="$_"))], tmp_path / f"_${number}.mid")
+        formats.write([Piece(replace(piece, title="$_"))], tmp_path / f"_${number}.mid")
     (tmp_path / "broken.mid").write_bytes(b"MThd")
     return tmp_path
 

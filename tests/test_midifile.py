@@ -10,10 +10,10 @@ import pretty_midi
 import pytest
 from midibytes import C4, D4, END, header, text_event, track, tune
 
-from composer import plugins
 from composer.errors import CannotWrite, ReadingWarning, UnreadableFile
-from composer.keys import parse_key
-from composer.score import KeySignature, Score, Tempo, Text, TimeSignature, Track, make_notes
+from composer.music.keys import parse_key
+from composer.music.score import KeySignature, Score, Tempo, Text, TimeSignature, Track, make_notes
+from composer.plugins import registry as plugins
 from composer.types import Piece
 from composer_midifile.provenance import provenance
 from composer_midifile.reading import MidiReader

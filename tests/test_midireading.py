@@ -10,8 +10,8 @@ import pytest
 from midibytes import C4, D4, END, header, track, tune
 
 from composer.errors import LeftOutWarning, ReadingWarning
-from composer.plugins import registry
-from composer.score import Score, Tempo, TimeSignature, Track, make_notes
+from composer.music.score import Score, Tempo, TimeSignature, Track, make_notes
+from composer.plugins.registry import registry
 from composer.types import Piece
 from composer_midifile.reading import MidiReader
 from composer_midifile.writing import MidiExporter

@@ -7,18 +7,18 @@ import pytest
 from music import ALWAYS, BAR, QUARTER, drums, line, notes, score, words
 from walks import Walks, walk
 
-from composer.batches import Stream
-from composer.corpus import build, fitted
-from composer.encoding import model_inputs
+from composer.data.batches import Stream
+from composer.data.corpus import build, fitted
+from composer.data.encoding import model_inputs
 from composer.errors import BadOption, CannotExpress
-from composer.files import read
-from composer.generation import Player, pieces
+from composer.generation.generator import Player, pieces
+from composer.io.formats import read
 from composer.model import load
-from composer.plugins import registry
+from composer.plugins.registry import registry
 from composer.request import Link, Request
 from composer.testing import check_given, check_grammar, check_tokenizer, draw, random_model
 from composer.testing.given import counterpart, request_for
-from composer.tokens import transposition
+from composer.tokens.vocabulary import transposition
 from composer.types import Learning, Piece, Span
 
 pytest.importorskip("miditok", reason="MidiTok is not installed (composer-midi[miditok])")

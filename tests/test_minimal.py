@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from composer.errors import BadModelFile, BadOption
-from composer.plugins import registry
+from composer.plugins.registry import registry
 from composer.testing import check_architecture, random_model
 from composer_minimal import layers as module_of_layers
 from composer_minimal.layers import MinimalLayers

@@ -14,7 +14,7 @@ import pytest
 
 from composer import model as models
 from composer.errors import BadModelFile, BadOption, CannotWrite, ComposerError, UnknownName
-from composer.generation import Player, generate
+from composer.generation.generator import Player, generate
 from composer.model import Made, load, save
 from composer.request import Request
 

@@ -5,16 +5,18 @@ from dataclasses import replace
 
 import pytest
 
-from composer import generation, measuring, model
-from composer.listening import Figure
-from composer.plugins import registry
+from composer import model
+from composer.generation import generator
+from composer.metrics import Figure
+from composer.plugins.registry import registry
+from composer.training import model_card
 
 NAMES = registry().names("models")
 
 
 @pytest.fixture(params=NAMES)
 def player(request):
-    return generation.open_model(request.param)
+    return generator.open_model(request.param)
 
 
 def test_chorales_and_tunes_are_shipped():
@@ -40,7 +42,7 @@ def test_what_it_writes_measures_up_to_real_music(player):
     """What is written now lies where the card says, and most of it in the bands of real pieces."""
     told = [Figure.from_json(row) for row in player.model.card["listening"]["figures"]]
     outside = [figure.name for figure in told if not figure.inside]
-    assert [figure.name for figure in measuring.judged_again(player) if not figure.inside] == outside
+    assert [figure.name for figure in model_card.judged_again(player) if not figure.inside] == outside
     assert len(outside) <= 0.2 * len(told)
 
 
@@ -58,15 +60,15 @@ def test_asked_metre_and_key_are_heard(player):
 
 @pytest.mark.soak
 def test_asked_metre_and_key_are_heard_again(player):
-    real = measuring.real_scores(player)
-    for wish in measuring.wishes(player, real, seed=1).values():
+    real = model_card.real_scores(player)
+    for wish in model_card.wishes(player, real, seed=1).values():
         assert all(found["bits_nearer"] > 0 for found in wish.values())
 
 
 def test_a_piece_ends_where_it_was_asked_to(player):
-    from composer.score import bars
+    from composer.music.score import bars
 
     asked = [replace(player.suggested, index=index, bars=6) for index in range(4)]
-    for piece in generation.generate(player, asked):
+    for piece in generator.generate(player, asked):
         whole = len(bars(piece.score).signatures) - (piece.score.upbeat > 0)
         assert whole == 6

@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from composer import compiling
-from composer.distribution import Distribution
 from composer.errors import BadOption, RunWarning
-from composer.generation import open_model
-from composer.plugins import registry
-from composer.sampling import sample
+from composer.generation.generator import open_model
+from composer.plugins.registry import registry
+from composer.sampling.distribution import Distribution
+from composer.sampling.loop import sample
 from composer.testing import random_model
+from composer.tokens.jit import c_compiler
 from composer_native import NativeSteps
 from composer_native import compiling as native_compiling
 from composer_native.steps import _described, _Update, native_stepper
 from composer_native.threads import Pace, available
 from composer_steppers.arrays import array_stepper
 
-needs_compiler = pytest.mark.skipif(compiling.compiler() is None, reason="there is no C compiler here")
+needs_compiler = pytest.mark.skipif(c_compiler.compiler() is None, reason="there is no C compiler here")
 
 
 def described(architecture, *, half=False, **options):
@@ -332,17 +332,17 @@ def test_a_number_of_threads_that_is_none_is_refused():
 def anew(monkeypatch, tmp_path):
     """Nothing compiled, and nothing remembered afterwards."""
     monkeypatch.setenv("COMPOSER_CACHE", str(tmp_path))
-    compiling.library.cache_clear()
+    c_compiler.library.cache_clear()
     yield tmp_path
-    compiling.library.cache_clear()
+    c_compiler.library.cache_clear()
 
 
 @needs_compiler
 def test_the_kernel_is_compiled_once(anew, monkeypatch):
     assert native_compiling.library()
     [made] = (anew / "native").iterdir()
-    compiling.library.cache_clear()
-    monkeypatch.setattr(compiling, "_compile", lambda *_: pytest.fail("it was compiled again"))
+    c_compiler.library.cache_clear()
+    monkeypatch.setattr(c_compiler, "_compile", lambda *_: pytest.fail("it was compiled again"))
     assert native_compiling.library()._name == str(made)
 
 
@@ -351,7 +351,7 @@ def test_without_a_kernel_others_run_the_model(anew, monkeypatch, compiler):
     program = anew / "cc"
     program.write_text("#!/bin/sh\n" + {"fails": "exit 1", "writes nonsense": 'touch "$9"'}.get(compiler, ""))
     program.chmod(0o755)
-    monkeypatch.setattr(compiling, "compiler", lambda: None if compiler == "none" else str(program))
+    monkeypatch.setattr(c_compiler, "compiler", lambda: None if compiler == "none" else str(program))
     model = random_model("gru", "voices", hidden_size=8)
     assert not NativeSteps().suits(model, "cpu")
     assert registry().make("steppers", "numpy").suits(model, "cpu")
@@ -361,17 +361,17 @@ def test_a_compiler_that_failed_is_not_asked_again_until_it_is_another(anew, mon
     program, calls = anew / "cc", anew / "calls"
     program.write_text(f"#!/bin/sh\necho >> {calls}\nexit 1")
     program.chmod(0o755)
-    monkeypatch.setattr(compiling, "compiler", lambda: str(program))
+    monkeypatch.setattr(c_compiler, "compiler", lambda: str(program))
 
     def asked():
-        compiling.library.cache_clear()  # as in another process
-        assert compiling.library("int f(void) { return 1; }", ("-shared",)) is None
+        c_compiler.library.cache_clear()  # as in another process
+        assert c_compiler.library("int f(void) { return 1; }", ("-shared",)) is None
         return len(calls.read_text().splitlines())
 
     assert [asked(), asked()] == [1, 1]
     program.write_text(f"#!/bin/sh\necho >> {calls}\nexit 22")
     assert [asked(), asked()] == [2, 2]
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(c_compiler, "PATIENCE", -1.0)
     assert asked() == 3
 
 
@@ -383,7 +383,7 @@ def test_it_is_for_the_cpu():
 
 
 def asked_anew():
-    compiling.library.cache_clear()  # as in another process
+    c_compiler.library.cache_clear()  # as in another process
     return native_compiling.library()
 
 
@@ -403,7 +403,7 @@ def test_a_folder_that_others_can_write_to_holds_no_library(anew, which):
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="files have no owner here")
 def test_a_folder_of_somebody_else_holds_no_library(anew, monkeypatch):
     assert asked_anew()
-    monkeypatch.setattr(compiling, "_TRUSTED", (os.getuid() + 1,))
+    monkeypatch.setattr(c_compiler, "_TRUSTED", (os.getuid() + 1,))
     with pytest.warns(RunWarning, match="can be written by others"):
         assert asked_anew() is None
 

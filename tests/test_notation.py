@@ -7,10 +7,10 @@ from fractions import Fraction
 
 import pytest
 
-from composer import files
 from composer.errors import LeftOutWarning, ReadingWarning, UnreadableFile
-from composer.keys import Key
-from composer.score import Tempo, TimeSignature, bars
+from composer.io import formats
+from composer.music.keys import Key
+from composer.music.score import Tempo, TimeSignature, bars
 from composer_notation.bargrid import Measure, time_signatures
 from composer_notation.reader import NotationReader
 
@@ -71,7 +71,7 @@ def read(tmp_path):
     def reading(content, suffix=".musicxml"):
         path = tmp_path / f"piece{suffix}"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return files.read_by(NotationReader(), path)
+        return formats.read_by(NotationReader(), path)
 
     return reading
 
@@ -365,7 +365,7 @@ def test_what_made_a_bad_file_is_asked_in_vain(tmp_path, content, suffix):
     path = tmp_path / f"piece{suffix}"
     path.write_bytes(content)
     with pytest.raises(UnreadableFile):
-        files.provenance(path)
+        formats.provenance(path)
 
 
 def test_a_score_that_is_cut_short_anywhere_is_read_or_refused(read):

@@ -10,21 +10,22 @@ import pytest
 from music import drums, line, score
 from walks import walk
 
-from composer import files, runs
-from composer.corpus import build
-from composer.datasets import make_dataset
+from composer.data.corpus import build
+from composer.data.datasets import make_dataset
 from composer.errors import RequestWarning
-from composer.form import Form, compose
-from composer.generation import Player, generate, open_model
-from composer.making import regenerate
+from composer.generation.form import Form, compose
+from composer.generation.generator import Player, generate, open_model
+from composer.generation.tasks import regenerate
+from composer.io import formats
 from composer.model import load
 from composer.model import save as save_model
+from composer.music.score import Score, Track
 from composer.originality import suffixes
 from composer.originality.index import indexed
 from composer.originality.lines import lines
 from composer.originality.passages import compare
-from composer.plugins import registry
-from composer.score import Score, Track
+from composer.plugins.registry import registry
+from composer.training import run_folder as runs
 from composer.types import Piece
 
 # --- lines ------------------------------------------------------------------------------------------------------------
@@ -224,12 +225,12 @@ AGAINST = ["--dataset", "folder:tunes", "--workers", 1]
 
 
 def save(piece, path):
-    files.write([Piece(piece)], path)
+    formats.write([Piece(piece)], path)
 
 
 def test_a_training_piece_in_another_key_is_recognised_by_name(run, here):
     """All bars of it, whichever side of the split it is on."""
-    save(moved(files.read(here / "tunes/3.mid"), 2), here / "pieces/mine.mid")
+    save(moved(formats.read(here / "tunes/3.mid"), 2), here / "pieces/mine.mid")
     said = run("originality", "pieces/mine.mid", *AGAINST, "--split", "all", "--json")
     assert said.status == 0
     found = json.loads(said.out)
@@ -296,7 +297,7 @@ def test_what_copies_too_much_is_drawn_anew_and_can_be_made_again_without_the_mu
     assert "6 pieces: 4 redrawn" in held.out  # the other two are not in the training split
     music = open_model(parrot).learnt()
     for path in (here / "held").glob("*.mid"):
-        assert compare(files.read(path), music).copied_bars <= 2
+        assert compare(formats.read(path), music).copied_bars <= 2
     shutil.rmtree(here / "learnt")
     for path in (here / "held").glob("*.mid"):
         assert run("regenerate", path, "again.mid", "--model", parrot, "--force").status == 0

@@ -11,10 +11,11 @@ import soundfile
 from music import drums, line, score
 from PIL import Image
 
-from composer import files, plugins
 from composer.errors import BadOption, CannotWrite, RequestWarning
-from composer.instruments import out_of_range
-from composer.outputs import Outputs, parse_options
+from composer.io import formats
+from composer.io.outputs import Outputs, parse_options
+from composer.music.general_midi import out_of_range
+from composer.plugins import registry
 from composer.types import Piece
 
 
@@ -32,11 +33,11 @@ class Text:
 @pytest.fixture(autouse=True)
 def forms(monkeypatch):
     """Two more forms, one of which has a suffix in two parts."""
-    found = plugins.registry()
-    plugin = plugins.Plugin("texts", "texts", "1")
-    more = {suffix: plugins.Offer("exporters", suffix, Text, plugin) for suffix in (".txt", ".short.txt")}
+    found = registry.registry()
+    plugin = registry.Plugin("texts", "texts", "1")
+    more = {suffix: registry.Offer("exporters", suffix, Text, plugin) for suffix in (".txt", ".short.txt")}
     offers = {**found.offers, "exporters": {**found.offers["exporters"], **more}}
-    monkeypatch.setattr("composer.files.registry", lambda: plugins.Registry(offers, found.plugins))
+    monkeypatch.setattr("composer.io.formats.registry", lambda: registry.Registry(offers, found.plugins))
 
 
 def test_one_command_writes_a_piece_in_every_form(run, tmp_path, monkeypatch):
@@ -45,7 +46,7 @@ def test_one_command_writes_a_piece_in_every_form(run, tmp_path, monkeypatch):
     ran = run("generate", "a.mid", "b.txt", "c.short.txt", *options, "--export-option", "txt.words=in all")
     assert ran.status == 0
     assert ran.out.startswith("a.mid, b.txt, c.short.txt: ")
-    count = files.read(Path("a.mid")).note_count
+    count = formats.read(Path("a.mid")).note_count
     assert Path("b.txt").read_text() == f"in all: {count} Two bars"
     assert Path("c.short.txt").read_text() == f"notes: {count} Two bars"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mid", "a.mid.json", "b.txt", "c.short.txt"]
@@ -58,8 +59,8 @@ def test_export_writes_what_can_be_read_in_other_forms_and_keeps_what_made_it(ru
     assert run("generate", "a.mid", "--model", "tunes", "--bars", "2", "--seed", "1").status == 0
     assert run("export", "a.mid", "b.txt", "c.midi", "--title", "Again").status == 0
     assert Path("b.txt").read_text().endswith(" Again")
-    assert files.read(Path("c.midi")) == files.read(Path("a.mid"))
-    assert files.provenance(Path("c.midi"))["request"] == files.provenance(Path("a.mid"))["request"]
+    assert formats.read(Path("c.midi")) == formats.read(Path("a.mid"))
+    assert formats.provenance(Path("c.midi"))["request"] == formats.provenance(Path("a.mid"))["request"]
 
 
 @pytest.mark.parametrize(
@@ -82,10 +83,10 @@ def test_a_mistake_in_one_form_is_one_sentence_and_writes_none(run, tmp_path, mo
 
 
 def test_the_longest_suffix_that_somebody_writes_is_taken(tmp_path):
-    assert files.suffix_of(Path("a.b.short.txt")) == ".short.txt"
-    assert files.suffix_of(Path("a.long.TXT")) == ".txt"
+    assert formats.suffix_of(Path("a.b.short.txt")) == ".short.txt"
+    assert formats.suffix_of(Path("a.long.TXT")) == ".txt"
     with pytest.raises(CannotWrite, match=r"no plugin writes '\.short' files"):
-        files.suffix_of(Path("a.txt.short"))
+        formats.suffix_of(Path("a.txt.short"))
 
 
 def test_outputs_beside_a_stem_keep_their_forms(tmp_path, small_score):
@@ -100,7 +101,7 @@ def test_outputs_beside_a_stem_keep_their_forms(tmp_path, small_score):
 def test_the_title_that_is_asked_for_stands_in_every_form(run, tmp_path, monkeypatch):
     """A file that was read has a name already, and what is asked for goes before it."""
     monkeypatch.chdir(tmp_path)
-    files.write([Piece(score(line((60, 4), (64, 4)), title="old name"))], Path("old.mid"))
+    formats.write([Piece(score(line((60, 4), (64, 4)), title="old name"))], Path("old.mid"))
     names = [
         "a.mid",
         "a.musicxml",
@@ -116,7 +117,7 @@ def test_the_title_that_is_asked_for_stands_in_every_form(run, tmp_path, monkeyp
         "a.wav",
     ]
     assert run("export", "old.mid", *names, "--title", "New <name>").status == 0
-    assert files.read(Path("a.mid")).title == "New <name>"
+    assert formats.read(Path("a.mid")).title == "New <name>"
     assert music21.converter.parse("a.musicxml").metadata.title == "New <name>"
     assert "T:New <name>" in Path("a.abc").read_text().splitlines()
     assert "New &lt;name&gt;" in Path("a.svg").read_text()
@@ -134,14 +135,14 @@ def test_the_title_that_is_asked_for_stands_in_every_form(run, tmp_path, monkeyp
 def test_notes_outside_an_instrument_are_written_and_said_once(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tracks = line((50, 1), (55, 1), (109, 1), program=40), line((20, 1), (60, 1), (109, 1)), drums((0, 5), (1, 120))
-    files.write([Piece(score(*tracks))], Path("odd.mid"))
+    formats.write([Piece(score(*tracks))], Path("odd.mid"))
     with pytest.warns(RequestWarning) as said:
         assert run("export", "odd.mid", "a.wav", "a.musicxml", "a.svg", "a.html", "--quiet").status == 0
     assert "".join(str(warning.message) for warning in said) == (
         "a.wav: notes that no player reaches: 2 (D3 to C#8) in track 1 (Violin, G3 to A7), "
         "2 (G#0 to C#8) in track 2 (Piano, A0 to C8)."
     )
-    assert files.read(Path("a.musicxml")).tracks[:2] == files.read(Path("odd.mid")).tracks[:2]
+    assert formats.read(Path("a.musicxml")).tracks[:2] == formats.read(Path("odd.mid")).tracks[:2]
     assert soundfile.info("a.wav").duration > 1.5
 
 

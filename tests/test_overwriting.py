@@ -11,12 +11,12 @@ import click
 import pytest
 from music import line, score
 
-from composer import files, outputs
 from composer.cli import cli
 from composer.cli.options import ThingOption
 from composer.errors import CannotWrite
+from composer.io import formats, outputs
+from composer.io.outputs import Outputs
 from composer.model import find, load
-from composer.outputs import Outputs
 from composer.types import Piece
 
 MODEL = ["--model", "tunes"]
@@ -128,7 +128,7 @@ def to_write(command):
 def test_every_command_that_writes_is_held_to_this():
     found = dict(commands())
     named = {f"{name} {one}" for name, command in found.items() for one in to_write(command)} - NO_FILES
-    assert named == WRITES.keys() | OWN_RULES.keys(), "say here what it writes, and let it pass `composer.outputs`"
+    assert named == WRITES.keys() | OWN_RULES.keys(), "say here what it writes, and let it pass `composer.io.outputs`"
     writing = {name for name in found if any(one.startswith(f"{name} ") for one in named)}
     assert found.keys() - writing - {"batch"} == WRITE_NOTHING_NAMED
     forced = {name for name, command in found.items() if any(one.name == "force" for one in command.params)}
@@ -142,7 +142,7 @@ def test_every_command_that_writes_is_held_to_this():
 def here(tmp_path, monkeypatch, tunes, model_file):
     """A folder with what the lines read: a piece, one that says what made it, music, a model."""
     monkeypatch.chdir(tmp_path)
-    files.write([Piece(score(line((60, 4), (64, 4), (67, 4), (72, 4))))], "in.mid")
+    formats.write([Piece(score(line((60, 4), (64, 4), (67, 4), (72, 4))))], "in.mid")
     shutil.copytree(tunes, "music")
     shutil.copy(model_file, "m.safetensors")
     Path("in.mid.json").write_text("{}")
@@ -188,11 +188,11 @@ def no_work(monkeypatch):
         raise AssertionError("the work was begun")
 
     for work in (
-        "composer.generation.open_model",
-        "composer.files.read",
-        "composer.recipes.run",
-        "composer.corpus.build",
-        "composer.listening.measure",
+        "composer.generation.generator.open_model",
+        "composer.io.formats.read",
+        "composer.training.recipes.run",
+        "composer.data.corpus.build",
+        "composer.metrics.measure",
         "composer.batch.gallery.write",
     ):
         monkeypatch.setattr(work, begun)
@@ -403,22 +403,22 @@ def test_a_folder_of_a_refused_command_is_not_left(run, here):
 
 
 def test_a_file_that_comes_meanwhile_is_kept_and_so_is_what_was_made(run, here, monkeypatch):
-    from composer import generation
+    from composer.generation import generator
 
-    real = generation.open_model
+    real = generator.open_model
 
     def slow(*arguments):
         Path("x.mid").write_bytes(MINE)
         Path("x-1.mid").write_bytes(MINE)
         return real(*arguments)
 
-    monkeypatch.setattr(generation, "open_model", slow)
+    monkeypatch.setattr(generator, "open_model", slow)
     said = refusal(run("generate", "x.mid", *MODEL, "--bars", "1"))
     assert said == (
         "composer: x.mid: was written by another program meanwhile, and is kept; what was made here is x-2.mid."
     )
     assert Path("x.mid").read_bytes() == Path("x-1.mid").read_bytes() == MINE
-    assert files.read(Path("x-2.mid")).note_count
+    assert formats.read(Path("x-2.mid")).note_count
     assert not list(here.glob(".composer-*"))
 
 
@@ -433,11 +433,11 @@ def test_a_new_file_takes_no_place_that_is_taken_with_links_or_without(here, mon
     piece = Piece(score(line((60, 4))))
     Outputs.of([here / "x.mid"], force=False).write(piece)
     first = Path("x.mid").read_bytes()
-    assert files.read(Path("x.mid")).note_count == 1
+    assert formats.read(Path("x.mid")).note_count == 1
     with pytest.raises(CannotWrite, match=r"and is kept; what was made here is .*x-1\.mid"):
         Outputs.of([here / "x.mid"], force=False).write(Piece(score(line((60, 2), (62, 2)))))
     assert Path("x.mid").read_bytes() == first
-    assert files.read(Path("x-1.mid")).note_count == 2
+    assert formats.read(Path("x-1.mid")).note_count == 2
     assert sorted(path.name for path in here.glob("*x*")) == ["x-1.mid", "x.mid"]
     assert not list(here.glob(".composer-*"))
 
@@ -448,16 +448,16 @@ def test_a_place_that_cannot_be_taken_without_links_is_left_empty(here, monkeypa
 
     monkeypatch.setattr(os, "link", none)
     monkeypatch.setattr(Path, "replace", none)
-    with pytest.raises(CannotWrite, match="No space left"), files.replacing_none([here / "x.mid"]):
-        files.write([Piece(score(line((60, 4))))], here / "x.mid")
+    with pytest.raises(CannotWrite, match="No space left"), formats.replacing_none([here / "x.mid"]):
+        formats.write([Piece(score(line((60, 4))))], here / "x.mid")
     assert not list(here.glob("*x.mid"))
 
 
 def test_from_python_a_file_is_replaced(here):
     piece = Piece(score(line((60, 4))), {"title": "New"})
     for path in ("in.mid", "in.mid"):
-        files.write([piece], path)
-    assert files.read(Path("in.mid")).note_count == 1
+        formats.write([piece], path)
+    assert formats.read(Path("in.mid")).note_count == 1
     outputs.write_piece(piece, here / "in.mid")
     assert json.loads(Path("in.mid.json").read_text()) == {"title": "New"}
 
@@ -496,7 +496,7 @@ def test_the_music_here_and_a_model_of_a_plugin_are_read_too(run, here, no_work,
 
 def test_a_run_that_was_stopped_goes_on_to_its_model(run, here, monkeypatch):
     """Ctrl-C keeps the best so far in the place where the whole run puts its model; a kill may come between."""
-    from composer import training
+    from composer.training import loop
 
     def stopped(*arguments, **options):
         count.append(arguments)
@@ -504,15 +504,15 @@ def test_a_run_that_was_stopped_goes_on_to_its_model(run, here, monkeypatch):
             raise KeyboardInterrupt
         return real(*arguments, **options)
 
-    count, real = [], training.likelihood
+    count, real = [], loop.likelihood
     words = [*TRAIN, "--run", "run", "--steps", "8", "--evaluations", "4"]
     with monkeypatch.context() as patched:
-        patched.setattr(training, "likelihood", stopped)
+        patched.setattr(loop, "likelihood", stopped)
         assert run(*words).status == 0
     best = load(here / "x.safetensors")
     assert best.card["training"]["interrupted"]
     with monkeypatch.context() as patched:
-        patched.setattr("composer.recipes.save", lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
+        patched.setattr("composer.training.recipes.save", lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
         assert run("train", "--resume", "run").status == 1
     assert run("train", "--resume", "run").status == 0
     assert load(here / "x.safetensors").card["training"]["steps"] == 8

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from music import BAR, QUARTER, drums, line, score
 
-from composer import files, plugins
 from composer.errors import CannotWrite
-from composer.score import Score, Tempo, Text, Track, make_notes
+from composer.io import formats
+from composer.music.score import Score, Tempo, Text, Track, make_notes
+from composer.plugins import registry
 from composer.types import Piece
 from composer_page import content, places
 
@@ -54,12 +55,12 @@ def forms(monkeypatch):
     """`forms({".svg": Engraver})`: only these exporters beside `.mid`, whoever is installed."""
 
     def only(exporters, *, mid=True):
-        found = plugins.registry()
-        plugin = plugins.Plugin("forms", "forms", "1")
-        offers = {suffix: plugins.Offer("exporters", suffix, make, plugin) for suffix, make in exporters.items()}
+        found = registry.registry()
+        plugin = registry.Plugin("forms", "forms", "1")
+        offers = {suffix: registry.Offer("exporters", suffix, make, plugin) for suffix, make in exporters.items()}
         if mid:
             offers[".mid"] = found.offers["exporters"][".mid"]
-        made = plugins.Registry({**found.offers, "exporters": offers}, found.plugins)
+        made = registry.Registry({**found.offers, "exporters": offers}, found.plugins)
         monkeypatch.setattr("composer_page.forms.registry", lambda: made)
 
     only({})
@@ -91,7 +92,7 @@ class Page(HTMLParser):
 
 def written(tmp_path, *pieces, **options):
     path = tmp_path / "page.html"
-    files.write(pieces, path, **options)
+    formats.write(pieces, path, **options)
     return Page(path.read_text(encoding="utf-8"))
 
 
@@ -113,7 +114,7 @@ def test_it_is_one_small_file_that_refers_to_nothing(tmp_path, forms):
         assert not {"src", "href", "style", "action"} & {*attributes} or attributes.get("href") == "#transport", tag
         assert not [name for name in attributes if name.startswith("on")], tag
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
-    files.write([Piece(TWO, MADE_BY)], tmp_path / "again.html")
+    formats.write([Piece(TWO, MADE_BY)], tmp_path / "again.html")
     assert (tmp_path / "again.html").read_text() == text
 
 
@@ -149,7 +150,7 @@ def test_the_piece_is_all_there(tmp_path, forms):
 
 def test_downloads_are_what_the_other_plugins_write(tmp_path, forms):
     piece = Piece(TWO, MADE_BY)
-    files.write([piece], tmp_path / "own.mid")
+    formats.write([piece], tmp_path / "own.mid")
     forms({".svg": Engraver, ".musicxml": Engraver})
     (shown,) = written(tmp_path, piece).pieces
     assert unpacked(shown["forms"][".mid"]) == (tmp_path / "own.mid").read_bytes()
@@ -201,7 +202,7 @@ def hostile_piece():
 
 
 def test_an_engraved_score_is_on_the_page_with_its_bars(tmp_path):
-    if ".svg" not in plugins.registry().offers["exporters"]:
+    if ".svg" not in registry.registry().offers["exporters"]:
         pytest.skip("nobody engraves here")
     (piece,) = written(tmp_path, Piece(TWO, {**MADE_BY, "title": "Under its own title"})).pieces
     assert len(piece["places"]) == 4
@@ -241,7 +242,7 @@ def test_what_made_a_piece_is_cut_where_nobody_would_read_it():
 )
 def test_what_no_browser_would_bear_is_refused_in_one_sentence(tmp_path, forms, pieces, said):
     with pytest.raises(CannotWrite, match=r"x\.html: " + said + "$"):
-        files.write(pieces, tmp_path / "x.html")
+        formats.write(pieces, tmp_path / "x.html")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -371,7 +372,7 @@ def opened(chromium, tmp_path, forms):
     """`opened(piece, …)`: their page, opened from disk; at the end, nothing may have gone wrong in it."""
 
     def open_page(*pieces):
-        files.write(pieces, tmp_path / "page.html")
+        formats.write(pieces, tmp_path / "page.html")
         page = Opened(chromium, tmp_path)
         page.shows()
         chromium.get((tmp_path / "page.html").as_uri())
@@ -494,7 +495,7 @@ def test_downloads_are_saved(opened, tmp_path):
     page.browser.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
     page.part("downloads").find_element("tag name", "button").click()
     page.wait((tmp_path / "two-voices.mid").exists)
-    files.write([Piece(TWO, MADE_BY)], tmp_path / "own.mid")
+    formats.write([Piece(TWO, MADE_BY)], tmp_path / "own.mid")
     assert (tmp_path / "two-voices.mid").read_bytes() == (tmp_path / "own.mid").read_bytes()
 
 

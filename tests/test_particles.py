@@ -7,11 +7,11 @@ import pytest
 from music import line, score
 
 from composer.errors import NothingAllowed
-from composer.particles import Condition, effective_sample_size, sample_given, systematic
-from composer.plugins import registry
+from composer.plugins.registry import registry
 from composer.request import Request
-from composer.sampling import sample
-from composer.tokens import EOS
+from composer.sampling.loop import sample
+from composer.sampling.smc import Condition, effective_sample_size, sample_given, systematic
+from composer.tokens.vocabulary import EOS
 from composer.types import Span
 
 ALWAYS = 10**9

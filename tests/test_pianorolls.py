@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner
 from music import notes, roll, save_rolls, tune_roll
 
-from composer.corpus import build
+from composer.data.corpus import build
 from composer.errors import BadOption, EmptyDataset, UnreadableFile
-from composer.plugins import registry
-from composer.score import Text
+from composer.music.score import Text
+from composer.plugins.registry import registry
 from composer_pianorolls import matfile, trial
 from composer_pianorolls.dataset import PianoRolls, score_of
 

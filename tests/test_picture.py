@@ -8,9 +8,9 @@ import pytest
 from music import BAR, QUARTER, drums, line, score
 from PIL import Image
 
-from composer import files
 from composer.errors import BadOption, CannotWrite
-from composer.score import Score, Tempo, Text, TimeSignature, Track, make_notes
+from composer.io import formats
+from composer.music.score import Score, Tempo, Text, TimeSignature, Track, make_notes
 from composer.types import Piece
 from composer_picture import naming, roll
 from composer_picture.shapes import Boxes, Words
@@ -45,7 +45,7 @@ def notes_drawn(drawing, colour):
 @pytest.mark.parametrize("theme", THEMES)
 def test_each_note_has_its_tracks_colour_where_it_sounds(tmp_path, theme):
     path = tmp_path / "two.png"
-    files.write([Piece(TWO)], path, theme=theme, scale="1.5")
+    formats.write([Piece(TWO)], path, theme=theme, scale="1.5")
     image = Image.open(path)
     drawing = roll.drawing(Piece(TWO), THEMES[theme], width=1200)
     assert image.size == (1800, round(drawing.height * 1.5))
@@ -102,7 +102,7 @@ def test_bars_go_to_rows(tmp_path):
     music = score(line(*[(60 + n % 12, 1) for n in range(128)]))
     sizes = []
     for bars in (4, 8, 16):
-        files.write([Piece(music)], tmp_path / "rows.png", bars=bars, width=800, scale=1)
+        formats.write([Piece(music)], tmp_path / "rows.png", bars=bars, width=800, scale=1)
         sizes.append(Image.open(tmp_path / "rows.png").size)
     assert [wide for wide, _ in sizes] == [800] * 3
     assert sizes[0][1] > sizes[1][1] > sizes[2][1]
@@ -110,17 +110,17 @@ def test_bars_go_to_rows(tmp_path):
 
 def test_many_pieces_are_small_rolls_in_a_grid(tmp_path):
     for count, (rows, columns) in {2: (1, 2), 10: (3, 4)}.items():
-        files.write([Piece(TWO)] * count, tmp_path / "all.png", scale=1)
+        formats.write([Piece(TWO)] * count, tmp_path / "all.png", scale=1)
         image = np.all(np.asarray(Image.open(tmp_path / "all.png")) == rgb(LIGHT.tracks[0]), axis=2)
         cells = [cell for row in np.array_split(image, rows) for cell in np.array_split(row, columns, axis=1)]
         assert [bool(cell.any()) for cell in cells] == [number < count for number in range(len(cells))]
-        files.write([Piece(TWO)] * count, tmp_path / "all.roll.svg")
+        formats.write([Piece(TWO)] * count, tmp_path / "all.roll.svg")
         tree = fromstring((tmp_path / "all.roll.svg").read_text())
         assert [text.text for text in tree.iter(f"{SVG}text")].count("Two voices") == count
     with pytest.raises(CannotWrite, match=r"a picture shows 400 pieces at most, and here are 401\."):
-        files.write([Piece(TWO)] * 401, tmp_path / "no.png")
+        formats.write([Piece(TWO)] * 401, tmp_path / "no.png")
     with pytest.raises(CannotWrite, match=r"there is no piece to draw\."):
-        files.write([], tmp_path / "no.png")
+        formats.write([], tmp_path / "no.png")
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -133,8 +133,8 @@ def test_names_from_outside_are_text_and_nothing_else(tmp_path, count):
         title=HOSTILE,
     )
     piece = Piece(music, {"model": HOSTILE, "request": {"seed": HOSTILE, "index": HOSTILE}})
-    files.write([piece] * count, tmp_path / "x.roll.svg")
-    files.write([piece] * count, tmp_path / "x.png", scale=1)
+    formats.write([piece] * count, tmp_path / "x.roll.svg")
+    formats.write([piece] * count, tmp_path / "x.png", scale=1)
     tree = fromstring((tmp_path / "x.roll.svg").read_text(encoding="utf-8"))
     assert {element.tag.removeprefix(SVG) for element in tree.iter()} <= {"svg", "title", "rect", "g", "text", "path"}
     assert not [name for element in tree.iter() for name in element.attrib if name.startswith("on") or "href" in name]
@@ -142,14 +142,14 @@ def test_names_from_outside_are_text_and_nothing_else(tmp_path, count):
 
 def test_no_notes_is_a_picture_that_says_so(tmp_path):
     for pieces in ([Piece(Score())], [Piece(Score((Track(make_notes([])),))), Piece(Score())]):
-        files.write(pieces, tmp_path / "none.roll.svg")
-        files.write(pieces, tmp_path / "none.png", scale=1)
+        formats.write(pieces, tmp_path / "none.roll.svg")
+        formats.write(pieces, tmp_path / "none.png", scale=1)
         assert (tmp_path / "none.roll.svg").read_text().count(">no notes<") == len(pieces)
 
 
 def test_twenty_thousand_tracks_are_a_bounded_picture(tmp_path):
     tracks = tuple(Track(make_notes([(number % 960, 240, 30 + number % 70, 80)])) for number in range(20_000))
-    files.write([Piece(Score(tracks))], tmp_path / "many.roll.svg")
+    formats.write([Piece(Score(tracks))], tmp_path / "many.roll.svg")
     text = (tmp_path / "many.roll.svg").read_text()
     assert len(text) < 2_000_000
     assert ">Track 1<" in text
@@ -169,7 +169,7 @@ def test_a_piece_of_too_many_bars_is_refused_in_one_sentence(tmp_path):
     far = Score((Track(make_notes([(10**12, 480, 60, 80)])),))
     for pieces in ([Piece(far)], [Piece(TWO), Piece(far)]):
         with pytest.raises(CannotWrite, match=r"x\.png: cannot be drawn: the piece has more than 100000 bars\.$"):
-            files.write(pieces, tmp_path / "x.png")
+            formats.write(pieces, tmp_path / "x.png")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -184,7 +184,7 @@ def test_a_piece_of_too_many_bars_is_refused_in_one_sentence(tmp_path):
 )
 def test_options_that_no_picture_has(tmp_path, options, said):
     with pytest.raises(BadOption, match=said):
-        files.write([Piece(TWO)], tmp_path / "x.png", **options)
+        formats.write([Piece(TWO)], tmp_path / "x.png", **options)
 
 
 def test_odd_music_is_drawn(tmp_path):
@@ -196,7 +196,7 @@ def test_odd_music_is_drawn(tmp_path):
         Score((everything,), time_signatures=(TimeSignature(0, 64, 1), TimeSignature(7, 1, 64)), upbeat=9_999),
     ]
     for number, music in enumerate(odd):
-        files.write([Piece(music)], tmp_path / f"{number}.png", scale=0.5, width=400)
+        formats.write([Piece(music)], tmp_path / f"{number}.png", scale=0.5, width=400)
         assert Image.open(tmp_path / f"{number}.png").size[1] < 4_000
 
 

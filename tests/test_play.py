@@ -16,15 +16,16 @@ import pytest
 from music import BAR, QUARTER, line, score
 from rich.console import Console
 
-from composer import files, plugins
 from composer.cli import play as command
 from composer.errors import CannotWrite
+from composer.io import formats
+from composer.music.score import Score, Tempo
+from composer.music.tempo_map import timing
 from composer.playing import sound as sounds
 from composer.playing.keyboard import keys_of
 from composer.playing.roll import ASCII, View, legend, picture, roll_of
-from composer.playing.timing import timing
 from composer.playing.transport import Transport, bar_after, bar_before
-from composer.score import Score, Tempo
+from composer.plugins import registry
 from composer.types import Piece
 
 TWO_BARS = score(
@@ -36,7 +37,7 @@ TWO_BARS = score(
 @pytest.fixture
 def piece(tmp_path):
     """Two bars, of four seconds and of two, as a file."""
-    files.write([Piece(TWO_BARS)], tmp_path / "two.mid")
+    formats.write([Piece(TWO_BARS)], tmp_path / "two.mid")
     return tmp_path / "two.mid"
 
 
@@ -131,7 +132,7 @@ def test_on_a_pipe_the_whole_roll_is_printed(run, piece):
 
 def test_ten_hours_are_printed_in_so_many_lines(run, tmp_path):
     hours = score(line(*[(60, 4)] * 4), line((0, 72_000), (64, 4)))
-    files.write([Piece(hours)], tmp_path / "long.mid")
+    formats.write([Piece(hours)], tmp_path / "long.mid")
     ran = run("play", tmp_path / "long.mid")
     assert ran.status == 0
     assert len(ran.out.splitlines()) < 2_000
@@ -152,8 +153,8 @@ def test_what_cannot_be_played_is_one_sentence(run, tmp_path, name, said):
     (tmp_path / "folder.mid").mkdir()
     (tmp_path / "a.txt").write_text("words")
     (tmp_path / "words.mid").write_text("words")
-    files.write([Piece(Score())], tmp_path / "empty.mid")
-    files.write([Piece(score(line((60, 1), (0, 500_000), (60, 1))))], tmp_path / "endless.mid")
+    formats.write([Piece(Score())], tmp_path / "empty.mid")
+    formats.write([Piece(score(line((60, 1), (0, 500_000), (60, 1))))], tmp_path / "endless.mid")
     ran = run("play", tmp_path / name)
     assert (ran.status, ran.out) == (2, "")
     assert said in ran.err.splitlines()[-1]
@@ -254,12 +255,12 @@ def exporting(monkeypatch):
     """An exporter of `.wav`, whatever others there are; or none."""
 
     def offer(make):
-        found = plugins.registry()
+        found = registry.registry()
         exporters = {name: its for name, its in found.offers["exporters"].items() if name != ".wav"}
         if make:
-            exporters[".wav"] = plugins.Offer("exporters", ".wav", make, plugins.Plugin("waves", "waves", "1"))
+            exporters[".wav"] = registry.Offer("exporters", ".wav", make, registry.Plugin("waves", "waves", "1"))
         offers = {**found.offers, "exporters": exporters}
-        monkeypatch.setattr("composer.files.registry", lambda: plugins.Registry(offers, found.plugins))
+        monkeypatch.setattr("composer.io.formats.registry", lambda: registry.Registry(offers, found.plugins))
 
     return offer
 

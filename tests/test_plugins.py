@@ -11,9 +11,10 @@ from typing import Annotated, Literal
 import pytest
 
 import composer
-from composer import hookimpl, hookspecs, plugins
+from composer import hookimpl, hookspecs
 from composer.errors import BadOption, UnknownName
-from composer.plugins import KINDS
+from composer.plugins import registry as plugins
+from composer.plugins.registry import KINDS
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def test_a_plugin_for_another_version_of_the_hooks_is_left_out(plugin, number, k
 
 def test_the_command_line_shows_what_was_left_out_and_why(source, plugin, run, monkeypatch):
     points = [source("broken", "1 / 0"), plugin("good", samplers={"swing": Swing})]
-    monkeypatch.setattr("composer.plugins.registry", lambda: plugins.load(points))
+    monkeypatch.setattr("composer.plugins.registry.registry", lambda: plugins.load(points))
     shown = run("plugins").out
     assert "left out: ZeroDivisionError: division by zero" in shown
     assert "samplers: swing" in shown

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from music import line, score
 
-from composer import generation, measuring, ranking
 from composer.errors import BadModelFile
-from composer.evaluation import likelihood
-from composer.generation import with_primer
+from composer.generation import generator, ranking
+from composer.generation.generator import with_primer
+from composer.generation.ranking import Standard, best, broken, measures, standard, standard_of
 from composer.model import Model, save
-from composer.ranking import Standard, best, broken, measures, standard, standard_of
+from composer.music.score import END, Text
 from composer.request import Request
-from composer.score import END, Text
+from composer.training import model_card
+from composer.training.evaluation import likelihood
 from composer.types import Piece
 
 # --- measures ---------------------------------------------------------------------------------------------------------
@@ -89,8 +90,8 @@ def test_a_card_keeps_the_standard(player, corpus):
 
 
 def test_of_many_pieces_some_are_measured(player, corpus, monkeypatch):
-    monkeypatch.setattr(measuring, "MOST_REAL", 5)
-    found = measuring.reach(player.model.make_module(), corpus, player.tokenizer)
+    monkeypatch.setattr(model_card, "MOST_REAL", 5)
+    found = model_card.reach(player.model.make_module(), corpus, player.tokenizer)
     assert 3 <= found["ranking"]["pieces"] == found["repetition"]["pieces"] <= 5
 
 
@@ -103,7 +104,7 @@ def test_what_is_no_standard_is_refused():
 
 @pytest.mark.parametrize("name", ["chorales", "tunes"])
 def test_the_shipped_models_know_their_music(name):
-    card = generation.open_model(name).model.card
+    card = generator.open_model(name).model.card
     held = standard_of(card)
     assert card["ranking"]["pieces"] == card["dataset"]["split"]["train"]
     assert card["ranking"]["held_out"] == card["dataset"]["split"]["valid"]

@@ -17,8 +17,10 @@ import soundfile
 from benchmarks import compared
 from helptext import filled
 
-from composer import files, generation, plugins, scaffold
 from composer.cli import cli, run
+from composer.generation import generator
+from composer.io import formats
+from composer.plugins import registry, scaffold
 from composer.request import Request
 from composer.testing import cases_of
 from composer.types import Piece
@@ -81,7 +83,7 @@ def test_examples_of_writing_music(workplace):
     for arguments in commands("generate"):
         assert run(arguments) == 0, arguments
         out = workplace / arguments[1]
-        scores = [files.read(path) for path in (out.glob("*.mid") if out.is_dir() else [out])]
+        scores = [formats.read(path) for path in (out.glob("*.mid") if out.is_dir() else [out])]
         assert scores
         assert all(score.note_count for score in scores)
 
@@ -109,9 +111,9 @@ def test_examples_of_explaining(workplace, capsys):
 
 
 def test_examples_of_given_notes(workplace):
-    chorale = generation.generate(generation.open_model("chorales"), [Request(seed=1, bars=6)])[0].score
-    files.write([Piece(chorale)], workplace / "chorale.mid")
-    files.write([Piece(replace(chorale, tracks=chorale.tracks[:1]))], workplace / "melody.mid")
+    chorale = generator.generate(generator.open_model("chorales"), [Request(seed=1, bars=6)])[0].score
+    formats.write([Piece(chorale)], workplace / "chorale.mid")
+    formats.write([Piece(replace(chorale, tracks=chorale.tracks[:1]))], workplace / "melody.mid")
     for arguments in commands("given"):
         few = [] if arguments[0] == "regenerate" and "--bars" not in arguments else ["--particles", "2"]
         assert run([*arguments, *few]) == 0, arguments
@@ -123,8 +125,8 @@ def test_examples_of_scores(workplace):
     for arguments in commands("read"):
         assert run(arguments) == 0, arguments
         assert (workplace / arguments[1]).stat().st_size
-    assert files.read(workplace / "tune.musicxml").note_count
-    assert files.provenance(workplace / "tune.musicxml")["model"] == "tunes"
+    assert formats.read(workplace / "tune.musicxml").note_count
+    assert formats.provenance(workplace / "tune.musicxml")["model"] == "tunes"
 
 
 def test_examples_of_looking(workplace):
@@ -135,10 +137,10 @@ def test_examples_of_looking(workplace):
 
 
 def test_examples_of_checking(workplace):
-    piece = generation.generate(generation.open_model("tunes"), [Request(seed=1, bars=4)])[0]
+    piece = generator.generate(generator.open_model("tunes"), [Request(seed=1, bars=4)])[0]
     (workplace / "midi").mkdir()
     for name in ("chorale.mid", "midi/tune.mid"):
-        files.write([piece], workplace / name)
+        formats.write([piece], workplace / name)
     for arguments in commands("check"):
         assert run(arguments) == 0, arguments
 
@@ -146,18 +148,18 @@ def test_examples_of_checking(workplace):
 def test_examples_of_originality(workplace, monkeypatch):
     chorales = Chorales().sources()
     monkeypatch.setattr(Chorales, "sources", lambda _: chorales[:8])  # it takes a minute or two to read them all
-    pieces = generation.generate(generation.open_model("tunes"), [Request(index=index, bars=8) for index in range(6)])
+    pieces = generator.generate(generator.open_model("tunes"), [Request(index=index, bars=8) for index in range(6)])
     for folder in ("midi", "pieces"):
         (workplace / folder).mkdir()
     for name in ("chorale.mid", "pieces/one.mid", *(f"midi/{number}.mid" for number in range(6))):
-        files.write([pieces[sum(map(int, filter(str.isdigit, name)))]], workplace / name)
+        formats.write([pieces[sum(map(int, filter(str.isdigit, name)))]], workplace / name)
     for arguments in commands("originality"):
         assert run(arguments) == 0, arguments
 
 
 def test_examples_of_playing(workplace, capsys):
-    piece = generation.generate(generation.open_model("tunes"), [Request(seed=1, bars=4)])[0]
-    files.write([piece], workplace / "chorale.mid")
+    piece = generator.generate(generator.open_model("tunes"), [Request(seed=1, bars=4)])[0]
+    formats.write([piece], workplace / "chorale.mid")
     for arguments in commands("play"):
         assert run(arguments) == 0, arguments
     assert "▀" in capsys.readouterr().out
@@ -167,10 +169,10 @@ def test_examples_of_training(workplace, monkeypatch):
     chorales = Chorales().sources()
     monkeypatch.setattr(Chorales, "sources", lambda _: chorales[:40])  # it takes half a minute to read them all
     (workplace / "midi").mkdir()
-    tunes = generation.open_model("tunes")
-    pieces = generation.generate(tunes, [Request(index=index, bars=4) for index in range(12)])
+    tunes = generator.open_model("tunes")
+    pieces = generator.generate(tunes, [Request(index=index, bars=4) for index in range(12)])
     for number, piece in enumerate(pieces):
-        files.write([piece], workplace / "midi" / f"{number}.mid")
+        formats.write([piece], workplace / "midi" / f"{number}.mid")
     for arguments in commands("train"):
         few = ["--steps", "2", "--evaluations", "1"]
         quick = {"train": few, "finetune": few, "generate": ["--bars", "2"]}.get(arguments[0], [])
@@ -179,10 +181,10 @@ def test_examples_of_training(workplace, monkeypatch):
 
 
 def test_examples_of_metrics(workplace, capsys):
-    pieces = generation.generate(generation.open_model("tunes"), [Request(index=index, bars=8) for index in range(6)])
+    pieces = generator.generate(generator.open_model("tunes"), [Request(index=index, bars=8) for index in range(6)])
     (workplace / "midi").mkdir()
     for name, piece in zip(("chorale.mid", *(f"midi/{number}.mid" for number in range(5))), pieces, strict=True):
-        files.write([piece], workplace / name)
+        formats.write([piece], workplace / name)
     for arguments in commands("metrics"):
         few = ["--count", "2"] if arguments[0] == "evaluate" else []
         assert run([*arguments, *few]) == 0, arguments
@@ -201,7 +203,7 @@ def test_examples_of_tables(capsys):
 
 def test_example_from_python(workplace):
     exec(block("python"), {})
-    assert files.read(workplace / "first.mid").note_count
+    assert formats.read(workplace / "first.mid").note_count
 
 
 def test_example_of_a_plugin():
@@ -210,13 +212,13 @@ def test_example_of_a_plugin():
     module = types.ModuleType("composer_sharpen")
     exec(block("plugin"), module.__dict__)
     offers = module.register_samplers()
-    tokenizer = generation.open_model("tunes").tokenizer
+    tokenizer = generator.open_model("tunes").tokenizer
     check_sampler(offers["sharpen"](power=1.5), tokenizer)
 
 
 def test_examples_of_plugins(workplace, capsys, monkeypatch):
-    few = [point for point in plugins.find() if point.name == "texture"]
-    monkeypatch.setattr("composer.doctor.find", lambda: few)  # all of them take a while
+    few = [point for point in registry.find() if point.name == "texture"]
+    monkeypatch.setattr("composer.plugins.doctor.find", lambda: few)  # all of them take a while
     for arguments in commands("plugins"):
         assert run(arguments) == 0, arguments
     shown = capsys.readouterr().out
@@ -240,7 +242,7 @@ def test_an_example_of_the_guide_is_what_a_new_package_begins_with_and_runs(kind
     module = types.ModuleType(f"example_{kind}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     exec(code, module.__dict__)
-    found = plugins.load([EntryPoint(name, module.__name__, "composer")])
+    found = registry.load([EntryPoint(name, module.__name__, "composer")])
     assert [plugin.fault for plugin in found.plugins] == [""]
     (offer,) = found.offers[f"{kind}s"].values()
     next(cases_of(offer)).run()
@@ -249,7 +251,7 @@ def test_an_example_of_the_guide_is_what_a_new_package_begins_with_and_runs(kind
 def test_its_figures_are_filled_in_and_are_the_cards():
     assert "@FIGURES@" not in README
     for name in ("chorales", "tunes"):
-        test = generation.open_model(name).model.card["test"]
+        test = generator.open_model(name).model.card["test"]
         assert f"{test['nats_per_note']:.3f} | {test['nats_per_beat']:.3f}" in README
 
 

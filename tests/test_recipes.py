@@ -6,11 +6,11 @@ from dataclasses import asdict
 
 import pytest
 
-from composer import recipefile, recipes
 from composer.errors import BadRecipe
 from composer.model import load
-from composer.plugins import registry
-from composer.training import Settings
+from composer.plugins.registry import registry
+from composer.training import recipe_file, recipes
+from composer.training.loop import Settings
 
 SMALL = """
 [architecture]
@@ -90,12 +90,12 @@ def test_what_is_printed_is_read_back(run, tmp_path, name, tokenizer):
 )
 def test_any_text_is_written_and_read_back(path):
     plain = {"dataset": f"folder:{path}", "dataset_options": {"drums_by_name": True}}
-    assert tomllib.loads(recipefile.text(plain)) == plain
+    assert tomllib.loads(recipe_file.text(plain)) == plain
 
 
 def test_a_text_that_toml_cannot_hold_is_refused():
     with pytest.raises(BadRecipe, match="has no place in a recipe"):
-        recipefile.text({"dataset": "folder:\udce9"})
+        recipe_file.text({"dataset": "folder:\udce9"})
 
 
 # --- following --------------------------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ def test_another_tokenizer_drops_the_options_that_it_has_not(run, here):
 def test_a_model_can_be_made_again_from_its_card(run, here):
     assert run("train", written(here, f'dataset = "folder:../tunes"\nout = "a.safetensors"\n{SMALL}')).status == 0
     first = load(here / "a.safetensors")
-    again = written(here, recipefile.text(first.card["recipe"]))
+    again = written(here, recipe_file.text(first.card["recipe"]))
     assert run("train", again, "--out", "b.safetensors").status == 0
     assert load(here / "b.safetensors").hash == first.hash
 
@@ -156,9 +156,9 @@ def test_a_recipe_can_be_made_of_things_and_back(tokenizer):
         "architecture": {"name": "lstm", "layers": 3},
         "training": {"seed": 5, "learning_rate": 1},
     }
-    recipe = recipefile.make(plain)
+    recipe = recipe_file.make(plain)
     assert (recipe.tokenizer, recipe.architecture.layers, recipe.settings.seed) == (tokenizer, 3, 5)
-    assert recipefile.make(recipes.plain(recipe, "folder:x")) == recipe
+    assert recipe_file.make(recipes.plain(recipe, "folder:x")) == recipe
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ def test_what_is_far_too_long_is_cut_in_the_sentence(run, here):
 
 def test_options_of_a_dataset_that_is_not_named_are_written():
     plain = {"dataset_options": {"count": 3}}
-    assert tomllib.loads(recipefile.text(plain)) == plain
+    assert tomllib.loads(recipe_file.text(plain)) == plain
 
 
 def test_a_file_that_is_no_text_is_refused(run, here):

@@ -8,8 +8,8 @@ import pytest
 from music import drums, line, score
 
 from composer.errors import RequestWarning
-from composer.files import write
-from composer.score import Tempo
+from composer.io.formats import write
+from composer.music.score import Tempo
 from composer.types import Piece
 
 FEW = ["--particles", "2", "--seed", "1"]
@@ -122,8 +122,8 @@ REFUSED = {
 
 @pytest.mark.parametrize("command", REFUSED)
 def test_what_cannot_be_met_is_one_sentence_before_sampling(run, folder, command, monkeypatch):
-    monkeypatch.setattr("composer.filling.sample_given", lambda *_: pytest.fail("sampling began"))
-    monkeypatch.setattr("composer.choice.Distribution", lambda *_: pytest.fail("sampling began"))
+    monkeypatch.setattr("composer.generation.infilling.sample_given", lambda *_: pytest.fail("sampling began"))
+    monkeypatch.setattr("composer.sampling.choice.Distribution", lambda *_: pytest.fail("sampling began"))
     before = there(folder)
     ran, said = told(run, [part.strip("'") for part in command.split()])
     assert (ran.status, ran.out, said) == (2, "", [])
@@ -208,6 +208,6 @@ def test_metres_in_which_a_pattern_has_no_note_are_not_chosen(run, folder):
     """A pattern of seven has places on the grid in 7/8 and 7/4 alone."""
     ran, _ = told(run, ["generate", "o.mid", "--rhythm", ".....x.", *TWO])
     assert ran.status == 0
-    from composer.files import read
+    from composer.io.formats import read
 
     assert {str(metre) for metre in read(folder / "o.mid").time_signatures} <= {"7/8", "7/4"}

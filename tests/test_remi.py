@@ -5,9 +5,9 @@ import pytest
 from music import ALWAYS, BAR, QUARTER, drums, line, notes, score, words
 
 from composer.errors import BadOption, CannotExpress
-from composer.plugins import registry
+from composer.music.score import Tempo, Track, make_notes
+from composer.plugins.registry import registry
 from composer.request import Request
-from composer.score import Tempo, Track, make_notes
 from composer.testing import check_given, check_grammar, check_tokenizer, draw
 from composer.testing.given import counterpart, request_for
 from composer.types import Span

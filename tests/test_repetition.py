@@ -7,16 +7,27 @@ from dataclasses import replace
 import pytest
 from music import drums, line, score
 
-from composer import filling, form, generation, making, measuring, repetition
 from composer.errors import BadModelFile
-from composer.files import provenance
-from composer.form import Form
-from composer.generation import generate, with_primer
+from composer.generation import degeneration, form, generator, infilling, tasks
+from composer.generation.degeneration import (
+    DEFAULT,
+    LEAST,
+    REDRAWS,
+    Limits,
+    bar_run,
+    degenerate,
+    limits_of,
+    note_run,
+    reached,
+)
+from composer.generation.form import Form
+from composer.generation.generator import generate, with_primer
+from composer.io.formats import provenance
+from composer.io.outputs import write_piece
 from composer.model import Model, load, save
-from composer.outputs import write_piece
-from composer.repetition import DEFAULT, LEAST, REDRAWS, Limits, bar_run, degenerate, limits_of, note_run, reached
+from composer.music.score import END, Text
 from composer.request import Request
-from composer.score import END, Text
+from composer.training import model_card
 from composer.types import Span
 
 SCALE = [(pitch, 1) for pitch in (60, 62, 64, 65, 67, 69, 71, 72)]
@@ -132,12 +143,12 @@ def test_a_trained_model_states_what_its_pieces_reach(player, corpus):
     found = player.model.card["repetition"]
     assert found == {"notes": reached(real).notes, "bars": reached(real).bars, "pieces": len(real)}
     module = player.model.make_module()
-    assert measuring.reach(module, corpus, player.tokenizer)["repetition"] == found
+    assert model_card.reach(module, corpus, player.tokenizer)["repetition"] == found
 
 
 @pytest.mark.parametrize("name", ["chorales", "tunes"])
 def test_what_a_shipped_model_writes_is_no_loop(name):
-    shipped = generation.open_model(name)
+    shipped = generator.open_model(name)
     assert shipped.model.card["repetition"]["pieces"] == shipped.model.card["dataset"]["split"]["train"]
     pieces = generate(shipped, [replace(shipped.suggested, index=index, bars=6) for index in range(5)])
     assert [piece.provenance for piece in pieces if {"redrawn", "degenerate"} & set(piece.provenance)] == []
@@ -157,20 +168,20 @@ def with_card(player, path, notes):
 @pytest.fixture
 def strict_file(player, tmp_path, monkeypatch):
     """A model, about half of whose pieces strike a note more often than it is allowed."""
-    monkeypatch.setattr(repetition, "LEAST", Limits(1, 1))
+    monkeypatch.setattr(degeneration, "LEAST", Limits(1, 1))
     return with_card(player, tmp_path / "strict.safetensors", 3)
 
 
 @pytest.fixture
 def strict(strict_file):
-    return generation.open_model(strict_file)
+    return generator.open_model(strict_file)
 
 
 @pytest.fixture
 def vain(player, tmp_path, monkeypatch):
     """A model that is not allowed a single note."""
-    monkeypatch.setattr(repetition, "LEAST", Limits(0, 1))
-    return generation.open_model(with_card(player, tmp_path / "vain.safetensors", 0))
+    monkeypatch.setattr(degeneration, "LEAST", Limits(0, 1))
+    return generator.open_model(with_card(player, tmp_path / "vain.safetensors", 0))
 
 
 COUNT = 12
@@ -210,7 +221,7 @@ def test_a_piece_is_the_same_alone_as_among_those_that_are_redrawn(strict, monke
     together = generate(strict, asked(range(6)))
     assert any(map(redrawn, together))
     assert [generate(strict, asked([index]))[0] for index in range(6)] == together
-    monkeypatch.setattr(generation, "BATCH", 2)
+    monkeypatch.setattr(generator, "BATCH", 2)
     assert generate(strict, asked(range(6))[::-1]) == together[::-1]
 
 
@@ -220,14 +231,14 @@ def test_a_redrawn_piece_is_made_again_byte_for_byte(strict, vain, tmp_path):
         assert redrawn(piece) > 0
         assert generate(player, [Request.from_json(piece.provenance["request"])]) == [piece]
         write_piece(piece, tmp_path / "one.mid")
-        write_piece(making.regenerate(player, provenance(tmp_path / "one.mid")), tmp_path / "two.mid")
+        write_piece(tasks.regenerate(player, provenance(tmp_path / "one.mid")), tmp_path / "two.mid")
         assert (tmp_path / "one.mid").read_bytes() == (tmp_path / "two.mid").read_bytes()
 
 
 def test_a_piece_is_made_again_whatever_a_card_says_by_then(player, vain):
     (piece,) = generate(player, asked([0]))
     assert not redrawn(piece)
-    assert making.regenerate(vain, piece.provenance).score == piece.score
+    assert tasks.regenerate(vain, piece.provenance).score == piece.score
 
 
 def test_only_new_music_is_judged(player, small_score):
@@ -250,15 +261,15 @@ def test_of_what_is_given_nothing_counts():
 
 def test_a_fill_that_repeats_itself_is_drawn_anew(strict, small_score):
     whole = small_score("C5 D5 E5 F5 " * 4, "C4*4 E4*4 C4*4 E4*4")
-    wanted = [filling.gap(strict, whole, Request(seed=2, index=n), bars=(2, 3), particles=2) for n in range(6)]
-    first, pieces = (filling.fill(strict, wanted, **more) for more in ({"redraws": 0}, {}))
+    wanted = [infilling.gap(strict, whole, Request(seed=2, index=n), bars=(2, 3), particles=2) for n in range(6)]
+    first, pieces = (infilling.fill(strict, wanted, **more) for more in ({"redraws": 0}, {}))
     assert any(map(redrawn, pieces))
     for attempt, piece in zip(first, pieces, strict=True):
         assert (attempt == piece) == ("degenerate" not in attempt.provenance)
         assert piece.provenance["request"].get("attempt", 0) == redrawn(piece)
     again = max(range(6), key=lambda n: redrawn(pieces[n]))
-    assert filling.fill(strict, [wanted[again]]) == [pieces[again]]
-    assert making.regenerate(strict, pieces[again].provenance) == pieces[again]
+    assert infilling.fill(strict, [wanted[again]]) == [pieces[again]]
+    assert tasks.regenerate(strict, pieces[again].provenance) == pieces[again]
 
 
 def test_every_section_of_a_form_is_judged(strict):
@@ -269,7 +280,7 @@ def test_every_section_of_a_form_is_judged(strict):
     for piece in later:
         attempts = piece.provenance["form"]["attempts"]
         assert redrawn(piece) == piece.provenance["request"].get("attempt", 0) + sum(attempts.values())
-        assert making.regenerate(strict, piece.provenance) == piece
+        assert tasks.regenerate(strict, piece.provenance) == piece
 
 
 def test_the_command_counts_them(run, strict, strict_file, tmp_path):

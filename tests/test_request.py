@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from composer.continuing import Continuation
 from composer.errors import BadOption
-from composer.filling import Fill
-from composer.form import Form
+from composer.generation.continuation import Continuation
+from composer.generation.form import Form
+from composer.generation.infilling import Fill
 from composer.request import Link, Request
 
 FULL = Request(

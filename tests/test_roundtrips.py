@@ -9,9 +9,9 @@ import pytest
 from music import drums, line, score
 from randomscores import DRUMS, random_score
 
-from composer import files
 from composer.errors import LeftOutWarning, ReadingWarning
-from composer.score import Tempo
+from composer.io import formats
+from composer.music.score import Tempo
 from composer.types import Piece
 from composer_notation.reader import NotationReader
 
@@ -25,7 +25,7 @@ def again(tmp_path):
         path.unlink(missing_ok=True)
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            files.write([Piece(music)], path)
+            formats.write([Piece(music)], path)
             read = NotationReader()(path)
         return read, [str(one.message) for one in said if issubclass(one.category, ReadingWarning | LeftOutWarning)]
 
@@ -134,5 +134,5 @@ def test_random_music_is_engraved(tmp_path, suffix, seeds):
     pytest.importorskip("verovio")
     for seed in seeds:
         path = tmp_path / f"{seed}{suffix}"
-        files.write([Piece(random_score(random.Random(seed)))], path)
+        formats.write([Piece(random_score(random.Random(seed)))], path)
         assert path.stat().st_size > 1000

@@ -15,9 +15,9 @@ from typing import ClassVar
 
 import pytest
 
-from composer import files
+from composer.io import formats
 from composer.model import load
-from composer.score import bars
+from composer.music.score import bars
 
 SMALL = ["--architecture", "gru", "--hidden-size", 8, "--layers", 1, "--embedding-size", 8, "--chunk", 32]
 STEPS = ["--steps", 24, "--evaluations", 4, "--learning-rate", 0.02, "--average", 0.5, "--device", "cpu"]
@@ -44,7 +44,7 @@ def begun(run, here, monkeypatch):
             raise RuntimeError("power cut")
         return save(*arguments)
 
-    from composer import checkpoints
+    from composer.training import checkpoints
 
     save = checkpoints.save
     with monkeypatch.context() as broken:
@@ -98,13 +98,13 @@ def test_the_course_is_a_line_a_validation(run, here):
 def test_samples_are_eight_bars_of_the_model_as_it_was(run, here):
     assert run(*TRAIN, "--out", "mine.safetensors", "--run", "run", "--seed", 3).status == 0
     for path in (here / "run/samples").iterdir():
-        score = files.read(path)
+        score = formats.read(path)
         assert len(bars(score).signatures) - (score.upbeat > 0) == 8
     best = load(here / "mine.safetensors").card["training"]["best_step"]
     line = ["generate", "x.mid", "--model", "mine.safetensors", "--seed", 3, "--bars", 8]
     assert run(*line).status == 0
-    sample = files.read(here / f"run/samples/step-{best:06d}.mid")
-    assert [track.notes.tolist() for track in files.read(here / "x.mid").tracks] == [
+    sample = formats.read(here / f"run/samples/step-{best:06d}.mid")
+    assert [track.notes.tolist() for track in formats.read(here / "x.mid").tracks] == [
         track.notes.tolist() for track in sample.tracks
     ]
 
@@ -112,14 +112,14 @@ def test_samples_are_eight_bars_of_the_model_as_it_was(run, here):
 def test_a_folder_changes_nothing_in_the_training(run, here, monkeypatch):
     import torch
 
-    from composer import generation
+    from composer.generation import generator
 
     def greedy(*arguments, **options):
         torch.rand(100)  # somebody's stepper may draw from torch's numbers
         return generate(*arguments, **options)
 
-    generate = generation.generate
-    monkeypatch.setattr("composer.runs.generate", greedy)
+    generate = generator.generate
+    monkeypatch.setattr("composer.training.run_folder.generate", greedy)
     line = [*TRAIN, "--dropout", 0.3]
     assert run(*line, "--out", "plain.safetensors").status == 0
     assert run(*line, "--out", "kept.safetensors", "--run", "run").status == 0
@@ -127,7 +127,7 @@ def test_a_folder_changes_nothing_in_the_training(run, here, monkeypatch):
 
 
 def test_a_sample_that_cannot_be_written_does_not_end_the_run(run, here, monkeypatch):
-    monkeypatch.setattr("composer.runs.SAMPLE_BARS", 0)
+    monkeypatch.setattr("composer.training.run_folder.SAMPLE_BARS", 0)
     with pytest.warns(UserWarning, match="no sample could be written: 'bars' is 0"):
         assert run(*TRAIN, "--out", "mine.safetensors", "--run", "run").status == 0
     assert len(lines(here / "run")) == 4
@@ -148,7 +148,7 @@ class Written:
 
 
 def test_tensorboard_is_shown_the_course(run, here, monkeypatch):
-    monkeypatch.setattr("composer.runs.find_spec", lambda _: "there")
+    monkeypatch.setattr("composer.training.run_folder.find_spec", lambda _: "there")
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Written))
     monkeypatch.setattr(Written, "found", [])
     assert run(*TRAIN, "--out", "mine.safetensors", "--run", "run", "--tensorboard").status == 0

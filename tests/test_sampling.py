@@ -8,21 +8,22 @@ import numpy as np
 import pytest
 from walks import VOICES
 
-from composer import generation, sampling
-from composer.distribution import Distribution
-from composer.encoding import model_inputs
+from composer.data.encoding import model_inputs
 from composer.errors import BadOption, CannotExpress, NothingAllowed, UnknownName
-from composer.evaluation import piece_nats
-from composer.generation import chained, generate, with_primer
-from composer.keys import parse_key
-from composer.outputs import write_piece
-from composer.plugins import registry
+from composer.generation import generator
+from composer.generation.generator import chained, generate, with_primer
+from composer.io.outputs import write_piece
+from composer.music.keys import parse_key
+from composer.music.score import TICKS_PER_QUARTER, bars
+from composer.plugins.registry import registry
 from composer.request import Link, Request
-from composer.sampling import sample
-from composer.score import TICKS_PER_QUARTER, bars
-from composer.streams import BLOCK, Streams, uniforms
+from composer.sampling import loop
+from composer.sampling.distribution import Distribution
+from composer.sampling.loop import sample
+from composer.sampling.random_streams import BLOCK, Streams, uniforms
 from composer.testing.sequences import last_bar
-from composer.tokens import EOS
+from composer.tokens.vocabulary import EOS
+from composer.training.evaluation import piece_nats
 
 
 def asked(count=1, **wishes):
@@ -65,7 +66,7 @@ def test_a_piece_is_the_same_alone_and_among_many(written, alone, count):
 
 
 def test_a_piece_is_the_same_in_several_batches(written, alone, monkeypatch):
-    monkeypatch.setattr(generation, "BATCH", 2)
+    monkeypatch.setattr(generator, "BATCH", 2)
     together = written(asked(7))
     assert {index: together[index] for index in alone} == alone
 
@@ -285,7 +286,7 @@ class Hush:
 
 
 def test_bars_that_were_asked_for_are_there_also_where_they_are_silent(player, monkeypatch):
-    monkeypatch.setattr("composer.generation.make_samplers", lambda _: [Hush()])
+    monkeypatch.setattr("composer.generation.generator.make_samplers", lambda _: [Hush()])
     (piece,) = generate(player, [Request(seed=1, bars=5)], redraws=0)
     assert len(bars(piece.score).signatures) < 5
     assert len(bars(piece.score, piece.score.length).signatures) == 5
@@ -317,7 +318,7 @@ def side_by_side(player, samplers, requests, most):
         widths.append(len(inputs))
         return step(inputs, state)
 
-    made = sampling.pieces(counting, player.tokenizer, samplers, sampling.source(requests), most)
+    made = loop.pieces(counting, player.tokenizer, samplers, loop.source(requests), most)
     return dict(made), widths
 
 
@@ -360,7 +361,7 @@ def test_a_piece_at_a_dead_end_is_lost_alone(player):
 @pytest.fixture
 def lost_attempts(monkeypatch):
     """Functions of a request, of which any says that this attempt at it is lost."""
-    pieces, lost = sampling.pieces, []
+    pieces, lost = loop.pieces, []
 
     def losing(step, tokenizer, samplers, more, most):
         begun = []
@@ -373,7 +374,7 @@ def lost_attempts(monkeypatch):
             is_lost = any(which(begun[number]) for which in lost)
             yield number, NothingAllowed("a dead end.") if is_lost else made
 
-    monkeypatch.setattr(sampling, "pieces", losing)
+    monkeypatch.setattr(loop, "pieces", losing)
     return lost
 
 
@@ -389,7 +390,7 @@ def test_a_piece_at_a_dead_end_is_drawn_anew(player, lost_attempts):
 
 def test_a_piece_that_cannot_be_written_leaves_the_others(run, player, model_file, tmp_path, lost_attempts):
     lost_attempts.append(lambda request: request.index in (1, 4))
-    made = dict(generation.pieces(player, asked(8)))
+    made = dict(generator.pieces(player, asked(8)))
     lost = sorted(number for number, piece in made.items() if isinstance(piece, NothingAllowed))
     assert lost == [1, 4]
     ran = run("generate", tmp_path / "out", "--model", model_file, "--seed", 3, "--bars", 2, "--count", 8)
@@ -406,7 +407,7 @@ def test_a_piece_that_cannot_be_written_leaves_the_others(run, player, model_fil
 
 def test_the_likelihood_of_a_piece_is_what_the_evaluation_finds(player, tokenizer):
     requests = [Request(seed=seed, samplers=(link("temperature", temperature=0.8),)) for seed in range(3)]
-    found = [result for seed in requests for result in sampled(player, generation.make_samplers(seed.samplers), [seed])]
+    found = [result for seed in requests for result in sampled(player, generator.make_samplers(seed.samplers), [seed])]
     sequences = [result.tokens for result in found]
     pieces = SimpleNamespace(
         tokens=np.concatenate(sequences),
@@ -620,13 +621,13 @@ def test_a_primer_in_another_metre_or_key_than_asked_is_refused(player, small_sc
 def test_another_tokenizer_goes_through_the_same_loop(small_score):
     """A model without training, of the other tokenizer, goes on from a primer with bars to write."""
     from composer.model import Made, Model
-    from composer.training import weights_of
+    from composer.training.loop import weights_of
 
     tokenizer = registry().make("tokenizers", "remi")
     architecture = registry().make("architectures", "rnn", hidden_size=8, layers=1, embedding_size=8)
     module = architecture.module([column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
     made = Made.of("architectures", "rnn", architecture), Made.of("tokenizers", "remi", tokenizer)
-    player = generation.Player(Model(*made, tokenizer.vocabulary, weights_of(module)))
+    player = generator.Player(Model(*made, tokenizer.vocabulary, weights_of(module)))
     primer = small_score("C5 D5 E5 F5")
     (piece,) = generate(player, [with_primer(player, Request(bars=2), primer)])
     assert struck(piece.score, 0, primer.end)[:4] == struck(primer, 0, primer.end)

@@ -9,8 +9,8 @@ import tomllib
 import pytest
 
 from composer.errors import BadOption, CannotWrite
-from composer.plugins import KINDS
-from composer.scaffold import begin, files, kinds, source
+from composer.plugins.registry import KINDS
+from composer.plugins.scaffold import begin, files, kinds, source
 from composer_tunes import model_path
 
 NAME = "my-swing"
@@ -140,7 +140,8 @@ def test_a_folder_that_is_there_stays_as_it_is(tmp_path):
 
 def test_the_plugin_of_pytest_imports_nothing_of_composer_unless_it_is_asked():
     code = (
-        "import sys, composer.pytest_plugin; print([m for m in sys.modules if m == 'numpy' or m == 'composer.plugins'])"
+        "import sys, composer.plugins.pytest_plugin; "
+        "print([m for m in sys.modules if m in ('numpy', 'composer.plugins.registry')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from music import BAR, QUARTER, drums, line, score
 
-from composer import files
 from composer.errors import CannotWrite, ReadingWarning
-from composer.keys import parse_key
-from composer.score import END, KeySignature, Score, Tempo, Text, TimeSignature, Track, make_notes
+from composer.io import formats
+from composer.music.keys import parse_key
+from composer.music.score import END, KeySignature, Score, Tempo, Text, TimeSignature, Track, make_notes
 from composer.types import Piece
 from composer_notation.reader import NotationReader
 from composer_notation.writing.beams import beams
@@ -74,7 +74,7 @@ def written(tmp_path):
         path = tmp_path / f"piece{suffix}"
         with warnings.catch_warnings():
             warnings.simplefilter("error", ReadingWarning)
-            files.write([Piece(music, provenance or {})], path, **options)
+            formats.write([Piece(music, provenance or {})], path, **options)
         return path
 
     return write
@@ -133,14 +133,14 @@ def test_music21_reads_the_same(written, name):
 
 @pytest.mark.parametrize(("model", "seeds"), [("chorales", (1, 4)), ("tunes", (7, 8))])
 def test_what_the_models_write_is_read_again(written, model, seeds):
-    from composer.generation import generate, open_model
+    from composer.generation.generator import generate, open_model
     from composer.request import Request
 
     for piece in generate(open_model(model), [Request(seed=seed, bars=6) for seed in seeds]):
         read = NotationReader()(written(piece.score, provenance=dict(piece.provenance)))
         assert read == replace(piece.score, markers=read.markers)
         assert read.title.startswith(f"{model}, seed")
-        assert files.provenance(written(piece.score, ".mxl", dict(piece.provenance))) == piece.provenance
+        assert formats.provenance(written(piece.score, ".mxl", dict(piece.provenance))) == piece.provenance
 
 
 def test_random_music_is_read_again(written):
@@ -495,7 +495,7 @@ def many_bars(bars):
 )
 def test_what_cannot_be_written_is_refused_in_one_sentence(tmp_path, suffix, pieces, said):
     with pytest.raises(CannotWrite, match=rf"piece\{suffix}: [^\n]*{said}[^\n]*\.$"):
-        files.write(pieces, tmp_path / f"piece{suffix}")
+        formats.write(pieces, tmp_path / f"piece{suffix}")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from composer.errors import BadOption
-from composer.plugins import registry
+from composer.plugins.registry import registry
 from composer.testing import check_sampler
 from composer.types import Constraint, Context, Facts, Meaning, Struck
 

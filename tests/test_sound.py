@@ -15,10 +15,10 @@ from music import BAR, QUARTER, drums, line, score
 from scipy.io import wavfile
 from scipy.signal import lfilter
 
-from composer import files
 from composer.errors import BadOption, CannotWrite
-from composer.plugins import registry
-from composer.score import Score, Tempo, Text, Track, make_notes
+from composer.io import formats
+from composer.music.score import Score, Tempo, Text, Track, make_notes
+from composer.plugins.registry import registry
 from composer.types import Piece
 from composer_sound import loudness, oggpages, rendering, soundfonts, synthesis, takes
 from composer_sound.exporting import SoundExporter
@@ -38,7 +38,7 @@ LONG = score(line((60, 1), (0, 48), (64, 1), (0, 48), (67, 1)))  # begun in thre
 
 def heard(music, path, **options):
     """What libsndfile reads in the file that was written: (samples, 2)."""
-    files.write([Piece(music)], path, **options)
+    formats.write([Piece(music)], path, **options)
     sound, rate = soundfile.read(path)
     assert rate == RATE
     return sound
@@ -46,7 +46,7 @@ def heard(music, path, **options):
 
 def wav(music, path, **options):
     """What SciPy reads in a WAV file: mono, full scale being 1."""
-    files.write([Piece(music)], path / "a.wav", **options)
+    formats.write([Piece(music)], path / "a.wav", **options)
     rate, sound = wavfile.read(path / "a.wav")
     assert (rate, sound.dtype, sound.shape[1]) == (RATE, np.int16, 2)
     return sound.mean(1) / 32768
@@ -266,7 +266,7 @@ def refusal(pieces, folder, name="a.wav", **options):
     """The one sentence with which something is refused; nothing is left in the folder."""
     before = sorted(folder.iterdir())
     with pytest.raises(CannotWrite) as caught:
-        files.write(pieces, folder / name, **options)
+        formats.write(pieces, folder / name, **options)
     assert sorted(folder.iterdir()) == before
     said = str(caught.value)
     assert said.endswith(".")
@@ -304,7 +304,7 @@ def test_a_file_holds_one_piece_and_stands_in_a_folder(tmp_path):
     assert "holds one piece, and here are 2" in refusal([Piece(TUNE)] * 2, tmp_path)
     assert "here are 0" in refusal([], tmp_path)
     with pytest.raises(CannotWrite, match="cannot be written"):
-        files.write([Piece(TUNE)], tmp_path / "nowhere" / "a.wav")
+        formats.write([Piece(TUNE)], tmp_path / "nowhere" / "a.wav")
     (tmp_path / "a.wav").mkdir()
     assert "cannot be written" in refusal([Piece(TUNE)], tmp_path)
     with pytest.raises(CannotWrite, match="no kind of sound file"):
@@ -406,7 +406,10 @@ def test_every_note_is_in_one_take_and_every_channel_has_one_track():
 
 
 def test_help_and_the_list_of_plugins_import_no_library_of_sound():
-    code = "import sys, composer.plugins as p; p.registry(); print({'soundfile', 'midirenderer'} & {*sys.modules})"
+    code = (
+        "import sys; from composer.plugins.registry import registry; registry(); "
+        "print({'soundfile', 'midirenderer'} & {*sys.modules})"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from composer.data.splits import SPLITS, assign, content_hash
 from composer.errors import EmptyDataset
-from composer.score import Track
-from composer.splits import SPLITS, assign, content_hash
+from composer.music.score import Track
 
 MELODY = "C5 D5 E5 F5 G5 E5 C5*2"
 

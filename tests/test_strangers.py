@@ -272,7 +272,7 @@ def test_a_checkpoint_of_another_run_is_none(run, trained):
     from safetensors import safe_open
     from safetensors.torch import save as in_bytes
 
-    from composer import checkpoints
+    from composer.training import checkpoints
 
     (path,) = trained.glob("step-*.checkpoint")
     with safe_open(path, framework="pt") as file:

@@ -6,10 +6,10 @@ from itertools import islice, pairwise
 
 import pytest
 
-from composer import generation, streaming
-from composer.generation import Player, generate, open_model
+from composer.generation import generator, streaming
+from composer.generation.generator import Player, generate, open_model
+from composer.music.score import bars
 from composer.request import Link, Request
-from composer.score import bars
 from composer.testing import random_model
 
 PLAYERS = {
@@ -72,7 +72,7 @@ class NothingLate:
 
 
 def test_the_tokens_are_those_of_the_piece_also_where_it_goes_back(monkeypatch):
-    for module in (generation, streaming):
+    for module in (generator, streaming):
         monkeypatch.setattr(module, "make_samplers", lambda _: [NothingLate()])
     player, dead_ends = PLAYERS["voices"], 0
     for seed in range(3):

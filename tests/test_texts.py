@@ -7,10 +7,10 @@ import pytest
 from walks import walk
 
 from composer.errors import ReadingWarning
-from composer.files import write
-from composer.plugins import registry
-from composer.score import Text, Track
-from composer.texts import clean
+from composer.io.formats import write
+from composer.music.score import Text, Track
+from composer.music.texts import clean
+from composer.plugins.registry import registry
 from composer.types import Piece
 
 HIDDEN = "\u202e\u2066\u200f\u200b\ufeff\ud800\udfff\ufffe\x00\x1b\x7f\x85\u2028"

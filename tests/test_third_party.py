@@ -11,7 +11,7 @@ import zipfile
 import pytest
 from walks import walk
 
-from composer.plugins import registry
+from composer.plugins.registry import registry
 from composer.types import Piece
 
 pytest.importorskip("pip")
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from composer import hookimpl
-from composer.files import whole_file
+from composer.io.formats import whole_file
 
 COMPOSER_API = 1
 
@@ -184,7 +184,7 @@ def test_it_is_left_out_for_one_run_and_by_the_environment(python):
     assert "hush" not in python("-m", "composer", "--without", "fading", "plugins")
     python(
         "-c",
-        "import os; from composer.plugins import registry\n"
+        "import os; from composer.plugins.registry import registry\n"
         "assert 'hush' in registry().names('samplers')\n"
         "for names in ('all', 'composer-fading', ' x , fading'):\n"
         "    os.environ['COMPOSER_DISABLE_PLUGINS'] = names\n"

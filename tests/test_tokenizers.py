@@ -4,9 +4,9 @@ import pytest
 from music import BAR, QUARTER, line, score
 
 from composer.errors import BadOption, CannotExpress
-from composer.plugins import registry
+from composer.music.score import Track, make_notes
+from composer.plugins.registry import registry
 from composer.request import Request
-from composer.score import Track, make_notes
 from composer.testing import check_grammar, check_tokenizer
 
 TOKENIZERS = [

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from walks import Walks
 
-from composer import training
-from composer.batches import Stream
-from composer.corpus import build
+from composer.data.batches import Stream
+from composer.data.corpus import build
 from composer.errors import BadModelFile, BadOption, CannotWrite, RunWarning, TrainingFailed
-from composer.evaluation import evaluate, likelihood, piece_nats
-from composer.plugins import registry
+from composer.plugins.registry import registry
 from composer.request import Request
-from composer.tokens import BOS
-from composer.training import Settings, rate_at, train, training_stream
+from composer.tokens.vocabulary import BOS
+from composer.training import loop
+from composer.training.evaluation import evaluate, likelihood, piece_nats
+from composer.training.loop import Settings, rate_at, train, training_stream
 
 SETTINGS = Settings(steps=48, evaluations=6, batch_size=4, chunk=32, learning_rate=0.02, transpose=3, device="cpu")
 
@@ -127,7 +127,7 @@ def test_a_learning_rate_beyond_reason_fails_in_a_sentence(corpus, tokenizer, gr
 
 def test_a_validation_that_is_no_number_fails_in_a_sentence(corpus, tokenizer, gru, monkeypatch):
     broken = SimpleNamespace(nats_per_note=float("nan"))
-    monkeypatch.setattr("composer.training.likelihood", lambda *_: broken)
+    monkeypatch.setattr("composer.training.loop.likelihood", lambda *_: broken)
     with pytest.raises(TrainingFailed, match="no number any more after 8 steps"):
         train(corpus, tokenizer, gru, SETTINGS)
 
@@ -160,8 +160,8 @@ def test_a_gradient_that_is_no_number_reaches_no_weight(corpus, tokenizer, gru, 
         runs.append(begin(*arguments))
         return runs[0]
 
-    begin = training._start
-    monkeypatch.setattr(training, "_start", start)
+    begin = loop._start
+    monkeypatch.setattr(loop, "_start", start)
     if update == 0:
         with pytest.raises(TrainingFailed, match=r"no number any more after \d+ steps; try a lower --learning-rate"):
             train(corpus, tokenizer, Poisoned(gru, update, poison), SETTINGS)
@@ -250,9 +250,9 @@ def test_a_run_goes_on_from_between_two_validations(corpus, tokenizer, gru, trai
         done.append(run.step)
         return one_batch(run, *arguments)
 
-    one_batch = training._batch
+    one_batch = loop._batch
     with monkeypatch.context() as broken:
-        broken.setattr(training, "_batch", stop)
+        broken.setattr(loop, "_batch", stop)
         with pytest.raises(RuntimeError, match="power cut"):
             train(corpus, tokenizer, gru, steady, folder=tmp_path)
     resumed = train(corpus, tokenizer, gru, steady, folder=tmp_path)
@@ -289,7 +289,7 @@ def test_a_run_interrupted_before_its_first_validation_has_nothing_to_keep(corpu
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("composer.training.likelihood", stop)
+    monkeypatch.setattr("composer.training.loop.likelihood", stop)
     with pytest.raises(TrainingFailed, match="before its first validation"):
         train(corpus, tokenizer, gru, SETTINGS)
 
@@ -471,7 +471,9 @@ def module(player):
 @pytest.fixture
 def _in_short_chunks(monkeypatch):
     """Pieces of these tests are short; so are the chunks in which they are evaluated, then."""
-    monkeypatch.setattr("composer.evaluation.Stream", lambda *those, **__: Stream(*those, batch_size=5, chunk=16))
+    monkeypatch.setattr(
+        "composer.training.evaluation.Stream", lambda *those, **__: Stream(*those, batch_size=5, chunk=16)
+    )
 
 
 @pytest.mark.usefixtures("_in_short_chunks")

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from music import ALWAYS, BAR, QUARTER, line, notes, score, words
 
-from composer.encoding import model_inputs
+from composer.data.encoding import model_inputs
 from composer.errors import BadOption, CannotExpress
-from composer.plugins import registry
+from composer.music.score import bars
+from composer.plugins.registry import registry
 from composer.request import Request
-from composer.score import bars
 from composer.testing import check_given, check_grammar, draw
 from composer.testing.given import request_for
 from composer.types import Span

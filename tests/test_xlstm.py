@@ -11,7 +11,7 @@ sys.path.append(str(Path(__file__).parent / "third_party"))
 from composer_xlstm import XLSTM
 
 from composer.testing import check_architecture
-from composer.training import Settings, train
+from composer.training.loop import Settings, train
 
 SMALL = XLSTM(width=16, heads=2, blocks=2)
 

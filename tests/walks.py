@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from composer.keys import parse_key
-from composer.score import KeySignature, Score, TimeSignature, Track, make_notes
+from composer.music.keys import parse_key
+from composer.music.score import KeySignature, Score, TimeSignature, Track, make_notes
 
 QUARTER = 480
 SCALE = (0, 2, 4, 5, 7, 9, 11)

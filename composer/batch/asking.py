@@ -10,20 +10,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from composer import generation
 from composer.batch.jobs import Job, Wanted
 from composer.batch.places import PATTERN
-from composer.continuing import after
 from composer.errors import BadOption, nearest, printable
-from composer.files import exporter
-from composer.form import Form
-from composer.form import check as check_form
-from composer.generation import Player, chained, make_samplers
+from composer.generation import generator
+from composer.generation.continuation import after
+from composer.generation.form import Form
+from composer.generation.form import check as check_form
+from composer.generation.generator import Player, chained, make_samplers
+from composer.generation.primers import is_typed, read_primer
+from composer.io.formats import exporter
 from composer.model import find, load
-from composer.plugins import registry
-from composer.primers import is_typed, read_primer
+from composer.music.score import Score
+from composer.plugins.registry import registry
 from composer.request import Link, Request
-from composer.score import Score
 from composer.types import Constraint
 
 MOST_MODELS = 100
@@ -126,7 +126,7 @@ class Desk:
             request = primed.taken_up_by(request)
         request = player.resolved(request)
         is_held = self._is_held(request)
-        generation.check(player, request if is_held else replace(request, samplers=()))
+        generator.check(player, request if is_held else replace(request, samplers=()))
         if job.form is None:
             return _of_request(request, primed)
         form = Form.of(replace(request, bars=job.bars), job.form)

@@ -11,7 +11,7 @@ from typing import Any
 from composer.batch.gates import Keep, gates_of
 from composer.batch.jobs import LARGEST, MOST_ATTEMPTS, MOST_BARS, MOST_PIECES
 from composer.batch.places import Names, names
-from composer.making import Asked, asked_of, request_of, with_request
+from composer.generation.tasks import Asked, asked_of, request_of, with_request
 
 MOST_PARTICLES = 256
 """Of a piece in sections."""

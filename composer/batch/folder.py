@@ -22,8 +22,8 @@ from pathlib import Path
 from composer.batch.ledger import NAME, Ledger, Shard
 from composer.batch.lock import NAME as LOCK
 from composer.errors import BatchFailed, CannotWrite, printable
-from composer.inside import inside
-from composer.paths import is_file
+from composer.io.inside import inside
+from composer.io.paths import is_file
 
 SHARDS, SCRATCH, PARQUET = "shards", ".scratch", "catalogue.parquet"
 

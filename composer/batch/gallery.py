@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from composer import files
 from composer.batch.folder import ledgers, path_of
 from composer.batch.ledger import opened
 from composer.errors import BadOption, ComposerError, printable
-from composer.files import whole_file
-from composer.plugins import registry
+from composer.io import formats
+from composer.io.formats import whole_file
+from composer.plugins.registry import registry
 from composer.types import Piece
 
 SUFFIX = ".html"
@@ -74,9 +74,9 @@ def _exported(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> bool:
         path = next((path for path in _files(out, row) if path.suffix.lower() in readers), None)
         if path is None:
             return False
-        pieces.append(Piece(files.read(path), {**files.provenance(path), "title": row["stem"]}))
+        pieces.append(Piece(formats.read(path), {**formats.provenance(path), "title": row["stem"]}))
     try:
-        files.write(pieces, page)
+        formats.write(pieces, page)
     except ComposerError:  # it may hold one piece
         return False
     return True

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from composer.errors import BadOption, printable
-from composer.making import asked_of, request_of
-from composer.ranking import Ranked, Standard, broken, measures, nats_per_note
+from composer.generation.ranking import Ranked, Standard, broken, measures, nats_per_note
+from composer.generation.tasks import asked_of, request_of
 from composer.types import Piece
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from composer import toml
 from composer.errors import BadJobs, ComposerError, nearest, printable
-from composer.opening import read_bytes
+from composer.io import toml
+from composer.io.opening import read_bytes
 
 LARGEST = 2**23
 """Bytes of a file of jobs at most."""

@@ -13,8 +13,8 @@ from composer.batch.gates import Gates, Keep
 from composer.batch.jobfile import Table
 from composer.batch.places import PATTERN
 from composer.errors import BadOption, ComposerError, nearest, printable
-from composer.options import Option, convert, schema
-from composer.plugins import registry
+from composer.plugins.options import Option, convert, schema
+from composer.plugins.registry import registry
 from composer.request import Link
 
 MOST_PIECES = 1_000_000

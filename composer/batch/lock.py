@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from composer.errors import BatchFailed, CannotWrite, printable
-from composer.inside import inside, open_inside
+from composer.io.inside import inside, open_inside
 
 NAME = ".lock"
 

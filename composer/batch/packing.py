@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from composer.batch.cell import Cell
 from composer.batch.ledger import Ledger
 from composer.batch.work import Chunk
-from composer.generation import BATCH
+from composer.generation.generator import BATCH
 
 PAGE = 1024
 """Rows that are read from the ledger at once."""

@@ -15,9 +15,9 @@ from composer.batch.asking import Asking, Desk
 from composer.batch.cell import Cell
 from composer.batch.jobs import Wanted
 from composer.errors import ComposerError
-from composer.generation import Player
-from composer.paths import from_home
-from composer.plugins import registry
+from composer.generation.generator import Player
+from composer.io.paths import from_home
+from composer.plugins.registry import registry
 
 MOST_IN_ALL = 5_000_000
 """Pieces of one batch."""

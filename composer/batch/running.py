@@ -16,7 +16,7 @@ from composer.batch.ledger import NAME, WHOLE, Ledger, Row, Shard, opened
 from composer.batch.lock import locked
 from composer.batch.work import Chunk, Made, Stopped, draw, finish
 from composer.errors import BatchFailed
-from composer.generation import BATCH
+from composer.generation.generator import BATCH
 from composer.types import Executor, Outcome
 
 TRIES = 3

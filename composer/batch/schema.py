@@ -9,7 +9,7 @@ from typing import Any
 from composer.batch.gates import Gates
 from composer.batch.jobfile import DEFAULTS, JOB, LONGEST
 from composer.batch.jobs import GRID, MOST_ATTEMPTS, MOST_BARS, MOST_PIECES, Job, sampler_keys
-from composer.options import Option, choices, schema
+from composer.plugins.options import Option, choices, schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -29,10 +29,10 @@ from composer.errors import (
     UnknownName,
     printable,
 )
-from composer.files import exporter
-from composer.generation import Player
-from composer.making import Asked, asked_of, each, request_of, with_request
-from composer.ranking import Standard, standard_of
+from composer.generation.generator import Player
+from composer.generation.ranking import Standard, standard_of
+from composer.generation.tasks import Asked, asked_of, each, request_of, with_request
+from composer.io.formats import exporter
 from composer.types import Exporter, Piece
 
 

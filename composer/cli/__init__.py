@@ -79,7 +79,7 @@ def cli(ctx: click.Context, without: tuple[str, ...]) -> None:
 
 def _leave_out(ctx: click.Context, names: tuple[str, ...]) -> None:
     """For this run, and the processes that it begins."""
-    from composer.installed import DISABLED, leave_out
+    from composer.plugins.discovery import DISABLED, leave_out
 
     before = os.environ.get(DISABLED, "")
     ctx.call_on_close(lambda: os.environ.update({DISABLED: before}))

@@ -169,7 +169,7 @@ def status(folder: Path, as_json: bool) -> None:
 def gallery(folder: Path, page: Path, top: int, force: bool) -> None:
     """Write the best pieces of the batch in a FOLDER to a PAGE of HTML."""
     from composer.batch.gallery import check_page, files_in, write
-    from composer.outputs import guarded
+    from composer.io.outputs import guarded
 
     check_page(page)
     with guarded([page], reads=files_in(folder), force=force):
@@ -181,7 +181,7 @@ def gallery(folder: Path, page: Path, top: int, force: bool) -> None:
 
 
 def _executor(name: str, options: tuple[str, ...]) -> Executor:
-    from composer.plugins import registry
+    from composer.plugins.registry import registry
 
     given = {}
     for text in options:

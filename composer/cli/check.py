@@ -13,7 +13,7 @@ import click
 from composer.errors import printable
 
 if TYPE_CHECKING:
-    from composer.checking import Checked
+    from composer.io.lint import Checked
     from composer.types import Finding
 
 FOUND_ERRORS = 2
@@ -37,8 +37,8 @@ def check(paths: tuple[Path, ...], strict: bool, as_json: bool) -> int:
     composer check chorale.mid
     composer check ~/midi --json
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    from composer.checking import check as checked
-    from composer.checking import music_files
+    from composer.io.lint import check as checked
+    from composer.io.lint import music_files
 
     found = []
     for path in music_files(paths):
@@ -69,7 +69,7 @@ def _lines(checked: Checked) -> Iterator[str]:
 
 
 def _counts(checked: Checked) -> str:
-    from composer.checking import SEVERITIES
+    from composer.io.lint import SEVERITIES
 
     counts = [(checked.count(severity), severity) for severity in SEVERITIES]
     return ", ".join(f"{count} {severity}{'s' * (count > 1)}" for count, severity in counts if count)

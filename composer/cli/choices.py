@@ -8,12 +8,12 @@ import click
 from click.core import ParameterSource
 
 from composer.cli.options import WithThings, options_for
-from composer.options import schema
-from composer.plugins import registry
+from composer.plugins.options import schema
+from composer.plugins.registry import registry
 
 if TYPE_CHECKING:
-    from composer.recipes import Plain
-    from composer.training import Settings
+    from composer.training.loop import Settings
+    from composer.training.recipes import Plain
 
 _SETTINGS = "composer.settings"
 
@@ -23,7 +23,7 @@ class WithSettings(WithThings):
 
     def usual(self) -> Settings:
         """The settings that help shows."""
-        from composer.training import Settings
+        from composer.training.loop import Settings
 
         return Settings()
 

@@ -17,7 +17,7 @@ from composer.cli.options import WithThings, options_for
 from composer.cli.progress import span
 from composer.devices import processors
 from composer.errors import printable
-from composer.plugins import registry
+from composer.plugins.registry import registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -141,9 +141,9 @@ def _trial(
     from composer.comparing import budget
     from composer.comparing.questions import named
     from composer.comparing.trial import Trial, matched, minutes
-    from composer.datasets import make_dataset
-    from composer.recipes import Recipe, plain
-    from composer.training import Settings
+    from composer.data.datasets import make_dataset
+    from composer.training.loop import Settings
+    from composer.training.recipes import Recipe, plain
 
     size, length = matched(match)
     asked, most = named(questions), minutes(time)

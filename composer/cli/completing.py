@@ -16,7 +16,7 @@ def names(kind: str, *, or_files: bool = False) -> Complete:
     """What is offered of a kind, and files where the user may name one."""
 
     def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from composer.plugins import registry
+        from composer.plugins.registry import registry
 
         found = _matching(registry().names(kind), incomplete)
         return [*found, CompletionItem(incomplete, type="file")] if or_files and not found else found
@@ -26,7 +26,7 @@ def names(kind: str, *, or_files: bool = False) -> Complete:
 
 def files_to_write(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """A name that has got as far as its suffix, with each suffix that can be written; or else files."""
-    from composer.plugins import registry
+    from composer.plugins.registry import registry
 
     path = PurePath(incomplete)
     stem, dot = path.name.partition(".")[:2]
@@ -36,21 +36,21 @@ def files_to_write(_: click.Context, __: click.Parameter, incomplete: str) -> li
 
 def kinds(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Kinds that there is a beginning of."""
-    from composer.scaffold import kinds
+    from composer.plugins.scaffold import kinds
 
     return _matching(kinds(), incomplete)
 
 
 def plugins(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The plugins that are installed."""
-    from composer.plugins import find
+    from composer.plugins.registry import find
 
     return _matching((point.name for point in find()), incomplete)
 
 
 def everything(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Whatever any plugin offers, and the plugins."""
-    from composer.plugins import KINDS, registry
+    from composer.plugins.registry import KINDS, registry
 
     offered = {name for kind in KINDS for name in registry().names(kind)}
     return _matching(offered | {plugin.name for plugin in registry().plugins}, incomplete)

@@ -14,10 +14,10 @@ from composer.cli.metrics import show_contrast
 from composer.cli.options import WithThings, options_for
 from composer.cli.tables import table
 from composer.errors import BadOption
-from composer.plugins import registry
+from composer.plugins.registry import registry
 
 if TYPE_CHECKING:
-    from composer.measuring import Beside
+    from composer.training.model_card import Beside
 
 
 class EvaluateCommand(WithThings):
@@ -74,11 +74,11 @@ def evaluate(
     wanted = _wanted(names, against, plot)
     ctx.with_resource(writing.plotting(plot, reads=[model_name, dataset_name, against], force=force))
     [options] = options_for(ctx, [("datasets", kind)])
-    from composer import evaluation
     from composer.cli.train import build_corpus
-    from composer.datasets import make_dataset
+    from composer.data.datasets import make_dataset
     from composer.devices import choose_device
-    from composer.generation import open_model
+    from composer.generation.generator import open_model
+    from composer.training import evaluation
 
     player = open_model(model_name)
     model, tokenizer = player.model, player.tokenizer
@@ -88,7 +88,7 @@ def evaluate(
     found = evaluation.evaluate(module, corpus, tokenizer, split)
     beside = None
     if wanted:
-        from composer.measuring import beside as measured
+        from composer.training.model_card import beside as measured
 
         if against:
             other = make_dataset(against, **_as_trained(model.card, against.partition(":")[0]))
@@ -112,7 +112,7 @@ def _wanted(names: str | None, against: str | None, plot: Path | None) -> list[s
         if against or plot:
             raise BadOption(f"{'--against' if against else '--plot'} needs --metrics; try --metrics all.")
         return []
-    from composer.listening import metrics
+    from composer.metrics import metrics
 
     if against:
         registry().offer("datasets", against.partition(":")[0])
@@ -122,7 +122,7 @@ def _wanted(names: str | None, against: str | None, plot: Path | None) -> list[s
 
 
 def _plot(beside: Beside, plot: Path, names: tuple[str, str]) -> None:
-    from composer.listening.plots import plot_contrast
+    from composer.metrics.plots import plot_contrast
 
     plot_contrast(beside.contrast, beside.model, beside.real, plot, names)
 

@@ -12,7 +12,7 @@ import click
 from composer.cli.options import WithThings, options_for
 from composer.cli.train import DATASET
 from composer.errors import BadOption, printable
-from composer.plugins import registry
+from composer.plugins.registry import registry
 
 
 class ExplainCommand(WithThings):

@@ -14,7 +14,7 @@ from composer.cli import writing
 from composer.cli.options import WithReaders, reader_options
 
 if TYPE_CHECKING:
-    from composer.score import Score
+    from composer.music.score import Score
     from composer.types import Exporter, Piece
 
 
@@ -44,7 +44,7 @@ def export(
     composer export tune.abc tune.mid tune.wav --title "The Humours of Nowhere"
     """  # noqa: D301  (a \b keeps click from filling the lines)
     outputs = writing.outputs(outs, export_options, reads=[piece], force=force, piece="PIECE")
-    from composer.files import provenance, read, suited
+    from composer.io.formats import provenance, read, suited
     from composer.types import Piece
 
     given = reader_options(ctx, piece)

@@ -38,8 +38,8 @@ def fill(
     names = given.parse_voices(voice)
     if span is None and not names:
         raise BadOption("say with --bars or --voice what is to be written anew.")
-    from composer.files import read_notes
-    from composer.filling import gap
+    from composer.generation.infilling import gap
+    from composer.io.formats import read_notes
 
     player, score = given.player_for(piece, asked), read_notes(piece)
     request = given.request_of(ctx, player, asked)

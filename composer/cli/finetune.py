@@ -11,7 +11,7 @@ from composer.cli.choices import WithSettings
 from composer.cli.train import How, carry_out, kept_options
 
 if TYPE_CHECKING:
-    from composer.training import Settings
+    from composer.training.loop import Settings
 
 
 class FinetuneCommand(WithSettings):
@@ -21,7 +21,7 @@ class FinetuneCommand(WithSettings):
 
     def usual(self) -> Settings:
         """Fewer steps, and smaller ones."""
-        from composer.training import FINETUNING
+        from composer.training.loop import FINETUNING
 
         return FINETUNING
 

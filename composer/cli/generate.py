@@ -14,10 +14,10 @@ from composer.cli.writing import Shelf
 from composer.errors import BadOption
 
 if TYPE_CHECKING:
-    from composer.continuing import Continuation
-    from composer.form import Form
-    from composer.generation import Player
-    from composer.making import Asked
+    from composer.generation.continuation import Continuation
+    from composer.generation.form import Form
+    from composer.generation.generator import Player
+    from composer.generation.tasks import Asked
     from composer.request import Request
 
 
@@ -99,8 +99,8 @@ def generate(
     stems = (writing.stem(chosen, (index or 0) + n) for n in range(count))
     with writing.shelf(outs, export_options, title, stems=stems, several=count > 1, **kept) as shelf:
         _check_best(best, count, shelf)
-        from composer.generation import chained, open_model
-        from composer.making import request_of, with_request
+        from composer.generation.generator import chained, open_model
+        from composer.generation.tasks import request_of, with_request
 
         player = open_model(model_name)
         where: dict[str, Any] = {"device": device, "stepper": stepper, "precision": precision}
@@ -137,22 +137,22 @@ def _check_best(best: int | None, count: int, shelf: Shelf) -> None:
 
 
 def _primed(player: Player, request: Request, primer: str, tempo: float | None) -> Continuation:
-    from composer.continuing import after
-    from composer.primers import is_typed, read_primer
+    from composer.generation.continuation import after
+    from composer.generation.primers import is_typed, read_primer
 
     return after(player, request, read_primer(primer), tempo=tempo, own_tracks=not is_typed(primer))
 
 
 def _in_sections(request: Request, text: str) -> Form:
     """Raises BadOption, before the work, for what is no form or what no form goes with."""
-    from composer.form import Form
+    from composer.generation.form import Form
 
     return Form.of(request, text)
 
 
 def _write_best(player: Player, asked: Iterable[Asked], count: int, shelf: Shelf) -> None:
     """The best pieces, best first, each as it would be without the others."""
-    from composer import ranking
+    from composer.generation import ranking
 
     for place, kept in enumerate(ranking.best(player, asked, count, lost=shelf.miss), start=1):
         broken = f"breaks {', '.join(kept.broken)}" if kept.broken else "no rule broken"

@@ -18,8 +18,8 @@ from composer.errors import BadOption, ComposerError, RequestWarning, Unreadable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from composer.filling import Fill
-    from composer.generation import Player
+    from composer.generation.generator import Player
+    from composer.generation.infilling import Fill
     from composer.request import Request
 
 DEFAULT_MODEL = "chorales"
@@ -125,8 +125,8 @@ def player_for(piece: Path | None, asked: Asked) -> Player:
 
     Raises UnknownName, BadModelFile.
     """
-    from composer.files import provenance
-    from composer.generation import open_model
+    from composer.generation.generator import open_model
+    from composer.io.formats import provenance
 
     if asked.model_name is not None:
         return open_model(asked.model_name)
@@ -143,7 +143,7 @@ def player_for(piece: Path | None, asked: Asked) -> Player:
 
 def request_of(ctx: click.Context, player: Player, asked: Asked) -> Request:
     """What the model suggests, with the seed, the machine and the chain that were asked for."""
-    from composer.generation import chained
+    from composer.generation.generator import chained
 
     where: dict[str, Any] = {"device": asked.device, "stepper": asked.stepper, "precision": asked.precision}
     request = replace(player.suggested, seed=chosen_seed(asked.seed), **where)

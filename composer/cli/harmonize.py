@@ -41,14 +41,14 @@ def harmonize(
     """  # noqa: D301  (a \b keeps click from filling the lines)
     asked = given.Asked(**options)
     shelf = asked.shelf(ctx, outs, melody, "MELODY")
-    from composer import filling
-    from composer.primers import is_typed, read_primer
-    from composer.score import Tempo
+    from composer.generation import infilling
+    from composer.generation.primers import is_typed, read_primer
+    from composer.music.score import Tempo
 
     typed, score = is_typed(melody), read_primer(melody, "the melody")
     player = given.player_for(None if typed else Path(melody), asked)
     if typed and player.suggested.tempo is not None:
         score = replace(score, tempos=(Tempo(0, player.suggested.tempo),))
     request = replace(given.request_of(ctx, player, asked), key=key, time_signature=time_signature)
-    wanted = filling.harmonize(player, score, request, voice=voice, own_track=not typed, **asked.around)
+    wanted = infilling.harmonize(player, score, request, voice=voice, own_track=not typed, **asked.around)
     given.make(player, [wanted], shelf)

@@ -15,8 +15,8 @@ from composer.cli.tables import table
 from composer.errors import ComposerError, EmptyDataset, printable
 
 if TYPE_CHECKING:
-    from composer.listening import Contrast, Estimate, Measured
-    from composer.score import Score
+    from composer.metrics import Contrast, Estimate, Measured
+    from composer.music.score import Score
 
 
 @click.command()
@@ -35,9 +35,9 @@ def metrics(paths: tuple[Path, ...], names: str, as_json: bool, plot: Path | Non
     composer metrics chorale.mid --plot chorale.svg
     composer metrics ~/midi --metrics polyphony,pitch-range --json
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    from composer import listening
-    from composer.checking import music_files
-    from composer.listening import plots, values
+    from composer import metrics as listening
+    from composer.io.lint import music_files
+    from composer.metrics import plots, values
 
     chosen = listening.metrics(names.split(","))
     with writing.plotting(plot, reads=paths, force=force):
@@ -53,7 +53,7 @@ def metrics(paths: tuple[Path, ...], names: str, as_json: bool, plot: Path | Non
 
 def _read(paths: list[Path]) -> list[Score]:
     """Those that can be read, titled by their files; a line on stderr for each of the others."""
-    from composer.files import read_notes
+    from composer.io.formats import read_notes
 
     scores = []
     for path in paths:
@@ -67,7 +67,7 @@ def _read(paths: list[Path]) -> list[Score]:
 
 
 def _show(found: Measured) -> None:
-    from composer.listening import definition
+    from composer.metrics import definition
 
     what = printable(found.titles[0]) if len(found) == 1 else f"{len(found):,} files together"
     rows = [

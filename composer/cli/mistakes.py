@@ -40,7 +40,7 @@ def _is_written(parameter: click.Parameter) -> bool:
 
 
 def _is_music(word: str) -> bool:
-    from composer.plugins import registry
+    from composer.plugins.registry import registry
 
     suffix, offers = PurePath(word).suffix.lower(), registry().offers
     return "=" not in word and (suffix in offers["exporters"] or suffix in offers["readers"])

@@ -12,7 +12,7 @@ import click
 from composer.cli import completing
 from composer.cli.tables import table
 from composer.errors import BadModelFile, printable
-from composer.plugins import registry
+from composer.plugins.registry import registry
 
 
 @click.group(invoke_without_command=True)
@@ -64,7 +64,7 @@ def show(name: str, as_json: bool) -> None:
 
 
 def _show_listening(listening: Mapping[str, Any]) -> None:
-    from composer.listening import HEADINGS, Figure, rows
+    from composer.metrics import HEADINGS, Figure, rows
 
     figures = [Figure.from_json(row) for row in listening["figures"]]
     test = [f"{row['test']:.3g}" for row in listening["figures"]]
@@ -103,8 +103,8 @@ def _lines(values: Mapping[str, Any], indent: int = 0) -> list[str]:
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the pieces that are listened to.")
 def measure(path: Path, seed: int) -> None:
     """Listen with numbers: write pieces, hold them beside the dataset's, and put the table into the model's card."""
-    from composer.measuring import measured_model
     from composer.model import load, save
+    from composer.training.model_card import measured_model
 
     model = measured_model(load(path), seed=seed)
     save(model, path)

@@ -10,12 +10,12 @@ from typing import Any
 import click
 
 from composer.errors import BadOption, nearest, printable
-from composer.options import Option, choices
-from composer.plugins import Offer, registry
+from composer.plugins.options import Option, choices
+from composer.plugins.registry import Offer, registry
 from composer.request import Link
 
 _LINKS = "composer.links"
-_OPTIONS = "composer.options"
+_OPTIONS = "composer.plugins.options"
 _THINGS = "composer.things"
 
 

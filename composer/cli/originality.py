@@ -13,7 +13,7 @@ from composer.cli.options import WithThings, options_for
 from composer.cli.tables import table
 from composer.devices import processors
 from composer.errors import ComposerError, UnreadableFile, printable
-from composer.plugins import registry
+from composer.plugins.registry import registry
 
 if TYPE_CHECKING:
     from composer.originality.index import Music
@@ -57,7 +57,7 @@ def originality(
     composer originality chorale.mid
     composer originality pieces/ --dataset folder:~/midi --least 12 --json
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    from composer.checking import music_files
+    from composer.io.lint import music_files
     from composer.originality.held_out import held_out
     from composer.originality.passages import pooled
 
@@ -86,7 +86,7 @@ def originality(
 def _music(ctx: click.Context, name: str, split: str, workers: int | None) -> Music:
     """The pieces to compare with, read and indexed if they are not in the cache."""
     from composer.cli.train import build_corpus
-    from composer.datasets import make_dataset
+    from composer.data.datasets import make_dataset
     from composer.originality.index import has_changed, indexed
 
     kind = name.partition(":")[0]
@@ -102,7 +102,7 @@ def _music(ctx: click.Context, name: str, split: str, workers: int | None) -> Mu
 
 def _compared(path: Path, music: Music, least: int) -> Originality:
     """Raises UnreadableFile for a file that cannot be read, or in which no copy could be."""
-    from composer.files import read_notes
+    from composer.io.formats import read_notes
     from composer.originality.passages import compare
 
     shown = printable(str(path))

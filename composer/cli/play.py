@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
+    from composer.music.score import Score
+    from composer.music.tempo_map import Timing
     from composer.playing.keyboard import Keys
     from composer.playing.roll import Roll
     from composer.playing.sound import Attempt
-    from composer.playing.timing import Timing
     from composer.playing.transport import Transport
-    from composer.score import Score
 
 FRAMES = 20
 """Pictures a second."""
@@ -53,7 +53,7 @@ def play(ctx: click.Context, /, piece: Path, no_sound: bool, still: bool) -> Non
     Space pauses, the arrows go a bar back or on, and q ends. Where the output is no terminal, the whole roll is
     printed.
     """
-    from composer.files import read_with_warnings
+    from composer.io.formats import read_with_warnings
     from composer.playing.roll import roll_of
 
     (score, remarks), shown = read_with_warnings(piece, **reader_options(ctx, piece)), printable(str(piece))
@@ -151,9 +151,9 @@ def _clock_time(second: float) -> str:
 def _play(console: Console, score: Score, roll: Roll, *, sounding: bool) -> None:
     from rich.live import Live
 
+    from composer.music.tempo_map import timing
     from composer.playing.keyboard import keys_of
     from composer.playing.sound import Attempt, attempt
-    from composer.playing.timing import timing
 
     with ExitStack() as stack:
         stack.enter_context(_ended_by_signals())

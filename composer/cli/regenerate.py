@@ -14,9 +14,9 @@ from composer.cli.writing import Shelf
 from composer.errors import BadOption, ComposerError, UnknownName, UnreadableFile, printable
 
 if TYPE_CHECKING:
-    from composer.generation import Player
+    from composer.generation.generator import Player
+    from composer.music.score import Score
     from composer.request import Request
-    from composer.score import Score
 
 
 @click.command()
@@ -61,25 +61,25 @@ def regenerate(
     outputs = writing.outputs(outs, export_options, reads=[piece, model_name], force=force, piece="PIECE")
     span, names = None if bars is None else given.parse_bars(bars), given.parse_voices(voice)
     around = _around(particles, look_ahead, bars=span is not None, some=span is not None or bool(names))
-    from composer import making
-    from composer.files import provenance
+    from composer.generation import tasks
+    from composer.io.formats import provenance
 
     made_by = provenance(piece)
     if not made_by:
         raise UnreadableFile(f"{printable(str(piece))}: neither it nor a file beside it says what made it.")
     player = _player(made_by, model_name, piece)
     try:
-        asked = making.asked_of(made_by)
-        request = _seeded(making.request_of(asked), seed)
+        asked = tasks.asked_of(made_by)
+        request = _seeded(tasks.request_of(asked), seed)
         if span is not None or names:
-            from composer.filling import fill, gap
+            from composer.generation.infilling import fill, gap
 
             score = _notes(player, piece, made_by)
             result = fill(player, [gap(player, score, request, bars=span, voices=names, **around)])[0]
         elif seed is None:
-            result = making.regenerate(player, made_by)
+            result = tasks.regenerate(player, made_by)
         else:
-            result = making.make(player, [making.with_request(asked, request)])[0]
+            result = tasks.make(player, [tasks.with_request(asked, request)])[0]
     except BadOption as error:
         raise BadOption(f"{printable(str(piece))}: {error}") from error
     if title is None and isinstance(stated := made_by.get("title"), str):
@@ -99,15 +99,15 @@ def _around(particles: int | None, look_ahead: str | None, *, bars: bool, some: 
 
 def _notes(player: Player, piece: Path, made_by: Mapping[str, Any]) -> Score:
     """The notes in the file, or, where it is none that is read as music, those of the piece made again."""
-    from composer.files import is_read, read_notes
-    from composer.making import regenerate
+    from composer.generation.tasks import regenerate
+    from composer.io.formats import is_read, read_notes
 
     return read_notes(piece) if is_read(piece) else regenerate(player, made_by).score
 
 
 def _player(made_by: Mapping[str, Any], model_name: str | None, piece: Path) -> Player:
     """The model that made a piece. Raises UnknownName if it is not here, BadOption if it is not the same."""
-    from composer.generation import Player, open_model
+    from composer.generation.generator import Player, open_model
 
     recorded, wanted = str(made_by.get("model", "")), str(made_by.get("model_hash", ""))
     shown = f"{printable(str(piece))}: was made with the model '{printable(recorded)}' (hash {printable(wanted[:12])})"

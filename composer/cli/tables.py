@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from composer.errors import printable
-from composer.plugins import registry
+from composer.plugins.registry import registry
 
 LONGEST_CELL = 10_000
 """Characters of a cell; what stands in cells may come from files."""

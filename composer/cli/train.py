@@ -16,12 +16,12 @@ from composer.cli import completing, writing
 from composer.cli.choices import WithSettings, is_given, with_options
 from composer.devices import processors
 from composer.errors import BadOption, CannotWrite, ComposerError, TrainingFailed, printable
-from composer.paths import from_home, is_folder
+from composer.io.paths import from_home, is_folder
 
 if TYPE_CHECKING:
-    from composer.corpus import Corpus
+    from composer.data.corpus import Corpus
     from composer.model import Model
-    from composer.recipes import Plain
+    from composer.training.recipes import Plain
     from composer.types import Dataset, Tokenizer
 
 ARCHITECTURE = "lstm"
@@ -125,29 +125,29 @@ def train(
 
 def _recipe(source: str | None, given: Mapping[str, Any]) -> Plain:
     """The recipe in a file or of a dataset, with what else is given put over it."""
-    from composer import recipefile
+    from composer.training import recipe_file
 
     plain: Plain = {}
     if source is not None and source.endswith(".toml"):
-        plain = recipefile.read(from_home(source))
+        plain = recipe_file.read(from_home(source))
     elif source is not None:
         if "dataset" in given:
             raise BadOption("two datasets are named; --dataset goes with a recipe.")
         plain = {"dataset": source}
     for key, value in given.items():
-        plain = recipefile.exchanged(plain, key, value)
+        plain = recipe_file.exchanged(plain, key, value)
     return plain if "begin_from" in plain else {"architecture": {"name": ARCHITECTURE}, **plain}
 
 
 def carry_out(ctx: click.Context, plain: Plain, how: How, print_recipe: bool) -> None:
     """Train as a recipe and the options on the command line say, or print what would be done."""
-    from composer import recipefile, recipes
+    from composer.training import recipe_file, recipes
 
     plain = with_options(ctx, plain)
     if print_recipe:
         places: dict[str, Any] = {key: plain[key] for key in ("out", "run") if key in plain}
-        whole = recipes.plain(recipefile.make(plain), plain["dataset"])
-        click.echo(recipefile.text({**whole, **places}), nl=False)
+        whole = recipes.plain(recipe_file.make(plain), plain["dataset"])
+        click.echo(recipe_file.text({**whole, **places}), nl=False)
         return
     if "out" not in plain:
         raise click.MissingParameter(ctx=ctx, param_hint="'--out'", param_type="option")
@@ -163,17 +163,17 @@ def _go_on(ctx: click.Context, resume: str, out: str | None, how: How) -> None:
 
     Raises BadOption if anything else is asked for.
     """
-    from composer import runs
+    from composer.training import run_folder
 
     given = [p for p in ctx.command.get_params(ctx) if p.name not in _WITH_RESUME]
     if others := [p for p in given if is_given(ctx, p)]:
         raise BadOption(f"--resume takes everything from the run that was begun; leave out {others[0].opts[0]}.")
     folder = from_home(resume)
-    plain, started = runs.reopen(folder)
+    plain, started = run_folder.reopen(folder)
     if not is_folder(Path(started.folder)):
         raise BadOption(f"the run was started in {printable(started.folder)}, which is no folder any more.")
     if out is None:
-        runs.check_out(folder, plain, started)
+        run_folder.check_out(folder, plain, started)
     plain = {**plain, "run": str(folder.absolute()), "out": str(from_home(out).absolute()) if out else plain["out"]}
     with contextlib.chdir(started.folder):
         follow(plain, started.command, how)
@@ -181,18 +181,18 @@ def _go_on(ctx: click.Context, resume: str, out: str | None, how: How) -> None:
 
 def follow(plain: Plain, command: str, how: How) -> None:
     """Train as a recipe says, if nothing is lost by it."""
-    from composer import runs
-    from composer.outputs import guarded, named_in
+    from composer.io.outputs import guarded, named_in
+    from composer.training import run_folder
 
     out = from_home(plain["out"])
     folder = from_home(plain["run"]) if "run" in plain else None
     if out.suffix != ".safetensors":
         raise CannotWrite(f"{printable(str(out))}: a model file ends in .safetensors.")
     if folder is not None:
-        runs.check(folder)
+        run_folder.check(folder)
     options = [value for value in plain.get("dataset_options", {}).values() if isinstance(value, str)]
     reads = named_in(how.recipe, plain["dataset"], _file_of(plain.get("begin_from")), *options)
-    with guarded([out], reads=reads, force=how.force or (folder is not None and runs.has_written(folder, out))):
+    with guarded([out], reads=reads, force=how.force or (folder is not None and run_folder.has_written(folder, out))):
         _follow(plain, out, folder, command, how)
 
 
@@ -207,17 +207,17 @@ def _file_of(model: str | None) -> Path | None:
 
 def _follow(plain: Plain, out: Path, folder: Path | None, command: str, how: How) -> None:
     """Train as a recipe says; of several processes, the first shows the progress and says what came of it."""
-    from composer import recipefile, recipes, runs
     from composer.cli.watching import Watch
-    from composer.corpus import build
-    from composer.distributed import team
-    from composer.training import together
+    from composer.data.corpus import build
+    from composer.training import recipe_file, recipes, run_folder
+    from composer.training.distributed import team
+    from composer.training.loop import together
 
     extras, workers = {"tensorboard": how.tensorboard, "originality": how.originality}, how.workers
     if folder is None and (asked := [name for name, value in extras.items() if value]):
         raise BadOption(f"--{asked[0]} writes into the folder of a run; give --run as well.")
-    shown = [runs.scalars(folder)] if how.tensorboard and folder is not None else []
-    recipe = recipefile.make(plain)
+    shown = [run_folder.scalars(folder)] if how.tensorboard and folder is not None else []
+    recipe = recipe_file.make(plain)
     name = plain["dataset"]
     with team(recipe.settings.device) as us:
         with us.first_here_first():
@@ -234,7 +234,7 @@ def _follow(plain: Plain, out: Path, folder: Path | None, command: str, how: How
         if folder is not None:
             whole = {**recipes.plain(recipe, name), "out": plain["out"], "run": plain["run"]}
             begun = recipe.beginning.model.hash if recipe.beginning else ""
-            runs.begin(folder, whole, runs.Started(str(Path.cwd()), command, corpus.folder.name, begun))
+            run_folder.begin(folder, whole, run_folder.Started(str(Path.cwd()), command, corpus.folder.name, begun))
         with Watch() as watch:
             report = together(watch.report, *shown)
             kept: dict[str, Any] = {"folder": folder, "originality": how.originality}
@@ -246,7 +246,7 @@ def _follow(plain: Plain, out: Path, folder: Path | None, command: str, how: How
 def fitted_tokenizer(dataset: Dataset, tokenizer: Tokenizer, name: str, workers: int) -> Tokenizer:
     """The tokenizer, with what there is to learn learnt from the music to train on."""
     from composer.cli.watching import reading
-    from composer.corpus import build, fitted
+    from composer.data.corpus import build, fitted
 
     with reading() as report:
         return fitted(tokenizer, lambda: build(dataset, tokenizer, name=name, workers=workers, report=report))
@@ -269,9 +269,9 @@ def _say(model: Model, out: Path, folder: Path | None) -> None:
 
 def build_corpus(dataset: Dataset, tokenizer: Any, name: str, workers: int | None) -> Corpus:
     """The corpus, built under a progress bar, and what became of its pieces on stderr."""
-    from composer import remarks
     from composer.cli.watching import reading
-    from composer.corpus import build
+    from composer.data.corpus import build
+    from composer.io import remarks
 
     with reading() as report:
         corpus = build(dataset, tokenizer, name=name, workers=workers or processors(), report=report)

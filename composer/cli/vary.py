@@ -34,10 +34,10 @@ def vary(ctx: click.Context, /, piece: Path, out: str, count: int, keep: float, 
     kept: dict[str, Any] = {"reads": asked.reads(ctx, piece), "force": asked.force, "quiet": asked.quiet}
     stems = (writing.stem(seed, index) for index in range(count))
     with writing.shelf([out], asked.export_options, asked.title, stems=stems, several=True, **kept) as shelf:
-        from composer import filling
-        from composer.files import read_notes
+        from composer.generation import infilling
+        from composer.io.formats import read_notes
 
         player, score = given.player_for(piece, asked), read_notes(piece)
         request = given.request_of(ctx, player, asked)
         wanted = (replace(request, index=index) for index in range(count))
-        given.make(player, [filling.vary(player, score, one, keep=keep, **asked.around) for one in wanted], shelf)
+        given.make(player, [infilling.vary(player, score, one, keep=keep, **asked.around) for one in wanted], shelf)

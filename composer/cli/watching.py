@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from composer.training import Progress as Training
+    from composer.training.loop import Progress as Training
 
 
 @contextmanager

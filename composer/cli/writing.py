@@ -15,13 +15,13 @@ import click
 
 from composer.cli import completing
 from composer.errors import BadOption, BatchFailed, ComposerError, NothingAllowed, RequestWarning, printable
-from composer.plugins import registry
+from composer.plugins.registry import registry
 
 if TYPE_CHECKING:
-    from composer.generation import Player
-    from composer.making import Asked
-    from composer.outputs import Outputs
-    from composer.score import Score
+    from composer.generation.generator import Player
+    from composer.generation.tasks import Asked
+    from composer.io.outputs import Outputs
+    from composer.music.score import Score
     from composer.types import Piece
 
 
@@ -71,8 +71,8 @@ def outputs(
     `reads` are words of the command line that may name what is read; `piece` is what the one file to read is called by
     a command that takes one, and then files to write.
     """
-    from composer.files import is_read
-    from composer.outputs import Outputs, check, named_in, parse_options
+    from composer.io.formats import is_read
+    from composer.io.outputs import Outputs, check, named_in, parse_options
 
     found = Outputs.of([Path(out) for out in outs], parse_options(export_options), force=force)
     many = piece and len(outs) > 1 and any(is_read(path) and os.path.lexists(path) for path in found.paths)
@@ -90,8 +90,8 @@ def plotting(plot: Path | None, *, reads: Iterable[str | Path | None], force: bo
     if plot is None:
         yield
         return
-    from composer.listening.plots import check_plot
-    from composer.outputs import guarded, named_in
+    from composer.io.outputs import guarded, named_in
+    from composer.metrics.plots import check_plot
 
     check_plot(plot)
     with guarded([plot], reads=named_in(*reads), force=force):
@@ -122,7 +122,7 @@ class Shelf:
 
     def put(self, piece: Piece, more: str = "", before: str = "") -> None:
         """Write a piece, and say so."""
-        from composer.instruments import out_of_range
+        from composer.music.general_midi import out_of_range
 
         request = piece.provenance.get("request", {})
         where = self.outputs
@@ -153,7 +153,7 @@ class Shelf:
 
 
 def _bars(score: Score) -> str:
-    from composer.score import bars
+    from composer.music.score import bars
 
     try:
         count = max(len(bars(score, score.length).signatures) - (score.upbeat > 0), 0)
@@ -167,7 +167,7 @@ def write(player: Player, asked: Iterable[Asked], shelf: Shelf) -> None:
 
     Raises BatchFailed, at the end, if some cannot be made.
     """
-    from composer.making import each, in_order
+    from composer.generation.tasks import each, in_order
 
     count: Counter[str] = Counter()
     for place, piece in enumerate(in_order(each(player, asked))):
@@ -217,8 +217,8 @@ def shelf(
     `stems` are what the pieces are called in a folder; for `reads`, see `outputs`. Raises, before the work, CannotWrite
     and BadOption.
     """
-    from composer.files import check_place, whole_folder
-    from composer.outputs import Outputs, check_kept, named_in, parse_options
+    from composer.io.formats import check_place, whole_folder
+    from composer.io.outputs import Outputs, check_kept, named_in, parse_options
 
     folder = _folder_of(outs, several=several)
     if folder is None:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.corpus import Corpus, build
-from composer.score import TICKS_PER_QUARTER, KeySignature, Notes, Score
-from composer.splits import SPLITS
+from composer.data.corpus import Corpus, build
+from composer.data.splits import SPLITS
+from composer.music.score import TICKS_PER_QUARTER, KeySignature, Notes, Score
 from composer.types import Tokenizer
 
 EIGHTH = TICKS_PER_QUARTER // 2

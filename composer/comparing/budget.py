@@ -7,7 +7,7 @@ from typing import Any
 
 from composer.comparing.trial import SIZES, SMALL, WIDTH, Contender
 from composer.errors import BadOption
-from composer.plugins import registry
+from composer.plugins.registry import registry
 from composer.types import Tokenizer
 
 WIDEST = 4096

@@ -158,7 +158,7 @@ def cheaper(found: Findings) -> Finding:
 
 def less_code(found: Findings) -> Finding:
     """Whether gru has fewer equations."""
-    from composer.plugins import registry
+    from composer.plugins.registry import registry
 
     lines = {}
     for name in ("gru", "lstm"):

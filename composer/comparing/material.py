@@ -6,14 +6,14 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
-from composer import recipefile
 from composer.comparing import altered
 from composer.comparing.plan import Run
-from composer.corpus import Corpus, build
-from composer.datasets import make_dataset
+from composer.data.corpus import Corpus, build
+from composer.data.datasets import make_dataset
 from composer.errors import TrainingFailed
-from composer.plugins import registry
-from composer.recipes import Recipe
+from composer.plugins.registry import registry
+from composer.training import recipe_file
+from composer.training.recipes import Recipe
 from composer.types import Tokenizer
 
 
@@ -46,4 +46,4 @@ def altered_of(run: Run, corpus: Corpus, tokenizer: Tokenizer, scratch: Path) ->
 
 def recipe_of(run: Run) -> Recipe:
     """The recipe of a run that trains on the music of a dataset."""
-    return recipefile.make(run.recipe)
+    return recipe_file.make(run.recipe)

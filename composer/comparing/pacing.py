@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from composer import training
 from composer.comparing import counting
 from composer.comparing.material import music_of, recipe_of
 from composer.comparing.plan import TRIED, Run
 from composer.devices import choose_device
-from composer.recipes import Recipe, model_of
-from composer.training import Trained
+from composer.training import loop
+from composer.training.loop import Trained
+from composer.training.recipes import Recipe, model_of
 
 Result = dict[str, Any]
 
@@ -37,13 +37,13 @@ def pace(run: Run, _: Path) -> Result:
     for steps in (1, *TRIED):  # the first one warms up, and is not counted
         began = clock()
         settings = replace(recipe.settings, steps=steps, evaluations=1)
-        trained = training.train(corpus, tokenizer, recipe.architecture, settings)
+        trained = loop.train(corpus, tokenizer, recipe.architecture, settings)
         took.append(clock() - began)
     took = took[1:]
     most = took[1] / TRIED[1]  # with the validation
     step = (took[1] - took[0]) / (TRIED[1] - TRIED[0])
     step = step if step > NOISE * most else most
-    stream = training.training_stream(corpus, tokenizer, recipe.settings)
+    stream = loop.training_stream(corpus, tokenizer, recipe.settings)
     chunks = [chunk for number in range(min(stream.batches, 20)) for chunk in stream.chunks(number)]
     tokens = float(np.mean([np.count_nonzero(chunk.targets >= 0) for chunk in chunks]))
     sizes, words = [column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary)
@@ -64,7 +64,7 @@ def pace(run: Run, _: Path) -> Result:
 
 def _writing(recipe: Recipe, trained: Trained, columns: int) -> Result:
     """Seconds of a token at batch 1 by the reference stepper, and at 1 and 64 by the one that is fastest here."""
-    from composer.generation import Player
+    from composer.generation.generator import Player
 
     model = model_of(recipe, trained.weights)
     player = Player(model, "")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.corpus import Corpus
+from composer.data.corpus import Corpus
 from composer.errors import ComposerError
 from composer.types import Tokenizer
 

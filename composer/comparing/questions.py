@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.comparing.trial import WIDTH, Contender
 from composer.errors import BadOption, nearest, printable
-from composer.plugins import registry
+from composer.plugins.registry import registry
 
 if TYPE_CHECKING:
     from composer.comparing.plan import Run

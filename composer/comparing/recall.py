@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.corpus import Corpus
-from composer.evaluation import token_nats
-from composer.splits import SPLITS
-from composer.tokens import BOS, EOS
+from composer.data.corpus import Corpus
+from composer.data.splits import SPLITS
+from composer.tokens.vocabulary import BOS, EOS
+from composer.training.evaluation import token_nats
 from composer.types import Column, Tokenizer
 
 if TYPE_CHECKING:

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer import evaluation, training
 from composer.comparing import altered, probes, recall
 from composer.comparing.material import altered_of, music_of, recipe_of
 from composer.comparing.pacing import Result, pace
 from composer.comparing.plan import Run
-from composer.corpus import Corpus
+from composer.data.corpus import Corpus
 from composer.devices import one_thread
 from composer.errors import ComposerError, TrainingFailed, printable
-from composer.inside import inside
-from composer.plugins import registry
-from composer.recipes import Recipe, model_of
-from composer.training import Settings, Trained
+from composer.io.inside import inside
+from composer.plugins.registry import registry
+from composer.training import evaluation, loop
+from composer.training.loop import Settings, Trained
+from composer.training.recipes import Recipe, model_of
 from composer.types import Architecture, Tokenizer
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _train(run: Run, corpus: Corpus, tokenizer: Tokenizer, scratch: Path) -> tup
 def _taught(
     corpus: Corpus, tokenizer: Tokenizer, architecture: Architecture, settings: Settings, scratch: Path
 ) -> Trained:
-    trained = training.train(corpus, tokenizer, architecture, settings, folder=scratch)
+    trained = loop.train(corpus, tokenizer, architecture, settings, folder=scratch)
     if trained.interrupted:
         raise KeyboardInterrupt  # the loop keeps its best so far; a comparison goes on from its checkpoint
     return trained

@@ -7,11 +7,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from composer import listening, measuring
-from composer.corpus import Corpus
-from composer.generation import Player
-from composer.listening import Measured
+from composer import metrics
+from composer.data.corpus import Corpus
+from composer.generation.generator import Player
+from composer.metrics import Measured
 from composer.model import Model
+from composer.training import model_card
 from composer.types import Tokenizer
 
 
@@ -24,14 +25,14 @@ def written(model: Model, corpus: Corpus, tokenizer: Tokenizer, seed: int) -> di
     """
     player = Player(model, "")
     real = _real(corpus.folder, tokenizer)  # type: ignore[arg-type]  # a frozen dataclass
-    test = listening.measure([tokenizer.decode(corpus.piece(n)) for n in corpus.split("test").tolist()], real.metrics)
-    pieces = measuring.listen(player, min(len(test), measuring.MOST), seed)
-    ours = listening.measure(pieces, real.metrics)
-    judged = listening.judge_measured(ours, real, seed=seed, level=measuring.LEVEL)
-    shared = measuring.originality(pieces, corpus, tokenizer)
+    test = metrics.measure([tokenizer.decode(corpus.piece(n)) for n in corpus.split("test").tolist()], real.metrics)
+    pieces = model_card.listen(player, min(len(test), model_card.MOST), seed)
+    ours = metrics.measure(pieces, real.metrics)
+    judged = metrics.judge_measured(ours, real, seed=seed, level=model_card.LEVEL)
+    shared = model_card.originality(pieces, corpus, tokenizer)
     return {
         "pieces": len(pieces),
-        "distance": measuring.distance(listening.contrast(ours, test, seed)),
+        "distance": model_card.distance(metrics.contrast(ours, test, seed)),
         "inside": sum(figure.inside for figure in judged),
         "figures": len(judged),
         "outside": [figure.name for figure in judged if not figure.inside],
@@ -44,7 +45,7 @@ def written(model: Model, corpus: Corpus, tokenizer: Tokenizer, seed: int) -> di
 def _real(folder: Path, tokenizer: Tokenizer) -> Measured:
     """All pieces of the corpus, measured once a process."""
     corpus = Corpus(folder)
-    return listening.measure([tokenizer.decode(corpus.piece(number)) for number in range(len(corpus.names))])
+    return metrics.measure([tokenizer.decode(corpus.piece(number)) for number in range(len(corpus.names))])
 
 
 def _shared(found: Mapping[str, Any]) -> dict[str, Any]:

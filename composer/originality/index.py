@@ -20,15 +20,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.cache import clear, digest_of, put
-from composer.corpus import Corpus
+from composer.data.corpus import Corpus
+from composer.data.parallel import shared
+from composer.data.splits import SPLITS
 from composer.errors import CannotWrite, EmptyDataset, printable
-from composer.files import whole_file
+from composer.io.cache import clear, digest_of, put
+from composer.io.formats import whole_file
+from composer.music.score import Score
 from composer.originality.lines import SYMBOLS, Line, lines
 from composer.originality.suffixes import Matches, counted, longest_matches, ranks_of, suffix_array
-from composer.processes import shared
-from composer.score import Score
-from composer.splits import SPLITS
 from composer.types import Dataset, Tokenizer, Tokens
 
 FOLDER = "lines-3"

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.score import Notes, Score
+from composer.music.score import Notes, Score
 
 LOOKBACK = 128
 """How many notes back one is looked for that still sounds above: no more pitches than that can sound."""

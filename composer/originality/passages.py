@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import CannotExpress
+from composer.music.score import Score, bars
 from composer.originality.index import Music
 from composer.originality.lines import Line, lines
 from composer.originality.suffixes import Matches
-from composer.score import Score, bars
 
 LEAST = 8
 """A passage of fewer notes is no copy."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rich.text import Text
 
 from composer.errors import printable
-from composer.score import Bars, Score, bars
+from composer.music.score import Bars, Score, bars
 
 COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red", "white")
 """Of tracks, over and over; a note begins in the bright one."""

@@ -13,10 +13,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
-from composer import files
 from composer.errors import ComposerError, printable
-from composer.playing.timing import timing
-from composer.score import Score
+from composer.io import formats
+from composer.music.score import Score
+from composer.music.tempo_map import timing
 from composer.types import Piece
 
 PLAYERS: Mapping[str, Sequence[str]] = {
@@ -185,7 +185,7 @@ def sound_of(score: Score) -> Iterator[Sound]:
     with TemporaryDirectory(prefix="composer-") as folder:
         path = Path(folder, "piece.wav")
         try:
-            files.write([Piece(score)], path)
+            formats.write([Piece(score)], path)
         except ComposerError as error:
             raise NoSound(str(error).removeprefix(f"{path}: ").rstrip(".")) from None
         sound = make(path)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from composer.music.tempo_map import Timing
 from composer.playing.roll import Roll
-from composer.playing.timing import Timing
 
 AGAIN = 0.5
 """Seconds into a bar after which `back` goes to its beginning, and not to the bar before."""

@@ -7,9 +7,9 @@ from dataclasses import fields
 
 import numpy as np
 
-from composer.compiled import compiled
 from composer.request import Request
 from composer.testing.rules import rule
+from composer.tokens.jit import compiled
 from composer.types import Array, Facts, Tokenizer, Tokens
 
 

@@ -6,8 +6,8 @@ import pickle
 from collections.abc import Mapping
 from itertools import islice
 
-from composer.score import Score
-from composer.splits import SPLITS
+from composer.data.splits import SPLITS
+from composer.music.score import Score
 from composer.testing.rules import rebuilt, rule
 from composer.types import Dataset, Divided
 

@@ -12,10 +12,10 @@ from time import thread_time
 
 import numpy as np
 
-from composer.bounds import SECONDS
 from composer.errors import CannotWrite, UnreadableFile
-from composer.files import ask
-from composer.score import NOTE, Score
+from composer.io.bounds import SECONDS
+from composer.io.formats import ask
+from composer.music.score import NOTE, Score
 from composer.testing.rules import rule
 from composer.types import Exporter, Inspecting, Piece, Reader
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from composer.music.score import Score, Track, bars
 from composer.request import Request
-from composer.score import Score, Track, bars
 from composer.testing.rules import rule
 from composer.testing.sequences import draw
 from composer.types import Array, Span, Tokenizer, Tokens

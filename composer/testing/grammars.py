@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from composer.errors import CannotExpress
-from composer.keys import parse_key
-from composer.notes import none_struck, pitches
+from composer.music.keys import parse_key
+from composer.music.notes import none_struck, pitches
+from composer.music.score import Score, bars
 from composer.request import Request
-from composer.rows import begin, context_of
-from composer.score import Score, bars
+from composer.sampling.batch_state import begin, context_of
 from composer.testing.compiling import check_compiled
 from composer.testing.replay import check_replays, check_unrolled
 from composer.testing.rules import BrokenRule, rule

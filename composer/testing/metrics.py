@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.keys import parse_key
-from composer.listening.heard import Heard, hear
-from composer.listening.measured import judged
-from composer.score import KeySignature, Notes, Score, TimeSignature, Track, make_notes
+from composer.metrics.heard import Heard, hear
+from composer.metrics.measured import judged
+from composer.music.keys import parse_key
+from composer.music.score import KeySignature, Notes, Score, TimeSignature, Track, make_notes
 from composer.testing.rules import rule
 from composer.types import Metric
 

@@ -46,7 +46,7 @@ def _check_card(card: Mapping[str, Any]) -> None:
 
 
 def _check_writes(model: Model) -> None:
-    from composer.generation import Player, generate
+    from composer.generation.generator import Player, generate
 
     player = Player(model)
     try:

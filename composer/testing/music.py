@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from composer.keys import parse_key
-from composer.score import TICKS_PER_QUARTER, KeySignature, Score, Tempo, TimeSignature, Track, make_notes
+from composer.music.keys import parse_key
+from composer.music.score import TICKS_PER_QUARTER, KeySignature, Score, Tempo, TimeSignature, Track, make_notes
 
 Line = Sequence[tuple[int, float]]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from composer.request import Request
 from composer.testing.rules import rule
 from composer.testing.sequences import spoken
-from composer.tokens import BOS, EOS
+from composer.tokens.vocabulary import BOS, EOS
 from composer.types import Array, Grammar, Tokenizer, Tokens, Unrolled
 
 

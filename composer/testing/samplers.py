@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.request import Request
-from composer.rows import begin, context_of
+from composer.sampling.batch_state import begin, context_of
 from composer.testing.rules import BrokenRule, rebuilt, rule
 from composer.testing.sequences import chooser, spoken
-from composer.tokens import EOS
+from composer.tokens.vocabulary import EOS
 from composer.types import Array, Constraint, Context, Facts, Sampler, Struck, Tokenizer
 
 ROWS, STEPS = 6, 120

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from composer.request import Request
 from composer.testing.rules import BrokenRule, rule
-from composer.tokens import EOS
+from composer.tokens.vocabulary import EOS
 from composer.types import Array, Grammar, Tokenizer, Tokens
 
 Choice = NDArray[np.int64]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from composer.errors import ComposerError
-from composer.score import Score, Track
+from composer.music.score import Score, Track
 from composer.testing.rules import BrokenRule
 
 TRIES = 300

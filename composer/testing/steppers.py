@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from composer.model import Made, Model
-from composer.plugins import registry
-from composer.stepping import torch_stepper
+from composer.plugins.registry import registry
+from composer.sampling.torch_stepper import torch_stepper
 from composer.testing.rules import rebuilt, rule
 from composer.types import Architecture, State, Stepper, StepperMaker, Tokenizer
 

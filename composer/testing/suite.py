@@ -12,10 +12,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from composer.catalogue import can_keep
 from composer.errors import CannotExpress, CannotWrite, RequestWarning, UnknownName, nearest, printable
-from composer.plugins import KINDS, Offer, make, registry
-from composer.score import Score
+from composer.music.score import Score
+from composer.plugins.cache import can_keep
+from composer.plugins.registry import KINDS, Offer, make, registry
 from composer.testing.architectures import check_architecture
 from composer.testing.datasets import check_dataset
 from composer.testing.executors import check_executor

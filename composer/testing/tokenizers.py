@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from composer.music.score import Score, bars
 from composer.request import Request
-from composer.score import Score, bars
 from composer.testing.replay import check_unrolled
 from composer.testing.rules import rebuilt, rule
 from composer.testing.sequences import check_legal, draw, last_bar, spoken

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from composer.errors import ComposerError, EmptyDataset, UnreadableFile
-from composer.score import Score
+from composer.music.score import Score
 from composer_chorales.voices import NAMES, chorale
 from composer_notation.musicxml.document import open_document
 from composer_notation.musicxml.parts import Part, read_parts

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from composer.errors import UnreadableFile
-from composer.keys import Key, estimate_key
-from composer.score import KeySignature, Notes, Score, Track, bars, joined
+from composer.music.keys import Key, estimate_key
+from composer.music.score import KeySignature, Notes, Score, Track, bars, joined
 
 NAMES = ("Soprano", "Alto", "Tenor", "Bass")
 MOST_BARS = 64

@@ -9,13 +9,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from composer import files
+from composer.data.folders import music_files
 from composer.errors import BadOption, ComposerError, EmptyDataset, printable
-from composer.folders import music_files
-from composer.opening import read_bytes
-from composer.paths import from_home, is_file, is_folder
-from composer.plugins import registry
-from composer.score import Score
+from composer.io import formats
+from composer.io.opening import read_bytes
+from composer.io.paths import from_home, is_file, is_folder
+from composer.music.score import Score
+from composer.plugins.registry import registry
 from composer.types import Reader
 
 LARGEST = 2**28
@@ -72,7 +72,7 @@ class Folder:
         path = self._root() / source
         its_reader = _reader(path.suffix.lower(), self.drums_by_name, self.pedal)
         try:
-            for name, piece in files.pieces_by(its_reader, path):
+            for name, piece in formats.pieces_by(its_reader, path):
                 yield f"{source}#{name}" if name else source, piece
         except ComposerError as error:
             yield source, error
@@ -92,4 +92,4 @@ def _reader(suffix: str, drums_by_name: bool, pedal: str) -> Reader:
     known = {option.name for option in registry().offer("readers", suffix).options}
     given = {"drums_by_name": drums_by_name, "pedal": pedal}
     chosen = {name: value for name, value in given.items() if name in known}
-    return files.reader(Path(f"x{suffix}"), **chosen)
+    return formats.reader(Path(f"x{suffix}"), **chosen)

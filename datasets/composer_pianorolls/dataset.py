@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from composer.errors import UnreadableFile
-from composer.score import END, NOTE, TICKS_PER_QUARTER, Score, Text, Track
+from composer.music.score import END, NOTE, TICKS_PER_QUARTER, Score, Text, Track
 from composer_pianorolls.matfile import LOWEST, Contents, Roll, as_roll, contents
 
 VELOCITY = 80

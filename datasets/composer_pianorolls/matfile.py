@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.data.splits import SPLITS
 from composer.errors import BadOption, EmptyDataset, UnreadableFile, printable
-from composer.paths import from_home, is_file
-from composer.splits import SPLITS
+from composer.io.paths import from_home, is_file
 
 LOWEST = 21
 """MIDI pitch of the first column."""

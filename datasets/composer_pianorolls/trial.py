@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from composer.corpus import Corpus
-    from composer.recipes import Recipe
+    from composer.data.corpus import Corpus
+    from composer.training.recipes import Recipe
 
 ARCHITECTURES = "rnn,lstm,gru,mingru,minlstm"
 
@@ -56,11 +56,11 @@ def main(recipe: Path, dataset: str | None, results: Path, architectures: str, s
 
 def run(path: Path, dataset: str | None, name: str, seed: int, seconds: float) -> Result:
     """What one training of about so many seconds came to: the figures of its card."""
-    from composer import recipefile, recipes
     from composer.cli.train import build_corpus
+    from composer.training import recipe_file, recipes
 
-    plain = recipefile.exchanged(recipefile.read(path), "architecture", name)
-    recipe = recipefile.make({**plain, "dataset": dataset or plain["dataset"]})
+    plain = recipe_file.exchanged(recipe_file.read(path), "architecture", name)
+    recipe = recipe_file.make({**plain, "dataset": dataset or plain["dataset"]})
     corpus = build_corpus(recipe.dataset, recipe.tokenizer, path.stem, None)
     settings = replace(recipe.settings, seed=seed, patience=recipe.settings.evaluations)
     recipe = replace(recipe, settings=settings)
@@ -76,7 +76,7 @@ def run(path: Path, dataset: str | None, name: str, seed: int, seconds: float) -
 
 def _steps(recipe: Recipe, corpus: Corpus, seconds: float) -> int:
     """How many steps fit into the time, with the validations."""
-    from composer.training import train
+    from composer.training.loop import train
 
     took = []
     for steps in TRIED:

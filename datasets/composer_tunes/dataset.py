@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from composer.errors import EmptyDataset, UnreadableFile, printable
-from composer.score import Score
+from composer.music.score import Score
 from composer_notation.abc.tunebook import text_of, tunes
 from composer_tunes.tune import score_of
 

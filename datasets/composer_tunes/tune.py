@@ -7,8 +7,8 @@ from dataclasses import replace
 from fractions import Fraction
 
 from composer.errors import printable
-from composer.keys import Key, estimate_key
-from composer.score import KeySignature, Score, Tempo, TimeSignature, Track, make_notes
+from composer.music.keys import Key, estimate_key
+from composer.music.score import KeySignature, Score, Tempo, TimeSignature, Track, make_notes
 from composer_notation.abc.fields import signature
 from composer_notation.abc.melody import Written, measures
 from composer_notation.abc.playing import joints, play_order

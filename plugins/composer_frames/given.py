@@ -9,8 +9,8 @@ import numpy as np
 
 from composer.arrays import like, namespace, numbers
 from composer.errors import CannotExpress
-from composer.given import check_track
-from composer.score import Score, joined
+from composer.music.score import Score, joined
+from composer.tokens.fixed_bars import check_track
 from composer.types import Array, Span
 from composer_frames.grammar import Field
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from composer.arrays import like, namespace, numbers
 from composer.errors import BadOption
+from composer.music.score import TICKS_PER_QUARTER, Score, parse_time_signature
 from composer.request import Request
-from composer.score import TICKS_PER_QUARTER, Score, parse_time_signature
-from composer.tokens import BOS, EOS
+from composer.tokens.vocabulary import BOS, EOS
 from composer.types import Array, Column, Facts, Span, Tokens
 
 FRAME = 2

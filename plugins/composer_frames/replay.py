@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.request import Request
-from composer.tokens import BOS
+from composer.tokens.vocabulary import BOS
 from composer.types import Tokens
 from composer_frames.grammar import AGREED, FRAME, OLDEST, Field
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import CannotExpress
-from composer.score import END, NOTE, TICKS_PER_QUARTER, Score, Text, Track, joined
-from composer.tokens import EOS, meaning
+from composer.music.score import END, NOTE, TICKS_PER_QUARTER, Score, Text, Track, joined
+from composer.tokens.vocabulary import EOS, meaning
 from composer.types import Meaning, Tokens
 from composer_frames.grammar import FRAME, FramesGrammar
 

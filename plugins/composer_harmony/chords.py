@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from composer.arrays import like, namespace
 from composer.errors import printable
-from composer.keys import ALL_KEYS
-from composer.notes import sounds_on
+from composer.music.keys import ALL_KEYS
+from composer.music.notes import sounds_on
 from composer.types import Array, Context
 from composer_harmony.classes import in_keys, of_classes, pitch_class
 from composer_harmony.scale import SCALES

@@ -10,9 +10,9 @@ import numpy as np
 
 from composer.arrays import like, namespace, numbers
 from composer.errors import BadOption
-from composer.keys import ALL_KEYS, parse_key
-from composer.notes import pitches, strikes
-from composer.tokens import EOS
+from composer.music.keys import ALL_KEYS, parse_key
+from composer.music.notes import pitches, strikes
+from composer.tokens.vocabulary import EOS
 from composer.types import Array, Context, Facts
 from composer_harmony.classes import of_classes
 

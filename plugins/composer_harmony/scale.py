@@ -10,8 +10,8 @@ import numpy as np
 
 from composer.arrays import like, namespace
 from composer.errors import BadOption, nearest, printable
-from composer.keys import Key
-from composer.notes import sounds_on
+from composer.music.keys import Key
+from composer.music.notes import sounds_on
 from composer.types import Array, Context
 from composer_harmony.classes import TONIC, in_keys, of_classes, pitch_class
 

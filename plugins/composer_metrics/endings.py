@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from composer.listening.counting import Counts, above_tonic, of_piece, share
-from composer.listening.heard import Heard, final_chord
+from composer.metrics.counting import Counts, above_tonic, of_piece, share
+from composer.metrics.heard import Heard, final_chord
 from composer.types import Metric
 
 _TRIADS = {False: (0, 4, 7), True: (0, 3, 4, 7)}

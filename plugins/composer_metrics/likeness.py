@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.listening.counting import Counts, pairs, share
-from composer.listening.heard import Heard
+from composer.metrics.counting import Counts, pairs, share
+from composer.metrics.heard import Heard
 from composer.types import Metric
 
 LAGS = (1, 2, 4, 8)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from composer.listening.counting import (
+from composer.metrics.counting import (
     Counts,
     above_tonic,
     histogram_of,
@@ -17,7 +17,7 @@ from composer.listening.counting import (
     share,
     steps,
 )
-from composer.listening.heard import Heard
+from composer.metrics.heard import Heard
 from composer.types import Metric
 
 DISTANCE = "bits from real"

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.listening.counting import Counts, histogram_of, number_of, pairs, share
-from composer.listening.heard import Heard, ends
-from composer.score import TICKS_PER_QUARTER
+from composer.metrics.counting import Counts, histogram_of, number_of, pairs, share
+from composer.metrics.heard import Heard, ends
+from composer.music.score import TICKS_PER_QUARTER
 from composer.types import Metric
 from composer_metrics.likeness import Content, alike
 from composer_metrics.pitch import DISTANCE

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.listening.counting import Counts, number_of, pairs, share
-from composer.listening.heard import Heard, ends
+from composer.metrics.counting import Counts, number_of, pairs, share
+from composer.metrics.heard import Heard, ends
 from composer.types import Metric
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from composer.listening.counting import (
+from composer.metrics.counting import (
     Counts,
     histogram_of,
     mean,
@@ -23,8 +23,8 @@ from composer.listening.counting import (
     share,
     steps,
 )
-from composer.listening.heard import Heard
-from composer.listening.textures import FIFTH, OCTAVE, UNISON, pairs_of, parallels
+from composer.metrics.heard import Heard
+from composer.metrics.textures import FIFTH, OCTAVE, UNISON, pairs_of, parallels
 from composer.types import Metric
 
 VOICES = ("soprano", "alto", "tenor", "bass")

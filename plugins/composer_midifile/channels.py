@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from composer.score import Track
+from composer.music.score import Track
 
 DRUMS = 9
 """Channel 10, as musicians count."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from composer.score import TICKS_PER_QUARTER, Score, TimeSignature
+from composer.music.score import TICKS_PER_QUARTER, Score, TimeSignature
 
 _TEXT, _NAME, _MARKER, _END_OF_TRACK = 1, 3, 6, 0x2F
 _TEMPO, _TIME_SIGNATURE, _KEY_SIGNATURE = 0x51, 0x58, 0x59

@@ -15,8 +15,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.keys import key_of_signature
-from composer.score import TICKS_PER_QUARTER, KeySignature, Tempo, Text, TimeSignature
+from composer.music.keys import key_of_signature
+from composer.music.score import TICKS_PER_QUARTER, KeySignature, Tempo, Text, TimeSignature
 from composer_midifile import upbeats
 
 SLOWEST, FASTEST = 5.0, 1000.0

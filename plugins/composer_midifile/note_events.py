@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.score import Notes, joined
+from composer.music.score import Notes, joined
 
 _VELOCITY_OF_END = 0
 

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.score import NOTE, Notes, joined
+from composer.music.score import NOTE, Notes, joined
 
 Column: TypeAlias = NDArray[Any]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from composer.score import Notes, Score
+from composer.music.score import Notes, Score
 from composer_midifile.conversion import DENOMINATORS, FASTEST, SLOWEST
 
 MOST_TICKS = 2**28 - 1

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 
 from composer.errors import LeftOutWarning, ReadingWarning, RoundingWarning, UnreadableFile, printable
-from composer.score import TICKS_PER_QUARTER, Notes, Score, TimeSignature, Track
+from composer.music.score import TICKS_PER_QUARTER, Notes, Score, TimeSignature, Track
 from composer.types import Finding
 from composer_midifile import upbeats
 from composer_midifile.channels import DRUMS

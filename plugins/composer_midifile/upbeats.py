@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from composer.score import TICKS_PER_QUARTER, TimeSignature
+from composer.music.score import TICKS_PER_QUARTER, TimeSignature
 
 BESIDE = 2
 """Ticks by which a time signature in a file may miss a bar line."""

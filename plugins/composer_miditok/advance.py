@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from composer.arrays import namespace, numbers, side_by_side
-from composer.tokens import EOS
+from composer.tokens.vocabulary import EOS
 from composer.types import Array
 from composer_miditok import state as states
 from composer_miditok.sounds import SOUNDS

@@ -13,9 +13,9 @@ from functools import cached_property
 import numpy as np
 
 from composer.arrays import like, namespace, numbers
-from composer.given import NEVER
-from composer.score import Score
-from composer.tokens import EOS
+from composer.music.score import Score
+from composer.tokens.fixed_bars import NEVER
+from composer.tokens.vocabulary import EOS
 from composer.types import Array, Span
 from composer_miditok.holding import Holding
 from composer_miditok.mask import last_end, programs, targets

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.music.score import Score
 from composer.request import Request
-from composer.score import Score
 from composer.types import Array, Column, Facts, Span
 from composer_miditok import telling
 from composer_miditok.advance import advance

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from composer.arrays import like, namespace
-from composer.given import NEVER
+from composer.tokens.fixed_bars import NEVER
 from composer.types import Array
 from composer_miditok.plan import PARTS, Ints, Plan
 from composer_miditok.state import CODES, OPEN, Field, held, notes, of

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from composer.arrays import like, namespace, numbers
-from composer.tokens import EOS
+from composer.tokens.vocabulary import EOS
 from composer.types import Array
 from composer_miditok.sounds import DRUMS
 from composer_miditok.state import CODES, OPEN, Field, among, code, held, is_open, metre, of

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import BadOption
-from composer.given import NEVER, check_track, covered
-from composer.score import Score
+from composer.music.score import Score
+from composer.tokens.fixed_bars import NEVER, check_track, covered
 from composer.types import Span
 from composer_miditok.preparing import Prepared
 from composer_miditok.sounds import DRUMS

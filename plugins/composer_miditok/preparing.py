@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import CannotExpress
-from composer.measures import MOST_EMPTY_BARS, measures
-from composer.score import Score, TimeSignature
+from composer.music.score import Score, TimeSignature
+from composer.tokens.bar_encoding import MOST_EMPTY_BARS, measures
 from composer_miditok.scheme import Scheme
 from composer_miditok.sounds import DRUMS, SOUNDS, Lines, Sounds, check_held, check_struck, gathered, on_grid
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.metrical import Grid
-from composer.score import TICKS_PER_QUARTER, Score, TimeSignature, Track, parse_time_signature
+from composer.music.score import TICKS_PER_QUARTER, Score, TimeSignature, Track, parse_time_signature
+from composer.tokens.bar_grammar import Grid
 from composer_miditok.sounds import DRUMS, Sounds, notes_of
 
 VELOCITY = 80

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import CannotExpress
-from composer.measures import Measures
-from composer.score import NOTE, Notes, Score, joined
+from composer.music.score import NOTE, Notes, Score, joined
+from composer.tokens.bar_encoding import Measures
 
 DRUMS = -1
 """The program of the drums, as MidiTok numbers it."""

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from composer.arrays import like, namespace
 from composer.errors import BadOption
+from composer.music.score import parse_time_signature
 from composer.request import Request
-from composer.score import parse_time_signature
-from composer.tokens import BOS
+from composer.tokens.vocabulary import BOS
 from composer.types import Array
 from composer_miditok.sounds import SOUNDS
 from composer_miditok.tables import NO_PROGRAM, Tables

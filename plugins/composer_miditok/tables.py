@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.score import Score
+from composer.music.score import Score
 from composer_miditok.preparing import Prepared, prepared
 from composer_miditok.scheme import Scheme
 from composer_miditok.sounds import DRUMS

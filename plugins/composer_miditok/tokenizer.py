@@ -14,8 +14,8 @@ from typing import Annotated, ClassVar, Self
 
 import numpy as np
 
-from composer.score import TICKS_PER_QUARTER, Score
-from composer.tokens import EOS, transposition
+from composer.music.score import TICKS_PER_QUARTER, Score
+from composer.tokens.vocabulary import EOS, transposition
 from composer.types import Meaning, Tokens
 from composer_miditok import merges
 from composer_miditok.grammar import MidiTokGrammar

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from pathlib import Path
 
-from composer import compiling
+from composer.tokens.jit import c_compiler
 
 SOURCE = Path(__file__).with_name("kernel.c")
 
@@ -15,4 +15,4 @@ FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shar
 
 def library() -> ctypes.CDLL | None:
     """The kernel, or None where there is no compiler that makes it."""
-    return compiling.library(SOURCE.read_text(encoding="utf-8"), FLAGS)
+    return c_compiler.library(SOURCE.read_text(encoding="utf-8"), FLAGS)

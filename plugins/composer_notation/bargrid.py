@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from composer.score import TICKS_PER_QUARTER, TimeSignature
+from composer.music.score import TICKS_PER_QUARTER, TimeSignature
 
 LONGEST = 100_000 * 4 * TICKS_PER_QUARTER
 """Ticks that a piece may last: what is longer has a wrong number in it."""

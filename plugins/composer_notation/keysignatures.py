@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from composer.keys import Key, estimate_key, key_of_signature
-from composer.score import KeySignature, Notes, Track, joined
+from composer.music.keys import Key, estimate_key, key_of_signature
+from composer.music.score import KeySignature, Notes, Track, joined
 
 _DEGREES = {  # semitones from the tonic of the major key of the same signature
     "major": 0, "ionian": 0, "dorian": 2, "phrygian": 4, "lydian": 5, "mixolydian": 7, "minor": 9, "aeolian": 9,

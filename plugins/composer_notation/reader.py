@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from composer.errors import LeftOutWarning, ReadingWarning, UnreadableFile, printable
-from composer.score import Score
+from composer.music.score import Score
 from composer_notation.abc import reading as abc
 from composer_notation.abc.tunebook import text_of
 from composer_notation.bargrid import LONGEST

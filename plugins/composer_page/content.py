@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from composer.errors import printable
-from composer.score import END, Bars, Score, Text, Track, bars
-from composer.texts import clean
+from composer.music.score import END, Bars, Score, Text, Track, bars
+from composer.music.texts import clean
 from composer.types import Piece
 
 _LONGEST = 20_000  # characters of what made a piece, as JSON; beyond, its long values are left out

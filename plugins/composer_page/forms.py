@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from composer.errors import ComposerError, printable
-from composer.plugins import registry
+from composer.plugins.registry import registry
 from composer.types import Piece
 
 ENGRAVED = ".svg"

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from composer.score import TICKS_PER_QUARTER, Bars, Score, bars
+from composer.music.score import TICKS_PER_QUARTER, Bars, Score, bars
 
 _QUARTER = 17.0  # units that it should have, unless there are too many rows
 _STEPS = (1, 2, 4, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from composer.score import Notes, Track
+from composer.music.score import Notes, Track
 
 _FEWEST, _AROUND = 13, 2  # pitches that are always shown, and those beyond the range of the notes
 _BLACK = (1, 3, 6, 8, 10)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from composer.errors import printable
-from composer.score import TimeSignature
+from composer.music.score import TimeSignature
 from composer.types import Piece
 
 _LETTERS = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")

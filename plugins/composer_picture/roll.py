@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from composer.errors import printable
-from composer.score import END, Notes, Score, Text, Track, joined
+from composer.music.score import END, Notes, Score, Text, Track, joined
 from composer.types import Piece
 from composer_picture import lettering, naming
 from composer_picture.grid import Grid, Row, grid

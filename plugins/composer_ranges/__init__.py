@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from composer import hookimpl
 from composer.arrays import like, namespace
 from composer.errors import BadOption, nearest, printable
-from composer.keys import parse_pitch, pitch_name
-from composer.notes import pitches, sounds_on
+from composer.music.keys import parse_pitch, pitch_name
+from composer.music.notes import pitches, sounds_on
 from composer.types import Array, Context, Meaning
 
 ALL = "all"

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.metrical import Grid
+from composer.tokens.bar_grammar import Grid
 
 DRUMS = -1
 """The program of the drums, as MidiTok numbers it."""

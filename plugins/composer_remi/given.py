@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.arrays import like, namespace, numbers
-from composer.given import NEVER, check_track, covered, given_bars, here
-from composer.measures import measures
-from composer.metrical import Field, reached
-from composer.score import Score
+from composer.music.score import Score
+from composer.tokens.bar_encoding import measures
+from composer.tokens.bar_grammar import Field, reached
+from composer.tokens.fixed_bars import NEVER, check_track, covered, given_bars, here
 from composer.types import Array, Span
 from composer_remi.events import Events
 from composer_remi.grammar import Own, RemiGrammar, Turn

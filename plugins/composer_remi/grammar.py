@@ -9,11 +9,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from composer import metrical
 from composer.arrays import latest, like, namespace, numbers, with_column
-from composer.metrical import Field, Grid, Slot
+from composer.music.score import Score
 from composer.request import Request
-from composer.score import Score
+from composer.tokens import bar_grammar
+from composer.tokens.bar_grammar import Field, Grid, Slot
 from composer.types import Array, Column, Facts, Span, Tokens
 from composer_remi.events import Events
 from composer_remi.writing import tempo_token
@@ -77,7 +77,7 @@ class RemiGrammar:
         own[:, Own.PITCHES - Field.OWN : Own.ENDS - Field.OWN] = -1
         if request.tempo is not None and self.events.tempos:
             own[:, Own.ASKED_TEMPO - Field.OWN] = tempo_token(self.events, request.tempo)
-        return np.concatenate([metrical.start(self.grid, request, rows), own], axis=1)
+        return np.concatenate([bar_grammar.start(self.grid, request, rows), own], axis=1)
 
     # --- what may come ------------------------------------------------------------------------------------------------
 
@@ -85,8 +85,8 @@ class RemiGrammar:
         """Mask (B, V)."""
         xp, slot = namespace(state), state[:, Field.SLOT]
         more = slot == Turn.MORE
-        shared = metrical.allowed(self.grid, state, more | (slot == Slot.MOVE))
-        more = more & (metrical.reached(state) >= state[:, Field.FLOOR])
+        shared = bar_grammar.allowed(self.grid, state, more | (slot == Slot.MOVE))
+        more = more & (bar_grammar.reached(state) >= state[:, Field.FLOOR])
         begin = (slot == Turn.BEGIN) | ((slot == Turn.OPEN) & self._tempo_known(state)) | more
         sound = (slot == Turn.SOUND) | more if self.events.named else begin
         drums = state[:, Own.PROGRAM] == self.events.drum_program
@@ -123,7 +123,7 @@ class RemiGrammar:
         # Bars to come may be longer than this one, unless a time signature was asked for.
         longest = xp.where(state[:, Field.ASKED_METRE] == 0, self.grid.longest, state[:, Field.LENGTH])
         last = (state[:, Field.NEXT] + (left - 1) * longest)[:, None]
-        ends = metrical.reached(state)[:, None] + like(self.events.steps, state)[None, :]
+        ends = bar_grammar.reached(state)[:, None] + like(self.events.steps, state)[None, :]
         return ((ends <= last) | (left == 0)[:, None]) & (state[:, Field.SLOT] == Turn.DURATION)[:, None]
 
     # --- what was said ------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ class RemiGrammar:
         """States after `tokens`."""
         xp = namespace(state)
         said = {kind: self._is(kind, tokens) for kind in self.events.count}
-        shared = metrical.advance(self.grid, state, tokens)
+        shared = bar_grammar.advance(self.grid, state, tokens)
         shared = with_column(shared, Field.SLOT, self._slot(said, state[:, Own.PROGRAM], shared[:, Field.SLOT]))
         after = xp.concat([shared, self._in_force(said, state, tokens), self._lasting(said, state, tokens)], axis=1)
         return xp.where((state[:, Field.SLOT] == Slot.END)[:, None], state, after)
@@ -173,7 +173,7 @@ class RemiGrammar:
         """(B, 2 + 2 RECENT) the columns from `END` on: a note is complete with its duration."""
         xp, complete = namespace(state), said["Duration"]
         place = xp.where(complete, tokens - self.events.first["Duration"], 0)
-        end = metrical.reached(state) + xp.take(like(self.events.steps, state), place)
+        end = bar_grammar.reached(state) + xp.take(like(self.events.steps, state), place)
         furthest = xp.maximum(state[:, Own.END], xp.where(complete, end, 0))
         pitch = state[:, Own.SOUND] - self.events.first["Pitch"] + self.events.lowest
         older = xp.maximum(state[:, Own.OLDER], xp.where(complete, state[:, Own.ENDS], 0))
@@ -185,7 +185,7 @@ class RemiGrammar:
 
     def states(self, tokens: Tokens) -> NDArray[np.int64]:
         """The states before each token of a piece, (T, S), as `advance` makes them."""
-        shared, before = metrical.states(self.grid, tokens), metrical.before(tokens)
+        shared, before = bar_grammar.states(self.grid, tokens), bar_grammar.before(tokens)
         said = {kind: self._is(kind, before) for kind in self.events.count}
         first, last = self.grid.first["Position"], self.grid.last["Position"]
         position, sound = (before >= first) & (before < last), said["Pitch"] | said["Drum"]
@@ -198,7 +198,7 @@ class RemiGrammar:
             np.zeros_like(before),
             latest(before, sound, 0),
         ]
-        lasting = self._lasted(said["Duration"], before, in_force[-1], metrical.reached(shared))
+        lasting = self._lasted(said["Duration"], before, in_force[-1], bar_grammar.reached(shared))
         return np.concatenate([shared.T, in_force, lasting]).T
 
     def _lasted(self, complete: NDArray[np.bool_], tokens: Tokens, sound: Tokens, here: Tokens) -> NDArray[np.int64]:
@@ -218,7 +218,7 @@ class RemiGrammar:
         xp = namespace(state)
         end = xp.clip(state[:, Own.END] - state[:, Field.ORIGIN], 0, self.grid.longest + 1)
         own = xp.stack([state[:, Own.PROGRAM], state[:, Own.SOUND], end], axis=1)
-        return xp.concat([metrical.inputs(state), own], axis=1)
+        return xp.concat([bar_grammar.inputs(state), own], axis=1)
 
     def facts(self, state: Array) -> Facts:
         """The same in musical terms: the voice is the program's place, and of the latest notes those that sound.
@@ -227,10 +227,10 @@ class RemiGrammar:
         """
         xp = namespace(state)
         program = state[:, Own.PROGRAM]
-        here = metrical.here(state)
+        here = bar_grammar.here(state)
         sounds = state[:, Own.ENDS :] > here[:, None]
         sounding = xp.where(sounds, state[:, Own.PITCHES : Own.ENDS], -1)
-        return metrical.facts(
+        return bar_grammar.facts(
             self.grid,
             state,
             voice=xp.where(program > 0, program - self.events.first["Program"], -1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from composer.score import NOTE, Tempo, Track
+from composer.music.score import NOTE, Tempo, Track
 from composer.types import Tokens
 from composer_remi.events import DRUMS, Events
 from composer_remi.sounds import Ints, Sounds, cut, ordered

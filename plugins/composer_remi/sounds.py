@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.measures import changes
-from composer.score import Notes
+from composer.music.score import Notes
+from composer.tokens.bar_encoding import changes
 
 Ints = NDArray[np.int64]
 

@@ -1,9 +1,9 @@
 """Remi: scores of any number of parts to tokens and back; it knows no file and no model.
 
-After the opening and each bar line of `composer.metrical` come positions: `Position_p`, then `Tempo_t` at the first and
-where it changes, then for each program that strikes notes, rising with the drums (-1) last, `Program_p` and its
-notes from the bottom: `Pitch_60 Velocity_72 Duration_12`, of drums `Drum_38 Velocity_72`. Durations count steps. This
-is REMI (Huang and Yang, Pop Music Transformer, 2020) for several parts (von Rütte et al., FIGARO, 2022).
+After the opening and each bar line of `composer.tokens.bar_grammar` come positions: `Position_p`, then `Tempo_t` at the
+first and where it changes, then for each program that strikes notes, rising with the drums (-1) last, `Program_p` and
+its notes from the bottom: `Pitch_60 Velocity_72 Duration_12`, of drums `Drum_38 Velocity_72`. Durations count steps.
+This is REMI (Huang and Yang, Pop Music Transformer, 2020) for several parts (von Rütte et al., FIGARO, 2022).
 
 Kept: starts on the grid, durations (to the step up to 4 quarters, then shortened to a coarser one), pitches, velocities
 and tempos to the nearest value, programs, drum sounds without their length, time signatures, the first key, the upbeat.
@@ -18,10 +18,10 @@ from typing import Annotated
 
 import numpy as np
 
-from composer.measures import Reading, heading, measures, walk, written
-from composer.metrical import TIME_SIGNATURES, Grid
-from composer.score import Score
-from composer.tokens import meaning
+from composer.music.score import Score
+from composer.tokens.bar_encoding import Reading, heading, measures, walk, written
+from composer.tokens.bar_grammar import TIME_SIGNATURES, Grid
+from composer.tokens.vocabulary import meaning
 from composer.types import Meaning, Tokens
 from composer_remi.events import DRUMS, Events, durations, tempos, velocities
 from composer_remi.grammar import RemiGrammar

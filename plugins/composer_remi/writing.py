@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from composer.errors import CannotExpress
-from composer.measures import changes
-from composer.score import Score, Track, joined
+from composer.music.score import Score, Track, joined
+from composer.tokens.bar_encoding import changes
 from composer_remi.events import Events
 from composer_remi.sounds import Ints, Sounds, on_grid
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.score import TICKS_PER_QUARTER, Notes, Score, Tempo, Track
+from composer.music.score import TICKS_PER_QUARTER, Notes, Score, Tempo, Track
 
 RATE = 48_000
 """Samples a second, the only rate of the synthesiser."""

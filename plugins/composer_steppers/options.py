@@ -27,7 +27,7 @@ class TorchSteps:
     def make(self, model: Model, device: str, precision: str = "float32") -> Stepper:
         """The module's own steps."""
         from composer.devices import choose_device
-        from composer.stepping import torch_stepper
+        from composer.sampling.torch_stepper import torch_stepper
 
         chosen = choose_device(device)  # first: it refuses sooner than torch is imported
         sizes = [column.size for column in model.make_tokenizer().grammar.columns]

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from composer.arrays import like, namespace
 from composer.errors import RequestWarning
-from composer.notes import strikes
+from composer.music.notes import strikes
 from composer.types import Array, Context, Meaning
 
 MOST_POLYPHONY = 32

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from composer.arrays import like, namespace
 from composer.errors import BadOption, printable
-from composer.notes import pitches, sounds_on, strikes
-from composer.score import TICKS_PER_QUARTER
+from composer.music.notes import pitches, sounds_on, strikes
+from composer.music.score import TICKS_PER_QUARTER
 from composer.types import Array, Context, Meaning
 
 WHOLE = 4 * TICKS_PER_QUARTER

@@ -9,13 +9,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from composer import metrical
 from composer.arrays import latest, like, namespace, numbers, with_column
-from composer.keys import ALL_KEYS, Key
-from composer.metrical import KEY_COLUMN, Field, Grid, Slot
+from composer.music.keys import ALL_KEYS, Key
+from composer.music.score import Score
 from composer.request import Request
-from composer.score import Score
-from composer.tokens import BOS
+from composer.tokens import bar_grammar
+from composer.tokens.bar_grammar import KEY_COLUMN, Field, Grid, Slot
+from composer.tokens.vocabulary import BOS
 from composer.types import Array, Column, Facts, Span, Tokens
 
 STRUCK = Field.OWN
@@ -94,14 +94,14 @@ class VoicesGrammar:
         """States before the first token: silence in every voice."""
         own = np.full((rows, 1 + 2 * self.voices), self.rest, dtype=np.int64)
         own[:, 0] = 0
-        return np.concatenate([metrical.start(self.grid, request, rows), own], axis=1)
+        return np.concatenate([bar_grammar.start(self.grid, request, rows), own], axis=1)
 
     def allowed(self, state: Array) -> Array:
         """Mask (B, V)."""
         xp = namespace(state)
         slot = state[:, Field.SLOT]
         writing = slot >= Slot.OWN
-        shared = metrical.allowed(self.grid, state, slot == Slot.MOVE)
+        shared = bar_grammar.allowed(self.grid, state, slot == Slot.MOVE)
         silent = self._sounding_in_turn(state) == self.rest
         # A frame in which nothing moves does not exist.
         last = slot == Slot.OWN + self.voices - 1
@@ -122,7 +122,7 @@ class VoicesGrammar:
     def advance(self, state: Array, tokens: Array) -> Array:
         """States after `tokens`."""
         xp = namespace(state)
-        shared = metrical.advance(self.grid, state, tokens)
+        shared = bar_grammar.advance(self.grid, state, tokens)
         voice = state[:, Field.SLOT] - Slot.OWN
         own = (tokens >= self.hold) & (voice >= 0)
         slot = xp.where(voice == self.voices - 1, xp.full_like(voice, Slot.MOVE), voice + Slot.OWN + 1)
@@ -137,7 +137,7 @@ class VoicesGrammar:
 
     def states(self, tokens: Tokens) -> NDArray[np.int64]:
         """The states before each token of a piece, (T, S), as `advance` makes them."""
-        shared, said = metrical.states(self.grid, tokens), metrical.before(tokens)
+        shared, said = bar_grammar.states(self.grid, tokens), bar_grammar.before(tokens)
         own, places = said >= self.hold, np.arange(len(said))
         voice = places - latest(places, ~own, 0) - 1  # the position stands before the first voice
         slot = np.where(voice == self.voices - 1, Slot.MOVE, voice + Slot.OWN + 1)
@@ -152,7 +152,7 @@ class VoicesGrammar:
     def inputs(self, state: Array) -> Array:
         """What the model is given, (B, C)."""
         xp = namespace(state)
-        columns = [metrical.inputs(state), self.sounding(state), self._degrees(state)]
+        columns = [bar_grammar.inputs(state), self.sounding(state), self._degrees(state)]
         if self.relative:
             columns[0] = with_column(columns[0], KEY_COLUMN, self._written_key(state))
             columns.append((self._home(state) % 12)[:, None])
@@ -215,7 +215,7 @@ class VoicesGrammar:
         number = numbers(self.voices, state)
         decided = (voice < 0)[:, None] | (number < voice[:, None])
         beside = (pitches >= 0) & (number != voice[:, None])
-        return metrical.facts(
+        return bar_grammar.facts(
             self.grid,
             state,
             voice=voice,

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import CannotExpress, printable
-from composer.measures import key_of
-from composer.score import Notes, Score, Track
+from composer.music.score import Notes, Score, Track
+from composer.tokens.bar_encoding import key_of
 
 
 @dataclass(frozen=True)

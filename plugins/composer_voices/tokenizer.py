@@ -1,8 +1,8 @@
 """Voices: scores of a few single-line parts to tokens and back; it knows no file and no model.
 
-After the opening and each bar line of `composer.metrical` come frames: `Position_p`, then one token a voice from the
-top, `Pitch_60` (struck), `Hold_None` (as before) or `Rest_None` (falls silent). Places where nothing happens have no
-frame. Kept: where notes start and end on the grid, pitches, voices, time signatures, the first key, the upbeat.
+After the opening and each bar line of `composer.tokens.bar_grammar` come frames: `Position_p`, then one token a voice
+from the top, `Pitch_60` (struck), `Hold_None` (as before) or `Rest_None` (falls silent). Places where nothing happens
+have no frame. Kept: where notes start and end on the grid, pitches, voices, time signatures, the first key, the upbeat.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Annotated
 import numpy as np
 
 from composer.errors import CannotExpress
-from composer.measures import Reading, heading, measures, walk, written
-from composer.metrical import TIME_SIGNATURES, Grid
-from composer.score import NOTE, Notes, Score, Track
-from composer.tokens import meaning
+from composer.music.score import NOTE, Notes, Score, Track
+from composer.tokens.bar_encoding import Reading, heading, measures, walk, written
+from composer.tokens.bar_grammar import TIME_SIGNATURES, Grid
+from composer.tokens.vocabulary import meaning
 from composer.types import Meaning, Tokens
 from composer_voices.grammar import VoicesGrammar
 from composer_voices.parts import Line, check_range, lines

@@ -23,8 +23,8 @@ from composer.batch.jobfile import read
 from composer.batch.jobs import spread
 from composer.batch.plan import plan
 from composer.batch.running import run
-from composer.generation import BATCH, generate, open_model
-from composer.plugins import registry
+from composer.generation.generator import BATCH, generate, open_model
+from composer.plugins.registry import registry
 
 
 def large(folder: Path) -> str:

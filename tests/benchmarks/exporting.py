@@ -14,11 +14,11 @@ from time import process_time
 
 from machine import describe, in_turn
 
-from composer.files import write
-from composer.generation import generate, open_model
-from composer.outputs import Outputs
-from composer.plugins import registry
-from composer.score import TICKS_PER_QUARTER
+from composer.generation.generator import generate, open_model
+from composer.io.formats import write
+from composer.io.outputs import Outputs
+from composer.music.score import TICKS_PER_QUARTER
+from composer.plugins.registry import registry
 from composer.types import Piece
 from composer_midifile.linting import lint
 

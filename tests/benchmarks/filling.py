@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from composer import filling
-from composer.corpus import build
-from composer.generation import Player, open_model
-from composer.plugins import registry
-from composer.score import Score, bars, make_notes
+from composer.data.corpus import build
+from composer.generation import infilling
+from composer.generation.generator import Player, open_model
+from composer.music.score import Score, bars, make_notes
+from composer.plugins.registry import registry
 
 SETTINGS = {  # bars hidden, voices hidden (none named: all)
     "1 bar": (1, ()),
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--pieces", type=int, default=50)
     parser.add_argument("--particles", default="1,4,16,64")
     parser.add_argument("--settings", default=",".join(SETTINGS))
-    parser.add_argument("--look-ahead", type=int, default=filling.LOOK_AHEAD)
+    parser.add_argument("--look-ahead", type=int, default=infilling.LOOK_AHEAD)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     asked = parser.parse_args()
@@ -91,8 +91,8 @@ def held_out(player: Player, most: int) -> list[Score]:
 def case_of(score: Score, count: int, voices: tuple[str, ...]) -> Case:
     """So many bars from `FIRST` on, of these voices or of all."""
     wanted = (FIRST, FIRST + count - 1)
-    start, end = filling.ticks_of(score, wanted)
-    names = [filling.voice_named(score, voice) for voice in voices]
+    start, end = infilling.ticks_of(score, wanted)
+    names = [infilling.voice_named(score, voice) for voice in voices]
     return Case(score, tuple(names or range(len(score.tracks))), start, end, voices, wanted)
 
 
@@ -102,7 +102,7 @@ def case_of(score: Score, count: int, voices: tuple[str, ...]) -> Case:
 def figures(player: Player, cases: list[Case], particles: int, seed: int, look_ahead: int) -> dict[str, list[float]]:
     """Fill every case with so many particles."""
     wanted = [
-        filling.gap(
+        infilling.gap(
             player,
             case.score,
             replace(player.suggested, seed=seed, index=index),
@@ -113,7 +113,7 @@ def figures(player: Player, cases: list[Case], particles: int, seed: int, look_a
         )
         for index, case in enumerate(cases)
     ]
-    return measured(player, cases, [piece.score for piece in filling.fill(player, wanted)])
+    return measured(player, cases, [piece.score for piece in infilling.fill(player, wanted)])
 
 
 def figures_of_other(player: Player, cases: list[Case], seed: int) -> dict[str, list[float]]:
@@ -137,7 +137,7 @@ def with_other(case: Case, cases: list[Case], rng: np.random.Generator) -> Score
         strange = [
             (s + case.start - other.start, d, p + shift, v) for s, d, p, v in part(other, voice, other.start, other.end)
         ]
-        own = part(case, voice, 0, case.start), part(case, voice, case.end, filling.ALWAYS)
+        own = part(case, voice, 0, case.start), part(case, voice, case.end, infilling.ALWAYS)
         tracks[voice] = replace(tracks[voice], notes=make_notes([*own[0], *strange, *own[1]]))
     return replace(case.score, tracks=tuple(tracks))
 

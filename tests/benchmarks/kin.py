@@ -1,7 +1,7 @@
 """How likely held-out pieces are, apart for those whose melody is much like that of a training piece.
 
-Two melodies are compared by their runs of eight steps (`composer.splits.melody`); kin are pieces that share half of the
-runs of the shorter of the two.
+Two melodies are compared by their runs of eight steps (`composer.data.splits.melody`); kin are pieces that share half
+of the runs of the shorter of the two.
 
     python tests/benchmarks/kin.py chorales tunes
 """
@@ -13,11 +13,11 @@ import sys
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from composer.evaluation import piece_nats
-from composer.generation import open_model
-from composer.measuring import corpus_of
-from composer.score import Score
-from composer.splits import melody
+from composer.data.splits import melody
+from composer.generation.generator import open_model
+from composer.music.score import Score
+from composer.training.evaluation import piece_nats
+from composer.training.model_card import corpus_of
 
 RUN = 8
 SHARE = 0.5

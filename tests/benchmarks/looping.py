@@ -13,9 +13,9 @@ from dataclasses import replace
 import numpy as np
 from machine import describe, in_turn
 
-from composer.generation import Player, make_samplers, open_model
+from composer.generation.generator import Player, make_samplers, open_model
 from composer.request import Link
-from composer.sampling import sample
+from composer.sampling.loop import sample
 from composer.testing import random_model
 
 BATCHES = (1, 16, 64)

@@ -13,13 +13,13 @@ import json, resource, sys, tempfile
 from pathlib import Path
 from time import perf_counter
 import numpy as np
-from composer.corpus import build
-from composer.files import write
-from composer.plugins import registry
-from composer.score import Score, Track, make_notes
-from composer.training import Settings, train
+from composer.data.corpus import build
+from composer.io.formats import write
+from composer.plugins.registry import registry
+from composer.music.score import Score, Track, make_notes
+from composer.training.loop import Settings, train
 from composer.types import Piece
-from composer.datasets import make_dataset
+from composer.data.datasets import make_dataset
 def peak(of=resource.RUSAGE_SELF):
     return resource.getrusage(of).ru_maxrss / 1024
 count, workers = map(int, sys.argv[1:])

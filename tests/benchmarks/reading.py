@@ -8,9 +8,9 @@ from pathlib import Path
 import symusic
 from machine import describe, in_turn
 
-from composer.datasets import make_dataset
-from composer.encoding import encode, model_inputs
-from composer.plugins import registry
+from composer.data.datasets import make_dataset
+from composer.data.encoding import encode, model_inputs
+from composer.plugins.registry import registry
 
 
 def main(folder: str) -> None:

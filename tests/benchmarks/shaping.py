@@ -13,10 +13,10 @@ import numpy as np
 from machine import describe, in_turn
 from numpy.typing import NDArray
 
-from composer.generation import Player, open_model
-from composer.plugins import registry
+from composer.generation.generator import Player, open_model
+from composer.plugins.registry import registry
 from composer.request import Request
-from composer.sampling import draw
+from composer.sampling.loop import draw
 
 BATCHES = (1, 64)
 ROUNDS = 15

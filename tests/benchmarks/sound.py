@@ -14,8 +14,8 @@ from time import perf_counter, process_time
 import soundfile
 from machine import describe
 
-from composer import files
-from composer.score import Score, Track, make_notes
+from composer.io import formats
+from composer.music.score import Score, Track, make_notes
 from composer.types import Piece
 
 LENGTHS = (70, 300)
@@ -71,9 +71,9 @@ def main() -> None:
                 music = Piece(piece(tracks, seconds))
                 for path in [Path(folder) / f"a{suffix}" for suffix in FORMATS]:
                     what = f"{seconds:4} s, {tracks:2} tracks, {path.suffix}"
-                    show(what, path, taken(lambda music=music, path=path: files.write([music], path)))
+                    show(what, path, taken(lambda music=music, path=path: formats.write([music], path)))
             source, path = Path(folder) / "a.mid", Path(folder) / "a.wav"
-            files.write([Piece(piece(4, seconds))], source)
+            formats.write([Piece(piece(4, seconds))], source)
             command = [sys.executable, "-m", "composer", "export", str(source), str(path), "--force", "--quiet"]
             show(
                 f"{seconds:4} s,  4 tracks, .wav, a command",
@@ -81,7 +81,7 @@ def main() -> None:
                 taken(lambda c=command: subprocess.run(c, check=True)),
             )
         before = process_time()
-        files.write([Piece(piece(4, 1800))], Path(folder) / "long.flac")
+        formats.write([Piece(piece(4, 1800))], Path(folder) / "long.flac")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
         print(f"half an hour, 4 tracks, .flac: {process_time() - before:.1f} s of one core, {peak:.0f} MB at most")
 

@@ -26,10 +26,10 @@ import torch
 from machine import describe, in_turn
 from threadpoolctl import threadpool_limits
 
-from composer.compiling import library, processor
-from composer.generation import Player, open_model
-from composer.plugins import registry
+from composer.generation.generator import Player, open_model
+from composer.plugins.registry import registry
 from composer.testing import random_model
+from composer.tokens.jit.c_compiler import library, processor
 from composer.types import Cell
 from composer_native.compiling import FLAGS
 

@@ -17,11 +17,11 @@ import torch
 from machine import describe, in_turn
 from torch import nn
 
-from composer.batches import Stream, real_share
-from composer.corpus import Corpus, build
+from composer.data.batches import Stream, real_share
+from composer.data.corpus import Corpus, build
 from composer.devices import autocast, choose_device
-from composer.plugins import registry
-from composer.training import Meter, Settings, _batch, _start, training_stream
+from composer.plugins.registry import registry
+from composer.training.loop import Meter, Settings, _batch, _start, training_stream
 from composer.types import Tokenizer
 
 ROUNDS = 7

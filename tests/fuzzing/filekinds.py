@@ -14,18 +14,22 @@ from jobtexts import JOBS, large_jobs
 from mutations import as_json, damaged, damaged_text, damaged_value, value
 from walks import VOICES, Walks, walk
 
-from composer import catalogue, checkpoints, corpus, files, making, recipefile, runs
 from composer.batch import gallery, jobfile, jobs, plan, status
 from composer.batch.ledger import NAME as LEDGER
 from composer.batch.ledger import Row, Shard, opened
 from composer.cli import models
+from composer.data import corpus
 from composer.errors import ComposerError
-from composer.generation import Player, generate
+from composer.generation import tasks
+from composer.generation.generator import Player, generate
+from composer.generation.primers import typed_notes
+from composer.io import formats
 from composer.model import Made, Model, save
 from composer.model import load as load_model
-from composer.plugins import find, load, registry
-from composer.primers import typed_notes
+from composer.plugins import cache
+from composer.plugins.registry import find, load, registry
 from composer.request import Request
+from composer.training import checkpoints, recipe_file, run_folder
 from composer.types import Piece
 
 MOST_BARS = 16
@@ -265,15 +269,15 @@ class RecipeFile(Kind):
 
     def use(self, path):
         if b"[started]" in path.read_bytes():
-            shutil.copy(path, self.run / runs.RECIPE)
-            runs.reopen(self.run)
+            shutil.copy(path, self.run / run_folder.RECIPE)
+            run_folder.reopen(self.run)
         self.make_things(path)
 
     def make_things(self, path):
-        plain = recipefile.read(path)
-        recipefile.text(plain)
+        plain = recipe_file.read(path)
+        recipe_file.text(plain)
         if plain.get("dataset", "").startswith(("folder:", "tunes")):
-            recipefile.make(plain)
+            recipe_file.make(plain)
 
 
 class JobFile(Kind):
@@ -307,14 +311,14 @@ class Sidecar(Kind):
     suffixes = (".json",)
 
     def begin(self):
-        from composer import continuing
+        from composer.generation import continuation
 
         self.player = Player(small_model(), "small")
         request = Request(seed=3, bars=2, stepper="numpy")
-        primed = continuing.after(self.player, request, typed_notes("C5 D5 E5 F5"))
+        primed = continuation.after(self.player, request, typed_notes("C5 D5 E5 F5"))
         self.good = [
             generate(self.player, [request])[0].provenance,
-            continuing.go_on(self.player, [primed])[0].provenance,
+            continuation.go_on(self.player, [primed])[0].provenance,
         ]
 
     def make(self, draw, suffix):
@@ -325,11 +329,11 @@ class Sidecar(Kind):
         return damaged(draw, data) if draw.random() < 0.1 else data
 
     def use(self, path):
-        made_by = files.provenance(path)
-        asked = making.asked_of(made_by)
-        request = making.request_of(asked)
+        made_by = formats.provenance(path)
+        asked = tasks.asked_of(made_by)
+        request = tasks.request_of(asked)
         if (request.bars or MOST_BARS + 1) <= MOST_BARS:
-            making.regenerate(self.player, made_by)
+            tasks.regenerate(self.player, made_by)
 
 
 # --- what is kept between runs ----------------------------------------------------------------------------------------
@@ -384,10 +388,10 @@ class CatalogueFile(Kind):
 
     def begin(self):
         self.points = find()
-        catalogue.keep(self.points, load(self.points))
-        self.place = files.Path(catalogue._place())
+        cache.keep(self.points, load(self.points))
+        self.place = formats.Path(cache._place())
         self.good = self.place.read_text()
-        self.right = self.told(catalogue.recall(self.points))
+        self.right = self.told(cache.recall(self.points))
 
     def told(self, registry):
         return [
@@ -403,7 +407,7 @@ class CatalogueFile(Kind):
 
     def use(self, path):
         shutil.copy(path, self.place)
-        found = catalogue.recall(self.points)
+        found = cache.recall(self.points)
         assert found is None or self.told(found) == self.right, "what is damaged is believed"
 
 

@@ -19,10 +19,11 @@ from mutations import as_json, damaged, damaged_text, damaged_value, value
 from trees import tree
 from walks import walk
 
-from composer import checkpoints, cli
+from composer import cli
 from composer.errors import ComposerError
 from composer.model import save
-from composer.plugins import registry
+from composer.plugins.registry import registry
+from composer.training import checkpoints
 from composer.types import Piece
 
 ESCAPES = (

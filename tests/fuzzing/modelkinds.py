@@ -13,14 +13,14 @@ from filekinds import Kind
 from mutations import damaged, damaged_value
 from sanitising import CHECKS
 
-from composer import generation
-from composer.compiled import compiled, grammars
 from composer.errors import BadModelFile, ComposerError
 from composer.fitting import check_cell
-from composer.generation import Player, generate
+from composer.generation import generator
+from composer.generation.generator import Player, generate
 from composer.model import FORMAT, load
-from composer.plugins import registry
+from composer.plugins.registry import registry
 from composer.request import Request
+from composer.tokens.jit import compiled, grammars
 from composer_native import compiling as native_compiling
 from composer_native import steps
 
@@ -206,7 +206,7 @@ class SanitisedModel(Kind):
         assert all(quick[tokenizer] is not tokenizer for tokenizer in plain)
         assert native_compiling.library() is not None
         steps.ENOUGH, steps.Pace.threads = 0, lambda pace: max(pace.seconds)  # every step is shared
-        generation.compiled = lambda tokenizer: quick.get(tokenizer, tokenizer)  # no other, since each takes seconds
+        generator.compiled = lambda tokenizer: quick.get(tokenizer, tokenizer)  # no other, since each takes seconds
 
     def make(self, draw, suffix):
         of = network(draw)

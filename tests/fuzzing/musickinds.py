@@ -11,12 +11,12 @@ import scorefiles
 from kerntables import RandomPiece
 from mutations import damaged, damaged_columns, damaged_text
 
-from composer import files
-from composer.encoding import beat_count
+from composer.data.encoding import beat_count
+from composer.data.splits import content_hash
 from composer.errors import CannotExpress, CannotWrite
-from composer.plugins import registry
-from composer.score import bars
-from composer.splits import content_hash
+from composer.io import formats
+from composer.music.score import bars
+from composer.plugins.registry import registry
 from composer.types import Piece
 
 MOST_PARENTS = 600
@@ -44,7 +44,7 @@ class Music:
     def use(self, path):
         reader = self.readers[path.suffix]
         reader.provenance(path)
-        score = files.read_by(reader, path) if self.foreign else reader(path)
+        score = formats.read_by(reader, path) if self.foreign else reader(path)
         check(score)
         self.follow(score)
 

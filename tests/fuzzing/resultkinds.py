@@ -10,7 +10,6 @@ from filekinds import Kind, strangers
 from mutations import as_json, damaged, damaged_value
 from walks import VOICES, Walks, walk
 
-from composer import corpus
 from composer.cli import compare as command
 from composer.comparing import ledger as ledgers
 from composer.comparing import report
@@ -18,10 +17,11 @@ from composer.comparing.findings import Findings
 from composer.comparing.ledger import NAME, Ledger
 from composer.comparing.plan import planned
 from composer.comparing.trial import Contender, Trial
+from composer.data import corpus
 from composer.originality import index
 from composer.originality.held_out import held_out
 from composer.originality.passages import compare
-from composer.plugins import registry
+from composer.plugins.registry import registry
 
 
 class IndexFiles(Kind):

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from composer import compiling
+from composer.tokens.jit import c_compiler
 
 CHECKS = ("-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 """Flags, after all others."""
@@ -20,7 +20,7 @@ BEYOND = "int beyond(int place) { int here[4] = {0}; return here[place]; }"
 
 def environment(folder):
     """What a process needs beside its own environment so that what it compiles is sanitised; None if it cannot be."""
-    program = compiling.compiler()
+    program = c_compiler.compiler()
     if program is None:
         return None
     asked = [program, "-print-file-name=libasan.so"]

@@ -17,8 +17,8 @@ def plugins(ctx: click.Context) -> None:
     """List the installed plugins, what each offers, and which were left out and why."""
     if ctx.invoked_subcommand is not None:
         return
-    from composer.plugins import KINDS, registry
-    from composer.probing import known
+    from composer.plugins.probing import known
+    from composer.plugins.registry import KINDS, registry
 
     found, seconds = registry(), known()
     rows = []
@@ -51,7 +51,7 @@ def new(name: str, kind: str, model: Path | None) -> None:
     composer plugins new my-swing --kind sampler
     pip install -e my-swing && composer plugins
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    from composer.scaffold import begin
+    from composer.plugins.scaffold import begin
 
     place = begin(name, kind, Path(), model)
     click.echo(f"{place}/: a package that offers a {kind}. `pip install -e {place}` installs it; its README goes on.")
@@ -98,7 +98,7 @@ def doctor(ctx: click.Context) -> None:
 
     The exit status is 1 if something does not work.
     """
-    from composer.doctor import examine
+    from composer.plugins.doctor import examine
 
     report = examine()
     for finding in report.findings:

@@ -9,9 +9,9 @@ from typing import Any
 
 from composer.cli.options import sampler_flags
 from composer.errors import UnknownName, nearest, printable
-from composer.options import Option, choices
-from composer.plugins import KINDS, Offer, registry
-from composer.scaffold.usage import command
+from composer.plugins.options import Option, choices
+from composer.plugins.registry import KINDS, Offer, registry
+from composer.plugins.scaffold.usage import command
 
 
 def shown(name: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from composer.errors import printable
-from composer.keys import Key, parse_key
+from composer.music.keys import Key, parse_key
 
 LETTERS = "CDEFGAB"
 SLOWEST, FASTEST = 1, 1000  # quarter notes a minute; others are left out

@@ -9,7 +9,7 @@ from fractions import Fraction
 from itertools import islice
 from typing import NamedTuple
 
-from composer.keys import Key
+from composer.music.keys import Key
 from composer_notation.abc.decorations import VELOCITIES, chord_of, is_remark, left_out_as, sign_of
 from composer_notation.abc.fields import LETTERS, tempo
 from composer_notation.abc.inforce import InForce, apply_field

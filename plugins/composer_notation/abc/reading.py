@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from composer.errors import LeftOutWarning, UnreadableFile, printable
-from composer.score import Score
+from composer.music.score import Score
 from composer_notation.abc.score import score_of
 from composer_notation.abc.tunebook import Tune, count_tunes, text_of, tunes
 from composer_notation.bargrid import LONGEST

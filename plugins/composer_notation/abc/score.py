@@ -10,7 +10,7 @@ from fractions import Fraction
 from itertools import accumulate
 from typing import TypeVar
 
-from composer.score import KeySignature, Score, Tempo, Text, Track, joined, make_notes
+from composer.music.score import KeySignature, Score, Tempo, Text, Track, joined, make_notes
 from composer_notation.abc.fields import expand_parts, tempo, unit_length, unit_of_metre
 from composer_notation.abc.fields import metre as metre_of
 from composer_notation.abc.melody import Written, read_voice

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from composer.errors import ReadingWarning
-from composer.score import TICKS_PER_QUARTER, Score, Tempo, Text, Track, make_notes
+from composer.music.score import TICKS_PER_QUARTER, Score, Tempo, Text, Track, make_notes
 from composer_notation.bargrid import Measure as Bar
 from composer_notation.bargrid import time_signatures, upbeat_of
 from composer_notation.kern.measures import MOST_KEYS, MOST_NOTES, Measure, Music, Staff, read_music

@@ -10,7 +10,7 @@ from fractions import Fraction
 from xml.etree.ElementTree import Element
 
 from composer.errors import ReadingWarning
-from composer.score import Score, Tempo, Text, Track, make_notes
+from composer.music.score import Score, Tempo, Text, Track, make_notes
 from composer_notation.bargrid import Measure as Bar
 from composer_notation.bargrid import lay_measures, ticks, time_signatures, upbeat_of
 from composer_notation.instruments import CHOIR, program_of

@@ -9,7 +9,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TypeVar
 
-from composer.keys import Key
+from composer.music.keys import Key
 from composer_notation.abc.decorations import chord_of
 from composer_notation.writing.beams import beams
 from composer_notation.writing.musicxml import Heading

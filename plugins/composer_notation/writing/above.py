@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element, SubElement
 
-from composer.score import Text
+from composer.music.score import Text
 from composer_notation.writing.harmony import harmony
 from composer_notation.writing.pages import Pages
 from composer_notation.writing.xmltext import add, clean

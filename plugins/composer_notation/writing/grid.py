@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.score import Bars, Notes
+from composer.music.score import Bars, Notes
 from composer_notation.writing.metre import SHORTEST, grouping
 
 _TUPLETS = (120, 240, 480, 960)  # ticks that one can last

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.keys import Key, estimate_key
-from composer.score import END, Bars, KeySignature, Score, Tempo, Text, Track, bars, joined
+from composer.music.keys import Key, estimate_key
+from composer.music.score import END, Bars, KeySignature, Score, Tempo, Text, Track, bars, joined
 from composer_notation.writing.grid import on_grid
 from composer_notation.writing.metre import SHORTEST
 from composer_notation.writing.rhythm import Measure

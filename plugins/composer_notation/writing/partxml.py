@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from xml.etree.ElementTree import Element, SubElement
 
-from composer.keys import Key
-from composer.score import TICKS_PER_QUARTER
+from composer.music.keys import Key
+from composer.music.score import TICKS_PER_QUARTER
 from composer_notation.writing.above import marks_of, placed
 from composer_notation.writing.beams import beams
 from composer_notation.writing.notexml import Accidentals, Voice, forward, notes

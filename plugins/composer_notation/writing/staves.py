@@ -10,8 +10,8 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from composer import instruments
-from composer.score import Notes, Track
+from composer.music import general_midi
+from composer.music.score import Notes, Track
 from composer_notation.writing.rhythm import Event
 from composer_notation.writing.spelling import Spelled
 
@@ -124,7 +124,7 @@ def _part(track: Track, names: Sequence[Spelled], place: int) -> Part:
     else:
         staves = (Staff(_clef(track), _lines(_events(track.notes, names), place)),)
     is_sung = _first_word(track.name) in _CHOIR or track.program in (52, 53, 54)
-    named = track.name or instruments.name(track.program, is_drum=track.is_drum)
+    named = track.name or general_midi.name(track.program, is_drum=track.is_drum)
     return Part(named, "", track.program, staves, track.is_drum, is_sung)
 
 

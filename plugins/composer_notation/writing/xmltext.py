@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element, SubElement
 
-from composer import texts
+from composer.music import texts
 
 
 def clean(text: str) -> str:

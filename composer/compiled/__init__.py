@@ -1,7 +1,0 @@
-"""Grammars compiled: array functions are traced once and become C, one loop over rows; nothing here knows any music."""
-
-from __future__ import annotations
-
-from composer.compiled.grammars import CompiledGrammar, CompiledTokenizer, compiled
-
-__all__ = ["CompiledGrammar", "CompiledTokenizer", "compiled"]

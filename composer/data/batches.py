@@ -1,0 +1,188 @@
+"""Batches: which pieces run side by side through a training, moved to which key; it knows no network.
+
+Pieces of like length form a batch, which is cut into chunks along time. The recurrent state goes from chunk to chunk
+inside a batch and starts anew with the next, so that nothing leaks from one piece into another; a row whose piece has
+ended is dropped at the next chunk. The whole stream is a function of (seed, batch number), so its place is one number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.data.corpus import Corpus
+from composer.data.encoding import model_inputs
+from composer.tokens.vocabulary import BOS, movable, transposition
+from composer.types import Moving, Tokenizer
+
+IGNORED = -1
+"""The target of a place that is not learnt from: padding, and the key of a transposed piece."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A stretch of a batch. `rows` are those rows of the chunk before that go on (None at a batch's beginning)."""
+
+    inputs: NDArray[np.int64]  # (B, T, C)
+    targets: NDArray[np.int64]  # (B, T), IGNORED where nothing is to be learnt
+    rows: int | None  # rows are sorted by length: the first so many go on
+    stretch: float = 1.0  # tokens that the corpus has for one of this batch: others may say a piece that was moved
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """A piece of a batch, with so many semitones by which its tokens are still to be moved."""
+
+    inputs: NDArray[np.integer]  # (L, C)
+    tokens: NDArray[np.integer]  # (L,)
+    shift: int
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """The endless stream of batches over some pieces of a corpus."""
+
+    corpus: Corpus
+    tokenizer: Tokenizer
+    pieces: NDArray[np.int64]
+    batch_size: int = 16
+    chunk: int = 128
+    transpose: int = 0  # at most so many semitones, within the range of the corpus; 0 where tokens cannot be moved
+    seed: int = 0
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each piece."""
+        return np.diff(self.corpus.offsets)[self.pieces]
+
+    @property
+    def batches(self) -> int:
+        """Batches in an epoch."""
+        return -(-len(self.pieces) // self.batch_size)
+
+    def batch(self, number: int) -> NDArray[np.int64]:
+        """Places in `pieces` of the rows of a batch, the longest first."""
+        epoch, place = divmod(number, self.batches)
+        if epoch not in self._epoch:
+            self._epoch.clear()
+            self._epoch[epoch] = self._order(epoch)
+        order, cuts = self._epoch[epoch]
+        rows = order[cuts[place] : cuts[place] + self.batch_size]
+        return rows[np.argsort(-self.lengths[rows], kind="stable")]
+
+    @cached_property
+    def _epoch(self) -> dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """The order of the epoch that was last asked for."""
+        return {}
+
+    def _order(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """All places in `pieces`, and where each batch of an epoch begins among them."""
+        rng = np.random.default_rng((self.seed, epoch, 0))
+        # Neighbours in length, but not the same neighbours every time.
+        order = np.argsort(-self.lengths * rng.uniform(0.97, 1.03, len(self.lengths)), kind="stable")
+        return order, rng.permutation(np.arange(0, len(order), self.batch_size))
+
+    def chunks(self, number: int) -> Iterator[Chunk]:
+        """The chunks of one batch."""
+        rows = self._rows(number)
+        lengths = np.array([len(row.tokens) for row in rows])
+        stretch = float(self.lengths[self.batch(number)].sum() / lengths.sum())
+        before: int | None = None
+        for start in range(0, int(lengths[0]), self.chunk):
+            running = int(np.count_nonzero(lengths > start))
+            width = min(self.chunk, int(lengths[0]) - start)
+            inputs = np.zeros((running, width, self.corpus.inputs.shape[1]), dtype=np.int64)
+            targets = np.full((running, width), IGNORED, dtype=np.int64)
+            for place, row in enumerate(rows[:running]):
+                stop = min(width, len(row.tokens) - start)
+                self._fill(inputs[place, :stop], targets[place, :stop], row, slice(start, start + stop))
+            yield Chunk(inputs, targets, None if before is None else running, stretch)
+            before = running
+
+    def _rows(self, number: int) -> list[_Row]:
+        """The pieces of a batch, the longest first."""
+        rows = self.batch(number)
+        moves = self._moves(number, rows)
+        begins, lengths = self.corpus.offsets[self.pieces[rows]], self.lengths[rows]
+        spans = [slice(begin, begin + length) for begin, length in zip(begins, lengths, strict=True)]
+        found = [
+            _Row(self.corpus.inputs[span], self.corpus.tokens[span], int(move))
+            for span, move in zip(spans, moves, strict=True)
+        ]
+        return (
+            sorted(self._moved(found), key=lambda row: -len(row.tokens)) if moves.any() and not self._movable else found
+        )
+
+    def _moved(self, rows: list[_Row]) -> list[_Row]:
+        """The same, those that are to be moved by the tokenizer written anew."""
+        away = [i for i, row in enumerate(rows) if row.shift]
+        if not isinstance(self.tokenizer, Moving) or not away:
+            return rows
+        tokens = [self.tokenizer.moved(rows[i].tokens.astype(np.int64), rows[i].shift) for i in away]
+        anew = zip(away, tokens, model_inputs(self.tokenizer, tokens), strict=True)
+        of_place = {i: _Row(inputs, written, 0) for i, written, inputs in anew}
+        return [of_place.get(i, row) for i, row in enumerate(rows)]
+
+    def _fill(self, inputs: NDArray[np.int64], targets: NDArray[np.int64], row: _Row, part: slice) -> None:
+        inputs[:] = row.inputs[part]
+        targets[:] = row.tokens[part]
+        if row.shift:
+            table = self._transpositions[row.shift]
+            # A column may name a pitch that is out of reach after the move: then it names none.
+            inputs[:, self._token_columns] = np.maximum(table[inputs[:, self._token_columns]], BOS)
+            # Which keys are common is learnt from the music as it is, not from its transpositions.
+            targets[:] = np.where(self._is_key[targets], IGNORED, table[targets])
+
+    def _moves(self, number: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The transposition of each row, in semitones."""
+        if not self.transpose or not (self._movable or isinstance(self.tokenizer, Moving)):
+            return np.zeros_like(rows)
+        rng = np.random.default_rng((self.seed, number, 1))
+        lows, highs = self._reach
+        down = np.minimum(lows[rows] - lows.min(), self.transpose)
+        up = np.minimum(highs.max() - highs[rows], self.transpose)
+        moves = rng.integers(-down, up + 1)
+        # What is written in C is sampled in C alone: half of it stays there, and the rest keeps it from being learnt
+        # by heart.
+        return moves * rng.integers(0, 2, len(rows)) if "Tone" in self.tokenizer.meaning.kind else moves
+
+    @cached_property
+    def _movable(self) -> bool:
+        """Whether tokens can be moved one by one; of those that were learnt, some are of a pitch in one place alone."""
+        return movable(self.tokenizer.vocabulary, self.tokenizer.meaning.pitch)
+
+    @cached_property
+    def _reach(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Lowest and highest pitch of each piece."""
+        return self.corpus.lowest[self.pieces], self.corpus.highest[self.pieces]
+
+    @cached_property
+    def _transpositions(self) -> dict[int, NDArray[np.int64]]:
+        vocabulary = self.tokenizer.vocabulary
+        moves = range(-self.transpose, self.transpose + 1)
+        return {semitones: transposition(vocabulary, semitones) for semitones in moves}
+
+    @cached_property
+    def _token_columns(self) -> NDArray[np.int64]:
+        return np.flatnonzero([column.tokens for column in self.tokenizer.grammar.columns])
+
+    @cached_property
+    def _is_key(self) -> NDArray[np.bool_]:
+        return self.tokenizer.meaning.kind == "Key"
+
+
+def real_share(stream: Stream, batches: int | None = None) -> float:
+    """The share of real tokens among all places that a model is run over in an epoch."""
+    real = places = 0
+    for number in range(stream.batches if batches is None else batches):
+        lengths = stream.lengths[stream.batch(number)]
+        for start in range(0, int(lengths[0]), stream.chunk):
+            width = min(stream.chunk, int(lengths[0]) - start)
+            running = lengths[lengths > start] - start
+            real += int(np.minimum(running, width).sum())
+            places += len(running) * width
+    return real / places

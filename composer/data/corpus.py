@@ -1,0 +1,293 @@
+"""A corpus: the pieces of a dataset as tokens on disk, memory-mapped and split; it knows no network.
+
+Built once for a dataset and a tokenizer, in parallel, and cached by the content of both and the sides that the dataset
+gives; a digest tells whether it is still what was written. Its folder holds `tokens.bin` (N,) and `inputs.bin` (N, C)
+of all pieces end to end, `pieces.npz` with a few numbers a piece, `names.json` and `corpus.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from time import monotonic
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer import __version__
+from composer.data.encoding import Encoded, Encodings, Refused, encode, given_side, with_inputs
+from composer.data.parallel import Map, shared
+from composer.data.splits import SPLITS, assign, given
+from composer.errors import CannotWrite, EmptyDataset, printable
+from composer.io.cache import cache_folder, clear, digest_of, make, put, writable_cache
+from composer.io.remarks import Remarks
+from composer.types import Dataset, Learning, Tokenizer, Tokens
+
+CHUNK, CHUNK_SECONDS = 64, 0.25
+"""Sources that one call reads at most, and the time that it should take, so that progress is told often."""
+
+GROUP = 250_000
+"""Tokens of the pieces whose inputs are made by one call: many pieces side by side, and a bounded memory."""
+
+FORMAT = 2
+"""Of what is in the folder; one of another number is built anew."""
+
+Report = Callable[[int, int], None]
+"""Told of progress: sources done, sources in all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """Pieces as tokens. Arrays over all N tokens are memory-mapped; those over the P pieces are in memory."""
+
+    folder: Path
+
+    @cached_property
+    def about(self) -> Mapping[str, Any]:
+        """What it was built from, how many pieces were kept, every refused one with its reason, and `Remarks.plain`."""
+        return json.loads((self.folder / "corpus.json").read_text())
+
+    @cached_property
+    def _pieces(self) -> Mapping[str, NDArray[Any]]:
+        with np.load(self.folder / "pieces.npz") as file:
+            return {name: file[name] for name in file.files}
+
+    @cached_property
+    def tokens(self) -> NDArray[np.uint16]:
+        """(N,) the tokens of all pieces, end to end."""
+        return np.memmap(self.folder / "tokens.bin", dtype=np.uint16, mode="r")
+
+    @cached_property
+    def inputs(self) -> NDArray[np.uint16]:
+        """(N, C) what a model is given to predict each token."""
+        flat = np.memmap(self.folder / "inputs.bin", dtype=np.uint16, mode="r")
+        return flat.reshape(len(self.tokens), -1)
+
+    @cached_property
+    def names(self) -> NDArray[np.str_]:
+        """(P,) names of the pieces."""
+        return np.array(json.loads((self.folder / "names.json").read_text()))
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """(P + 1,) where each piece begins among the tokens."""
+        return self._pieces["offsets"]
+
+    @property
+    def notes(self) -> NDArray[np.int64]:
+        """(P,) notes of each piece."""
+        return self._pieces["notes"]
+
+    @property
+    def beats(self) -> NDArray[np.float64]:
+        """(P,) beats of each piece."""
+        return self._pieces["beats"]
+
+    @property
+    def lowest(self) -> NDArray[np.int64]:
+        """(P,) the lowest MIDI pitch in the tokens of each piece, 0 if there is none."""
+        return self._pieces["lowest"]
+
+    @property
+    def highest(self) -> NDArray[np.int64]:
+        """(P,) the highest MIDI pitch in the tokens of each piece, 0 if there is none."""
+        return self._pieces["highest"]
+
+    @property
+    def refused(self) -> list[Refused]:
+        """The pieces that were not taken."""
+        return [Refused(**row) for row in self.about["refused"]]
+
+    def split(self, name: str) -> NDArray[np.int64]:
+        """The numbers of the pieces of one split."""
+        return np.flatnonzero(self._pieces["splits"] == SPLITS.index(name))
+
+    def piece(self, number: int) -> Tokens:
+        """The tokens of one piece."""
+        start, end = self.offsets[number : number + 2]
+        return self.tokens[start:end].astype(np.int64)
+
+
+def build(
+    dataset: Dataset,
+    tokenizer: Tokenizer,
+    *,
+    name: str = "",
+    cache: Path | None = None,
+    workers: int = 1,
+    report: Report | None = None,
+) -> Corpus:
+    """The corpus of a dataset, from the cache or built now. Raises EmptyDataset, with reasons, if nothing is left.
+
+    `name` is how the user calls the dataset. With more `workers` a long build is shared among processes; they import
+    the main module, which must then keep its work under `if __name__ == "__main__"`.
+    """
+    sources = list(dataset.sources())
+    if not sources:
+        raise EmptyDataset(f"the dataset {printable(name)} is empty: no file in it can be read by any plugin.")
+    made_of = {
+        "version": __version__,
+        "format": FORMAT,
+        "dataset": type(dataset).__name__,
+        "options": asdict(dataset),  # type: ignore[call-overload]
+        "tokenizer": [type(tokenizer).__name__, asdict(tokenizer)],  # type: ignore[call-overload]
+        "vocabulary": tokenizer.vocabulary,
+        "columns": [asdict(column) for column in tokenizer.grammar.columns],
+    }
+    key = hashlib.blake2b(json.dumps(made_of, sort_keys=True).encode(), digest_size=16)
+    for source in sources:
+        key.update(json.dumps([source, dataset.fingerprint(source), given_side(dataset, source)]).encode())
+    place = Path("corpora", key.hexdigest())
+    folder = (cache or cache_folder()) / place
+    if not _is_whole(folder):
+        folder = (cache or writable_cache()) / place
+        about = {"name": name, "title": dataset.title, "licence": dataset.licence}
+        try:
+            clear(folder, _is_whole)
+            with shared(workers) as each:
+                encodings = each(partial(encode, dataset, tokenizer), _chunks(sources), long=True)
+                _write(folder, _told(encodings, len(sources), report or _untold), tokenizer, each, about)
+        except OSError as error:
+            raise CannotWrite(f"{printable(str(folder))}: the cache cannot be written ({error.strerror}).") from error
+    return Corpus(folder)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether there is a corpus as it was written: what a disk has spoilt is built anew."""
+    try:
+        about = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
+        return bool(about.pop("digest") == _digest(folder, about))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return False
+
+
+def _digest(folder: Path, about: Mapping[str, Any]) -> str:
+    """Of all that a corpus holds."""
+    files = digest_of(folder / name for name in ("tokens.bin", "inputs.bin", "pieces.npz", "names.json"))
+    return hashlib.blake2b(json.dumps([about, files], sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def fitted(tokenizer: Tokenizer, corpus: Callable[[], Corpus]) -> Tokenizer:
+    """The tokenizer, and if it has something to learn, that learnt from the pieces to train on.
+
+    `corpus` gives the music in the tokenizer's own tokens; it is asked for only then.
+    """
+    if not isinstance(tokenizer, Learning) or tokenizer.learnt:
+        return tokenizer
+    found = corpus()
+    return tokenizer.fitted(found.piece(int(number)) for number in found.split("train"))
+
+
+def _untold(done: int, total: int) -> None:
+    """Nobody wants to know."""
+
+
+def _told(encodings: Iterable[Encodings], total: int, report: Report) -> Iterator[Encodings]:
+    """The same, with a report after each."""
+    done = 0
+    for result in encodings:
+        yield result
+        done += result.sources
+        report(done, total)
+
+
+def _chunks(sources: Sequence[str]) -> Iterator[Sequence[str]]:
+    """All sources, so many at a time as have been taken lately in `CHUNK_SECONDS`."""
+    began, done = monotonic(), 0
+    while done < len(sources):
+        pace = done / max(monotonic() - began, 1e-3)
+        size = max(1, min(CHUNK, int(pace * CHUNK_SECONDS)))
+        yield sources[done : done + size]
+        done += size
+
+
+def _write(
+    folder: Path, encodings: Iterable[Encodings], tokenizer: Tokenizer, each: Map, about: Mapping[str, Any]
+) -> None:
+    """A corpus folder that appears whole or not at all."""
+    make(folder.parent)
+    scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
+    try:
+        with (scratch / "tokens.bin").open("wb") as tokens, (scratch / "inputs.bin").open("wb") as inputs:
+            pieces, refused, remarks = _stream(encodings, tokenizer, each, tokens, inputs)
+        if not pieces["names"]:
+            shown = printable(str(about["name"])) or "the dataset"
+            raise EmptyDataset(f"no piece of {shown} can be used.{_reasons(refused)}")
+        arrays = {
+            "offsets": np.concatenate([[0], np.cumsum(pieces["lengths"])]),
+            **{field: np.array(pieces[field]) for field in ("notes", "beats", "lowest", "highest")},
+            "splits": _splits(pieces["sides"], pieces["groups"], refused),
+        }
+        np.savez(scratch / "pieces.npz", **arrays)  # type: ignore[arg-type]  # names an option that is not given
+        (scratch / "names.json").write_text(json.dumps(pieces["names"]))
+        about = {**about, "kept": len(pieces["names"]), "refused": [asdict(r) for r in refused], **remarks.plain()}
+        (scratch / "corpus.json").write_text(json.dumps({**about, "digest": _digest(scratch, about)}, indent=1))
+        put(scratch, folder, _is_whole)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _stream(
+    encodings: Iterable[Encodings], tokenizer: Tokenizer, each: Map, tokens: BinaryIO, inputs: BinaryIO
+) -> tuple[dict[str, MutableSequence[Any]], list[Refused], Remarks]:
+    """Write tokens and inputs as they come; memory holds a few groups, and of each piece its name and a few numbers."""
+    pieces: dict[str, MutableSequence[Any]] = {"names": [], "sides": [], "groups": array("Q")}
+    pieces |= {field: array("q") for field in ("lengths", "notes", "lowest", "highest")} | {"beats": array("d")}
+    refused: list[Refused] = []
+    remarks = Remarks()
+
+    def kept() -> Iterator[Encoded]:
+        for result in encodings:
+            refused.extend(result.refused)
+            remarks.add(result.remarks)
+            yield from result.kept
+
+    for group in each(partial(with_inputs, tokenizer), _groups(kept())):
+        for piece, columns in group:
+            tokens.write(piece.tokens.tobytes())
+            inputs.write(columns.tobytes())
+            pieces["names"].append(piece.name)
+            pieces["sides"].append(piece.side)
+            pieces["groups"].append(piece.group)
+            pieces["lengths"].append(len(piece.tokens))
+            for field in ("notes", "beats", "lowest", "highest"):
+                pieces[field].append(getattr(piece, field))
+    return pieces, refused, remarks
+
+
+def _groups(pieces: Iterable[Encoded]) -> Iterator[list[Encoded]]:
+    """The pieces in groups of about `GROUP` tokens."""
+    group: list[Encoded] = []
+    tokens = 0
+    for piece in pieces:
+        group.append(piece)
+        tokens += len(piece.tokens)
+        if tokens >= GROUP:
+            yield group
+            group, tokens = [], 0
+    if group:
+        yield group
+
+
+def _splits(sides: Sequence[str], groups: Sequence[int], refused: Sequence[Refused]) -> NDArray[np.int8]:
+    try:
+        return given(sides) if any(sides) else assign(groups)
+    except EmptyDataset as error:
+        raise EmptyDataset(f"{error}{_reasons(refused)}") from None
+
+
+def _reasons(refused: Sequence[Refused]) -> str:
+    """A sentence on the first few refused pieces, if there are any."""
+    if not refused:
+        return ""
+    shown = [f"{printable(r.name, 60)}: {r.reason.rstrip('.')}" for r in refused[:3]]
+    more = [f"and {len(refused) - 3} more"] if len(refused) > 3 else []
+    return f" Refused: {'; '.join(shown + more)}."

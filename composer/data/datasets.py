@@ -1,0 +1,34 @@
+"""Datasets by the name that a user types, `name` or `name:argument`, and what they suggest; it knows none of them."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from composer.errors import BadOption
+from composer.plugins.registry import registry
+from composer.types import Dataset
+
+
+def make_dataset(name: str, /, **options: Any) -> Dataset:
+    """The dataset; what stands after a colon is its first option. Raises UnknownName, BadOption."""
+    kind, _, argument = name.partition(":")
+    names = [option.name for option in registry().offer("datasets", kind).options]
+    if argument and not names:
+        raise BadOption(f"the dataset '{kind}' takes nothing after a colon.")
+    first = {names[0]: argument} if argument else {}
+    dataset: Dataset = registry().make("datasets", kind, **{**options, **first})
+    return dataset
+
+
+def suggested_training(dataset: Dataset, architecture: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What suits a dataset: fields of `composer.training.loop.Settings`, and options of that architecture."""
+    from composer.training.loop import Settings
+
+    in_training = {field.name for field in fields(Settings)}
+    in_architecture = {option.name for option in registry().offer("architectures", architecture).options}
+    wanted = dataset.training_options
+    return (
+        {name: value for name, value in wanted.items() if name in in_training},
+        {name: value for name, value in wanted.items() if name in in_architecture},
+    )

@@ -1,0 +1,189 @@
+"""Scores to what a corpus stores of them: tokens, the model's inputs, and counts; it knows no file of a corpus."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.data.splits import content_hash
+from composer.errors import CannotExpress, ComposerError, ReadingWarning, printable
+from composer.io.bounds import OutOfBounds, bounded, watching
+from composer.io.remarks import Remarks
+from composer.music.score import Score, TimeSignature
+from composer.request import Request
+from composer.types import Dataset, Divided, Grammar, Tokenizer, Tokens, Unrolled
+
+LONGEST = 50_000
+"""A piece of more tokens is refused: a recurrent model would be trained on little else."""
+
+MOST_NOTES = 4 * LONGEST
+"""A piece of more notes is not even encoded."""
+
+MOST_BARS = 100_000
+
+AT_ONCE = 64
+"""Pieces that are read before they are encoded, since a processor that does one thing at a time is faster…"""
+
+NOTES_AT_ONCE = 2**20
+"""…and their notes, of which memory holds a few times as many at most."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One piece of a corpus."""
+
+    name: str
+    tokens: Tokens
+    notes: int
+    beats: float
+    lowest: int  # MIDI pitch in its tokens, 0 if there is none
+    highest: int
+    group: int  # pieces of one group stay on one side of a split, unless…
+    side: str  # …the dataset gives the side itself; "" if it does not
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A piece that a corpus does not take, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Encodings:
+    """What came of some sources: every piece is in one of the two lists; and what readers said of the files."""
+
+    sources: int
+    kept: tuple[Encoded, ...]
+    refused: tuple[Refused, ...]
+    remarks: Remarks
+
+
+def encode(dataset: Dataset, tokenizer: Tokenizer, sources: Sequence[str]) -> Encodings:
+    """Every piece of these sources, encoded or refused; no piece is the end of the others."""
+    kept: list[Encoded] = []
+    refused: list[Refused] = []
+    remarks = Remarks()
+    with watching(), warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", ReadingWarning)
+        for found in _batches(dataset, sources, said, remarks):
+            for name, score, side in found:
+                result = score if isinstance(score, Exception) else _encode(tokenizer, name, score, side)
+                if isinstance(result, Encoded):
+                    kept.append(result)
+                else:
+                    refused.append(Refused(name, _reason(name, result)))
+    return Encodings(len(sources), tuple(kept), tuple(refused), remarks)
+
+
+_Found: TypeAlias = "tuple[str, Score | Exception, str]"
+
+
+def _batches(
+    dataset: Dataset, sources: Sequence[str], said: list[warnings.WarningMessage], remarks: Remarks
+) -> Iterator[list[_Found]]:
+    """The pieces of the sources with the sides they are on, some at a time; what is `said` of each is noted."""
+    found: list[_Found] = []
+    notes = 0
+    divided = isinstance(dataset, Divided)  # asked once: a protocol takes its time
+    for source in sources:
+        side = given_side(dataset, source) if divided else ""
+        for name, score in _pieces(dataset, source):
+            found.append((name, score, side))
+            notes += 0 if isinstance(score, Exception) else score.note_count
+            if len(found) >= AT_ONCE or notes >= NOTES_AT_ONCE:
+                yield found
+                found, notes = [], 0
+        if said:
+            remarks.note(warning.message for warning in said)
+            said.clear()
+    yield found
+
+
+def given_side(dataset: Dataset, source: str) -> str:
+    """The side of a split that a dataset gives the pieces of a source itself; "" if it does not."""
+    return dataset.side(source) if isinstance(dataset, Divided) else ""
+
+
+def _reason(name: str, error: Exception) -> str:
+    """What is wrong, in one line; without the path that it begins with, where that ends in the name."""
+    text = printable(" ".join(str(error).split()), 200)
+    before, found, after = text.partition(f"{printable(name)}: ")
+    return after if found and (not before or before.endswith(("/", "\\"))) else text
+
+
+def _pieces(dataset: Dataset, source: str) -> Iterator[tuple[str, Score | Exception]]:
+    try:
+        yield from dataset.read(source)
+    except Exception as error:  # foreign parsers raise anything, and one file is not the end of a thousand
+        text = str(error) if isinstance(error, ComposerError) else f"cannot be read ({type(error).__name__}: {error})"
+        yield source, ComposerError(text)
+
+
+def _encode(tokenizer: Tokenizer, name: str, score: Score, side: str) -> Encoded | Exception:
+    if (notes := score.note_count) > MOST_NOTES:
+        return CannotExpress(f"has {notes:,} notes; at most {MOST_NOTES:,} are taken.")
+    try:
+        tokens, beats = bounded(tokenizer.encode, score), beat_count(score)
+    except ComposerError as error:
+        return error
+    except OutOfBounds as error:
+        return CannotExpress(f"{error} to be written as tokens.")
+    if len(tokens) > LONGEST:
+        return ComposerError(f"is {len(tokens)} tokens long; at most {LONGEST} are taken.")
+    pitch = tokenizer.meaning.pitch[tokens]
+    highest = int(pitch.max(initial=-1))
+    reach = (int(pitch.view(np.uint64).min()), highest) if highest >= 0 else (0, 0)  # -1 is the largest there
+    return Encoded(name, tokens.astype(np.uint16), notes, beats, *reach, content_hash(score), side)
+
+
+def beat_count(score: Score) -> float:
+    """How many beats a score lasts, by its time signatures. Raises CannotExpress if that is beyond all measure."""
+    metres = score.time_signatures or (TimeSignature(0, 4, 4),)
+    end = score.end
+    ends = [min(metre.tick, end) for metre in metres[1:]] + [end]
+    lasts = [max(until - start, 0) for start, until in zip([0, *ends], ends, strict=False)]
+    if sum(ticks // metre.bar_ticks for ticks, metre in zip(lasts, metres, strict=True)) > MOST_BARS:
+        raise CannotExpress(f"the piece has more than {MOST_BARS} bars.")
+    return sum(ticks / metre.beat_ticks for ticks, metre in zip(lasts, metres, strict=True))
+
+
+def with_inputs(tokenizer: Tokenizer, pieces: Sequence[Encoded]) -> list[tuple[Encoded, NDArray[np.uint16]]]:
+    """Pieces with what a model is given to predict each of their tokens, (T, C)."""
+    return list(zip(pieces, model_inputs(tokenizer, [piece.tokens for piece in pieces]), strict=True))
+
+
+def model_inputs(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> list[NDArray[np.uint16]]:
+    """What a model is given to predict each token of each sequence, (T, C)."""
+    grammar = tokenizer.grammar
+    if not isinstance(grammar, Unrolled):
+        return _side_by_side(grammar, sequences)
+    return [grammar.inputs(grammar.states(np.asarray(s, dtype=np.int64))).astype(np.uint16) for s in sequences]
+
+
+def _side_by_side(grammar: Grammar, sequences: Sequence[Tokens]) -> list[NDArray[np.uint16]]:
+    """The same by any grammar: token by token, over all sequences at once, the longest first."""
+    if not sequences:
+        return []
+    order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
+    tokens = np.concatenate([sequences[i] for i in order]).astype(np.int64)
+    lengths = np.array([len(sequences[i]) for i in order])
+    begins = np.cumsum(lengths) - lengths
+    running = np.searchsorted(-lengths, -np.arange(lengths[0]))  # how many are longer than t, for each t
+    state = grammar.start(Request(), len(sequences))
+    steps = []
+    for t, rows in enumerate(running):
+        state = state[:rows]
+        steps.append(grammar.inputs(state).astype(np.uint16))
+        state = grammar.advance(state, tokens[begins[:rows] + t])
+    inputs, first_rows = np.concatenate(steps), np.cumsum(running) - running
+    result = [inputs[:0]] * len(sequences)
+    for row, i in enumerate(order):
+        result[i] = inputs[first_rows[: lengths[row]] + row]
+    return result

@@ -1,0 +1,111 @@
+"""A form as it is asked for: a request, and the names of sections; it writes nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from composer.errors import BadOption, printable
+from composer.generation.infilling import LOOK_AHEAD, Fill
+from composer.music.score import Score
+from composer.request import Request
+
+BARS = 8
+"""Of each section, unless another number is asked for."""
+
+MOST_SECTIONS = 64
+
+MOST_BARS = 4096
+"""In all sections together."""
+
+PARTICLES = 32
+"""Beginnings of a new section that are tried side by side, unless another number is asked for."""
+
+
+_FORM = re.compile(r"\s*(?:[A-Za-z]'*\s*)+")
+_SECTION = re.compile(r"[A-Z]'*")
+_PRIMES = str.maketrans("’′", "''")
+
+
+@dataclass(frozen=True)
+class Form:
+    """One piece in sections, asked for; with the model it is all that the piece depends on.
+
+    `request` is that of the first section, and its `bars` are those of each. Raises BadOption for what is no form.
+    """
+
+    request: Request
+    sections: tuple[str, ...]  # "A", "A", "B", "A'"
+    particles: int = PARTICLES
+    look_ahead: int = LOOK_AHEAD  # bars after a new section that have a say in it
+    attempts: tuple[tuple[str, int], ...] = ()  # at which sections after the first are begun, if not at 0
+
+    def __post_init__(self) -> None:
+        """Check every value by itself, and the request for what no form goes with."""
+        if parse_form("".join(self.sections)) != self.sections:
+            raise BadOption(f"'{printable(' '.join(self.sections))}' are no sections such as A, B and A'.")
+        if self.request.primer:
+            raise BadOption("a piece in sections begins with its first one, not with a primer; leave one of them out.")
+        count, each = len(self.sections), self.request.bars
+        if each is None:
+            raise BadOption("a form needs the number of bars of a section.")
+        if count * each > MOST_BARS:
+            raise BadOption(f"{count} sections of {each} bars are {count * each} bars; a form has {MOST_BARS} at most.")
+        if each < 2 and (varied := [name for name in self.sections if "'" in name]):
+            raise BadOption(f"{varied[0]} keeps the first half of {varied[0][0]}; ask for sections of 2 bars or more.")
+        Fill(self.request, Score(), (), self.particles, self.look_ahead)  # checks these two
+        if self.look_ahead is None:
+            raise BadOption("'look_ahead' is None, and must be 0 bars or more.")
+
+    @property
+    def bars(self) -> int:
+        """Of each section."""
+        return self.request.bars or BARS
+
+    def attempt_of(self, name: str) -> int:
+        """The attempt at which a section is begun."""
+        return dict(self.attempts).get(name, 0)
+
+    @staticmethod
+    def of(request: Request, text: str) -> Form:
+        """The form that `text` writes (see `parse_form`), of `BARS` bars a section unless the request says how many."""
+        return Form(request if request.bars is not None else replace(request, bars=BARS), parse_form(text))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values: what a file carries under `request` and under `form`."""
+        form = {"sections": " ".join(self.sections), "particles": self.particles, "look_ahead": self.look_ahead}
+        attempts = {"attempts": dict(self.attempts)} if self.attempts else {}
+        return {"request": self.request.to_json(), "form": {**form, **attempts}}
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> Form:
+        """The reverse of `to_json`; BadOption for what is none."""
+        try:
+            request, form = Request.from_json(values["request"]), values["form"]
+            attempts = tuple((str(name), int(count)) for name, count in form.get("attempts", {}).items())
+            return Form(request, parse_form(form["sections"]), form["particles"], form["look_ahead"], attempts)
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise BadOption(f"this is no form: {printable(str(error))}.") from None
+
+
+def parse_form(text: str) -> tuple[str, ...]:
+    """The sections of `AABA'`: letters, each with as many primes as it has; spaces do not matter. Raises BadOption.
+
+    Small letters are read as capitals, and the typographic primes ’ and ′ as '.
+    """
+    plain = text.translate(_PRIMES)
+    if not plain.strip():
+        raise BadOption("a form has a section at least, such as AABA.")
+    if not _FORM.fullmatch(plain):
+        raise BadOption(
+            f"'{printable(text)}' is no form such as AABA or A B A': letters alone, with ' for a variation."
+        )
+    sections = tuple(_SECTION.findall(plain.upper()))
+    if len(sections) > MOST_SECTIONS:
+        raise BadOption(f"a form has {MOST_SECTIONS} sections at most, and here are {len(sections)}.")
+    for place, name in enumerate(sections):
+        if name[0] not in sections[:place] and name != name[0]:
+            raise BadOption(f"in '{printable(text)}', {name} comes before the {name[0]} that it varies.")
+    return sections

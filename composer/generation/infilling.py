@@ -1,0 +1,404 @@
+"""Filling: music around notes that are given; it knows particles, and no file.
+
+from composer import filling, generation
+from composer.request import Request
+
+chorales = generation.open_model("chorales")
+wanted = filling.gap(chorales, score, Request(seed=7), bars=(5, 8))
+piece = filling.fill(chorales, [wanted])[0]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer import __version__
+from composer.errors import (
+    OF_ONE_PIECE,
+    BadOption,
+    CannotExpress,
+    ComposerError,
+    NothingAllowed,
+    nearest,
+    printable,
+)
+from composer.generation.degeneration import REDRAWS, degenerate
+from composer.generation.generator import Player, alike, failed, make_samplers, nats_of, whole
+from composer.generation.primers import as_asked
+from composer.music.merging import check_begins, spliced
+from composer.music.score import Bars, Score, bars
+from composer.music.score_json import score_from_json, score_to_json
+from composer.request import Request
+from composer.sampling.feasibility import check_gaps
+from composer.sampling.kept import warn_of_given
+from composer.sampling.random_streams import BLOCK, uniforms
+from composer.sampling.smc import Condition, Conditioned, sample_given
+from composer.types import Constraint, Piece, Span
+
+PARTICLES = 64
+"""Unless another number is asked for."""
+
+LOOK_AHEAD = 2
+"""Bars after a gap whose given notes have a say in what the gap holds, unless another number is asked for."""
+
+ROWS = 1024
+"""Particles that run side by side at most."""
+
+ALWAYS = 2**40
+"""A tick that no piece reaches: a span up to there goes on to the end."""
+
+
+@dataclass(frozen=True)
+class Fill:
+    """One piece around given notes, asked for; with the model it is all that the piece depends on.
+
+    `given` are the spans of `score` that are kept, of the tracks that the model's tokenizer makes of it; everything
+    else is written anew. Raises BadOption for a value that no model could follow.
+    """
+
+    request: Request
+    score: Score
+    given: tuple[Span, ...]
+    particles: int = PARTICLES
+    look_ahead: int | None = LOOK_AHEAD  # bars after a gap; None: to the end of the piece
+
+    def __post_init__(self) -> None:
+        """Check every value by itself."""
+        if not (isinstance(self.particles, int) and 1 <= self.particles <= 100_000):
+            raise BadOption(f"'particles' is {printable(str(self.particles))}, and must be from 1 to 100,000.")
+        ahead = self.look_ahead
+        if not (ahead is None or (isinstance(ahead, int) and 0 <= ahead <= 1_000_000)):
+            raise BadOption(f"'look_ahead' is {printable(str(ahead))}, and must be from 0 to 1,000,000 bars.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values: what a file carries under `request` and under `given`."""
+        spans = [[span.start, span.end, span.track] for span in self.given]
+        score = score_to_json(self.score)
+        given = {"score": score, "spans": spans, "particles": self.particles, "look_ahead": self.look_ahead}
+        return {"request": self.request.to_json(), "given": given}
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> Fill:
+        """The reverse of `to_json`; BadOption for what is none."""
+        try:
+            request, given = Request.from_json(values["request"]), values["given"]
+            spans = tuple(Span(int(a), int(b), None if t is None else int(t)) for a, b, t in given["spans"])
+            score = score_from_json(given["score"])
+            return Fill(request, score, spans, given["particles"], given["look_ahead"])
+        except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
+            raise BadOption(f"these are no given notes: {printable(str(error))}.") from None
+
+
+# --- making -----------------------------------------------------------------------------------------------------------
+
+
+def fill(player: Player, fills: Sequence[Fill], *, redraws: int = REDRAWS) -> list[Piece]:
+    """One piece for each fill; their order and company change nothing in any of them.
+
+    Notes that are given are those of the score, to the tick. A note that begins before a gap keeps its beginning; how
+    far it reaches into the gap is up to the model, if its tokenizer has notes begin and end (`voices`), and stays as it
+    is if it gives each note its length (`remi`). What sounds on after a gap in `voices` is struck at the gap's end,
+    unless the new music holds it already. Raises CannotExpress, BadOption, NothingAllowed for the first piece that is
+    found not to be made; `pieces` makes the others.
+    """
+    return whole(pieces(player, fills, redraws=redraws))
+
+
+def pieces(
+    player: Player, fills: Iterable[Fill], *, redraws: int = REDRAWS
+) -> Iterator[tuple[int, Piece | ComposerError]]:
+    """Each piece with its place among the fills, or why it cannot be made; drawn anew as in `generation.pieces`.
+
+    Of what is given, nothing is degenerate, however often it comes again.
+    """
+    asked: dict[int, _Asked] = {}
+    for number, wanted in enumerate(fills):
+        try:
+            asked[number] = _heard(player, wanted)
+        except OF_ONE_PIECE as error:
+            yield number, error
+    while asked:
+        again = {}
+        for numbers in _batches(asked):
+            for number, made in zip(numbers, _made(player, [asked[n] for n in numbers]), strict=True):
+                request = asked[number].request
+                if request.attempt < redraws and failed(made):
+                    again[number] = asked[number].with_request(replace(request, attempt=request.attempt + 1))
+                else:
+                    yield number, made
+        asked = again
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A fill whose request is resolved, and what the model hears of its score."""
+
+    wanted: Fill
+    heard: Score
+
+    @property
+    def request(self) -> Request:
+        return self.wanted.request
+
+    def with_request(self, request: Request) -> _Asked:
+        return replace(self, wanted=replace(self.wanted, request=request))
+
+
+def _heard(player: Player, wanted: Fill) -> _Asked:
+    """Raises BadOption, CannotExpress for a fill that cannot be made."""
+    asked = _Asked(replace(wanted, request=player.resolved(wanted.request)), listen(player, wanted.score))
+    player.tokenizer.grammar.start(asked.request, 1)
+    _check(player, asked.wanted, asked.heard)
+    return asked
+
+
+def _made(player: Player, together: Sequence[_Asked]) -> list[Piece | NothingAllowed]:
+    """A piece for each, all of one chain and stepper."""
+    conditions = [_condition(player, one.wanted, one.heard) for one in together]
+    first = together[0].request
+    results = sample_given(player.stepper(first), player.writing, make_samplers(first.samplers), conditions)
+    pairs = zip(together, results, strict=True)
+    return [r if isinstance(r, NothingAllowed) else _piece(player, one.wanted, one.heard, r) for one, r in pairs]
+
+
+def _check(player: Player, wanted: Fill, heard: Score) -> None:
+    """Refuse wishes that contradict each other in what is to be written. Raises BadOption."""
+    constraints = [sampler for sampler in make_samplers(wanted.request.samplers) if isinstance(sampler, Constraint)]
+    if wanted.request.time_signature is not None or len(heard.time_signatures) < 2:
+        check_gaps(player.tokenizer, constraints, wanted.request, wanted.given, heard.upbeat)
+
+
+def listen(player: Player, score: Score) -> Score:
+    """What the model hears of a score: on its grid, and in its voices. Raises CannotExpress."""
+    try:
+        heard = player.tokenizer.decode(player.tokenizer.encode(score))
+        check_begins(score, heard)
+    except CannotExpress as error:
+        raise CannotExpress(f"the model has no tokens for this piece: {error}") from error
+    return heard
+
+
+def _batches(asked: Mapping[int, _Asked]) -> Iterator[list[int]]:
+    """Keys of fills that can run side by side, of `ROWS` particles at most."""
+    for numbers in alike({number: one.request for number, one in asked.items()}):
+        together: list[int] = []
+        for number in numbers:
+            if together and sum(asked[n].wanted.particles for n in [*together, number]) > ROWS:
+                yield together
+                together = []
+            together.append(number)
+        yield together
+
+
+def _condition(player: Player, wanted: Fill, heard: Score) -> Condition:
+    mask = player.tokenizer.grammar.given(heard, wanted.given)
+    return Condition(wanted.request, mask, wanted.particles, settled(wanted, heard))
+
+
+def settled(wanted: Fill, heard: Score) -> tuple[int, ...]:
+    """The bars at whose beginning all gaps so far are settled: so many after a gap that no other one follows sooner."""
+    if wanted.look_ahead is None:
+        return ()
+    found = bars(heard)
+    free = np.array([not _all_given(wanted.given, heard, a, b) for a, b in _pairs(found)] + [False])
+    last = np.flatnonzero(free[:-1] & ~free[1:])
+    after = [int(bar) + 1 + wanted.look_ahead for bar in last]
+    return tuple(bar for bar in after if not free[:-1][bar - wanted.look_ahead : bar].any())
+
+
+def _pairs(found: Bars) -> list[tuple[int, int]]:
+    return [(int(a), int(b)) for a, b in zip(found.starts[:-1], found.starts[1:], strict=True)]
+
+
+def _all_given(spans: Sequence[Span], heard: Score, start: int, end: int) -> bool:
+    """Whether every track is given from `start` up to `end`."""
+    tracks = range(max(len(heard.tracks), 1))
+    return all(_covered([s for s in spans if s.track in (None, track)], start, end) for track in tracks)
+
+
+def _covered(spans: Sequence[Span], start: int, end: int) -> bool:
+    for span in sorted(spans, key=lambda span: span.start):
+        if span.start <= start < span.end:
+            start = span.end
+    return start >= end
+
+
+def _piece(player: Player, wanted: Fill, heard: Score, result: Conditioned) -> Piece:
+    answer = player.tokenizer.decode(result.tokens)
+    score = spliced(wanted.score, heard, answer, wanted.given)
+    attempt, found = wanted.request.attempt, degenerate(answer, player.limits, wanted.given)
+    return Piece(
+        score,
+        {
+            "composer": __version__,
+            "model": player.name,
+            "model_hash": player.model.hash,
+            **wanted.to_json(),
+            "nats": {**nats_of(result), "given": round(result.given_nats, 6)},
+            **({"redrawn": attempt} if attempt else {}),
+            **({"degenerate": found} if found else {}),
+            "licence": player.model.card.get("licence", ""),
+        },
+    )
+
+
+# --- asking -----------------------------------------------------------------------------------------------------------
+
+
+def like(request: Request, heard: Score) -> Request:
+    """The request for a piece of the length, metre and key of `heard`, which goes on from nothing."""
+    found = bars(heard)
+    metres = {str(signature) for signature in found.signatures}
+    return replace(
+        request,
+        bars=len(found.signatures) - (heard.upbeat > 0),
+        time_signature=metres.pop() if len(metres) == 1 else None,
+        key=str(heard.key_signatures[0].key) if heard.key_signatures else None,
+        tempo=None,
+        primer=(),
+        primer_ticks=0,
+    )
+
+
+def gap(
+    player: Player,
+    score: Score,
+    request: Request,
+    *,
+    bars: tuple[int, int] | None = None,
+    voices: Sequence[str] = (),
+    particles: int = PARTICLES,
+    look_ahead: int | None = LOOK_AHEAD,
+) -> Fill:
+    """Write the bars from one to another anew, or some voices, or some voices in some bars; all else is given.
+
+    Bars are counted as musicians do: bar 1 is the first whole bar, and an upbeat is bar 0. Voices go by name, or by
+    number from 1. Raises BadOption for bars and voices that are not there, CannotExpress. Warns with RequestWarning of
+    constraints that do not hold for what is given, as `harmonize` and `vary` do.
+    """
+    heard = listen(player, score)
+    if bars is None and not voices:
+        raise BadOption("say which bars or which voices are to be written anew.")
+    start, end = (0, ALWAYS) if bars is None else ticks_of(heard, bars)
+    free = {voice_named(heard, name) for name in voices}
+    around = [Span(0, start), Span(end, ALWAYS)]
+    beside = [Span(start, end, track) for track in range(len(heard.tracks)) if voices and track not in free]
+    given = tuple(span for span in [*around, *beside] if span.start < span.end)
+    return _told(player, Fill(like(request, heard), score, given, particles, look_ahead), heard)
+
+
+def _told(player: Player, wanted: Fill, heard: Score) -> Fill:
+    """The same, when it has been refused or else said which constraints do not hold for what is given."""
+    _check(player, wanted, heard)
+    warn_of_given(player.tokenizer, make_samplers(wanted.request.samplers), wanted.request, heard, wanted.given)
+    return wanted
+
+
+def harmonize(
+    player: Player,
+    melody: Score,
+    request: Request,
+    *,
+    voice: str | None = None,
+    particles: int = PARTICLES,
+    look_ahead: int | None = LOOK_AHEAD,
+    own_track: bool = True,
+) -> Fill:
+    """Write the other voices to a melody, which stays as it is in the voice named, or else in the first.
+
+    The piece has the melody's length, upbeat, metre and key; where it states no metre or key, those of the request,
+    and else a key that is estimated. The melody's track keeps its program, and its name if it has one, unless
+    `own_track` says that it is a voice of the model's as any. Raises BadOption for music in several parts, a metre or a
+    key that is not the melody's, a voice that is not there, or a model with one voice; CannotExpress.
+    """
+    if request.time_signature is not None or request.key is not None:
+        melody = as_asked(melody, request, "the melody")
+    parts = [track for track in melody.tracks if len(track.notes)]
+    if len(parts) != 1 or parts[0].is_drum:
+        if all(track.is_drum for track in parts):
+            raise BadOption("a melody is one part with pitches, and there is none.")
+        raise BadOption(
+            f"a melody is one part, and there are {len(parts)}; to keep one voice of several, fill the others."
+        )
+    heard = listen(player, replace(melody, tracks=(parts[0],)))
+    if len(heard.tracks) < 2:
+        raise BadOption("this model does not write in several voices; it cannot write others to a melody.")
+    if np.count_nonzero([len(track.notes) for track in heard.tracks]) > 1:
+        raise BadOption("a melody is a single line, and there are chords in it.")
+    place = 0 if voice is None else voice_named(heard, voice)
+    own, voices = parts[0], [replace(track, notes=parts[0].notes[:0]) for track in heard.tracks]
+    program = own.program if own_track else voices[place].program
+    voices[place] = replace(own, name=own.name or voices[place].name, program=program)
+    times, keys = melody.time_signatures or heard.time_signatures, melody.key_signatures or heard.key_signatures
+    score = replace(melody, tracks=tuple(voices), time_signatures=times, key_signatures=keys)
+    heard = listen(player, score)
+    return _told(player, Fill(like(request, heard), score, (Span(0, ALWAYS, place),), particles, look_ahead), heard)
+
+
+def vary(
+    player: Player,
+    score: Score,
+    request: Request,
+    *,
+    keep: float,
+    particles: int = PARTICLES,
+    look_ahead: int | None = LOOK_AHEAD,
+) -> Fill:
+    """Write a part of a piece anew, chosen by its own stream: another one for each index of the request.
+
+    A piece is taken as so many bars of so many voices. `keep` is the share of these that is given, rounded, and one at
+    least is not. Raises BadOption, CannotExpress.
+    """
+    if not 0 <= keep < 1:
+        raise BadOption(f"'keep' is {keep}, and must be from 0 up to, but not, 1.")
+    heard = listen(player, score)
+    lines = [n for n, track in enumerate(heard.tracks) if len(track.notes)]
+    cells = [(track, a, b) for track in lines for a, b in _pairs(bars(heard))]
+    kept = _chosen(request, len(cells), min(round(keep * len(cells)), len(cells) - 1))
+    silent = [Span(0, ALWAYS, track) for track in range(len(heard.tracks)) if track not in lines]
+    end = heard.end
+    given = [
+        Span(a, ALWAYS if b >= end else b, track) for (track, a, b), keep_it in zip(cells, kept, strict=True) if keep_it
+    ]
+    wanted = Fill(like(request, heard), score, (*silent, *given), particles, look_ahead)
+    return _told(player, wanted, heard) if request.index == 0 else wanted  # once for all variations
+
+
+def _chosen(request: Request, count: int, most: int) -> NDArray[np.bool_]:
+    """(count,) so many of them, by the piece's own stream."""
+    blocks = [uniforms(request.seed, request.index, request.attempt, b, "vary") for b in range(-(-count // BLOCK))]
+    chosen = np.zeros(count, dtype=bool)
+    chosen[np.argsort(np.concatenate(blocks)[:count], kind="stable")[:most]] = True
+    return chosen
+
+
+def ticks_of(score: Score, wanted: tuple[int, int]) -> tuple[int, int]:
+    """Where the bars from one to another begin and end, in ticks; bar 1 is the first whole one. Raises BadOption."""
+    found, upbeat = bars(score), score.upbeat > 0
+    first, last = wanted
+    least, most = 1 - upbeat, len(found.signatures) - upbeat
+    shown = f"bar {first}" if first == last else f"bars {first}-{last}"
+    if first > last:
+        raise BadOption(f"there are no {shown}: the first is after the last.")
+    if first < least or last > most:
+        before = " and an upbeat, bar 0" if upbeat else ""
+        raise BadOption(f"{shown} asked for, and the piece has bars 1 to {most}{before}.")
+    end = int(found.starts[last + upbeat])
+    return int(found.starts[first - 1 + upbeat]), ALWAYS if last == most else end
+
+
+def voice_named(score: Score, name: str) -> int:
+    """The track of that name, or number from 1. Raises BadOption."""
+    names = [track.name.casefold() for track in score.tracks]
+    wanted = name.strip().casefold()
+    if wanted in names:
+        return names.index(wanted)
+    if wanted.isdecimal() and 1 <= int(wanted) <= len(names):
+        return int(wanted) - 1
+    shown = [track_name or str(number) for number, track_name in enumerate(names, start=1)]
+    raise BadOption(f"there is no voice '{printable(name.strip())}'; {nearest(wanted, shown)}")

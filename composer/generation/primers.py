@@ -1,0 +1,105 @@
+"""Primers: music to go on from, out of a file or typed in; it knows no model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+from composer.errors import BadOption, printable
+from composer.io.formats import read_notes
+from composer.io.opening import check_regular
+from composer.io.paths import from_home, is_file
+from composer.music.keys import parse_key, parse_pitch
+from composer.music.score import TICKS_PER_QUARTER, KeySignature, Score, Track, make_notes, parse_time_signature
+from composer.request import Request
+from composer.tokens.bar_encoding import key_of
+
+LONGEST_NOTE = 64
+"""In quarter notes."""
+
+
+def read_primer(text: str, what: str = "the primer") -> Score:
+    """The score that `text` names or spells; errors say `what` it is. Raises UnreadableFile, BadOption.
+
+    Notes are separated by spaces: `C4`, `F#3`, `Bb5`, or `R` for a rest. A note lasts a quarter; `/2` makes it half as
+    long, `*2` twice, `*3/2` one and a half times.
+    """
+    if is_typed(text):
+        return typed_notes(text, what)
+    check_regular(path := from_home(text))
+    return read_notes(path)
+
+
+def is_typed(text: str) -> bool:
+    """Whether `text` is not the name of a file, and so should spell notes."""
+    suffix = Path(text).suffix
+    if not suffix or "/" in suffix or _is_note(text):
+        return True
+    return len(text.split()) > 1 and not is_file(from_home(text))
+
+
+def typed_notes(text: str, what: str = "the primer") -> Score:
+    """The melody that `text` spells. Raises BadOption, naming the first word that is no note."""
+    rows, tick = [], 0
+    for word in text.split():
+        try:
+            pitch, ticks = _note(word)
+        except (ValueError, ZeroDivisionError):
+            raise BadOption(
+                f"'{printable(word)}' in {what} is no note such as D4, F#4/2, Bb3*3/2 or R, and no music file."
+            ) from None
+        if pitch is not None:
+            rows.append((tick, ticks, pitch, 80))
+        tick += ticks
+    if not rows:
+        raise BadOption(f"{what} has no note.")
+    return Score(tracks=(Track(make_notes(rows)),))
+
+
+def as_asked(score: Score, request: Request, what: str = "the primer") -> Score:
+    """The score in the metre and key of the request where it states none; a key that nobody states is estimated.
+
+    Raises BadOption if it states others.
+    """
+    return _in_asked_key(_in_asked_metre(score, request, what), request, what)
+
+
+def _in_asked_metre(score: Score, request: Request, what: str) -> Score:
+    if request.time_signature is None:
+        return score
+    asked = parse_time_signature(request.time_signature)
+    if not score.time_signatures:
+        return replace(score, time_signatures=(asked,))
+    if (stated := str(score.time_signatures[-1])) != str(asked):
+        raise BadOption(f"{what} is in {stated}, and {asked} was asked for; leave one of them out.")
+    return score
+
+
+def _in_asked_key(score: Score, request: Request, what: str) -> Score:
+    if not score.key_signatures:
+        key = key_of(score, ends=False) if request.key is None else parse_key(request.key)
+        return replace(score, key_signatures=(KeySignature(0, key),))
+    stated, asked = score.key_signatures[0].key, request.key
+    if asked is not None and stated != parse_key(asked):
+        raise BadOption(f"{what} is in {stated}, and {parse_key(asked)} was asked for; leave one of them out.")
+    return score
+
+
+def _is_note(word: str) -> bool:
+    try:
+        _note(word)
+    except (ValueError, ZeroDivisionError):
+        return False
+    return True
+
+
+def _note(word: str) -> tuple[int | None, int]:
+    """Pitch (None for a rest) and ticks of `F#4*3/2`."""
+    name, times, factor = word.partition("*")
+    name, over, divisor = name.partition("/") if not times else (name, "", "")
+    length = Fraction(factor) if times else Fraction(1, int(divisor)) if over else Fraction(1)
+    ticks = round(length * TICKS_PER_QUARTER)
+    if not 0 < length <= LONGEST_NOTE or ticks < 1:
+        raise ValueError
+    return None if name in ("R", "r") else parse_pitch(name), ticks

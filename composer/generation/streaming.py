@@ -1,0 +1,165 @@
+"""Streaming: a piece while it is written, token by token or bar by bar, for live use; it knows no tokenizer.
+
+from composer import generation, streaming
+from composer.request import Request
+
+tunes = generation.open_model("tunes")
+for bar in streaming.bars(tunes, Request(seed=7, bars=1_000_000)):
+    play(bar.events)
+
+A stream is the piece that `generation.generate` makes of the same request, but no degenerate piece is drawn anew, since
+what was given out cannot be taken back. A step takes as long at bar 10,000 as at bar 1, and nothing is kept that is
+older than the notes that still sound.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from composer.generation.generator import Player, make_samplers
+from composer.request import Request
+from composer.sampling.backtracking import FURTHEST
+from composer.sampling.loop import source, steps
+from composer.tokens.vocabulary import EOS
+from composer.types import Constraint, Tokenizer
+
+
+@dataclass(frozen=True, order=True)
+class Event:
+    """A note that begins, or (velocity 0) ends, as in MIDI. Of events at one tick, those that end come first."""
+
+    tick: int  # from the start of the piece, 480 to a quarter note
+    velocity: int
+    pitch: int
+    program: int  # of its track
+    is_drum: bool
+    track: str  # its name
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of a stream, complete. A note that sounds on ends in a later one."""
+
+    number: int  # 0 for the first, an upbeat or not
+    start: int  # in ticks from the start of the piece
+    end: int
+    events: tuple[Event, ...]
+
+
+def tokens(player: Player, request: Request) -> Iterator[int]:
+    """The tokens of one piece, the primer's included, as they are drawn.
+
+    Constraints may make the loop go back some tokens: with them, a token comes when it can no more be taken back, that
+    is, 128 tokens later. Raises NothingAllowed, BadOption.
+    """
+    request = player.resolved(request)
+    samplers = make_samplers(request.samplers)
+    delay = FURTHEST if any(isinstance(sampler, Constraint) for sampler in samplers) else 0
+    waiting: deque[int] = deque()
+    given_out = 0
+    for drawn in steps(player.stepper(request), player.writing, samplers, source([request])):
+        for error in drawn.lost.values():
+            raise error
+        while given_out + len(waiting) > drawn.place[0]:
+            waiting.pop()
+        waiting.append(int(drawn.token[0]))
+        if len(waiting) > delay:
+            yield waiting.popleft()
+            given_out += 1
+    yield from waiting
+
+
+def bars(player: Player, request: Request) -> Iterator[Bar]:
+    """The bars of one piece, each when it is complete. Raises as `tokens` does."""
+    grammar, listening = player.writing.grammar, _Listening(player.tokenizer)
+    state = grammar.start(request, 1)
+    for token in tokens(player, request):
+        state = grammar.advance(state, np.array([token]))
+        facts = grammar.facts(state)
+        begin = int(facts.tick[0] - facts.place[0])  # of an upbeat, where it would begin if it were whole
+        yield from listening.hear(token, int(facts.bar[0]), max(begin, 0), begin + int(facts.bar_ticks[0]))
+
+
+@dataclass
+class _Written:
+    """One bar in tokens. `metre` is the token of the time signature said last before it, unless in the head."""
+
+    number: int
+    start: int
+    end: int
+    metre: list[int]
+    tokens: list[int] = field(default_factory=list)
+
+
+@dataclass
+class _Listening:
+    """What is kept of a piece: its head, and the bars since before the notes that sound began.
+
+    A tokenizer decodes a piece from its beginning. So the bars that are kept are decoded as if they came right after
+    the first one, and one more is kept for what sounds on into them: what is heard of that one and of the first is left
+    out. Of each bar, the token after it is heard too, since it tells what sounds on.
+    """
+
+    tokenizer: Tokenizer
+    head: list[int] = field(default_factory=list)  # the tokens before the first bar
+    first: _Written | None = None
+    window: deque[_Written] = field(default_factory=deque)
+    metre: list[int] = field(default_factory=list)
+    sounding: set[Event] = field(default_factory=set)  # by their beginnings
+
+    def hear(self, token: int, bar: int, start: int, end: int) -> Iterator[Bar]:
+        """One token more, after which the piece is in `bar`, from one tick to another; a bar if one is complete."""
+        kind, current = self.tokenizer.meaning.kind[token], self.window[-1] if self.window else self.first
+        if kind == "TimeSignature" and current is not None:
+            self.metre = [token]
+        if current is None:
+            if bar < 0:
+                self.head.append(token)
+            else:
+                self.first = _Written(bar, start, end, [], [token])
+            return
+        begins = [token] if bar > current.number and kind != "Frame" else []  # a frame's end is of the bar that it ends
+        current.tokens += [] if begins else [token]
+        if bar > current.number or token == EOS:
+            yield self._complete(current, begins, ends=token == EOS)
+        if bar > current.number:
+            self._forget(current.number)
+            self.window.append(_Written(bar, start, end, self.metre, begins))
+
+    def _complete(self, bar: _Written, after: list[int], *, ends: bool) -> Bar:
+        events, kept = [], set()
+        for begin, end in self._notes(bar, after):
+            if bar.start <= begin.tick < bar.end:
+                events.append(begin)
+                self.sounding.add(begin)
+            if begin in self.sounding and (end < bar.end or ends):
+                events.append(replace(begin, tick=end, velocity=0))
+            elif begin in self.sounding:
+                kept.add(begin)
+        self.sounding = kept
+        return Bar(bar.number, bar.start, bar.end, tuple(sorted(events)))
+
+    def _notes(self, bar: _Written, after: list[int]) -> Iterator[tuple[Event, int]]:
+        """The notes since the bars that are kept began, each with the tick at which it ends as far as is known."""
+        first = self.first or bar
+        metre = self.window[0].metre if self.window else []
+        kept = [token for written in self.window for token in written.tokens]
+        score = self.tokenizer.decode(np.array([*self.head, *first.tokens, *metre, *kept, *after]))
+        moved = self.window[0].start - first.end if self.window else 0
+        for track in score.tracks:
+            of = track.program, track.is_drum, track.name
+            for start, duration, pitch, velocity in track.notes.tolist():
+                if not moved or start >= first.end:
+                    yield Event(start + moved, velocity, pitch, *of), start + moved + duration
+
+    def _forget(self, number: int) -> None:
+        """All bars but those from the one before that in which the oldest note that sounds began."""
+        oldest = min((begin.tick for begin in self.sounding), default=None)
+        while self.window and self.window[0].number < number:
+            if oldest is not None and oldest < self.window[1].end:
+                break
+            self.window.popleft()

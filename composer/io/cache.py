@@ -1,0 +1,138 @@
+"""Where things that can be made again are kept between runs; it knows none of them.
+
+What lies there is believed, and some of it is run. So the folder is the user's own: one that others can write to is
+not used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from warnings import warn
+
+from composer.errors import RunWarning, printable
+from composer.io.paths import from_home
+
+CACHE = "COMPOSER_CACHE"
+
+_WE = (os.getuid(), 0) if hasattr(os, "getuid") else ()
+"""Who may own the folder: the user and the administrator. Where users have no numbers, anybody."""
+
+
+def cache_folder() -> Path:
+    """Find the platform's cache folder, or `COMPOSER_CACHE`.
+
+    Where others can write to it, it is another for this process, with a warning.
+    """
+    folder = _chosen()
+    if why := _fault(folder):
+        return _for_this_process(f"{printable(str(folder), 200)}: {why}, and is not used")
+    return folder
+
+
+def _chosen() -> Path:
+    if chosen := os.environ.get(CACHE):
+        return from_home(chosen)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("composer-midi")
+
+
+def _fault(folder: Path) -> str:
+    """Why what lies in a folder is not believed; empty for one of the user's own, or that is not there yet."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return ""
+    if _WE and found.st_uid not in _WE:
+        return "belongs to somebody else"
+    shared = found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and not _is_alone(found.st_gid))
+    return "can be written to by others (`chmod go-w` mends it)" if _WE and shared else ""
+
+
+def _is_alone(group: int) -> bool:
+    """Whether the user is the one member of a group, as many systems make one for each."""
+    import grp
+    import pwd
+
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+        return group == os.getgid() and set(grp.getgrgid(group).gr_mem) <= {name}
+    except KeyError:
+        return False
+
+
+def writable_cache() -> Path:
+    """Find the cache folder, and make it if need be.
+
+    Where nothing can be written there, it is another for this process, with a warning.
+    """
+    import tempfile
+
+    folder = cache_folder()
+    try:
+        make(folder)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        why = f"{printable(str(folder), 200)}: cannot be written ({error.strerror})"
+        return _for_this_process(f"{why}; music is encoded for this run alone")
+    return folder
+
+
+def make(folder: Path) -> None:
+    """Make a folder, and the cache that it is in, into which nobody else can write. Raises OSError."""
+    cache = _chosen()
+    if cache in (folder, *folder.parents):
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        cache.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _for_this_process(why: str) -> Path:
+    """Make a cache that ends with this process, from now on; the processes that this one starts find it, too."""
+    import atexit  # seldom
+    import tempfile
+
+    made = tempfile.mkdtemp(prefix="composer-")
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    os.environ[CACHE] = made
+    warn(RunWarning(f"{why}. {CACHE} names another folder."), stacklevel=3)
+    return Path(made)
+
+
+# --- folders that appear whole ----------------------------------------------------------------------------------------
+
+
+def clear(folder: Path, is_whole: Callable[[Path], bool]) -> None:
+    """Take away a folder that a disk has spoilt, and none that another process has just put there. Raises OSError."""
+    import tempfile
+
+    if not folder.exists() or is_whole(folder):
+        return
+    aside = Path(tempfile.mkdtemp(prefix=".spoilt-", dir=folder.parent))
+    try:
+        folder.rename(aside / folder.name)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def put(made: Path, folder: Path, is_whole: Callable[[Path], bool]) -> None:
+    """Move what was made to its place, unless another process was first. Raises OSError."""
+    try:
+        made.rename(folder)
+    except OSError:
+        if not is_whole(folder):
+            raise
+
+
+def digest_of(paths: Iterable[Path]) -> str:
+    """Another one for files of other content. Raises OSError."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, hashlib.blake2b).digest())
+    return digest.hexdigest()

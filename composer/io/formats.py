@@ -1,0 +1,305 @@
+"""Music files by their suffix, and files that appear whole or not at all; it knows no format."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+from composer.errors import CannotWrite, ComposerError, ReadingWarning, UnreadableFile, nearest, printable
+from composer.io.bounds import OutOfBounds, bounded
+from composer.io.isolation import Isolated, isolated
+from composer.io.opening import check_regular, open_regular, read_bytes
+from composer.music.score import Score
+from composer.plugins.registry import registry
+from composer.types import Exporter, HasPieces, HasReading, Piece, Reader, Remembering
+
+LARGEST_SIDECAR = 2**24
+"""Bytes of the JSON beside a file."""
+
+T = TypeVar("T")
+
+
+def read(path: Path, **options: Any) -> Score:
+    """The score in a file of any format that a plugin reads, by its suffix.
+
+    Raises UnreadableFile, whatever a reader made of the file. What was dropped or mended comes as `ReadingWarning`.
+    """
+    return read_by(reader(path, **options), path)
+
+
+def suited(path: Path, exporter: Exporter) -> dict[str, Any]:
+    """The options with which a file is best read for what `exporter` writes: those that its reader has."""
+    if not (isinstance(exporter, HasReading) and is_read(path)):
+        return {}
+    known = {option.name for option in registry().offer("readers", path.suffix.lower()).options}
+    return {name: value for name, value in exporter.reading.items() if name in known}
+
+
+def is_read(path: Path) -> bool:
+    """Whether a plugin reads files of the suffix of `path`."""
+    return path.suffix.lower() in registry().offers["readers"]
+
+
+def reader(path: Path, **options: Any) -> Reader:
+    """What reads files of the suffix of `path`, made once for many of them. Raises UnreadableFile, BadOption."""
+    readers = registry().offers["readers"]
+    suffix = path.suffix.lower()
+    if suffix not in readers:
+        shown = printable(str(path))
+        raise UnreadableFile(f"{shown}: no plugin reads '{printable(suffix)}' files; {nearest(suffix, readers)}")
+    made = registry().make("readers", suffix, **options)
+    return made if getattr(made, "is_bounded", False) else isolated(made, suffix, options)
+
+
+def read_by(reader: Reader, path: Path) -> Score:
+    """What `reader` makes of a file. Raises UnreadableFile for whatever it raises."""
+    score = ask(reader, path)
+    if not isinstance(score, Score):
+        shown = printable(str(path))
+        raise UnreadableFile(f"{shown}: was read to something else than a score; its reader has a fault.")
+    return score
+
+
+def ask(act: Callable[[Path], T], path: Path) -> T:
+    """What a reader, or a method of one, makes of a file, in bounded time and memory; an iterator comes as a list.
+
+    Only a regular file is shown to it. Raises UnreadableFile for whatever it raises, and where it takes too much.
+    """
+    with _refusing(path):
+        check_regular(path)
+        return act(path) if isinstance(act, Isolated) else bounded(_whole, act, path)
+
+
+def _whole(act: Callable[[Path], Any], path: Path) -> Any:
+    """What it gives, and all of it: what comes bit by bit would come later, when nobody looks at the time."""
+    result = act(path)
+    return list(result) if hasattr(type(result), "__next__") else result
+
+
+def pieces_by(reader: Reader, path: Path) -> Iterator[tuple[str, Score | Exception]]:
+    """Read each piece of a file, with its name in it ("" where there is one alone); a refused one with its error.
+
+    Each has the time and the memory of a file, where its reader is called in this process, and all of them have it
+    together elsewhere. Raises UnreadableFile for a file that cannot be read, or no further.
+    """
+    if not isinstance(reader, HasPieces):
+        yield "", read_by(reader, path)
+    elif isinstance(reader.pieces, Isolated):
+        yield from ask(reader.pieces, path)
+    else:
+        with _refusing(path):
+            check_regular(path)
+            found = reader.pieces(path)
+            while (piece := bounded(next, found, None)) is not None:
+                yield piece
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Raise UnreadableFile for whatever a reader makes of a file, or ComposerError as it is."""
+    try:
+        yield
+    except (OutOfBounds, MemoryError) as error:
+        what = error if isinstance(error, OutOfBounds) else "takes more memory than there is"
+        raise UnreadableFile(f"{printable(str(path))}: {what} to be read.") from None
+    except (Exception, SystemExit) as error:  # readers rest on foreign parsers, which raise anything
+        shown, detail = printable(str(path)), printable(" ".join(str(error).split()), 160)
+        open_regular(path).close()
+        if isinstance(error, ComposerError):
+            raise
+        if isinstance(error, RecursionError):
+            raise UnreadableFile(f"{shown}: is nested too deeply to be read.") from None
+        raise UnreadableFile(f"{shown}: cannot be read ({type(error).__name__}: {detail}).") from error
+
+
+def read_notes(path: Path) -> Score:
+    """What `read` gives. Raises UnreadableFile for a file without notes, too, and warns of nothing else then."""
+    score, said = read_with_warnings(path)
+    if not score.note_count:
+        raise UnreadableFile(f"{printable(str(path))}: there is not a note in it.")
+    for warning in said:
+        warnings.warn(warning, stacklevel=2)
+    return score
+
+
+def read_with_warnings(path: Path, **options: Any) -> tuple[Score, list[ReadingWarning]]:
+    """What `read` gives, and what was dropped or mended."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ReadingWarning)
+        score = read(path, **options)
+    return score, [w.message for w in caught if isinstance(w.message, ReadingWarning)]
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix by which `path` is written, in small letters: the longest that there is an exporter of.
+
+    Raises CannotWrite if no plugin writes such files.
+    """
+    exporters = registry().offers["exporters"]
+    parts = [part.lower() for part in path.suffixes]
+    for start in range(len(parts)):
+        if (suffix := "".join(parts[start:])) in exporters:
+            return suffix
+    shown, last = printable(str(path)), path.suffix.lower()
+    raise CannotWrite(f"{shown}: no plugin writes '{printable(last)}' files; {nearest(last, exporters)}")
+
+
+def exporter(path: Path, **options: Any) -> Exporter:
+    """What writes files of the suffix of `path`, made once for many of them. Raises CannotWrite, BadOption."""
+    made: Exporter = registry().make("exporters", suffix_of(path), **options)
+    return made
+
+
+def write(pieces: Sequence[Piece], path: Path | str, **options: Any) -> None:
+    """Write pieces to `path` with the exporter of its suffix, in the place of whatever file is there.
+
+    Whoever calls it decides what may be replaced; what a command writes is checked by `composer.io.outputs`.
+    Raises CannotWrite, BadOption.
+    """
+    out = Path(path)
+    exporter(out, **options)(pieces, out)
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    """What made the piece in a file: as the file says, or else the JSON beside it, which may itself be asked for.
+
+    `{}` if neither says so. Raises UnreadableFile. The values are a stranger's: check them.
+    """
+    check_regular(path)
+    beside = path if path.suffix.lower() == ".json" else path.with_name(path.name + ".json")
+    its_reader = reader(path) if is_read(path) else None
+    found: dict[str, Any] = dict(ask(its_reader.provenance, path)) if isinstance(its_reader, Remembering) else {}
+    if found or not beside.is_file():
+        return found
+    raw = read_bytes(beside, LARGEST_SIDECAR)
+    try:
+        values = json.loads(raw.decode())
+    except (ValueError, RecursionError) as error:
+        raise UnreadableFile(f"{printable(str(beside))}: is no JSON ({printable(str(error))}).") from None
+    return values if isinstance(values, dict) else {}
+
+
+def check_place(path: Path) -> None:
+    """Raise CannotWrite now, and not after the work, if no file could be written to `path`."""
+    shown = printable(str(path))
+    if not os.path.isdir(path.absolute().parent):  # noqa: PTH112  (Path raises for a name that is too long)
+        raise CannotWrite(f"{shown}: there is no folder {printable(str(path.parent))}.")
+    try:
+        with suppress(FileNotFoundError):
+            path.lstat()
+        if path.is_dir():
+            raise CannotWrite(f"{shown}: is a folder.")
+        handle, name = tempfile.mkstemp(prefix=".composer-", dir=path.parent)
+        os.close(handle)
+        Path(name).unlink()
+    except OSError as error:
+        raise CannotWrite(f"{shown}: cannot be written ({error.strerror or error}).") from error
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[None]:
+    """A folder to write to, made where it is not there; what was made vanishes if it is empty after an error.
+
+    Raises CannotWrite.
+    """
+    made = [place for place in (path, *path.parents) if not place.exists()]
+    if path.exists() and not path.is_dir():
+        raise CannotWrite(f"{printable(str(path))}: is a file; several pieces need a folder.")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"{printable(str(path))}: cannot be made ({error.strerror}).") from error
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # it is not empty
+            for place in made:
+                place.rmdir()
+        raise
+
+
+_NEW: ContextVar[frozenset[Path]] = ContextVar("composer.io.formats.new", default=frozenset())
+"""Files that `whole_file` puts where nothing is."""
+
+
+@contextmanager
+def replacing_none(paths: Iterable[Path]) -> Iterator[None]:
+    """Let `whole_file` replace none of these, should another program put a file there before it is done.
+
+    What was made then goes to the next free name beside it, such as `x-1.mid`, and CannotWrite says so.
+    """
+    token = _NEW.set(_NEW.get() | {path.absolute() for path in paths})
+    try:
+        yield
+    finally:
+        _NEW.reset(token)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; it takes the place of `path` when all went well, and else vanishes.
+
+    Within `replacing_none` it takes no file's place. Raises CannotWrite, in one sentence, for any fault of the file
+    system.
+    """
+    scratch = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=".composer-", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        scratch = Path(name)
+        yield scratch
+        scratch.chmod(0o666 & ~_umask())
+        if path.absolute() in _NEW.get():
+            _put(scratch, path)
+        else:
+            scratch.replace(path)
+    except OSError as error:
+        raise CannotWrite(f"{printable(str(path))}: cannot be written ({error.strerror or error}).") from error
+    finally:
+        if scratch is not None:
+            scratch.unlink(missing_ok=True)
+
+
+def _put(scratch: Path, path: Path) -> None:
+    """Move a file where nothing is, or beside what is there; raise CannotWrite in that case."""
+    if _moved(scratch, path):
+        return
+    beside = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(1))
+    found = next(place for place in beside if _moved(scratch, place))
+    raise CannotWrite(
+        f"{printable(str(path))}: was written by another program meanwhile, and is kept; "
+        f"what was made here is {printable(str(found))}."
+    )
+
+
+def _moved(scratch: Path, path: Path) -> bool:
+    """Whether a file is at `path` now where nothing was: by a link, since a rename replaces what is there."""
+    try:
+        os.link(scratch, path)
+    except FileExistsError:
+        return False
+    except OSError:  # this file system has no links: an empty file holds the place until the rename
+        try:
+            path.open("xb").close()
+        except FileExistsError:
+            return False
+        try:
+            scratch.replace(path)
+        except OSError:
+            path.unlink()
+            raise
+    return True
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,306 @@
+"""Readers that promise no bounds, each of their calls in a process of its own with limits of time and memory.
+
+The process stays for the next file. It is ended, and begun anew, by one that takes too much or ends it: whatever a
+reader does there (waits, crashes, exits, prints) is an error of that one file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from composer.errors import ReadingWarning, UnreadableFile, printable
+from composer.io.bounds import MEMORY, SECONDS, takes_too_long, takes_too_much
+from composer.plugins.discovery import DISABLED
+
+STARTING = 120.0
+"""Seconds for the process to begin and to import the plugin, which do not count for the file."""
+
+IDLE = 60.0
+"""Seconds without a file after which the process ends; the next file begins another."""
+
+MOST_WARNINGS = 1_000
+"""Of one file."""
+
+_CHILD = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from composer.io.isolation import serve
+serve()
+"""
+
+
+@dataclass(frozen=True)
+class Isolated:
+    """A function of a reader, to be called with a path: the reader itself, or the method of that name."""
+
+    suffix: str
+    options: tuple[tuple[str, Any], ...]
+    method: str = "__call__"
+
+    def __call__(self, path: Path) -> Any:
+        """What it gives; an iterator as a list. Raises what it raises, OutOfBounds, or UnreadableFile if it crashes.
+
+        Errors come as the nearest of Python's own or of `composer.errors`; of its warnings, `ReadingWarning` are kept.
+        """
+        answer = _asked(self, path)
+        for warning in answer.warnings:
+            warnings.warn(warning, stacklevel=2)
+        if answer.error is not None:
+            raise answer.error
+        return answer.result
+
+
+def isolated(reader: Any, suffix: str, options: Mapping[str, Any]) -> Any:
+    """Make a reader that has the methods of `reader`, which `registry().make` gave for suffix and options."""
+    chosen = tuple(options.items())
+    found = Isolated(suffix, chosen)
+    for name in dir(reader):
+        if not name.startswith("_") and callable(getattr(reader, name)):
+            object.__setattr__(found, name, Isolated(suffix, chosen, name))  # where a protocol looks for methods
+    return found
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What came of a call."""
+
+    result: Any = None
+    error: Exception | None = None
+    warnings: list[Warning] = field(default_factory=list)
+
+
+# --- in this process --------------------------------------------------------------------------------------------------
+
+
+class _Lost(Exception):
+    """The process has ended; the text says how."""
+
+
+class _Process:
+    """The other process."""
+
+    def __init__(self) -> None:
+        self.surroundings = _surroundings()
+        command = [sys.executable, "-P", "-c", _CHILD, json.dumps(self.surroundings[1])]
+        own: dict[str, Any] = {} if sys.platform == "win32" else {"start_new_session": True}  # Ctrl-C is for us alone
+        pipe, none = subprocess.PIPE, subprocess.DEVNULL
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=none, **own)  # noqa: S603  (our own)
+        self.is_new = True
+
+    def ask(self, what: Isolated, path: Path) -> _Answer:
+        """Let it answer. Raises OutOfBounds if it takes too long, _Lost if it ends; it is of no use afterwards."""
+        try:
+            with suppress(OSError):  # it has ended, as will be seen
+                pickle.dump((what, path), self._end(self.process.stdin))
+                self._end(self.process.stdin).flush()
+            answer: _Answer = self._received(STARTING) or self._received(SECONDS)
+            self.is_new = False
+            return answer
+        except BaseException:
+            self.end()
+            raise
+
+    def _received(self, seconds: float) -> Any:
+        """The next that it sends."""
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            self._kill()
+
+        timer = threading.Timer(seconds, stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            return pickle.load(self._end(self.process.stdout))  # noqa: S301  (from a process of ours)
+        except (EOFError, OSError, ValueError, pickle.UnpicklingError):
+            if late.is_set():
+                raise takes_too_long(seconds) from None
+            raise _Lost(self._how()) from None
+        finally:
+            timer.cancel()
+
+    @staticmethod
+    def _end(pipe: IO[bytes] | None) -> IO[bytes]:
+        if pipe is None:
+            raise EOFError
+        return pipe
+
+    def _how(self) -> str:
+        try:
+            status = self.process.wait(1)
+        except subprocess.TimeoutExpired:
+            return "it broke off"
+        return f"signal {-status}" if status < 0 else f"exit status {status}"
+
+    def _kill(self) -> None:
+        """End it, and what it has begun."""
+        if sys.platform == "win32":
+            self.process.kill()
+        else:
+            with suppress(OSError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """End it, and let go of its pipes."""
+        self._kill()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with suppress(OSError):
+                self._end(pipe).close()
+        self.process.wait()
+
+
+def _surroundings() -> tuple[int, list[str], str | None]:
+    """Where it was begun: after a fork it is another's, and with another path it knows other plugins."""
+    return os.getpid(), [str(place) for place in sys.path], os.environ.get(DISABLED)
+
+
+_lock = threading.Lock()
+_process: _Process | None = None
+
+
+def _asked(what: Isolated, path: Path) -> _Answer:
+    """The answer of the process, which is begun if need be.
+
+    A file that ends it, or for which there is no memory, is tried once more by a new one: others came before it.
+    """
+    global _process
+    with _lock:
+        while True:
+            if _process is None or _process.surroundings != _surroundings():
+                _process = _Process()
+            process, was_new = _process, _process.is_new
+            try:
+                answer = process.ask(what, path)
+                if not isinstance(answer.error, MemoryError):
+                    return answer
+                process.end()
+                lost: Exception = takes_too_much(MEMORY)
+            except _Lost as how:
+                lost = _crash(what, path, str(how))
+            finally:
+                if process.process.returncode is not None:
+                    _process = None
+            if was_new:
+                raise lost from None
+
+
+def _crash(what: Isolated, path: Path, how: str) -> UnreadableFile:
+    from composer.plugins.registry import registry
+
+    plugin = registry().offer("readers", what.suffix).plugin.name
+    return UnreadableFile(f"{printable(str(path))}: crashed the plugin '{plugin}' ({how}); tell those who made it.")
+
+
+# --- in the other process ---------------------------------------------------------------------------------------------
+
+
+def serve() -> None:
+    """Answer what is asked on the standard input, on the standard output; a reader finds both empty."""
+    asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nothing, number)
+    limit = _Limit()
+    while True:
+        _end_after(IDLE)
+        try:
+            what, path = pickle.load(asked)  # noqa: S301  (from the process that began this one)
+        except EOFError:
+            return
+        for message in _answers(what, path, limit):
+            answers.write(message)
+            answers.flush()
+
+
+class _Limit:
+    """The memory that this process may have."""
+
+    is_set = False
+
+    def set(self) -> None:
+        """Limit it to `MEMORY` more than it has now, where the system can."""
+        if self.is_set or sys.platform == "win32":
+            return
+        import resource
+
+        with suppress(OSError, ValueError, IndexError):  # this system cannot
+            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])
+            most = pages * resource.getpagesize() + MEMORY
+            hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+            resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
+        self.is_set = True
+
+
+def _answers(what: Isolated, path: Path, limit: _Limit) -> Iterator[bytes]:
+    """None as soon as the reader is there, and then the answer."""
+    _end_after(STARTING + 5)
+    try:
+        act = _function(what)
+        limit.set()
+        yield pickle.dumps(None)
+    except Exception as error:
+        yield pickle.dumps(_Answer(error=_plain(error)))
+        return
+    _end_after(SECONDS + 5)  # should nobody be there any more who ends this process
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", ReadingWarning)
+        try:
+            result = act(path)
+            if isinstance(result, Iterator):
+                result = list(result)
+            said = [_plain_warning(one.message) for one in caught[:MOST_WARNINGS] if isinstance(one.message, Warning)]
+            answer = pickle.dumps(_Answer(result, warnings=said))
+        except BaseException as error:  # a reader may exit, or raise anything
+            result = None
+            answer = pickle.dumps(_Answer(error=_plain(error)))
+    yield answer
+
+
+def _end_after(seconds: float) -> None:
+    """Have this process ended by the system, where it does that, unless this is called again."""
+    if hasattr(signal, "alarm"):
+        signal.alarm(int(seconds))
+
+
+_last: tuple[Any, Any] = (None, None)
+
+
+def _function(what: Isolated) -> Any:
+    """The reader, or one of its methods; the last one is kept."""
+    global _last
+    from composer.plugins.registry import registry
+
+    if _last[0] != (what.suffix, what.options):
+        _last = (what.suffix, what.options), registry().make("readers", what.suffix, **dict(what.options))
+    return _last[1] if what.method == "__call__" else getattr(_last[1], what.method)
+
+
+def _plain(error: BaseException) -> Exception:
+    """An error as the nearest class that is known everywhere, with its text."""
+    try:
+        text = str(error)[:2_000]
+    except Exception:
+        text = ""
+    for kind in type(error).__mro__:
+        if kind.__module__ in ("builtins", "composer.errors") and issubclass(kind, Exception):
+            with suppress(Exception):
+                return kind(text)
+    return RuntimeError(f"{type(error).__name__}: {text}")
+
+
+def _plain_warning(warning: Warning) -> Warning:
+    return warning if type(warning).__module__ == "composer.errors" else ReadingWarning(str(warning))

@@ -1,0 +1,95 @@
+"""Checks of music files: what other programs would object to in them, as their readers say; it knows no format."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from composer.data import folders
+from composer.errors import ComposerError, LeftOutWarning, ReadingWarning, RoundingWarning, UnreadableFile, printable
+from composer.io import formats
+from composer.plugins.registry import registry
+from composer.types import Finding, Inspecting, Reader
+
+SEVERITIES = ("error", "warning", "hint")
+"""The gravest first."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A file, and what was found in it."""
+
+    path: Path
+    findings: tuple[Finding, ...] = ()
+
+    def count(self, severity: str) -> int:
+        """How many findings there are of a severity."""
+        return sum(finding.severity == severity for finding in self.findings)
+
+
+def check(path: Path) -> Checked:
+    """What is wrong with a file; never raises for what is in it.
+
+    Where its reader cannot look for faults, that it cannot be read is an error, what was mended to read it a warning,
+    and what was left out a hint. Raises UnreadableFile for a suffix that no plugin reads.
+    """
+    reader = formats.reader(path)
+    try:
+        if isinstance(reader, Inspecting):
+            return Checked(path, tuple(formats.ask(reader.inspect, path)))
+        return Checked(path, tuple(_found_by_reading(reader, path)))
+    except ComposerError as error:
+        return Checked(path, (_finding(path, error),))
+
+
+def _found_by_reading(reader: Reader, path: Path) -> list[Finding]:
+    """What is said of each piece in a file."""
+    found: list[Finding] = []
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", ReadingWarning)
+        for _, piece in formats.pieces_by(reader, path):
+            found += [_finding(path, w.message) for w in said if isinstance(w.message, ReadingWarning)]
+            found += [_finding(path, piece)] if isinstance(piece, Exception) else []
+            said.clear()
+    return found
+
+
+def _finding(path: Path, remark: Exception) -> Finding:
+    text = _without_name(path, str(remark))
+    if not isinstance(remark, ReadingWarning):
+        return Finding("error", "unreadable", text)
+    if isinstance(remark, LeftOutWarning):
+        return Finding("hint", "left-out", text)
+    if isinstance(remark, RoundingWarning):
+        return Finding("hint", "rounded", text)
+    return Finding("warning", "mended", text)
+
+
+def music_files(paths: Sequence[Path]) -> list[Path]:
+    """These files, and those of any readable form in these folders, sorted; hidden ones are left out.
+
+    Raises UnreadableFile for a path that is not there or of another form, and for a folder without music.
+    """
+    found: list[Path] = []
+    for path in paths:
+        shown = printable(str(path))
+        if path.is_dir():
+            inside = [path / name for name in folders.music_files(path)]
+            if not inside:
+                known = ", ".join(registry().names("readers"))
+                raise UnreadableFile(f"{shown}: there is no music file in it; files can be {known}.")
+            found += inside
+            continue
+        if not path.exists():
+            raise UnreadableFile(f"{shown}: there is no such file.")
+        formats.reader(path)
+        found.append(path)
+    return list(dict.fromkeys(found))
+
+
+def _without_name(path: Path, text: str) -> str:
+    """The sentence, which stands below the file's name; of a piece in the file it begins with `#` and the piece's."""
+    rest = text.removeprefix(printable(str(path))).removeprefix(": ")
+    return rest[:1].upper() + rest[1:]

@@ -1,0 +1,221 @@
+"""Outputs: the files that a command writes, checked so that nothing of the user's is lost; it knows no format.
+
+Every command that writes goes through here. A file that is there is replaced only where that is asked for (`--force`),
+and one that the command reads never is. Library functions that write (`composer.io.formats.write`,
+`composer.model.save`) replace what is there: whoever calls them decides.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from composer.errors import BadOption, CannotWrite, nearest, printable
+from composer.io.formats import check_place, exporter, is_read, replacing_none, suffix_of, whole_file
+from composer.types import Exporter, Piece
+
+# --- what may be written ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def guarded(paths: Iterable[Path], *, reads: Iterable[Path] = (), force: bool = False) -> Iterator[None]:
+    """Check before the work that files can be written, and replace none within it that was not there to be checked.
+
+    `reads` are what the work reads: files, and folders of music. Raises CannotWrite.
+    """
+    wanted = list(paths)
+    check(wanted, reads=reads, force=force)
+    with nullcontext() if force else replacing_none(wanted):
+        yield
+
+
+def check(paths: Sequence[Path], *, reads: Iterable[Path] = (), force: bool = False, hint: str = "") -> None:
+    """Raise CannotWrite for places that cannot be written to, for two that are one, and for what may not be replaced.
+
+    `hint` follows upon the word that a file exists; see `check_kept`.
+    """
+    for path in paths:
+        check_place(path)
+    _check_different(paths)
+    check_kept(paths, reads=reads, force=force, hint=hint)
+
+
+def check_kept(
+    paths: Iterable[Path],
+    *,
+    reads: Iterable[Path] = (),
+    force: bool = False,
+    hint: str = "",
+    instead: str = "choose another name",
+) -> None:
+    """Raise CannotWrite if one of `paths` is a file that is read, or, without `force`, if there is one at all."""
+    there = [path for path in paths if os.path.lexists(path)]
+    if not there:
+        return
+    read = set(_identities(reads)) - {None}
+    for path in there:
+        if _identity(path) in read:
+            raise CannotWrite(f"{_called(path)} is read here, and not replaced even with --force; {instead}.")
+    if not force:
+        names = set(map(str, there))
+        leading = [path for path in there if not (path.suffix == ".json" and str(path.with_suffix("")) in names)]
+        more = len(leading) - 1
+        exist = f"and {more:,} more of the files to write exist" if more else "exists"
+        it = "them" if more else "it"
+        raise CannotWrite(f"{_called(leading[0])} {exist}{hint}; {instead}, or give --force to replace {it}.")
+
+
+def named_in(*texts: str | Path | None) -> Iterator[Path]:
+    """The files and folders that values of the command line name: `mine.mid`, `folder:mine/`, `wav.soundfont=my.sf2`.
+
+    Texts that name nothing that is there are passed over.
+    """
+    for text in texts:
+        whole = str(text or "")
+        for part in (whole, whole.partition(":")[2], whole.partition("=")[2]):
+            if part and os.path.lexists(path := os.path.expanduser(part)):  # noqa: PTH111  (Path raises for a user who is none)
+                yield Path(path)
+
+
+def sidecar(path: Path) -> Path:
+    """The file beside a piece, `piece.mid.json`, that says what made it."""
+    return Path(f"{path}.json")
+
+
+def _called(path: Path) -> str:
+    shown = printable(str(path))
+    # The user has not named a sidecar.
+    its = path.with_suffix("") if path.suffix == ".json" else path
+    return shown if not its.suffix or its == path else f"{shown}, which goes with {printable(its.name)},"
+
+
+def _identities(paths: Iterable[Path]) -> Iterator[tuple[int, int] | None]:
+    """Of all files that are read: these, their sidecars, and the music in these folders."""
+    seen = set()
+    for path in paths:
+        yield from (_identity(path), _identity(sidecar(path)))
+        for folder, inside, names in os.walk(path, followlinks=True):
+            if (its := _identity(Path(folder))) in seen:  # it is reached twice, by links
+                inside.clear()
+                continue
+            seen.add(its)
+            yield from (_identity(file) for name in names if is_read(file := Path(folder, name)))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What is the same for a file by any of its names; None for a link to nothing."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _check_different(paths: Iterable[Path]) -> None:
+    """Raise CannotWrite if two paths are one file."""
+    seen: dict[tuple[tuple[int, int] | None, str], list[Path]] = {}
+    for path in paths:
+        folder = path.absolute().parent
+        alike = seen.setdefault((_identity(folder), _folded(path.name)), [])
+        for other in alike:
+            if other.name == path.name or _is_one_name(folder, other.name, path.name):
+                what = printable(str(path)) if str(path) == str(other) else f"{printable(str(other))} ({path.name})"
+                raise CannotWrite(f"{what} would be written twice; name each file once.")
+        alike.append(path)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
+def _is_one_name(folder: Path, first: str, second: str) -> bool:
+    """Whether two names are one file in `folder`, as where case does not count; tried in a folder of its own there."""
+    with tempfile.TemporaryDirectory(prefix=".composer-", dir=folder) as scratch:
+        Path(scratch, first).touch()
+        return os.path.lexists(Path(scratch, second))
+
+
+# --- the files of a piece ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files of one piece, and what writes each; made before the work, so that nothing is written in vain.
+
+    What has come to lie at their places meanwhile is kept, unless `force` is set.
+    """
+
+    paths: tuple[Path, ...]
+    exporters: tuple[Exporter, ...]
+    force: bool = True
+
+    @staticmethod
+    def of(
+        paths: Sequence[Path], options: Mapping[str, Mapping[str, Any]] | None = None, *, force: bool = True
+    ) -> Outputs:
+        """Of these files, with options by suffix, which stands without its dot: `{"wav": {"gain": "2"}}`.
+
+        Raises CannotWrite for a format that cannot be written; BadOption for options that their exporter has not, or
+        that are for a suffix that no file has. Places are the matter of `check`.
+        """
+        options = options or {}
+        suffixes = [suffix_of(path).removeprefix(".") for path in paths]
+        for suffix in options:
+            if suffix not in suffixes:
+                raise BadOption(f"no '.{printable(suffix)}' file is to be written: {nearest(suffix, suffixes)}")
+        made = [exporter(path, **options.get(suffix, {})) for path, suffix in zip(paths, suffixes, strict=True)]
+        return Outputs(tuple(paths), tuple(made), force)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that is written: the forms of the piece, and beside the first what made it."""
+        return *self.paths, sidecar(self.paths[0])
+
+    def named(self, stem: Path) -> Outputs:
+        """The same forms beside `stem`, a path without a suffix."""
+        return replace(self, paths=tuple(stem.with_name(stem.name + suffix_of(path)) for path in self.paths))
+
+    def write(self, piece: Piece) -> None:
+        """Write one piece to every file, and beside the first (`piece.mid.json`) what made it. Raises CannotWrite."""
+        with nullcontext() if self.force else replacing_none(self.files):
+            for path, export in zip(self.paths, self.exporters, strict=True):
+                export([piece], path)
+            beside = sidecar(self.paths[0])
+            if piece.provenance:
+                with whole_file(beside) as scratch:
+                    scratch.write_text(json.dumps(dict(piece.provenance), indent=1) + "\n", encoding="utf-8")
+            elif self.force and _tells_of_a_piece(beside):
+                beside.unlink()  # it would tell of another one
+
+
+def _tells_of_a_piece(path: Path) -> bool:
+    """Whether a file is a sidecar, and not something else that has its name."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and ("request" in found or found.keys() == {"title"})
+
+
+def write_piece(piece: Piece, path: Path) -> None:
+    """Write one piece to one file, and what made it beside it, in the place of what is there. Raises CannotWrite."""
+    Outputs.of([path]).write(piece)
+
+
+def parse_options(texts: Sequence[str]) -> dict[str, dict[str, str]]:
+    """`wav.soundfont=mine.sf2` as options by suffix. Raises BadOption."""
+    found: dict[str, dict[str, str]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        suffix, _, option = name.strip().removeprefix(".").rpartition(".")
+        if not (equals and suffix and option):
+            raise BadOption(f"'{printable(text)}' is no option of an exporter such as wav.soundfont=FILE.")
+        found.setdefault(suffix.lower(), {})[option.replace("-", "_")] = value
+    return found

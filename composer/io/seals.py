@@ -1,0 +1,64 @@
+"""Seals by which a user's own words are told from a stranger's: made with a key that never leaves the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from composer.io.cache import cache_folder, make
+from composer.io.inside import open_inside
+
+NAME, SIZE = "key", 32
+"""The file of the key, and its bytes."""
+
+
+def seal(*words: str) -> str:
+    """Seal some words as this user's own; empty where no key can be kept."""
+    with suppress(OSError):
+        return _mark(_key() or _new_key(), words)
+    return ""
+
+
+def is_ours(mark: str, *words: str) -> bool:
+    """Say whether this user has sealed these words."""
+    try:
+        key = _key()
+    except OSError:
+        return False
+    return bool(key) and hmac.compare_digest(mark.encode(errors="replace"), _mark(key, words).encode())
+
+
+def _mark(key: bytes, words: tuple[str, ...]) -> str:
+    return hashlib.blake2b("\0".join(words).encode(errors="surrogatepass"), key=key, digest_size=16).hexdigest()
+
+
+def _key() -> bytes:
+    """The key; empty where there is none yet. Raises OSError."""
+    try:
+        with open_inside(_place(), "read") as file:
+            found = file.read(SIZE)
+    except FileNotFoundError:
+        return b""
+    if len(found) != SIZE:
+        raise OSError("the key is damaged")
+    return found
+
+
+def _new_key() -> bytes:
+    """A key, or that which another process has put there meanwhile. Raises OSError."""
+    make(_place().parent)
+    with tempfile.NamedTemporaryFile(dir=_place().parent) as file:  # nobody else reads it
+        file.write(os.urandom(SIZE))
+        file.flush()
+        os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(file.name, _place())
+    return _key()
+
+
+def _place() -> Path:
+    return cache_folder() / NAME

@@ -1,0 +1,91 @@
+"""The band of each figure: where a set of so many real pieces has it, by bootstrap; it knows no model's pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isnan, nan
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.errors import BadOption
+from composer.metrics.measured import Measured, definition, judged, measure
+from composer.music.score import Score
+from composer.types import Metric
+
+_MOST_CELLS = 4_000_000  # of one block of drawn pieces
+
+
+@dataclass(frozen=True, kw_only=True)
+class Band:
+    """A figure of all real pieces, and from where to where it lies for a set of so many of them."""
+
+    name: str
+    unit: str
+    definition: str
+    real: float
+    low: float
+    high: float
+
+
+def bands(
+    real: Sequence[Score], count: int, seed: int, *, samples: int = 2000, level: float = 0.99
+) -> tuple[Band, ...]:
+    """The band of every figure for which the `real` pieces have anything to count.
+
+    Draws `samples` sets of `count` pieces each, with replacement, from a Philox generator of this seed; a band holds
+    the figure of such a set with probability `level`. For a distance it begins at 0. A set of real pieces lies in
+    each band so often, and therefore not always in all of them. The `real` pieces are taken for all there are: where
+    they are few themselves, other pieces of the same kind lie outside more often.
+    Raises EmptyDataset for no pieces, BadOption for a number out of range.
+    """
+    return bands_of(measure(real), count, seed, samples=samples, level=level)
+
+
+def bands_of(real: Measured, count: int, seed: int, *, samples: int, level: float) -> tuple[Band, ...]:
+    """What `bands` gives, for pieces that have been measured, of their metrics."""
+    _check(count >= 1, "count", count, "at least 1")
+    _check(seed >= 0, "seed", seed, "0 or more")
+    _check(samples >= 1, "samples", samples, "at least 1")
+    _check(0 < level < 1, "level", level, "between 0 and 1")
+    drawn = _drawn(real.tallies, count, seed, samples)
+    found = (_band(name, metric, real.sums[name], drawn[name], level) for name, metric in real.metrics.items())
+    return tuple(band for band in found if not isnan(band.real))
+
+
+def _check(true: bool, name: str, value: object, wanted: str) -> None:
+    if not true:
+        raise BadOption(f"'{name}' is {value}, and must be {wanted}.")
+
+
+def _band(name: str, metric: Metric, whole: NDArray[np.float64], drawn: NDArray[np.float64], level: float) -> Band:
+    is_distance = metric.value is None
+    values = judged(metric, drawn, whole)
+    values = values[~np.isnan(values)]
+    tail = (1 - level) / (1 if is_distance else 2)
+    low, high = np.quantile(values, (tail, 1 - tail)) if len(values) else (nan, nan)
+    return Band(
+        name=name,
+        unit=metric.unit,
+        definition=definition(name),
+        real=float(judged(metric, whole, whole)),
+        low=0.0 if is_distance else float(low),
+        high=float(high),
+    )
+
+
+def _drawn(
+    real: Mapping[str, NDArray[np.float64]], count: int, seed: int, samples: int
+) -> dict[str, NDArray[np.float64]]:
+    """(samples, W) by name: the summed counts of so many sets of `count` pieces, drawn with replacement."""
+    pieces = len(next(iter(real.values())))
+    generator = np.random.Generator(np.random.Philox(seed))
+    block = max(1, _MOST_CELLS // pieces)
+    drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in real}
+    for first in range(0, samples, block):
+        size = min(block, samples - first)
+        times = generator.multinomial(count, np.full(pieces, 1 / pieces), size=size).astype(np.float64)
+        for name, counts in real.items():
+            drawn[name].append(times @ counts)
+    return {name: np.concatenate(parts) for name, parts in drawn.items()}

@@ -1,0 +1,151 @@
+"""Two sets of measured pieces beside each other, metric by metric and as a whole; it knows no metric by name.
+
+What is compared are the figures of single pieces: how they are distributed in either set. Intervals are from a
+bootstrap over the pieces of both sets (Philox, by seed): 1.96 standard errors to either side. Since small sets of one
+kind differ by chance, the same figures are told of halves of the real pieces, the median of many ways to halve them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import nan
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.errors import BadOption
+from composer.metrics import frechet
+from composer.metrics.densities import Densities, overlapped_area, relative_entropy
+from composer.metrics.measured import Measured, definition
+
+SAMPLES, WHOLE_SAMPLES, HALVES = 400, 100, 20
+"""Sets drawn for each metric and for the distance as a whole; ways to halve the real pieces."""
+
+_ERRORS = 1.96
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A figure with its 95 % interval, and the same figure of halves of the real pieces.
+
+    One piece has no interval, and no halves: these are NaN then.
+    """
+
+    value: float
+    low: float
+    high: float
+    halves: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """One metric in both sets. Means are over the pieces that have it, `NaN` where none has."""
+
+    name: str
+    unit: str
+    definition: str
+    model: float
+    real: float
+    overlap: Estimate  # overlapped area, 0 to 1
+    divergence: Estimate  # Kullback-Leibler, bits, of the real pieces from the model's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """Two sets, metric by metric and as a whole."""
+
+    features: tuple[Feature, ...]
+    distance: Estimate
+    """The Fréchet feature distance: see `composer.metrics.frechet`."""
+    dimensions: int  # features that took part in it
+
+
+def contrast(ours: Measured, real: Measured, seed: int = 0) -> Contrast:
+    """The pieces of `ours` beside `real` ones, both measured by the same metrics.
+
+    Raises BadOption for a negative seed.
+    """
+    if seed < 0:
+        raise BadOption(f"'seed' is {seed}, and must be 0 or more.")
+    random = np.random.Generator(np.random.Philox(seed))
+    mine, theirs = ours.pieces(real), real.pieces(real)
+    features = tuple(_feature(name, ours, mine[name], theirs[name], random) for name in ours.metrics)
+    vectors = (np.stack(list(values.values()), axis=1) for values in (mine, theirs))
+    one, other = frechet.comparable(*vectors)
+    return Contrast(features=features, distance=_distance(one, other, random), dimensions=one.shape[1])
+
+
+def _feature(
+    name: str, ours: Measured, mine: NDArray[np.float64], theirs: NDArray[np.float64], random: np.random.Generator
+) -> Feature:
+    mine, theirs = mine[np.isfinite(mine)], theirs[np.isfinite(theirs)]
+    overlap, divergence = _nearness(mine, theirs, random)
+    return Feature(
+        name=name,
+        unit=ours.metrics[name].unit,
+        definition=definition(name),
+        model=float(mine.mean()) if len(mine) else nan,
+        real=float(theirs.mean()) if len(theirs) else nan,
+        overlap=overlap,
+        divergence=divergence,
+    )
+
+
+def _nearness(
+    mine: NDArray[np.float64], theirs: NDArray[np.float64], random: np.random.Generator
+) -> tuple[Estimate, Estimate]:
+    """The overlapped area and the divergence of two sets of numbers."""
+    if not len(mine) or not len(theirs):
+        nothing = Estimate(value=nan, low=nan, high=nan, halves=nan)
+        return nothing, nothing
+    both = Densities(mine, theirs)
+    fewer, half = min(len(mine), len(theirs)), len(theirs) // 2
+    halves, others = _halves(len(theirs), random)
+    pairs = (
+        (both.of_ours(), both.of_real(), fewer),
+        (both.of_ours(_drawn(len(mine), random)), both.of_real(_drawn(len(theirs), random)), fewer),
+        (both.of_real(halves), both.of_real(others), half),
+    )
+    areas = [overlapped_area(p, q) for p, q, _ in pairs]
+    bits = [relative_entropy(q, p, pieces) for p, q, pieces in pairs]
+    return _estimate(areas, fewer, most=1.0), _estimate(bits, fewer)
+
+
+def _distance(ours: frechet.Vectors, real: frechet.Vectors, random: np.random.Generator) -> Estimate:
+    """The Fréchet distance; NaN where no feature can be compared."""
+    if not ours.shape[1]:
+        return Estimate(value=nan, low=nan, high=nan, halves=nan)
+
+    def drawn(vectors: frechet.Vectors) -> frechet.Vectors:
+        return vectors[random.integers(len(vectors), size=len(vectors))]
+
+    samples = [frechet.distance(drawn(ours), drawn(real)) for _ in range(WHOLE_SAMPLES)]
+    ways = _halves(len(real), random)
+    halves = [frechet.distance(real[one > 0], real[other > 0]) for one, other in zip(*ways, strict=True)]
+    return _estimate(
+        [np.array([frechet.distance(ours, real)]), np.array(samples), np.array(halves)], min(len(ours), len(real))
+    )
+
+
+def _estimate(found: Sequence[NDArray[np.float64]], pieces: int, most: float = np.inf) -> Estimate:
+    """From the figure (1,), those of drawn sets and those of halves, where either set has so many; it is 0 at least."""
+    value, samples, halves = found
+    error = _ERRORS * float(samples.std()) if pieces > 1 else nan
+    centre = float(value[0])
+    middle = float(np.median(halves)) if len(halves) else nan
+    return Estimate(value=centre, low=max(centre - error, 0.0), high=min(centre + error, most), halves=middle)
+
+
+def _drawn(pieces: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """(SAMPLES, pieces) how often each piece is in sets drawn with replacement."""
+    return random.multinomial(pieces, np.full(pieces, 1 / pieces), size=SAMPLES).astype(np.float64)
+
+
+def _halves(pieces: int, random: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(HALVES, pieces) twice: which pieces are in one half and in the other; no rows for less than two pieces."""
+    if pieces < 2:
+        return np.zeros((0, pieces)), np.zeros((0, pieces))
+    places = random.permuted(np.tile(np.arange(pieces), (HALVES, 1)), axis=1)
+    half = pieces // 2
+    return (places < half).astype(np.float64), ((places >= half) & (places < 2 * half)).astype(np.float64)

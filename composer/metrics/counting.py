@@ -1,0 +1,97 @@
+"""Counts of a piece, bar by bar, and figures that follow from their sums; it knows no metric.
+
+Counts are (rows, W), a row for each bar of a `Heard`. A pair, W = 2, is a part and the whole that it is of. What is of
+a piece as a whole, such as its end, is counted in its last bar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.metrics.heard import Heard
+from composer.music.keys import Key
+
+Counts: TypeAlias = NDArray[np.float64]
+"""(..., W) counts; the figure of each is (...), NaN where there is nothing to count."""
+
+# --- counts -----------------------------------------------------------------------------------------------------------
+
+
+def histogram_of(heard: Heard, ticks: NDArray[np.int64], places: NDArray[np.int64], size: int) -> Counts:
+    """(rows, size) how often each of 0..size-1 is among the `places` at these ticks."""
+    cells = heard.bar_of(ticks) * size + places
+    return np.bincount(cells, minlength=heard.rows * size).reshape(-1, size).astype(np.float64)
+
+
+def number_of(heard: Heard, ticks: NDArray[np.int64], weights: NDArray[np.integer] | None = None) -> Counts:
+    """(rows,) how many of these ticks lie in each bar, or the sum of their weights there."""
+    return np.bincount(heard.bar_of(ticks), weights, minlength=heard.rows).astype(np.float64)
+
+
+def pairs(part: Any, whole: Any) -> Counts:
+    """(rows, 2) of parts and wholes."""
+    return np.stack([part, whole], axis=-1).astype(np.float64)
+
+
+def of_piece(heard: Heard, part: float, whole: float) -> Counts:
+    """(rows, 2) a part and a whole of the piece, in its last bar."""
+    counts = np.zeros((heard.rows, 2))
+    counts[-1] = part, whole
+    return counts
+
+
+# --- what notes are to each other -------------------------------------------------------------------------------------
+
+_SCALES = {False: (0, 2, 4, 5, 7, 9, 11), True: (0, 2, 3, 5, 7, 8, 9, 10, 11)}
+
+
+def above_tonic(pitches: NDArray[np.int64], key: Key) -> NDArray[np.int64]:
+    """Pitch classes counted from the tonic of `key`, 0..11."""
+    return np.asarray((pitches.astype(np.int64) - key.tonic) % 12)
+
+
+def outside(pitches: NDArray[np.int64], key: Key) -> NDArray[np.bool_]:
+    """Whether each lies outside the scale of `key`; in minor the raised sixth and seventh belong to it."""
+    return ~np.isin(above_tonic(pitches, key), _SCALES[key.minor])
+
+
+def steps(pitches: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Semitones from each pitch to the next."""
+    return np.asarray(np.diff(pitches.astype(np.int64)), dtype=np.int64)
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+
+def share(scale: float = 100.0) -> Callable[[Counts], Counts]:
+    """Parts per `scale` of the whole, from pairs (..., 2)."""
+
+    def value(sums: Counts) -> Counts:
+        return _defined(scale * sums[..., 0], sums[..., 1])
+
+    return value
+
+
+def mean(sums: Counts) -> Counts:
+    """The mean of the places of a histogram (..., W)."""
+    return _defined(sums @ np.arange(sums.shape[-1], dtype=np.float64), sums.sum(axis=-1))
+
+
+def quantile(percent: int) -> Callable[[Counts], Counts]:
+    """The lowest place at or below which so much of a histogram (..., W) lies."""
+
+    def value(sums: Counts) -> Counts:
+        below = np.cumsum(sums, axis=-1)
+        place = np.argmax(100 * below >= percent * below[..., -1:], axis=-1)
+        return np.where(below[..., -1] > 0, place, np.nan)
+
+    return value
+
+
+def _defined(part: Counts, whole: Counts) -> Counts:
+    quotient: Counts = np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
+    return quotient

@@ -1,0 +1,35 @@
+"""The figures of one set of scores as plain numbers; it knows no metric by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isnan
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.errors import UnknownName, nearest, printable
+from composer.metrics.measured import ALL, measure, metrics
+from composer.music.score import Score
+
+
+def figures(scores: Sequence[Score], real: Sequence[Score] = (), names: Sequence[str] = (ALL,)) -> dict[str, float]:
+    """The figures of a set by name, without those for which it has nothing to count.
+
+    Histograms are told by their distance from those of the `real` pieces; without such pieces they are left out.
+    Raises EmptyDataset for no scores, UnknownName for a metric that is not there.
+    """
+    found = measure(scores, names).figures(measure(real, names) if real else None)
+    return {name: value for name, value in found.items() if not isnan(value)}
+
+
+def histogram(scores: Sequence[Score], name: str) -> NDArray[np.float64]:
+    """(W,) the histogram behind a metric that is a distance, as shares; all zeros where there are no notes.
+
+    Raises EmptyDataset for no scores, UnknownName for a metric that is no distance.
+    """
+    known = {name: metric for name, metric in metrics().items() if metric.value is None}
+    if name not in known:
+        raise UnknownName(f"there is no histogram of '{printable(name)}': {nearest(name, known)}")
+    total = measure(scores, {name: known[name]}).sums[name]
+    return np.asarray(total / max(float(total.sum()), 1.0))

@@ -1,0 +1,134 @@
+"""One score as it is heard: its pitched notes, its bars and beats, its top line, its voices; it counts nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.errors import CannotExpress, printable
+from composer.metrics.textures import Texture, single_lines, texture_of
+from composer.music.keys import Key
+from composer.music.score import NOTE, Notes, Score, bars
+from composer.tokens.bar_encoding import key_of
+
+VOICES = 4
+"""Lines of a piece of which voice-leading is heard."""
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What metrics count in. A row is a bar, an upbeat too; a piece without bars has one row, for what is of a piece.
+
+    Bars go up to the end of the last note, or where a marker says that the piece ends.
+    """
+
+    score: Score
+    notes: Notes  # (N,) of all tracks but drums, by start, then pitch; each lasts at least a tick
+    key: Key  # the first key signature's, or else estimated from the notes
+    starts: NDArray[np.int64]  # (rows + 1,) ticks
+    origins: NDArray[np.int64]  # (rows,) where each bar would begin if it were whole: earlier for an upbeat
+    is_bar: NDArray[np.bool_]  # (rows,) begun at a downbeat: an upbeat is none
+    beat_ticks: NDArray[np.int64]  # (rows,) a beat is a dotted value in compound metres
+
+    @property
+    def rows(self) -> int:
+        """Bars, with the upbeat; 1 at least."""
+        return len(self.origins)
+
+    @property
+    def bars(self) -> int:
+        """Bars, without the upbeat, that begin before the last note ends."""
+        return int(np.sum(self.is_bar & (self.starts[:-1] < self.score.end)))
+
+    @cached_property
+    def bar_beats(self) -> NDArray[np.float64]:
+        """(rows,) the beats of each bar, up to the end of the last note."""
+        return np.asarray(np.diff(np.minimum(self.starts, self.score.end)) / self.beat_ticks)
+
+    @property
+    def beats(self) -> float:
+        """From the first tick to the end of the last note."""
+        return float(np.sum(self.bar_beats))
+
+    def bar_of(self, ticks: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The row in which each tick lies; the end of the piece lies in the last."""
+        return np.asarray(np.clip(np.searchsorted(self.starts, ticks, side="right") - 1, 0, self.rows - 1))
+
+    @cached_property
+    def rows_of_notes(self) -> NDArray[np.int64]:
+        """(N,) the row in which each note begins."""
+        return self.bar_of(self.notes["start"])
+
+    @cached_property
+    def top_line(self) -> Notes:
+        """The notes at whose onset no higher one sounds."""
+        return top_line(self.notes)
+
+    @cached_property
+    def lines(self) -> list[Notes]:
+        """The four voices, in the order of the tracks; none of a piece that is not in four single-line voices."""
+        lines = single_lines(self.score)
+        return lines if len(lines) == VOICES else []
+
+    @cached_property
+    def texture(self) -> Texture:
+        """What the four voices sound in each stretch of time, cut at bar lines too; empty where there are none."""
+        return texture_of(self.lines, self.starts)
+
+
+def hear(score: Score) -> Heard:
+    """`score` ready for counting. Raises CannotExpress for more bars than `composer.music.score.bars` allows."""
+    parts = [notes for track in score.tracks if not track.is_drum for notes in [lasting(track.notes)] if len(notes)]
+    notes = np.concatenate(parts) if parts else np.empty(0, NOTE)
+    in_order = notes[np.lexsort((notes["pitch"], notes["start"]))]
+    try:
+        found = bars(score, score.length)
+    except ValueError as error:
+        raise CannotExpress(f"the piece '{printable(score.title)}' cannot be listened to: it has {error}.") from None
+    key = key_of(score)
+    if not len(found.which):
+        nothing = np.zeros(1, dtype=np.int64)
+        return Heard(score, in_order, key, np.zeros(2, dtype=np.int64), nothing, nothing > 0, nothing + 1)
+    beats = np.array([metre.beat_ticks for metre in found.metres])[found.which]
+    return Heard(score, in_order, key, found.starts, found.nominal, found.nominal == found.starts[:-1], beats)
+
+
+def lasting(notes: Notes) -> Notes:
+    """The notes that last at least a tick."""
+    return notes[notes["duration"] > 0]
+
+
+def ends(notes: Notes) -> NDArray[np.int64]:
+    """(N,) the tick at which each note ends."""
+    return np.asarray(notes["start"] + notes["duration"])
+
+
+def top_line(notes: Notes) -> Notes:
+    """The notes at whose onset no higher one sounds, by start; of notes struck in unison, one."""
+    times = np.unique(notes["start"])
+    highest = _highest(notes, times)
+    top = notes[notes["pitch"] == highest[np.searchsorted(times, notes["start"])]]
+    first = np.unique(top["start"], return_index=True)[1]
+    return np.asarray(top[first])
+
+
+def _highest(notes: Notes, times: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(times,) the highest pitch that sounds at each of these onsets."""
+    highest = np.full(len(times), -1)
+    for pitch in np.unique(notes["pitch"]):  # rising, so that the highest is written last
+        own = notes[notes["pitch"] == pitch]
+        begun = np.bincount(np.searchsorted(times, own["start"]), minlength=len(times) + 1)
+        ended = np.bincount(np.searchsorted(times, ends(own)), minlength=len(times) + 1)
+        highest[np.cumsum(begun - ended)[:-1] > 0] = pitch
+    return highest
+
+
+def final_chord(notes: Notes) -> NDArray[np.int64]:
+    """The pitches that sound at the last onset, rising; empty for a piece without notes."""
+    if not len(notes):
+        return np.empty(0, np.int64)
+    last = notes["start"].max()
+    return np.sort(notes["pitch"][ends(notes) > last].astype(np.int64))

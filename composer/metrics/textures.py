@@ -1,0 +1,69 @@
+"""Lines of notes as stretches of time: what several voices sound at once; it knows no bar and no key.
+
+Voices are in the order of the tracks, the highest first. Times are exact, in ticks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.music.score import Notes, Score
+
+OCTAVE, FIFTH, UNISON = 12, 7, 0
+
+
+@dataclass(frozen=True, eq=False)
+class Texture:
+    """What the voices sound (voices, M) in each stretch of time (M,) in which nothing begins or ends."""
+
+    pitches: NDArray[np.int64]  # -1 for silence
+    struck: NDArray[np.bool_]  # (M,) whether any voice strikes at the beginning
+    starts: NDArray[np.int64]  # (M,) where it begins
+    ticks: NDArray[np.int64]  # (M,) how long it lasts
+
+
+def single_lines(score: Score) -> list[Notes]:
+    """The voices of `score`: its tracks with notes, drums left out; none if in one of them two notes overlap."""
+    lines = [track.notes[track.notes["duration"] > 0] for track in score.tracks if not track.is_drum]
+    lines = [line for line in lines if len(line)]
+    return lines if all((_ends(line)[:-1] <= line["start"][1:]).all() for line in lines) else []
+
+
+def texture_of(lines: list[Notes], cuts: NDArray[np.int64]) -> Texture:
+    """The texture of single-line voices, cut at these ticks too; without voices there are no stretches."""
+    cuts = cuts if lines else cuts[:0]
+    starts = np.concatenate([cuts[:0], *(line["start"] for line in lines)])
+    times = np.unique(np.concatenate([cuts, starts, *map(_ends, lines)]))
+    pitches = np.array([_sounding(line, times[:-1]) for line in lines]).reshape(len(lines), len(times[:-1]))
+    return Texture(pitches, np.isin(times[:-1], starts), times[:-1], np.diff(times))
+
+
+def _ends(notes: Notes) -> NDArray[np.int64]:
+    return np.asarray(notes["start"] + notes["duration"])
+
+
+def _sounding(line: Notes, times: NDArray[np.int64]) -> NDArray[np.int64]:
+    note = np.searchsorted(line["start"], times, side="right") - 1
+    return np.where((note >= 0) & (_ends(line)[note] > times), line["pitch"][note], -1)
+
+
+def pairs_of(pitches: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The upper and the lower voice (pairs, M) of every pair of voices."""
+    pairs = np.array(list(combinations(range(len(pitches)), 2)), dtype=np.int64).reshape(-1, 2)
+    return pitches[pairs[:, 0]], pitches[pairs[:, 1]]
+
+
+def parallels(texture: Texture, interval: int) -> NDArray[np.int64]:
+    """The ticks at which two voices have moved the same way from this interval to the same again.
+
+    The interval is in semitones within an octave; a tick comes once for each pair of voices.
+    """
+    upper, lower = pairs_of(texture.pitches[:, texture.struck])
+    there = (upper >= 0) & (lower >= 0) & (np.abs(upper - lower) % OCTAVE == interval)
+    together = np.sign(np.diff(upper)) * np.sign(np.diff(lower)) > 0
+    moved = there[:, :-1] & there[:, 1:] & together
+    return texture.starts[texture.struck][1:][np.nonzero(moved)[1]]

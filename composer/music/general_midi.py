@@ -1,0 +1,74 @@
+"""The instruments of General MIDI: what they are called, and which pitches they have; it knows no file.
+
+Source: General MIDI 1 sound set (MMA, 1991). Ranges are those of players with good instruments, as books of
+orchestration give them (sounding pitches); where instruments of one name differ, the widest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from composer.music.keys import pitch_name
+from composer.music.score import Score
+
+# fmt: off
+NAMES = (
+    "Piano", "Bright Piano", "Electric Grand", "Honky-tonk Piano", "Electric Piano", "Electric Piano", "Harpsichord",
+    "Clavinet",
+    "Celesta", "Glockenspiel", "Music Box", "Vibraphone", "Marimba", "Xylophone", "Tubular Bells", "Dulcimer",
+    "Organ", "Percussive Organ", "Rock Organ", "Church Organ", "Reed Organ", "Accordion", "Harmonica", "Bandoneon",
+    "Guitar", "Steel Guitar", "Jazz Guitar", "Electric Guitar", "Muted Guitar", "Overdriven Guitar", "Distorted Guitar",
+    "Guitar Harmonics",
+    "Double Bass", "Electric Bass", "Picked Bass", "Fretless Bass", "Slap Bass", "Slap Bass", "Synth Bass",
+    "Synth Bass",
+    "Violin", "Viola", "Cello", "Double Bass", "Tremolo Strings", "Pizzicato Strings", "Harp", "Timpani",
+    "Strings", "Slow Strings", "Synth Strings", "Synth Strings", "Choir", "Voice", "Synth Voice", "Orchestra Hit",
+    "Trumpet", "Trombone", "Tuba", "Muted Trumpet", "Horn", "Brass", "Synth Brass", "Synth Brass",
+    "Soprano Saxophone", "Alto Saxophone", "Tenor Saxophone", "Baritone Saxophone", "Oboe", "English Horn", "Bassoon",
+    "Clarinet",
+    "Piccolo", "Flute", "Recorder", "Pan Flute", "Bottle", "Shakuhachi", "Whistle", "Ocarina",
+    "Square Lead", "Saw Lead", "Calliope Lead", "Chiff Lead", "Charang Lead", "Voice Lead", "Fifths Lead", "Bass Lead",
+    "New Age Pad", "Warm Pad", "Polysynth Pad", "Choir Pad", "Bowed Pad", "Metallic Pad", "Halo Pad", "Sweep Pad",
+    "Rain", "Soundtrack", "Crystal", "Atmosphere", "Brightness", "Goblins", "Echoes", "Sci-fi",
+    "Sitar", "Banjo", "Shamisen", "Koto", "Kalimba", "Bagpipe", "Fiddle", "Shanai",
+    "Tinkle Bell", "Agogo", "Steel Drums", "Woodblock", "Taiko", "Melodic Tom", "Synth Drum", "Reverse Cymbal",
+    "Fret Noise", "Breath Noise", "Seashore", "Bird", "Telephone", "Helicopter", "Applause", "Gunshot",
+)
+"""By program, from 0."""
+
+_PIANO, _GUITAR, _BASS, _VIOLIN, _TRUMPET = (21, 108), (38, 88), (23, 67), (55, 105), (52, 87)
+_RANGES = {
+    **dict.fromkeys(range(6), _PIANO), 6: (29, 89), 8: (60, 108), 9: (77, 108), 11: (53, 89), 12: (36, 96),
+    13: (65, 108), 14: (60, 79), **dict.fromkeys(range(24, 31), _GUITAR), **dict.fromkeys(range(32, 38), _BASS),
+    40: _VIOLIN, 41: (48, 93), 42: (36, 88), 43: (23, 67), 46: (23, 104), 47: (36, 60),
+    56: _TRUMPET, 57: (28, 77), 58: (24, 67), 59: _TRUMPET, 60: (29, 78),
+    64: (56, 93), 65: (49, 86), 66: (44, 81), 67: (36, 74), 68: (58, 93), 69: (52, 86), 70: (34, 77), 71: (49, 98),
+    72: (72, 108), 73: (59, 100), 110: _VIOLIN,
+}  # fmt: skip
+# fmt: on
+
+_MOST = 3
+"""Tracks that are named; a file may have thousands."""
+
+
+def name(program: int, *, is_drum: bool = False) -> str:
+    """What plays a track; empty for a program that there is not."""
+    return "Drums" if is_drum else NAMES[program] if 0 <= program < len(NAMES) else ""
+
+
+def out_of_range(score: Score) -> str:
+    """A sentence that names the tracks with notes that their instruments have not; empty if there is none."""
+    found = list(islice(_out_of_range(score), _MOST + 1))
+    more = " and other tracks" if len(found) > _MOST else ""
+    return f"notes that no player reaches: {', '.join(found[:_MOST])}{more}." if found else ""
+
+
+def _out_of_range(score: Score) -> Iterator[str]:
+    for number, track in enumerate(score.tracks, 1):
+        low, high = _RANGES.get(track.program, (0, 127)) if not track.is_drum else (0, 127)
+        outside = [int(pitch) for pitch in track.notes["pitch"] if not low <= pitch <= high]
+        if outside:
+            between = " to ".join(pitch_name(pitch) for pitch in sorted({min(outside), max(outside)}))
+            played = f"{NAMES[track.program]}, {pitch_name(low)} to {pitch_name(high)}"
+            yield f"{len(outside):,} ({between}) in track {number} ({played})"

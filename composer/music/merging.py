@@ -1,0 +1,254 @@
+"""Splicing: new notes set into a score whose other notes stay as they are; it knows no model.
+
+A model hears a score on its grid and in its own voices, and so it answers. What is given comes from the score itself:
+its tracks, velocities and exact times. Only what is new is taken from the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+
+from composer.errors import CannotExpress
+from composer.music.score import (
+    END,
+    TICKS_PER_QUARTER,
+    KeySignature,
+    Score,
+    Text,
+    TimeSignature,
+    Track,
+    make_notes,
+)
+from composer.types import Span
+
+NEAR = TICKS_PER_QUARTER // 2
+"""Ticks by which a tokenizer may move a note that is still the same."""
+
+Row = tuple[int, int, int, int]
+"""A note: start, duration, pitch, velocity."""
+
+Change = TypeVar("Change", TimeSignature, KeySignature, Text)
+
+Place = tuple[int, int]
+"""A note of a score: its track, and its place there."""
+
+
+@dataclass(frozen=True)
+class _Voice:
+    """A track that was heard: the track of the score that it is (None: there is none), and its notes by beginning."""
+
+    home: int | None
+    heard: dict[tuple[int, int], tuple[Row, Place | None]]  # (start, pitch): as heard, and where in the score
+
+
+def spliced(score: Score, heard: Score, answer: Score, given: Sequence[Span]) -> Score:
+    """`score` with the notes of `answer` where nothing is given.
+
+    `heard` is what the tokenizer makes of `score`, and `given` are spans of its tracks. Notes that the tokenizer drops
+    (drums, mostly) stay where they are, but for pitched ones where no voice is given.
+    """
+    voices = _voices(score, heard)
+    rows = _unheard(score, voices, given)
+    names = [(track.name, track.program, track.is_drum) for track in heard.tracks]
+    one_loudness = len({int(v) for track in answer.tracks for v in track.notes["velocity"]}) == 1
+    added: list[Track] = []
+    for track in answer.tracks:
+        name = track.name, track.program, track.is_drum
+        number = names.index(name) if name in names else None
+        home = None if number is None else voices[number].home
+        own: list[Row] = [(*note[:3], _loudness(score, home) if one_loudness else note[3]) for note in _rows(track)]
+        if number is not None:
+            for i, note in enumerate(own):
+                if is_given(given, number, note[0]):
+                    own[i] = _as_before(score, voices[number], note)
+        if home is not None:
+            rows[home] += own
+        elif own:
+            added.append(replace(track, notes=make_notes(own)))
+    tracks = [replace(track, notes=make_notes(own)) for track, own in zip(score.tracks, rows, strict=True)]
+    return replace(score, tracks=(*tracks, *added))
+
+
+def continued(score: Score, heard: Score, answer: Score, start: int) -> Score:
+    """`score` as it stands, with its tempos, and after it what `answer` has from the tick `start` on.
+
+    `heard` is what the tokenizer makes of `score`, and ends at `start`; `answer` begins with it. What `answer` holds on
+    from there is struck anew. A marker of where `score` ends is left out.
+    """
+    whole = spliced(score, heard, _struck_anew(heard, answer, start), (Span(0, start),))
+    metres = score.time_signatures or answer.time_signatures[:1]
+    return replace(
+        whole,
+        tracks=tuple(track if track.is_drum else _apart(track, start) for track in whole.tracks),
+        tempos=score.tempos or answer.tempos,
+        time_signatures=(*metres, *_later(answer.time_signatures, max(start, 1))),
+        key_signatures=(*score.key_signatures, *_later(answer.key_signatures, start)),
+        markers=(*(marker for marker in score.markers if marker.text != END), *_later(answer.markers, start)),
+    )
+
+
+def _apart(track: Track, start: int) -> Track:
+    """The track with the notes from `start` on no earlier than one of their pitch that began before has ended."""
+    ends: dict[int, int] = {}
+    rows: list[Row] = []
+    for begin, length, pitch, velocity in _rows(track):
+        if begin < start:
+            ends[pitch] = max(ends.get(pitch, 0), begin + length)
+            rows.append((begin, length, pitch, velocity))
+        elif (late := max(begin, ends.get(pitch, 0))) < begin + length:
+            rows.append((late, begin + length - late, pitch, velocity))
+    return replace(track, notes=make_notes(rows))
+
+
+def voiced(score: Score, heard: Score) -> Score:
+    """`score` with its notes in tracks that have the names and programs of the voices in which they are heard."""
+    homes = {voice.home: track for voice, track in zip(_voices(score, heard), heard.tracks, strict=True)}
+    return replace(
+        score,
+        tracks=tuple(
+            replace(track, name=homes[n].name, program=homes[n].program) if n in homes else track
+            for n, track in enumerate(score.tracks)
+        ),
+    )
+
+
+def _later(changes: Sequence[Change], start: int) -> list[Change]:
+    return [change for change in changes if change.tick >= start]
+
+
+def _struck_anew(heard: Score, answer: Score, start: int) -> Score:
+    """`answer` with the notes before `start` as long as they were heard; what sounds on is a note of its own."""
+    lengths = {
+        (track.name, note[0], note[2]): note[1] for track in heard.tracks for note in _rows(track) if not track.is_drum
+    }
+    tracks = []
+    for track in answer.tracks:
+        rows: list[Row] = []
+        for begin, length, pitch, velocity in _rows(track):
+            kept = lengths.get((track.name, begin, pitch), length) if begin < start else length
+            rows.append((begin, kept, pitch, velocity))
+            if begin < start < begin + length and kept < length:
+                rows.append((start, begin + length - start, pitch, velocity))
+        tracks.append(replace(track, notes=make_notes(rows)))
+    return replace(answer, tracks=tuple(tracks))
+
+
+def check_begins(score: Score, heard: Score) -> None:
+    """Raise CannotExpress if a tokenizer that has no upbeats moved the score on, to begin with a whole bar."""
+    begins = [
+        min(
+            (int(track.notes["start"].min()) for track in of.tracks if len(track.notes) and not track.is_drum),
+            default=0,
+        )
+        for of in (score, heard)
+    ]
+    if score.upbeat > 0 and heard.upbeat == 0 and begins[1] - begins[0] >= NEAR:
+        raise CannotExpress(
+            "the piece begins with an upbeat, and this model's tokens have none; put a rest before it that makes the "
+            "first bar whole."
+        )
+
+
+def is_given(given: Sequence[Span], track: int, tick: int) -> bool:
+    """Whether a track is given at a tick."""
+    return any(span.start <= tick < span.end and span.track in (None, track) for span in given)
+
+
+def _rows(track: Track) -> list[Row]:
+    return track.notes.tolist()
+
+
+def _unheard(score: Score, voices: Sequence[_Voice], given: Sequence[Span]) -> list[list[Row]]:
+    """For each track of the score the notes that were not heard, and stay."""
+    heard = {place for voice in voices for _, place in voice.heard.values()}
+    some = [(span.start, span.end) for span in given]
+    return [
+        [
+            note
+            for n, note in enumerate(_rows(track))
+            if (t, n) not in heard and (track.is_drum or any(start <= note[0] < end for start, end in some))
+        ]
+        for t, track in enumerate(score.tracks)
+    ]
+
+
+def _as_before(score: Score, voice: _Voice, note: Row) -> Row:
+    """The note of the score that `note` is; it may end elsewhere now."""
+    as_heard, place = voice.heard.get((note[0], note[2]), (note, None))
+    if place is None:
+        return note
+    before: Row = _rows(score.tracks[place[0]])[place[1]]
+    if as_heard[1] == note[1]:
+        return before
+    return before[0], max(note[0] + note[1] - before[0], 1), before[2], before[3]
+
+
+def _loudness(score: Score, home: int | None) -> int:
+    """Of new notes, where the tokenizer writes one loudness for all: the median of their track, or of all tracks."""
+    own = score.tracks[home].notes["velocity"] if home is not None else np.zeros(0)
+    velocities = own if len(own) else np.concatenate([track.notes["velocity"] for track in score.tracks])
+    return int(np.median(velocities))
+
+
+# --- which note is which ----------------------------------------------------------------------------------------------
+
+
+def _voices(score: Score, heard: Score) -> list[_Voice]:
+    """Each track that was heard; no note of the score is two notes of them."""
+    left = [_by_pitch(track) for track in score.tracks]
+    homes: list[int | None] = []
+    for number, track in enumerate(heard.tracks):
+        homes.append(_home(score, track, number, left, homes))
+    voices = []
+    for home, track in zip(homes, heard.tracks, strict=True):
+        first = [] if home is None else [home]
+        tracks = [*first, *(t for t in range(len(score.tracks)) if t != home)]
+        tracks = [t for t in tracks if score.tracks[t].is_drum == track.is_drum]
+        found = {(note[0], note[2]): (note, _claimed(left, tracks, note)) for note in _rows(track)}
+        voices.append(_Voice(home, found))
+    return voices
+
+
+def _by_pitch(track: Track) -> dict[int, list[tuple[int, int]]]:
+    """(start, place) of the notes of each pitch."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    for n, note in enumerate(_rows(track)):
+        found.setdefault(note[2], []).append((note[0], n))
+    return found
+
+
+def _home(
+    score: Score,
+    track: Track,
+    number: int,
+    left: Sequence[dict[int, list[tuple[int, int]]]],
+    taken: Sequence[int | None],
+) -> int | None:
+    """The track of the score that holds most of the notes of `track`, if possible one that is nobody's home yet."""
+    same = [t for t, other in enumerate(score.tracks) if other.is_drum == track.is_drum]
+    counts = {t: sum(_nearest(left[t].get(note[2], []), note[0]) is not None for note in _rows(track)) for t in same}
+    best = max(same, key=lambda t: (counts[t], t not in taken, -t), default=None)
+    if best is not None and counts[best]:
+        return best
+    empty = number in same and not len(score.tracks[number].notes)
+    return number if empty else None
+
+
+def _nearest(notes: Sequence[tuple[int, int]], start: int) -> int | None:
+    """Where among `notes` the one nearest to `start` is, if it is near enough."""
+    place = min(range(len(notes)), key=lambda i: abs(notes[i][0] - start), default=None)
+    return place if place is not None and abs(notes[place][0] - start) < NEAR else None
+
+
+def _claimed(left: Sequence[dict[int, list[tuple[int, int]]]], tracks: Sequence[int], note: Row) -> Place | None:
+    """The note of the score that was heard as `note`; no other note is it from now on."""
+    for t in tracks:
+        candidates = left[t].get(note[2], [])
+        place = _nearest(candidates, note[0])
+        if place is not None:
+            return t, candidates.pop(place)[1]
+    return None

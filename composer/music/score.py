@@ -1,0 +1,217 @@
+"""Score: the music that tokenizers, datasets, readers and exporters share; it knows no file format and no token.
+
+Time is counted in ticks, `TICKS_PER_QUARTER` to a quarter note, from the first sounding place of the piece
+(the start of the upbeat, where there is one). Bars and beats follow from the time signatures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.music.keys import Key
+from composer.music.texts import clean
+
+TICKS_PER_QUARTER = 480
+"""One resolution for every Score: it divides by 64ths, triplets and quintuplets."""
+
+NOTE = np.dtype([("start", "<i8"), ("duration", "<i8"), ("pitch", "<i2"), ("velocity", "<i2")])
+"""A note: start and duration in ticks, MIDI pitch 0..127, velocity 1..127."""
+
+END = "end"
+"""The text of a marker that says how long a piece lasts, where silence follows its last note."""
+
+Notes = NDArray[Any]
+
+
+def make_notes(rows: Iterable[tuple[int, int, int, int]]) -> Notes:
+    """An array of `NOTE` from rows of (start, duration, pitch, velocity), sorted by start, then pitch."""
+    notes = np.array(list(rows), dtype=NOTE)
+    return notes[np.lexsort((notes["pitch"], notes["start"]))]
+
+
+def joined(parts: Sequence[Notes]) -> Notes:
+    """The notes of all parts, one after the other (`np.concatenate` would compare their fields by name each time)."""
+    notes = np.empty(sum(map(len, parts)), dtype=NOTE)
+    begin = 0
+    for part in parts:
+        notes[begin : begin + len(part)] = part
+        begin += len(part)
+    return notes
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """One part: notes sorted by start, then pitch; `program` is General MIDI, 0..127."""
+
+    notes: Notes
+    name: str = ""
+    program: int = 0
+    is_drum: bool = False
+
+    def __post_init__(self) -> None:
+        """Clean the name, wherever it comes from."""
+        object.__setattr__(self, "name", clean(self.name))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Track):
+            return NotImplemented
+        same = (self.name, self.program, self.is_drum) == (other.name, other.program, other.is_drum)
+        return same and np.array_equal(self.notes, other.notes)
+
+    __hash__ = None  # type: ignore[assignment]  # holds an array
+
+
+@dataclass(frozen=True, order=True)
+class Tempo:
+    """From `tick` on, so many quarter notes per minute."""
+
+    tick: int
+    bpm: float
+
+
+@dataclass(frozen=True, order=True)
+class TimeSignature:
+    """From `tick` on, bars of `numerator` notes of value 1/`denominator`."""
+
+    tick: int
+    numerator: int
+    denominator: int
+
+    @property
+    def bar_ticks(self) -> int:
+        """Length of a bar in ticks."""
+        return max(1, TICKS_PER_QUARTER * 4 * self.numerator // self.denominator)
+
+    @property
+    def beat_ticks(self) -> int:
+        """Length of a beat in ticks: a dotted value in compound metres (6/8, 9/8, 12/8)."""
+        unit = TICKS_PER_QUARTER * 4 // self.denominator
+        compound = self.denominator >= 8 and self.numerator > 3 and self.numerator % 3 == 0
+        return unit * 3 if compound else unit
+
+    def __str__(self) -> str:
+        return f"{self.numerator}/{self.denominator}"
+
+
+@dataclass(frozen=True, order=True)
+class KeySignature:
+    """From `tick` on, this key."""
+
+    tick: int
+    key: Key
+
+
+@dataclass(frozen=True, order=True)
+class Text:
+    """A word at a place: a marker or a chord symbol."""
+
+    tick: int
+    text: str
+
+    def __post_init__(self) -> None:
+        """Clean the text, wherever it comes from."""
+        object.__setattr__(self, "text", clean(self.text))
+
+
+@dataclass(frozen=True)
+class Score:
+    """A piece of music. Frozen; every list is sorted by tick.
+
+    `upbeat` is the length in ticks of an incomplete first bar (0: the piece begins on a downbeat). The first time
+    signature counts from tick 0; without one, 4/4 is meant.
+    """
+
+    tracks: tuple[Track, ...] = ()
+    tempos: tuple[Tempo, ...] = ()
+    time_signatures: tuple[TimeSignature, ...] = ()
+    key_signatures: tuple[KeySignature, ...] = ()
+    upbeat: int = 0
+    markers: tuple[Text, ...] = ()
+    chords: tuple[Text, ...] = ()
+    title: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        """Clean the title, wherever it comes from."""
+        object.__setattr__(self, "title", clean(self.title))
+
+    @property
+    def end(self) -> int:
+        """The tick at which the last note ends; 0 for a piece without notes."""
+        ends = [int((t.notes["start"] + t.notes["duration"]).max()) for t in self.tracks if len(t.notes)]
+        return max(ends, default=0)
+
+    @property
+    def length(self) -> int:
+        """The tick at which the piece ends: where a marker says `END`, if that is after the last note, or there."""
+        return max([self.end, *(marker.tick for marker in self.markers if marker.text == END)])
+
+    @property
+    def note_count(self) -> int:
+        """How many notes there are in all tracks."""
+        return sum(len(track.notes) for track in self.tracks)
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Where the bars of a score begin, in ticks, and each bar's time signature; the upbeat is a bar of its own.
+
+    `nominal` is where a bar would begin if it were complete: it differs from `starts` for an upbeat alone, so that
+    a place in the bar is `tick - nominal`.
+    """
+
+    starts: NDArray[np.int64]  # (bars + 1,), the last one is the end of the last bar
+    nominal: NDArray[np.int64]  # (bars,)
+    metres: tuple[TimeSignature, ...]  # those of the score, 4/4 if it states none
+    which: NDArray[np.int64]  # (bars,) places in `metres`
+
+    @property
+    def signatures(self) -> tuple[TimeSignature, ...]:
+        """Each bar's time signature, (bars,)."""
+        return tuple(self.metres[place] for place in self.which.tolist())
+
+
+def bars(score: Score, end: int | None = None, most: int = 100_000) -> Bars:
+    """The bars of `score` up to `end` (its last note's end if not given).
+
+    A time signature in the middle of a bar ends that bar there. Raises ValueError beyond `most` bars.
+    """
+    end = score.end if end is None else end
+    metres = score.time_signatures or (TimeSignature(0, 4, 4),)
+    first = metres[0].bar_ticks
+    begins = [np.zeros(0, dtype=np.int64)]
+    counts = []
+    tick = total = 0
+    upbeat = 0 < score.upbeat < first and (end if len(metres) == 1 else min(end, metres[1].tick)) > 0
+    if upbeat:
+        begins.append(np.zeros(1, dtype=np.int64))
+        tick = score.upbeat
+    for place, metre in enumerate(metres):
+        until = min(end, metres[place + 1].tick) if place + 1 < len(metres) else end
+        count = max(-((tick - until) // metre.bar_ticks), 0)
+        total += count
+        if total + upbeat > most:
+            raise ValueError(f"more than {most} bars")
+        begins.append(np.arange(count) * metre.bar_ticks + tick)
+        counts.append(count)
+        tick = max(until, 0) if place + 1 < len(metres) else tick + count * metre.bar_ticks
+    counts[0] += upbeat
+    starts = np.concatenate([*begins, [max(tick, end)]])
+    nominal = starts[:-1].copy()
+    if upbeat:
+        nominal[0] = score.upbeat - first
+    return Bars(starts, nominal, metres, np.repeat(np.arange(len(metres)), counts))
+
+
+def parse_time_signature(text: str) -> TimeSignature:
+    """`"3/4"` as a TimeSignature at tick 0; ValueError if it is not one (1..64 over a power of two up to 64)."""
+    numerator, slash, denominator = text.partition("/")
+    if slash and numerator.isdecimal() and denominator.isdecimal():
+        top, bottom = int(numerator), int(denominator)
+        if 1 <= top <= 64 and bottom in (1, 2, 4, 8, 16, 32, 64):
+            return TimeSignature(0, top, bottom)
+    raise ValueError(f"'{text}' is not a time signature such as 3/4")

@@ -1,0 +1,81 @@
+"""Scores as plain values, ready for JSON, and back; it knows no file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from composer.music.keys import parse_key
+from composer.music.score import NOTE, KeySignature, Score, Tempo, Text, TimeSignature, Track
+
+LAST_TICK = 2**40
+"""That a score may reach."""
+
+
+def score_to_json(score: Score) -> dict[str, Any]:
+    """Lists of numbers and texts; what a score has not is left out."""
+    values = {
+        "tracks": [
+            {"name": t.name, "program": t.program, "is_drum": t.is_drum, "notes": [list(n) for n in t.notes.tolist()]}
+            for t in score.tracks
+        ],
+        "tempos": [[tempo.tick, tempo.bpm] for tempo in score.tempos],
+        "time_signatures": [[metre.tick, metre.numerator, metre.denominator] for metre in score.time_signatures],
+        "key_signatures": [[signature.tick, str(signature.key)] for signature in score.key_signatures],
+        "upbeat": score.upbeat,
+        "markers": [[text.tick, text.text] for text in score.markers],
+        "chords": [[text.tick, text.text] for text in score.chords],
+        "title": score.title,
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def score_from_json(values: Mapping[str, Any]) -> Score:
+    """The reverse of `score_to_json`. Raises TypeError, KeyError, ValueError or OverflowError for what is no score."""
+    return Score(
+        tracks=tuple(_track(track) for track in values.get("tracks", ())),
+        tempos=tuple(Tempo(_tick(tick), _bpm(bpm)) for tick, bpm in values.get("tempos", ())),
+        time_signatures=tuple(
+            TimeSignature(_tick(tick), _within(top, 64, 1), _within(bottom, 64, 1))
+            for tick, top, bottom in values.get("time_signatures", ())
+        ),
+        key_signatures=tuple(
+            KeySignature(_tick(tick), parse_key(key)) for tick, key in values.get("key_signatures", ())
+        ),
+        upbeat=_tick(values.get("upbeat", 0)),
+        markers=_texts(values.get("markers", ())),
+        chords=_texts(values.get("chords", ())),
+        title=str(values.get("title", "")),
+    )
+
+
+def _track(values: Mapping[str, Any]) -> Track:
+    notes = np.array([_note(*note) for note in values["notes"]], dtype=NOTE)
+    return Track(notes, str(values["name"]), _within(values["program"], 127), bool(values["is_drum"]))
+
+
+def _note(start: int, duration: int, pitch: int, velocity: int) -> tuple[int, int, int, int]:
+    return _tick(start), _within(duration, LAST_TICK, 1), _within(pitch, 127), _within(velocity, 127, 1)
+
+
+def _texts(values: Any) -> tuple[Text, ...]:
+    return tuple(Text(_tick(tick), str(text)) for tick, text in values)
+
+
+def _tick(value: int) -> int:
+    return _within(value, LAST_TICK)
+
+
+def _bpm(value: float) -> float:
+    if not (isinstance(value, int | float) and 0 < value < math.inf):
+        raise ValueError(f"{value} is no tempo")
+    return float(value)
+
+
+def _within(value: int, most: int, least: int = 0) -> int:
+    if not (isinstance(value, int) and least <= value <= most):
+        raise ValueError(f"{value} is not from {least} to {most}")
+    return value

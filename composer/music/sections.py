@@ -1,0 +1,72 @@
+"""Scores in sections: one cut out of a score, and several one after the other; it knows no form and no model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from composer.music.score import KeySignature, Score, Tempo, Track, make_notes
+
+Change = TypeVar("Change", Tempo, KeySignature)
+
+
+def section(score: Score, start: int, end: int, *, sustains: bool = False) -> Score:
+    """What begins from `start` up to `end`, counted from there and cut at the end.
+
+    With `sustains`, what sounds on at `start` begins there: such tokens do not tell it from what is struck again.
+    """
+    tracks = []
+    for track in score.tracks:
+        rows = track.notes.tolist()
+        rows = [(max(s, start), min(s + d, end), p, v) for s, d, p, v in rows if s >= start or sustains]
+        tracks.append(replace(track, notes=make_notes((s - start, e - s, p, v) for s, e, p, v in rows if s < e)))
+    return replace(
+        score,
+        tracks=tuple(tracks),
+        tempos=_changes(score.tempos, start, end),
+        key_signatures=_changes(score.key_signatures, start, end),
+        markers=(),
+    )
+
+
+def _changes(changes: Sequence[Change], start: int, end: int) -> tuple[Change, ...]:
+    """What is in force at `start`, and what changes up to `end`, counted from `start`."""
+    first = max((n for n, change in enumerate(changes) if change.tick <= start), default=0)
+    inside: Sequence[Change] = [change for change in changes[first:] if change.tick < end]
+    return tuple([replace(change, tick=max(change.tick - start, 0)) for change in inside])
+
+
+def joined(sections: Sequence[Score], ticks: int) -> Score:
+    """Sections of so many ticks one after the other, each cut where the next begins."""
+    last = len(sections) - 1
+    parts = [part if n == last else section(part, 0, ticks) for n, part in enumerate(sections)]
+    return replace(
+        parts[0],
+        tracks=_tracks(parts, ticks),
+        tempos=_one_after_another([part.tempos for part in parts], ticks),
+        key_signatures=_one_after_another([part.key_signatures for part in parts], ticks),
+    )
+
+
+def _tracks(parts: Sequence[Score], ticks: int) -> tuple[Track, ...]:
+    """The tracks of all parts; those of one name, program and place among such are one."""
+    rows: dict[Any, list[tuple[int, int, int, int]]] = {}
+    for n, part in enumerate(parts):
+        alike: dict[Any, int] = {}
+        for track in part.tracks:
+            named = track.name, track.program, track.is_drum
+            alike[named] = alike.get(named, 0) + 1
+            own = rows.setdefault((named, alike[named]), [])
+            own += [(s + n * ticks, d, p, v) for s, d, p, v in track.notes.tolist()]
+    return tuple(Track(make_notes(own), *named) for (named, _), own in rows.items())
+
+
+def _one_after_another(parts: Iterable[Sequence[Change]], ticks: int) -> tuple[Change, ...]:
+    """The changes of all parts, without those that change nothing."""
+    found: list[Change] = []
+    for n, part in enumerate(parts):
+        for change in part:
+            if not found or replace(change, tick=found[-1].tick) != found[-1]:
+                found.append(replace(change, tick=change.tick + n * ticks))
+    return tuple(found)

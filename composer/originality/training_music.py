@@ -1,0 +1,44 @@
+"""What a model was trained on, indexed, and whether a piece of it copies; it knows no step of the model."""
+
+from __future__ import annotations
+
+import warnings
+
+from composer.data.corpus import Report, build
+from composer.data.splits import SPLITS
+from composer.devices import processors
+from composer.errors import BadModelFile, BadOption, EmptyDataset, RequestWarning, UnknownName, printable
+from composer.model import Model
+from composer.music.score import Score
+from composer.originality.held_out import TRAINED
+from composer.originality.index import Music, indexed
+from composer.originality.passages import compare
+from composer.types import Tokenizer
+
+
+def learnt(model: Model, tokenizer: Tokenizer, report: Report | None = None) -> Music:
+    """The training split of the music that a model was trained on; it is read and indexed if it is not in the cache.
+
+    Raises BadModelFile if its card does not say what that was, or the music is not here. Warns with RequestWarning if
+    there are more pieces or fewer than there were then.
+    """
+    from composer.training.model_card import dataset_of
+
+    try:
+        dataset, about = dataset_of(model), model.card["dataset"]
+        workers = processors()
+        corpus = build(dataset, tokenizer, name=about["name"], workers=workers, report=report)
+        index = indexed(corpus, tokenizer, workers)
+    except (BadOption, EmptyDataset, UnknownName) as error:
+        raise BadModelFile(f"what this model was trained on is not here: {error}") from error
+    now = {side: len(corpus.split(side)) for side in SPLITS}
+    if about.get("split", now) != now:
+        text = f"the music of '{printable(str(about['name']))}' has changed since this model was trained on it."
+        warnings.warn(text, RequestWarning, stacklevel=2)
+    return index.against(TRAINED)
+
+
+def copied(score: Score, music: Music, most: int, start: int = 0) -> str:
+    """The passage of a score from the tick `start` on that is longer than `most` bars, in words; empty if none is."""
+    found = compare(score, music, start=start)
+    return f"{found.copied_bars:.1f} bars copied" if found.copied_bars > most else ""

@@ -1,0 +1,192 @@
+"""The catalogue: what plugins offer, kept between runs, so that each is imported only when something of it is needed.
+
+It is made anew when a plugin's files, a package or Python itself has changed. Where a plugin misses a library, that is
+kept, too, until something is installed. Of one with another fault nothing is kept, and so nothing at all: it may be
+mended by what lies elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import sys
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import EntryPoint
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from composer import __version__
+from composer.errors import CannotWrite
+from composer.io.cache import cache_folder, make
+from composer.io.formats import whole_file
+from composer.plugins.discovery import Plugin, disabled
+from composer.plugins.options import Option, choices
+from composer.plugins.registry import KINDS, Later, Offer, Registry
+
+PLAIN = {"int": int, "float": float, "bool": bool, "str": str, "None": type(None)}
+
+
+def recall(points: Sequence[EntryPoint]) -> Registry | None:
+    """The registry of these entry points as it was kept; None where nothing is, or what is no longer fits."""
+    try:
+        kept = json.loads(_place().read_text(encoding="utf-8"))
+        if kept["fingerprint"] != fingerprint(points) or kept["seal"] != _seal(kept["plugins"]):
+            return None
+        return _registry(points, kept["plugins"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def keep(points: Sequence[EntryPoint], registry: Registry) -> None:
+    """Keep a registry for later runs, if there is a place and no plugin has a fault but that it misses a library."""
+    if any(plugin.fault and plugin.cause != "missing" for plugin in registry.plugins):
+        return
+    try:
+        plugins = [_described(registry, plugin) for plugin in registry.plugins]
+        text = json.dumps({"fingerprint": fingerprint(points), "seal": _seal(plugins), "plugins": plugins})
+        make(_place().parent)
+        with whole_file(_place()) as scratch:
+            scratch.write_text(text, encoding="utf-8")
+    except (OSError, CannotWrite, TypeError, ValueError):
+        return  # somebody's options have types or defaults that no file holds, or there is no place
+
+
+def _place() -> Path:
+    """A file for each set of plugins that are disabled."""
+    names = disabled()
+    return cache_folder() / (f"plugins-{_digest(names)}.json" if names else "plugins.json")
+
+
+def _digest(values: object) -> str:
+    return hashlib.blake2b(repr(values).encode(), digest_size=16).hexdigest()
+
+
+def _seal(plugins: Any) -> str:
+    """Another one where a disk, or anybody, has changed what was kept."""
+    return _digest(json.dumps(plugins, sort_keys=True))
+
+
+# --- what it depends on -----------------------------------------------------------------------------------------------
+
+
+def fingerprint(points: Sequence[EntryPoint]) -> str:
+    """Another one for other plugins, packages, versions, and files of plugins."""
+    installed = [_changed(Path(path)) for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    return _digest((sys.version, __version__, installed, [_its_files(point) for point in points]))
+
+
+def mark(point: EntryPoint) -> str:
+    """Another one for another version of Python, of composer, or of the files of one plugin."""
+    return _digest((sys.version, __version__, _its_files(point)))
+
+
+def _its_files(point: EntryPoint) -> tuple[object, ...]:
+    return (point.name, point.value, *_files(point.module.partition(".")[0]))
+
+
+def _files(module: str) -> Iterator[tuple[str, int]]:
+    """The source files of a top-level module, and when each changed."""
+    spec = find_spec(module)
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    paths = [path for folder in folders for path in sorted(Path(folder).rglob("*.py"))]
+    for path in paths or ([Path(spec.origin)] if spec and spec.origin else []):
+        yield str(path), _changed(path)
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+# --- as JSON ----------------------------------------------------------------------------------------------------------
+
+
+def _described(registry: Registry, plugin: Plugin) -> dict[str, Any]:
+    offers = [offer for kind in KINDS for offer in registry.offers[kind].values() if offer.plugin is plugin]
+    described = [
+        {
+            "kind": offer.kind,
+            "name": offer.name,
+            "summary": offer.summary,
+            "options": [_option_to_json(option) for option in offer.options],
+        }
+        for offer in offers
+    ]
+    return {**asdict(plugin), "offers": described}
+
+
+def can_keep(option: Option) -> bool:
+    """Whether a file can hold what an option is; its plugin is imported at every start otherwise, and all others."""
+    try:
+        _option_to_json(option)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _option_to_json(option: Option) -> dict[str, Any]:
+    values = {"name": option.name, "type": _spelled(option.type), "help": option.help, "example": option.example}
+    if option.required:
+        return values
+    back = _default_from_json(json.loads(json.dumps(option.default)))
+    if back != option.default or type(back) is not type(option.default):
+        raise TypeError("this default is lost in JSON")
+    return {**values, "default": option.default}
+
+
+def _spelled(annotation: Any) -> Any:
+    """`int | None` as ["or", "int", "None"], `tuple[str, ...]` as ["tuple", "str"], `Literal["a"]` as ["one of", "a"].
+
+    Raises TypeError for others.
+    """
+    for name, kind in PLAIN.items():
+        if annotation is kind:
+            return name
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (types.UnionType, typing.Union):
+        return ["or", *map(_spelled, arguments)]
+    if words := choices(annotation):
+        return ["one of", *words]
+    if origin is tuple and len(arguments) == 2 and arguments[1] is ...:
+        return ["tuple", _spelled(arguments[0])]
+    raise TypeError(f"{annotation} is not spelled")
+
+
+def _read(spelled: Any) -> Any:
+    if isinstance(spelled, str):
+        return PLAIN[spelled]
+    kind, *parts = spelled
+    if kind == "tuple":
+        return tuple[_read(parts[0]), ...]  # type: ignore[misc]
+    if kind == "one of":
+        return typing.Literal[tuple(parts)]
+    return typing.Union[tuple(map(_read, parts))]  # noqa: UP007  (of types that are not known here)
+
+
+def _default_from_json(value: Any) -> Any:
+    return tuple(map(_default_from_json, value)) if isinstance(value, list) else value
+
+
+def _registry(points: Sequence[EntryPoint], plugins: Sequence[Mapping[str, Any]]) -> Registry:
+    offers: dict[str, dict[str, Offer]] = {kind: {} for kind in KINDS}
+    found = []
+    for point, kept in zip(points, plugins, strict=True):
+        plugin = Plugin(*(kept[name] for name in ("name", "distribution", "version", "fault", "cause")))
+        found.append(plugin)
+        for offer in kept["offers"]:
+            kind, name = offer["kind"], offer["name"]
+            later = Later(point, kind, name, tuple(map(_option, offer["options"])), offer["summary"])
+            offers[kind][name] = Offer(kind, name, later, plugin)
+    return Registry(offers, tuple(found))
+
+
+def _option(kept: Mapping[str, Any]) -> Option:
+    default = _default_from_json(kept["default"]) if "default" in kept else inspect.Parameter.empty
+    return Option(kept["name"], _read(kept["type"]), default, kept["help"], kept["example"])

@@ -1,0 +1,150 @@
+"""The doctor of plugins: what is broken, slow, outdated, clashing or missing, and what to do; it knows no plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, version
+from typing import TYPE_CHECKING, Literal
+
+from composer.errors import printable
+from composer.plugins import probing
+from composer.plugins.discovery import Cause, Plugin, disabled, find, is_left_out, plugin_of
+from composer.plugins.probing import Probe
+from composer.plugins.registry import load
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+SLOW = 1.0
+"""Seconds from which on importing a plugin is called slow."""
+
+State = Literal["left out", "disabled", "slow", "missing", "outdated"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about a plugin, and what to do about it, each in a sentence."""
+
+    plugin: Plugin
+    state: State
+    text: str
+    advice: str
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether something does not work."""
+        return self.state in ("missing", "outdated") or (self.state == "left out" and not _is_extra(self.plugin))
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found, and how long each plugin takes, in seconds; nothing of those that could not be imported."""
+
+    findings: tuple[Finding, ...]
+    seconds: tuple[tuple[Plugin, float], ...]
+
+
+def examine(points: Sequence[EntryPoint] | None = None) -> Report:
+    """Import every plugin that is installed, each in a process of its own, and say what is wrong."""
+    points = find() if points is None else points
+    probes = dict(zip(points, probing.probes(points), strict=True))
+    probing.remember(probes)
+    names = disabled()
+    enabled = [point for point in points if not is_left_out(plugin_of(point), names)]
+    loaded = load(enabled, lost={point: found.lost for point, found in probes.items() if found.lost})
+    plugins = dict(zip(enabled, loaded.plugins, strict=True))
+    findings = [finding for point in points for finding in _findings(point, plugins.get(point), probes[point])]
+    findings += [finding for point in _one_each(enabled) for finding in _unmet(plugins[point], point.dist)]
+    seconds = [(plugin_of(point), found.seconds) for point, found in probes.items() if not found.lost]
+    return Report(tuple(findings), tuple(seconds))
+
+
+def _findings(point: EntryPoint, plugin: Plugin | None, probe: Probe) -> Iterator[Finding]:
+    if plugin is None:
+        text = "is disabled, by COMPOSER_DISABLE_PLUGINS or --without."
+        yield Finding(plugin_of(point), "disabled", text, "Take its name away there to have it again.")
+        return
+    if plugin.fault:
+        yield Finding(plugin, "left out", f"is left out: {plugin.fault.rstrip('.')}.", _advice(plugin))
+    if not probe.lost and probe.seconds >= SLOW:
+        yield Finding(plugin, "slow", f"takes {probe.seconds:.1f} seconds to import.", _FASTER)
+
+
+# --- what a package declares to need ----------------------------------------------------------------------------------
+
+
+def _one_each(points: Sequence[EntryPoint]) -> list[EntryPoint]:
+    """The first plugin of each package, to speak for it."""
+    return list({plugin_of(point).distribution: point for point in reversed(points)}.values())[::-1]
+
+
+def _unmet(plugin: Plugin, distribution: Distribution | None) -> Iterator[Finding]:
+    """What its package needs and is not here, and what is here in a version that does not suit."""
+    needed = {need.name: need for need in _needs(distribution)}
+    here = {name: _version(name) for name in needed}
+    if missing := [name for name, found in here.items() if not found]:
+        text = f"needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed."
+        yield Finding(plugin, "missing", text, f"`pip install {' '.join(missing)}`.")
+    unfit = [name for name, found in here.items() if found and not _suits(needed[name], found)]
+    if unfit:
+        told = [f"{name}{needed[name].specifier}, and {here[name]} is installed" for name in unfit]
+        advice = (
+            f"`pip install --upgrade {' '.join([plugin.distribution, *unfit])}` brings versions that fit each other"
+        )
+        yield Finding(plugin, "outdated", printable(f"needs {'; '.join(told)}.", 700), f"{advice}, if there are any.")
+
+
+def _needs(distribution: Distribution | None) -> Iterator[Requirement]:
+    """What a package declares to need on this machine; extras, of which nobody knows who wants them, are left out."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    for text in (distribution.requires or []) if distribution else []:
+        try:
+            need = Requirement(text)
+        except InvalidRequirement:
+            continue  # `pip` would not have installed what it needs either
+        if need.marker is None or need.marker.evaluate({"extra": ""}):
+            yield need
+
+
+def _version(distribution: str) -> str:
+    """Of an installed package; empty if it is not here."""
+    try:
+        return version(distribution) or ""
+    except PackageNotFoundError:
+        return ""
+
+
+def _suits(need: Requirement, installed: str) -> bool:
+    """Whether a version is among those that are needed; one that is no version may be."""
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return need.specifier.contains(Version(installed), prereleases=True)
+    except InvalidVersion:
+        return True
+
+
+_FASTER = "Its author can import what is heavy inside the functions that need it."
+
+_ADVICE: dict[Cause, str] = {
+    "missing": "`pip install --upgrade {package}` brings what it declares; else install the library that it names.",
+    "version": "`pip install --upgrade composer-midi {package}` brings versions that fit each other, if there are any.",
+    "clash": "Keep one of the two: COMPOSER_DISABLE_PLUGINS={name} disables this one, and the other's name that one.",
+    "malformed": "Its author sees it by `composer plugins check {name}`.",
+    "raises": "Its author sees it by `composer plugins check {name}`.",
+    "hangs": "COMPOSER_DISABLE_PLUGINS={name} disables it; tell its author.",
+}
+
+
+def _is_extra(plugin: Plugin) -> bool:
+    """Whether it is one of ours that waits for a library of an extra: nobody need have it."""
+    return plugin.ours and plugin.cause == "missing"
+
+
+def _advice(plugin: Plugin) -> str:
+    if _is_extra(plugin):
+        return "Nothing else needs it."
+    known = _ADVICE.get(plugin.cause, "").format(name=plugin.name, package=plugin.distribution)
+    return f"{known} `pip uninstall {plugin.distribution}` takes it away."

@@ -1,0 +1,159 @@
+"""A folder to begin a plugin from: a package with one small thing of a kind, its tests and what to do next.
+
+It knows no plugin: what it writes are the modules in `packages/` and `tests/`, with another name.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+from composer import __version__
+from composer.errors import BadOption, CannotWrite, nearest, printable
+from composer.plugins.registry import KINDS, registry
+from composer.plugins.scaffold.usage import command
+
+_HERE = Path(__file__).parent
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+LONGEST_NAME = 50
+
+
+def kinds() -> list[str]:
+    """The kinds of things that there is a beginning of."""
+    return [one for kind in KINDS if (_HERE / "packages" / f"{(one := kind.removesuffix('s'))}.py").is_file()]
+
+
+def begin(name: str, kind: str, folder: Path, model: Path | None = None) -> Path:
+    """Make the folder `name` in `folder`, whole or not at all; a package of a model brings `model`, a model file.
+
+    Raises BadOption for a name that cannot be, or is taken, and for a kind that is none; CannotWrite.
+    """
+    _check(name, kind, model)
+    place = folder / name
+    if place.exists():
+        raise CannotWrite(f"{printable(str(place))}: is there already; choose another name, or another folder.")
+    try:
+        with tempfile.TemporaryDirectory(prefix=".composer-", dir=folder) as scratch:
+            made = Path(scratch) / name
+            for path, text in files(name, kind).items():
+                (made / path).parent.mkdir(parents=True, exist_ok=True)
+                (made / path).write_text(text, encoding="utf-8")
+            if model is not None:
+                shutil.copyfile(model, made / _module(name) / "model.safetensors")
+            made.rename(place)
+    except OSError as error:
+        raise CannotWrite(f"{printable(str(place))}: cannot be written ({error.strerror or error}).") from error
+    return place
+
+
+def files(name: str, kind: str) -> Mapping[str, str]:
+    """The files of a package, by their paths in it."""
+    module = _module(name)
+    return {
+        "pyproject.toml": _PROJECT.format(name=name, module=module, kind=kind, version=__version__),
+        "README.md": _README.format(name=name, kind=kind, command=_command(name, kind), article=_article(kind)),
+        ".gitignore": "__pycache__/\n/dist/\n",
+        f"{module}/__init__.py": source(name, kind),
+        f"tests/test_{module}.py": _named((_HERE / "tests" / f"{kind}.py").read_text(encoding="utf-8"), name),
+    }
+
+
+def source(name: str, kind: str) -> str:
+    """The module of the plugin."""
+    return _named((_HERE / "packages" / f"{kind}.py").read_text(encoding="utf-8"), name)
+
+
+def _check(name: str, kind: str, model: Path | None) -> None:
+    if kind not in kinds():
+        raise BadOption(f"there is no kind '{printable(kind)}': {nearest(kind, kinds())}")
+    if not _NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+        raise BadOption(f"'{printable(name)}' is no name of a plugin; write small letters and dashes, as in my-swing.")
+    if find_spec(_module(name)) is not None:
+        raise BadOption(
+            f"there is a module '{_module(name)}' already, which would stand in the way; take another name."
+        )
+    offered = _suffix(name) if kind in ("reader", "exporter") else name
+    if there := registry().offers[f"{kind}s"].get(offered):
+        raise BadOption(f"the {kind} '{offered}' is offered by the plugin '{there.plugin.name}'; take another name.")
+    if kind == "model" and model is None:
+        raise BadOption("a package of a model brings a trained one; give it with --model mine.safetensors.")
+    if kind != "model" and model is not None:
+        raise BadOption(f"--model goes with --kind model, and not with {kind}.")
+    if model is not None:
+        from composer.model import load
+
+        load(model)
+
+
+def _module(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _suffix(name: str) -> str:
+    return "." + name.replace("-", "")
+
+
+def _named(text: str, name: str) -> str:
+    title = "".join(part.capitalize() for part in name.split("-"))
+    for was, becomes in (("my_thing", _module(name)), (".mything", _suffix(name)), ("my-thing", name)):
+        text = text.replace(was, becomes)
+    return text.replace("MyThing", title).replace("mything", _suffix(name)[1:])
+
+
+def _command(name: str, kind: str) -> str:
+    offered = _suffix(name) if kind in ("reader", "exporter") else name
+    return command(f"{kind}s", offered, f" --{name} 0.2" if kind == "sampler" else "")
+
+
+def _article(kind: str) -> str:
+    return "An" if kind[0] in "aeiou" else "A"
+
+
+_PROJECT = """\
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "{name}"
+version = "0.1.0"
+description = "The {kind} {name} for composer"
+readme = "README.md"
+requires-python = ">=3.11"
+dependencies = ["composer-midi>={version}"]
+
+[project.optional-dependencies]
+test = ["pytest>=8.3"]
+
+[project.entry-points.composer]
+{name} = "{module}"
+
+[tool.hatch.build.targets.wheel]
+packages = ["{module}"]
+
+[tool.pytest.ini_options]
+addopts = "--composer-contracts"
+testpaths = ["tests"]
+"""
+
+_README = """\
+# {name}
+
+{article} {kind} for composer (the package `composer-midi`):
+
+    {command}
+
+Made from a small example that works. To go on:
+
+    pip install -e '.[test]'       # composer finds it from now on
+    pytest                         # its own tests, and the contracts of what it offers
+    composer plugins show {name}   # what its users see
+    composer plugins doctor        # should anything be wrong with it
+
+Its options are the fields of the dataclass, each `Annotated[type, "what it is", "an example"]`. Say here what it does,
+choose a licence, and publish it as any package: `python -m build && twine upload dist/*`.
+"""

@@ -1,0 +1,12 @@
+"""What a user would notice of it; `--composer-contracts` checks the rest."""
+
+from my_thing import my_thing
+
+from composer.metrics.heard import hear
+from composer.testing.music import SAMPLES
+
+
+def test_one_note_of_eight_is_off_the_beat() -> None:
+    metric = my_thing()
+    assert metric.value is not None
+    assert metric.value(metric.count(hear(SAMPLES["a tune with a rest"])).sum(axis=0)) == 12.5

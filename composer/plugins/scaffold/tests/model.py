@@ -1,0 +1,13 @@
+"""What a user would notice of it; `--composer-contracts` checks the rest."""
+
+from dataclasses import replace
+
+from my_thing import my_thing
+
+from composer.generation.generator import generate, open_model
+
+
+def test_it_writes_as_many_bars_as_are_asked_for() -> None:
+    player = open_model(str(my_thing()))
+    (piece,) = generate(player, [replace(player.suggested, bars=2)])
+    assert piece.score.note_count

@@ -1,0 +1,87 @@
+"""Kept notes: those of a primer or of a piece that a constraint would not have let be written; it knows masks alone."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.errors import RequestWarning
+from composer.music.keys import pitch_name
+from composer.music.notes import none_struck, struck_after
+from composer.music.score import Score
+from composer.request import Request
+from composer.sampling.batch_state import lookback
+from composer.sampling.naming import bar_of, title
+from composer.types import Constraint, Context, Sampler, Span, Struck, Tokenizer, Tokens
+
+Mask = NDArray[np.bool_]
+
+
+def warn_of_primer(tokenizer: Tokenizer, samplers: Sequence[Sampler], request: Request) -> None:
+    """Warn with RequestWarning of each constraint that a note of the primer breaks, and of the first such note."""
+    _warn(tokenizer, samplers, request, np.array(request.primer), "the primer", None)
+
+
+def warn_of_given(
+    tokenizer: Tokenizer, samplers: Sequence[Sampler], request: Request, heard: Score, spans: Sequence[Span]
+) -> None:
+    """The same of the notes of `heard` that are given."""
+    if any(isinstance(sampler, Constraint) for sampler in samplers):
+        _warn(tokenizer, samplers, request, tokenizer.encode(heard), "what is given", (heard, spans))
+
+
+def _warn(
+    tokenizer: Tokenizer,
+    samplers: Sequence[Sampler],
+    request: Request,
+    tokens: Tokens,
+    what: str,
+    given: tuple[Score, Sequence[Span]] | None,
+) -> None:
+    constraints = [sampler for sampler in samplers if isinstance(sampler, Constraint)]
+    notes = np.flatnonzero(tokenizer.meaning.pitch[tokens] >= 0)
+    if not constraints or not len(notes):
+        return
+    states, struck = _walk(tokenizer, request, tokens, lookback(samplers))
+    if given is not None:
+        notes = notes[_forced(tokenizer, states[notes], *given)]
+    facts, allowed = tokenizer.grammar.facts(states[notes]), tokenizer.grammar.allowed(states[notes])
+    past = Struck(struck.tick[notes], struck.pitch[notes], struck.voice[notes])
+    context = Context(notes, facts, tokenizer.meaning, np.full((len(notes), 1), -1), allowed, past)
+    for constraint in constraints:
+        broken = np.flatnonzero(~constraint.mask(context)[np.arange(len(notes)), tokens[notes]])
+        if len(broken):
+            name, first = title(constraint, request), _note(context, int(broken[0]), int(tokens[notes[broken[0]]]))
+            text = f"{name} holds for new notes alone; {what} breaks it and stays: first {first}."
+            warnings.warn(text, RequestWarning, stacklevel=2)
+
+
+def _walk(tokenizer: Tokenizer, request: Request, tokens: Tokens, back: int) -> tuple[NDArray[np.int64], Struck]:
+    """(T, S) the state before each token, and the last notes there."""
+    grammar, struck = tokenizer.grammar, none_struck(1, back)
+    state, states, past = grammar.start(request, 1), [], []
+    for token in tokens:
+        states.append(state)
+        past.append(struck)
+        struck = struck_after(struck, grammar.facts(state), tokenizer.meaning, np.array([token])) if back else struck
+        state = grammar.advance(state, np.array([token]))
+    columns = ([getattr(one, name) for one in past] for name in ("tick", "pitch", "voice"))
+    return np.concatenate(states), Struck(*map(np.concatenate, columns))
+
+
+def _forced(tokenizer: Tokenizer, states: NDArray[np.int64], heard: Score, spans: Sequence[Span]) -> Mask:
+    """(N,) whether what is given leaves one note alone."""
+    mask = tokenizer.grammar.given(heard, spans)(states) & tokenizer.grammar.allowed(states)
+    forced: Mask = np.sum(mask & (tokenizer.meaning.pitch >= 0), axis=1) == 1
+    return forced
+
+
+def _note(context: Context, row: int, token: int) -> str:
+    """`C5 of Soprano on beat 2 of bar 3`."""
+    facts, meaning = context.facts, context.meaning
+    voice = f" of {meaning.voices[facts.voice[row]]}" if "Hold" in meaning.kind and len(meaning.voices) > 1 else ""
+    pitch = pitch_name(int(meaning.pitch[token] + facts.shift[row]))
+    return f"{pitch}{voice} on beat {int(facts.beat[row]) + 1} of bar {bar_of(facts, row)}"

@@ -1,0 +1,225 @@
+"""The sampling loop: one for every model; it knows grammars and distributions, and no music.
+
+At each step: what each row may write next (`composer.sampling.choice`), and one draw from the cumulative distribution
+with the piece's own uniform. A piece that has come to where nothing is allowed goes back some tokens
+(`composer.sampling.backtracking`), and where that does not help it is lost, alone. A row whose piece has ended goes on
+with the next request at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.errors import OF_ONE_PIECE, ComposerError, NothingAllowed
+from composer.request import Request
+from composer.sampling.backtracking import Retreat
+from composer.sampling.batch_state import Rows, begin, context_of, joined, stepped
+from composer.sampling.choice import Chain, check_sound, choose
+from composer.sampling.naming import bar_of, title
+from composer.sampling.random_streams import Streams
+from composer.tokens.vocabulary import EOS
+from composer.types import Context, Facts, Sampler, Stepper, Tokenizer, Tokens
+
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+Source = Callable[[int], Sequence[Request]]
+"""What begins next: so many requests at most, or fewer if there are no more for now. Pieces are numbered as taken."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """One piece in tokens, the primer's included.
+
+    `model_nats` is minus the log-probability of the drawn tokens under the model within the grammar and the
+    constraints, `chain_nats` that under the whole chain; `constraint_nats` is minus the log of the mass that the model
+    gave, within the grammar, to what the constraints left, summed over the steps. The primer's tokens count in none.
+    """
+
+    tokens: Tokens
+    model_nats: float
+    chain_nats: float
+    constraint_nats: float = 0.0
+    dead_ends: int = 0  # how often the piece came to where nothing was allowed, and went back
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One step of the loop: a token for each of the B pieces that run."""
+
+    number: Ints  # (B,) the piece, rising
+    place: Ints  # (B,) the token's place in the piece: an earlier one than before if it went back
+    token: Ints  # (B,)
+    nats: NDArray[np.float64]  # (B, kinds) what the piece has cost so far, by `composer.sampling.choice.KINDS`
+    dead_ends: Mapping[int, int]  # of pieces, where there were any
+    lost: Mapping[int, ComposerError]  # pieces that cannot be made, and why; their tokens here are of no account
+
+
+def source(requests: Iterable[Request]) -> Source:
+    """These requests, one after the other."""
+    waiting = iter(requests)
+    return lambda room: list(islice(waiting, room))
+
+
+def sample(
+    step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[Request]
+) -> list[Sampled]:
+    """One piece for each request, all side by side and each as if it were alone.
+
+    Raises NothingAllowed if constraints and grammar leave some piece no token, BadOption for wishes that contradict
+    each other.
+    """
+    found: dict[int, Sampled] = {}
+    for number, made in pieces(step, tokenizer, samplers, source(requests), len(requests)):
+        if isinstance(made, ComposerError):
+            raise made
+        found[number] = made
+    return [found[number] for number in range(len(requests))]
+
+
+def pieces(
+    step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler], more: Source, most: int
+) -> Iterator[tuple[int, Sampled | ComposerError]]:
+    """Each piece with its number, as it ends, or why it cannot be made; `most` run side by side."""
+    numbers, tokens = np.zeros(0, dtype=np.int64), np.zeros((0, 256), dtype=np.int64)
+    for drawn in steps(step, tokenizer, samplers, more, most):
+        if numbers is not drawn.number:  # others run than before
+            going = tokens[np.isin(numbers, drawn.number)]
+            room = np.zeros((len(drawn.number) - len(going), tokens.shape[1]), dtype=np.int64)
+            numbers, tokens = drawn.number, np.concatenate([going, room])
+        if drawn.place.max(initial=0) >= tokens.shape[1]:
+            tokens = np.concatenate([tokens, np.zeros_like(tokens)], axis=1)
+        tokens[np.arange(len(numbers)), drawn.place] = drawn.token
+        yield from drawn.lost.items()
+        for row in np.flatnonzero(drawn.token == EOS).tolist():
+            number, length = int(numbers[row]), int(drawn.place[row]) + 1
+            if number not in drawn.lost:
+                model, chain, constraints = drawn.nats[row].tolist()
+                dead_ends = drawn.dead_ends.get(number, 0)
+                yield number, Sampled(tokens[row, :length].copy(), model, chain, constraints, dead_ends)
+
+
+def steps(
+    step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler], more: Source, most: int = 1
+) -> Iterator[Drawn]:
+    """The loop, step by step, until every piece has ended. It remembers no more of a piece than it needs to go on."""
+    company = _Company(step, tokenizer, samplers)
+    while True:
+        lost = company.begin(more(most - company.size)) if company.size < most else {}
+        if not (company.size or lost):
+            return
+        drawn = company.write(lost)
+        yield drawn
+        company.dismiss(drawn)
+
+
+class _Company:
+    """The pieces that run side by side."""
+
+    def __init__(self, step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler]) -> None:
+        self._step, self._tokenizer, self._samplers = step, tokenizer, samplers
+        self._chain, self._streams = Chain.of(samplers), Streams()
+        self._retreat = Retreat(tokenizer, self._chain.constraints) if self._chain.constraints else None
+        self._rows: Rows | None = None
+        self._asked: dict[int, Request] = {}
+        self._begun = 0
+
+    @property
+    def size(self) -> int:
+        return len(self._asked)
+
+    def begin(self, requests: Sequence[Request]) -> dict[int, ComposerError]:
+        """Take on some pieces; those that cannot even begin."""
+        lost: dict[int, ComposerError] = {}
+        for request in requests:
+            number, self._begun = self._begun, self._begun + 1
+            try:
+                rows = begin(self._tokenizer, self._samplers, [request], number)
+                if self._retreat is not None:
+                    self._retreat.begin(number, request)
+            except OF_ONE_PIECE as error:
+                lost[number] = error
+                continue
+            self._rows = rows if self._rows is None else joined(self._rows, rows)
+            self._asked[number] = request
+            self._streams.add([(request.seed, request.index, request.attempt)])
+        return lost
+
+    def write(self, lost: dict[int, ComposerError]) -> Drawn:
+        """One token for each; pieces that come to an end of their own are added to those that are `lost`."""
+        if self._rows is None:
+            return _nothing(lost)
+        rows, context, legal, given = self._where_allowed(self._rows, lost)
+        logits, state = stepped(self._step, self._tokenizer, rows)
+        choice = choose(self._chain.links, logits, context, legal)
+        check_sound(choice.model, given >= 0)  # of a primer's token, no probability is needed
+        if choice.emptied is not None:
+            self._lose_emptied(rows, choice.emptied, context.facts, given, lost)
+        uniforms = self._streams.at(rows.place)
+        if self._retreat is not None:
+            uniforms = self._retreat.uniforms(rows, uniforms)
+        tokens = np.where(given >= 0, given, choice.chain.draw(uniforms))
+        if self._retreat is not None:
+            self._retreat.remember(rows, tokens, given)
+        nats = rows.nats + np.where(given[:, None] < 0, choice.costs(tokens), 0.0)
+        self._rows = replace(rows, state=state, nats=nats).after(self._tokenizer, tokens, context.facts)
+        dead_ends = {} if self._retreat is None else self._retreat.dead_ends
+        return Drawn(rows.number, rows.place, tokens, nats, dead_ends, lost)
+
+    def _where_allowed(self, rows: Rows, lost: dict[int, ComposerError]) -> tuple[Rows, Context, Mask | None, Ints]:
+        """The rows, each gone back to where something is allowed; the context, the grammar's mask, what is given.
+
+        What a primer gives is not held to constraints. A piece that is lost is given any legal token for this step.
+        """
+        given = rows.given()
+        plain = context = context_of(self._tokenizer, rows)
+        while self._retreat is not None:
+            context = self._retreat.constrained(rows, plain)
+            stuck = np.flatnonzero(~context.allowed.any(axis=1) & (given < 0))
+            if not len(stuck):
+                return rows, context, plain.allowed, given
+            for row in stuck.tolist():
+                try:
+                    rows = self._retreat.back(rows, row)
+                except NothingAllowed as error:
+                    lost[int(rows.number[row])] = error
+                    given[row] = plain.allowed[row].argmax()
+            plain = context_of(self._tokenizer, rows)
+        return rows, context, None, given
+
+    def _lose_emptied(
+        self, rows: Rows, emptied: Ints, facts: Facts, given: Ints, lost: dict[int, ComposerError]
+    ) -> None:
+        """Pieces to which a link leaves nothing are lost; for this step they write as if it were not there."""
+        for row in np.flatnonzero((emptied >= 0) & (given < 0)).tolist():
+            number, link = int(rows.number[row]), self._chain.links[emptied[row]]
+            bar, name = bar_of(facts, row), title(link, self._asked[number])
+            lost[number] = NothingAllowed(
+                f"in bar {bar} the sampler {name} leaves nothing that could be written; loosen it."
+            )
+
+    def dismiss(self, drawn: Drawn) -> None:
+        """Leave those alone that have ended or are lost."""
+        leaving = drawn.token == EOS
+        if drawn.lost:
+            leaving |= np.isin(drawn.number, list(drawn.lost))
+        if not leaving.any() or self._rows is None:
+            return
+        for number in drawn.number[leaving].tolist():
+            del self._asked[number]
+            if self._retreat is not None:
+                self._retreat.end(number)
+        going = np.flatnonzero(~leaving)
+        self._rows = self._rows.gather(going) if len(going) else None
+        self._streams.keep(going)
+
+
+def _nothing(lost: Mapping[int, ComposerError]) -> Drawn:
+    """A step of no piece."""
+    none = np.zeros(0, dtype=np.int64)
+    return Drawn(none, none, none, np.zeros((0, 0)), {}, lost)

@@ -1,0 +1,47 @@
+"""Naming: samplers and bars in the words of those who ask for them; it knows the registry, and no rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.errors import printable
+from composer.plugins.registry import registry
+from composer.request import Link, Request
+from composer.types import Facts, Sampler
+
+
+def title(sampler: Sampler, request: Request) -> str:
+    """`range 'C3:G5'`: its name in the chain of the request, and its first option; its class where it is not there."""
+    made = [(link, registry().make("samplers", link.name, **link.options)) for link in request.samplers]
+    alike = [(link, thing) for link, thing in made if type(thing) is type(sampler)]
+    exact = [link for link, thing in alike if thing == sampler] or [link for link, _ in alike]
+    return _words(exact[0]) if exact else type(sampler).__name__
+
+
+def _words(link: Link) -> str:
+    first = next(iter(registry().offer("samplers", link.name).options), None)
+    value = link.options.get(first.name) if first else None
+    return link.name if value is None or isinstance(value, bool) else f"{link.name} '{printable(str(value))}'"
+
+
+def leave(titles: Sequence[str]) -> str:
+    """Beginning of a sentence: `a leaves`, or `a, b and c together leave`."""
+    *others, last = titles
+    return f"{', '.join(others)} and {last} together leave" if others else f"{last} leaves"
+
+
+def bar_of(facts: Facts, row: int) -> int:
+    """The bar as musicians count: 1 is the first whole one, 0 an upbeat; 1 before the first."""
+    bar = int(facts.bar[row])
+    return 1 if bar < 0 else bar + 1 - (int(facts.upbeat[row]) > 0)
+
+
+def culprits(masks: Sequence[NDArray[np.bool_]]) -> tuple[int, ...]:
+    """Places of the masks that together are nowhere true: one or two where these are enough, or else all."""
+    numbers = range(len(masks))
+    few = (chosen for count in (1, 2) for chosen in combinations(numbers, count))
+    return next((chosen for chosen in few if not np.all([masks[n] for n in chosen], axis=0).any()), tuple(numbers))

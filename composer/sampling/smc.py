@@ -1,0 +1,377 @@
+"""Particles: pieces with notes that are given, by sequential Monte Carlo; it knows masks and distributions, no notes.
+
+A recurrent network looks only backwards: a mask makes it write what is given, but not prepare for it. So a piece is
+begun many times over. Each beginning, a particle, is weighed by how likely the model finds the given notes that it
+comes upon, and the likely ones go on in the place of the others (Gordon, Salmond and Smith, IEE Proceedings F 140,
+1993; for language models Lew et al., arXiv:2306.03081, 2023).
+
+What is drawn from. Let q(x_t) be the distribution of the whole chain over the tokens that the grammar, the constraints
+and the given notes allow after a beginning x_1 … x_t-1, and g_t the share that these tokens have of the model's
+probability within grammar and constraints. With many particles a piece is drawn in proportion to the product of all
+q(x_t) g_t. Where nothing shapes the logits, q(x_t) g_t is what the model gives x_t: pieces follow the model's
+distribution, conditioned on the given notes. Where something does, notes that are free are written as it says, and
+what is given is weighed by the model as it is. One particle alone is sampling forwards under the mask.
+
+When weights are compared. Particles write different numbers of tokens for the same time, and one that has written more
+has met no more of what is given. So a particle that reaches a beat waits until all of its piece have; then, if the
+effective sample size is below half their number, they are resampled (systematically: Kitagawa, Journal of Computational
+and Graphical Statistics 5, 1996). Particles that have written the same are one row of the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.errors import NothingAllowed
+from composer.request import Request
+from composer.sampling.batch_state import Rows, begin, constrained, context_of, joined, stepped
+from composer.sampling.choice import Chain, Choice, check_sound, choose
+from composer.sampling.distribution import Distribution
+from composer.sampling.loop import Sampled
+from composer.sampling.naming import bar_of, culprits, leave, title
+from composer.sampling.random_streams import BLOCK, uniforms
+from composer.tokens.vocabulary import EOS
+from composer.types import Array, Constraint, Facts, Sampler, Stepper, Tokenizer
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+BEATS = 1024
+"""More than the beats of any bar: a place in a piece is `bar * BEATS + beat`."""
+
+ENDED = 2**60
+"""The place of a particle that has written its last token."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A piece asked for, with a mask that keeps what is given of it.
+
+    `mask` is what `Grammar.given` makes: from states (B, S) to masks (B, V). At the beginning of each bar of `settle`
+    (counted as in `Facts`) one particle is drawn by weight, and all go on from there; at the end this happens anyway.
+    """
+
+    request: Request
+    mask: Callable[[Array], Array]
+    particles: int = 1
+    settle: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Conditioned(Sampled):
+    """One piece in tokens. Tokens to which there was no alternative count in none of the figures of `Sampled`.
+
+    `dead_ends` are the particles that came to where nothing was allowed.
+
+    `given_nats` is minus the log of the estimate of how likely the given notes are: the product of all g_t on average
+    over q. The estimate itself (not its log) is unbiased.
+    """
+
+    given_nats: float = 0.0
+
+
+def sample_given(
+    step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler], conditions: Sequence[Condition]
+) -> list[Conditioned | NothingAllowed]:
+    """One piece for each condition, all side by side and each as if it were alone.
+
+    What is given is not held to constraints: where one token only is left, it is written. A piece is an error where
+    grammar, constraints and given notes together leave none of its particles anything to write.
+    """
+    chain = Chain.of(samplers)
+    cloud = _begin(tokenizer, samplers, conditions)
+    while True:
+        least = _compared(cloud)
+        active = (cloud.begun.reached == least[cloud.begun.piece]) & (cloud.begun.reached < ENDED)
+        if not active.any():
+            return _results(cloud)
+        _write(cloud, active, step, tokenizer, chain)
+        cloud.round += 1
+
+
+# --- rows and particles -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Beginnings:
+    """The different beginnings that there are, R of them, each written by one particle or more.
+
+    In their rows, `number` is the piece, by its place among the conditions.
+    """
+
+    rows: Rows
+    written: Ints  # (R, room) tokens
+    weight: Floats  # (R,) log of the product of g_t since the last resampling
+    reached: Ints  # (R,) bar and beat; see `BEATS`
+
+    @property
+    def piece(self) -> Ints:
+        """(R,)."""
+        return self.rows.number
+
+    def take(self, which: NDArray[np.integer]) -> _Beginnings:
+        """These, in this order."""
+        return _Beginnings(self.rows.gather(which), self.written[which], self.weight[which], self.reached[which])
+
+
+def _joined(one: _Beginnings, other: _Beginnings) -> _Beginnings:
+    room = max(one.written.shape[1], other.written.shape[1])
+    written = [np.pad(w, ((0, 0), (0, room - w.shape[1]))) for w in (one.written, other.written)]
+    weight, reached = np.concatenate([one.weight, other.weight]), np.concatenate([one.reached, other.reached])
+    return _Beginnings(joined(one.rows, other.rows), np.concatenate(written), weight, reached)
+
+
+@dataclass
+class _Cloud:
+    """All particles, K of them; `row` is the beginning that each has written."""
+
+    conditions: Sequence[Condition]
+    begun: _Beginnings
+    piece: Ints  # (K,)
+    row: Ints  # (K,)
+    reached: Ints  # (pieces,) the place that all particles have reached
+    evidence: Floats  # (pieces,) log of the estimate of how likely the given notes are, up to the last resampling
+    dead_ends: Ints  # (pieces,) particles that could not go on
+    round: int = 0  # the same for every piece alone and in company: each has a particle that writes in every round
+    of: list[slice] = field(default_factory=list)  # the particles of each piece
+    dead: dict[int, Callable[[], _Dead]] = field(default_factory=dict)  # of each piece, the last that could not go on
+    lost: dict[int, NothingAllowed] = field(default_factory=dict)  # pieces of which no particle could go on
+
+
+def _begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], conditions: Sequence[Condition]) -> _Cloud:
+    rows = begin(tokenizer, samplers, [condition.request for condition in conditions])
+    count, sizes = len(conditions), [c.particles for c in conditions]
+    places = _places(tokenizer.grammar.facts(rows.grammar))
+    begun = _Beginnings(rows, np.zeros((count, 256), dtype=np.int64), np.zeros(count), places)
+    ends = np.cumsum(sizes)
+    piece = np.repeat(np.arange(count), sizes)
+    of = [slice(int(e) - n, int(e)) for e, n in zip(ends, sizes, strict=True)]
+    none = np.zeros(count, dtype=np.int64)
+    return _Cloud(conditions, begun, piece, piece.copy(), none - ENDED, np.zeros(count), none, of=of)
+
+
+def _places(facts: Facts) -> Ints:
+    return np.asarray(facts.bar * BEATS + facts.beat)
+
+
+def _least(cloud: _Cloud) -> Ints:
+    """(pieces,) the place that all particles of each have reached."""
+    least = np.full(len(cloud.conditions), ENDED)
+    np.minimum.at(least, cloud.begun.piece, cloud.begun.reached)
+    return least
+
+
+def _results(cloud: _Cloud) -> list[Conditioned | NothingAllowed]:
+    return [cloud.lost.get(piece) or _result(cloud, piece) for piece in range(len(cloud.conditions))]
+
+
+def _result(cloud: _Cloud, piece: int) -> Conditioned:
+    rows, row = cloud.begun.rows, cloud.row[cloud.of[piece].start]
+    tokens = cloud.begun.written[row, : rows.place[row]].copy()
+    model, chain, constraints = rows.nats[row].tolist()
+    dead_ends, evidence = int(cloud.dead_ends[piece]), float(cloud.evidence[piece])
+    return Conditioned(tokens, model, chain, constraints, dead_ends, -evidence)
+
+
+# --- weights compared -------------------------------------------------------------------------------------------------
+
+
+def _compared(cloud: _Cloud) -> Ints:
+    """(pieces,) the place that all particles of each have reached, after those that got there are compared.
+
+    Where resampling leaves none of those that were behind, the others are further on, and are compared there.
+    """
+    least = _least(cloud)
+    while True:
+        _compare(cloud, least)
+        now = _least(cloud)
+        if np.array_equal(now, least):
+            return least
+        least = now
+
+
+def _compare(cloud: _Cloud, least: Ints) -> None:
+    """Where all particles of a piece have reached a new place, draw one, or resample them, or let them be."""
+    begun_anew, lost = [], []
+    for piece in np.flatnonzero(least > cloud.reached).tolist():
+        condition, particles = cloud.conditions[piece], cloud.of[piece]
+        before, cloud.reached[piece] = int(cloud.reached[piece]) // BEATS, least[piece]
+        weights = cloud.begun.weight[cloud.row[particles]]
+        top = weights.max()
+        if top == -np.inf:
+            cloud.lost[piece] = NothingAllowed(_nothing_left(condition, cloud.dead[piece]()))
+            lost.append(piece)
+            continue
+        ancestors = _ancestors(condition, weights, before, int(least[piece]), cloud.round)
+        if ancestors is not None:
+            cloud.evidence[piece] += top + np.log(np.exp(weights - top).mean())
+            cloud.row[particles] = cloud.row[particles][ancestors]
+            begun_anew.append(piece)
+    if begun_anew:
+        used, cloud.row = np.unique(cloud.row, return_inverse=True)
+        begun = cloud.begun.take(used)
+        cloud.begun = replace(begun, weight=np.where(np.isin(begun.piece, begun_anew), 0.0, begun.weight))
+    if lost:
+        over = np.isin(cloud.begun.piece, lost)
+        cloud.begun = replace(cloud.begun, reached=np.where(over, ENDED, cloud.begun.reached))
+
+
+def _ancestors(condition: Condition, weights: Floats, before: int, place: int, round_: int) -> Ints | None:
+    """(N,) the particles from which those of a piece go on; None if from themselves. `before` is the last bar."""
+    if place >= ENDED or any(before < bar <= place // BEATS for bar in condition.settle):
+        uniform = _numbers(condition.request, "choose", round_, 1)
+        return np.repeat(Distribution(weights[None]).draw(uniform), condition.particles)
+    if effective_sample_size(weights) < condition.particles / 2:
+        return systematic(weights, float(_numbers(condition.request, "resample", round_, 1)[0]))
+    return None
+
+
+def _nothing_left(condition: Condition, dead: _Dead) -> str:
+    """The sentence that names the bar, and the constraints that leave nothing beside what is given."""
+    many = "the only particle" if condition.particles == 1 else f"none of {condition.particles} particles"
+    can = "cannot" if condition.particles == 1 else "can"
+    if not dead.culprits:
+        what = f"{many} {can} go on with the notes that are given"
+        return f"in bar {dead.bar} {what}; loosen the samplers or take more particles."
+    left = leave([title(sampler, condition.request) for sampler in dead.culprits])
+    loose = "one of them" if len(dead.culprits) > 1 else "it"
+    return f"in bar {dead.bar} {left} nothing that goes with the given notes; loosen {loose}, or take more particles."
+
+
+def effective_sample_size(log_weights: Floats) -> float:
+    """How many equally weighted particles are worth as much: (sum of w)^2 / (sum of w^2), 1 to their number."""
+    weights = np.exp(log_weights - log_weights.max())
+    return float(weights.sum() ** 2 / (weights * weights).sum())
+
+
+def systematic(log_weights: Floats, uniform: float) -> Ints:
+    """(N,) ancestors: each particle its share of N, rounded up or down, all by one uniform in [0, 1)."""
+    cumulative = np.cumsum(np.exp(log_weights - log_weights.max()))
+    total, count = cumulative[-1], len(log_weights)
+    points = (np.arange(count) + uniform) / count * total
+    return np.searchsorted(cumulative, np.minimum(points, np.nextafter(total, 0)), side="right")
+
+
+def _numbers(request: Request, purpose: str, first: int, count: int) -> Floats:
+    """(count,) uniforms of the piece's own stream for a purpose, from number `first` on."""
+    blocks = range(first // BLOCK, (first + count - 1) // BLOCK + 1)
+    made = [uniforms(request.seed, request.index, request.attempt, block, purpose) for block in blocks]
+    start = first - blocks[0] * BLOCK
+    return np.concatenate(made)[start : start + count]
+
+
+# --- one token --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Dead:
+    """Where a beginning could not go on: the bar, and the constraints that left it nothing, if any did."""
+
+    bar: int
+    culprits: tuple[Constraint, ...]
+
+
+def _dead(tokenizer: Tokenizer, chain: Chain, conditions: Sequence[Condition], row: Rows) -> _Dead:
+    """Why one row cannot go on."""
+    context = context_of(tokenizer, row)
+    given = context.allowed & _masks(conditions, row)
+    masks = [(constraint.mask(context) & given)[0] for constraint in chain.constraints]
+    left = not masks or np.all(masks, axis=0).any()  # then a shaping link left nothing
+    return _Dead(bar_of(context.facts, 0), () if left else tuple(chain.constraints[n] for n in culprits(masks)))
+
+
+def _write(cloud: _Cloud, active: NDArray[np.bool_], step: Stepper, tokenizer: Tokenizer, chain: Chain) -> None:
+    """One token for every particle at an `active` row; particles that draw different ones part."""
+    writing, waiting = cloud.begun.take(np.flatnonzero(active)), cloud.begun.take(np.flatnonzero(~active))
+    logits, state = stepped(step, tokenizer, writing.rows)
+    choice, weight, forced = _choice(tokenizer, chain, cloud.conditions, writing.rows, logits)
+    at = np.where(active, np.cumsum(active) - 1, len(writing.piece) + np.cumsum(~active) - 1)[cloud.row]
+    drawing = np.flatnonzero(active[cloud.row])
+    _count_dead(cloud, tokenizer, chain, writing, (weight == -np.inf) & (writing.weight > -np.inf), at[drawing])
+    tokens = choice.chain.draw(_draws(cloud)[drawing], at[drawing])
+    size = choice.chain.logits.shape[1]
+    children, place = np.unique(at[drawing] * size + tokens, return_inverse=True)
+    parents, written = children // size, children % size
+    costs = np.where(forced[parents, None], 0.0, choice.costs(written, parents))
+    parting = replace(writing, rows=replace(writing.rows, state=state), weight=writing.weight + weight)
+    after = _after(tokenizer, parting.take(parents), written, costs)
+    cloud.row = at - len(writing.piece) + len(children)  # those that wait come after the children
+    cloud.row[drawing] = place
+    cloud.begun = _joined(after, waiting) if len(waiting.piece) else after
+
+
+def _count_dead(
+    cloud: _Cloud,
+    tokenizer: Tokenizer,
+    chain: Chain,
+    writing: _Beginnings,
+    dead: NDArray[np.bool_],
+    at: Ints,
+) -> None:
+    """Count the particles, each `at` its row of `writing`, whose row is `dead` (R,), and keep why one of them is."""
+    if not dead.any():
+        return
+    np.add.at(cloud.dead_ends, writing.piece, np.where(dead, np.bincount(at, minlength=len(dead)), 0))
+    rows = np.flatnonzero(dead)
+    for piece, first in zip(*np.unique(writing.piece[rows], return_index=True), strict=True):
+        one = writing.rows.gather(rows[first : first + 1])
+        cloud.dead[piece] = partial(_dead, tokenizer, chain, cloud.conditions, one)
+
+
+def _draws(cloud: _Cloud) -> Floats:
+    """(K,) a uniform for each particle: in round r, particle i of n takes number r n + i of its piece's draws."""
+    counts = [(condition.request, condition.particles) for condition in cloud.conditions]
+    numbers = [
+        np.zeros(n) if place >= ENDED else _numbers(request, "draw", cloud.round * n, n)
+        for (request, n), place in zip(counts, cloud.reached, strict=True)
+    ]
+    return np.concatenate(numbers)
+
+
+def _after(tokenizer: Tokenizer, begun: _Beginnings, tokens: Ints, costs: Floats) -> _Beginnings:
+    rows = begun.rows.after(tokenizer, tokens)
+    written = begun.written
+    if rows.place.max() > written.shape[1]:
+        written = np.concatenate([written, np.zeros_like(written)], axis=1)
+    np.put_along_axis(written, begun.rows.place[:, None], tokens[:, None], axis=1)
+    reached = np.where(tokens == EOS, ENDED, _places(tokenizer.grammar.facts(rows.grammar)))
+    return replace(begun, rows=replace(rows, nats=rows.nats + costs), written=written, reached=reached)
+
+
+def _choice(
+    tokenizer: Tokenizer, chain: Chain, conditions: Sequence[Condition], rows: Rows, logits: Floats
+) -> tuple[Choice, Floats, NDArray[np.bool_]]:
+    """What R rows may write next; (R,) log g_t, and (R,) whether one token alone is left."""
+    plain = context_of(tokenizer, rows)
+    legal = plain.allowed
+    given = legal & _masks(conditions, rows)
+    forced = given.sum(axis=1) == 1
+    context = constrained(chain.constraints, plain, exempt=forced)
+    kept = context.allowed & given
+    alive = kept.any(axis=1)
+    kept = np.where(alive[:, None], kept, legal)  # a particle that cannot go on writes anything until it is compared
+    choice = choose(chain.links, logits, context, legal if chain.constraints else None, kept)
+    check_sound(choice.model, ~alive)
+    with np.errstate(invalid="ignore"):
+        share = choice.kept.log_mass - choice.model.log_mass
+    alive = alive if choice.emptied is None else alive & (choice.emptied < 0)
+    return choice, np.where(alive, share, -np.inf), forced
+
+
+def _masks(conditions: Sequence[Condition], rows: Rows) -> NDArray[np.bool_]:
+    """(R, V) what is given, by the mask of each row's piece; pieces with one mask in common are asked for together."""
+    of = {id(condition.mask): condition.mask for condition in conditions}
+    keys = list(of)
+    group_of = np.array([keys.index(id(condition.mask)) for condition in conditions])[rows.number]
+    order = np.argsort(group_of, kind="stable")
+    present, starts = np.unique(group_of[order], return_index=True)
+    groups = np.split(order, starts[1:])
+    found = [of[keys[which]](rows.grammar[group]) for which, group in zip(present, groups, strict=True)]
+    masks = np.empty((len(order), found[0].shape[1]), dtype=bool)
+    masks[order] = np.concatenate(found)
+    return masks

@@ -1,0 +1,189 @@
+"""Scores to the grid's tokens and back: where bars fall, and events between bar lines; it knows no notes.
+
+The tokens are those of `composer.tokens.bar_grammar`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.errors import CannotExpress
+from composer.music.keys import Key, estimate_key, parse_key
+from composer.music.score import Bars, KeySignature, Score, TimeSignature, bars, joined
+from composer.tokens.bar_grammar import COUNTDOWN, Grid
+from composer.tokens.vocabulary import EOS
+from composer.types import Tokens
+
+MOST_EMPTY_BARS = 64
+"""A longer silence, or a longer held note, is refused: it would be all bars and no music."""
+
+
+@dataclass(frozen=True)
+class Measures:
+    """The bars of a score on a grid: what `written` needs. All steps count from the beginning of the piece."""
+
+    starts: NDArray[np.int64]  # (bars + 1,)
+    origins: NDArray[np.int64]  # (bars,) where each bar would begin if it were whole
+    metres: NDArray[np.int64]  # (bars,) token of each bar's time signature
+    key: int  # token
+    upbeat: int
+
+
+def measures(grid: Grid, score: Score, end: int) -> Measures:
+    """The bars of `score` on the grid up to `end` ticks. Raises CannotExpress for bars that the grid has not."""
+    try:
+        found = bars(score, max(end, 1))
+    except ValueError as error:
+        raise CannotExpress(f"the piece has {error}.") from None
+    names = [str(metre) for metre in found.metres]
+    strange = {name for name in names if name not in grid.place_of}
+    if strange and (heard := [names[place] for place in found.which.tolist() if names[place] in strange]):
+        raise CannotExpress(f"this tokenizer has no bars of {heard[0]}; it has {', '.join(grid.time_signatures)}.")
+    which = np.array([grid.place_of.get(name, -1) for name in names])[found.which]
+    starts, origins = found.starts // grid.step_ticks, found.nominal // grid.step_ticks
+    if len(found.metres) > 1:
+        _check_whole(found, grid.bar_steps[which] * grid.step_ticks)
+    return Measures(
+        starts=starts,
+        origins=origins,
+        metres=which + grid.first["TimeSignature"],
+        key=grid.first["Key"] + key_of(score).place,
+        upbeat=int(found.nominal[0] + found.metres[0].bar_ticks) // grid.step_ticks if found.nominal[0] < 0 else 0,
+    )
+
+
+def _check_whole(found: Bars, lengths: NDArray[np.int64]) -> None:
+    """Raise CannotExpress if a new time signature cuts a bar short; `lengths` are those that bars should have."""
+    until_next = found.starts[1:-1] - found.nominal[:-1]  # an upbeat is as long as the whole bar that it ends
+    if len(wrong := np.flatnonzero(until_next != lengths[:-1])):
+        raise CannotExpress(f"bar {wrong[0] + 1} is not a whole bar of {found.signatures[wrong[0]]}.")
+
+
+def key_of(score: Score, *, ends: bool = True) -> Key:
+    """The key at the beginning of a score: as written, or else estimated from its notes.
+
+    With `ends=False` the music goes on, and its last note is none to end on.
+    """
+    if score.key_signatures:
+        return score.key_signatures[0].key
+    notes = joined([track.notes for track in score.tracks if not track.is_drum])
+    if not len(notes):
+        return Key(0)
+    stops = notes["start"] + notes["duration"]
+    last = int(notes["pitch"][stops == stops.max()].min())
+    return estimate_key(notes["pitch"], notes["duration"], last if ends else None)
+
+
+def written(
+    grid: Grid,
+    found: Measures,
+    steps: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    *,
+    ends: bool,
+) -> Tokens:
+    """A whole piece in tokens: at `steps` (R, rising) the tokens of `rows` (R, K), where -1 says nothing.
+
+    The position is written before the first row of each step. With `ends=False` nothing is written of the end: bars
+    up to the last row, none announced.
+    """
+    bar_of = np.searchsorted(found.starts[:-1], steps, side="right") - 1
+    total = len(found.metres) if ends else int(bar_of[-1]) + 1 if len(steps) else 0
+    _check_silences(bar_of, total)
+    said = np.empty((len(steps), rows.shape[1] + 1), dtype=np.int64)
+    said[:, 0] = np.where(changes(steps), grid.first["Position"] + steps - found.origins[bar_of], -1)
+    said[:, 1:] = rows
+    is_said = said >= 0
+    before = np.concatenate([[0], is_said.sum(axis=1).cumsum()])  # tokens before each row
+    # A bar line moves on by all that comes before it: the opening, the rows of the bars before, and other lines.
+    places = before[np.searchsorted(steps, found.starts[:total])] + np.arange(3, 3 + total)
+    lines = np.full(total, grid.first["Bar"])
+    if ends:
+        last = min(COUNTDOWN, total)
+        lines[total - last :] += np.arange(last, 0, -1)
+    metres = found.metres[:total]
+    anew = np.flatnonzero(metres[1:] != metres[:-1]) + 1  # the bars that a new time signature stands before
+    if len(anew):
+        lines = np.concatenate([lines, metres[anew]])
+        places += np.searchsorted(anew, np.arange(total), side="right")
+        places = np.concatenate([places, places[anew] - 1])
+    music = np.empty(3 + len(lines) + int(before[-1]) + ends, dtype=np.int64)
+    is_content = np.ones(len(music), dtype=bool)
+    is_content[:3], is_content[places] = False, False
+    music[:3] = found.metres[0], found.key, grid.first["Upbeat"] + found.upbeat
+    music[places] = lines
+    if ends:
+        music[-1], is_content[-1] = EOS, False
+    music[is_content] = said[is_said]
+    return music
+
+
+def changes(values: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Where a value differs from the one before it; the first does."""
+    differ = np.empty(len(values), dtype=bool)
+    differ[:1] = True
+    np.not_equal(values[1:], values[:-1], out=differ[1:])
+    return differ
+
+
+def _check_silences(bar_of: NDArray[np.int64], total: int) -> None:
+    """Refuse a long silence between the bars of neighbouring events."""
+    steps = bar_of[1:] - bar_of[:-1]
+    longest = max(bar_of[0], total - bar_of[-1], steps.max(initial=0)) if len(bar_of) else total
+    if longest > MOST_EMPTY_BARS:
+        raise CannotExpress(f"nothing begins for {longest} bars; at most {MOST_EMPTY_BARS} such bars can be written.")
+
+
+@dataclass
+class Reading:
+    """What `walk` has learnt of a piece so far; complete when it is used up."""
+
+    key: Key | None = None
+    upbeat: int = 0
+    time_signatures: list[TimeSignature] = field(default_factory=list)
+    step: int = 0  # of the last position
+    end: int = 0  # step of the end of the last bar
+    ended: bool = False  # whether EOS was read
+
+
+def walk(grid: Grid, tokens: Tokens, reading: Reading) -> Iterator[tuple[int, int]]:
+    """The (step, token) of every token that is not the grid's, in order; the rest goes into `reading`."""
+    names = dict(enumerate(grid.tokens))
+    length = bar_count = origin = following = 0
+    for token in map(int, tokens):
+        kind, _, value = names.get(token, "Own_").partition("_")
+        if kind == "TimeSignature":
+            signature = grid.signatures[token - grid.first["TimeSignature"]]
+            length = signature.bar_ticks // grid.step_ticks
+            tick = following * grid.step_ticks
+            reading.time_signatures.append(TimeSignature(tick, signature.numerator, signature.denominator))
+        elif kind == "Key":
+            reading.key = parse_key(value)
+        elif kind == "Upbeat":
+            reading.upbeat = int(value)
+        elif kind == "Bar":
+            short = bar_count == 0 and reading.upbeat > 0
+            origin = reading.upbeat - length if short else following
+            reading.step, following, bar_count = max(origin, 0), origin + length, bar_count + 1
+            reading.end = following
+        elif kind == "Position":
+            reading.step = origin + int(value)
+        elif kind == "EOS":
+            reading.ended = True
+            return
+        elif kind == "Own":
+            yield reading.step, token
+
+
+def heading(grid: Grid, reading: Reading) -> dict[str, Any]:
+    """The fields of a Score that the grid's tokens said."""
+    return {
+        "time_signatures": tuple(reading.time_signatures),
+        "key_signatures": (KeySignature(0, reading.key),) if reading.key else (),
+        "upbeat": reading.upbeat * grid.step_ticks,
+    }

@@ -1,0 +1,401 @@
+"""Bars, beats and the lines between them as tokens: the part that grammars of written music share.
+
+It knows time signatures, keys, upbeats, bars and positions on a grid of steps, and no notes. A piece reads
+
+    TimeSignature_3/4 Key_Dm Upbeat_4 (Bar_None (Position_8 …)*)* … (Bar_1 …) EOS_None
+
+with what happens at a position in place of the dots, and `TimeSignature` again before a bar that changes it. `Bar_k`
+announces the last bars: k bars are left, this one included; `Bar_None` is any bar before those. So a model can
+prepare an ending, and a piece of a given length can be asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.arrays import latest, like, namespace, nowhere, numbers, side_by_side, with_column
+from composer.errors import BadOption
+from composer.music.keys import ALL_KEYS, parse_key
+from composer.music.score import TICKS_PER_QUARTER, TimeSignature, parse_time_signature
+from composer.request import Request
+from composer.tokens.vocabulary import BOS, EOS
+from composer.types import Array, Column, Facts, Tokens
+
+COUNTDOWN = 8
+"""How many bars ahead an ending is announced."""
+
+TIME_SIGNATURES = (
+    *("2/2", "3/2", "4/2", "1/4", "2/4", "3/4", "4/4", "5/4", "6/4", "7/4"),
+    *("3/8", "4/8", "5/8", "6/8", "7/8", "9/8", "12/8"),
+)
+"""Those that a grid has if nobody says otherwise."""
+
+BAR_CYCLE = 16
+"""Bars are counted modulo this in a model's input: phrases of 2, 4, 8 and 16 bars all fit."""
+
+
+KEY_COLUMN = 6
+"""The place of the key among the columns of a model's input."""
+
+
+class Slot:
+    """What comes next. Grammars add their own slots from `OWN` on."""
+
+    METRE = 0
+    KEY = 1
+    UPBEAT = 2
+    BAR = 3
+    MOVE = 4  # a later position, or the bar line
+    END = 5
+    OWN = 6
+
+
+class Field:
+    """Columns of the shared part of a grammar's state; steps are counted from the beginning of the piece."""
+
+    TOKEN = 0
+    SLOT = 1
+    POSITION = 2  # step in the bar of what was written last, -1 at the bar's beginning
+    ORIGIN = 3  # step where the bar would begin if it were whole
+    NEXT = 4  # step where the next bar begins
+    LENGTH = 5  # of a bar in the metre in force
+    UPBEAT = 6  # steps
+    BAR = 7  # 0 for the first, -1 before it
+    COUNTDOWN = 8  # bars left, this one included; 0: not announced
+    LEFT = 9  # whole bars that may still begin
+    EXACT = 10  # whether LEFT is a wish and not only a limit
+    FLOOR = 11  # step before which nothing may be added (the end of a primer), -1 for none
+    METRE = 12  # token of the time signature in force
+    KEY = 13  # token of the key
+    ASKED_METRE = 14  # token, 0 for none
+    ASKED_KEY = 15  # token, 0 for none
+    OWN = 16
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A grid of `steps_per_quarter` steps to a quarter note, and the time signatures that music on it may have."""
+
+    steps_per_quarter: int
+    time_signatures: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a grid on which bars have no whole number of steps."""
+        if self.steps_per_quarter < 1 or TICKS_PER_QUARTER % self.steps_per_quarter:
+            raise ValueError(
+                f"steps_per_quarter must divide {TICKS_PER_QUARTER}, and {self.steps_per_quarter} does not"
+            )
+        if not self.time_signatures or len(set(self.time_signatures)) < len(self.time_signatures):
+            raise ValueError("time_signatures must name at least one, and none twice")
+        for text in self.time_signatures:
+            if parse_time_signature(text).bar_ticks % self.step_ticks:
+                raise ValueError(f"a bar of {text} has no whole number of steps at {self.steps_per_quarter} a quarter")
+
+    @property
+    def step_ticks(self) -> int:
+        """Ticks in a step."""
+        return TICKS_PER_QUARTER // self.steps_per_quarter
+
+    @cached_property
+    def signatures(self) -> tuple[TimeSignature, ...]:
+        """The time signatures, parsed."""
+        return tuple(parse_time_signature(text) for text in self.time_signatures)
+
+    @cached_property
+    def place_of(self) -> dict[str, int]:
+        """Where each time signature stands among them."""
+        return {name: place for place, name in enumerate(self.time_signatures)}
+
+    @cached_property
+    def bar_steps(self) -> NDArray[np.int64]:
+        """Steps in a bar of each time signature."""
+        return np.array([s.bar_ticks // self.step_ticks for s in self.signatures])
+
+    @cached_property
+    def beat_steps(self) -> NDArray[np.int64]:
+        """Steps in a beat of each time signature, 1 at least."""
+        return np.array([s.beat_ticks // self.step_ticks or 1 for s in self.signatures])
+
+    @cached_property
+    def tokens(self) -> tuple[str, ...]:
+        """The tokens of this part; a vocabulary begins with them."""
+        steps = range(int(self.bar_steps.max()))
+        return (
+            "BOS_None",
+            "EOS_None",
+            *(f"TimeSignature_{text}" for text in self.time_signatures),
+            *(f"Key_{key}" for key in ALL_KEYS),
+            *(f"Upbeat_{step}" for step in steps),
+            *("Bar_None" if left == 0 else f"Bar_{left}" for left in range(COUNTDOWN + 1)),
+            *(f"Position_{step}" for step in steps),
+        )
+
+    @cached_property
+    def first(self) -> dict[str, int]:
+        """Where the tokens of each type begin."""
+        types = [token.split("_")[0] for token in self.tokens]
+        return {name: types.index(name) for name in dict.fromkeys(types)}
+
+    @cached_property
+    def last(self) -> dict[str, int]:
+        """Where the tokens of each type end: one past the last."""
+        types = [token.split("_")[0] for token in self.tokens]
+        return {name: len(types) - types[::-1].index(name) for name in dict.fromkeys(types)}
+
+    @cached_property
+    def longest(self) -> int:
+        """Steps in the longest bar."""
+        return int(self.bar_steps.max())
+
+    def columns(self, vocabulary_size: int, slots: int) -> tuple[Column, ...]:
+        """The columns of a model's input that `inputs` gives."""
+        return (
+            Column("token", vocabulary_size, tokens=True),
+            Column("slot", slots),
+            Column("position", self.longest + 1),
+            Column("bar", BAR_CYCLE + 1),
+            Column("countdown", COUNTDOWN + 1),
+            Column("metre", vocabulary_size, tokens=True),
+            Column("key", vocabulary_size, tokens=True),
+            Column("upbeat", self.longest + 1),
+            Column("left", self.longest + 1),
+        )
+
+
+# --- the grammar ------------------------------------------------------------------------------------------------------
+
+
+def start(grid: Grid, request: Request, rows: int) -> NDArray[np.int64]:
+    """The shared part of a state before the first token, (rows, Field.OWN)."""
+    row = np.zeros(Field.OWN, dtype=np.int64)
+    row[Field.TOKEN] = BOS
+    row[Field.SLOT] = Slot.METRE
+    row[Field.POSITION] = row[Field.BAR] = -1
+    row[Field.LEFT] = request.most_bars if request.bars is None else request.bars
+    row[Field.EXACT] = request.bars is not None
+    row[Field.FLOOR] = request.primer_ticks // grid.step_ticks if request.primer else -1
+    if request.time_signature is not None:
+        row[Field.ASKED_METRE] = _metre_token(grid, str(parse_time_signature(request.time_signature)))
+    if request.key is not None:
+        row[Field.ASKED_KEY] = grid.first["Key"] + parse_key(request.key).place
+    return np.tile(row, (rows, 1))
+
+
+def _metre_token(grid: Grid, text: str) -> int:
+    if text not in grid.time_signatures:
+        raise BadOption(f"this model has no bars of {text}; it has {', '.join(grid.time_signatures)}.")
+    return grid.first["TimeSignature"] + grid.time_signatures.index(text)
+
+
+def reached(state: Array) -> Array:
+    """(B,) the step of what was written last, -1 before anything."""
+    xp = namespace(state)
+    here = state[:, Field.ORIGIN] + state[:, Field.POSITION]
+    return xp.maximum(here, xp.full_like(here, -1))
+
+
+def behind(state: Array) -> Array:
+    """(B,) rows whose primer ends in this bar and has not been taken up: its end is where they must go on."""
+    return (reached(state) < state[:, Field.FLOOR]) & (state[:, Field.FLOOR] < state[:, Field.NEXT])
+
+
+def allowed(grid: Grid, state: Array, may_move: Array) -> Array:
+    """(B, G) which of the grid's G tokens may come next; `may_move` (B,) are the rows that may leave a position."""
+    xp = namespace(state)
+    slot, last_bar = state[:, Field.SLOT], state[:, Field.COUNTDOWN] == 1
+    if nowhere(may_move | (slot < Slot.OWN)):  # in the middle of a position, as most rows are most of the time
+        return np.zeros((len(state), len(grid.tokens)), dtype=bool)
+    late = behind(state)
+    leave = may_move & ~late
+    end = (leave & last_bar) | (slot == Slot.END)
+    bar = (leave & ~last_bar) | (slot == Slot.BAR)
+    blocks = [
+        xp.zeros_like(end)[:, None],  # BOS
+        end[:, None],
+        _metre_choices(grid, state, leave & ~last_bar),
+        _asked(state, Field.ASKED_KEY, grid.first["Key"], len(ALL_KEYS)) & (slot == Slot.KEY)[:, None],
+        (slot == Slot.UPBEAT)[:, None] & (numbers(grid.longest, state) < state[:, Field.LENGTH][:, None]),
+        bar[:, None] & _bar_choices(state),
+        may_move[:, None] & _position_choices(grid, state, late),
+    ]
+    return xp.concat(blocks, axis=1)
+
+
+def _asked(state: Array, field: int, first: int, count: int) -> Array:
+    """(B, count) the token that was asked for, or any if none was."""
+    asked = state[:, field][:, None]
+    return (asked == 0) | (numbers(count, state) + first == asked)
+
+
+def _metre_choices(grid: Grid, state: Array, at_line: Array) -> Array:
+    count, first = len(grid.signatures), grid.first["TimeSignature"]
+    opening = (state[:, Field.SLOT] == Slot.METRE)[:, None] & _asked(state, Field.ASKED_METRE, first, count)
+    # Later the metre may change, unless one was asked for, and not before a primer ends.
+    change = (at_line & (state[:, Field.ASKED_METRE] == 0) & (state[:, Field.NEXT] >= state[:, Field.FLOOR]))[:, None]
+    return opening | (change & (numbers(count, state) + first != state[:, Field.METRE][:, None]))
+
+
+def _bar_choices(state: Array) -> Array:
+    """(B, COUNTDOWN + 1) which `Bar_k` may begin the next bar.
+
+    An upbeat, and bars that begin before a primer ends, are not counted among the bars asked for.
+    """
+    xp = namespace(state)
+    announced = numbers(COUNTDOWN + 1, state)
+    countdown = state[:, Field.COUNTDOWN][:, None]
+    upbeat = (state[:, Field.BAR] == -1) & (state[:, Field.UPBEAT] > 0)
+    length = xp.maximum(state[:, Field.LENGTH], xp.ones_like(countdown[:, 0]))
+    primed = -((state[:, Field.NEXT] - state[:, Field.FLOOR]) // length)
+    uncounted = xp.where(upbeat, 1, xp.maximum(primed, xp.zeros_like(primed)))
+    left = (state[:, Field.LEFT] + uncounted)[:, None]
+    far = left > COUNTDOWN
+    exactly = xp.where(far, announced == 0, announced == left)
+    at_most = xp.where(announced == 0, far, announced <= left)
+    free = xp.where(state[:, Field.EXACT][:, None] == 1, exactly, at_most)
+    return xp.where(countdown > 0, announced == countdown - 1, free)
+
+
+def _position_choices(grid: Grid, state: Array, late: Array) -> Array:
+    steps = numbers(grid.longest, state)
+    onward = (steps > state[:, Field.POSITION][:, None]) & (steps < state[:, Field.LENGTH][:, None])
+    after_start = steps >= -state[:, Field.ORIGIN][:, None]  # inside an upbeat, the bar's head does not exist
+    floor = (state[:, Field.FLOOR] - state[:, Field.ORIGIN])[:, None]
+    return onward & after_start & (steps >= floor) & (~late[:, None] | (steps == floor))
+
+
+def advance(grid: Grid, state: Array, tokens: Array) -> Array:
+    """The shared part (B, Field.OWN) after `tokens` (B,); the grammar then sets the slot after tokens of its own."""
+    xp = namespace(state)
+    ended = state[:, Field.SLOT] == Slot.END
+    if nowhere(ended | (tokens < len(grid.tokens))):
+        return with_column(state[:, : Field.OWN], Field.TOKEN, tokens)
+    columns = [state[:, i] for i in range(Field.OWN)]
+    old = list(columns)
+    is_metre, is_key, is_upbeat, is_bar, is_position = said = _said(grid, tokens)
+    bar_steps = like(grid.bar_steps, state)
+    metre = xp.where(is_metre, tokens - grid.first["TimeSignature"], xp.zeros_like(tokens))
+    columns[Field.TOKEN] = tokens
+    columns[Field.METRE] = xp.where(is_metre, tokens, old[Field.METRE])
+    columns[Field.LENGTH] = xp.where(is_metre, xp.take(bar_steps, metre), old[Field.LENGTH])
+    columns[Field.KEY] = xp.where(is_key, tokens, old[Field.KEY])
+    columns[Field.UPBEAT] = xp.where(is_upbeat, tokens - grid.first["Upbeat"], old[Field.UPBEAT])
+    first_bar = old[Field.BAR] == -1
+    short = is_bar & first_bar & (old[Field.UPBEAT] > 0)
+    origin = xp.where(short, old[Field.UPBEAT] - old[Field.LENGTH], old[Field.NEXT])
+    columns[Field.ORIGIN] = xp.where(is_bar, origin, old[Field.ORIGIN])
+    columns[Field.NEXT] = xp.where(is_bar, origin + old[Field.LENGTH], old[Field.NEXT])
+    columns[Field.BAR] = xp.where(is_bar, old[Field.BAR] + 1, old[Field.BAR])
+    columns[Field.COUNTDOWN] = xp.where(is_bar, tokens - grid.first["Bar"], old[Field.COUNTDOWN])
+    counted = is_bar & ~short & (old[Field.NEXT] >= old[Field.FLOOR])
+    columns[Field.LEFT] = xp.where(counted, old[Field.LEFT] - 1, old[Field.LEFT])
+    moved = xp.where(is_position, tokens - grid.first["Position"], old[Field.POSITION])
+    columns[Field.POSITION] = xp.where(is_bar, xp.full_like(moved, -1), moved)
+    slot = _slot(said, first_bar, old[Field.SLOT])
+    columns[Field.SLOT] = xp.where(tokens == EOS, Slot.END, slot)
+    return xp.where(ended[:, None], state[:, : Field.OWN], side_by_side(columns))
+
+
+def _said(grid: Grid, tokens: Array) -> tuple[Array, ...]:
+    """Masks (B,) of the tokens that are a time signature, a key, an upbeat, a bar, a position."""
+    return tuple(
+        (tokens >= grid.first[name]) & (tokens < grid.last[name])
+        for name in ("TimeSignature", "Key", "Upbeat", "Bar", "Position")
+    )
+
+
+def _slot(said: tuple[Array, ...], first_bar: Array, slot: Array) -> Array:
+    """(B,) what comes next; `slot` after any other token."""
+    is_metre, is_key, is_upbeat, is_bar, is_position = said
+    xp = namespace(slot)
+    slot = xp.where(is_metre, xp.where(first_bar, Slot.KEY, Slot.BAR), slot)
+    slot = xp.where(is_key, Slot.UPBEAT, slot)
+    slot = xp.where(is_upbeat, Slot.BAR, slot)
+    slot = xp.where(is_bar, Slot.MOVE, slot)
+    return xp.where(is_position, Slot.OWN, slot)
+
+
+def states(grid: Grid, tokens: Tokens) -> NDArray[np.int64]:
+    """The shared part (T, Field.OWN) of the state before each token of a piece that nothing was asked of.
+
+    It is what `advance` makes of them one by one; the grammar then sets the slot after tokens of its own.
+    """
+    tokens = before(tokens)
+    columns = list(np.repeat(start(grid, Request(), 1).T, len(tokens), axis=1))
+    is_metre, is_key, is_upbeat, is_bar, is_position = said = _said(grid, tokens)
+    metre = np.where(is_metre, tokens - grid.first["TimeSignature"], 0)
+    columns[Field.TOKEN] = tokens
+    columns[Field.METRE] = latest(tokens, is_metre, 0)
+    columns[Field.LENGTH] = latest(grid.bar_steps[metre], is_metre, 0)
+    columns[Field.KEY] = latest(tokens, is_key, 0)
+    columns[Field.UPBEAT] = latest(tokens - grid.first["Upbeat"], is_upbeat, 0)
+    columns[Field.BAR] = np.cumsum(is_bar) - 1
+    short = is_bar & (columns[Field.BAR] == 0) & (columns[Field.UPBEAT] > 0)
+    steps = np.where(short, columns[Field.UPBEAT], columns[Field.LENGTH])
+    columns[Field.NEXT] = np.cumsum(np.where(is_bar, steps, 0))
+    columns[Field.ORIGIN] = latest(columns[Field.NEXT] - columns[Field.LENGTH], is_bar, 0)
+    columns[Field.COUNTDOWN] = latest(tokens - grid.first["Bar"], is_bar, 0)
+    columns[Field.LEFT] = columns[Field.LEFT] - np.cumsum(is_bar & ~short)
+    moved = np.where(is_bar, -1, tokens - grid.first["Position"])
+    columns[Field.POSITION] = latest(moved, is_bar | is_position, -1)
+    columns[Field.SLOT] = _slot(said, columns[Field.BAR] == -1, columns[Field.SLOT])
+    return np.stack(columns).T  # each column in one piece: that is how they are read
+
+
+def before(tokens: Tokens) -> Tokens:
+    """(T,) the token before each token, which its state comes after."""
+    return np.concatenate([[BOS], tokens])[:-1]
+
+
+def inputs(state: Array) -> Array:
+    """(B, 9) the shared columns of a model's input.
+
+    The last is how many steps are left of the last bar, once it is announced, if it and the upbeat make a whole one.
+    """
+    xp = namespace(state)
+    left = state[:, Field.LENGTH] - state[:, Field.UPBEAT] - xp.maximum(state[:, Field.POSITION], 0)
+    columns = [
+        state[:, Field.TOKEN],
+        state[:, Field.SLOT],
+        state[:, Field.POSITION] + 1,
+        xp.where(state[:, Field.BAR] < 0, BAR_CYCLE, state[:, Field.BAR] % BAR_CYCLE),
+        state[:, Field.COUNTDOWN],
+        state[:, Field.METRE],
+        state[:, Field.KEY],
+        state[:, Field.UPBEAT],
+        xp.where((state[:, Field.COUNTDOWN] == 1) & (left > 0), left, xp.zeros_like(left)),
+    ]
+    return side_by_side(columns)
+
+
+def here(state: Array) -> Array:
+    """(B,) the step of the place of the note that comes next: the last position, or the bar's beginning."""
+    xp = namespace(state)
+    nothing = xp.zeros_like(state[:, Field.ORIGIN])
+    return xp.maximum(state[:, Field.ORIGIN] + xp.maximum(state[:, Field.POSITION], nothing), nothing)
+
+
+def facts(grid: Grid, state: Array, **own: Array) -> Facts:
+    """The shared part of a state in musical terms, and the grammar's `own`: voice, sounding, shift, written, others."""
+    xp = namespace(state)
+    step = here(state)
+    place = step - state[:, Field.ORIGIN]
+    known = state[:, Field.METRE] != BOS
+    metre = xp.where(known, state[:, Field.METRE] - grid.first["TimeSignature"], 0)
+    beat = xp.take(like(grid.beat_steps, state), metre)
+    key = state[:, Field.KEY]
+    return Facts(
+        tick=step * grid.step_ticks,
+        bar=state[:, Field.BAR],
+        beat=place // beat,
+        place=place * grid.step_ticks,
+        upbeat=state[:, Field.UPBEAT] * grid.step_ticks,
+        bar_ticks=state[:, Field.LENGTH] * grid.step_ticks,
+        beat_ticks=xp.where(known, beat * grid.step_ticks, 0),
+        bars_left=state[:, Field.COUNTDOWN],
+        key=xp.where(key == BOS, -1, key - grid.first["Key"]),
+        **own,
+    )

@@ -1,0 +1,152 @@
+"""A grammar whose functions are compiled: it says what the grammar says, token for token; it knows no token.
+
+A step of one piece is some hundred calls of NumPy on arrays of one element, which take longer than the network itself.
+In C they take next to nothing. What cannot be traced, and any machine without a compiler, goes the plain way.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.music.score import Score
+from composer.request import Request
+from composer.tokens.jit.c_compiler import library
+from composer.tokens.jit.c_source import Function, source
+from composer.tokens.jit.tracing import argument, traced
+from composer.types import Array, Column, Facts, Grammar, Meaning, Span, Tokenizer, Tokens
+
+FLAGS = ("-O1", "-ftree-vectorize", "-fwrapv", "-march=native", "-shared", "-fPIC", "-w")
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledGrammar:
+    """The functions of a grammar in C, for NumPy's arrays; those of other libraries go to the grammar itself."""
+
+    grammar: Grammar
+    columns: tuple[Column, ...]
+    _inputs: _Call
+    _allowed: _Call
+    _advance: _Call
+    _facts: _Call
+
+    def start(self, request: Request, rows: int) -> Array:
+        """As the grammar has it."""
+        return self.grammar.start(request, rows)
+
+    def allowed(self, state: Array) -> Array:
+        """As the grammar has it."""
+        return self._allowed(state)[0] if type(state) is np.ndarray else self.grammar.allowed(state)
+
+    def advance(self, state: Array, tokens: Array) -> Array:
+        """As the grammar has it."""
+        return self._advance(state, tokens)[0] if type(state) is np.ndarray else self.grammar.advance(state, tokens)
+
+    def inputs(self, state: Array) -> Array:
+        """As the grammar has it."""
+        return self._inputs(state)[0] if type(state) is np.ndarray else self.grammar.inputs(state)
+
+    def facts(self, state: Array) -> Facts:
+        """As the grammar has it."""
+        return Facts(*self._facts(state)) if type(state) is np.ndarray else self.grammar.facts(state)
+
+    def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
+        """As the grammar has it."""
+        return self.grammar.given(score, spans)
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledTokenizer:
+    """A tokenizer with its grammar compiled."""
+
+    tokenizer: Tokenizer
+    grammar: Grammar
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The tokenizer's."""
+        return self.tokenizer.vocabulary
+
+    @property
+    def meaning(self) -> Meaning:
+        """The tokenizer's."""
+        return self.tokenizer.meaning
+
+    def encode(self, score: Score, *, ends: bool = True) -> Tokens:
+        """As the tokenizer has it."""
+        return self.tokenizer.encode(score, ends=ends)
+
+    def decode(self, tokens: Tokens) -> Score:
+        """As the tokenizer has it."""
+        return self.tokenizer.decode(tokens)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A compiled function. All its whole numbers come in one block of memory, which is made faster than many."""
+
+    function: Any
+    taken: tuple[tuple[int, ...], ...]  # of a row of each argument
+    shapes: tuple[tuple[int, ...], ...]  # of a row of each result
+    bools: tuple[bool, ...]
+
+    def __call__(self, *arguments: NDArray[np.int64]) -> list[NDArray[Any]]:
+        """The results (B, …)."""
+        given = [np.ascontiguousarray(a, dtype=np.int64) for a in arguments]
+        rows = len(given[0])
+        if any(a.shape != (rows, *shape) for a, shape in zip(given, self.taken, strict=True)):
+            raise ValueError(
+                "states and tokens are of other shapes than those that were compiled"
+            )  # C reads beyond them
+        sizes = [0 if is_bool else rows * math.prod(s) for s, is_bool in zip(self.shapes, self.bools, strict=True)]
+        block = np.empty(sum(sizes), dtype=np.int64)
+        here, results, places = block.ctypes.data, [], []
+        begin = 0
+        for shape, is_bool, size in zip(self.shapes, self.bools, sizes, strict=True):
+            result = np.empty((rows, *shape), dtype=np.bool_) if is_bool else block[begin : begin + size]
+            places.append(result.ctypes.data if is_bool else here + begin * block.itemsize)
+            results.append(result.reshape(rows, *shape) if shape else result)
+            begin += size
+        self.function(rows, *[a.ctypes.data for a in given], *places)
+        return results
+
+
+def compiled(tokenizer: Tokenizer) -> Tokenizer:
+    """The tokenizer with its grammar in C, or itself where that cannot be."""
+    grammar = tokenizer.grammar
+    try:
+        text, functions = _traced(grammar)
+    except Exception:  # whatever somebody's function says of an array that it did not expect
+        return tokenizer
+    if (made := library(text, FLAGS)) is None:
+        return tokenizer
+    calls = [_call(made, name, function) for name, function in functions.items()]
+    return CompiledTokenizer(tokenizer, CompiledGrammar(grammar, grammar.columns, *calls))
+
+
+def _traced(grammar: Grammar) -> tuple[str, dict[str, Function]]:
+    """The source, and what was traced. Raises Untraceable, or what else the grammar does of such arrays."""
+    columns = grammar.start(Request(), 1).shape[1]
+    state, tokens = argument("state", columns), argument("tokens", None)
+    facts = grammar.facts(state)
+    functions = {
+        "inputs": Function((state,), (grammar.inputs(state),)),
+        "allowed": Function((state,), (grammar.allowed(state),)),
+        "advance": Function((state, tokens), (grammar.advance(state, tokens),)),
+        "facts": Function((state,), tuple(traced(getattr(facts, field.name)) for field in fields(Facts))),
+    }
+    return source(functions), functions
+
+
+def _call(made: ctypes.CDLL, name: str, function: Function) -> _Call:
+    compiled = getattr(made, name)
+    compiled.restype = None
+    compiled.argtypes = [ctypes.c_int64] + [ctypes.c_void_p] * (len(function.arguments) + len(function.results))
+    taken, shapes = (tuple(a.shape[1:] for a in of) for of in (function.arguments, function.results))
+    return _Call(compiled, taken, shapes, tuple(result.is_bool for result in function.results))

@@ -1,0 +1,66 @@
+"""Vocabularies of `Type_Value` tokens: what tokens mean and where a transposition moves them; it knows no grammar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.music.keys import ALL_KEYS, parse_key
+from composer.types import Meaning
+
+BOS, EOS = 0, 1
+"""Places of `BOS_None` and `EOS_None` in every vocabulary."""
+
+
+PITCHED = ("Pitch", "Tone", "NoteOn", "NoteOff")
+"""Types whose values are pitches."""
+
+
+def meaning(
+    vocabulary: Sequence[str], step_ticks: int, voices: Sequence[str] = (), *, sustains: bool = False
+) -> Meaning:
+    """The meaning of each token; `Duration` and `Position` values count steps of `step_ticks` ticks."""
+    pairs = [token.split("_", 1) for token in vocabulary]
+    return Meaning(
+        kind=np.array([kind for kind, _ in pairs]),
+        pitch=np.array([int(value) if kind in ("Pitch", "Tone") else -1 for kind, value in pairs]),
+        ticks=np.array([int(value) * step_ticks if kind == "Duration" else -1 for kind, value in pairs]),
+        place=np.array([int(value) * step_ticks if kind == "Position" else -1 for kind, value in pairs]),
+        key=np.array([ALL_KEYS.index(parse_key(value)) if kind == "Key" else -1 for kind, value in pairs]),
+        voices=tuple(voices),
+        sustains=sustains,
+    )
+
+
+def transposition(vocabulary: Sequence[str], semitones: int) -> NDArray[np.int64]:
+    """(V,) where each token goes when music moves by so many semitones; -1 where there is no such token."""
+    place = {token: i for i, token in enumerate(vocabulary)}
+    return np.array([place.get(_moved(token, semitones), -1) for token in vocabulary])
+
+
+def _moved(token: str, semitones: int) -> str:
+    """The token that says the same elsewhere; of one that says several things, `A+B_1+2`, each is moved."""
+    kinds, values = token.split("_", 1)
+    if "+" in kinds:
+        pairs = zip(kinds.split("+"), values.split("+"), strict=True)
+        moved = [_moved(f"{kind}_{value}", semitones).split("_", 1)[1] for kind, value in pairs]
+        return f"{kinds}_{'+'.join(moved)}"
+    if kinds in PITCHED:
+        return f"{kinds}_{int(values) + semitones}"
+    if kinds == "Key":
+        return f"Key_{parse_key(values).transposed(semitones)}"
+    return token
+
+
+def movable(vocabulary: Sequence[str], pitch: NDArray[np.int64]) -> bool:
+    """Whether what each token says can be said a semitone away, within the reach of `pitch` (V,) of a `Meaning`."""
+    pitched = pitch >= 0
+    if not pitched.any():
+        return True
+    low, high = pitch[pitched].min(), pitch[pitched].max()
+    return all(
+        (transposition(vocabulary, step)[pitched & (low <= pitch + step) & (pitch + step <= high)] >= 0).all()
+        for step in (-1, 1)
+    )

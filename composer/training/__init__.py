@@ -1,0 +1,11 @@
+"""Training and evaluation: one loop, and what is kept of a run.
+
+loop.py         the training loop
+recipes.py      all choices of a training as a value, and the run of one
+recipe_file.py  the same as TOML
+run_folder.py   the folder in which a run is kept
+checkpoints.py  the state of a run on disk
+distributed.py  several processes as one
+evaluation.py   the likelihood of pieces
+model_card.py   what a model's card says, measured
+"""

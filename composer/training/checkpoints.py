@@ -1,0 +1,232 @@
+"""Checkpoints: a training run on disk, from which it goes on exactly; it knows no data and no loop.
+
+A folder holds the last two. Each is one safetensors file: the weights, their average, the best of it, the optimiser's
+tensors, the random states; its header says where the run was. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from composer.errors import BadModelFile, CannotWrite, RunWarning, printable
+from composer.io.formats import whole_file
+from composer.io.opening import check_regular
+
+if TYPE_CHECKING:
+    import torch
+
+    from composer.training.loop import Run
+
+MOST = 2**53
+"""What is counted is less."""
+
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+"""What AdamW holds of each parameter."""
+
+KEPT = 2
+"""Checkpoints that are kept: should the newest be damaged, there is the one before."""
+
+
+def newest_first(folder: Path) -> list[Path]:
+    """The checkpoints in a folder."""
+    paths = [path for path in folder.glob("step-*.checkpoint") if re.fullmatch(r"[0-9]{1,18}", path.stem[5:])]
+    return sorted(paths, key=lambda path: int(path.stem[5:]), reverse=True)
+
+
+def save(run: Run, folder: Path, device: torch.device) -> None:
+    """Write the run to `folder`, whole or not at all. Raises CannotWrite; the checkpoints before are untouched then."""
+    import torch
+    from safetensors.torch import save as in_bytes
+
+    found = {f"weights.{name}": tensor for name, tensor in run.module.state_dict().items()}
+    found |= {f"average.{name}": tensor for name, tensor in run.average.state_dict().items()}
+    found |= {f"best.{name}": torch.from_numpy(array) for name, array in (run.best or {}).items()}
+    for number, state in run.optimiser.state_dict()["state"].items():
+        found |= {f"optimiser.{number}.{name}": tensor for name, tensor in state.items()}
+    found["since.nats"] = torch.as_tensor(run.nats)
+    found["random.cpu"] = torch.get_rng_state()
+    if device.type == "cuda":
+        found["random.cuda"] = torch.cuda.get_rng_state(device)
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in found.items()}
+    place = {
+        "batch": run.batch,
+        "step": run.step,
+        "tokens": run.tokens,
+        "seconds": run.seconds,
+        "history": [asdict(point) for point in run.history],
+        "about": run.about,
+    }
+    header = json.dumps(place)
+    content = in_bytes(tensors, {"run": header, "digest": _digest(header, tensors)})
+    try:
+        with whole_file(folder / f"step-{run.step:06d}.checkpoint") as scratch, scratch.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut could leave the name without the content
+    except CannotWrite as error:
+        before = newest_first(folder)
+        rest = (
+            f"{before[0].name} is whole: make room, and go on with --resume." if before else "There is none before it."
+        )
+        raise CannotWrite(f"{error} {rest}") from error
+    for old in newest_first(folder)[KEPT:]:
+        with contextlib.suppress(OSError):
+            old.unlink()
+
+
+def load(run: Run, folder: Path, device: torch.device) -> None:
+    """Put `run` where the newest checkpoint in `folder` that is whole left it; without one it stays at its beginning.
+
+    Raises BadModelFile if all are damaged, or if it was another run.
+    """
+    damaged: list[BadModelFile] = []
+    for path in newest_first(folder):
+        try:
+            place, tensors = _read(path)
+        except BadModelFile as error:
+            damaged.append(error)
+            continue
+        about = place["about"]
+        if others := [name for name in {*run.about, *about} if run.about.get(name) != about.get(name)]:
+            shown, what = printable(str(path)), printable(" and ".join(sorted(others)), 160)
+            raise BadModelFile(f"{shown}: was begun with other {what}; delete it to start anew.")
+        try:
+            _check(run, place, tensors)
+        except ValueError as error:
+            damaged.append(BadModelFile(f"{path.name}: is not of this run ({printable(str(error), 160)})."))
+            continue
+        if damaged:
+            warnings.warn(f"{damaged[0]} The one before it, {path.name}, is taken.", RunWarning, stacklevel=2)
+        _restore(run, place, tensors, device)
+        return
+    if damaged:
+        raise BadModelFile(f"{damaged[0]} Delete it to start anew.")
+
+
+def _read(path: Path) -> tuple[Mapping[str, Any], Mapping[str, torch.Tensor]]:
+    """Where the run was, and its tensors. Raises BadModelFile for anything but what was written."""
+    from safetensors import SafetensorError, safe_open
+
+    check_regular(path, BadModelFile)
+    try:
+        with safe_open(path, framework="pt") as file:
+            header, digest = (file.metadata()[name] for name in ("run", "digest"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+        if digest != _digest(header, tensors):
+            raise ValueError("its content is not what was written")
+        place = json.loads(header)
+        if not isinstance(place["about"], dict):
+            raise ValueError("it does not say what it was begun with")
+        return place, tensors
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError, RuntimeError) as error:
+        raise BadModelFile(f"{path.name}: is damaged ({printable(str(error), 120)}).") from error
+
+
+def _check(run: Run, place: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> None:
+    """Raise ValueError for what no run like this has saved: a folder of a run may come from anybody."""
+    _check_place(run, place, has_best=bool(_under(tensors, "best")))
+    state = run.module.state_dict()
+    for part in ("weights", "average", *(["best"] if _under(tensors, "best") else [])):
+        _check_tensors(part, _under(tensors, part), state)
+    parameters = [p for group in run.optimiser.param_groups for p in group["params"]]
+    _check_moments(_under(tensors, "optimiser"), {str(n): tuple(p.shape) for n, p in enumerate(parameters)})
+    for name, there in (("since.nats", ()), ("random.cpu", tuple(_random_state().shape))):
+        if name not in tensors or tuple(tensors[name].shape) != there:
+            raise ValueError(f"'{name}' has another shape")
+
+
+def _check_place(run: Run, place: Mapping[str, Any], *, has_best: bool) -> None:
+    from composer.training.loop import Point
+
+    counts, figures, history = ("batch", "step"), ("tokens", "seconds"), place.get("history")
+    if not all(type(place.get(name)) is int and 0 <= place[name] < MOST for name in counts):
+        raise ValueError("its steps are not counted right")
+    if not all(_is_figure(place.get(name)) for name in figures) or not isinstance(history, list):
+        raise ValueError("its figures are none")
+    names = {field.name for field in fields(Point)}
+    for point in history:
+        if not isinstance(point, dict) or set(point) != names or not all(map(_is_figure, point.values())):
+            raise ValueError("a validation in it is none")
+    ended = place["step"] >= run.about["settings"]["steps"]
+    if has_best != bool(history) or (ended and not history):
+        raise ValueError("it has no weights of its validations")
+
+
+def _check_tensors(part: str, found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:
+    for name in sorted({*found, *wanted}):
+        there, here = found.get(name), wanted.get(name)
+        if there is None or here is None or there.shape != here.shape or there.dtype != here.dtype:
+            raise ValueError(f"'{part}.{name}' is another array than the architecture's")
+
+
+def _check_moments(found: Mapping[str, torch.Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise ValueError unless they are those of AdamW, all three of each parameter that has any."""
+    for name, tensor in found.items():
+        number, _, what = name.partition(".")
+        if number not in shapes or what not in MOMENTS:
+            raise ValueError(f"'optimiser.{name}' is of no parameter")
+        if tuple(tensor.shape) != (() if what == "step" else shapes[number]) or not tensor.is_floating_point():
+            raise ValueError(f"'optimiser.{name}' has another shape")
+        if missing := [other for other in MOMENTS if f"{number}.{other}" not in found]:
+            raise ValueError(f"'optimiser.{number}.{missing[0]}' is missing")
+
+
+def _is_figure(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MOST
+
+
+def _random_state() -> torch.Tensor:
+    import torch
+
+    return torch.get_rng_state()
+
+
+def _digest(header: str, tensors: Mapping[str, torch.Tensor]) -> str:
+    import torch
+
+    digest = hashlib.blake2b(header.encode(), digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _restore(run: Run, place: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], device: torch.device) -> None:
+    import torch
+
+    from composer.training.loop import Point
+
+    run.module.load_state_dict(_under(tensors, "weights"))
+    run.average.load_state_dict(_under(tensors, "average"))
+    _restore_optimiser(run.optimiser, _under(tensors, "optimiser"))
+    run.batch, run.step, run.seconds = place["batch"], place["step"], place["seconds"]
+    run.nats, run.tokens = tensors["since.nats"].to(device), place["tokens"]
+    run.history = [Point(**point) for point in place["history"]]
+    run.best = {name: tensor.numpy() for name, tensor in _under(tensors, "best").items()} or None
+    try:
+        torch.set_rng_state(tensors["random.cpu"])
+        if device.type == "cuda" and "random.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random.cuda"], device)
+    except (RuntimeError, TypeError) as error:
+        raise BadModelFile(f"a checkpoint holds random numbers that are none ({printable(str(error), 120)}).") from None
+
+
+def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.partition(".")[2]: t for name, t in tensors.items() if name.partition(".")[0] == prefix}
+
+
+def _restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        number, _, what = name.partition(".")
+        state.setdefault(int(number), {})[what] = tensor
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

@@ -1,0 +1,153 @@
+"""Several processes that train as one; it knows no loop and no music.
+
+`torchrun` starts them, and says through the environment who is who. All make the same batches, and each takes its share
+of the rows. Losses and gradients are added up, which gives those of the whole batch: the course is that of one process,
+up to rounding. That is more in bf16, in which each process rounds the gradient of its own rows before they are added.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from composer.data.batches import Chunk
+from composer.devices import choose_device
+from composer.errors import BadOption, TrainingFailed, printable
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+PATIENCE = timedelta(days=1)
+"""How long a process waits for the others, such as for the first while it validates."""
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes of a run, and the place of this one among all and on its machine. The first leads."""
+
+    place: int = 0
+    size: int = 1
+    place_here: int = 0
+    device: str = "cpu"  # through whose memory they speak
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that validates, reports and writes."""
+        return self.place == 0
+
+    def share(self, chunk: Chunk) -> Chunk:
+        """The rows of a chunk that are this process's; there may be none."""
+        if self.size == 1:
+            return chunk
+        inputs, targets = (np.ascontiguousarray(a[self.place :: self.size]) for a in (chunk.inputs, chunk.targets))
+        return Chunk(inputs, targets, None if chunk.rows is None else len(inputs))
+
+    def draw_apart(self, seed: int, batch: int) -> None:
+        """Let this process draw other random numbers in a batch than the first does, and the same ones every time."""
+        import torch
+
+        if not self.leads:
+            torch.manual_seed(int(np.random.SeedSequence((seed, batch, self.place)).generate_state(1, np.uint64)[0]))
+
+    def summed(self, loss: torch.Tensor, parameters: Sequence[nn.Parameter]) -> torch.Tensor:
+        """The loss, and in their places the gradients, added up over all processes."""
+        if self.size == 1:
+            return loss
+        import torch
+        from torch import distributed
+
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        flat = torch.cat([loss.detach().reshape(1), *(gradient.flatten() for gradient in gradients)])
+        distributed.all_reduce(flat)
+        parts = flat[1:].split([parameter.numel() for parameter in parameters])
+        for parameter, part in zip(parameters, parts, strict=True):
+            parameter.grad = part.view_as(parameter)
+        return flat[0]
+
+    def told(self, find: Callable[[], float]) -> float:
+        """What the first process finds; the others wait for it."""
+        if self.size == 1:
+            return find()
+        import torch
+        from torch import distributed
+
+        found = torch.tensor(find() if self.leads else 0.0, dtype=torch.float64, device=self.device)
+        distributed.broadcast(found, 0)
+        return float(found)
+
+    def begin_alike(self, step: int, modules: Sequence[nn.Module]) -> None:
+        """Give all processes the weights of the first. Raises TrainingFailed if they are not at the same step."""
+        if self.size == 1:
+            return
+        from torch import distributed
+
+        if self.told(lambda: float(step)) != step:
+            raise TrainingFailed("the processes are not at the same step; all must see the folder of the run.")
+        for module in modules:
+            for parameter in module.parameters():
+                distributed.broadcast(parameter.data, 0)
+
+    @contextmanager
+    def first_here_first(self) -> Iterator[None]:
+        """A part that one process of each machine goes through before the others, who find there what it made."""
+        if self.place_here:
+            self._meet()
+        yield
+        if not self.place_here:
+            self._meet()
+
+    def _meet(self) -> None:
+        self.told(lambda: 0.0)
+
+
+ALONE = Team()
+
+
+@contextmanager
+def team(device: str = "auto") -> Iterator[Team]:
+    """The team that this process was started in, by `torchrun`; ALONE if it was not.
+
+    On CPUs it speaks through gloo, on GPUs through NCCL, a GPU a process. Raises BadOption, TrainingFailed.
+    """
+    size = os.environ.get("WORLD_SIZE", "")
+    if not size.isdecimal() or int(size) < 2:
+        yield ALONE
+        return
+    from torch import distributed
+
+    here = int(os.environ.get("LOCAL_RANK", "0"))
+    chosen = _device_of(device, here)
+    options: dict[str, Any] = {"backend": "nccl", "device_id": chosen} if chosen.type == "cuda" else {"backend": "gloo"}
+    try:
+        distributed.init_process_group(timeout=PATIENCE, **options)
+    except (ValueError, RuntimeError) as error:
+        why = printable(" ".join(str(error).split()), 160)
+        raise TrainingFailed(
+            f"the {size} processes do not find each other ({why}); start them with torchrun."
+        ) from error
+    try:
+        yield Team(distributed.get_rank(), distributed.get_world_size(), here, str(chosen))
+    finally:
+        distributed.destroy_process_group()
+
+
+def _device_of(device: str, here: int) -> torch.device:
+    """The device of a process of this machine; a GPU becomes the one that torch means by 'cuda'."""
+    import torch
+
+    chosen = choose_device(device)
+    if chosen.type != "cuda":
+        return chosen
+    if chosen.index is not None:
+        raise BadOption(f"several processes take a GPU each; give --device cuda, and not {device}.")
+    if here >= torch.cuda.device_count():
+        raise BadOption(f"there are more processes than GPUs on this machine; it has {torch.cuda.device_count()}.")
+    torch.cuda.set_device(here)
+    return torch.device("cuda", here)

@@ -1,0 +1,166 @@
+"""Likelihood: how well a model foretells music it was not trained on; it knows no training.
+
+All figures are in nats (natural logarithm), so that models with different vocabularies can be compared: summed over
+every token of a piece, its end included, and divided by its notes or beats; or, for a tokenizer that writes frames,
+summed over the tokens of frames and divided by those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.data.batches import IGNORED, Stream
+from composer.data.corpus import Corpus
+from composer.request import Request
+from composer.tokens.vocabulary import EOS
+from composer.types import Framed, Tokenizer, Tokens
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+UNLIMITED = Request(most_bars=1_000_000)
+"""A piece that is evaluated is as long as it is, and not as one that is asked for."""
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """The likelihood of some pieces. `masked` says that the grammar was part of the model's distribution."""
+
+    nats: float
+    tokens: int
+    notes: int
+    beats: float
+    pieces: int
+    masked: bool
+    frames: int = 0  # those that are scored: all but the first of each piece; 0 if the tokenizer writes none
+    frame_nats: float = 0.0  # of the tokens of these frames
+
+    @property
+    def nats_per_note(self) -> float:
+        """Of all tokens, over all notes."""
+        return self.nats / max(self.notes, 1)
+
+    @property
+    def nats_per_beat(self) -> float:
+        """Of all tokens, over all beats."""
+        return self.nats / max(self.beats, 1e-9)
+
+    @property
+    def nats_per_frame(self) -> float | None:
+        """Of the tokens of all frames but the first of each piece, over these frames; None if there are none.
+
+        So figures on piano rolls are defined where they can be compared: Bai, Kolter and Koltun, An Empirical
+        Evaluation of Generic Convolutional and Recurrent Networks for Sequence Modeling, 2018 (arXiv:1803.01271).
+        """
+        return self.frame_nats / self.frames if self.frames else None
+
+    def figures(self) -> dict[str, Any]:
+        """What a card states, ready for JSON; those per frame only where there are frames."""
+        found = {
+            "nats_per_note": round(self.nats_per_note, 5),
+            "nats_per_beat": round(self.nats_per_beat, 5),
+            "pieces": self.pieces,
+            "notes": self.notes,
+            "tokens": self.tokens,
+        }
+        if self.nats_per_frame is not None:
+            found |= {"nats_per_frame": round(self.nats_per_frame, 5), "frames": self.frames}
+        return found
+
+
+def evaluate(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, split: str = "test") -> dict[str, Any]:
+    """The figures of one split of a corpus, and under `masked` the same figures within the grammar."""
+    pieces = corpus.split(split)
+    plain, masked = (likelihood(module, corpus, tokenizer, pieces, masked=masked) for masked in (False, True))
+    return {**plain.figures(), "masked": masked.figures()}
+
+
+def likelihood(
+    module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64], *, masked: bool = False
+) -> Likelihood:
+    """The likelihood of these pieces of a corpus. Published figures are without the mask."""
+    nats = frame_nats = 0.0
+    frames = 0
+    for rows, losses in token_nats(module, corpus, tokenizer, pieces, masked=masked):
+        nats += float(losses.sum())
+        if isinstance(tokenizer, Framed):
+            for piece, of_piece in zip(pieces[rows], losses, strict=True):
+                frame = tokenizer.frames(corpus.piece(int(piece)))
+                frames += int(frame.max(initial=0))  # frames are counted from 0, and the first is not scored
+                frame_nats += float(of_piece[: len(frame)][frame >= 1].sum())
+    tokens = int(np.diff(corpus.offsets)[pieces].sum())
+    notes, beats = int(corpus.notes[pieces].sum()), float(corpus.beats[pieces].sum())
+    return Likelihood(nats, tokens, notes, beats, len(pieces), masked, frames, frame_nats)
+
+
+def piece_nats(
+    module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64], *, masked: bool = False
+) -> NDArray[np.float64]:
+    """(P,) the negative log-likelihood of each piece."""
+    total = np.zeros(len(pieces))
+    for rows, losses in token_nats(module, corpus, tokenizer, pieces, masked=masked):
+        total[rows] = losses.sum(axis=1)
+    return total
+
+
+def token_nats(
+    module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64], *, masked: bool = False
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Batch by batch: the places in `pieces` of its rows (B,), and the nats of their tokens (B, T), 0 after the end."""
+    stream = Stream(corpus, tokenizer, pieces, batch_size=32, chunk=512)
+    training = module.training
+    module.eval()
+    try:
+        for number in range(stream.batches):
+            rows = stream.batch(number)
+            masks = _masks(tokenizer, [corpus.piece(int(pieces[row])) for row in rows]) if masked else None
+            yield rows, _batch_nats(module, stream, number, masks)
+    finally:
+        module.train(training)
+
+
+def _batch_nats(module: nn.Module, stream: Stream, number: int, masks: NDArray[np.bool_] | None) -> NDArray[np.float64]:
+    """(B, T) the nats of every token of one batch, 0 after the end of a piece."""
+    import torch
+
+    device = next(module.parameters()).device
+    lengths = stream.lengths[stream.batch(number)]
+    nats = np.zeros((len(lengths), int(lengths.max())))
+    state: tuple[torch.Tensor, ...] | None = None
+    place = 0
+    with torch.no_grad():
+        for chunk in stream.chunks(number):
+            count, width = chunk.targets.shape
+            here = np.s_[:count, place : place + width]
+            if chunk.rows is not None and state is not None:
+                state = tuple(tensor[: chunk.rows] for tensor in state)
+            logits, state = module(torch.from_numpy(chunk.inputs).to(device), state)
+            if masks is not None:
+                logits = logits.masked_fill(~torch.from_numpy(masks[here]).to(device), -torch.inf)
+            targets = torch.from_numpy(chunk.targets).to(device)
+            losses = torch.nn.functional.cross_entropy(
+                logits.flatten(0, 1).double(), targets.flatten(), ignore_index=IGNORED, reduction="none"
+            )
+            nats[here] = losses.view(targets.shape).cpu().numpy()
+            place += width
+    return nats
+
+
+def _masks(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> NDArray[np.bool_]:
+    """(B, T, V) what the grammar allows at each place of each sequence; all true after its end."""
+    grammar = tokenizer.grammar
+    longest = max(len(s) for s in sequences)
+    masks = np.ones((len(sequences), longest, len(tokenizer.vocabulary)), dtype=bool)
+    state = grammar.start(UNLIMITED, len(sequences))
+    for t in range(longest):
+        running = np.array([t < len(s) for s in sequences])
+        masks[running, t] = grammar.allowed(state)[running]
+        state = grammar.advance(state, np.array([s[t] if t < len(s) else EOS for s in sequences]))
+    return masks

@@ -1,0 +1,456 @@
+"""The training loop: one for every architecture; it knows tokens and modules, and no music.
+
+Everything that varies is passed in. The loop is resumed exactly: its place in the data is one number, and a checkpoint,
+always between two batches, holds the weights, the best so far, the optimiser, the random state and the sums.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.building import build_new
+from composer.data.batches import IGNORED, Chunk, Stream
+from composer.data.corpus import Corpus
+from composer.devices import PRECISIONS, autocast, choose_device
+from composer.errors import BadModelFile, BadOption, TrainingFailed, printable
+from composer.training.distributed import ALONE, Team
+from composer.training.evaluation import likelihood
+from composer.types import Architecture, Tokenizer
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Weights = Mapping[str, NDArray[Any]]
+
+REPORT_EVERY = 0.25
+"""Seconds between two reports of progress."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train; the defaults make a listenable model of the chorales on a laptop."""
+
+    steps: Annotated[int, "updates of the weights, of about batch_size x chunk tokens each"] = 5000
+    evaluations: Annotated[int, "validations on the way, evenly spread; the best weights are kept"] = 40
+    batch_size: Annotated[int, "pieces side by side"] = 16
+    chunk: Annotated[int, "tokens that a gradient reaches back"] = 128
+    learning_rate: Annotated[float, "of AdamW, at its highest"] = 3e-3
+    weight_decay: Annotated[float, "of AdamW"] = 0.01
+    average: Annotated[float, "share that the average of the weights, which is kept, holds on to at each step"] = 0.998
+    warmup: Annotated[float, "share of all steps in which the rate rises"] = 0.03
+    clip: Annotated[float, "largest norm of a gradient"] = 1.0
+    transpose: Annotated[int, "move pieces by up to so many semitones"] = 6
+    patience: Annotated[int, "stop after so many validations without a better one"] = 10
+    seed: Annotated[int, "of the weights, the order and the dropout"] = 0
+    device: Annotated[str, "auto, cpu, cuda, …"] = "auto"
+    precision: Annotated[str, "auto, float32 or bfloat16"] = "auto"
+    checkpoint_every: Annotated[float, "seconds between two checkpoints of a run that is kept"] = 300.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained with."""
+        if min(self.steps, self.evaluations, self.batch_size, self.chunk, self.patience) < 1:
+            raise BadOption("steps, evaluations, batch_size, chunk and patience must be at least 1.")
+        if not (self.learning_rate > 0 and self.clip > 0 and 0 <= self.warmup <= 1 and self.weight_decay >= 0):
+            raise BadOption("learning_rate and clip must be positive, warmup from 0 to 1, weight_decay at least 0.")
+        if not 0 <= self.average < 1:
+            raise BadOption("average must be at least 0 and less than 1.")
+        if not 0 <= self.transpose <= 24:
+            raise BadOption("transpose must be from 0 to 24 semitones.")
+        if not self.checkpoint_every >= 0:
+            raise BadOption("checkpoint_every must be at least 0 seconds.")
+        if not 0 <= self.seed < 2**63:
+            raise BadOption("seed must be from 0 to 2^63-1.")
+        if self.precision not in PRECISIONS:
+            raise BadOption(f"there is no precision '{self.precision}'; there is {', '.join(PRECISIONS)}.")
+
+
+FINETUNING = Settings(steps=600, evaluations=20, learning_rate=5e-4, average=0.99, warmup=0.1)
+"""How to train on from a trained model: fewer steps, and smaller ones, so that it keeps what it knows."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come. Likelihoods are nats per note, without the grammar's mask.
+
+    After a validation there are `valid`, the `best` of all so far, and the `weights` that were validated.
+    """
+
+    step: int
+    steps: int
+    epoch: float
+    tokens_per_second: float
+    seconds: float
+    seconds_left: float
+    train: float
+    valid: float | None = None
+    best: float | None = None
+    weights: Weights | None = field(default=None, repr=False)
+
+
+Report = Callable[[Progress], None]
+"""Told of progress: a few times a second, and after each validation."""
+
+
+def together(*reports: Report) -> Report:
+    """All of these, in their order."""
+
+    def tell(progress: Progress) -> None:
+        for report in reports:
+            report(progress)
+
+    return tell
+
+
+@dataclass(frozen=True)
+class Point:
+    """One validation. `epoch` counts passes over the training pieces."""
+
+    step: int
+    epoch: float
+    train: float
+    valid: float
+    seconds: float
+
+
+@dataclass
+class Run:
+    """A run in progress: all that a checkpoint must hold."""
+
+    about: Mapping[str, Any]  # settings, architecture and music, as in JSON: what makes it this run
+    module: nn.Module
+    average: nn.Module  # the same, with the weights averaged over the steps (Polyak and Juditsky 1992)
+    optimiser: torch.optim.Optimizer
+    batch: int = 0  # the next one of the stream
+    step: int = 0
+    best: Weights | None = None
+    history: list[Point] = field(default_factory=list)
+    seconds: float = 0.0
+    nats: torch.Tensor | float = 0.0  # since the last validation…
+    tokens: float = 0  # …over so many tokens, as the corpus has them
+
+    @property
+    def best_point(self) -> Point | None:
+        """The validation whose weights are kept."""
+        return min(self.history, key=lambda point: point.valid, default=None)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a run: the best weights, and the course of it.
+
+    `interrupted` if it was stopped early by the user; `failure` says why, if it could not go on.
+    """
+
+    weights: Weights
+    history: tuple[Point, ...]
+    parameters: int
+    interrupted: bool
+    precision: str
+    device: str
+    failure: str = ""
+
+    @property
+    def best(self) -> Point:
+        """The validation whose weights these are."""
+        return min(self.history, key=lambda point: point.valid)
+
+
+def train(
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    architecture: Architecture,
+    settings: Settings = Settings(),
+    *,
+    beginning: Weights | None = None,
+    report: Report | None = None,
+    folder: Path | None = None,
+    team: Team = ALONE,
+) -> Trained:
+    """Train on a corpus and keep the weights that foretold its validation pieces best.
+
+    `beginning` are weights of this architecture to start from, instead of drawn ones. With `folder`, the run is saved
+    there after every validation and every `checkpoint_every` seconds, and taken up from what is there. Killed at any
+    moment and taken up again, it ends as if nothing had happened, on a CPU to the bit. KeyboardInterrupt ends the run
+    and keeps the best so far, and so does a loss that is no number any more. Raises TrainingFailed if there is nothing
+    to keep, BadModelFile if the beginning does not fit. The processes of a `team` train as one; all must call this.
+    """
+    import torch
+
+    from composer.training import checkpoints
+
+    device = choose_device(settings.device)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(settings.seed)
+        run = _start(corpus, tokenizer, architecture, settings, device, beginning)
+        if folder is not None:
+            checkpoints.load(run, folder, device)
+        team.begin_alike(run.step, (run.module, run.average))
+        interrupted, failure = False, ""
+        try:
+            _run(run, corpus, tokenizer, settings, device, report or (lambda _: None), folder, team)
+        except KeyboardInterrupt:
+            if run.best is None:
+                raise TrainingFailed("the run was stopped before its first validation: nothing to keep.") from None
+            interrupted = True
+        except TrainingFailed as error:
+            if run.best is None:
+                raise
+            failure = str(error)
+    assert run.best is not None  # noqa: S101  (a run is validated at least once)
+    parameters = sum(p.numel() for p in run.module.parameters())
+    with autocast(device, settings.precision):
+        low = torch.is_autocast_enabled(device.type)
+    precision = "bfloat16" if low else "float32"
+    return Trained(run.best, tuple(run.history), parameters, interrupted, precision, device.type, failure)
+
+
+def _start(
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    architecture: Architecture,
+    settings: Settings,
+    device: torch.device,
+    beginning: Weights | None = None,
+) -> Run:
+    import torch
+
+    sizes = [column.size for column in tokenizer.grammar.columns]
+    if beginning is None:
+        module = build_new(architecture, sizes, len(tokenizer.vocabulary))
+    else:
+        module = _begun(architecture, sizes, len(tokenizer.vocabulary), beginning)
+    module = module.to(device)
+    # Vectors (biases, norms) are not decayed: they have no scale to lose.
+    matrices = [p for p in module.parameters() if p.dim() > 1]
+    vectors = [p for p in module.parameters() if p.dim() <= 1]
+    optimiser = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
+        lr=settings.learning_rate,
+        betas=(0.9, 0.98),
+        fused=True,
+    )
+    options = {type(architecture).__name__: asdict(architecture)}  # type: ignore[call-overload]
+    about = {"settings": asdict(settings), "architecture": options, "music": corpus.folder.name}
+    if beginning is not None:
+        about["beginning"] = _digest(beginning)
+    return Run(json.loads(json.dumps(about)), module, copy.deepcopy(module), optimiser)
+
+
+def _begun(
+    architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int, weights: Weights
+) -> nn.Module:
+    from composer.building import build
+    from composer.fitting import Unfit
+
+    try:
+        return build(architecture, column_sizes, vocabulary_size, weights)
+    except Unfit as error:
+        raise BadModelFile(f"the weights to begin with do not fit ({printable(str(error), 240)}).") from error
+
+
+def _digest(weights: Weights) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name, array in sorted(weights.items()):
+        digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _run(
+    run: Run,
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    settings: Settings,
+    device: torch.device,
+    report: Report,
+    folder: Path | None,
+    team: Team,
+) -> None:
+    from composer.training import checkpoints
+
+    folder = folder if team.leads else None
+    saved, unseen = monotonic(), corpus.split("valid")
+    stream = training_stream(corpus, tokenizer, settings)
+    notes_per_token = float(corpus.notes[stream.pieces].sum() / stream.lengths.sum())
+    while run.step < settings.steps and not _exhausted(run, settings):
+        meter = Meter(run, settings.steps, notes_per_token)
+        passed = run.step * settings.evaluations // settings.steps  # one batch may pass several
+        until = min(settings.steps, (passed + 1) * settings.steps / settings.evaluations)
+        while run.step < until:
+            _batch(run, stream, settings, device, meter, team)
+            if meter.is_due:
+                report(meter.progress(run.batch / stream.batches))
+            # At `until` comes the validation: a checkpoint before it would be taken for one after it.
+            if folder is not None and run.step < until and monotonic() - saved >= settings.checkpoint_every:
+                meter.progress(0)  # raises if the run is not worth saving
+                checkpoints.save(run, folder, device)
+                saved = monotonic()
+        now = meter.progress(run.batch / stream.batches)
+        valid = team.told(lambda: likelihood(run.average, corpus, tokenizer, unseen).nats_per_note)
+        valid, weights = _number(valid, run.step), weights_of(run.average)
+        meter.tick()
+        if run.best_point is None or valid < run.best_point.valid:
+            run.best = weights
+        run.history.append(Point(run.step, now.epoch, now.train, valid, run.seconds))
+        run.nats, run.tokens = 0.0, 0
+        best = min(point.valid for point in run.history)
+        report(replace(now, seconds=run.seconds, valid=valid, best=best, weights=weights))
+        if folder is not None:
+            checkpoints.save(run, folder, device)
+            saved = monotonic()
+
+
+def _number(nats: float, step: int) -> float:
+    if not math.isfinite(nats):
+        raise TrainingFailed(
+            f"the loss is no number any more after {step} steps; try a lower --learning-rate or --clip."
+        )
+    return nats
+
+
+def training_stream(corpus: Corpus, tokenizer: Tokenizer, settings: Settings) -> Stream:
+    """The batches that a run with these settings sees."""
+    return Stream(
+        corpus,
+        tokenizer,
+        corpus.split("train"),
+        batch_size=settings.batch_size,
+        chunk=settings.chunk,
+        transpose=settings.transpose,
+        seed=settings.seed,
+    )
+
+
+def _exhausted(run: Run, settings: Settings) -> bool:
+    best = run.best_point
+    return best is not None and len(run.history) - 1 - run.history.index(best) >= settings.patience
+
+
+def rate_at(step: int, settings: Settings) -> float:
+    """The learning rate: a linear rise, then half a cosine down to a hundredth."""
+    rising = max(1, round(settings.warmup * settings.steps))
+    if step < rising:
+        return settings.learning_rate * (step + 1) / rising
+    place = min(1.0, (step - rising) / max(1, settings.steps - rising))
+    return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * place)))
+
+
+def _batch(
+    run: Run, stream: Stream, settings: Settings, device: torch.device, meter: Meter, team: Team = ALONE
+) -> None:
+    """One batch of pieces: an update a chunk, the state carried along."""
+    run.module.train()
+    team.draw_apart(settings.seed, run.batch)
+    state: tuple[torch.Tensor, ...] | None = None
+    for chunk in stream.chunks(run.batch):
+        for group in run.optimiser.param_groups:
+            group["lr"] = rate_at(run.step, settings)
+        mine = team.share(chunk)
+        if state is not None:
+            state = tuple(tensor.detach()[: mine.rows] for tensor in state)
+        learnt = int(np.count_nonzero(chunk.targets != IGNORED))  # a chunk may hold nothing but ignored keys
+        loss, state = _update(run, mine, max(1, learnt), state, settings, device, team)
+        run.step += 1
+        _take_into_average(run, settings)
+        meter.add(loss, chunk)
+    run.batch += 1
+
+
+def _update(
+    run: Run,
+    chunk: Chunk,
+    tokens: int,
+    state: tuple[torch.Tensor, ...] | None,
+    settings: Settings,
+    device: torch.device,
+    team: Team,
+) -> tuple[torch.Tensor, tuple[torch.Tensor, ...] | None]:
+    """The loss a token of the whole batch, of which `chunk` is this process's share, and the state after it."""
+    import torch
+
+    run.optimiser.zero_grad(set_to_none=True)
+    loss = torch.zeros((), device=device)
+    if len(chunk.inputs):
+        inputs = torch.from_numpy(chunk.inputs).to(device, non_blocking=True)
+        targets = torch.from_numpy(chunk.targets).to(device, non_blocking=True)
+        with autocast(device, settings.precision):
+            logits, state = run.module(inputs, state)
+        nats = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="sum"
+        )
+        loss = nats / tokens
+        loss.backward()
+    loss = team.summed(loss, list(run.module.parameters()))
+    norm = torch.nn.utils.clip_grad_norm_(run.module.parameters(), settings.clip)
+    # A gradient that is no number is not applied, and the loss tells of it when the meter is read. The optimiser looks
+    # at the flag where it computes, as it does for torch's GradScaler: nobody waits for a GPU.
+    sound = torch.isfinite(norm)
+    run.optimiser.found_inf = (~sound).float()  # type: ignore[attr-defined]
+    run.optimiser.step()
+    return torch.where(sound, loss.detach(), torch.nan), state
+
+
+def _take_into_average(run: Run, settings: Settings) -> None:
+    import torch
+
+    held = min(settings.average, run.step / (run.step + 10))  # the first steps are soon forgotten
+    with torch.no_grad():
+        for mean, now in zip(run.average.parameters(), run.module.parameters(), strict=True):
+            mean.lerp_(now, 1 - held)
+
+
+class Meter:
+    """Adds up losses where they are computed, so that a GPU is not waited for at every step.
+
+    The sums are the run's, and last from one validation to the next.
+    """
+
+    def __init__(self, run: Run, steps: int, notes_per_token: float) -> None:
+        self._run, self._steps, self._notes_per_token = run, steps, notes_per_token
+        self._began = self._shown = self._ticked = monotonic()
+        self._first_step, self._first_token = run.step, run.tokens
+
+    def add(self, loss: torch.Tensor, chunk: Chunk) -> None:
+        """Count one update."""
+        tokens = int(np.count_nonzero(chunk.targets >= 0))
+        self._run.nats = self._run.nats + loss * tokens
+        self._run.tokens += tokens * chunk.stretch
+
+    @property
+    def is_due(self) -> bool:
+        """Whether somebody who watches should hear of it."""
+        return monotonic() - self._shown > REPORT_EVERY
+
+    def tick(self) -> None:
+        """Count the time up to now as the run's."""
+        now = monotonic()
+        self._run.seconds += now - self._ticked
+        self._ticked = now
+
+    def progress(self, epoch: float) -> Progress:
+        """The run as it stands. Raises TrainingFailed if a loss was no number."""
+        run = self._run
+        nats = _number(float(run.nats), run.step)
+        self.tick()
+        self._shown = self._ticked
+        passed = max(self._ticked - self._began, 1e-9)
+        left = (self._steps - run.step) * passed / max(run.step - self._first_step, 1)
+        rate = (run.tokens - self._first_token) / passed
+        train = nats / max(run.tokens, 1) / self._notes_per_token
+        return Progress(run.step, self._steps, epoch, rate, run.seconds, max(left, 0.0), train)
+
+
+def weights_of(module: nn.Module) -> Weights:
+    """A copy of a module's weights as NumPy arrays."""
+    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in module.state_dict().items()}

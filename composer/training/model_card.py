@@ -1,0 +1,227 @@
+"""Measuring a model by what it writes, and the music it was trained on; the results go into its card."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer import metrics
+from composer.data.corpus import Corpus, build
+from composer.data.datasets import make_dataset
+from composer.errors import BadModelFile
+from composer.generation import degeneration, ranking
+from composer.generation.generator import Player, generate
+from composer.metrics import Band, Contrast, Figure, Measured, values
+from composer.model import Model
+from composer.music.score import Score
+from composer.originality.held_out import figures as shared
+from composer.originality.held_out import held_out
+from composer.originality.index import indexed
+from composer.originality.passages import LEAST, compare
+from composer.request import Request
+from composer.training.evaluation import piece_nats
+from composer.types import Dataset, Tokenizer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ASKED = 50
+"""Pieces written for each wish."""
+
+MOST = 50
+"""Pieces that are listened to at most."""
+
+MOST_REAL, MOST_HELD_OUT = 5000, 500
+"""Pieces of the training split whose reach is measured at most, and of the validation split whose likelihood is."""
+
+LEVEL = 0.99
+"""Share of sets of real pieces that lie in a band."""
+
+
+def measured_model(model: Model, *, seed: int = 0) -> Model:
+    """The model with figures of it and of its music in its card, asked for pieces as its dataset suggests now.
+
+    Raises BadModelFile if its card names no dataset.
+    """
+    player = Player(_with_card(model, {"suggested": dict(dataset_of(model).suggested)}))
+    corpus = corpus_of(player)
+    real = real_scores(player, corpus)
+    test = [real[number] for number in corpus.split("test")]
+    count = min(len(test), MOST)
+    pieces = listen(player, count, seed)
+    found = {
+        "listening": {
+            "title": f"What it writes, beside {corpus.about['title']}",
+            "request": player.suggested.to_json(),
+            "seed": seed,
+            "pieces": count,
+            "level": LEVEL,
+            "references": metrics.references(real),
+            "figures": _beside(pieces, real, test),
+            "distance": distance(metrics.contrast(metrics.measure(pieces), metrics.measure(test), seed)),
+        },
+        "originality": originality(pieces, corpus, player.tokenizer),
+        "wishes": wishes(player, real, seed),
+        **reach(model.make_module(), corpus, player.tokenizer),
+    }
+    return _with_card(player.model, found)
+
+
+def distance(contrast: Contrast) -> dict[str, float | None]:
+    """The Fréchet feature distance with its interval, and that of halves of the real pieces, for a card."""
+    found = {name: getattr(contrast.distance, name) for name in ("value", "low", "high", "halves")}
+    return {name: round(value, 5) if isfinite(value) else None for name, value in found.items()}
+
+
+def originality(pieces: Sequence[Score], corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any]:
+    """What some pieces share with the training split, and under `held_out` what the test split shares with it."""
+    music = indexed(corpus, tokenizer).against("train")
+    return {**shared([compare(piece, music) for piece in pieces]), "least": LEAST, "held_out": held_out(music.index)}
+
+
+def reach(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any]:
+    """What real pieces reach, for a card: `metres`, `repetition` and the rules of `ranking` from the training split.
+
+    The nats per note, a median over pieces, are within the grammar and of the validation split, since the model knows
+    the one and is judged by the test split. Of large splits, so many pieces are taken as stand evenly spaced.
+    """
+    trained = _spaced(corpus.split("train"), MOST_REAL)
+    held_out = _spaced(corpus.split("valid"), MOST_HELD_OUT)
+    scores = [tokenizer.decode(corpus.piece(number)) for number in trained.tolist()]
+    nats = piece_nats(module, corpus, tokenizer, held_out, masked=True) / np.maximum(corpus.notes[held_out], 1)
+    metres = Counter(metre for score in scores for metre in {str(signature) for signature in score.time_signatures})
+    return {
+        "metres": dict(metres.most_common()),  # in so many pieces
+        degeneration.CARD: {**asdict(degeneration.reached(scores)), "pieces": len(scores)},
+        ranking.CARD: {**asdict(ranking.standard(scores, nats)), "pieces": len(scores), "held_out": len(nats)},
+    }
+
+
+def _spaced(numbers: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """At most so many of the numbers, evenly spaced."""
+    return numbers[:: -(-len(numbers) // most)]
+
+
+def _with_card(model: Model, more: Mapping[str, Any]) -> Model:
+    return Model(model.architecture, model.tokenizer, model.vocabulary, model.weights, {**model.card, **more})
+
+
+def dataset_of(model: Model) -> Dataset:
+    """The dataset that a model was trained on. Raises BadModelFile if its card does not say."""
+    try:
+        about = model.card["dataset"]
+        return make_dataset(about["name"].partition(":")[0], **about["options"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BadModelFile("the card of this model does not say what it was trained on.") from error
+
+
+def corpus_of(player: Player) -> Corpus:
+    """The corpus that a model was trained on."""
+    return build(dataset_of(player.model), player.tokenizer, name=player.model.card["dataset"]["name"])
+
+
+def real_scores(player: Player, corpus: Corpus | None = None) -> list[Score]:
+    """The pieces that a model was trained, validated and tested on."""
+    found = corpus or corpus_of(player)
+    return [player.tokenizer.decode(found.piece(number)) for number in range(len(found.names))]
+
+
+def listen(player: Player, count: int, seed: int) -> list[Score]:
+    """So many pieces as the card suggests to ask for them, the first attempt at each: what the model itself does."""
+    requests = [replace(player.suggested, seed=seed, index=index) for index in range(count)]
+    return [piece.score for piece in generate(player, requests, redraws=0)]
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What a model writes beside real pieces, measured by the same metrics."""
+
+    model: Measured
+    real: Measured
+    contrast: Contrast
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values of the sets, of each piece and of each bar."""
+        counts = {"pieces": len(self.model), "real_pieces": list(self.real.titles)}
+        return {**counts, **values.beside(self.contrast, self.model, self.real)}
+
+
+def beside(
+    player: Player,
+    corpus: Corpus,
+    split: str = "test",
+    *,
+    names: Sequence[str] = ("all",),
+    count: int = 0,
+    seed: int = 0,
+) -> Beside:
+    """So many pieces, as the card suggests to ask for them, beside those of one side of a corpus of the same tokenizer.
+
+    Of 0, as many as there are real ones, 50 at most. Raises UnknownName for a metric, EmptyDataset for no real pieces.
+    """
+    chosen = metrics.metrics(names)
+    numbers = corpus.split(split).tolist()
+    real = [replace(player.tokenizer.decode(corpus.piece(n)), title=corpus.names[n]) for n in numbers]
+    theirs = metrics.measure(real, chosen)
+    ours = metrics.measure(listen(player, count or min(len(real), MOST), seed), chosen)
+    return Beside(ours, theirs, metrics.contrast(ours, theirs, seed))
+
+
+def _beside(pieces: Sequence[Score], real: Sequence[Score], test: Sequence[Score]) -> list[dict[str, Any]]:
+    figures = metrics.compare(pieces, real, level=LEVEL)
+    of_test = {figure.name: figure.model for figure in metrics.compare(test, real, samples=1)}
+    return [{**figure.to_json(), "test": of_test[figure.name]} for figure in figures]
+
+
+def judged_again(player: Player) -> tuple[Figure, ...]:
+    """The card's table made anew from the model: the same requests, held against the card's bands."""
+    card = player.model.card["listening"]
+    texts = [{name: row[name] for name in Band.__dataclass_fields__} for row in card["figures"]]
+    bands = [Band(**row) for row in texts]
+    return metrics.judge(listen(player, card["pieces"], card["seed"]), bands, card["references"])
+
+
+def wishes(player: Player, real: Sequence[Score], seed: int) -> dict[str, Any]:
+    """Whether asked metres and keys are heard: pieces asked for each of the two commonest, beside real ones in each.
+
+    Metres are heard in the profile of onsets, keys in that of pitch classes; neither sees bar lines or signatures.
+    """
+    return {
+        "time_signature": _wish(player, real, seed, "time_signature", _metre, metrics.onset_profile),
+        "key": _wish(player, real, seed, "key", _key, metrics.pitch_class_profile),
+    }
+
+
+def _metre(score: Score) -> str:
+    return str(score.time_signatures[0]) if len(score.time_signatures) == 1 else ""
+
+
+def _key(score: Score) -> str:
+    return str(score.key_signatures[0].key) if score.key_signatures else ""
+
+
+def _wish(player: Player, real: Sequence[Score], seed: int, field: str, value_of: Any, profile: Any) -> dict[str, Any]:
+    common = [value for value, _ in Counter(filter(None, map(value_of, real))).most_common(2)]
+    profiles = {value: profile([score for score in real if value_of(score) == value]) for value in common}
+    found: dict[str, Any] = {}
+    for value in common if len(common) == 2 else []:
+        other = next(v for v in common if v != value)
+        asked = _asked(player.suggested, seed, {field: value})
+        pieces = [piece.score for piece in generate(player, asked, redraws=0)]
+        single = [metrics.nearer(profile([score]), profiles[value], profiles[other]) for score in pieces]
+        found[value] = {
+            "nearer_than": other,
+            "bits_nearer": round(metrics.margin(profile(pieces), profiles[value], profiles[other]), 5),
+            "pieces_nearer": f"{sum(single)} of {len(pieces)}",
+        }
+    return found
+
+
+def _asked(suggested: Request, seed: int, wish: Mapping[str, Any]) -> list[Request]:
+    return [replace(suggested, seed=seed, index=index, **wish) for index in range(ASKED)]

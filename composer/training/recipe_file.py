@@ -1,0 +1,205 @@
+"""Recipes as files: every choice of a training in TOML, and back; it knows no corpus and no loop.
+
+A recipe is read to plain values; what the command line says is put over them; then its things are made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from composer.data.datasets import make_dataset, suggested_training
+from composer.errors import BadOption, BadRecipe, ComposerError, nearest, printable
+from composer.io.opening import read_bytes
+from composer.io.toml import parse
+from composer.model import find, load
+from composer.plugins.options import convert, schema
+from composer.plugins.registry import registry
+from composer.training.loop import FINETUNING, Settings
+from composer.training.recipes import Beginning, Plain, Recipe
+from composer.types import Dataset
+
+LARGEST = 2**20
+"""Bytes of a recipe at most."""
+
+WIDEST = 64
+"""Bits of a whole number."""
+
+KEYS: Mapping[str, tuple[type, str]] = {
+    "dataset": (str, "a name of `composer datasets`, or folder:PATH"),
+    "out": (str, "the model file to write (.safetensors)"),
+    "half": (bool, "store weights in fp16, else in fp32"),
+    "run": (str, "the folder in which the run is kept, to be watched and gone on with"),
+    "begin_from": (str, "a trained model to begin from: its name, or a .safetensors file"),
+    "dataset_options": (dict, ""),
+    "tokenizer": (dict, ""),
+    "architecture": (dict, ""),
+    "training": (dict, ""),
+    "started": (dict, ""),
+}
+"""What a recipe may hold, in the order in which it is written: the type of each value, and what it is."""
+
+THINGS = ("tokenizer", "architecture")
+"""Keys whose tables hold the `name` of a thing and its options."""
+
+_TYPES = {str: "a text", bool: "true or false", dict: "a table"}
+
+
+def read(path: Path) -> Plain:
+    """The recipe in a file. Raises BadRecipe, which names the file and the key, for anything that is not one."""
+    shown = printable(str(path))
+    try:
+        plain = parse(read_bytes(path, LARGEST, BadRecipe).decode())
+    except ValueError as error:
+        raise BadRecipe(f"{shown}: is not TOML ({printable(str(error), 160)}).") from error
+    try:
+        check(plain)
+    except ComposerError as error:
+        raise BadRecipe(f"{shown}: {error}") from error
+    return plain
+
+
+def check(plain: Plain) -> None:
+    """Raise BadRecipe, BadOption or UnknownName for a key, a name or a value that a recipe cannot have."""
+    for key, value in plain.items():
+        if key not in KEYS:
+            raise BadRecipe(f"a recipe has no '{printable(key)}': {nearest(key, KEYS)}")
+        _check_numbers(key, value)
+        if not isinstance(value, KEYS[key][0]):
+            raise BadRecipe(f"'{key}' is {printable(repr(value))}, which is not {_TYPES[KEYS[key][0]]}.")
+    _settings(plain)
+    for kind in THINGS:
+        if kind in plain:
+            if "begin_from" in plain:
+                raise BadRecipe(f"'begin_from' brings its own {kind}; leave out [{kind}].")
+            if not isinstance(plain[kind].get("name"), str):
+                raise BadRecipe(f"[{kind}] needs the 'name' of {'an' if kind[0] in 'aeiou' else 'a'} {kind}.")
+            _thing(kind, plain[kind])
+    if "dataset" in plain:
+        make_dataset(plain["dataset"], **plain.get("dataset_options", {}))
+
+
+def _check_numbers(key: str, value: Any) -> None:
+    """Raise BadRecipe for a whole number that nothing counts."""
+    if isinstance(value, int) and value.bit_length() > WIDEST:
+        raise BadRecipe(f"'{printable(key)}' is a number of {value.bit_length():,} bits; {WIDEST} are the most.")
+    listed = [(key, one) for one in value] if isinstance(value, list) else []
+    for name, one in value.items() if isinstance(value, dict) else listed:
+        _check_numbers(name, one)
+
+
+def exchanged(plain: Plain, key: str, value: Any) -> dict[str, Any]:
+    """The recipe with another value, be it the name of a thing; the thing keeps the options that it has, too."""
+    if key != "dataset" and key not in THINGS:
+        return {**plain, key: value}
+    known = {option.name for option in registry().offer(f"{key}s", value.partition(":")[0]).options}
+    table = "dataset_options" if key == "dataset" else key
+    kept = {name: option for name, option in plain.get(table, {}).items() if name in known}
+    return {**plain, table: kept, key: value} if key == "dataset" else {**plain, key: {**kept, "name": value}}
+
+
+def make(plain: Plain) -> Recipe:
+    """The recipe with its things made.
+
+    It must name a dataset, and an architecture or a model to begin from; the dataset suggests a tokenizer.
+    """
+    check(plain)
+    for key in ("dataset",) if "begin_from" in plain else ("dataset", "architecture"):
+        if key not in plain:
+            raise BadRecipe(f"a recipe needs '{key}'.")
+    dataset = make_dataset(plain["dataset"], **plain.get("dataset_options", {}))
+    if "begin_from" in plain:
+        return _begun(plain, dataset)
+    tokenizer = plain.get("tokenizer", {"name": dataset.tokenizer})
+    if tokenizer["name"] == dataset.tokenizer:
+        tokenizer = {**dataset.tokenizer_options, **tokenizer}
+    architecture = plain["architecture"]
+    settings, options = suggested_training(dataset, architecture["name"])
+    return Recipe(
+        dataset,
+        tokenizer["name"],
+        _thing("tokenizer", tokenizer),
+        architecture["name"],
+        _thing("architecture", {**options, **architecture}),
+        _settings(plain, settings),
+        plain.get("half", True),
+    )
+
+
+def _begun(plain: Plain, dataset: Dataset) -> Recipe:
+    model = load(find(plain["begin_from"]))
+    return Recipe(
+        dataset,
+        model.tokenizer.name,
+        model.make_tokenizer(),
+        model.architecture.name,
+        model.make_architecture(),
+        _settings(plain),
+        plain.get("half", True),
+        Beginning(plain["begin_from"], model),
+    )
+
+
+def _thing(kind: str, table: Plain) -> Any:
+    options = dict(table)
+    return registry().make(f"{kind}s", options.pop("name"), **options)
+
+
+def _settings(plain: Plain, suggested: Plain = MappingProxyType({})) -> Settings:
+    """How to train, as `suggested` unless the recipe says otherwise.
+
+    Raises BadOption for an unknown key and for a value that makes no sense.
+    """
+    known = {option.name: option for option in schema(Settings)}
+    given = plain.get("training", {})
+    for name in given:
+        if name not in known:
+            raise BadOption(f"[training] has no '{printable(name)}': {nearest(name, known)}")
+    usual = FINETUNING if "begin_from" in plain else replace(Settings(), **suggested)
+    return replace(usual, **{name: convert(value, known[name], "[training]") for name, value in given.items()})
+
+
+def text(plain: Plain) -> str:
+    """A recipe as TOML, with what each option is beside it. Raises BadRecipe for a value that TOML cannot hold."""
+    lines = [_line(key, plain.get(key), about) for key, (kind, about) in KEYS.items() if kind is not dict]
+    for key, (kind, _) in KEYS.items():
+        if kind is dict and plain.get(key):
+            about = _about(plain, key)
+            lines += ["", f"[{key}]"]
+            lines += [_line(name, value, about.get(name, "")) for name, value in plain[key].items()]
+    return "\n".join(lines) + "\n"
+
+
+def _about(plain: Plain, key: str) -> Mapping[str, str]:
+    """What each option of a table is."""
+    if key == "training":
+        options = schema(Settings)
+    elif key == "started" or (key == "dataset_options" and "dataset" not in plain):
+        options = ()
+    elif key == "dataset_options":
+        options = registry().offer("datasets", plain["dataset"].partition(":")[0]).options
+    else:
+        options = registry().offer(f"{key}s", plain[key]["name"]).options
+    return {option.name: option.help for option in options}
+
+
+def _line(name: str, value: Any, about: str) -> str:
+    """TOML has no word for nothing: an option without a value is written as a comment."""
+    assignment = f"# {name} =" if value is None else f"{name} = {_value(value)}"
+    return f"{assignment:<28}  # {about}" if about else assignment
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    raise BadRecipe(f"{printable(repr(value))} has no place in a recipe.")
