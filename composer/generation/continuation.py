@@ -1,11 +1,12 @@
 """Continuing: new music after a primer, which stays as it stood; it knows no file and no token.
 
-from composer import continuing, generation
+from composer.generation import continuation
+from composer.generation.generator import open_model
 from composer.request import Request
 
-tunes = generation.open_model("tunes")
-wanted = continuing.after(tunes, Request(seed=7, bars=8), score)
-piece = continuing.go_on(tunes, [wanted])[0]
+tunes = open_model("tunes")
+wanted = continuation.after(tunes, Request(seed=7, bars=8), score)
+piece = continuation.go_on(tunes, [wanted])[0]
 """
 
 from __future__ import annotations

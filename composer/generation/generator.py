@@ -1,10 +1,10 @@
 """Generation: pieces from a model and requests; it knows the sampling loop, and no file to write.
 
-from composer import generation
+from composer.generation.generator import generate, open_model
 from composer.request import Request
 
-chorales = generation.open_model("chorales")
-piece = generation.generate(chorales, [Request(seed=7, bars=16)])[0]
+chorales = open_model("chorales")
+piece = generate(chorales, [Request(seed=7, bars=16)])[0]
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Filling: music around notes that are given; it knows particles, and no file.
 
-from composer import filling, generation
+from composer.generation import infilling
+from composer.generation.generator import open_model
 from composer.request import Request
 
-chorales = generation.open_model("chorales")
-wanted = filling.gap(chorales, score, Request(seed=7), bars=(5, 8))
-piece = filling.fill(chorales, [wanted])[0]
+chorales = open_model("chorales")
+wanted = infilling.gap(chorales, score, Request(seed=7), bars=(5, 8))
+piece = infilling.fill(chorales, [wanted])[0]
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """Streaming: a piece while it is written, token by token or bar by bar, for live use; it knows no tokenizer.
 
-from composer import generation, streaming
+from composer.generation import streaming
+from composer.generation.generator import open_model
 from composer.request import Request
 
-tunes = generation.open_model("tunes")
+tunes = open_model("tunes")
 for bar in streaming.bars(tunes, Request(seed=7, bars=1_000_000)):
     play(bar.events)
 
-A stream is the piece that `generation.generate` makes of the same request, but no degenerate piece is drawn anew, since
+A stream is the piece that `generator.generate` makes of the same request, but no degenerate piece is drawn anew, since
 what was given out cannot be taken back. A step takes as long at bar 10,000 as at bar 1, and nothing is kept that is
 older than the notes that still sound.
 """

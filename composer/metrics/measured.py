@@ -1,8 +1,8 @@
 """Scores measured: what each metric counts in every bar, and the figures that follow; it knows no metric by name.
 
-from composer import listening
+from composer import metrics
 
-found = listening.measure(scores, ["polyphony", "groove-consistency"])
+found = metrics.measure(scores, ["polyphony", "groove-consistency"])
 found.figures()                  # of the set, by name
 found.pieces()["polyphony"]      # (pieces,)
 found.bars(0)["polyphony"]       # (bars,) of the first piece

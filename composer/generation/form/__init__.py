@@ -1,12 +1,11 @@
 """Form: pieces in sections, such as AABA; it knows scores and gaps in them, and no token.
 
-from composer import form, generation
-from composer.generation.form import Form
-from composer.generation.degeneration import REDRAWS
+from composer.generation.form import Form, compose
+from composer.generation.generator import open_model
 from composer.request import Request
 
-tunes = generation.open_model("tunes")
-piece = form.compose(tunes, [Form.of(Request(seed=7, bars=8), "AABA'")])[0]
+tunes = open_model("tunes")
+piece = compose(tunes, [Form.of(Request(seed=7, bars=8), "AABA'")])[0]
 
 How a form is written. The first section is the piece that its request gives without a form. Then comes each new name,
 in the order of the form, at its first place: the model has heard all that stands before, and what follows there, if it
