@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import BadModelFile, ComposerError, UnknownName, nearest, printable
-from composer.io.formats import whole_file
+from composer.io.atomic import whole_file
 from composer.io.opening import check_regular, open_regular
 from composer.io.paths import from_home
 from composer.plugins.registry import registry

@@ -14,7 +14,7 @@ from music import line, score
 from composer.cli import cli
 from composer.cli.options import ThingOption
 from composer.errors import CannotWrite
-from composer.io import formats, outputs
+from composer.io import atomic, formats, outputs
 from composer.io.outputs import Outputs
 from composer.model import find, load
 from composer.types import Piece
@@ -448,7 +448,7 @@ def test_a_place_that_cannot_be_taken_without_links_is_left_empty(here, monkeypa
 
     monkeypatch.setattr(os, "link", none)
     monkeypatch.setattr(Path, "replace", none)
-    with pytest.raises(CannotWrite, match="No space left"), formats.replacing_none([here / "x.mid"]):
+    with pytest.raises(CannotWrite, match="No space left"), atomic.replacing_none([here / "x.mid"]):
         formats.write([Piece(score(line((60, 4))))], here / "x.mid")
     assert not list(here.glob("*x.mid"))
 

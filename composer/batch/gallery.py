@@ -16,7 +16,7 @@ from composer.batch.folder import ledgers, path_of
 from composer.batch.ledger import opened
 from composer.errors import BadOption, ComposerError, printable
 from composer.io import formats
-from composer.io.formats import whole_file
+from composer.io.atomic import whole_file
 from composer.plugins.registry import registry
 from composer.types import Piece
 

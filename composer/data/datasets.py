@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from composer.errors import BadOption
+from composer.errors import BadModelFile, BadOption
+from composer.model import Model
 from composer.plugins.registry import registry
 from composer.types import Dataset
 
@@ -32,3 +33,12 @@ def suggested_training(dataset: Dataset, architecture: str) -> tuple[dict[str, A
         {name: value for name, value in wanted.items() if name in in_training},
         {name: value for name, value in wanted.items() if name in in_architecture},
     )
+
+
+def dataset_of(model: Model) -> Dataset:
+    """The dataset that a model was trained on. Raises BadModelFile if its card does not say."""
+    try:
+        about = model.card["dataset"]
+        return make_dataset(about["name"].partition(":")[0], **about["options"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BadModelFile("the card of this model does not say what it was trained on.") from error

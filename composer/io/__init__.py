@@ -1,6 +1,7 @@
 """Files: read and written by suffix, whole or not at all, and never over another.
 
-formats.py    readers and exporters by suffix, and files that appear whole
+formats.py    readers and exporters by suffix
+atomic.py     files and folders that appear whole or not at all
 outputs.py    what a command may write over
 lint.py       what other programs would object to in a music file
 opening.py    regular files alone

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
-from itertools import count
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -185,121 +181,3 @@ def provenance(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise UnreadableFile(f"{printable(str(beside))}: is no JSON ({printable(str(error))}).") from None
     return values if isinstance(values, dict) else {}
-
-
-def check_place(path: Path) -> None:
-    """Raise CannotWrite now, and not after the work, if no file could be written to `path`."""
-    shown = printable(str(path))
-    if not os.path.isdir(path.absolute().parent):  # noqa: PTH112  (Path raises for a name that is too long)
-        raise CannotWrite(f"{shown}: there is no folder {printable(str(path.parent))}.")
-    try:
-        with suppress(FileNotFoundError):
-            path.lstat()
-        if path.is_dir():
-            raise CannotWrite(f"{shown}: is a folder.")
-        handle, name = tempfile.mkstemp(prefix=".composer-", dir=path.parent)
-        os.close(handle)
-        Path(name).unlink()
-    except OSError as error:
-        raise CannotWrite(f"{shown}: cannot be written ({error.strerror or error}).") from error
-
-
-@contextmanager
-def whole_folder(path: Path) -> Iterator[None]:
-    """A folder to write to, made where it is not there; what was made vanishes if it is empty after an error.
-
-    Raises CannotWrite.
-    """
-    made = [place for place in (path, *path.parents) if not place.exists()]
-    if path.exists() and not path.is_dir():
-        raise CannotWrite(f"{printable(str(path))}: is a file; several pieces need a folder.")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotWrite(f"{printable(str(path))}: cannot be made ({error.strerror}).") from error
-    try:
-        yield
-    except BaseException:
-        with suppress(OSError):  # it is not empty
-            for place in made:
-                place.rmdir()
-        raise
-
-
-_NEW: ContextVar[frozenset[Path]] = ContextVar("composer.io.formats.new", default=frozenset())
-"""Files that `whole_file` puts where nothing is."""
-
-
-@contextmanager
-def replacing_none(paths: Iterable[Path]) -> Iterator[None]:
-    """Let `whole_file` replace none of these, should another program put a file there before it is done.
-
-    What was made then goes to the next free name beside it, such as `x-1.mid`, and CannotWrite says so.
-    """
-    token = _NEW.set(_NEW.get() | {path.absolute() for path in paths})
-    try:
-        yield
-    finally:
-        _NEW.reset(token)
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes the place of `path` when all went well, and else vanishes.
-
-    Within `replacing_none` it takes no file's place. Raises CannotWrite, in one sentence, for any fault of the file
-    system.
-    """
-    scratch = None
-    try:
-        handle, name = tempfile.mkstemp(prefix=".composer-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        scratch = Path(name)
-        yield scratch
-        scratch.chmod(0o666 & ~_umask())
-        if path.absolute() in _NEW.get():
-            _put(scratch, path)
-        else:
-            scratch.replace(path)
-    except OSError as error:
-        raise CannotWrite(f"{printable(str(path))}: cannot be written ({error.strerror or error}).") from error
-    finally:
-        if scratch is not None:
-            scratch.unlink(missing_ok=True)
-
-
-def _put(scratch: Path, path: Path) -> None:
-    """Move a file where nothing is, or beside what is there; raise CannotWrite in that case."""
-    if _moved(scratch, path):
-        return
-    beside = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(1))
-    found = next(place for place in beside if _moved(scratch, place))
-    raise CannotWrite(
-        f"{printable(str(path))}: was written by another program meanwhile, and is kept; "
-        f"what was made here is {printable(str(found))}."
-    )
-
-
-def _moved(scratch: Path, path: Path) -> bool:
-    """Whether a file is at `path` now where nothing was: by a link, since a rename replaces what is there."""
-    try:
-        os.link(scratch, path)
-    except FileExistsError:
-        return False
-    except OSError:  # this file system has no links: an empty file holds the place until the rename
-        try:
-            path.open("xb").close()
-        except FileExistsError:
-            return False
-        try:
-            scratch.replace(path)
-        except OSError:
-            path.unlink()
-            raise
-    return True
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from composer.errors import CannotWrite, printable
-from composer.io.formats import whole_file
+from composer.io.atomic import whole_file
 from composer.metrics.contrasting import Contrast
 from composer.metrics.densities import Densities
 from composer.metrics.measured import Measured

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from composer.io.formats import whole_file
+from composer.io.atomic import whole_file
 from composer.originality.index import FOLDER, Index
 from composer.originality.passages import LEAST, Originality, compare, pooled
 

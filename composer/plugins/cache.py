@@ -22,8 +22,8 @@ from typing import Any
 
 from composer import __version__
 from composer.errors import CannotWrite
+from composer.io.atomic import whole_file
 from composer.io.cache import cache_folder, make
-from composer.io.formats import whole_file
 from composer.plugins.discovery import Plugin, disabled
 from composer.plugins.options import Option, choices
 from composer.plugins.registry import KINDS, Later, Offer, Registry

@@ -17,8 +17,8 @@ from typing import Any
 
 from composer.devices import processors
 from composer.errors import CannotWrite
+from composer.io.atomic import whole_file
 from composer.io.cache import cache_folder, make
-from composer.io.formats import whole_file
 from composer.plugins.cache import mark
 from composer.plugins.registry import load
 

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from composer import metrics
 from composer.data.corpus import Corpus, build
-from composer.data.datasets import make_dataset
-from composer.errors import BadModelFile
+from composer.data.datasets import dataset_of
 from composer.generation import degeneration, ranking
 from composer.generation.generator import Player, generate
 from composer.metrics import Band, Contrast, Figure, Measured, values
@@ -26,7 +25,7 @@ from composer.originality.index import indexed
 from composer.originality.passages import LEAST, compare
 from composer.request import Request
 from composer.training.evaluation import piece_nats
-from composer.types import Dataset, Tokenizer
+from composer.types import Tokenizer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -110,15 +109,6 @@ def _spaced(numbers: NDArray[np.int64], most: int) -> NDArray[np.int64]:
 
 def _with_card(model: Model, more: Mapping[str, Any]) -> Model:
     return Model(model.architecture, model.tokenizer, model.vocabulary, model.weights, {**model.card, **more})
-
-
-def dataset_of(model: Model) -> Dataset:
-    """The dataset that a model was trained on. Raises BadModelFile if its card does not say."""
-    try:
-        about = model.card["dataset"]
-        return make_dataset(about["name"].partition(":")[0], **about["options"])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BadModelFile("the card of this model does not say what it was trained on.") from error
 
 
 def corpus_of(player: Player) -> Corpus:

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 from composer.errors import BadModelFile, BadOption, BadRecipe, CannotWrite, ComposerError, RunWarning, printable
 from composer.generation.generator import Player, generate
-from composer.io.formats import whole_file, write
+from composer.io.atomic import whole_file
+from composer.io.formats import write
 from composer.io.inside import inside, open_inside
 from composer.io.opening import read_bytes
 from composer.io.paths import from_home, is_file

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from composer.errors import CannotWrite, printable
-from composer.io.formats import whole_file
+from composer.io.atomic import whole_file
 from composer.music.score import TICKS_PER_QUARTER, Score, TimeSignature
 from composer.types import Piece
 from composer_midifile import upbeats

@@ -14,7 +14,7 @@ import numpy as np
 
 from composer import __version__
 from composer.errors import CannotWrite, LeftOutWarning, ReadingWarning, printable
-from composer.io.formats import whole_file
+from composer.io.atomic import whole_file
 from composer.music.score import END, Score, Track
 from composer.types import Piece
 

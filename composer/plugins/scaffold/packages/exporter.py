@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from composer import hookimpl
-from composer.io.formats import whole_file
+from composer.io.atomic import whole_file
 from composer.music.score import TICKS_PER_QUARTER
 from composer.types import Offers, Piece
 
