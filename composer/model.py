@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import BadModelFile, ComposerError, UnknownName, nearest, printable
-from composer.io.atomic import whole_file
-from composer.io.opening import check_regular, open_regular
-from composer.io.paths import from_home
 from composer.plugins.registry import registry
+from composer.storage.atomic import whole_file
+from composer.storage.opening import check_regular, open_regular
+from composer.storage.paths import from_home
 from composer.types import Architecture, Cell, Described, Tokenizer
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from walks import walk
 from composer.data.encoding import encode
 from composer.errors import BadModelFile, LeftOutWarning, UnreadableFile
 from composer.io import bounds, formats, isolation
-from composer.io.opening import open_regular, read_bytes
 from composer.music.score import Score
 from composer.plugins import registry
+from composer.storage.opening import open_regular, read_bytes
 from composer.types import Inspecting, Remembering
 
 # --- what is opened ---------------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from composer.errors import BadOption, UnknownName
-from composer.io.cache import cache_folder
 from composer.plugins import cache, registry
+from composer.storage.cache import cache_folder
 
 TEXT = '''
 from dataclasses import dataclass

@@ -14,9 +14,10 @@ from music import line, score
 from composer.cli import cli
 from composer.cli.options import ThingOption
 from composer.errors import CannotWrite
-from composer.io import atomic, formats, outputs
+from composer.io import formats, outputs
 from composer.io.outputs import Outputs
 from composer.model import find, load
+from composer.storage import atomic
 from composer.types import Piece
 
 MODEL = ["--model", "tunes"]

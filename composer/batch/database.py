@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from composer.errors import CannotWrite, UnreadableFile, printable
-from composer.io.inside import inside, open_inside
+from composer.storage.inside import inside, open_inside
 
 WAIT = 60.0
 """Seconds to wait for somebody who reads or writes the catalogue."""

@@ -16,8 +16,8 @@ from composer.batch.folder import ledgers, path_of
 from composer.batch.ledger import opened
 from composer.errors import BadOption, ComposerError, printable
 from composer.io import formats
-from composer.io.atomic import whole_file
 from composer.plugins.registry import registry
+from composer.storage.atomic import whole_file
 from composer.types import Piece
 
 SUFFIX = ".html"

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from composer.errors import BadJobs, ComposerError, nearest, printable
-from composer.io import toml
-from composer.io.opening import read_bytes
+from composer.storage import toml
+from composer.storage.opening import read_bytes
 
 LARGEST = 2**23
 """Bytes of a file of jobs at most."""

@@ -10,7 +10,7 @@ from typing import Any
 from composer.batch.folder import PARQUET, ledgers
 from composer.batch.ledger import opened
 from composer.errors import BadOption, UnreadableFile, printable
-from composer.io.atomic import whole_file
+from composer.storage.atomic import whole_file
 
 GROUP = 8192
 """Rows that are held at once."""

@@ -16,7 +16,7 @@ from composer.cli import completing, writing
 from composer.cli.choices import WithSettings, is_given, with_options
 from composer.devices import processors
 from composer.errors import BadOption, CannotWrite, ComposerError, TrainingFailed, printable
-from composer.io.paths import from_home, is_folder
+from composer.storage.paths import from_home, is_folder
 
 if TYPE_CHECKING:
     from composer.data.corpus import Corpus

@@ -5,6 +5,5 @@ encoding.py  scores to tokens, in several processes
 corpus.py    the tokens of a dataset on disk, memory-mapped
 splits.py    training, validation and test pieces, by melody
 batches.py   the batches of an epoch
-folders.py   the files of a folder
 parallel.py  work shared among processes
 """

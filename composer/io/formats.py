@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 from composer.errors import CannotWrite, ComposerError, ReadingWarning, UnreadableFile, nearest, printable
 from composer.io.bounds import OutOfBounds, bounded
 from composer.io.isolation import Isolated, isolated
-from composer.io.opening import check_regular, open_regular, read_bytes
 from composer.music.score import Score
 from composer.plugins.registry import registry
+from composer.storage.opening import check_regular, open_regular, read_bytes
 from composer.types import Exporter, HasPieces, HasReading, Piece, Reader, Remembering
 
 LARGEST_SIDECAR = 2**24

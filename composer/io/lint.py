@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from composer.data import folders
 from composer.errors import ComposerError, LeftOutWarning, ReadingWarning, RoundingWarning, UnreadableFile, printable
-from composer.io import formats
+from composer.io import folders, formats
 from composer.plugins.registry import registry
 from composer.types import Finding, Inspecting, Reader
 

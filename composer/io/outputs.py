@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from composer.errors import BadOption, CannotWrite, nearest, printable
-from composer.io.atomic import check_place, replacing_none, whole_file
 from composer.io.formats import exporter, is_read, suffix_of
+from composer.storage.atomic import check_place, replacing_none, whole_file
 from composer.types import Exporter, Piece
 
 # --- what may be written ----------------------------------------------------------------------------------------------

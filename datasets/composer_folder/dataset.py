@@ -9,13 +9,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from composer.data.folders import music_files
 from composer.errors import BadOption, ComposerError, EmptyDataset, printable
 from composer.io import formats
-from composer.io.opening import read_bytes
-from composer.io.paths import from_home, is_file, is_folder
+from composer.io.folders import music_files
 from composer.music.score import Score
 from composer.plugins.registry import registry
+from composer.storage.opening import read_bytes
+from composer.storage.paths import from_home, is_file, is_folder
 from composer.types import Reader
 
 LARGEST = 2**28

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from composer.data.splits import SPLITS
 from composer.errors import BadOption, EmptyDataset, UnreadableFile, printable
-from composer.io.paths import from_home, is_file
+from composer.storage.paths import from_home, is_file
 
 LOWEST = 21
 """MIDI pitch of the first column."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from composer.errors import CannotWrite, printable
-from composer.io.atomic import whole_file
+from composer.storage.atomic import whole_file
 from composer.types import Piece
 from composer_engraving import drawing, musicfont
 from composer_engraving.drawing import Drawn, Glyph, Run, Shape, Words

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from composer.errors import CannotWrite, printable
-from composer.io.atomic import whole_file
 from composer.music.score import TICKS_PER_QUARTER, Score, TimeSignature
+from composer.storage.atomic import whole_file
 from composer.types import Piece
 from composer_midifile import upbeats
 from composer_midifile.channels import places

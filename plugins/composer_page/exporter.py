@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from composer.errors import CannotWrite, printable
-from composer.io.atomic import whole_file
+from composer.storage.atomic import whole_file
 from composer.types import Piece
 from composer_page import content, document, forms, places
 

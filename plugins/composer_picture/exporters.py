@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from composer.errors import CannotWrite, nearest, printable
-from composer.io.atomic import whole_file
+from composer.storage.atomic import whole_file
 from composer.types import Piece
 from composer_picture import grid, overview, png, roll, svg
 from composer_picture.shapes import Drawing

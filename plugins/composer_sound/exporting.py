@@ -11,7 +11,7 @@ from typing import IO, Annotated
 import numpy as np
 
 from composer.errors import CannotWrite, nearest, printable
-from composer.io.atomic import whole_file
+from composer.storage.atomic import whole_file
 from composer.types import Piece
 from composer_midifile import ranges
 from composer_sound import loudness, soundfonts, synthesis, takes

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import UnreadableFile, printable
-from composer.io.opening import read_bytes
-from composer.io.paths import from_home
+from composer.storage.opening import read_bytes
+from composer.storage.paths import from_home
 
 SHIPPED = "TimGM6mb.sf2"
 """General MIDI in 6 MB, by Tim Brechbill; it comes with pretty_midi."""

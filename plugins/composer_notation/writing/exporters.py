@@ -14,8 +14,8 @@ import numpy as np
 
 from composer import __version__
 from composer.errors import CannotWrite, LeftOutWarning, ReadingWarning, printable
-from composer.io.atomic import whole_file
 from composer.music.score import END, Score, Track
+from composer.storage.atomic import whole_file
 from composer.types import Piece
 
 if TYPE_CHECKING:

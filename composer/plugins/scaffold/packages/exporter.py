@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from composer import hookimpl
-from composer.io.atomic import whole_file
 from composer.music.score import TICKS_PER_QUARTER
+from composer.storage.atomic import whole_file
 from composer.types import Offers, Piece
 
 COMPOSER_API = 1

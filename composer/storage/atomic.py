@@ -52,7 +52,7 @@ def whole_folder(path: Path) -> Iterator[None]:
         raise
 
 
-_NEW: ContextVar[frozenset[Path]] = ContextVar("composer.io.atomic.new", default=frozenset())
+_NEW: ContextVar[frozenset[Path]] = ContextVar("composer.storage.atomic.new", default=frozenset())
 """Files that `whole_file` puts where nothing is."""
 
 
