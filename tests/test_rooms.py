@@ -1,0 +1,109 @@
+"""The rooms of the engine: which may import which, drawn from the code, lazy imports included."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ENGINE = Path(__file__).parents[1] / "composer"
+FLOORS = (
+    {"errors"},
+    {"music", "types", "arrays", "hookspecs", "devices", "request"},
+    {"storage"},
+    {"plugins"},
+    {"tokens"},
+    {"fitting", "building", "model"},
+    {"io"},
+    {"data"},
+    {"sampling"},
+    {"metrics"},
+    {"originality"},
+    {"generation"},
+    {"training"},
+    {"testing"},
+)
+"""From the lowest: a room may import those below it, and those beside it."""
+
+EXCEPTIONS = {
+    ("plugins.scaffold", "model"),  # writes a small model file for a new package
+    ("plugins.pytest_plugin", "testing.suite"),  # is where pytest looks, and imports it when it is asked
+    ("data.datasets", "training.loop"),  # options of a training that a dataset suggests
+}
+
+
+def modules():
+    """The path of each module, by its name in the engine; templates of new packages are none."""
+    for path in ENGINE.rglob("*.py"):
+        parts = path.relative_to(ENGINE).with_suffix("").parts
+        if "scaffold" not in parts or parts[-2:] == ("scaffold", "__init__"):
+            yield ".".join(parts).removesuffix("__init__").removesuffix("."), path
+
+
+MODULES = dict(modules())
+
+
+def only_for_types(tree):
+    """All that stands under `if TYPE_CHECKING`."""
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
+    return {inner for block in blocks for inner in ast.walk(block)}
+
+
+def imported(name):
+    """The modules of the engine that one imports, at its top or in a function."""
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    left = set(ast.walk(tree)) - only_for_types(tree)
+    found = {alias.name for node in left if isinstance(node, ast.Import) for alias in node.names}
+    for node in left:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "composer":
+            found |= {name_of(node.module, alias.name) for alias in node.names}
+    return {one.removeprefix("composer.") for one in found} & MODULES.keys() - {name}
+
+
+def name_of(module, name):
+    """What `from module import name` imports: a module of that name, or the one that holds it."""
+    inner = f"{module}.{name}"
+    return inner if inner.removeprefix("composer.") in MODULES else module
+
+
+ARROWS = {(name, aim) for name in MODULES for aim in imported(name)}
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def room(name):
+    return name.partition(".")[0]
+
+
+def test_no_room_imports_one_above_it():
+    up = {
+        (name, aim)
+        for name, aim in ARROWS
+        if room(name) in FLOOR and FLOOR[room(name)] < FLOOR.get(room(aim), len(FLOORS))
+    }
+    assert up == EXCEPTIONS
+
+
+def test_every_room_has_its_floor():
+    rooms = {room(name) for name in MODULES} - {"", "__main__", "cli", "batch", "comparing", "playing"}
+    assert rooms == FLOOR.keys()
+
+
+def reached(name):
+    """All modules that one imports, and that those import."""
+    found, waiting = set(), {name}
+    while waiting:
+        new = {aim for one, aim in ARROWS if one in waiting} - found
+        found, waiting = found | new, new
+    return found
+
+
+OPEN = ("plugins.cache", "plugins.probing", "plugins.registry", "training.checkpoints", "training.loop",
+        "training.recipe_file", "training.recipes", "training.run_folder")  # fmt: skip
+
+
+def test_no_modules_import_each_other_round_about():
+    assert {name for name in MODULES if name in reached(name)} == set(OPEN)
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if "." not in name and MODULES[name].name == "__init__.py"])
+def test_a_room_says_what_is_in_it(name):
+    assert ast.get_docstring(ast.parse(MODULES[name].read_text(encoding="utf-8")))
