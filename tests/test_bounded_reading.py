@@ -36,7 +36,7 @@ OTHERS = {
     "is a socket, not a file": put_socket,
     "is a device, not a file": lambda path: path.symlink_to("/dev/zero"),
     "is a folder": lambda path: path.mkdir(),
-    "there is no such file": lambda path: path.symlink_to(path.with_name("nowhere.mid")),
+    "no such file": lambda path: path.symlink_to(path.with_name("nowhere.mid")),
     "cannot be opened (Too many levels of symbolic links)": lambda path: path.symlink_to(path),
 }
 

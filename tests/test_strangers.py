@@ -122,7 +122,7 @@ ATTACKS = {
     "another program's": (lambda b: _of_another(b), "it holds other tables than a run makes"),
     "no database": (lambda b: (b / "catalogue.sqlite").write_bytes(b"x" * 5000), "it has not the head of one"),
     "pages in a circle": (lambda b: _circle(b), "its pages are damaged"),
-    "a state of its own": (lambda b: altered(b, "UPDATE pieces SET state = 'x'"), "holds what no run has written"),
+    "a state of its own": (lambda b: altered(b, "UPDATE pieces SET state = 'x'"), "corrupt, or not a catalogue"),
     "a number below 0": (lambda b: altered(b, "UPDATE pieces SET state = 'waiting', number = -number - 1"), ""),
     "a job that is missing": (lambda b: altered(b, "UPDATE cells SET cell = 7"), "a job is missing"),
     "runs without number": (lambda b: altered(b, "UPDATE about SET value = ? WHERE key = 'runs'", "9" * 5000), "holds"),

@@ -31,7 +31,7 @@ def write(out: Path, page: Path, top: int) -> int:
     check_page(page)
     paths = ledgers(out)
     if not paths:
-        raise BadOption(f"{printable(str(out))}: there is no batch in it.")
+        raise BadOption(f"{printable(str(out))}: contains no batch.")
     best = heapq.nsmallest(top, _best(paths, top), key=_place)
     if not best:
         raise BadOption(f"{printable(str(out))}: no piece is done yet.")

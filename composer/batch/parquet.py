@@ -46,4 +46,4 @@ def write(out: Path) -> None:
                     except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
                         what = printable(" ".join(str(error).split()), 160)
                         shown = printable(str(path))
-                        raise UnreadableFile(f"{shown}: holds what no run has written ({what}).") from None
+                        raise UnreadableFile(f"{shown}: corrupt, or not a catalogue ({what}).") from None

@@ -120,7 +120,7 @@ def read_notes(path: Path) -> Score:
     """What `read` gives. Raises UnreadableFile for a file without notes, too, and warns of nothing else then."""
     score, said = read_with_warnings(path)
     if not score.note_count:
-        raise UnreadableFile(f"{printable(str(path))}: there is not a note in it.")
+        raise UnreadableFile(f"{printable(str(path))}: contains no notes.")
     for warning in said:
         warnings.warn(warning, stacklevel=2)
     return score
@@ -179,5 +179,5 @@ def provenance(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(raw.decode())
     except (ValueError, RecursionError) as error:
-        raise UnreadableFile(f"{printable(str(beside))}: is no JSON ({printable(str(error))}).") from None
+        raise UnreadableFile(f"{printable(str(beside))}: invalid JSON ({printable(str(error))}).") from None
     return values if isinstance(values, dict) else {}

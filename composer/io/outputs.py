@@ -217,6 +217,6 @@ def parse_options(texts: Sequence[str]) -> dict[str, dict[str, str]]:
         name, equals, value = text.partition("=")
         suffix, _, option = name.strip().removeprefix(".").rpartition(".")
         if not (equals and suffix and option):
-            raise BadOption(f"'{printable(text)}' is no option of an exporter such as wav.soundfont=FILE.")
+            raise BadOption(f"invalid option '{printable(text)}': expected SUFFIX.NAME=VALUE, as in wav.loudness=-14.")
         found.setdefault(suffix.lower(), {})[option.replace("-", "_")] = value
     return found

@@ -130,7 +130,7 @@ def reopen(folder: Path) -> tuple[Plain, Started]:
     """The recipe of the run in a folder, and how it was started. Raises BadRecipe if there is none."""
     shown = printable(str(folder))
     if not is_file(inside(folder, RECIPE)):
-        raise BadRecipe(f"{shown}: there is no run in it, since there is no {RECIPE}.")
+        raise BadRecipe(f"{shown}: contains no run: it has no {RECIPE}.")
     plain = read(folder / RECIPE)
     try:
         started = Started(**plain["started"])

@@ -54,7 +54,7 @@ class Folder:
         found = music_files(root)
         if not found:
             known = ", ".join(registry().names("readers"))
-            raise EmptyDataset(f"{shown}: there is no music file in it; files can be {known}.")
+            raise EmptyDataset(f"{shown}: contains no music files; supported are {known}.")
         return found
 
     def fingerprint(self, source: str) -> str:

@@ -64,7 +64,7 @@ def _values(piece: Piece, number: int, wanted: Sequence[str]) -> dict[str, Any]:
 
 def _check(pieces: Sequence[Piece], shown: str) -> None:
     if not pieces:
-        raise CannotWrite(f"{shown}: there is no piece to show.")
+        raise CannotWrite(f"{shown}: no piece to show.")
     if len(pieces) > MOST_PIECES:
         raise CannotWrite(f"{shown}: a page holds {MOST_PIECES} pieces at most, and here are {len(pieces):,}.")
     if (tracks := max(len(piece.score.tracks) for piece in pieces)) > MOST_TRACKS:

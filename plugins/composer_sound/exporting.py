@@ -44,7 +44,7 @@ class SoundExporter:
         if len(pieces) != 1:
             raise CannotWrite(f"{shown}: a sound file holds one piece, and here are {len(pieces)}; give each its own.")
         if path.suffix.lower() not in FORMATS:
-            raise CannotWrite(f"{shown}: is no kind of sound file; {nearest(path.suffix.lower(), FORMATS)}")
+            raise CannotWrite(f"{shown}: is not a sound format; {nearest(path.suffix.lower(), FORMATS)}")
         try:
             with whole_file(path) as scratch:
                 self._write(pieces[0], scratch, FORMATS[path.suffix.lower()])

@@ -72,7 +72,7 @@ def check(data: bytes) -> None:
     if not data:
         raise ValueError("is empty")
     if data[:4] != b"RIFF" or data[8:12] != b"sfbk":
-        raise ValueError("is no soundfont (.sf2)")
+        raise ValueError("is not a soundfont (.sf2)")
     found = _chunks(data)
     version = found.get("ifil", b"\0\0")
     if int.from_bytes(version[:2], "little") > 2:
