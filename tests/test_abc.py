@@ -726,7 +726,7 @@ def test_a_folder_counts_each_tune_of_a_book(tmp_path):
         ("X:1\nK:C\n[~]C", "where a chord was expected"),
         ('X:1\nK:C\n"Am CDEF|', "without its closing quotation mark"),
         ("X:1\nK:H\nC", "has an invalid key 'H'"),
-        ("X:1\nL:0/8\nK:C\nC", "has the unit length"),
+        ("X:1\nL:0/8\nK:C\nC", "has an invalid unit length"),
         ("X:1\nK:C\nC/0", "has a note of length '/0'"),
         ("X:1\nK:C\nC99999999999", "has a note of length"),
         ("X:1\nK:C\nC/997", "has a note of length '/997'"),

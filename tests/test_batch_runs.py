@@ -406,7 +406,7 @@ def test_the_gallery_is_the_page_of_an_exporter_where_there_is_one(run, here, mo
         (["jobs.toml"], "--out pieces/"),
         (["run"], "there is no file of jobs"),
         (["jobs.toml", "--out", "x", "--executor", "cloud"], "no plugin offers the executor 'cloud'"),
-        (["jobs.toml", "--out", "x", "--executor-option", "beside"], "is no option of an executor such as"),
+        (["jobs.toml", "--out", "x", "--executor-option", "beside"], "expected NAME=VALUE, such as"),
         (["jobs.toml", "--out", "x", "--time-limit", "0"], "must be more than 0 seconds"),
     ],
     ids=str,

@@ -388,7 +388,7 @@ def test_a_run_that_fails_says_where_the_best_model_is_kept(run, here, music, mo
     assert ran.status == 1
     step = load(here / "mine.safetensors").card["training"]["best_step"]
     assert re.fullmatch(
-        r"composer: the loss is no number any more after \d+ steps; try a lower --learning-rate or --clip. "
+        r"composer: the loss became NaN at step \d+; try a lower --learning-rate or --clip. "
         rf"The best model up to then, of step {step}, is kept in mine\.safetensors\.",
         ran.err.splitlines()[-1],
     )
@@ -414,7 +414,7 @@ def test_a_run_that_fails_says_where_the_best_model_is_kept(run, here, music, mo
             "1.mid: is a file; a run needs a folder.",
         ),
         (["folder:nowhere", "--out", "x.safetensors"], "nowhere: there is no such folder"),
-        (["folder:.", "--out", "x.safetensors"], "there is no music file in it"),
+        (["folder:.", "--out", "x.safetensors"], "contains no music files"),
         (["folder", "--out", "x.safetensors"], "dataset 'folder' needs the option 'path'."),
         (["chorals", "--out", "x.safetensors"], "did you mean 'chorales'?"),
         (["chorales:x", "--out", "x.safetensors"], "the dataset 'chorales' takes nothing after a colon."),

@@ -360,7 +360,7 @@ def test_home_is_understood(music, monkeypatch):
 
 
 def test_a_folder_without_music_is_a_clear_mistake(tmp_path):
-    with pytest.raises(EmptyDataset, match=r"no music file in it; files can be .*\.mid"):
+    with pytest.raises(EmptyDataset, match=r"contains no music files; supported are .*\.mid"):
         Folder(str(tmp_path)).sources()
     with pytest.raises(BadOption, match="no such folder"):
         Folder(str(tmp_path / "nowhere")).sources()

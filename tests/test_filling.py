@@ -376,7 +376,7 @@ def test_only_some_bars_anew(run, folder, model_file):
         (["fill", "piece.mid", "o.mid", "--voice", "tenr"], "unknown voice 'tenr'; did you mean 'tenor'?"),
         (["fill", "piece.mid", "o.mid", "--voice", "7"], "unknown voice '7'"),
         (["fill", "piece.mid", "o.mid", "--bars", "1", "--particles", "0"], "'particles' is 0, and must be from 1"),
-        (["fill", "piece.mid", "o.mid", "--bars", "1", "--look-ahead", "-1"], "'-1' is no number of bars"),
+        (["fill", "piece.mid", "o.mid", "--bars", "1", "--look-ahead", "-1"], "invalid look-ahead '-1'"),
         (["fill", "none.mid", "o.mid", "--bars", "1"], "no such file"),
         (["fill", "high.mid", "o.mid", "--bars", "1"], "the model has no tokens for this piece"),
         (["fill", "odd.mid", "o.mid", "--bars", "1"], "no bars of 5/8"),

@@ -115,7 +115,7 @@ REFUSED = {
     "generate o.mid --model pipe.safetensors": ["pipe.safetensors: is a named pipe, not a file."],
     "harmonize device.mid o.mid": ["device.mid: is a device, not a file."],
     "fill pipe.mid o.mid --bars 1": ["pipe.mid: is a named pipe, not a file."],
-    "regenerate damaged.mid o.mid": ["damaged.mid.json: is no JSON"],
+    "regenerate damaged.mid o.mid": ["damaged.mid.json: invalid JSON"],
     "regenerate strange.mid o.mid": ["strange.mid: was made with the model", "is not here; say with --model where"],
 }
 

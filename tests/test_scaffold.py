@@ -116,7 +116,7 @@ def test_the_command_makes_it_and_says_how_to_go_on(run, tmp_path, monkeypatch):
     ("name", "kind", "sentence"),
     [
         ("My Swing", "sampler", "invalid plugin name 'My Swing': use lower-case letters and dashes, as in my-swing."),
-        ("../x", "sampler", "is no name of a plugin"),
+        ("../x", "sampler", "invalid plugin name"),
         ("json", "sampler", "there is a module 'json' already"),
         ("top-p", "sampler", "the sampler 'top-p' is offered by the plugin 'shaping'; take another name."),
         ("mid", "reader", "the reader '.mid' is offered by the plugin 'midi-file'"),
