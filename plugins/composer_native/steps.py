@@ -211,9 +211,7 @@ def _described(cell: Cell, whole: bool, failed: list[Exception]) -> _Model:
             for layer in cell.layers
         )
     )
-    head, bias = cell.head, cell.bias
-    if cell.pointer is not None and cell.pointer_bias is not None:
-        head, bias = np.concatenate([head, cell.pointer]), np.concatenate([bias, cell.pointer_bias])
+    head, bias = _output(cell)
     sizes = [len(table) for table in cell.columns]
     update = _Update(_update(cell.layers, hidden, layers, failed))
     kept += [layers, update]
@@ -239,6 +237,13 @@ def _described(cell: Cell, whole: bool, failed: list[Exception]) -> _Model:
     )
     model.kept = kept  # what it points at lives as long
     return model
+
+
+def _output(cell: Cell) -> tuple[Floats, Floats]:
+    """The matrix and the bias of the output, with the rows of the pointer below."""
+    if cell.pointer is None or cell.pointer_bias is None:
+        return cell.head, cell.bias
+    return np.concatenate([cell.head, cell.pointer]), np.concatenate([cell.bias, cell.pointer_bias])
 
 
 def _floats(weights: Floats, pointer: Callable[[NDArray[Any]], int]) -> _Matrix:
