@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import mean
 
 import click
+import picture
 import pytest
 import soundfile
 from benchmarks import compared
@@ -32,6 +33,7 @@ from documents import (
     unmarked,
 )
 from helptext import filled
+from PIL import Image
 
 from composer.cli import cli, run
 from composer.generation import generator
@@ -49,7 +51,44 @@ def test_the_two_commands_stand_there_word_for_word():
     assert "\n    pip install -c constraints.txt -e '.[test]' && pytest\n" in text(README)
 
 
-def test_it_shows_the_help_as_it_is():
+def test_the_readme_is_read_in_a_few_minutes():
+    assert len(text(README).splitlines()) <= 180
+    assert len(text(README).split()) <= 1200
+
+
+def test_the_picture_of_the_readme_is_what_its_command_makes(workplace):
+    assert f"\n    {picture.COMMAND}\n" in text(README)
+    with Image.open(picture.PICTURE) as kept:
+        assert kept.size == picture.draw(workplace).size
+    assert picture.PICTURE.stat().st_size < 60_000
+
+
+def test_examples_of_the_readme(workplace, monkeypatch):
+    chorale, *pieces = [Request(index=index, bars=6) for index in range(8)]
+    formats.write(generator.generate(generator.open_model("chorales"), [chorale]), workplace / "chorale.mid")
+    (workplace / "midi").mkdir()
+    for number, piece in enumerate(generator.generate(generator.open_model("tunes"), pieces)):
+        formats.write([piece], workplace / "midi" / f"{number}.mid")
+    for arguments in commands(README, "five"):
+        few = {"train": ["--steps", "2", "--evaluations", "1"], "fill": ["--particles", "2"]}.get(arguments[0], [])
+        assert run([*arguments, *few]) == 0, arguments
+    for name in ("song.mid", "filled.mid", "harmonized.mid", "chorale.mp3", "chorale.pdf", "chorale.html"):
+        assert (workplace / name).stat().st_size
+    assert (workplace / "mine.safetensors").exists()
+
+
+def test_the_small_table_of_the_readme_is_that_of_the_comparison():
+    kept = compared.report("chorales")
+    for row in kept["standing"]:
+        cost, nats = (
+            kept["costs"][row["architecture"]],
+            f"{row['nats_per_note']:.3f} [{row['low']:.3f}, {row['high']:.3f}]",
+        )
+        line = f"| `{row['architecture']}` | {cost['parameters']:,} | {nats} | {1000 * cost['step_seconds']:.0f} |"
+        assert line in text(README)
+
+
+def test_the_guide_shows_the_help_as_it_is():
     assert filled(text(GUIDE)) == text(GUIDE), "`python tests/helptext.py` writes it anew"
 
 
@@ -221,8 +260,9 @@ def test_examples_of_tables(capsys):
         assert word in shown
 
 
-def test_example_from_python(workplace):
-    exec(block(ENGINE, "python"), {})
+@pytest.mark.parametrize("code", [block(README, "python"), block(ENGINE, "python")], ids=["README", "engine"])
+def test_examples_from_python(code, workplace):
+    exec(code, {})
     assert formats.read(workplace / "first.mid").note_count
 
 
@@ -239,7 +279,7 @@ def test_example_of_a_plugin():
 def test_examples_of_plugins(workplace, capsys, monkeypatch):
     few = [point for point in registry.find() if point.name == "texture"]
     monkeypatch.setattr("composer.plugins.doctor.find", lambda: few)  # all of them take a while
-    for arguments in commands(README, "plugins"):
+    for arguments in commands(GUIDE, "plugins"):
         assert run(arguments) == 0, arguments
     shown = capsys.readouterr().out
     for words in ("composer generate piece.mid --top-p 0.9", "ok      sampler polyphony", "1 plugin is well", "4 bars"):
