@@ -125,6 +125,11 @@ def test_links_lead_somewhere(document):
         assert not anchor or anchor in anchors(there), f"{path}#{anchor}"
 
 
+def test_every_room_stands_in_the_readme_of_the_engine():
+    rooms = {path.parent.name for path in ENGINE.parent.glob("*/__init__.py")}
+    assert set(re.findall(r"(?m)^\| \[`(\w+)`\]", text(ENGINE))) == rooms
+
+
 def test_every_example_is_run_by_a_test():
     marks = {mark for one in DOCUMENTS if one != PLUGINS for mark, _ in blocks(one)}
     run_here = set(re.findall(r'\b(?:block|commands)\([A-Z]+, "(\w+)"\)', Path(__file__).read_text(encoding="utf-8")))
