@@ -143,8 +143,9 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_examples_of_writing_music(workplace):
-    for arguments in commands(GUIDE, "generate"):
+@pytest.mark.parametrize("words", [commands(GUIDE, "write"), commands(GUIDE, "steer")], ids=["write", "steer"])
+def test_examples_of_writing_music(words, workplace):
+    for arguments in [["generate", "chorale.mid", "--bars", "8"], *words]:
         assert run(arguments) == 0, arguments
         out = workplace / arguments[1]
         scores = [formats.read(path) for path in (out.glob("*.mid") if out.is_dir() else [out])]
@@ -172,6 +173,21 @@ def test_examples_of_explaining(workplace, capsys):
     for arguments in commands(GUIDE, "explain"):
         assert run(arguments) == 0, arguments
         assert "Parameters: " in capsys.readouterr().out
+
+
+def test_examples_of_comparing(workplace, monkeypatch, capsys):
+    chorales = Chorales().sources()
+    monkeypatch.setattr(Chorales, "sources", lambda _: chorales[:40])
+    (workplace / "mine").mkdir()
+    pieces = generator.generate(generator.open_model("tunes"), [Request(index=index, bars=4) for index in range(30)])
+    for number, piece in enumerate(pieces):
+        formats.write([piece], workplace / "mine" / f"{number}.mid")
+    small = "--trials 1 --hidden-size 8 --layers 1 --embedding-size 4 --device cpu".split()
+    for number, arguments in enumerate(commands(GUIDE, "compare")):
+        asked = [*arguments, *small, "--steps", "2", "--seeds", "1", "--out", str(number)]
+        asked += [] if "--questions" in arguments else ["--questions", "likelihood"]
+        assert run(asked) == 0, arguments
+        assert "likelihood" in capsys.readouterr().out.lower()
 
 
 def test_examples_of_given_notes(workplace):
