@@ -65,6 +65,13 @@ def prose(document):
     return "\n".join(line for line in lines if not line.startswith(("    ", "|")))
 
 
+def sentences(document):
+    """The sentences of a document's prose, and those of its lists; code and links count as a word."""
+    plain = re.sub(r"`[^`]*`", "code", re.sub(r"\]\([^)]*\)", "]", prose(document)))
+    found = re.split(r"\n\s*\n|\n\s*(?:- |\d+\. )|(?<=[.:;!?])\s+| · ", plain)
+    return [" ".join(one.split()) for one in found if not one.lstrip().startswith("#")]
+
+
 def links(document):
     """Each link of a document that leads to this project: a path, or nothing, and an anchor, or nothing."""
     found = re.findall(r"\]\(([^)\s]+)\)", text(document))

@@ -23,12 +23,14 @@ from documents import (
     GUIDE,
     PLUGINS,
     README,
+    ROOT,
     anchors,
     block,
     blocks,
     commands,
     links,
     parse,
+    sentences,
     text,
     unmarked,
 )
@@ -44,6 +46,10 @@ from composer.testing import cases_of
 from composer.types import Piece
 from composer_chorales.dataset import Chorales
 from composer_pianorolls import trial
+
+
+def name_of(document):
+    return str(document.relative_to(ROOT))
 
 
 def test_the_two_commands_stand_there_word_for_word():
@@ -107,7 +113,7 @@ def test_who_types_its_examples_from_the_first_to_the_last_is_never_refused(docu
         there.update(named)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.parent.name + "/" + path.name))
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_commands_outside_of_examples_are_understood(document):
     """Those that made what is kept here take hours, and are not run."""
     for words in unmarked(document):
@@ -117,7 +123,12 @@ def test_commands_outside_of_examples_are_understood(document):
             command.make_context(words[0], words[1:])
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.parent.name + "/" + path.name))
+@pytest.mark.parametrize("document", [README, ENGINE, GUIDE, DATASETS, BENCHMARKS], ids=name_of)
+def test_sentences_are_short(document):
+    assert [one for one in sentences(document) if len(one.split()) > 20] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_links_lead_somewhere(document):
     for path, anchor in links(document):
         there = (document.parent / path).resolve() if path else document
@@ -182,7 +193,7 @@ def test_examples_of_comparing(workplace, monkeypatch, capsys):
     pieces = generator.generate(generator.open_model("tunes"), [Request(index=index, bars=4) for index in range(30)])
     for number, piece in enumerate(pieces):
         formats.write([piece], workplace / "mine" / f"{number}.mid")
-    small = "--trials 1 --hidden-size 8 --layers 1 --embedding-size 4 --device cpu".split()
+    small = ["--trials", "1", "--hidden-size", "8", "--layers", "1", "--embedding-size", "4", "--device", "cpu"]
     for number, arguments in enumerate(commands(GUIDE, "compare")):
         asked = [*arguments, *small, "--steps", "2", "--seeds", "1", "--out", str(number)]
         asked += [] if "--questions" in arguments else ["--questions", "likelihood"]
