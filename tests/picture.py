@@ -10,18 +10,18 @@ from PIL import Image, ImageChops
 from composer.cli import run
 
 PICTURE = ROOT / "datasets" / "chorale.png"
-COMMAND = "composer generate chorale.pdf chorale.png --bars 4 --seed 3 --time-signature 4/4 --title Chorale"
+COMMAND = "composer generate score.pdf score.png --bars 4 --seed 3 --time-signature 4/4 --title Chorale"
 MARGIN = 16
 
 
 def draw(folder):
     """Draw the score above the roll, from the files that the command writes in a folder."""
-    arguments = COMMAND.replace("chorale.p", f"{folder}/chorale.p").split()[1:]
+    arguments = COMMAND.replace("score.p", f"{folder}/score.p").split()[1:]
     assert run(arguments) == 0
-    page = pypdfium2.PdfDocument(folder / "chorale.pdf")[0].render(scale=1.6).to_pil().convert("RGB")
+    page = pypdfium2.PdfDocument(folder / "score.pdf")[0].render(scale=1.6).to_pil().convert("RGB")
     _, top, _, bottom = ImageChops.invert(page).getbbox()
     score = page.crop((0, top - MARGIN, page.width, bottom + MARGIN))
-    roll = Image.open(folder / "chorale.png").convert("RGB")
+    roll = Image.open(folder / "score.png").convert("RGB")
     roll = roll.resize((page.width, roll.height * page.width // roll.width), Image.Resampling.LANCZOS)
     both = Image.new("RGB", (page.width, score.height + roll.height), "white")
     both.paste(score, (0, 0))
