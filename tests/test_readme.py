@@ -1,8 +1,7 @@
-"""The README: its two commands stand in it word for word, and its examples run."""
+"""The documents: the README's two commands stand in it word for word, all examples run, all links lead somewhere."""
 
 import json
 import re
-import shlex
 import sys
 import types
 from dataclasses import replace
@@ -12,10 +11,31 @@ from pathlib import Path
 from statistics import mean
 
 import click
+import picture
 import pytest
 import soundfile
 from benchmarks import compared
+from documents import (
+    BENCHMARKS,
+    DATASETS,
+    DOCUMENTS,
+    ENGINE,
+    GUIDE,
+    PLUGINS,
+    README,
+    ROOT,
+    anchors,
+    block,
+    blocks,
+    commands,
+    links,
+    parse,
+    sentences,
+    text,
+    unmarked,
+)
 from helptext import filled
+from PIL import Image
 
 from composer.cli import cli, run
 from composer.generation import generator
@@ -27,41 +47,63 @@ from composer.types import Piece
 from composer_chorales.dataset import Chorales
 from composer_pianorolls import trial
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
-
-def block(name: str) -> str:
-    """The lines under a marker, without their indentation and comments' alignment."""
-    text = re.search(rf"<!-- {name} -->\n(.*?)<!-- end -->", README, re.DOTALL)
-    assert text, name
-    return "\n".join(line[4:] for line in text[1].splitlines())
-
-
-def commands(name: str) -> list[list[str]]:
-    lines = [shlex.split(line, comments=True) for line in block(f"example: {name}").splitlines()]
-    assert all(line[0] == "composer" for line in lines)
-    return [line[1:] for line in lines]
+def name_of(document):
+    return str(document.relative_to(ROOT))
 
 
 def test_the_two_commands_stand_there_word_for_word():
-    assert "\n    pip install -c constraints.txt . && composer generate chorale.mid\n" in README
-    assert "\n    pip install -c constraints.txt -e '.[test]' && pytest\n" in README
+    assert "\n    pip install -c constraints.txt . && composer generate chorale.mid\n" in text(README)
+    assert "\n    pip install -c constraints.txt -e '.[test]' && pytest\n" in text(README)
 
 
-def test_it_shows_the_help_as_it_is():
-    assert filled(README) == README, "`python tests/helptext.py` writes it anew"
+def test_the_readme_is_read_in_a_few_minutes():
+    assert len(text(README).splitlines()) <= 180
+    assert len(text(README).split()) <= 1200
 
 
-def test_who_types_its_examples_from_the_first_to_the_last_is_never_refused():
+def test_the_picture_of_the_readme_is_what_its_command_makes(workplace):
+    assert f"\n    {picture.COMMAND}\n" in text(README)
+    with Image.open(picture.PICTURE) as kept:
+        assert kept.size == picture.draw(workplace).size
+    assert picture.PICTURE.stat().st_size < 60_000
+
+
+def test_examples_of_the_readme(workplace, monkeypatch):
+    chorale, *pieces = [Request(index=index, bars=6) for index in range(8)]
+    formats.write(generator.generate(generator.open_model("chorales"), [chorale]), workplace / "chorale.mid")
+    (workplace / "midi").mkdir()
+    for number, piece in enumerate(generator.generate(generator.open_model("tunes"), pieces)):
+        formats.write([piece], workplace / "midi" / f"{number}.mid")
+    for arguments in commands(README, "five"):
+        few = {"train": ["--steps", "2", "--evaluations", "1"], "fill": ["--particles", "2"]}.get(arguments[0], [])
+        assert run([*arguments, *few]) == 0, arguments
+    for name in ("song.mid", "filled.mid", "harmonized.mid", "chorale.mp3", "chorale.pdf", "chorale.html"):
+        assert (workplace / name).stat().st_size
+    assert (workplace / "mine.safetensors").exists()
+
+
+def test_the_small_table_of_the_readme_is_that_of_the_comparison():
+    kept = compared.report("chorales")
+    for row in kept["standing"]:
+        cost, nats = (
+            kept["costs"][row["architecture"]],
+            f"{row['nats_per_note']:.3f} [{row['low']:.3f}, {row['high']:.3f}]",
+        )
+        line = f"| `{row['architecture']}` | {cost['parameters']:,} | {nats} | {1000 * cost['step_seconds']:.0f} |"
+        assert line in text(README)
+
+
+def test_the_guide_shows_the_help_as_it_is():
+    assert filled(text(GUIDE)) == text(GUIDE), "`python tests/helptext.py` writes it anew"
+
+
+@pytest.mark.parametrize("document", [README, GUIDE], ids=["README", "guide"])
+def test_who_types_its_examples_from_the_first_to_the_last_is_never_refused(document):
     """What is there is not replaced, so that each line has a name of its own, or says --force."""
-    lines = ["composer generate chorale.mid"]
-    lines += [
-        line.strip()
-        for text in re.findall(r"(?s)<!-- example: .*? -->\n(.*?)<!-- end -->", README)
-        for line in text.splitlines()
-    ]
-    there = set()
-    for words in (shlex.split(line, comments=True)[1:] for line in lines):
+    there = {"chorale.mid"}
+    examples = [lines for mark, lines in blocks(document) if mark.startswith("example: ")]
+    for words in parse("\n".join(examples)):
         command = cli.get_command(click.Context(cli), words[0])
         if not any(parameter.name == "force" for parameter in getattr(command, "params", ())):
             continue
@@ -69,7 +111,40 @@ def test_who_types_its_examples_from_the_first_to_the_last_is_never_refused():
         named = [*asked.get("outs", ()), *(str(asked[one]) for one in ("out", "plot") if asked.get(one))]
         assert asked["force"] or not there & set(named), words
         there.update(named)
-    assert len(there) > 30
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_commands_outside_of_examples_are_understood(document):
+    """Those that made what is kept here take hours, and are not run."""
+    for words in unmarked(document):
+        command = cli.get_command(click.Context(cli), words[0])
+        assert command, words
+        if not isinstance(command, click.Group):
+            command.make_context(words[0], words[1:])
+
+
+@pytest.mark.parametrize("document", [README, ENGINE, GUIDE, DATASETS, BENCHMARKS], ids=name_of)
+def test_sentences_are_short(document):
+    assert [one for one in sentences(document) if len(one.split()) > 20] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_links_lead_somewhere(document):
+    for path, anchor in links(document):
+        there = (document.parent / path).resolve() if path else document
+        assert there.exists(), path
+        assert not anchor or anchor in anchors(there), f"{path}#{anchor}"
+
+
+def test_every_room_stands_in_the_readme_of_the_engine():
+    rooms = {path.parent.name for path in ENGINE.parent.glob("*/__init__.py")}
+    assert set(re.findall(r"(?m)^\| \[`(\w+)`\]", text(ENGINE))) == rooms
+
+
+def test_every_example_is_run_by_a_test():
+    marks = {mark for one in DOCUMENTS if one != PLUGINS for mark, _ in blocks(one)}
+    run_here = set(re.findall(r'\b(?:block|commands)\([A-Z]+, "(\w+)"\)', Path(__file__).read_text(encoding="utf-8")))
+    assert {mark.removeprefix("example: ") for mark in marks} == run_here | {"help"}
 
 
 @pytest.fixture
@@ -79,8 +154,9 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_examples_of_writing_music(workplace):
-    for arguments in commands("generate"):
+@pytest.mark.parametrize("words", [commands(GUIDE, "write"), commands(GUIDE, "steer")], ids=["write", "steer"])
+def test_examples_of_writing_music(words, workplace):
+    for arguments in [["generate", "chorale.mid", "--bars", "8"], *words]:
         assert run(arguments) == 0, arguments
         out = workplace / arguments[1]
         scores = [formats.read(path) for path in (out.glob("*.mid") if out.is_dir() else [out])]
@@ -89,7 +165,7 @@ def test_examples_of_writing_music(workplace):
 
 
 def test_examples_of_sound(workplace):
-    for arguments in commands("sound"):
+    for arguments in commands(GUIDE, "sound"):
         assert run(arguments) == 0, arguments
     sounds = [path for path in workplace.iterdir() if path.suffix in (".wav", ".flac", ".ogg", ".mp3")]
     assert len(sounds) == 4
@@ -97,24 +173,39 @@ def test_examples_of_sound(workplace):
 
 
 def test_examples_of_batches(workplace):
-    (workplace / "jobs.toml").write_text(block("jobs"))
-    for arguments in commands("batch"):
+    (workplace / "jobs.toml").write_text(block(GUIDE, "jobs"))
+    for arguments in commands(GUIDE, "batch"):
         assert run(arguments) == 0, arguments
     assert len(list((workplace / "pieces").glob("*/*.mid"))) == 18
     assert (workplace / "best.html").stat().st_size > 5_000
 
 
 def test_examples_of_explaining(workplace, capsys):
-    for arguments in commands("explain"):
+    for arguments in commands(GUIDE, "explain"):
         assert run(arguments) == 0, arguments
         assert "Parameters: " in capsys.readouterr().out
+
+
+def test_examples_of_comparing(workplace, monkeypatch, capsys):
+    chorales = Chorales().sources()
+    monkeypatch.setattr(Chorales, "sources", lambda _: chorales[:40])
+    (workplace / "mine").mkdir()
+    pieces = generator.generate(generator.open_model("tunes"), [Request(index=index, bars=4) for index in range(30)])
+    for number, piece in enumerate(pieces):
+        formats.write([piece], workplace / "mine" / f"{number}.mid")
+    small = ["--trials", "1", "--hidden-size", "8", "--layers", "1", "--embedding-size", "4", "--device", "cpu"]
+    for number, arguments in enumerate(commands(GUIDE, "compare")):
+        asked = [*arguments, *small, "--steps", "2", "--seeds", "1", "--out", str(number)]
+        asked += [] if "--questions" in arguments else ["--questions", "likelihood"]
+        assert run(asked) == 0, arguments
+        assert "likelihood" in capsys.readouterr().out.lower()
 
 
 def test_examples_of_given_notes(workplace):
     chorale = generator.generate(generator.open_model("chorales"), [Request(seed=1, bars=6)])[0].score
     formats.write([Piece(chorale)], workplace / "chorale.mid")
     formats.write([Piece(replace(chorale, tracks=chorale.tracks[:1]))], workplace / "melody.mid")
-    for arguments in commands("given"):
+    for arguments in commands(GUIDE, "given"):
         few = [] if arguments[0] == "regenerate" and "--bars" not in arguments else ["--particles", "2"]
         assert run([*arguments, *few]) == 0, arguments
     assert (workplace / "again.mid").read_bytes() == (workplace / "filled.mid").read_bytes()
@@ -122,7 +213,7 @@ def test_examples_of_given_notes(workplace):
 
 
 def test_examples_of_scores(workplace):
-    for arguments in commands("read"):
+    for arguments in commands(GUIDE, "read"):
         assert run(arguments) == 0, arguments
         assert (workplace / arguments[1]).stat().st_size
     assert formats.read(workplace / "tune.musicxml").note_count
@@ -130,7 +221,7 @@ def test_examples_of_scores(workplace):
 
 
 def test_examples_of_looking(workplace):
-    for arguments in commands("look"):
+    for arguments in commands(GUIDE, "look"):
         assert run(arguments) == 0, arguments
     for name in ("reel.png", "reel.html", "dark.png", "reel.roll.svg"):
         assert (workplace / name).stat().st_size > 5_000
@@ -141,7 +232,7 @@ def test_examples_of_checking(workplace):
     (workplace / "midi").mkdir()
     for name in ("chorale.mid", "midi/tune.mid"):
         formats.write([piece], workplace / name)
-    for arguments in commands("check"):
+    for arguments in commands(GUIDE, "check"):
         assert run(arguments) == 0, arguments
 
 
@@ -153,14 +244,14 @@ def test_examples_of_originality(workplace, monkeypatch):
         (workplace / folder).mkdir()
     for name in ("chorale.mid", "pieces/one.mid", *(f"midi/{number}.mid" for number in range(6))):
         formats.write([pieces[sum(map(int, filter(str.isdigit, name)))]], workplace / name)
-    for arguments in commands("originality"):
+    for arguments in commands(GUIDE, "originality"):
         assert run(arguments) == 0, arguments
 
 
 def test_examples_of_playing(workplace, capsys):
     piece = generator.generate(generator.open_model("tunes"), [Request(seed=1, bars=4)])[0]
     formats.write([piece], workplace / "chorale.mid")
-    for arguments in commands("play"):
+    for arguments in commands(GUIDE, "play"):
         assert run(arguments) == 0, arguments
     assert "▀" in capsys.readouterr().out
 
@@ -173,7 +264,7 @@ def test_examples_of_training(workplace, monkeypatch):
     pieces = generator.generate(tunes, [Request(index=index, bars=4) for index in range(12)])
     for number, piece in enumerate(pieces):
         formats.write([piece], workplace / "midi" / f"{number}.mid")
-    for arguments in commands("train"):
+    for arguments in commands(GUIDE, "train"):
         few = ["--steps", "2", "--evaluations", "1"]
         quick = {"train": few, "finetune": few, "generate": ["--bars", "2"]}.get(arguments[0], [])
         assert run([*arguments, *quick]) == 0, arguments
@@ -185,7 +276,7 @@ def test_examples_of_metrics(workplace, capsys):
     (workplace / "midi").mkdir()
     for name, piece in zip(("chorale.mid", *(f"midi/{number}.mid" for number in range(5))), pieces, strict=True):
         formats.write([piece], workplace / name)
-    for arguments in commands("metrics"):
+    for arguments in commands(GUIDE, "metrics"):
         few = ["--count", "2"] if arguments[0] == "evaluate" else []
         assert run([*arguments, *few]) == 0, arguments
     assert "groove consistency" in capsys.readouterr().out
@@ -194,15 +285,16 @@ def test_examples_of_metrics(workplace, capsys):
 
 
 def test_examples_of_tables(capsys):
-    for arguments in commands("tables"):
+    for arguments in commands(GUIDE, "tables"):
         assert run(arguments) == 0, arguments
     shown = capsys.readouterr().out
     for word in ("folder:PATH", "tunes", "composer-midi", "nats_per_note"):
         assert word in shown
 
 
-def test_example_from_python(workplace):
-    exec(block("python"), {})
+@pytest.mark.parametrize("code", [block(README, "python"), block(ENGINE, "python")], ids=["README", "engine"])
+def test_examples_from_python(code, workplace):
+    exec(code, {})
     assert formats.read(workplace / "first.mid").note_count
 
 
@@ -210,7 +302,7 @@ def test_example_of_a_plugin():
     from composer.testing import check_sampler
 
     module = types.ModuleType("composer_sharpen")
-    exec(block("plugin"), module.__dict__)
+    exec(block(README, "plugin"), module.__dict__)
     offers = module.register_samplers()
     tokenizer = generator.open_model("tunes").tokenizer
     check_sampler(offers["sharpen"](power=1.5), tokenizer)
@@ -219,25 +311,23 @@ def test_example_of_a_plugin():
 def test_examples_of_plugins(workplace, capsys, monkeypatch):
     few = [point for point in registry.find() if point.name == "texture"]
     monkeypatch.setattr("composer.plugins.doctor.find", lambda: few)  # all of them take a while
-    for arguments in commands("plugins"):
+    for arguments in commands(GUIDE, "plugins"):
         assert run(arguments) == 0, arguments
     shown = capsys.readouterr().out
     for words in ("composer generate piece.mid --top-p 0.9", "ok      sampler polyphony", "1 plugin is well", "4 bars"):
         assert words in shown
 
 
-GUIDE = (Path(__file__).parent.parent / "plugins" / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"<!-- example: (\S+) (\S+) -->\n(.*?)<!-- end -->", GUIDE, re.DOTALL)
+EXAMPLES = [(*mark.split()[1:], code) for mark, code in blocks(PLUGINS)]
 
 
 def test_the_guide_has_an_example_of_every_kind():
     assert {kind for kind, _, _ in EXAMPLES} == set(scaffold.kinds())
 
 
-@pytest.mark.parametrize(("kind", "name", "text"), EXAMPLES, ids=[kind for kind, _, _ in EXAMPLES])
-def test_an_example_of_the_guide_is_what_a_new_package_begins_with_and_runs(kind, name, text, monkeypatch):
+@pytest.mark.parametrize(("kind", "name", "code"), EXAMPLES, ids=[kind for kind, _, _ in EXAMPLES])
+def test_an_example_of_the_guide_is_what_a_new_package_begins_with_and_runs(kind, name, code, monkeypatch):
     """The packages themselves are tested in `test_scaffold`."""
-    code = "\n".join(line[4:] for line in text.splitlines())
     assert code.strip() == scaffold.source(name, kind).strip()
     module = types.ModuleType(f"example_{kind}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -248,29 +338,28 @@ def test_an_example_of_the_guide_is_what_a_new_package_begins_with_and_runs(kind
     next(cases_of(offer)).run()
 
 
-def test_its_figures_are_filled_in_and_are_the_cards():
-    assert "@FIGURES@" not in README
+def test_the_figures_of_the_models_are_those_of_their_cards():
     for name in ("chorales", "tunes"):
         test = generator.open_model(name).model.card["test"]
-        assert f"{test['nats_per_note']:.3f} | {test['nats_per_beat']:.3f}" in README
+        assert f"{test['nats_per_note']:.3f} | {test['nats_per_beat']:.3f}" in text(DATASETS)
 
 
 def test_the_table_of_architectures_is_that_of_the_runs_that_are_kept():
     kept = trial.read(Path(trial.__file__).with_name("trial.jsonl"))
-    assert "\n".join(trial.table(kept)) in README
+    assert "\n".join(trial.table(kept)) in text(DATASETS)
 
 
 @pytest.mark.parametrize("name", compared.REPORTS)
 def test_the_tables_of_a_comparison_are_those_of_its_report(name):
     kept = compared.report(name)
-    assert "\n".join(compared.standing(kept)) in README
-    assert "\n".join(compared.claims(kept, compared.SHOWN[name])) in README
+    assert "\n".join(compared.standing(kept)) in text(BENCHMARKS)
+    assert "\n".join(compared.claims(kept, compared.SHOWN[name])) in text(BENCHMARKS)
     assert escape(kept["verdict"]["text"]) in compared.REPORTS[name].with_suffix(".html").read_text(encoding="utf-8")
 
 
 def test_the_table_of_particles_is_that_of_the_runs_that_are_kept():
     kept = json.loads((Path(__file__).parent / "benchmarks" / "filling.json").read_text())
-    table = README.split("### What particles do")[1].split("### ")[0]
+    table = text(BENCHMARKS).split("## What particles do")[1].split("\n## ")[0]
     rows = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("| ")][1:]
     assert len(rows) == len(kept) == 6
     for row, found in zip(rows, kept.values(), strict=True):

@@ -1,4 +1,4 @@
-"""The README's tables of the comparisons that are kept here; `python tests/benchmarks/compared.py` prints them.
+"""The tables of the comparisons that are kept here; `python tests/benchmarks/compared.py` prints them.
 
 A report is what `composer compare` wrote: `compared/chorales.json`, and the same as a page, `compared/chorales.html`.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 SHOWN = {"chorales": range(1, 21), "tunes": (6, 8, 9, 11, 19)}
-"""The claims that the README shows of each: on the tunes, those that more music may decide."""
+"""The claims that the document shows of each: on the tunes, those that more music may decide."""
 
 REPORTS = {name: Path(__file__).parent / "compared" / f"{name}.json" for name in SHOWN}
 
