@@ -83,3 +83,8 @@ def register_executors() -> Offers:  # type: ignore[empty-body]
 @hookspec
 def register_metrics() -> Offers:  # type: ignore[empty-body]
     """Offer measures of music: name to a callable that makes a `Metric`; its docstring is the definition."""
+
+
+@hookspec
+def register_callbacks() -> Offers:  # type: ignore[empty-body]
+    """Offer listeners to training runs: name to a dataclass that is a `Callback`."""

@@ -34,6 +34,7 @@ KINDS = (
     "models",
     "executors",
     "metrics",
+    "callbacks",
 )
 
 NAMED = ("architectures", "tokenizers")

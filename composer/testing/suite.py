@@ -12,11 +12,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from composer.errors import CannotExpress, CannotWrite, RequestWarning, UnknownName, nearest, printable
+from composer.errors import BadOption, CannotExpress, CannotWrite, RequestWarning, UnknownName, nearest, printable
 from composer.music.score import Score
 from composer.plugins.cache import can_keep
 from composer.plugins.registry import KINDS, Offer, make, registry
 from composer.testing.architectures import check_architecture
+from composer.testing.callbacks import check_callback
 from composer.testing.datasets import check_dataset
 from composer.testing.executors import check_executor
 from composer.testing.files import HOLDS, check_exporter, check_reader, check_round_trip
@@ -220,6 +221,19 @@ def _metric(thing: _Thing) -> Checks:
     yield "", lambda _: check_metric(thing.make())
 
 
+def _callback(thing: _Thing) -> Checks:
+    yield "", lambda folder: _check_listening(thing, folder)
+
+
+def _check_listening(thing: _Thing, folder: Path) -> None:
+    try:
+        callback = thing.make()
+    except BadOption as error:  # it says what it misses here
+        rule(error.__cause__ is None, f"a callback can be made, or says by BadOption what to install; {error}")
+    else:
+        check_callback(callback, folder)
+
+
 _CHECKS: Mapping[str, Callable[[_Thing], Checks]] = {
     "architectures": _architecture,
     "tokenizers": _tokenizer,
@@ -231,4 +245,5 @@ _CHECKS: Mapping[str, Callable[[_Thing], Checks]] = {
     "models": _model,
     "executors": _executor,
     "metrics": _metric,
+    "callbacks": _callback,
 }
