@@ -63,6 +63,11 @@ def register_exporters() -> Offers:  # type: ignore[empty-body]
 
 
 @hookspec
+def register_callbacks() -> Offers:  # type: ignore[empty-body]
+    """Offer listeners to training runs: name to a dataclass that is a `Callback`."""
+
+
+@hookspec
 def register_datasets() -> Offers:  # type: ignore[empty-body]
     """Offer collections of music: name to a frozen dataclass that is a `Dataset`, and may be `Divided`.
 
@@ -83,8 +88,3 @@ def register_executors() -> Offers:  # type: ignore[empty-body]
 @hookspec
 def register_metrics() -> Offers:  # type: ignore[empty-body]
     """Offer measures of music: name to a callable that makes a `Metric`; its docstring is the definition."""
-
-
-@hookspec
-def register_callbacks() -> Offers:  # type: ignore[empty-body]
-    """Offer listeners to training runs: name to a dataclass that is a `Callback`."""

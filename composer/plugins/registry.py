@@ -30,11 +30,11 @@ KINDS = (
     "steppers",
     "readers",
     "exporters",
+    "callbacks",
     "datasets",
     "models",
     "executors",
     "metrics",
-    "callbacks",
 )
 
 NAMED = ("architectures", "tokenizers")

@@ -17,7 +17,6 @@ from composer.music.score import Score
 from composer.plugins.cache import can_keep
 from composer.plugins.registry import KINDS, Offer, make, registry
 from composer.testing.architectures import check_architecture
-from composer.testing.callbacks import check_callback
 from composer.testing.datasets import check_dataset
 from composer.testing.executors import check_executor
 from composer.testing.files import HOLDS, check_exporter, check_reader, check_round_trip
@@ -205,6 +204,21 @@ def _check_back(exporter: Any, suffix: str, folder: Path) -> None:
         check_smallest(lambda one: check_round_trip(exporter, reader, one, folder, suffix=suffix, holds=holds), score)
 
 
+def _callback(thing: _Thing) -> Checks:
+    yield "", lambda folder: _check_listening(thing, folder)
+
+
+def _check_listening(thing: _Thing, folder: Path) -> None:
+    from composer.testing.callbacks import check_callback  # it trains
+
+    try:
+        callback = thing.make()
+    except BadOption as error:  # it says what it misses here
+        rule(error.__cause__ is None, f"a callback can be made, or says by BadOption what to install; {error}")
+    else:
+        check_callback(callback, folder)
+
+
 def _dataset(thing: _Thing) -> Checks:
     yield "", lambda _: check_dataset(thing.make())
 
@@ -221,19 +235,6 @@ def _metric(thing: _Thing) -> Checks:
     yield "", lambda _: check_metric(thing.make())
 
 
-def _callback(thing: _Thing) -> Checks:
-    yield "", lambda folder: _check_listening(thing, folder)
-
-
-def _check_listening(thing: _Thing, folder: Path) -> None:
-    try:
-        callback = thing.make()
-    except BadOption as error:  # it says what it misses here
-        rule(error.__cause__ is None, f"a callback can be made, or says by BadOption what to install; {error}")
-    else:
-        check_callback(callback, folder)
-
-
 _CHECKS: Mapping[str, Callable[[_Thing], Checks]] = {
     "architectures": _architecture,
     "tokenizers": _tokenizer,
@@ -241,9 +242,9 @@ _CHECKS: Mapping[str, Callable[[_Thing], Checks]] = {
     "steppers": _stepper,
     "readers": _reader,
     "exporters": _exporter,
+    "callbacks": _callback,
     "datasets": _dataset,
     "models": _model,
     "executors": _executor,
     "metrics": _metric,
-    "callbacks": _callback,
 }
