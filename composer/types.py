@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import CannotWrite
-from composer.io.inside import inside
 from composer.music.score import Score
 from composer.music.texts import clean
+from composer.storage.inside import inside
 
 if TYPE_CHECKING:
     from torch import nn
@@ -434,7 +434,7 @@ class Inspecting(Protocol):
 
 
 Exporter: TypeAlias = Callable[[Sequence[Piece], Path], None]
-"""Writes pieces to one file, whole or not at all, with `composer.io.formats.whole_file`. Raises CannotWrite."""
+"""Writes pieces to one file, whole or not at all, with `composer.storage.atomic.whole_file`. Raises CannotWrite."""
 
 
 @runtime_checkable

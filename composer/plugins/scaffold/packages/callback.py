@@ -4,8 +4,9 @@ import csv
 from dataclasses import dataclass
 from typing import Annotated
 
+from composer.storage.atomic import whole_file
+
 from composer import hookimpl
-from composer.io.formats import whole_file
 from composer.types import Callback, Offers, RunView
 
 COMPOSER_API = 1
