@@ -63,6 +63,11 @@ def register_exporters() -> Offers:  # type: ignore[empty-body]
 
 
 @hookspec
+def register_callbacks() -> Offers:  # type: ignore[empty-body]
+    """Offer listeners to training runs: name to a dataclass that is a `Callback`."""
+
+
+@hookspec
 def register_datasets() -> Offers:  # type: ignore[empty-body]
     """Offer collections of music: name to a frozen dataclass that is a `Dataset`, and may be `Divided`.
 

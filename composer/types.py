@@ -21,15 +21,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, r
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.errors import CannotWrite
 from composer.music.score import Score
 from composer.music.texts import clean
+from composer.storage.inside import inside
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from composer.data.corpus import Corpus
     from composer.metrics.heard import Heard
     from composer.model import Model
     from composer.request import Request
+    from composer.training.callbacks import Progress
 
 Array: TypeAlias = Any
 """An array of the array API: NumPy's, torch's…"""
@@ -509,6 +513,56 @@ class Executor(Protocol):
         where work can be stopped, one that is busy with an argument for more than `limit` seconds end in a `fault` of
         that argument alone. Closing the iterator ends all workers. Raises BadOption where it cannot run.
         """
+
+
+# --- listeners to a training run --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A training run as a callback sees it. What it gives are copies, so that nothing done to them reaches the run."""
+
+    progress: Progress
+    model: Callable[[], Model]  # makes the model as it stands; the best one at the end
+    corpus: Corpus  # the music in tokens
+    tokenizer: Tokenizer
+    seed: int
+    folder: Path | None  # in which the run is kept, if it is
+
+    def file(self, *names: str) -> Path:
+        """Make the path of something in the run's folder. Raises CannotWrite for one elsewhere, or without a folder."""
+        if self.folder is None:
+            raise CannotWrite("this run is kept in no folder; give --run as well.")
+        return inside(self.folder, *names)
+
+
+class Callback:
+    """A listener to a training run: a dataclass of options that defines the methods it needs.
+
+    It changes nothing in the model. One that raises is reported in a line and dropped. A run that was killed goes on
+    from its last checkpoint, so steps may come twice. Only the first of several processes calls callbacks.
+    """
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """Names of the files and folders that it makes in the run's folder; with any, it needs one."""
+        return ()
+
+    def on_start(self, run: RunView) -> None:
+        """Listen to the start, also of a run that is gone on with."""
+
+    def on_step(self, run: RunView) -> None:
+        """Listen to progress, a few times a second."""
+
+    def on_validation(self, run: RunView) -> Mapping[str, Any] | None:
+        """Listen to a validation; figures that are returned, as in JSON, go into the line of `metrics.jsonl`."""
+        return None
+
+    def on_checkpoint(self, run: RunView) -> None:
+        """Listen to a checkpoint that was written."""
+
+    def on_end(self, run: RunView) -> None:
+        """Listen to the end of a run that has a model, be it finished, stopped or failed."""
 
 
 # --- measures of music ------------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def model_file(corpus, tokenizer, lstm, tmp_path_factory):
     settings = Settings(
         steps=150, evaluations=3, chunk=32, learning_rate=0.02, transpose=2, device="cpu", precision="float32"
     )
-    run(Recipe(Walks(), "voices", tokenizer, "lstm", lstm, settings), corpus, path, report=lambda progress: None)
+    run(Recipe(Walks(), "voices", tokenizer, "lstm", lstm, settings), corpus, path)
     return path
 
 

@@ -139,7 +139,7 @@ def made(kind, name):
 def trained(architecture, tokenizer, corpus, path):
     settings = Settings(steps=2, evaluations=1, chunk=16, batch_size=4, device="cpu", precision="float32")
     things = (tokenizer, made("tokenizers", tokenizer), architecture, made("architectures", architecture))
-    run(Recipe(Walks(6), *things, settings), corpus, path, report=lambda progress: None)
+    run(Recipe(Walks(6), *things, settings), corpus, path)
     return open_model(path)
 
 

@@ -278,11 +278,11 @@ def test_stopped_anywhere_and_gone_on_with_it_ends_alike(folder, run, monkeypatc
         """Every sixth training is stopped after its first validation."""
         calls.append(None)
 
-        def stop(progress):
-            if progress.valid is not None:
+        def stop(moment):
+            if moment.event == "validation":
                 raise KeyboardInterrupt
 
-        return train(*arguments, **options, report=stop if len(calls) % 6 == 0 else None)
+        return train(*arguments, **options, listeners=[stop] if len(calls) % 6 == 0 else [])
 
     monkeypatch.setattr(work.training, "train", stopped)
     line = [*LINE[:-1], "again"]

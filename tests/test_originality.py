@@ -25,8 +25,8 @@ from composer.originality.index import indexed
 from composer.originality.lines import lines
 from composer.originality.passages import compare
 from composer.plugins.registry import registry
-from composer.training import run_folder as runs
 from composer.types import Piece
+from composer_callbacks.drawn import Originality
 
 # --- lines ------------------------------------------------------------------------------------------------------------
 
@@ -288,7 +288,7 @@ def parrot(run, here, model_file):
     return "parrot.safetensors"
 
 
-ASKED = ["generate", "--seed", 1, "--count", 6, "--bars", runs.SAMPLE_BARS]
+ASKED = ["generate", "--seed", 1, "--count", 6, "--bars", 8]
 
 
 def test_what_copies_too_much_is_drawn_anew_and_can_be_made_again_without_the_music(run, parrot, here):
@@ -375,9 +375,10 @@ TRAIN += ["--out", "mine.safetensors"]
 
 def test_memorising_shows_while_it_happens(parrot):
     """A line of `metrics.jsonl` of a model that writes what it was trained on, and of one that does not."""
-    player = open_model(parrot)
-    validated = SimpleNamespace(weights=player.model.weights)
-    parroting, other = (runs.copying(lambda _: player.model, player.learnt(), seed)(validated) for seed in (1, 2))
+    player, callback = open_model(parrot), Originality()
+    callback._music = player.learnt()
+    seen = [SimpleNamespace(model=lambda: player.model, seed=seed) for seed in (1, 2)]
+    parroting, other = map(callback.on_validation, seen)
     assert other["copied_share"] < 0.1 < 0.4 < parroting["copied_share"]
     assert parroting["longest"]["source"].endswith(".mid")
     assert other["novelty"][7] > parroting["novelty"][7]
@@ -391,4 +392,4 @@ def test_copies_are_counted_at_each_validation(run, here):
 
 
 def test_what_is_measured_in_training_needs_a_folder(run, here):
-    assert "--originality writes into the folder of a run; give --run as well." in run(*TRAIN, "--originality").err
+    assert "originality writes into the folder of a run; give --run as well." in run(*TRAIN, "--originality").err

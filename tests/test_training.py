@@ -37,16 +37,16 @@ def trained(corpus, tokenizer, gru):
 
 
 def stop_at(validation, error):
-    """A report callback that raises `error` at that validation, counted from 1."""
+    """A listener that raises `error` at that validation, counted from 1."""
     seen = []
 
-    def report(progress):
-        if progress.valid is not None:
-            seen.append(progress)
+    def listen(moment):
+        if moment.event == "validation":
+            seen.append(moment)
             if len(seen) == validation:
                 raise error
 
-    return report
+    return listen
 
 
 def course(found):
@@ -107,11 +107,14 @@ def test_a_run_without_progress_is_stopped(corpus, tokenizer, gru):
 
 def test_progress_is_reported(corpus, tokenizer, gru):
     told = []
-    found = train(corpus, tokenizer, gru, SETTINGS, report=told.append)
-    validated = [progress for progress in told if progress.valid is not None]
+    found = train(corpus, tokenizer, gru, SETTINGS, listeners=[told.append])
+    validated = [moment.progress for moment in told if moment.event == "validation"]
     assert [progress.step for progress in validated] == [point.step for point in found.history]
     assert validated[-1].best == found.best.valid
-    assert all(progress.steps == 48 and progress.tokens_per_second > 0 for progress in told)
+    assert all(moment.progress.steps == 48 for moment in told)
+    assert all(moment.progress.tokens_per_second > 0 for moment in told[1:])
+    assert (told[0].event, told[-1].event) == ("start", "end")
+    assert equal(told[-1].weights(), found.weights)
 
 
 @pytest.mark.parametrize("chunk", [1, 2])
@@ -179,7 +182,7 @@ def test_a_gradient_that_is_no_number_reaches_no_weight(corpus, tokenizer, gru, 
 
 def test_a_run_that_fails_keeps_the_best_so_far(corpus, tokenizer, gru, trained):
     failed = train(corpus, tokenizer, Poisoned(gru, 20, float("nan")), SETTINGS)
-    stopped = train(corpus, tokenizer, gru, SETTINGS, report=stop_at(len(failed.history), KeyboardInterrupt()))
+    stopped = train(corpus, tokenizer, gru, SETTINGS, listeners=[stop_at(len(failed.history), KeyboardInterrupt())])
     assert equal(failed.weights, stopped.weights)
     assert not failed.interrupted
 
@@ -233,7 +236,7 @@ def test_a_device_that_is_not_here_is_refused(corpus, tokenizer, gru, device):
 @pytest.mark.parametrize("error", [RuntimeError("power cut"), KeyboardInterrupt()], ids=["killed", "interrupted"])
 def test_a_run_that_was_stopped_goes_on_to_the_bit(corpus, tokenizer, gru, trained, tmp_path, validation, error):
     with contextlib.suppress(RuntimeError):
-        train(corpus, tokenizer, gru, SETTINGS, report=stop_at(validation, error), folder=tmp_path)
+        train(corpus, tokenizer, gru, SETTINGS, listeners=[stop_at(validation, error)], folder=tmp_path)
     resumed = train(corpus, tokenizer, gru, SETTINGS, folder=tmp_path)
     assert equal(resumed.weights, trained.weights)
     assert course(resumed) == course(trained)
@@ -263,9 +266,9 @@ def test_a_run_goes_on_from_between_two_validations(corpus, tokenizer, gru, trai
 def test_a_run_that_is_over_is_not_gone_on_with(corpus, tokenizer, gru, trained, tmp_path):
     told = []
     train(corpus, tokenizer, gru, SETTINGS, folder=tmp_path)
-    again = train(corpus, tokenizer, gru, SETTINGS, folder=tmp_path, report=told.append)
+    again = train(corpus, tokenizer, gru, SETTINGS, folder=tmp_path, listeners=[told.append])
     assert equal(again.weights, trained.weights)
-    assert told == []
+    assert [moment.event for moment in told] == ["start", "end"]
 
 
 def steps_in(folder):
@@ -279,7 +282,7 @@ def test_the_last_two_checkpoints_are_kept(corpus, tokenizer, gru, trained, tmp_
 
 
 def test_an_interrupted_run_keeps_the_best_so_far(corpus, tokenizer, gru, trained):
-    found = train(corpus, tokenizer, gru, SETTINGS, report=stop_at(3, KeyboardInterrupt()))
+    found = train(corpus, tokenizer, gru, SETTINGS, listeners=[stop_at(3, KeyboardInterrupt())])
     assert found.interrupted
     assert course(found) == course(trained)[:3]
     assert found.best == min(found.history, key=lambda point: point.valid)
@@ -299,7 +302,7 @@ def begun(corpus, tokenizer, gru, tmp_path):
     """The folder of a run that was stopped at its fourth validation."""
     folder = tmp_path / "run"
     folder.mkdir()
-    train(corpus, tokenizer, gru, SETTINGS, report=stop_at(4, KeyboardInterrupt()), folder=folder)
+    train(corpus, tokenizer, gru, SETTINGS, listeners=[stop_at(4, KeyboardInterrupt())], folder=folder)
     return folder
 
 

@@ -8,6 +8,7 @@ import click
 
 from composer.cli import completing
 from composer.cli.choices import WithSettings
+from composer.cli.listening import Listening
 from composer.cli.train import How, carry_out, kept_options
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ def finetune(
     model: str,
     dataset: str,
     workers: int | None,
-    tensorboard: bool,
-    originality: bool,
     print_recipe: bool,
     force: bool,
     **given: Any,
@@ -53,6 +52,7 @@ def finetune(
     `composer train`, and the steps are fewer, so that a few files are enough; there must be three at least. A run that
     is kept with --run goes on by `composer train --resume`.
     """  # noqa: D301  (a \b keeps click from filling the lines)
+    how = How(workers, Listening.taken(given), force)
     places = {key: value for key, value in given.items() if value is not None}
     plain = {"begin_from": model, "dataset": dataset, **places}
-    carry_out(ctx, plain, How(workers, tensorboard, originality, force), print_recipe)
+    carry_out(ctx, plain, how, print_recipe)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.cli import completing, writing
+from composer.cli import completing, listening, writing
 from composer.cli.choices import WithSettings, is_given, with_options
+from composer.cli.listening import Listening
 from composer.devices import processors
 from composer.errors import BadOption, CannotWrite, ComposerError, TrainingFailed, printable
 from composer.storage.paths import from_home, is_folder
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from composer.data.corpus import Corpus
     from composer.model import Model
     from composer.training.recipes import Plain
-    from composer.types import Dataset, Tokenizer
+    from composer.types import Callback, Dataset, Tokenizer
 
 ARCHITECTURE = "lstm"
 """The architecture, unless another is named."""
@@ -36,8 +37,7 @@ class How:
     """What the command line says of a training beside its recipe; it changes nothing in the model."""
 
     workers: int | None
-    tensorboard: bool
-    originality: bool
+    listening: Listening
     force: bool
     recipe: str | None = None  # the file, or another word for the music
 
@@ -47,12 +47,7 @@ def kept_options(command: Any) -> Any:
     for option in (
         writing.force,
         click.option("--print-recipe", is_flag=True, help="Train nothing; print what would be done as a recipe."),
-        click.option(
-            "--tensorboard", is_flag=True, help="Let TensorBoard show the run: `tensorboard --logdir FOLDER`."
-        ),
-        click.option(
-            "--originality", is_flag=True, help="Measure at each validation what the model copies, into its metrics."
-        ),
+        listening.options,
         click.option(
             "--run",
             "--run-folder",
@@ -94,8 +89,6 @@ def train(
     source: str | None,
     workers: int | None,
     resume: str | None,
-    tensorboard: bool,
-    originality: bool,
     print_recipe: bool,
     force: bool,
     **given: Any,
@@ -113,7 +106,7 @@ def train(
 
     A recipe holds every choice in one file; what the command line says goes before it.
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    how = How(workers, tensorboard, originality, force)
+    how = How(workers, Listening.taken(given), force)
     if resume is not None:
         _go_on(ctx, resume, given.get("out"), how)
         return
@@ -143,9 +136,9 @@ def carry_out(ctx: click.Context, plain: Plain, how: How, print_recipe: bool) ->
     """Train as a recipe and the options on the command line say, or print what would be done."""
     from composer.training import recipe_file, recipes
 
-    plain = with_options(ctx, plain)
+    plain = how.listening.over(with_options(ctx, plain))
     if print_recipe:
-        places: dict[str, Any] = {key: plain[key] for key in ("out", "run") if key in plain}
+        places: dict[str, Any] = {key: plain[key] for key in ("out", "run", "callbacks") if key in plain}
         whole = recipes.plain(recipe_file.make(plain), plain["dataset"])
         click.echo(recipe_file.text({**whole, **places}), nl=False)
         return
@@ -154,7 +147,7 @@ def carry_out(ctx: click.Context, plain: Plain, how: How, print_recipe: bool) ->
     follow(plain, "composer " + shlex.join(sys.argv[1:]), how)
 
 
-_WITH_RESUME = ("resume", "workers", "tensorboard", "originality", "force", "out")
+_WITH_RESUME = ("resume", "workers", *listening.PARAMETERS, "force", "out")
 """The options of a run that is gone on with."""
 
 
@@ -176,24 +169,25 @@ def _go_on(ctx: click.Context, resume: str, out: str | None, how: How) -> None:
         run_folder.check_out(folder, plain, started)
     plain = {**plain, "run": str(folder.absolute()), "out": str(from_home(out).absolute()) if out else plain["out"]}
     with contextlib.chdir(started.folder):
-        follow(plain, started.command, how)
+        follow(how.listening.over(plain), started.command, how)
 
 
 def follow(plain: Plain, command: str, how: How) -> None:
     """Train as a recipe says, if nothing is lost by it."""
     from composer.io.outputs import guarded, named_in
-    from composer.training import run_folder
+    from composer.training import recipe_file, run_folder
 
     out = from_home(plain["out"])
     folder = from_home(plain["run"]) if "run" in plain else None
     if out.suffix != ".safetensors":
         raise CannotWrite(f"{printable(str(out))}: a model file ends in .safetensors.")
+    callbacks = recipe_file.make_callbacks(plain)
     if folder is not None:
-        run_folder.check(folder)
+        run_folder.check(folder, [name for callback in callbacks.values() for name in callback.writes])
     options = [value for value in plain.get("dataset_options", {}).values() if isinstance(value, str)]
     reads = named_in(how.recipe, plain["dataset"], _file_of(plain.get("begin_from")), *options)
     with guarded([out], reads=reads, force=how.force or (folder is not None and run_folder.has_written(folder, out))):
-        _follow(plain, out, folder, command, how)
+        _follow(plain, out, folder, command, how, callbacks)
 
 
 def _file_of(model: str | None) -> Path | None:
@@ -205,18 +199,16 @@ def _file_of(model: str | None) -> Path | None:
     return None
 
 
-def _follow(plain: Plain, out: Path, folder: Path | None, command: str, how: How) -> None:
+def _follow(
+    plain: Plain, out: Path, folder: Path | None, command: str, how: How, callbacks: Mapping[str, Callback]
+) -> None:
     """Train as a recipe says; of several processes, the first shows the progress and says what came of it."""
     from composer.cli.watching import Watch
     from composer.data.corpus import build
     from composer.training import recipe_file, recipes, run_folder
     from composer.training.distributed import team
-    from composer.training.loop import together
 
-    extras, workers = {"tensorboard": how.tensorboard, "originality": how.originality}, how.workers
-    if folder is None and (asked := [name for name, value in extras.items() if value]):
-        raise BadOption(f"--{asked[0]} writes into the folder of a run; give --run as well.")
-    shown = [run_folder.scalars(folder)] if how.tensorboard and folder is not None else []
+    workers = how.workers
     recipe = recipe_file.make(plain)
     name = plain["dataset"]
     with team(recipe.settings.device) as us:
@@ -229,16 +221,16 @@ def _follow(plain: Plain, out: Path, folder: Path | None, command: str, how: How
                 corpus = build(recipe.dataset, recipe.tokenizer, name=name, workers=workers or 1)
         if not us.leads:
             with contextlib.suppress(TrainingFailed):  # the first process tells of it
-                recipes.run(recipe, corpus, out, report=lambda _: None, folder=folder, team=us)
+                recipes.run(recipe, corpus, out, folder=folder, team=us)
             return
         if folder is not None:
-            whole = {**recipes.plain(recipe, name), "out": plain["out"], "run": plain["run"]}
+            whole = recipes.plain(recipe, name)
+            whole |= {key: plain[key] for key in ("out", "run", "callbacks") if key in plain}
             begun = recipe.beginning.model.hash if recipe.beginning else ""
             run_folder.begin(folder, whole, run_folder.Started(str(Path.cwd()), command, corpus.folder.name, begun))
         with Watch() as watch:
-            report = together(watch.report, *shown)
-            kept: dict[str, Any] = {"folder": folder, "originality": how.originality}
-            model = recipes.run(recipe, corpus, out, command=command, report=report, team=us, **kept)
+            told: dict[str, Any] = {"listeners": [watch.listen], "callbacks": callbacks}
+            model = recipes.run(recipe, corpus, out, command=command, folder=folder, team=us, **told)
     if model is not None:
         _say(model, out, folder)
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from composer.training.loop import Progress as Training
+    from composer.training.callbacks import Moment
 
 
 @contextmanager
@@ -40,13 +40,16 @@ class Watch:
     def __exit__(self, *raised: Any) -> None:
         self._live.__exit__(*raised)
 
-    def report(self, progress: Training) -> None:
+    def listen(self, moment: Moment) -> None:
         """Show how far the run has come."""
+        progress = moment.progress
+        if moment.event not in ("step", "validation"):
+            return
         line = (
             f"step {progress.step:,}/{progress.steps:,} · {progress.tokens_per_second:,.0f} tokens/s · "
             f"{_time(progress.seconds_left)} left · train {progress.train:.3f}"
         )
-        if progress.valid is None or progress.best is None:
+        if moment.event == "step" or progress.valid is None:
             self._live.update(line + " nats/note")
             return
         mark = " *" if progress.valid == progress.best else ""

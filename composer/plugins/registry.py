@@ -30,6 +30,7 @@ KINDS = (
     "steppers",
     "readers",
     "exporters",
+    "callbacks",
     "datasets",
     "models",
     "executors",

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from composer.errors import CannotExpress, CannotWrite, RequestWarning, UnknownName, nearest, printable
+from composer.errors import BadOption, CannotExpress, CannotWrite, RequestWarning, UnknownName, nearest, printable
 from composer.music.score import Score
 from composer.plugins.cache import can_keep
 from composer.plugins.registry import KINDS, Offer, make, registry
@@ -204,6 +204,21 @@ def _check_back(exporter: Any, suffix: str, folder: Path) -> None:
         check_smallest(lambda one: check_round_trip(exporter, reader, one, folder, suffix=suffix, holds=holds), score)
 
 
+def _callback(thing: _Thing) -> Checks:
+    yield "", lambda folder: _check_listening(thing, folder)
+
+
+def _check_listening(thing: _Thing, folder: Path) -> None:
+    from composer.testing.callbacks import check_callback  # it trains
+
+    try:
+        callback = thing.make()
+    except BadOption as error:  # it says what it misses here
+        rule(error.__cause__ is None, f"a callback can be made, or says by BadOption what to install; {error}")
+    else:
+        check_callback(callback, folder)
+
+
 def _dataset(thing: _Thing) -> Checks:
     yield "", lambda _: check_dataset(thing.make())
 
@@ -227,6 +242,7 @@ _CHECKS: Mapping[str, Callable[[_Thing], Checks]] = {
     "steppers": _stepper,
     "readers": _reader,
     "exporters": _exporter,
+    "callbacks": _callback,
     "datasets": _dataset,
     "models": _model,
     "executors": _executor,

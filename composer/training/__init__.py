@@ -1,6 +1,7 @@
 """Training and evaluation: one loop, and what is kept of a run.
 
 loop.py         the training loop
+callbacks.py    what listens to it, and cannot harm it
 recipes.py      all choices of a training as a value, and the run of one
 recipe_file.py  the same as TOML
 run_folder.py   the folder in which a run is kept

@@ -6,11 +6,12 @@ always between two batches, holds the weights, the best so far, the optimiser, t
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import monotonic
@@ -24,6 +25,7 @@ from composer.data.batches import IGNORED, Chunk, Stream
 from composer.data.corpus import Corpus
 from composer.devices import PRECISIONS, autocast, choose_device
 from composer.errors import BadModelFile, BadOption, TrainingFailed, printable
+from composer.training.callbacks import Listener, Progress, Telling
 from composer.training.distributed import ALONE, Team
 from composer.training.evaluation import likelihood
 from composer.types import Architecture, Tokenizer
@@ -78,39 +80,6 @@ class Settings:
 
 FINETUNING = Settings(steps=600, evaluations=20, learning_rate=5e-4, average=0.99, warmup=0.1)
 """How to train on from a trained model: fewer steps, and smaller ones, so that it keeps what it knows."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run has come. Likelihoods are nats per note, without the grammar's mask.
-
-    After a validation there are `valid`, the `best` of all so far, and the `weights` that were validated.
-    """
-
-    step: int
-    steps: int
-    epoch: float
-    tokens_per_second: float
-    seconds: float
-    seconds_left: float
-    train: float
-    valid: float | None = None
-    best: float | None = None
-    weights: Weights | None = field(default=None, repr=False)
-
-
-Report = Callable[[Progress], None]
-"""Told of progress: a few times a second, and after each validation."""
-
-
-def together(*reports: Report) -> Report:
-    """All of these, in their order."""
-
-    def tell(progress: Progress) -> None:
-        for report in reports:
-            report(progress)
-
-    return tell
 
 
 @dataclass(frozen=True)
@@ -174,7 +143,7 @@ def train(
     settings: Settings = Settings(),
     *,
     beginning: Weights | None = None,
-    report: Report | None = None,
+    listeners: Sequence[Listener] = (),
     folder: Path | None = None,
     team: Team = ALONE,
 ) -> Trained:
@@ -185,6 +154,7 @@ def train(
     moment and taken up again, it ends as if nothing had happened, on a CPU to the bit. KeyboardInterrupt ends the run
     and keeps the best so far, and so does a loss that is no number any more. Raises TrainingFailed if there is nothing
     to keep, BadModelFile if the beginning does not fit. The processes of a `team` train as one; all must call this.
+    All `listeners` are told of each moment of the run, in their order; what one raises ends the run.
     """
     import torch
 
@@ -198,8 +168,9 @@ def train(
             checkpoints.load(run, folder, device)
         team.begin_alike(run.step, (run.module, run.average))
         interrupted, failure = False, ""
+        telling = Telling(listeners, lambda: weights_of(run.average))
         try:
-            _run(run, corpus, tokenizer, settings, device, report or (lambda _: None), folder, team)
+            _run(run, corpus, tokenizer, settings, device, telling, folder, team)
         except KeyboardInterrupt:
             if run.best is None:
                 raise TrainingFailed("the run was stopped before its first validation: nothing to keep.") from None
@@ -208,7 +179,9 @@ def train(
             if run.best is None:
                 raise
             failure = str(error)
-    assert run.best is not None  # noqa: S101  (a run is validated at least once)
+        assert run.best is not None  # noqa: S101  (a run is validated at least once)
+        with contextlib.suppress(KeyboardInterrupt):  # whoever stops a listener now keeps the model
+            telling.end(run.best)
     parameters = sum(p.numel() for p in run.module.parameters())
     with autocast(device, settings.precision):
         low = torch.is_autocast_enabled(device.type)
@@ -273,16 +246,16 @@ def _run(
     tokenizer: Tokenizer,
     settings: Settings,
     device: torch.device,
-    report: Report,
+    telling: Telling,
     folder: Path | None,
     team: Team,
 ) -> None:
-    from composer.training import checkpoints
-
     folder = folder if team.leads else None
     saved, unseen = monotonic(), corpus.split("valid")
     stream = training_stream(corpus, tokenizer, settings)
     notes_per_token = float(corpus.notes[stream.pieces].sum() / stream.lengths.sum())
+    meter = Meter(run, settings.steps, notes_per_token)
+    telling.tell("start", _validated(run, meter.progress(run.batch / stream.batches)))
     while run.step < settings.steps and not _exhausted(run, settings):
         meter = Meter(run, settings.steps, notes_per_token)
         passed = run.step * settings.evaluations // settings.steps  # one batch may pass several
@@ -290,12 +263,11 @@ def _run(
         while run.step < until:
             _batch(run, stream, settings, device, meter, team)
             if meter.is_due:
-                report(meter.progress(run.batch / stream.batches))
+                telling.tell("step", meter.progress(run.batch / stream.batches))
             # At `until` comes the validation: a checkpoint before it would be taken for one after it.
             if folder is not None and run.step < until and monotonic() - saved >= settings.checkpoint_every:
-                meter.progress(0)  # raises if the run is not worth saving
-                checkpoints.save(run, folder, device)
-                saved = monotonic()
+                now = meter.progress(run.batch / stream.batches)  # raises if the run is not worth saving
+                saved = _save(run, folder, device, telling, now)
         now = meter.progress(run.batch / stream.batches)
         valid = team.told(lambda: likelihood(run.average, corpus, tokenizer, unseen).nats_per_note)
         valid, weights = _number(valid, run.step), weights_of(run.average)
@@ -304,11 +276,27 @@ def _run(
             run.best = weights
         run.history.append(Point(run.step, now.epoch, now.train, valid, run.seconds))
         run.nats, run.tokens = 0.0, 0
-        best = min(point.valid for point in run.history)
-        report(replace(now, seconds=run.seconds, valid=valid, best=best, weights=weights))
+        now = _validated(run, replace(now, seconds=run.seconds))
+        telling.tell("validation", now)
         if folder is not None:
-            checkpoints.save(run, folder, device)
-            saved = monotonic()
+            saved = _save(run, folder, device, telling, now)
+
+
+def _save(run: Run, folder: Path, device: torch.device, telling: Telling, now: Progress) -> float:
+    """Write a checkpoint and tell of it; when it was written."""
+    from composer.training import checkpoints
+
+    checkpoints.save(run, folder, device)
+    saved = monotonic()
+    telling.tell("checkpoint", now)
+    return saved
+
+
+def _validated(run: Run, now: Progress) -> Progress:
+    """The same with the last validation, if there was one."""
+    if not run.history:
+        return now
+    return replace(now, valid=run.history[-1].valid, best=min(point.valid for point in run.history))
 
 
 def _number(nats: float, step: int) -> float:

@@ -6,6 +6,7 @@ A recipe is read to plain values; what the command line says is put over them; t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from composer.storage.opening import read_bytes
 from composer.storage.toml import parse
 from composer.training.loop import FINETUNING, Settings
 from composer.training.recipes import Beginning, Plain, Recipe
-from composer.types import Dataset
+from composer.types import Callback, Dataset
 
 LARGEST = 2**20
 """Bytes of a recipe at most."""
@@ -39,9 +40,13 @@ KEYS: Mapping[str, tuple[type, str]] = {
     "tokenizer": (dict, ""),
     "architecture": (dict, ""),
     "training": (dict, ""),
+    "callbacks": (dict, ""),
     "started": (dict, ""),
 }
 """What a recipe may hold, in the order in which it is written: the type of each value, and what it is."""
+
+CALLBACKS = ("samples",)
+"""What listens to a run that is kept, where it is installed and the recipe does not say `samples = false`."""
 
 THINGS = ("tokenizer", "architecture")
 """Keys whose tables hold the `name` of a thing and its options."""
@@ -79,8 +84,34 @@ def check(plain: Plain) -> None:
             if not isinstance(plain[kind].get("name"), str):
                 raise BadRecipe(f"[{kind}] needs the 'name' of {'an' if kind[0] in 'aeiou' else 'a'} {kind}.")
             _thing(kind, plain[kind])
+    _check_callbacks(plain.get("callbacks", {}))
     if "dataset" in plain:
         make_dataset(plain["dataset"], **plain.get("dataset_options", {}))
+
+
+def _check_callbacks(callbacks: Plain) -> None:
+    """Raise BadRecipe or UnknownName for what is no callback, or neither a table of options nor true or false."""
+    for name, options in callbacks.items():
+        registry().offer("callbacks", name)
+        if not isinstance(options, dict | bool):
+            raise BadRecipe(f"[callbacks] has a '{printable(name)}' that is no table of options, nor true or false.")
+
+
+def make_callbacks(plain: Plain) -> dict[str, Callback]:
+    """Make the callbacks of a recipe, by their names.
+
+    Raises BadOption for one that writes into the folder of a run where there is none.
+    """
+    _check_callbacks(plain.get("callbacks", {}))
+    usual = {name: True for name in CALLBACKS if "run" in plain and name in registry().offers["callbacks"]}
+    chosen: Plain = {**usual, **plain.get("callbacks", {})}
+    made: dict[str, Callback] = {}
+    for name, options in chosen.items():
+        if options is not False:
+            made[name] = registry().make("callbacks", name, **({} if options is True else options))
+            if made[name].writes and "run" not in plain:
+                raise BadOption(f"the callback {printable(name)} writes into the folder of a run; give --run as well.")
+    return made
 
 
 def _check_numbers(key: str, value: Any) -> None:
@@ -167,11 +198,27 @@ def text(plain: Plain) -> str:
     """A recipe as TOML, with what each option is beside it. Raises BadRecipe for a value that TOML cannot hold."""
     lines = [_line(key, plain.get(key), about) for key, (kind, about) in KEYS.items() if kind is not dict]
     for key, (kind, _) in KEYS.items():
-        if kind is dict and plain.get(key):
-            about = _about(plain, key)
-            lines += ["", f"[{key}]"]
-            lines += [_line(name, value, about.get(name, "")) for name, value in plain[key].items()]
+        if key == "callbacks":
+            lines += _callback_lines(plain.get(key, {}))
+        elif kind is dict and plain.get(key):
+            lines += ["", f"[{key}]", *_lines(plain[key], _about(plain, key))]
     return "\n".join(lines) + "\n"
+
+
+def _lines(table: Plain, about: Mapping[str, str]) -> list[str]:
+    return [_line(name, value, about.get(name, "")) for name, value in table.items()]
+
+
+def _callback_lines(callbacks: Plain) -> list[str]:
+    """A table for all that have no options, and one for each of the others."""
+    keys = {name: name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _value(name) for name in callbacks}
+    bare = {keys[name]: value for name, value in callbacks.items() if isinstance(value, bool)}
+    lines = ["", "[callbacks]", *_lines(bare, {})] if bare else []
+    for name, options in callbacks.items():
+        if not isinstance(options, bool):
+            about = {option.name: option.help for option in registry().offer("callbacks", name).options}
+            lines += ["", f"[callbacks.{keys[name]}]", *_lines(options, about)]
+    return lines
 
 
 def _about(plain: Plain, key: str) -> Mapping[str, str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,14 +17,14 @@ from composer.data.corpus import Corpus
 from composer.errors import TrainingFailed, printable
 from composer.model import Made, Model, save
 from composer.training import loop
+from composer.training.callbacks import Callbacks, Listener, Surroundings
 from composer.training.distributed import ALONE, Team
 from composer.training.evaluation import evaluate
-from composer.training.loop import together
 from composer.training.model_card import reach
-from composer.types import Architecture, Dataset, Tokenizer
+from composer.types import Architecture, Callback, Dataset, Tokenizer
 
 if TYPE_CHECKING:
-    from composer.training.loop import Report, Settings, Trained, Weights
+    from composer.training.loop import Settings, Trained, Weights
 
 Plain = Mapping[str, Any]
 """A recipe in plain values: numbers, texts, booleans, lists, and tables of these."""
@@ -74,37 +75,29 @@ def run(
     out: Path,
     *,
     command: str = "",
-    report: Report,
+    listeners: Sequence[Listener] = (),
+    callbacks: Mapping[str, Callback] = MappingProxyType({}),
     folder: Path | None = None,
-    originality: bool = False,
     team: Team = ALONE,
 ) -> Model | None:
     """Train, measure the stored weights once on the test split, and write the model file.
 
     Raises TrainingFailed for a run that could not go on, after writing the best that it came to, if there is any. With
-    `folder`, the run is kept there (see `composer.training.run_folder`), and gone on with if it was begun; with
-    `originality`, what it copies is measured there at each validation. Of a `team`, the process that leads does all but
-    the training alone; the others come back without a model.
+    `folder`, the run is kept there (see `composer.training.run_folder`), and gone on with if it was begun. All
+    `listeners` and `callbacks`, these by name, are told of it. Of a `team`, the process that leads does all but the
+    training alone; the others come back without a model.
     """
-    from composer.originality.index import indexed
     from composer.training import run_folder
 
-    reports = [report] if team.leads else []
-    if folder is not None and team.leads:
-        making, seed = partial(model_of, recipe), recipe.settings.seed
-        more = (
-            [run_folder.copying(making, indexed(corpus, recipe.tokenizer).against("train"), seed)]
-            if originality
-            else []
-        )
-        reports += [run_folder.metrics(folder, more), run_folder.samples(folder, making, seed)]
+    seed, record = recipe.settings.seed, None if folder is None else run_folder.metrics(folder)
+    around = Surroundings(partial(model_of, recipe), Corpus(corpus.folder), recipe.tokenizer, seed, folder)
     trained = loop.train(
         corpus,
         recipe.tokenizer,
         recipe.architecture,
         recipe.settings,
         beginning=recipe.beginning.model.weights if recipe.beginning else None,
-        report=together(*reports),
+        listeners=[*listeners, Callbacks(callbacks, around, record)] if team.leads else [],
         folder=folder,
         team=team,
     )

@@ -67,7 +67,7 @@ def run(path: Path, dataset: str | None, name: str, seed: int, seconds: float) -
     recipe = replace(recipe, settings=replace(settings, steps=_steps(recipe, corpus, seconds)))
     began = process_time()
     with tempfile.TemporaryDirectory() as folder:
-        model = recipes.run(recipe, corpus, Path(folder) / "model.safetensors", report=lambda _: None)
+        model = recipes.run(recipe, corpus, Path(folder) / "model.safetensors")
     assert model is not None  # noqa: S101  (only a team has processes that come back without one)
     card = model.card
     kept = {key: card[key] for key in ("seed", "parameters", "training", "test")}

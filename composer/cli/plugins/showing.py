@@ -54,6 +54,8 @@ def _flags(offer: Offer) -> dict[str, str]:
         return {option.name: f"--export-option {offer.name[1:]}.{option.name}=" for option in offer.options}
     if offer.kind == "executors":
         return {option.name: f"--executor-option {option.name}=" for option in offer.options}
+    if offer.kind == "callbacks":
+        return {option.name: f"--callback-option {offer.name}.{option.name}=" for option in offer.options}
     return {option.name: f"--{option.name.replace('_', '-')}" for option in offer.options}
 
 

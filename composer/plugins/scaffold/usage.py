@@ -11,6 +11,7 @@ COMMANDS: Mapping[str, str] = {
     "steppers": "composer generate piece.mid --stepper {name}",
     "readers": "composer export piece{name} piece.mid",
     "exporters": "composer generate piece{name}",
+    "callbacks": "composer train folder:~/midi --out mine.safetensors --run run/ --callback {name}",
     "datasets": "composer train {name} --out mine.safetensors{options}",
     "models": "composer generate piece.mid --model {name}",
     "metrics": "composer metrics piece.mid --metrics {name}",

@@ -1,0 +1,118 @@
+"""The contract of a callback: it listens to a small run, which comes to the same weights; it knows no command."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from composer.data.corpus import Corpus, build
+from composer.errors import RunWarning
+from composer.music.score import Score
+from composer.plugins.registry import registry
+from composer.testing.music import part
+from composer.testing.rules import rule
+from composer.training.callbacks import Callbacks, Event, Moment, Surroundings
+from composer.training.loop import Settings, Trained, train
+from composer.training.recipes import Recipe, model_of
+from composer.types import Callback
+
+SETTINGS = Settings(steps=6, evaluations=3, batch_size=4, chunk=16, transpose=0, device="cpu", precision="float32")
+ENGINE = ("metrics.jsonl", "*.checkpoint")
+"""What stands in the folder of a run without callbacks."""
+
+
+@dataclass(frozen=True)
+class Scales:
+    """A few scales, each on other degrees."""
+
+    title: str = "Scales"
+    licence: str = "CC0-1.0"
+    source: str = "made here"
+    citation: str = "none"
+    tokenizer: str = ""
+    tokenizer_options: Mapping[str, Any] = field(default_factory=dict)
+    training_options: Mapping[str, Any] = field(default_factory=dict)
+    suggested: Mapping[str, Any] = field(default_factory=dict)
+
+    def sources(self) -> list[str]:
+        """One for each scale."""
+        return [str(number) for number in range(12)]
+
+    def fingerprint(self, source: str) -> str:
+        """Its number."""
+        return source
+
+    def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
+        """Sixteen notes that go up and down by steps of its own."""
+        steps = np.random.Generator(np.random.PCG64(int(source))).integers(-2, 3, 16)
+        yield source, Score((part([(int(pitch), 1) for pitch in 67 + np.cumsum(steps) % 12]),))
+
+
+def check_callback(callback: Callback, folder: Path) -> None:
+    """It hears of two runs in a folder, the second of which was over, and of one without a folder if it needs none.
+
+    It raises nothing, writes what it says and nowhere else, and the weights are those of a run without it. Files are
+    made in `folder`, which is empty.
+    """
+    rule(isinstance(callback, Callback), "a callback is a Callback")
+    rule(all(isinstance(name, str) for name in callback.writes), "a callback's `writes` are names")
+    recipe = _recipe()
+    corpus = build(recipe.dataset, recipe.tokenizer, name="scales", cache=folder / "cache")
+    run, elsewhere = folder / "run", folder / "elsewhere"
+    run.mkdir()
+    elsewhere.mkdir()
+    with contextlib.chdir(elsewhere), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RunWarning)
+        alone = _trained(recipe, corpus, [], None)
+        for place in (run, run, *([] if callback.writes else [None])):
+            listener = _listener(callback, recipe, corpus, place)
+            found = _trained(recipe, corpus, [listener], place)
+            faults = "".join(listener.dropped.values())
+            rule(not faults, f"a callback raises nothing; here it raised {faults}")
+            same = all(np.array_equal(found.weights[name], array) for name, array in alone.weights.items())
+            rule(same, "a run that a callback listens to comes to the same weights")
+    rule(not any(elsewhere.iterdir()), "a callback writes into the folder of the run, and not where it is called")
+    more = [path.name for path in run.iterdir() if not any(path.match(name) for name in (*ENGINE, *callback.writes))]
+    rule(not more, f"what a callback makes in the folder of a run stands in its `writes`; not so {', '.join(more)}")
+
+
+def _recipe() -> Recipe:
+    """The smallest of everything, of what can be made without options."""
+    names = {
+        kind: [name for name, offer in sorted(registry().offers[kind].items()) if not _required(offer)]
+        for kind in ("architectures", "tokenizers")
+    }
+    architecture, tokenizer = names["architectures"][0], names["tokenizers"][-1]
+    things = registry().make("tokenizers", tokenizer), registry().make("architectures", architecture)
+    scales: Any = Scales()
+    return Recipe(scales, tokenizer, things[0], architecture, things[1], SETTINGS)
+
+
+def _required(offer: Any) -> bool:
+    return any(option.required for option in offer.options)
+
+
+def _listener(callback: Callback, recipe: Recipe, corpus: Corpus, folder: Path | None) -> Callbacks:
+    around = Surroundings(lambda weights: model_of(recipe, weights), corpus, recipe.tokenizer, 0, folder)
+    return _Thorough({"it": callback}, around)
+
+
+class _Thorough(Callbacks):
+    """Callbacks that hear of a step before each validation, whatever the time."""
+
+    def __call__(self, moment: Moment) -> None:
+        """Tell of a step, too."""
+        events: tuple[Event, ...] = ("step", "validation") if moment.event == "validation" else (moment.event,)
+        for event in events:
+            progress = replace(moment.progress, valid=None, best=None) if event == "step" else moment.progress
+            super().__call__(Moment(event, progress, moment.weights))
+
+
+def _trained(recipe: Recipe, corpus: Corpus, listeners: list[Callbacks], folder: Path | None) -> Trained:
+    return train(corpus, recipe.tokenizer, recipe.architecture, SETTINGS, listeners=listeners, folder=folder)

@@ -1,0 +1,153 @@
+"""Listeners to a training run: the moments that they are told of, and callbacks, which cannot harm it."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from composer.errors import ComposerError, RunWarning, printable
+
+if TYPE_CHECKING:
+    from composer.data.corpus import Corpus
+    from composer.model import Model
+    from composer.training.loop import Weights
+    from composer.types import Callback, RunView, Tokenizer
+
+Event: TypeAlias = Literal["start", "step", "validation", "checkpoint", "end"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come. Likelihoods are nats per note, without the grammar's mask.
+
+    After a validation there are `valid` and the `best` of all so far.
+    """
+
+    step: int
+    steps: int
+    epoch: float
+    tokens_per_second: float
+    seconds: float
+    seconds_left: float
+    train: float
+    valid: float | None = None
+    best: float | None = None
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What listeners are told: what happened, how far the run is, and how to get a copy of its weights."""
+
+    event: Event
+    progress: Progress
+    weights: Callable[[], Weights]
+
+
+Listener: TypeAlias = Callable[[Moment], None]
+"""Told of the start, of progress a few times a second, of each validation and checkpoint, and of the end."""
+
+
+class Telling:
+    """Tells all listeners of each moment, in their order, and remembers the last one for the end."""
+
+    def __init__(self, listeners: Sequence[Listener], weights: Callable[[], Weights]) -> None:
+        self._listeners, self._weights = listeners, weights
+        self._last: Progress | None = None
+
+    def tell(self, event: Event, progress: Progress) -> None:
+        """Tell of a moment, with the weights as they are now."""
+        self._last = progress
+        self._tell(Moment(event, progress, self._weights))
+
+    def end(self, best: Weights) -> None:
+        """Tell of the end of a run that has begun, with the weights that are kept."""
+        if self._last is not None:
+            self._tell(Moment("end", self._last, lambda: {name: array.copy() for name, array in best.items()}))
+
+    def _tell(self, moment: Moment) -> None:
+        for listener in self._listeners:
+            listener(moment)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What callbacks may know of a run beside its progress."""
+
+    model_of: Callable[[Weights], Model]
+    corpus: Corpus
+    tokenizer: Tokenizer
+    seed: int
+    folder: Path | None = None
+
+    def view(self, moment: Moment) -> RunView:
+        """The run as a callback sees it; each model is a copy of its own."""
+        from composer.types import RunView
+
+        return RunView(
+            progress=moment.progress,
+            model=lambda: self.model_of(moment.weights()),
+            corpus=self.corpus,
+            tokenizer=self.tokenizer,
+            seed=self.seed,
+            folder=self.folder,
+        )
+
+
+Record: TypeAlias = Callable[[Progress, Mapping[str, Any]], None]
+"""Keeps the progress at a validation, with the figures that callbacks have added."""
+
+
+class Callbacks:
+    """The callbacks of a run as one listener: what they change outside themselves is undone, what they raise told.
+
+    One that raises is reported in a line and dropped.
+    """
+
+    def __init__(self, callbacks: Mapping[str, Callback], around: Surroundings, record: Record | None = None) -> None:
+        self._left, self._around, self._record = dict(callbacks), around, record
+        self.dropped: dict[str, str] = {}
+
+    def __call__(self, moment: Moment) -> None:
+        """Tell each callback, and then keep the figures of a validation."""
+        figures: dict[str, Any] = {}
+        for name, callback in list(self._left.items()):
+            try:
+                figures |= _called(callback, moment.event, self._around.view(moment))
+            except (Exception, SystemExit) as error:  # a callback may be anybody's
+                self._drop(name, error)
+        if moment.event == "validation" and self._record is not None:
+            self._record(moment.progress, figures)
+
+    def _drop(self, name: str, error: BaseException) -> None:
+        del self._left[name]
+        what = str(error) if isinstance(error, ComposerError) else f"{type(error).__name__}: {error}".rstrip(". ") + "."
+        self.dropped[name] = printable(" ".join(what.split()), 200)
+        text = f"the callback '{printable(name)}' failed and is dropped, the run goes on: {self.dropped[name]}"
+        warnings.warn(text, RunWarning, stacklevel=2)
+
+
+def _called(callback: Callback, event: Event, run: RunView) -> dict[str, Any]:
+    """The figures that a callback adds; TypeError or ValueError for what JSON cannot hold."""
+    with _undone():
+        found = getattr(callback, f"on_{event}")(run)
+    return dict(json.loads(json.dumps(dict(found)))) if event == "validation" and found else {}
+
+
+@contextmanager
+def _undone() -> Iterator[None]:
+    """Undo what somebody does to torch as a whole: its random numbers, its threads, whether it keeps gradients."""
+    import torch
+
+    threads = torch.get_num_threads()
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=devices), torch.enable_grad():
+        try:
+            yield
+        finally:
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)

@@ -1,0 +1,13 @@
+"""The callbacks `samples`, `originality` and `tensorboard`."""
+
+from composer import hookimpl
+from composer.types import Offers
+
+
+@hookimpl
+def register_callbacks() -> Offers:
+    """Offer the three."""
+    from composer_callbacks.drawn import Originality, Samples
+    from composer_callbacks.tensorboard import TensorBoard
+
+    return {"samples": Samples, "originality": Originality, "tensorboard": TensorBoard}

@@ -1,0 +1,95 @@
+"""Callbacks that draw pieces at each validation: to be heard, and to be held against the music trained on."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
+
+from composer.errors import CannotWrite, ComposerError, RunWarning, printable
+from composer.types import Callback, Piece, RunView
+
+SAMPLES = "samples"
+
+Bars = Annotated[int, "bars of each piece"]
+
+
+@dataclass(frozen=True)
+class Samples(Callback):
+    """Write a few bars at each validation, to be heard: `samples/step-000500.mid`.
+
+    They come as they are drawn, loops and all: one hears what the model has learned.
+    """
+
+    bars: Bars = 8
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """The folder of the samples."""
+        return (SAMPLES,)
+
+    def on_validation(self, run: RunView) -> None:
+        """Write one piece. If none can be written, that is said, and the next one is tried."""
+        from composer.io.formats import write
+
+        with _said("no sample could be written"):
+            path = run.file(SAMPLES, f"step-{run.progress.step:06d}.mid")
+            pieces = _drawn(run, self.bars, name=path.stem)
+            try:
+                path.parent.mkdir(exist_ok=True)
+            except OSError as error:
+                raise CannotWrite(f"{printable(str(path.parent))}: cannot be made ({error.strerror}).") from error
+            write(pieces, path)
+
+
+@dataclass
+class Originality(Callback):
+    """Draw pieces at each validation and put into `metrics.jsonl` what they copy from the training split.
+
+    The figures are `copied_share`, `copied_bars`, `longest` and `novelty`, as `composer originality` has them.
+    """
+
+    pieces: Annotated[int, "pieces that are drawn"] = 8
+    bars: Bars = 8
+    _music: Any = field(default=None, init=False, repr=False)  # composer.originality.index.Music
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """The figures' lines."""
+        return ("metrics.jsonl",)
+
+    def on_start(self, run: RunView) -> None:
+        """Index the music that is trained on."""
+        from composer.originality.index import indexed
+
+        self._music = indexed(run.corpus, run.tokenizer).against("train")
+
+    def on_validation(self, run: RunView) -> Mapping[str, Any]:
+        """Hold new pieces against that music. If none can be drawn, that is said, and the next ones are tried."""
+        from composer.originality.passages import compare, pooled
+
+        with _said("no copies could be counted"):
+            pieces = _drawn(run, self.bars, self.pieces)
+            found = pooled([compare(piece.score, self._music) for piece in pieces]).to_json()
+            return {name: found[name] for name in ("copied_share", "copied_bars", "longest", "novelty")}
+        return {}
+
+
+@contextmanager
+def _said(what: str) -> Iterator[None]:
+    """Say in a line why something could not be done."""
+    try:
+        yield
+    except ComposerError as error:  # an untrained model may find no piece
+        warnings.warn(f"{what}: {printable(str(error), 200)}", RunWarning, stacklevel=3)
+
+
+def _drawn(run: RunView, bars: int, count: int = 1, name: str = "") -> list[Piece]:
+    """Pieces of the model as it stands, without a second try."""
+    from composer.generation.generator import Player, generate
+
+    player = Player(run.model(), name)
+    asked = [replace(player.suggested, seed=run.seed, index=index, bars=bars) for index in range(count)]
+    return generate(player, asked, redraws=0)
