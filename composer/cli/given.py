@@ -18,7 +18,7 @@ from composer.errors import BadOption, ComposerError, RequestWarning, Unreadable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from composer.generation.generator import Player
+    from composer.generation.generator import Generator
     from composer.generation.infilling import Fill
     from composer.request import Request
 
@@ -120,7 +120,7 @@ def parse_bars(text: str) -> tuple[int, int]:
     return int(first), int(last or first)
 
 
-def player_for(piece: Path | None, asked: Asked) -> Player:
+def player_for(piece: Path | None, asked: Asked) -> Generator:
     """The model that is asked for, or that made the piece, if it is here, or `chorales`; no file holds the piece None.
 
     Raises UnknownName, BadModelFile.
@@ -141,7 +141,7 @@ def player_for(piece: Path | None, asked: Asked) -> Player:
         return open_model(DEFAULT_MODEL)
 
 
-def request_of(ctx: click.Context, player: Player, asked: Asked) -> Request:
+def request_of(ctx: click.Context, player: Generator, asked: Asked) -> Request:
     """What the model suggests, with the seed, the machine and the chain that were asked for."""
     from composer.generation.generator import chained
 
@@ -150,6 +150,6 @@ def request_of(ctx: click.Context, player: Player, asked: Asked) -> Request:
     return chained(request, chosen_links(ctx))
 
 
-def make(player: Player, fills: Sequence[Fill], shelf: Shelf) -> None:
+def make(player: Generator, fills: Sequence[Fill], shelf: Shelf) -> None:
     """Fill and write."""
     writing.write(player, fills, shelf)

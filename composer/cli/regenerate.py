@@ -14,7 +14,7 @@ from composer.cli.writing import Shelf
 from composer.errors import BadOption, ComposerError, UnknownName, UnreadableFile, printable
 
 if TYPE_CHECKING:
-    from composer.generation.generator import Player
+    from composer.generation.generator import Generator
     from composer.music.score import Score
     from composer.request import Request
 
@@ -97,7 +97,7 @@ def _around(particles: int | None, look_ahead: str | None, *, bars: bool, some: 
     return said if look_ahead is None else {**said, "look_ahead": given.parse_look_ahead(look_ahead)}
 
 
-def _notes(player: Player, piece: Path, made_by: Mapping[str, Any]) -> Score:
+def _notes(player: Generator, piece: Path, made_by: Mapping[str, Any]) -> Score:
     """The notes in the file, or, where it is none that is read as music, those of the piece made again."""
     from composer.generation.tasks import regenerate
     from composer.io.formats import is_read, read_notes
@@ -105,9 +105,9 @@ def _notes(player: Player, piece: Path, made_by: Mapping[str, Any]) -> Score:
     return read_notes(piece) if is_read(piece) else regenerate(player, made_by).score
 
 
-def _player(made_by: Mapping[str, Any], model_name: str | None, piece: Path) -> Player:
+def _player(made_by: Mapping[str, Any], model_name: str | None, piece: Path) -> Generator:
     """The model that made a piece. Raises UnknownName if it is not here, BadOption if it is not the same."""
-    from composer.generation.generator import Player, open_model
+    from composer.generation.generator import Generator, open_model
 
     recorded, wanted = str(made_by.get("model", "")), str(made_by.get("model_hash", ""))
     shown = f"{printable(str(piece))}: was made with the model '{printable(recorded)}' (hash {printable(wanted[:12])})"
@@ -119,7 +119,7 @@ def _player(made_by: Mapping[str, Any], model_name: str | None, piece: Path) -> 
         raise BadOption(
             f"{shown}, and '{printable(player.name)}' is not the same: its hash is {player.model.hash[:12]}."
         )
-    return Player(player.model, recorded)
+    return Generator(player.model, recorded)
 
 
 def _seeded(request: Request, seed: str | None) -> Request:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from composer.errors import BadModelFile, BadOption, BadRecipe, CannotWrite, ComposerError, RunWarning, printable
-from composer.generation.generator import Player, generate
+from composer.generation.generator import Generator, generate
 from composer.io.formats import whole_file, write
 from composer.io.inside import inside, open_inside
 from composer.io.opening import read_bytes
@@ -247,7 +247,7 @@ def copying(model: Callable[[Weights], Model], music: Music, seed: int) -> Measu
         if progress.weights is None:
             return {}
         try:
-            pieces = _drawn(Player(model(progress.weights)), seed, COMPARED)
+            pieces = _drawn(Generator(model(progress.weights)), seed, COMPARED)
             found = pooled([compare(piece.score, music) for piece in pieces]).to_json()
             return {name: found[name] for name in ("copied_share", "copied_bars", "longest", "novelty")}
         except Exception as error:  # plugins made the model, and write with it
@@ -258,7 +258,7 @@ def copying(model: Callable[[Weights], Model], music: Music, seed: int) -> Measu
     return measure
 
 
-def _drawn(player: Player, seed: int, count: int = 1) -> list[Piece]:
+def _drawn(player: Generator, seed: int, count: int = 1) -> list[Piece]:
     """Pieces as they come, loops and all: one hears what the model has learnt."""
     import torch
 
@@ -268,6 +268,6 @@ def _drawn(player: Player, seed: int, count: int = 1) -> list[Piece]:
 
 
 def _sing(model: Model, seed: int, path: Path) -> None:
-    pieces = _drawn(Player(model, path.stem), seed)
+    pieces = _drawn(Generator(model, path.stem), seed)
     path.parent.mkdir(exist_ok=True)
     write(pieces, path)
