@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import completing, writing
-from composer.cli.options import WithSamplers, chosen_links, chosen_seed, values_of
+from composer.cli.options import WithSamplers, chosen_links, values_of
 from composer.cli.writing import Shelf
 from composer.errors import BadOption
+from composer.generation.options import chosen_seed
 
 if TYPE_CHECKING:
     from composer.generation.continuation import Continuation

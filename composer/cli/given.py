@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import completing, writing
-from composer.cli.options import chosen_links, chosen_seed, values_of
+from composer.cli.options import chosen_links, values_of
 from composer.cli.writing import Shelf
-from composer.errors import BadOption, ComposerError, RequestWarning, UnreadableFile, printable
+from composer.errors import ComposerError, RequestWarning, UnreadableFile, printable
+from composer.generation.options import chosen_seed, parse_look_ahead
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,31 +94,6 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
-
-
-def parse_look_ahead(text: str) -> int | None:
-    """`2` or `all`. Raises BadOption."""
-    if text == "all":
-        return None
-    if not text.isdecimal():
-        raise BadOption(f"'{printable(text)}' is no number of bars to look ahead, nor `all`.")
-    return int(text)
-
-
-def parse_voices(text: str | None) -> list[str]:
-    """`tenor,bass` as names. Raises BadOption."""
-    names = [name for name in (text or "").split(",") if name.strip()]
-    if text is not None and not names:
-        raise BadOption(f"'{printable(text)}' names no voice; give names or numbers such as tenor,bass or 3,4.")
-    return names
-
-
-def parse_bars(text: str) -> tuple[int, int]:
-    """`5-8` or `5` as the first and the last bar. Raises BadOption."""
-    first, dash, last = text.partition("-")
-    if not (first.isdecimal() and (last.isdecimal() or not dash)):
-        raise BadOption(f"'{printable(text)}' are no bars such as 5 or 5-8.")
-    return int(first), int(last or first)
 
 
 def player_for(piece: Path | None, asked: Asked) -> Generator:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.cli import completing, given, writing
+from composer.cli import completing, writing
 from composer.cli.writing import Shelf
 from composer.errors import BadOption, ComposerError, UnknownName, UnreadableFile, printable
+from composer.generation.options import parse_bars, parse_look_ahead, parse_voices
 
 if TYPE_CHECKING:
     from composer.generation.generator import Generator
@@ -59,7 +60,7 @@ def regenerate(
     composer regenerate out.mid other.mid --bars 9-12 --seed +1
     """  # noqa: D301  (a \b keeps click from filling the lines)
     outputs = writing.outputs(outs, export_options, reads=[piece, model_name], force=force, piece="PIECE")
-    span, names = None if bars is None else given.parse_bars(bars), given.parse_voices(voice)
+    span, names = None if bars is None else parse_bars(bars), parse_voices(voice)
     around = _around(particles, look_ahead, bars=span is not None, some=span is not None or bool(names))
     from composer.generation import tasks
     from composer.io.formats import provenance
@@ -94,7 +95,7 @@ def _around(particles: int | None, look_ahead: str | None, *, bars: bool, some: 
     if look_ahead is not None and not bars:
         raise BadOption("--look-ahead counts bars after those that --bars names; give --bars, or leave it out.")
     said = {} if particles is None else {"particles": particles}
-    return said if look_ahead is None else {**said, "look_ahead": given.parse_look_ahead(look_ahead)}
+    return said if look_ahead is None else {**said, "look_ahead": parse_look_ahead(look_ahead)}
 
 
 def _notes(player: Generator, piece: Path, made_by: Mapping[str, Any]) -> Score:

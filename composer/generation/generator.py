@@ -31,6 +31,7 @@ from composer.errors import (
     printable,
 )
 from composer.generation import degeneration
+from composer.generation.asking import Asking
 from composer.generation.primers import as_asked
 from composer.model import Model, find, load
 from composer.music.score import END, Score, Tempo, Text, bars
@@ -59,7 +60,7 @@ BLOCK = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class Generator:
+class Generator(Asking):
     """A model made ready to write: its tokenizer, and its steppers when they are first needed."""
 
     model: Model

@@ -1,6 +1,8 @@
 """Files: read and written by suffix, whole or not at all, and never over another.
 
 formats.py    readers and exporters by suffix, and files that appear whole
+objects.py    music from bytes and from objects of other libraries, and back
+notebook.py   pieces in a notebook
 outputs.py    what a command may write over
 lint.py       what other programs would object to in a music file
 opening.py    regular files alone
