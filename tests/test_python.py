@@ -194,6 +194,8 @@ def test_a_model_is_trained_and_measured_as_by_the_command(tunes, run):
 def test_a_recipe_a_run_and_a_model_to_begin_from(tunes):
     first = composer.train("folder:tunes", out="first.safetensors", run="run", workers=1, **SMALL)
     again = composer.train("run/recipe.toml", out="again.safetensors", run="other", workers=1)
+    other = composer.train("folder:tunes", out="other.safetensors", workers=1, **SMALL, architecture_dropout=0.5)
+    assert other.model.make_architecture().dropout == 0.5
     assert again.model.hash == first.model.hash
     assert Path("run/metrics.jsonl").read_text().count("\n") == 1
     more = composer.train(

@@ -69,7 +69,7 @@ def values_of(links: Iterable[Link]) -> list[str]:
 def _sampler_options(taken: set[str]) -> list[click.Parameter]:
     options: list[click.Parameter] = []
     for flag, (offer, option) in sampler_options(taken).items():
-        first = option is offer.options[0]
+        first = option == offer.options[0]
         text = f"{offer.summary} ({option.help})" if first and option.help else option.help or offer.summary
         link = _collect_link(offer.name, option.name)
         options.append(_collecting(flag, option, text, link, "Samplers", multiple=True))

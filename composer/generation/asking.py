@@ -287,8 +287,17 @@ def _music_of(music: Music, what: str) -> tuple[Score, bool]:
     return notes_of(music), False
 
 
-def generate(model: str | Path = "chorales", **options: Any) -> Any:
+@overload
+def generate(model: str | Path = "chorales", *, count: int, **options: Any) -> list[Piece]: ...
+
+
+@overload
+def generate(model: str | Path = "chorales", *, count: None = None, **options: Any) -> Piece: ...
+
+
+def generate(model: str | Path = "chorales", *, count: int | None = None, **options: Any) -> Piece | list[Piece]:
     """Write a new piece, or with `count` a list of them, with the model of that name, as `Generator.generate` does."""
     from composer.generation.generator import open_model
 
-    return open_model(model).generate(**options)
+    generator = open_model(model)
+    return generator.generate(**options) if count is None else generator.generate(count=count, **options)

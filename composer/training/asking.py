@@ -103,15 +103,19 @@ def _with_options(plain: Plain, options: Mapping[str, Any]) -> Plain:
             tables[key] = dict(plain.get(key, {"name": suggested}))
             known[key] = _names(registry().offer(f"{key}s", tables[key]["name"]).options)
     for name, value in options.items():
-        having = [key for key in known if name.removeprefix(f"{key.removesuffix('_options')}_") in known[key]]
-        having = having[:1] if name in known["training"] else having
+        plainly = {key: name for key, names in known.items() if name in names}
+        having = plainly or {key: own for key, names in known.items() if (own := _own_name(name, key)) in names}
         if not having:
             every = {one for names in known.values() for one in names}
             raise BadOption(f"train has no option '{printable(name)}': {nearest(name, every)}")
-        for key in having:
-            own = name if name in known[key] else name.removeprefix(f"{key.removesuffix('_options')}_")
-            tables[key][own] = value
+        for key in ["training"] if "training" in having else having:
+            tables[key][having[key]] = value
     return {**plain, **tables}
+
+
+def _own_name(name: str, key: str) -> str:
+    """Take the kind from `architecture_seed`, as an option is called that the training loop has as well."""
+    return name.removeprefix(f"{key.removesuffix('_options')}_")
 
 
 def _names(options: Sequence[Any]) -> list[str]:
