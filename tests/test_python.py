@@ -158,10 +158,10 @@ def test_a_wrong_option_is_one_sentence(options, said, chorales):
     ("options", "said"),
     [
         ({}, r"say with 'bars' or 'voice' what is to be written anew\."),
-        ({"bars": "5-"}, r"'5-' are no bars such as 5 or 5-8\."),
+        ({"bars": "5-"}, r"invalid bars '5-': expected a bar or a range, such as 5 or 5-8\."),
         ({"bars": 9}, r"bar 9 asked for, and the piece has bars 1 to 4\."),
-        ({"voice": "oboe"}, r"there is no voice 'oboe'; .*"),
-        ({"bars": 2, "look_ahead": "far"}, r"'far' is no number of bars to look ahead, nor `all`\."),
+        ({"voice": "oboe"}, r"unknown voice 'oboe'; .*"),
+        ({"bars": 2, "look_ahead": "far"}, r"invalid look-ahead 'far': expected a number of bars, or `all`\."),
     ],
 )
 def test_what_cannot_be_filled_is_one_sentence(options, said, chorales, piece):
@@ -280,7 +280,7 @@ def test_kern_is_known_by_what_it_holds():
         (b"<html>", r"the music: .*"),
         (b"PK\x03\x04 no", r"the music: .*"),
         ({}, r"an object of the type 'dict' holds no music; .*"),
-        ("there/is/none.mid", r"there/is/none\.mid: there is no such file\."),
+        ("there/is/none.mid", r"there/is/none\.mid: no such file\."),
     ],
 )
 def test_what_is_no_music_is_one_sentence(held, said):

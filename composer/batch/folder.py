@@ -22,8 +22,8 @@ from pathlib import Path
 from composer.batch.ledger import NAME, Ledger, Shard
 from composer.batch.lock import NAME as LOCK
 from composer.errors import BatchFailed, CannotWrite, printable
-from composer.io.inside import inside
-from composer.io.paths import is_file
+from composer.storage.inside import inside
+from composer.storage.paths import is_file
 
 SHARDS, SCRATCH, PARQUET = "shards", ".scratch", "catalogue.parquet"
 

@@ -16,8 +16,8 @@ from composer.batch.folder import ledgers, path_of
 from composer.batch.ledger import opened
 from composer.errors import BadOption, ComposerError, printable
 from composer.io import formats
-from composer.io.formats import whole_file
 from composer.plugins.registry import registry
+from composer.storage.atomic import whole_file
 from composer.types import Piece
 
 SUFFIX = ".html"
@@ -31,7 +31,7 @@ def write(out: Path, page: Path, top: int) -> int:
     check_page(page)
     paths = ledgers(out)
     if not paths:
-        raise BadOption(f"{printable(str(out))}: there is no batch in it.")
+        raise BadOption(f"{printable(str(out))}: contains no batch.")
     best = heapq.nsmallest(top, _best(paths, top), key=_place)
     if not best:
         raise BadOption(f"{printable(str(out))}: no piece is done yet.")

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from composer.batch.ledger import Ledger
-from composer.io.formats import whole_file
+from composer.storage.atomic import whole_file
 
 NAME = "manifest.jsonl"
 

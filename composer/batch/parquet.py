@@ -10,7 +10,7 @@ from typing import Any
 from composer.batch.folder import PARQUET, ledgers
 from composer.batch.ledger import opened
 from composer.errors import BadOption, UnreadableFile, printable
-from composer.io.formats import whole_file
+from composer.storage.atomic import whole_file
 
 GROUP = 8192
 """Rows that are held at once."""
@@ -46,4 +46,4 @@ def write(out: Path) -> None:
                     except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
                         what = printable(" ".join(str(error).split()), 160)
                         shown = printable(str(path))
-                        raise UnreadableFile(f"{shown}: holds what no run has written ({what}).") from None
+                        raise UnreadableFile(f"{shown}: corrupt, or not a catalogue ({what}).") from None

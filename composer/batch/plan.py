@@ -16,8 +16,8 @@ from composer.batch.cell import Cell
 from composer.batch.jobs import Wanted
 from composer.errors import ComposerError
 from composer.generation.generator import Generator
-from composer.io.paths import from_home
 from composer.plugins.registry import registry
+from composer.storage.paths import from_home
 
 MOST_IN_ALL = 5_000_000
 """Pieces of one batch."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from composer.comparing.soundness import is_sound
 from composer.errors import CannotWrite, printable
-from composer.io.inside import inside, open_inside
+from composer.storage.inside import inside, open_inside
 
 NAME = "results.jsonl"
 

@@ -20,8 +20,8 @@ from composer.comparing.plots import plot
 from composer.comparing.statistics import Estimate, of_seeds
 from composer.comparing.values import gap
 from composer.errors import CannotWrite, printable
-from composer.io.formats import whole_file
-from composer.io.inside import open_inside
+from composer.storage.atomic import whole_file
+from composer.storage.inside import open_inside
 
 PAGE, DATA = "report.html", "report.json"
 

@@ -14,7 +14,7 @@ from composer.comparing.ledger import Ledger, Results
 from composer.comparing.plan import Entry, planned
 from composer.comparing.trial import Trial
 from composer.comparing.work import MODELS, RUNNING, carry_out
-from composer.io.inside import inside
+from composer.storage.inside import inside
 from composer.types import Executor
 
 LIMIT = 86_400.0

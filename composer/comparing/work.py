@@ -20,8 +20,8 @@ from composer.comparing.plan import Run
 from composer.data.corpus import Corpus
 from composer.devices import one_thread
 from composer.errors import ComposerError, TrainingFailed, printable
-from composer.io.inside import inside
 from composer.plugins.registry import registry
+from composer.storage.inside import inside
 from composer.training import evaluation, loop
 from composer.training.loop import Settings, Trained
 from composer.training.recipes import Recipe, model_of

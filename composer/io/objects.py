@@ -16,8 +16,8 @@ from typing import Any
 
 from composer.errors import CannotWrite, LeftOutWarning, ReadingWarning, UnreadableFile, printable
 from composer.io import formats
-from composer.io.paths import from_home
 from composer.music.score import Score
+from composer.storage.paths import from_home
 from composer.types import Piece
 
 UNTITLED = "untitled"

@@ -19,9 +19,9 @@ from composer.devices import choose_device, processors
 from composer.errors import BadOption, CannotWrite, nearest, printable
 from composer.generation.generator import Generator, open_model
 from composer.io.outputs import guarded, named_in
-from composer.io.paths import from_home
 from composer.plugins.options import schema
 from composer.plugins.registry import registry
+from composer.storage.paths import from_home
 from composer.training import evaluation, recipe_file, recipes, run_folder
 from composer.training.loop import Settings
 from composer.types import Dataset, Tokenizer
