@@ -1,9 +1,66 @@
 """composer: trains small recurrent models on music, and writes new pieces with them.
 
-What a plugin needs is `hookimpl`; what a program needs is imported from the module that holds it.
+import composer
+
+composer.open_model("chorales").generate(bars=8, temperature=0.95, seed=7).write("first.mid")
+
+What is named here is imported when it is first used. What a plugin needs is `hookimpl`.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from composer.hookspecs import hookimpl
 
-__all__ = ["hookimpl"]
+if TYPE_CHECKING:
+    from composer.errors import ComposerError
+    from composer.generation.asking import generate
+    from composer.generation.generator import Generator, open_model
+    from composer.io.objects import read, write
+    from composer.music.score import Score
+    from composer.request import Request
+    from composer.training.asking import evaluate, train
+    from composer.types import Piece
+
+__all__ = [
+    "ComposerError",
+    "Generator",
+    "Piece",
+    "Request",
+    "Score",
+    "evaluate",
+    "generate",
+    "hookimpl",
+    "open_model",
+    "read",
+    "train",
+    "write",
+]
 __version__ = "0.1.0"
+
+_MODULES = {
+    "ComposerError": "composer.errors",
+    "Generator": "composer.generation.generator",
+    "Piece": "composer.types",
+    "Request": "composer.request",
+    "Score": "composer.music.score",
+    "evaluate": "composer.training.asking",
+    "generate": "composer.generation.asking",
+    "open_model": "composer.generation.generator",
+    "read": "composer.io.objects",
+    "train": "composer.training.asking",
+    "write": "composer.io.objects",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, once."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'composer' has no attribute '{name}'")
+    found = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

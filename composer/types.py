@@ -379,6 +379,39 @@ class Piece:
         given = self.provenance.get("title")
         return (given if isinstance(given, str) and given.strip() else self.score.title).strip()
 
+    def write(self, path: str | Path, *, title: str | None = None, **options: Any) -> None:
+        """Write the piece in the form that the suffix of `path` says; a file that is there is replaced.
+
+        Options are those of the exporter, such as `soundfont="mine.sf2"`. Raises CannotWrite, BadOption.
+        """
+        from composer.io.objects import write
+
+        write(self, path, title=title, **options)
+
+    def to_pretty_midi(self) -> Any:
+        """Make a `pretty_midi.PrettyMIDI` of it. Raises CannotWrite where the library is not installed."""
+        from composer.io.objects import to_pretty_midi
+
+        return to_pretty_midi(self)
+
+    def to_music21(self) -> Any:
+        """Make a `music21.stream.Score` of it. Raises CannotWrite where the library is not installed."""
+        from composer.io.objects import to_music21
+
+        return to_music21(self)
+
+    def to_symusic(self) -> Any:
+        """Make a `symusic.Score` of it. Raises CannotWrite where the library is not installed."""
+        from composer.io.objects import to_symusic
+
+        return to_symusic(self)
+
+    def _repr_html_(self) -> str:
+        """Show itself in a notebook: the roll, and sound where the piece is short."""
+        from composer.io.notebook import html_of
+
+        return html_of(self)
+
 
 Reader: TypeAlias = Callable[[Path], Score]
 """Reads one file. Raises UnreadableFile; warns with ReadingWarning of what it dropped or mended.

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from composer.generation.generator import Player, open_model
+from composer.generation.generator import Generator, open_model
 from composer.plugins.registry import registry
 
 STEPS = 3
@@ -15,7 +15,7 @@ MODEL = "tunes"
 
 
 @lru_cache
-def opened() -> Player:
+def opened() -> Generator:
     return open_model(MODEL)
 
 

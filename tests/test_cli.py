@@ -13,6 +13,7 @@ from music import roll, save_rolls, tune_roll
 from walks import walk
 
 from composer.cli import COMMANDS
+from composer.generation.options import links_of
 from composer.io import formats
 from composer.model import load, save
 from composer.music.score import bars
@@ -122,6 +123,7 @@ def crowded(monkeypatch):
         offers[kind][name] = plugins.Offer(kind, name, Odd, plugin)
     crowded = replace(found, offers=offers)
     monkeypatch.setattr("composer.cli.options.registry", lambda: crowded)
+    monkeypatch.setattr("composer.generation.options.registry", lambda: crowded)
 
 
 def test_no_plugin_takes_over_an_option_of_a_command(run, here, crowded, recwarn):
@@ -129,6 +131,7 @@ def test_no_plugin_takes_over_an_option_of_a_command(run, here, crowded, recwarn
     assert ran.status == 0
     assert json.loads((here / "x.mid.json").read_text())["request"]["key"] == "Dm"
     assert "--sampler-key " in run("generate", "--help").out
+    assert [link.name for link in links_of({"sampler_key": 1}, ["key"], "generate")] == ["key"]
     train = run("train", "--help").out
     assert train.count(" --seed ") == train.count(" --architecture-seed ") == 1
     assert not [str(warning.message) for warning in recwarn]

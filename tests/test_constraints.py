@@ -10,7 +10,7 @@ import symusic
 
 from composer.errors import BadOption
 from composer.generation import generator
-from composer.generation.generator import Player, generate
+from composer.generation.generator import Generator, generate
 from composer.io.outputs import write_piece
 from composer.request import Link, Request
 from composer.testing import random_model
@@ -29,7 +29,7 @@ LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 def player(name):
     if name in ("chorales", "tunes"):
         return generator.open_model(name)
-    return Player(random_model("gru", name, hidden_size=16, embedding_size=16))
+    return Generator(random_model("gru", name, hidden_size=16, embedding_size=16))
 
 
 # --- what is written --------------------------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ def test_given_notes_are_kept_with_remi(small_score):
     architecture = registry().make("architectures", "rnn", hidden_size=8, layers=1, embedding_size=8)
     module = architecture.module([column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
     made = Made.of("architectures", "rnn", architecture), Made.of("tokenizers", "remi", tokenizer)
-    model = generator.Player(Model(*made, tokenizer.vocabulary, weights_of(module)))
+    model = generator.Generator(Model(*made, tokenizer.vocabulary, weights_of(module)))
     tracks = [line(*[((60, 64 + i % 3), 1) for i in range(12)]), line(*[(40 + i, 2) for i in range(6)], program=32)]
     whole = score(*tracks, metres=((0, 3, 4),))
     wanted = gap(model, whole, Request(seed=1), bars=(2, 3), particles=4)

@@ -9,7 +9,7 @@ import pytest
 
 from composer.errors import BadModelFile
 from composer.fitting import Unfit, check_cell, check_columns
-from composer.generation.generator import Player, generate
+from composer.generation.generator import Generator, generate
 from composer.model import Made, Model, load, save
 from composer.plugins.registry import registry
 from composer.request import Request
@@ -56,7 +56,7 @@ def refusal(model, tmp_path, stepper="numpy"):
     path = tmp_path / "some.safetensors"
     save(model, path)
     with pytest.raises(BadModelFile) as caught:
-        generate(Player(load(path)), [Request(bars=1, stepper=stepper)])
+        generate(Generator(load(path)), [Request(bars=1, stepper=stepper)])
     said = str(caught.value)
     assert said.startswith(f"{path}: its weights do not fit its architecture (")
     assert said.endswith(").")
@@ -68,7 +68,7 @@ def refusal(model, tmp_path, stepper="numpy"):
 @pytest.mark.parametrize("stepper", STEPPERS)
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_a_model_that_fits_writes_music(name, stepper):
-    assert generate(Player(untrained(name)), [Request(bars=1, stepper=stepper)])
+    assert generate(Generator(untrained(name)), [Request(bars=1, stepper=stepper)])
 
 
 # --- a second layer wider than the first ------------------------------------------------------------------------------

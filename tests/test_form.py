@@ -8,7 +8,7 @@ import pytest
 from composer.errors import BadOption
 from composer.generation import generator, infilling
 from composer.generation.form import Form, compose, composing, parse_form
-from composer.generation.generator import Player
+from composer.generation.generator import Generator
 from composer.io.formats import read
 from composer.model import Made, Model, save
 from composer.music.score import bars
@@ -66,7 +66,7 @@ def made_of(architecture, name, **options):
         module = layer.module([column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
     weights = {key: tensor.numpy() for key, tensor in module.state_dict().items()}
     made = Made.of("architectures", architecture, layer), Made.of("tokenizers", name, tokenizer)
-    return Player(Model(*made, tokenizer.vocabulary, weights))
+    return Generator(Model(*made, tokenizer.vocabulary, weights))
 
 
 SMALL = {

@@ -11,7 +11,7 @@ from composer.data.batches import Stream
 from composer.data.corpus import build, fitted
 from composer.data.encoding import model_inputs
 from composer.errors import BadOption, CannotExpress
-from composer.generation.generator import Player, pieces
+from composer.generation.generator import Generator, pieces
 from composer.io.formats import read
 from composer.model import load
 from composer.plugins.registry import registry
@@ -420,7 +420,7 @@ def test_a_model_is_trained_and_writes_music(run, tunes, tmp_path, name, bpe):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_ending_is_kept_by_tokens_that_do_not_say_beforehand_where_they_go(name, bars):
     """Of models that know nothing: some pieces come to a dead end, and none goes on for ever."""
-    player = Player(random_model("gru", name, options(NAMES[name], **TUNE), hidden_size=16, embedding_size=16))
+    player = Generator(random_model("gru", name, options(NAMES[name], **TUNE), hidden_size=16, embedding_size=16))
     samplers = (Link("ending", {"key": "C"}), Link("density", {"density": 12}))
     asked = [Request(5, index, bars=bars, samplers=samplers) for index in range(4)]
     made = [piece for _, piece in pieces(player, asked) if isinstance(piece, Piece)]

@@ -14,7 +14,7 @@ import pytest
 
 from composer import model as models
 from composer.errors import BadModelFile, BadOption, CannotWrite, ComposerError, UnknownName
-from composer.generation.generator import Player, generate
+from composer.generation.generator import Generator, generate
 from composer.model import Made, load, save
 from composer.request import Request
 
@@ -86,7 +86,7 @@ def test_a_model_is_loaded_as_it_was_saved(model, path):
 def test_a_loaded_model_writes_the_same_music(model, path):
     save(model, path)
     asked = [Request(seed=4, bars=2)]
-    assert generate(Player(load(path)), asked)[0].score == generate(Player(model), asked)[0].score
+    assert generate(Generator(load(path)), asked)[0].score == generate(Generator(model), asked)[0].score
 
 
 def test_a_file_names_the_plugins_that_it_needs(model):
@@ -322,7 +322,7 @@ def test_half_a_pointer_is_refused_before_any_stepper_reads_beyond_it(model):
 @pytest.mark.parametrize("suggested", [7, "fast", {"bars": 0}, {"bars": "many"}, {"colour": "red"}, {"samplers": [3]}])
 def test_a_card_that_suggests_nonsense_is_refused_in_a_sentence(model, suggested):
     with pytest.raises(BadOption) as caught:
-        Player(replace(model, card={"suggested": suggested})).suggested  # noqa: B018  (a property that reads the card)
+        Generator(replace(model, card={"suggested": suggested})).suggested  # noqa: B018  (a property that reads the card)
     sentence(caught.value)
 
 

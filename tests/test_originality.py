@@ -14,7 +14,7 @@ from composer.data.corpus import build
 from composer.data.datasets import make_dataset
 from composer.errors import RequestWarning
 from composer.generation.form import Form, compose
-from composer.generation.generator import Player, generate, open_model
+from composer.generation.generator import Generator, generate, open_model
 from composer.generation.tasks import regenerate
 from composer.io import formats
 from composer.model import load
@@ -325,7 +325,7 @@ def learns(player, folder, pieces):
     for number, piece in enumerate(pieces):
         save(piece.score, folder / f"{number}.mid")
     about = {"name": "folder:learnt", "options": {"path": "learnt"}}
-    return Player(replace(player.model, card={**player.model.card, "dataset": about}), "parrot")
+    return Generator(replace(player.model, card={**player.model.card, "dataset": about}), "parrot")
 
 
 @pytest.mark.parametrize(("text", "anew"), [("AB", "B"), ("AA", "A")])

@@ -630,7 +630,7 @@ def test_another_tokenizer_goes_through_the_same_loop(small_score):
     architecture = registry().make("architectures", "rnn", hidden_size=8, layers=1, embedding_size=8)
     module = architecture.module([column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
     made = Made.of("architectures", "rnn", architecture), Made.of("tokenizers", "remi", tokenizer)
-    player = generator.Player(Model(*made, tokenizer.vocabulary, weights_of(module)))
+    player = generator.Generator(Model(*made, tokenizer.vocabulary, weights_of(module)))
     primer = small_score("C5 D5 E5 F5")
     (piece,) = generate(player, [with_primer(player, Request(bars=2), primer)])
     assert struck(piece.score, 0, primer.end)[:4] == struck(primer, 0, primer.end)

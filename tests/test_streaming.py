@@ -7,13 +7,14 @@ from itertools import islice, pairwise
 import pytest
 
 from composer.generation import generator, streaming
-from composer.generation.generator import Player, generate, open_model
+from composer.generation.generator import Generator, generate, open_model
 from composer.music.score import bars
 from composer.request import Link, Request
 from composer.testing import random_model
 
 PLAYERS = {
-    name: Player(random_model("gru", name, hidden_size=16, embedding_size=16)) for name in ("voices", "remi", "frames")
+    name: Generator(random_model("gru", name, hidden_size=16, embedding_size=16))
+    for name in ("voices", "remi", "frames")
 }
 PLAYERS |= {name: open_model(name) for name in ("chorales", "tunes")}
 RANGE = Link("range", {"range": "C3:C5"})
@@ -92,7 +93,7 @@ def test_a_bar_is_there_before_the_next_is_written(monkeypatch):
         steps += 1
         return stepper(inputs, state)
 
-    monkeypatch.setattr(Player, "stepper", lambda *_: counting)
+    monkeypatch.setattr(Generator, "stepper", lambda *_: counting)
     stream = streaming.bars(player, Request(seed=1, bars=1_000_000))
     seen = [steps for _ in islice(stream, 5)]
     assert seen == sorted(set(seen))

@@ -17,7 +17,7 @@ from composer.generation import generator
 from composer.generation.continuation import after
 from composer.generation.form import Form
 from composer.generation.form import check as check_form
-from composer.generation.generator import Player, chained, make_samplers
+from composer.generation.generator import Generator, chained, make_samplers
 from composer.generation.primers import is_typed, read_primer
 from composer.io.formats import exporter
 from composer.model import find, load
@@ -71,7 +71,7 @@ class Primed:
 class Desk:
     """Where jobs are checked, and what was found of those before."""
 
-    players: dict[str, Player] = field(default_factory=dict)
+    players: dict[str, Generator] = field(default_factory=dict)
     asked: dict[Hashable, Asking] = field(default_factory=dict)
     primed: dict[Hashable, Primed] = field(default_factory=dict)
     primers: dict[str, Score] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Desk:
     held: int = 0
     primer_size: int = 0
 
-    def player(self, name: str) -> Player:
+    def player(self, name: str) -> Generator:
         """Load the model of a job, once. Raises UnknownName, BadModelFile, and BadOption for too many of them."""
         if name not in self.players:
             if len(self.players) == MOST_MODELS:
@@ -141,7 +141,7 @@ class Desk:
         self.held += 1
         return self.held <= MOST_HELD
 
-    def _primed(self, job: Job, player: Player, request: Request) -> Primed:
+    def _primed(self, job: Job, player: Generator, request: Request) -> Primed:
         """Put the primer of a job into a request, as its model hears it."""
         text = str(job.primer)
         key = (
@@ -198,12 +198,12 @@ def _of_plain(plain: Mapping[str, Any], primer_size: int = 0) -> Asking:
     return Asking(plain if primer_size else json.loads(text), digest, primer_size)
 
 
-def player_of(name: str, source: str) -> Player:
+def player_of(name: str, source: str) -> Generator:
     """Load a model by its name or file, once in a process. Raises UnknownName, BadModelFile."""
     path = find(source).absolute()
     return _loaded(name, path, path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=8)
-def _loaded(name: str, path: Path, _: int) -> Player:
-    return Player(load(path), name)
+def _loaded(name: str, path: Path, _: int) -> Generator:
+    return Generator(load(path), name)

@@ -15,7 +15,7 @@ from composer.batch.asking import Asking, Desk
 from composer.batch.cell import Cell
 from composer.batch.jobs import Wanted
 from composer.errors import ComposerError
-from composer.generation.generator import Player
+from composer.generation.generator import Generator
 from composer.plugins.registry import registry
 from composer.storage.paths import from_home
 
@@ -23,7 +23,7 @@ MOST_IN_ALL = 5_000_000
 """Pieces of one batch."""
 
 
-def plan(wanted: Sequence[Wanted], opened: Mapping[str, Player] | None = None) -> list[Cell]:
+def plan(wanted: Sequence[Wanted], opened: Mapping[str, Generator] | None = None) -> list[Cell]:
     """The cells of a batch, each known to work. Raises BadJobs, with file and line, for the first that does not.
 
     Pieces are counted, and not looked at one by one.
@@ -75,7 +75,7 @@ def _key_of(text: str, one: Wanted) -> str:
     return next((key for key in keys if key.replace("-", "_").lower() in words or key.lower() in words), "")
 
 
-def _cell(one: Wanted, player: Player, asking: Asking) -> Cell:
+def _cell(one: Wanted, player: Generator, asking: Asking) -> Cell:
     job = one.job
     if one.gates.get("max_copied_bars") is not None:
         player.learnt()  # read and indexed now, and not by each worker

@@ -29,7 +29,7 @@ from composer.errors import (
     UnknownName,
     printable,
 )
-from composer.generation.generator import Player
+from composer.generation.generator import Generator
 from composer.generation.ranking import Standard, standard_of
 from composer.generation.tasks import Asked, asked_of, each, request_of, with_request
 from composer.io.formats import exporter
@@ -108,7 +108,7 @@ def draw(chunk: Chunk) -> Group | Stopped:
     return Group(chunk, tuple(drawn), standard, seconds)
 
 
-def _player(name: str, path: str, model_hash: str) -> Player:
+def _player(name: str, path: str, model_hash: str) -> Generator:
     player = player_of(name, path or name)
     if player.model.hash != model_hash:
         raise BadModelFile(f"the model '{printable(name)}' is another one here than where the batch was begun.")
@@ -125,7 +125,7 @@ class _Open:
     rejections: tuple[tuple[int, str], ...] = ()
 
 
-def _drawn(player: Player, standard: Standard, chunk: Chunk) -> list[Drawn]:
+def _drawn(player: Generator, standard: Standard, chunk: Chunk) -> list[Drawn]:
     found: dict[int, Drawn] = {}
     left = [_Open(number, cell, chunk.cells[cell].wanted(index)) for number, cell, index in chunk.pieces]
     while left:

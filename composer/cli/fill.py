@@ -10,6 +10,7 @@ import click
 from composer.cli import given, writing
 from composer.cli.options import WithSamplers
 from composer.errors import BadOption
+from composer.generation.options import parse_bars, parse_voices
 
 
 @click.command(cls=WithSamplers)
@@ -34,8 +35,8 @@ def fill(
     """  # noqa: D301  (a \b keeps click from filling the lines)
     asked = given.Asked(**options)
     shelf = asked.shelf(ctx, outs, piece)
-    span = None if bars is None else given.parse_bars(bars)
-    names = given.parse_voices(voice)
+    span = None if bars is None else parse_bars(bars)
+    names = parse_voices(voice)
     if span is None and not names:
         raise BadOption("say with --bars or --voice what is to be written anew.")
     from composer.generation.infilling import gap

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import completing, writing
-from composer.cli.options import WithSamplers, chosen_links, chosen_seed, values_of
+from composer.cli.options import WithSamplers, chosen_links, values_of
 from composer.cli.writing import Shelf
 from composer.errors import BadOption
+from composer.generation.options import chosen_seed
 
 if TYPE_CHECKING:
     from composer.generation.continuation import Continuation
     from composer.generation.form import Form
-    from composer.generation.generator import Player
+    from composer.generation.generator import Generator
     from composer.generation.tasks import Asked
     from composer.request import Request
 
@@ -120,7 +121,7 @@ def generate(
             _write_best(player, wanted, best, shelf)
 
 
-def _find_learnt(player: Player) -> None:
+def _find_learnt(player: Generator) -> None:
     """Read and index what the model was trained on now, under a progress bar: the first time it takes a while."""
     from composer.cli.watching import reading
 
@@ -136,7 +137,7 @@ def _check_best(best: int | None, count: int, shelf: Shelf) -> None:
         raise BadOption(f"--best {best} cannot be chosen from --count {count}; ask for more pieces, or keep fewer.")
 
 
-def _primed(player: Player, request: Request, primer: str, tempo: float | None) -> Continuation:
+def _primed(player: Generator, request: Request, primer: str, tempo: float | None) -> Continuation:
     from composer.generation.continuation import after
     from composer.generation.primers import is_typed, read_primer
 
@@ -150,7 +151,7 @@ def _in_sections(request: Request, text: str) -> Form:
     return Form.of(request, text)
 
 
-def _write_best(player: Player, asked: Iterable[Asked], count: int, shelf: Shelf) -> None:
+def _write_best(player: Generator, asked: Iterable[Asked], count: int, shelf: Shelf) -> None:
     """The best pieces, best first, each as it would be without the others."""
     from composer.generation import ranking
 

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import completing, writing
-from composer.cli.options import chosen_links, chosen_seed, values_of
+from composer.cli.options import chosen_links, values_of
 from composer.cli.writing import Shelf
-from composer.errors import BadOption, ComposerError, RequestWarning, UnreadableFile, printable
+from composer.errors import ComposerError, RequestWarning, UnreadableFile, printable
+from composer.generation.options import chosen_seed, parse_look_ahead
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from composer.generation.generator import Player
+    from composer.generation.generator import Generator
     from composer.generation.infilling import Fill
     from composer.request import Request
 
@@ -95,32 +96,7 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def parse_look_ahead(text: str) -> int | None:
-    """`2` or `all`. Raises BadOption."""
-    if text == "all":
-        return None
-    if not text.isdecimal():
-        raise BadOption(f"invalid look-ahead '{printable(text)}': expected a number of bars, or `all`.")
-    return int(text)
-
-
-def parse_voices(text: str | None) -> list[str]:
-    """`tenor,bass` as names. Raises BadOption."""
-    names = [name for name in (text or "").split(",") if name.strip()]
-    if text is not None and not names:
-        raise BadOption(f"'{printable(text)}' names no voice; give names or numbers such as tenor,bass or 3,4.")
-    return names
-
-
-def parse_bars(text: str) -> tuple[int, int]:
-    """`5-8` or `5` as the first and the last bar. Raises BadOption."""
-    first, dash, last = text.partition("-")
-    if not (first.isdecimal() and (last.isdecimal() or not dash)):
-        raise BadOption(f"invalid bars '{printable(text)}': expected a bar or a range, such as 5 or 5-8.")
-    return int(first), int(last or first)
-
-
-def player_for(piece: Path | None, asked: Asked) -> Player:
+def player_for(piece: Path | None, asked: Asked) -> Generator:
     """The model that is asked for, or that made the piece, if it is here, or `chorales`; no file holds the piece None.
 
     Raises UnknownName, BadModelFile.
@@ -141,7 +117,7 @@ def player_for(piece: Path | None, asked: Asked) -> Player:
         return open_model(DEFAULT_MODEL)
 
 
-def request_of(ctx: click.Context, player: Player, asked: Asked) -> Request:
+def request_of(ctx: click.Context, player: Generator, asked: Asked) -> Request:
     """What the model suggests, with the seed, the machine and the chain that were asked for."""
     from composer.generation.generator import chained
 
@@ -150,6 +126,6 @@ def request_of(ctx: click.Context, player: Player, asked: Asked) -> Request:
     return chained(request, chosen_links(ctx))
 
 
-def make(player: Player, fills: Sequence[Fill], shelf: Shelf) -> None:
+def make(player: Generator, fills: Sequence[Fill], shelf: Shelf) -> None:
     """Fill and write."""
     writing.write(player, fills, shelf)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 import click
 
 from composer.errors import BadOption, nearest, printable
+from composer.generation.options import sampler_options
 from composer.plugins.options import Option, choices
-from composer.plugins.registry import Offer, registry
+from composer.plugins.registry import registry
 from composer.request import Link
 
 _LINKS = "composer.links"
@@ -55,11 +55,6 @@ class WithSamplers(Grouped):
         return [*own[:-1], *ctx.meta[_OPTIONS], own[-1]]
 
 
-def chosen_seed(asked: int | None) -> int:
-    """The seed that was asked for, or a new one, short enough to be typed again."""
-    return secrets.randbelow(1_000_000) if asked is None else asked
-
-
 def chosen_links(ctx: click.Context) -> tuple[Link, ...]:
     """The chain that the command line asked for, in its order."""
     chain: dict[str, dict[str, Any]] = ctx.meta.get(_LINKS, {})
@@ -73,24 +68,12 @@ def values_of(links: Iterable[Link]) -> list[str]:
 
 def _sampler_options(taken: set[str]) -> list[click.Parameter]:
     options: list[click.Parameter] = []
-    for name, offer in sorted(registry().offers["samplers"].items()):
-        flags = sampler_flags(offer)
-        for place, option in enumerate(offer.options):
-            flag = flags[option.name]
-            flag = f"--sampler-{flag[2:]}" if flag in taken else flag
-            taken.add(flag)
-            text = f"{offer.summary} ({option.help})" if place == 0 and option.help else option.help or offer.summary
-            link = _collect_link(name, option.name)
-            options.append(_collecting(flag, option, text, link, "Samplers", multiple=True))
+    for flag, (offer, option) in sampler_options(taken).items():
+        first = option == offer.options[0]
+        text = f"{offer.summary} ({option.help})" if first and option.help else option.help or offer.summary
+        link = _collect_link(offer.name, option.name)
+        options.append(_collecting(flag, option, text, link, "Samplers", multiple=True))
     return options
-
-
-def sampler_flags(offer: Offer) -> dict[str, str]:
-    """What each option of a sampler is called, where no command has an option of that name."""
-    return {
-        option.name: f"--{offer.name}" if place == 0 else f"--{offer.name}-{option.name.replace('_', '-')}"
-        for place, option in enumerate(offer.options)
-    }
 
 
 def _collect_link(name: str, option: str) -> Callable[[click.Context, click.Parameter, Any], None]:

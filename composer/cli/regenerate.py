@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.cli import completing, given, writing
+from composer.cli import completing, writing
 from composer.cli.writing import Shelf
 from composer.errors import BadOption, ComposerError, UnknownName, UnreadableFile, printable
+from composer.generation.options import parse_bars, parse_look_ahead, parse_voices
 
 if TYPE_CHECKING:
-    from composer.generation.generator import Player
+    from composer.generation.generator import Generator
     from composer.music.score import Score
     from composer.request import Request
 
@@ -59,7 +60,7 @@ def regenerate(
     composer regenerate out.mid other.mid --bars 9-12 --seed +1
     """  # noqa: D301  (a \b keeps click from filling the lines)
     outputs = writing.outputs(outs, export_options, reads=[piece, model_name], force=force, piece="PIECE")
-    span, names = None if bars is None else given.parse_bars(bars), given.parse_voices(voice)
+    span, names = None if bars is None else parse_bars(bars), parse_voices(voice)
     around = _around(particles, look_ahead, bars=span is not None, some=span is not None or bool(names))
     from composer.generation import tasks
     from composer.io.formats import provenance
@@ -94,10 +95,10 @@ def _around(particles: int | None, look_ahead: str | None, *, bars: bool, some: 
     if look_ahead is not None and not bars:
         raise BadOption("--look-ahead counts bars after those that --bars names; give --bars, or leave it out.")
     said = {} if particles is None else {"particles": particles}
-    return said if look_ahead is None else {**said, "look_ahead": given.parse_look_ahead(look_ahead)}
+    return said if look_ahead is None else {**said, "look_ahead": parse_look_ahead(look_ahead)}
 
 
-def _notes(player: Player, piece: Path, made_by: Mapping[str, Any]) -> Score:
+def _notes(player: Generator, piece: Path, made_by: Mapping[str, Any]) -> Score:
     """The notes in the file, or, where it is none that is read as music, those of the piece made again."""
     from composer.generation.tasks import regenerate
     from composer.io.formats import is_read, read_notes
@@ -105,9 +106,9 @@ def _notes(player: Player, piece: Path, made_by: Mapping[str, Any]) -> Score:
     return read_notes(piece) if is_read(piece) else regenerate(player, made_by).score
 
 
-def _player(made_by: Mapping[str, Any], model_name: str | None, piece: Path) -> Player:
+def _player(made_by: Mapping[str, Any], model_name: str | None, piece: Path) -> Generator:
     """The model that made a piece. Raises UnknownName if it is not here, BadOption if it is not the same."""
-    from composer.generation.generator import Player, open_model
+    from composer.generation.generator import Generator, open_model
 
     recorded, wanted = str(made_by.get("model", "")), str(made_by.get("model_hash", ""))
     shown = f"{printable(str(piece))}: was made with the model '{printable(recorded)}' (hash {printable(wanted[:12])})"
@@ -119,7 +120,7 @@ def _player(made_by: Mapping[str, Any], model_name: str | None, piece: Path) -> 
         raise BadOption(
             f"{shown}, and '{printable(player.name)}' is not the same: its hash is {player.model.hash[:12]}."
         )
-    return Player(player.model, recorded)
+    return Generator(player.model, recorded)
 
 
 def _seeded(request: Request, seed: str | None) -> Request:

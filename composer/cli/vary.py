@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from composer.cli import given, writing
-from composer.cli.options import WithSamplers, chosen_seed
+from composer.cli.options import WithSamplers
+from composer.generation.options import chosen_seed
 
 
 @click.command(cls=WithSamplers)

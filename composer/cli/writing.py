@@ -18,7 +18,7 @@ from composer.errors import BadOption, BatchFailed, ComposerError, NothingAllowe
 from composer.plugins.registry import registry
 
 if TYPE_CHECKING:
-    from composer.generation.generator import Player
+    from composer.generation.generator import Generator
     from composer.generation.tasks import Asked
     from composer.io.outputs import Outputs
     from composer.music.score import Score
@@ -162,7 +162,7 @@ def _bars(score: Score) -> str:
     return f"{count} bar{'' if count == 1 else 's'}"
 
 
-def write(player: Player, asked: Iterable[Asked], shelf: Shelf) -> None:
+def write(player: Generator, asked: Iterable[Asked], shelf: Shelf) -> None:
     """Each piece as soon as those before it are there, and at the end what was drawn anew.
 
     Raises BatchFailed, at the end, if some cannot be made.

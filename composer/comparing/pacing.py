@@ -64,10 +64,10 @@ def pace(run: Run, _: Path) -> Result:
 
 def _writing(recipe: Recipe, trained: Trained, columns: int) -> Result:
     """Seconds of a token at batch 1 by the reference stepper, and at 1 and 64 by the one that is fastest here."""
-    from composer.generation.generator import Player
+    from composer.generation.generator import Generator
 
     model = model_of(recipe, trained.weights)
-    player = Player(model, "")
+    player = Generator(model, "")
     usual = player.resolved(replace(player.suggested, device="cpu"))
     found: Result = {"stepper": usual.stepper}
     for name, stepper, rows in (

@@ -9,7 +9,7 @@ from typing import Any
 
 from composer import metrics
 from composer.data.corpus import Corpus
-from composer.generation.generator import Player
+from composer.generation.generator import Generator
 from composer.metrics import Measured
 from composer.model import Model
 from composer.training import model_card
@@ -23,7 +23,7 @@ def written(model: Model, corpus: Corpus, tokenizer: Tokenizer, seed: int) -> di
     `inside` counts the figures that lie in the band of 99 in 100 sets of as many real pieces; `copied` is what the
     pieces share with the training pieces, and `held_out` what the test pieces do.
     """
-    player = Player(model, "")
+    player = Generator(model, "")
     real = _real(corpus.folder, tokenizer)  # type: ignore[arg-type]  # a frozen dataclass
     test = metrics.measure([tokenizer.decode(corpus.piece(n)) for n in corpus.split("test").tolist()], real.metrics)
     pieces = model_card.listen(player, min(len(test), model_card.MOST), seed)

@@ -9,4 +9,6 @@ form/            pieces in sections
 degeneration.py  loops, found and drawn anew
 ranking.py       the best of several pieces
 streaming.py     a piece while it is written
+asking.py        all of these in one call, for Python
+options.py       options by the names that the command line and Python share
 """

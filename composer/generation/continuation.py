@@ -18,7 +18,7 @@ from typing import Any
 from composer.errors import BadOption, ComposerError, printable
 from composer.generation import generator
 from composer.generation.degeneration import REDRAWS
-from composer.generation.generator import Player, primer_of, with_primer
+from composer.generation.generator import Generator, primer_of, with_primer
 from composer.generation.primers import as_asked
 from composer.music.merging import check_begins, continued, voiced
 from composer.music.score import Score
@@ -51,7 +51,7 @@ class Continuation:
 
 
 def after(
-    player: Player, request: Request, score: Score, *, tempo: float | None = None, own_tracks: bool = True
+    player: Generator, request: Request, score: Score, *, tempo: float | None = None, own_tracks: bool = True
 ) -> Continuation:
     """Go on from `score` in its last metre, and in its tempos unless there is another one or it states none.
 
@@ -66,7 +66,7 @@ def after(
     return Continuation(request, primer if own_tracks else voiced(primer, heard))
 
 
-def go_on(player: Player, wanted: Sequence[Continuation], *, redraws: int = REDRAWS) -> list[Piece]:
+def go_on(player: Generator, wanted: Sequence[Continuation], *, redraws: int = REDRAWS) -> list[Piece]:
     """One piece for each; their order and company change nothing in any of them.
 
     A piece begins with its primer, note for note, and in the primer's tracks the new notes of their voices go on. Where
@@ -77,7 +77,7 @@ def go_on(player: Player, wanted: Sequence[Continuation], *, redraws: int = REDR
 
 
 def pieces(
-    player: Player, wanted: Iterable[Continuation], *, redraws: int = REDRAWS
+    player: Generator, wanted: Iterable[Continuation], *, redraws: int = REDRAWS
 ) -> Iterator[tuple[int, Piece | ComposerError]]:
     """Each piece with its place, as it ends; one that cannot be made is the error that says why."""
     primers: list[Score] = []
@@ -85,7 +85,7 @@ def pieces(
         yield place, made if isinstance(made, ComposerError) else _piece(player, primers[place], made)
 
 
-def _requests(player: Player, wanted: Iterable[Continuation], primers: list[Score]) -> Iterator[Request]:
+def _requests(player: Generator, wanted: Iterable[Continuation], primers: list[Score]) -> Iterator[Request]:
     """The requests, whose primers are added to the list. Raises BadOption for one that is not its request's."""
     for one in wanted:
         if (one.request.primer, one.request.primer_ticks) != primer_of(player, one.primer):
@@ -94,7 +94,7 @@ def _requests(player: Player, wanted: Iterable[Continuation], primers: list[Scor
         yield one.request
 
 
-def _piece(player: Player, primer: Score, piece: Piece) -> Piece:
+def _piece(player: Generator, primer: Score, piece: Piece) -> Piece:
     request = Request.from_json(piece.provenance["request"])
     score = continued(primer, _heard(player, primer), piece.score, request.primer_ticks)
     tempos = score.tempos if request.tempo is None else piece.score.tempos
@@ -102,6 +102,6 @@ def _piece(player: Player, primer: Score, piece: Piece) -> Piece:
     return Piece(replace(score, tempos=tempos), made_by)
 
 
-def _heard(player: Player, primer: Score) -> Score:
+def _heard(player: Generator, primer: Score) -> Score:
     """The primer on the model's grid, in its voices."""
     return player.tokenizer.decode(player.tokenizer.encode(primer))

@@ -31,6 +31,7 @@ from composer.errors import (
     printable,
 )
 from composer.generation import degeneration
+from composer.generation.asking import Asking
 from composer.generation.primers import as_asked
 from composer.model import Model, find, load
 from composer.music.score import END, Score, Tempo, Text, bars
@@ -59,7 +60,7 @@ BLOCK = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class Player:
+class Generator(Asking):
     """A model made ready to write: its tokenizer, and its steppers when they are first needed."""
 
     model: Model
@@ -182,9 +183,9 @@ class Player:
         return Request.from_json(self.model.card.get("suggested", {}))
 
 
-def open_model(name: str | Path) -> Player:
+def open_model(name: str | Path) -> Generator:
     """A model by its name or file. Raises UnknownName, BadModelFile."""
-    return Player(load(find(str(name))), str(name))
+    return Generator(load(find(str(name))), str(name))
 
 
 def _check_precision(precision: str, known: Collection[str], where: str) -> None:
@@ -205,7 +206,7 @@ def chained(request: Request, links: Sequence[Link]) -> Request:
     return replace(request, samplers=tuple(links))
 
 
-def check(player: Player, request: Request) -> None:
+def check(player: Generator, request: Request) -> None:
     """Find, without a step of the model, what would make a resolved request fail.
 
     Raises BadOption, CannotExpress, UnknownName. Warns with RequestWarning of what can be met in part only.
@@ -216,7 +217,7 @@ def check(player: Player, request: Request) -> None:
         check_wishes(player.tokenizer, constraints, request)
 
 
-def generate(player: Player, requests: Sequence[Request], *, redraws: int = degeneration.REDRAWS) -> list[Piece]:
+def generate(player: Generator, requests: Sequence[Request], *, redraws: int = degeneration.REDRAWS) -> list[Piece]:
     """One piece for each request; the order and the company of the requests change nothing in any of them.
 
     Raises BadOption, NothingAllowed for the first piece that is found not to be made; `pieces` makes the others.
@@ -235,7 +236,7 @@ def whole(made: Iterable[tuple[int, Piece | ComposerError]]) -> list[Piece]:
 
 
 def pieces(
-    player: Player, requests: Iterable[Request], *, redraws: int = degeneration.REDRAWS
+    player: Generator, requests: Iterable[Request], *, redraws: int = degeneration.REDRAWS
 ) -> Iterator[tuple[int, Piece | ComposerError]]:
     """Each piece with its place among the requests, as it ends; one that cannot be made is the error that says why.
 
@@ -257,7 +258,9 @@ def pieces(
             yield from _drawn(player, {number: asked[number] for number in together}, redraws)
 
 
-def _drawn(player: Player, asked: Mapping[int, Request], redraws: int) -> Iterator[tuple[int, Piece | ComposerError]]:
+def _drawn(
+    player: Generator, asked: Mapping[int, Request], redraws: int
+) -> Iterator[tuple[int, Piece | ComposerError]]:
     """The pieces of resolved requests that can run side by side."""
     waiting = deque(asked.items())
     begun: list[tuple[int, Request]] = []
@@ -278,7 +281,7 @@ def _drawn(player: Player, asked: Mapping[int, Request], redraws: int) -> Iterat
             yield number, made
 
 
-def _is_redrawn(player: Player, request: Request, made: Piece | ComposerError, redraws: int) -> bool:
+def _is_redrawn(player: Generator, request: Request, made: Piece | ComposerError, redraws: int) -> bool:
     """Whether a piece is not kept. Warns with RequestWarning of one that is kept though it copies."""
     last, most = request.attempt >= redraws, request.max_copied_bars
     if not last and failed(made):
@@ -308,7 +311,7 @@ def alike(asked: Mapping[int, Request]) -> list[list[int]]:
     return list(found.values())
 
 
-def _piece(player: Player, request: Request, result: Sampled) -> Piece:
+def _piece(player: Generator, request: Request, result: Sampled) -> Piece:
     score = _to_its_end(player.tokenizer.decode(result.tokens), request)
     found = degeneration.degenerate(score, player.limits, [Span(0, request.primer_ticks)])
     if request.tempo is not None:
@@ -349,7 +352,7 @@ def nats_of(result: Sampled) -> dict[str, float | int]:
     return nats | ({"dead_ends": result.dead_ends} if result.dead_ends else {})
 
 
-def with_primer(player: Player, request: Request, score: Score) -> Request:
+def with_primer(player: Generator, request: Request, score: Score) -> Request:
     """The request to go on from `score`, in its last metre; it takes on an asked metre and key if it states none.
 
     Raises BadOption if it states others, CannotExpress if the model has no tokens for it. Warns with RequestWarning of
@@ -364,7 +367,7 @@ def with_primer(player: Player, request: Request, score: Score) -> Request:
     return request
 
 
-def primer_of(player: Player, score: Score) -> tuple[tuple[int, ...], int]:
+def primer_of(player: Generator, score: Score) -> tuple[tuple[int, ...], int]:
     """The `primer` and the `primer_ticks` of a request to go on from `score`. Raises CannotExpress."""
     try:
         tokens = player.tokenizer.encode(score, ends=False)

@@ -29,7 +29,7 @@ from composer.errors import (
     printable,
 )
 from composer.generation.degeneration import REDRAWS, degenerate
-from composer.generation.generator import Player, alike, failed, make_samplers, nats_of, whole
+from composer.generation.generator import Generator, alike, failed, make_samplers, nats_of, whole
 from composer.generation.primers import as_asked
 from composer.music.merging import check_begins, spliced
 from composer.music.score import Bars, Score, bars
@@ -98,7 +98,7 @@ class Fill:
 # --- making -----------------------------------------------------------------------------------------------------------
 
 
-def fill(player: Player, fills: Sequence[Fill], *, redraws: int = REDRAWS) -> list[Piece]:
+def fill(player: Generator, fills: Sequence[Fill], *, redraws: int = REDRAWS) -> list[Piece]:
     """One piece for each fill; their order and company change nothing in any of them.
 
     Notes that are given are those of the score, to the tick. A note that begins before a gap keeps its beginning; how
@@ -111,7 +111,7 @@ def fill(player: Player, fills: Sequence[Fill], *, redraws: int = REDRAWS) -> li
 
 
 def pieces(
-    player: Player, fills: Iterable[Fill], *, redraws: int = REDRAWS
+    player: Generator, fills: Iterable[Fill], *, redraws: int = REDRAWS
 ) -> Iterator[tuple[int, Piece | ComposerError]]:
     """Each piece with its place among the fills, or why it cannot be made; drawn anew as in `generation.pieces`.
 
@@ -150,7 +150,7 @@ class _Asked:
         return replace(self, wanted=replace(self.wanted, request=request))
 
 
-def _heard(player: Player, wanted: Fill) -> _Asked:
+def _heard(player: Generator, wanted: Fill) -> _Asked:
     """Raises BadOption, CannotExpress for a fill that cannot be made."""
     asked = _Asked(replace(wanted, request=player.resolved(wanted.request)), listen(player, wanted.score))
     player.tokenizer.grammar.start(asked.request, 1)
@@ -158,7 +158,7 @@ def _heard(player: Player, wanted: Fill) -> _Asked:
     return asked
 
 
-def _made(player: Player, together: Sequence[_Asked]) -> list[Piece | NothingAllowed]:
+def _made(player: Generator, together: Sequence[_Asked]) -> list[Piece | NothingAllowed]:
     """A piece for each, all of one chain and stepper."""
     conditions = [_condition(player, one.wanted, one.heard) for one in together]
     first = together[0].request
@@ -167,14 +167,14 @@ def _made(player: Player, together: Sequence[_Asked]) -> list[Piece | NothingAll
     return [r if isinstance(r, NothingAllowed) else _piece(player, one.wanted, one.heard, r) for one, r in pairs]
 
 
-def _check(player: Player, wanted: Fill, heard: Score) -> None:
+def _check(player: Generator, wanted: Fill, heard: Score) -> None:
     """Refuse wishes that contradict each other in what is to be written. Raises BadOption."""
     constraints = [sampler for sampler in make_samplers(wanted.request.samplers) if isinstance(sampler, Constraint)]
     if wanted.request.time_signature is not None or len(heard.time_signatures) < 2:
         check_gaps(player.tokenizer, constraints, wanted.request, wanted.given, heard.upbeat)
 
 
-def listen(player: Player, score: Score) -> Score:
+def listen(player: Generator, score: Score) -> Score:
     """What the model hears of a score: on its grid, and in its voices. Raises CannotExpress."""
     try:
         heard = player.tokenizer.decode(player.tokenizer.encode(score))
@@ -196,7 +196,7 @@ def _batches(asked: Mapping[int, _Asked]) -> Iterator[list[int]]:
         yield together
 
 
-def _condition(player: Player, wanted: Fill, heard: Score) -> Condition:
+def _condition(player: Generator, wanted: Fill, heard: Score) -> Condition:
     mask = player.tokenizer.grammar.given(heard, wanted.given)
     return Condition(wanted.request, mask, wanted.particles, settled(wanted, heard))
 
@@ -229,7 +229,7 @@ def _covered(spans: Sequence[Span], start: int, end: int) -> bool:
     return start >= end
 
 
-def _piece(player: Player, wanted: Fill, heard: Score, result: Conditioned) -> Piece:
+def _piece(player: Generator, wanted: Fill, heard: Score, result: Conditioned) -> Piece:
     answer = player.tokenizer.decode(result.tokens)
     score = spliced(wanted.score, heard, answer, wanted.given)
     attempt, found = wanted.request.attempt, degenerate(answer, player.limits, wanted.given)
@@ -267,7 +267,7 @@ def like(request: Request, heard: Score) -> Request:
 
 
 def gap(
-    player: Player,
+    player: Generator,
     score: Score,
     request: Request,
     *,
@@ -293,7 +293,7 @@ def gap(
     return _told(player, Fill(like(request, heard), score, given, particles, look_ahead), heard)
 
 
-def _told(player: Player, wanted: Fill, heard: Score) -> Fill:
+def _told(player: Generator, wanted: Fill, heard: Score) -> Fill:
     """The same, when it has been refused or else said which constraints do not hold for what is given."""
     _check(player, wanted, heard)
     warn_of_given(player.tokenizer, make_samplers(wanted.request.samplers), wanted.request, heard, wanted.given)
@@ -301,7 +301,7 @@ def _told(player: Player, wanted: Fill, heard: Score) -> Fill:
 
 
 def harmonize(
-    player: Player,
+    player: Generator,
     melody: Score,
     request: Request,
     *,
@@ -342,7 +342,7 @@ def harmonize(
 
 
 def vary(
-    player: Player,
+    player: Generator,
     score: Score,
     request: Request,
     *,

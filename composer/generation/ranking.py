@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from composer.errors import BadModelFile, ComposerError
 from composer.generation.degeneration import MOST_BARS
-from composer.generation.generator import Player
+from composer.generation.generator import Generator
 from composer.generation.tasks import Asked, each, in_order
 from composer.metrics import counting
 from composer.metrics.heard import hear
@@ -68,7 +68,7 @@ def _raise(_: int, error: ComposerError) -> None:
     raise error
 
 
-def best(player: Player, asked: Iterable[Asked], count: int, *, lost: Lost = _raise) -> list[Ranked]:
+def best(player: Generator, asked: Iterable[Asked], count: int, *, lost: Lost = _raise) -> list[Ranked]:
     """The best `count` of the pieces asked for, best first; of equal ones, the one that was asked for earlier.
 
     No more of them are kept than are wanted. Unless somebody is told of pieces that are `lost`, the error of the first
@@ -78,7 +78,7 @@ def best(player: Player, asked: Iterable[Asked], count: int, *, lost: Lost = _ra
     return heapq.nsmallest(count, _ranked(player, asked, standard, lost), key=lambda ranked: ranked.place(standard))
 
 
-def _ranked(player: Player, asked: Iterable[Asked], standard: Standard, lost: Lost = _raise) -> Iterator[Ranked]:
+def _ranked(player: Generator, asked: Iterable[Asked], standard: Standard, lost: Lost = _raise) -> Iterator[Ranked]:
     for place, piece in enumerate(in_order(each(player, asked))):
         if isinstance(piece, ComposerError):
             lost(place, piece)

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from composer.generation.generator import Player, make_samplers
+from composer.generation.generator import Generator, make_samplers
 from composer.request import Request
 from composer.sampling.backtracking import FURTHEST
 from composer.sampling.loop import source, steps
@@ -51,7 +51,7 @@ class Bar:
     events: tuple[Event, ...]
 
 
-def tokens(player: Player, request: Request) -> Iterator[int]:
+def tokens(player: Generator, request: Request) -> Iterator[int]:
     """The tokens of one piece, the primer's included, as they are drawn.
 
     Constraints may make the loop go back some tokens: with them, a token comes when it can no more be taken back, that
@@ -74,7 +74,7 @@ def tokens(player: Player, request: Request) -> Iterator[int]:
     yield from waiting
 
 
-def bars(player: Player, request: Request) -> Iterator[Bar]:
+def bars(player: Generator, request: Request) -> Iterator[Bar]:
     """The bars of one piece, each when it is complete. Raises as `tokens` does."""
     grammar, listening = player.writing.grammar, _Listening(player.tokenizer)
     state = grammar.start(request, 1)

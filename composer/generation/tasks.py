@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union
 from composer.errors import BadOption, ComposerError
 from composer.generation import generator
 from composer.generation.degeneration import REDRAWS
-from composer.generation.generator import Player
+from composer.generation.generator import Generator
 from composer.request import Request
 from composer.types import Piece
 
@@ -28,7 +28,7 @@ Asked: TypeAlias = Union[Request, "Continuation", "Fill", "Form"]
 Made = TypeVar("Made")
 
 
-def make(player: Player, asked: Sequence[Asked], *, redraws: int = REDRAWS) -> list[Piece]:
+def make(player: Generator, asked: Sequence[Asked], *, redraws: int = REDRAWS) -> list[Piece]:
     """One piece for each; their order and company change nothing in any of them.
 
     Raises BadOption, CannotExpress, NothingAllowed for the first piece that is found not to be made; `each` makes the
@@ -38,7 +38,7 @@ def make(player: Player, asked: Sequence[Asked], *, redraws: int = REDRAWS) -> l
 
 
 def each(
-    player: Player, asked: Iterable[Asked], *, redraws: int = REDRAWS
+    player: Generator, asked: Iterable[Asked], *, redraws: int = REDRAWS
 ) -> Iterator[tuple[int, Piece | ComposerError]]:
     """Each piece with its place among what is asked, as it is made, or the error that says why it cannot be."""
     numbers = count()
@@ -108,6 +108,6 @@ def asked_of(provenance: Mapping[str, Any]) -> Asked:
     return kind.from_json(provenance)
 
 
-def regenerate(player: Player, provenance: Mapping[str, Any]) -> Piece:
+def regenerate(player: Generator, provenance: Mapping[str, Any]) -> Piece:
     """The piece that says so of itself, once more. Raises BadOption for what is no provenance of a piece."""
     return make(player, [asked_of(provenance)], redraws=0)[0]  # the attempt that was kept stands in its request

@@ -46,9 +46,9 @@ def _check_card(card: Mapping[str, Any]) -> None:
 
 
 def _check_writes(model: Model) -> None:
-    from composer.generation.generator import Player, generate
+    from composer.generation.generator import Generator, generate
 
-    player = Player(model)
+    player = Generator(model)
     try:
         request = replace(player.suggested, bars=BARS, seed=1)
         first, again = (generate(player, [request])[0].score for _ in range(2))

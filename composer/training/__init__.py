@@ -9,4 +9,5 @@ checkpoints.py  the state of a run on disk
 distributed.py  several processes as one
 evaluation.py   the likelihood of pieces
 model_card.py   what a model's card says, measured
+asking.py       training and evaluation in one call, for Python
 """

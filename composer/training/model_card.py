@@ -15,7 +15,7 @@ from composer import metrics
 from composer.data.corpus import Corpus, build
 from composer.data.datasets import dataset_of
 from composer.generation import degeneration, ranking
-from composer.generation.generator import Player, generate
+from composer.generation.generator import Generator, generate
 from composer.metrics import Band, Contrast, Figure, Measured, values
 from composer.model import Model
 from composer.music.score import Score
@@ -48,7 +48,7 @@ def measured_model(model: Model, *, seed: int = 0) -> Model:
 
     Raises BadModelFile if its card names no dataset.
     """
-    player = Player(_with_card(model, {"suggested": dict(dataset_of(model).suggested)}))
+    player = Generator(_with_card(model, {"suggested": dict(dataset_of(model).suggested)}))
     corpus = corpus_of(player)
     real = real_scores(player, corpus)
     test = [real[number] for number in corpus.split("test")]
@@ -111,18 +111,18 @@ def _with_card(model: Model, more: Mapping[str, Any]) -> Model:
     return Model(model.architecture, model.tokenizer, model.vocabulary, model.weights, {**model.card, **more})
 
 
-def corpus_of(player: Player) -> Corpus:
+def corpus_of(player: Generator) -> Corpus:
     """The corpus that a model was trained on."""
     return build(dataset_of(player.model), player.tokenizer, name=player.model.card["dataset"]["name"])
 
 
-def real_scores(player: Player, corpus: Corpus | None = None) -> list[Score]:
+def real_scores(player: Generator, corpus: Corpus | None = None) -> list[Score]:
     """The pieces that a model was trained, validated and tested on."""
     found = corpus or corpus_of(player)
     return [player.tokenizer.decode(found.piece(number)) for number in range(len(found.names))]
 
 
-def listen(player: Player, count: int, seed: int) -> list[Score]:
+def listen(player: Generator, count: int, seed: int) -> list[Score]:
     """So many pieces as the card suggests to ask for them, the first attempt at each: what the model itself does."""
     requests = [replace(player.suggested, seed=seed, index=index) for index in range(count)]
     return [piece.score for piece in generate(player, requests, redraws=0)]
@@ -143,7 +143,7 @@ class Beside:
 
 
 def beside(
-    player: Player,
+    player: Generator,
     corpus: Corpus,
     split: str = "test",
     *,
@@ -169,7 +169,7 @@ def _beside(pieces: Sequence[Score], real: Sequence[Score], test: Sequence[Score
     return [{**figure.to_json(), "test": of_test[figure.name]} for figure in figures]
 
 
-def judged_again(player: Player) -> tuple[Figure, ...]:
+def judged_again(player: Generator) -> tuple[Figure, ...]:
     """The card's table made anew from the model: the same requests, held against the card's bands."""
     card = player.model.card["listening"]
     texts = [{name: row[name] for name in Band.__dataclass_fields__} for row in card["figures"]]
@@ -177,7 +177,7 @@ def judged_again(player: Player) -> tuple[Figure, ...]:
     return metrics.judge(listen(player, card["pieces"], card["seed"]), bands, card["references"])
 
 
-def wishes(player: Player, real: Sequence[Score], seed: int) -> dict[str, Any]:
+def wishes(player: Generator, real: Sequence[Score], seed: int) -> dict[str, Any]:
     """Whether asked metres and keys are heard: pieces asked for each of the two commonest, beside real ones in each.
 
     Metres are heard in the profile of onsets, keys in that of pitch classes; neither sees bar lines or signatures.
@@ -196,7 +196,9 @@ def _key(score: Score) -> str:
     return str(score.key_signatures[0].key) if score.key_signatures else ""
 
 
-def _wish(player: Player, real: Sequence[Score], seed: int, field: str, value_of: Any, profile: Any) -> dict[str, Any]:
+def _wish(
+    player: Generator, real: Sequence[Score], seed: int, field: str, value_of: Any, profile: Any
+) -> dict[str, Any]:
     common = [value for value, _ in Counter(filter(None, map(value_of, real))).most_common(2)]
     profiles = {value: profile([score for score in real if value_of(score) == value]) for value in common}
     found: dict[str, Any] = {}

@@ -88,8 +88,8 @@ def _said(what: str) -> Iterator[None]:
 
 def _drawn(run: RunView, bars: int, count: int = 1, name: str = "") -> list[Piece]:
     """Pieces of the model as it stands, without a second try."""
-    from composer.generation.generator import Player, generate
+    from composer.generation.generator import Generator, generate
 
-    player = Player(run.model(), name)
+    player = Generator(run.model(), name)
     asked = [replace(player.suggested, seed=run.seed, index=index, bars=bars) for index in range(count)]
     return generate(player, asked, redraws=0)

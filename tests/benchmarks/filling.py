@@ -19,7 +19,7 @@ import numpy as np
 
 from composer.data.corpus import build
 from composer.generation import infilling
-from composer.generation.generator import Player, open_model
+from composer.generation.generator import Generator, open_model
 from composer.music.score import Score, bars, make_notes
 from composer.plugins.registry import registry
 
@@ -78,7 +78,7 @@ def main() -> None:
         print("\n".join(table(name, found[name])), flush=True)
 
 
-def held_out(player: Player, most: int) -> list[Score]:
+def held_out(player: Generator, most: int) -> list[Score]:
     """Chorales of the test split, then of the validation split, that are long enough, as the model hears them."""
     corpus = build(registry().make("datasets", "chorales"), player.tokenizer, name="chorales")
     numbers = [*corpus.split("test"), *corpus.split("valid")]
@@ -99,7 +99,7 @@ def case_of(score: Score, count: int, voices: tuple[str, ...]) -> Case:
 # --- what is filled ---------------------------------------------------------------------------------------------------
 
 
-def figures(player: Player, cases: list[Case], particles: int, seed: int, look_ahead: int) -> dict[str, list[float]]:
+def figures(player: Generator, cases: list[Case], particles: int, seed: int, look_ahead: int) -> dict[str, list[float]]:
     """Fill every case with so many particles."""
     wanted = [
         infilling.gap(
@@ -116,7 +116,7 @@ def figures(player: Player, cases: list[Case], particles: int, seed: int, look_a
     return measured(player, cases, [piece.score for piece in infilling.fill(player, wanted)])
 
 
-def figures_of_other(player: Player, cases: list[Case], seed: int) -> dict[str, list[float]]:
+def figures_of_other(player: Generator, cases: list[Case], seed: int) -> dict[str, list[float]]:
     """Set the bars of another chorale into every case, the same for the same seed."""
     rng = np.random.default_rng(seed)
     return measured(player, cases, [with_other(case, cases, rng) for case in cases])
@@ -157,13 +157,13 @@ def part(case: Case, voice: int, start: int, end: int) -> list[tuple[int, int, i
 # --- what is measured -------------------------------------------------------------------------------------------------
 
 
-def measured(player: Player, cases: list[Case], filled: list[Score]) -> dict[str, list[float]]:
+def measured(player: Generator, cases: list[Case], filled: list[Score]) -> dict[str, list[float]]:
     """Per case: nats per note of Bach's notes after the gap, in the next two bars and to the end; the agreement."""
     near, far = nats_after(player, cases, filled)
     return {"next": near, "rest": far, "agreement": [agreement(c, s) for c, s in zip(cases, filled, strict=True)]}
 
 
-def nats_after(player: Player, cases: list[Case], filled: list[Score]) -> tuple[list[float], list[float]]:
+def nats_after(player: Generator, cases: list[Case], filled: list[Score]) -> tuple[list[float], list[float]]:
     """Nats of the tokens after the gap, over Bach's notes there: in two bars, and to the end."""
     grammar, tokenizer = player.tokenizer.grammar, player.tokenizer
     step = player.stepper(player.resolved(player.suggested))

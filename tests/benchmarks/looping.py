@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from machine import describe, in_turn
 
-from composer.generation.generator import Player, make_samplers, open_model
+from composer.generation.generator import Generator, make_samplers, open_model
 from composer.request import Link
 from composer.sampling.loop import sample
 from composer.testing import random_model
@@ -25,7 +25,7 @@ CHAIN = (Link("temperature", {"temperature": 0.95}), Link("top-p", {"p": 0.95}))
 """Of a model that suggests none."""
 
 
-def tasks(player: Player, rows: int, grammar: object) -> tuple[dict[str, Callable[[], None]], int]:
+def tasks(player: Generator, rows: int, grammar: object) -> tuple[dict[str, Callable[[], None]], int]:
     """The loop over so many pieces, and as many bare steps of as many rows; and how many tokens either makes."""
     suggested = player.suggested
     request = replace(suggested, bars=BARS, samplers=suggested.samplers or CHAIN)
@@ -57,7 +57,7 @@ def main() -> None:
     print(describe())
     large = random_model("lstm", "remi", hidden_size=512, layers=3, embedding_size=512)
     stored = {name: array.astype(np.float16) for name, array in large.weights.items()}
-    players = {"lstm 3x512": Player(replace(large, weights=stored))}
+    players = {"lstm 3x512": Generator(replace(large, weights=stored))}
     players |= {name: open_model(name) for name in ("chorales", "tunes")}
     for name, player in players.items():
         for rows in BATCHES:

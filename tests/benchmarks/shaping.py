@@ -13,7 +13,7 @@ import numpy as np
 from machine import describe, in_turn
 from numpy.typing import NDArray
 
-from composer.generation.generator import Player, open_model
+from composer.generation.generator import Generator, open_model
 from composer.plugins.registry import registry
 from composer.request import Request
 from composer.sampling.loop import draw
@@ -26,7 +26,7 @@ PLACES = 24
 LINKS = {"top-p": {"p": 0.95}, "top-k": {"k": 10}, "min-p": {"p": 0.05}}
 
 
-def along(player: Player, rows: int) -> list[NDArray[np.float64]]:
+def along(player: Generator, rows: int) -> list[NDArray[np.float64]]:
     """(B, V) the logits within the grammar at each place."""
     grammar, step, recurrent = player.tokenizer.grammar, player.stepper(player.resolved(Request())), None
     places, uniforms, found = grammar.start(Request(bars=8), rows), np.random.default_rng(0), []
@@ -37,7 +37,7 @@ def along(player: Player, rows: int) -> list[NDArray[np.float64]]:
     return found
 
 
-def stepping(player: Player, rows: int, precision: str) -> Callable[[], None]:
+def stepping(player: Generator, rows: int, precision: str) -> Callable[[], None]:
     """So many steps."""
     step = player.stepper(player.resolved(Request(precision=precision)))
     columns = player.tokenizer.grammar.inputs(player.tokenizer.grammar.start(Request(), rows))

@@ -26,7 +26,7 @@ import torch
 from machine import describe, in_turn
 from threadpoolctl import threadpool_limits
 
-from composer.generation.generator import Player, open_model
+from composer.generation.generator import Generator, open_model
 from composer.plugins.registry import registry
 from composer.testing import random_model
 from composer.tokens.jit.c_compiler import library, processor
@@ -70,7 +70,7 @@ def naive_layers(cell: Cell) -> Callable[[torch.Tensor, Any], Any]:
     return step
 
 
-def naive_module(player: Player) -> Callable[[torch.Tensor, Any], Any]:
+def naive_module(player: Generator) -> Callable[[torch.Tensor, Any], Any]:
     """The same by the module of an architecture, where torch has no such layer."""
     module, columns = player.model.make_module(), len(player.tokenizer.grammar.columns)
 
@@ -96,7 +96,7 @@ def naive_loop(step: Callable[[torch.Tensor, Any], Any], rows: int) -> Callable[
     return one
 
 
-def stepping(player: Player, name: str, precision: str, rows: int, *, draws: bool = True) -> Callable[[], None]:
+def stepping(player: Generator, name: str, precision: str, rows: int, *, draws: bool = True) -> Callable[[], None]:
     """The same by a stepper; a draw from a cumulative sum."""
     step = registry().make("steppers", name).make(player.model, "cpu", precision)
     sizes = [column.size for column in player.tokenizer.grammar.columns]
@@ -169,7 +169,7 @@ def roofline(cell: Cell, rows: int, precision: str) -> float:
     return max(reading(weights * size), weights * rows * multiplying().get(precision, 0.0))
 
 
-def ways(player: Player) -> Iterator[tuple[str, str]]:
+def ways(player: Generator) -> Iterator[tuple[str, str]]:
     """Every stepper that suits the model, with each of its precisions."""
     for name in registry().names("steppers"):
         maker = registry().make("steppers", name)
@@ -177,7 +177,7 @@ def ways(player: Player) -> Iterator[tuple[str, str]]:
             yield from ((name, precision) for precision in maker.tolerances)
 
 
-def measure(title: str, player: Player, naive: Callable[[torch.Tensor, Any], Any], cell: Cell | None) -> None:
+def measure(title: str, player: Generator, naive: Callable[[torch.Tensor, Any], Any], cell: Cell | None) -> None:
     """Print a line a batch size."""
     for rows, times in BATCHES.items():
         tasks = {"naive": many(naive_loop(naive, rows), times)}
@@ -205,14 +205,14 @@ def measure_all() -> None:
     print(", ".join(f"{name}: {1e-9 / each:.1f} products a ns" for name, each in multiplying().items()))
     model = random_model("lstm", "remi", embedding_size=512, **LARGE)
     stored = {name: array.astype(np.float16) for name, array in model.weights.items()}
-    players = {"lstm 3x512": Player(replace(model, weights=stored))}
+    players = {"lstm 3x512": Generator(replace(model, weights=stored))}
     players |= {name: open_model(name) for name in registry().names("models")}
     for title, player in players.items():
         cell = player.model.make_cell()
         gated = cell.layers[0].recurrent.size > 0
         measure(title, player, naive_layers(cell) if gated else naive_module(player), cell)
     for name in ("peephole", "peephole-forward"):
-        player = Player(random_model(name, "remi", **LARGE))
+        player = Generator(random_model(name, "remi", **LARGE))
         measure(f"{name} 3x512", player, naive_module(player), None)
 
 

@@ -21,7 +21,7 @@ from composer.cli import models
 from composer.data import corpus
 from composer.errors import ComposerError
 from composer.generation import tasks
-from composer.generation.generator import Player, generate
+from composer.generation.generator import Generator, generate
 from composer.generation.primers import typed_notes
 from composer.io import formats
 from composer.model import Made, Model, save
@@ -183,7 +183,7 @@ class ModelFile(Kind):
 
     def use(self, path):
         model = load_model(path)
-        player = Player(model, "x")
+        player = Generator(model, "x")
         each(
             lambda: models.show.callback(str(path), as_json=False),
             lambda: models.show.callback(str(path), as_json=True),
@@ -286,7 +286,7 @@ class JobFile(Kind):
     suffixes = tuple(JOBS)
 
     def begin(self):
-        self.player = Player(small_model(), "small")
+        self.player = Generator(small_model(), "small")
 
     def make(self, draw, suffix):
         if draw.random() < 0.03:
@@ -313,7 +313,7 @@ class Sidecar(Kind):
     def begin(self):
         from composer.generation import continuation
 
-        self.player = Player(small_model(), "small")
+        self.player = Generator(small_model(), "small")
         request = Request(seed=3, bars=2, stepper="numpy")
         primed = continuation.after(self.player, request, typed_notes("C5 D5 E5 F5"))
         self.good = [
@@ -439,7 +439,7 @@ class LedgerFile(Kind):
         self.out.mkdir(exist_ok=True)
         job = self.folder / "good.jsonl"
         job.write_text(JOBS[".jsonl"])
-        self.cells = plan.plan(jobs.spread(jobfile.read(job)), {"small": Player(small_model(), "small")})
+        self.cells = plan.plan(jobs.spread(jobfile.read(job)), {"small": Generator(small_model(), "small")})
         made = self.folder / "good.sqlite"
         with opened(made) as ledger:
             ledger.begin(self.cells, Shard())

@@ -16,7 +16,7 @@ from sanitising import CHECKS
 from composer.errors import BadModelFile, ComposerError
 from composer.fitting import check_cell
 from composer.generation import generator
-from composer.generation.generator import Player, generate
+from composer.generation.generator import Generator, generate
 from composer.model import FORMAT, load
 from composer.plugins.registry import registry
 from composer.request import Request
@@ -219,7 +219,7 @@ class SanitisedModel(Kind):
     def use(self, path):
         model = load(path)
         try:
-            piece, *_ = generate(Player(model, "x"), [Request(bars=1, most_bars=2)], redraws=0)
+            piece, *_ = generate(Generator(model, "x"), [Request(bars=1, most_bars=2)], redraws=0)
             self.step(model)
         except BadModelFile:
             self.step(model)

@@ -7,8 +7,8 @@ import typing
 from collections.abc import Iterator
 from typing import Any
 
-from composer.cli.options import sampler_flags
 from composer.errors import UnknownName, nearest, printable
+from composer.generation.options import sampler_flags
 from composer.plugins.options import Option, choices
 from composer.plugins.registry import KINDS, Offer, registry
 from composer.plugins.scaffold.usage import command

@@ -13,7 +13,7 @@ from composer.generation.degeneration import REDRAWS
 from composer.generation.form.asked import Form
 from composer.generation.form.draft import Draft, begun, copies, onsets, piece_of, unfit, warn_of_copies
 from composer.generation.form.gaps import gap_of, with_section
-from composer.generation.generator import BATCH, Player, failed, make_samplers, whole
+from composer.generation.generator import BATCH, Generator, failed, make_samplers, whole
 from composer.music.score import parse_time_signature
 from composer.music.sections import joined
 from composer.request import Request
@@ -24,7 +24,7 @@ DRAWS = 8
 """How often a section is drawn at most, if it comes out silent or as another one."""
 
 
-def compose(player: Player, forms: Sequence[Form], *, redraws: int = REDRAWS) -> list[Piece]:
+def compose(player: Generator, forms: Sequence[Form], *, redraws: int = REDRAWS) -> list[Piece]:
     """One piece for each form; their order and company change nothing in any of them.
 
     Raises CannotExpress, BadOption, NothingAllowed for the first piece that is found not to be made; `pieces` makes the
@@ -34,7 +34,7 @@ def compose(player: Player, forms: Sequence[Form], *, redraws: int = REDRAWS) ->
 
 
 def pieces(
-    player: Player, forms: Iterable[Form], *, redraws: int = REDRAWS
+    player: Generator, forms: Iterable[Form], *, redraws: int = REDRAWS
 ) -> Iterator[tuple[int, Piece | ComposerError]]:
     """Each piece with its place among the forms, or why it cannot be made; a piece is made when all beside it are.
 
@@ -47,7 +47,9 @@ def pieces(
         yield from _composed(player, block, redraws)
 
 
-def _composed(player: Player, forms: Mapping[int, Form], redraws: int) -> Iterator[tuple[int, Piece | ComposerError]]:
+def _composed(
+    player: Generator, forms: Mapping[int, Form], redraws: int
+) -> Iterator[tuple[int, Piece | ComposerError]]:
     drafts: dict[int, Draft] = {}
     found = _begun(player, forms, redraws)
     while found:
@@ -64,7 +66,7 @@ def _composed(player: Player, forms: Mapping[int, Form], redraws: int) -> Iterat
         yield n, piece_of(draft)
 
 
-def check(player: Player, form: Form) -> None:
+def check(player: Generator, form: Form) -> None:
     """Refuse, before the first section, constraints that contradict each other in a later one. Raises BadOption."""
     constraints = [sampler for sampler in make_samplers(form.request.samplers) if isinstance(sampler, Constraint)]
     names, metre = form.sections, parse_time_signature(form.request.time_signature or "4/4")
@@ -77,7 +79,7 @@ def _next(draft: Draft) -> str | None:
     return next((name for name in draft.form.sections if name not in draft.known), None)
 
 
-def _begun(player: Player, forms: Mapping[int, Form], redraws: int) -> dict[int, Draft | ComposerError]:
+def _begun(player: Generator, forms: Mapping[int, Form], redraws: int) -> dict[int, Draft | ComposerError]:
     """The first section of each, in one time signature."""
     found: dict[int, Draft | ComposerError] = {}
     requests: dict[int, Request] = {}
@@ -103,7 +105,7 @@ def _place(pair: tuple[int, Any]) -> int:
 
 
 def _drafts(
-    player: Player, forms: Mapping[int, Form], made: Mapping[int, Piece | ComposerError], redraws: int
+    player: Generator, forms: Mapping[int, Form], made: Mapping[int, Piece | ComposerError], redraws: int
 ) -> dict[int, Draft | ComposerError]:
     return {
         n: one if isinstance(one, ComposerError) else _compared(player, begun(forms[n], one), redraws)
@@ -124,7 +126,7 @@ def _anew(draft: Draft | ComposerError, redraws: int) -> Request | None:
 
 
 def _with_sections(
-    player: Player, drafts: Mapping[int, Draft], names: Mapping[int, str], redraws: int
+    player: Generator, drafts: Mapping[int, Draft], names: Mapping[int, str], redraws: int
 ) -> dict[int, Draft | ComposerError]:
     """Each draft with the section of that name; one that came to nothing, is silent or as another is drawn again."""
     found: dict[int, Draft | ComposerError] = {}
@@ -155,7 +157,7 @@ def _is_drawn_again(
     return (attempt < DRAWS - 1 and unfit(draft, name)) or (attempt < redraws and copies(draft, before.copied))
 
 
-def _compared(player: Player, draft: Draft, redraws: int) -> Draft:
+def _compared(player: Generator, draft: Draft, redraws: int) -> Draft:
     """The draft with what it copies, as far as it goes on without a gap; unless nothing is drawn anew for that."""
     if draft.form.request.max_copied_bars is None or not redraws:
         return draft

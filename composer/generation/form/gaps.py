@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from composer.generation.form.draft import Draft
-from composer.generation.generator import Player, make_samplers
+from composer.generation.generator import Generator, make_samplers
 from composer.generation.infilling import ALWAYS, Fill
 from composer.music.sections import joined, section
 from composer.request import Request
@@ -49,7 +49,7 @@ def gap_of(draft: Draft, name: str, draw: int) -> Gap:
     return Gap(Fill(request, score, tuple(spans), particles, form.look_ahead), start, end)
 
 
-def with_section(player: Player, draft: Draft, name: str, gap: Gap, piece: Piece) -> Draft:
+def with_section(player: Generator, draft: Draft, name: str, gap: Gap, piece: Piece) -> Draft:
     """The draft with the section that a piece brings in its gap."""
     end = min(gap.end, gap.start + draft.ticks + piece.score.upbeat)
     written = section(piece.score, gap.start, end, sustains=player.tokenizer.meaning.sustains)

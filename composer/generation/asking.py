@@ -1,0 +1,303 @@
+"""What people ask of a model in Python, each in one call; options have the names that the command line gives them.
+
+import composer
+
+chorales = composer.open_model("chorales")
+chorales.generate(bars=8, temperature=0.95, seed=7).write("first.mid")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from inspect import signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, overload
+
+from composer.errors import BadOption
+from composer.generation.options import ALL, bars_of, chosen_seed, links_of, parse_look_ahead, voices_of
+from composer.request import Request
+
+if TYPE_CHECKING:
+    from composer.generation.continuation import Continuation
+    from composer.generation.generator import Generator
+    from composer.generation.streaming import Bar
+    from composer.generation.tasks import Asked
+    from composer.music.score import Score
+    from composer.types import Piece
+
+Music: TypeAlias = Any
+"""Whatever `composer.read` takes: a path, bytes, an open file, a Piece, a Score, or an object of another library."""
+
+
+class Asking:
+    """The methods of a `Generator` that make pieces, by the options of the command line.
+
+    All of them share these options. `seed`: the same seed, the same music; a new one is drawn unless given. `device`,
+    `stepper`, `precision`: what runs the model. `**samplers`: `temperature=0.95`, `top_p=0.9`, `chords="Dm7 G7"`, and
+    every other sampler that `composer generate --help` lists, in the order of the chain.
+
+    They raise BadOption or UnknownName for wrong options, CannotExpress for music that the model cannot hold, and
+    NothingAllowed where constraints leave nothing. They warn with RequestWarning of what can be met in part only.
+    """
+
+    @overload
+    def generate(self, *, count: int, **options: Any) -> list[Piece]: ...
+
+    @overload
+    def generate(
+        self,
+        *,
+        count: None = None,
+        seed: int | None = None,
+        index: int = 0,
+        bars: int | None = None,
+        form: str | None = None,
+        time_signature: str | None = None,
+        key: str | None = None,
+        tempo: float | None = None,
+        max_copied_bars: int | None = None,
+        primer: Music = None,
+        device: str = "cpu",
+        stepper: str = "auto",
+        precision: str = "float32",
+        **samplers: Any,
+    ) -> Piece: ...
+
+    def generate(
+        self,
+        *,
+        count: int | None = None,
+        best: int | None = None,
+        seed: int | None = None,
+        index: int = 0,
+        bars: int | None = None,
+        form: str | None = None,
+        time_signature: str | None = None,
+        key: str | None = None,
+        tempo: float | None = None,
+        max_copied_bars: int | None = None,
+        primer: Music = None,
+        device: str = "cpu",
+        stepper: str = "auto",
+        precision: str = "float32",
+        **samplers: Any,
+    ) -> Piece | list[Piece]:
+        """Write a new piece, as `composer generate` does; with `count`, a list of so many, or of the `best` of them.
+
+        `index` is the number of the (first) piece among those of the seed. `bars` are whole bars, after the primer;
+        with `form`, such as `"AABA"`, those of each section. The `primer` to go on from is notes, such as
+        `"D4 E4 F4/2"`, or whatever `composer.read` takes.
+        """
+        from composer.generation import ranking, tasks
+        from composer.generation.form import Form
+
+        wishes = {"time_signature": time_signature, "key": key, "tempo": tempo, "max_copied_bars": max_copied_bars}
+        where = {"device": device, "stepper": stepper, "precision": precision}
+        request = _requested(self._model, "generate", seed, {"bars": bars, **wishes}, where, samplers)
+        one: Asked = request if primer is None else _primed(self._model, request, primer, tempo)
+        if form is not None:
+            one = Form.of(replace(tasks.request_of(one), bars=bars), form)
+        if count is None:
+            if best is not None:
+                raise BadOption("'best' chooses among several pieces; give 'count' as well.")
+            return tasks.make(self._model, [_numbered(one, index)])[0]
+        wanted = [_numbered(one, index + n) for n in range(_counted(count))]
+        if best is None:
+            return tasks.make(self._model, wanted)
+        if not 1 <= best <= count:
+            raise BadOption(f"'best' is {best}, and must be from 1 to the {count} of 'count'.")
+        return [kept.piece for kept in ranking.best(self._model, wanted, best)]
+
+    def stream(
+        self,
+        *,
+        seed: int | None = None,
+        bars: int | None = None,
+        time_signature: str | None = None,
+        key: str | None = None,
+        tempo: float | None = None,
+        primer: Music = None,
+        device: str = "cpu",
+        stepper: str = "auto",
+        precision: str = "float32",
+        **samplers: Any,
+    ) -> Iterator[Bar]:
+        """Write a piece as `generate` does, and give each bar, with its notes as events, as soon as it is complete."""
+        from composer.generation import streaming, tasks
+
+        wishes = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
+        where = {"device": device, "stepper": stepper, "precision": precision}
+        request = _requested(self._model, "stream", seed, wishes, where, samplers)
+        one = request if primer is None else _primed(self._model, request, primer, tempo)
+        return streaming.bars(self._model, tasks.request_of(one))
+
+    def fill(
+        self,
+        piece: Music,
+        *,
+        bars: str | int | Sequence[int] | None = None,
+        voice: str | Sequence[str] | None = None,
+        seed: int | None = None,
+        particles: int = 64,
+        look_ahead: int | str = 2,
+        device: str = "cpu",
+        stepper: str = "auto",
+        precision: str = "float32",
+        **samplers: Any,
+    ) -> Piece:
+        """Write bars or voices of a piece anew, as `composer fill` does: `bars="5-8"` or `(5, 8)`, `voice="bass"`.
+
+        So many `particles` are tried side by side; so many bars after a gap, or `"all"`, have a say in it.
+        """
+        from composer.generation import infilling, tasks
+        from composer.io.objects import notes_of
+
+        where = {"device": device, "stepper": stepper, "precision": precision}
+        request = _requested(self._model, "fill", seed, {}, where, samplers)
+        around: dict[str, Any] = {"particles": particles, "look_ahead": _looked_ahead(look_ahead)}
+        span, names = None if bars is None else bars_of(bars), voices_of(voice)
+        if span is None and not names:
+            raise BadOption("say with 'bars' or 'voice' what is to be written anew.")
+        wanted = infilling.gap(self._model, notes_of(piece), request, bars=span, voices=names, **around)
+        return tasks.make(self._model, [wanted])[0]
+
+    def harmonize(
+        self,
+        melody: Music,
+        *,
+        voice: str | None = None,
+        key: str | None = None,
+        time_signature: str | None = None,
+        seed: int | None = None,
+        particles: int = 64,
+        look_ahead: int | str = 2,
+        device: str = "cpu",
+        stepper: str = "auto",
+        precision: str = "float32",
+        **samplers: Any,
+    ) -> Piece:
+        """Write the other voices to a melody, which stays note for note, as `composer harmonize` does.
+
+        The melody is notes, such as `"D4 E4 F4/2 A4/2"`, or whatever `composer.read` takes. The `voice` that has it is
+        the first unless named.
+        """
+        from composer.generation import infilling, tasks
+        from composer.music.score import Tempo
+
+        where = {"device": device, "stepper": stepper, "precision": precision}
+        request = _requested(self._model, "harmonize", seed, {}, where, samplers)
+        request = replace(request, key=key, time_signature=time_signature)
+        around: dict[str, Any] = {"particles": particles, "look_ahead": _looked_ahead(look_ahead)}
+        score, typed = _music_of(melody, "the melody")
+        if typed and self._model.suggested.tempo is not None:
+            score = replace(score, tempos=(Tempo(0, self._model.suggested.tempo),))
+        wanted = infilling.harmonize(self._model, score, request, voice=voice, own_track=not typed, **around)
+        return tasks.make(self._model, [wanted])[0]
+
+    def vary(
+        self,
+        piece: Music,
+        *,
+        count: int = 8,
+        keep: float = 0.7,
+        seed: int | None = None,
+        particles: int = 64,
+        look_ahead: int | str = 2,
+        device: str = "cpu",
+        stepper: str = "auto",
+        precision: str = "float32",
+        **samplers: Any,
+    ) -> list[Piece]:
+        """Write so many variations of a piece, as `composer vary` does.
+
+        Each keeps a share of all bars of all voices, chosen at random, and has the others written anew.
+        """
+        from composer.generation import infilling, tasks
+        from composer.io.objects import notes_of
+
+        where = {"device": device, "stepper": stepper, "precision": precision}
+        request = _requested(self._model, "vary", seed, {}, where, samplers)
+        around: dict[str, Any] = {"particles": particles, "look_ahead": _looked_ahead(look_ahead)}
+        score = notes_of(piece)
+        requests = [replace(request, index=index) for index in range(_counted(count))]
+        return tasks.make(
+            self._model, [infilling.vary(self._model, score, one, keep=keep, **around) for one in requests]
+        )
+
+    def regenerate(self, piece: Music) -> Piece:
+        """Make a piece again from what it says of itself. Raises BadOption for one that does not say."""
+        from composer.generation import tasks
+        from composer.io.objects import read
+
+        return tasks.regenerate(self._model, read(piece).provenance)
+
+    @property
+    def _model(self) -> Generator:
+        return cast("Generator", self)
+
+
+def _requested(
+    model: Generator,
+    what: str,
+    seed: int | None,
+    wishes: Mapping[str, Any],
+    where: Mapping[str, Any],
+    samplers: Mapping[str, Any],
+) -> Request:
+    """Put what is asked for over what the model suggests. Raises BadOption."""
+    from composer.generation.generator import chained
+
+    taken = {*signature(getattr(Asking, what)).parameters} - {"self", "samplers"}
+    links = links_of(samplers, taken, what)
+    stated = {name: wish for name, wish in wishes.items() if wish is not None}
+    return chained(replace(model.suggested, seed=chosen_seed(seed), **where, **stated), links)
+
+
+def _numbered(asked: Asked, index: int) -> Asked:
+    from composer.generation.tasks import request_of, with_request
+
+    return with_request(asked, replace(request_of(asked), index=index))
+
+
+def _counted(count: int) -> int:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise BadOption(f"'count' is {count!r}, and must be a whole number from 1.")
+    return count
+
+
+def _looked_ahead(bars: int | str | None) -> int | None:
+    return parse_look_ahead(ALL if bars is None else str(bars))
+
+
+def _primed(model: Generator, request: Request, primer: Music, tempo: float | None) -> Continuation:
+    from composer.generation.continuation import after
+
+    score, typed = _music_of(primer, "the primer")
+    return after(model, request, score, tempo=tempo, own_tracks=not typed)
+
+
+def _music_of(music: Music, what: str) -> tuple[Score, bool]:
+    """Read music, and say whether it was typed as notes."""
+    from composer.generation.primers import is_typed, read_primer
+    from composer.io.objects import notes_of
+
+    if isinstance(music, str | Path):
+        return read_primer(str(music), what), is_typed(str(music))
+    return notes_of(music), False
+
+
+@overload
+def generate(model: str | Path = "chorales", *, count: int, **options: Any) -> list[Piece]: ...
+
+
+@overload
+def generate(model: str | Path = "chorales", *, count: None = None, **options: Any) -> Piece: ...
+
+
+def generate(model: str | Path = "chorales", *, count: int | None = None, **options: Any) -> Piece | list[Piece]:
+    """Write a new piece, or with `count` a list of them, with the model of that name, as `Generator.generate` does."""
+    from composer.generation.generator import open_model
+
+    generator = open_model(model)
+    return generator.generate(**options) if count is None else generator.generate(count=count, **options)

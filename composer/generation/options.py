@@ -1,0 +1,116 @@
+"""Options by the names that the command line and Python share; it knows neither of them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from composer.errors import BadOption, nearest, printable
+from composer.plugins.options import Option
+from composer.plugins.registry import Offer, registry
+from composer.request import Link
+
+ALL = "all"
+"""In the place of a number of bars to look ahead: to the end of the piece."""
+
+
+def chosen_seed(asked: int | None) -> int:
+    """Return the seed that was asked for, or a new one, short enough to be typed again."""
+    return secrets.randbelow(1_000_000) if asked is None else asked
+
+
+# --- samplers ---------------------------------------------------------------------------------------------------------
+
+
+def sampler_flags(offer: Offer) -> dict[str, str]:
+    """Name each option of a sampler, as if no command had an option of that name."""
+    return {
+        option.name: f"--{offer.name}" if place == 0 else f"--{offer.name}-{option.name.replace('_', '-')}"
+        for place, option in enumerate(offer.options)
+    }
+
+
+def sampler_options(taken: Iterable[str]) -> dict[str, tuple[Offer, Option]]:
+    """List the options of all samplers by flag; a flag that is `taken` already gets `sampler-` before it."""
+    found: dict[str, tuple[Offer, Option]] = {}
+    seen = set(taken)
+    for _, offer in sorted(registry().offers["samplers"].items()):
+        flags = sampler_flags(offer)
+        for option in offer.options:
+            flag = flags[option.name]
+            flag = f"--sampler-{flag[2:]}" if flag in seen else flag
+            seen.add(flag)
+            found[flag] = offer, option
+    return found
+
+
+def links_of(given: Mapping[str, Any], taken: Collection[str], what: str) -> tuple[Link, ...]:
+    """Make the chain of samplers from keyword arguments, in their order; None stands for an option not given.
+
+    `taken` are the other arguments of what was called, which is named by `what`. Values become the texts that the
+    command line would pass on, so that the request is the same. Raises BadOption for an unknown name.
+    """
+    options = {_keyword(flag): found for flag, found in sampler_options(map(_flag, taken)).items()}
+    chain: dict[str, dict[str, Any]] = {}
+    for name, value in given.items():
+        if name not in options:
+            raise BadOption(f"{what} has no option '{printable(name)}': {nearest(name, {*options, *taken})}")
+        offer, option = options[name]
+        if value is not None:
+            chain.setdefault(offer.name, {})[option.name] = _as_typed(value)
+    return tuple(Link(name, values) for name, values in chain.items())
+
+
+def _keyword(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
+
+
+def _flag(keyword: str) -> str:
+    return f"--{keyword.replace('_', '-')}"
+
+
+def _as_typed(value: Any) -> Any:
+    if isinstance(value, bool):
+        return value
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+# --- what to keep -----------------------------------------------------------------------------------------------------
+
+
+def parse_look_ahead(text: str) -> int | None:
+    """Read `2` or `all`. Raises BadOption."""
+    if text == ALL:
+        return None
+    if not text.isdecimal():
+        raise BadOption(f"invalid look-ahead '{printable(text)}': expected a number of bars, or `all`.")
+    return int(text)
+
+
+def parse_voices(text: str | None) -> list[str]:
+    """Read `tenor,bass` as names. Raises BadOption."""
+    names = [name for name in (text or "").split(",") if name.strip()]
+    if text is not None and not names:
+        raise BadOption(f"'{printable(text)}' names no voice; give names or numbers such as tenor,bass or 3,4.")
+    return names
+
+
+def parse_bars(text: str) -> tuple[int, int]:
+    """Read `5-8` or `5` as the first and the last bar. Raises BadOption."""
+    first, dash, last = text.partition("-")
+    if not (first.isdecimal() and (last.isdecimal() or not dash)):
+        raise BadOption(f"invalid bars '{printable(text)}': expected a bar or a range, such as 5 or 5-8.")
+    return int(first), int(last or first)
+
+
+def bars_of(value: str | int | Sequence[int]) -> tuple[int, int]:
+    """Take `"5-8"`, `5` or `(5, 8)` for the first and the last bar. Raises BadOption."""
+    if isinstance(value, str | int):
+        return parse_bars(str(value))
+    return parse_bars("-".join(map(str, value)))
+
+
+def voices_of(value: str | Sequence[str] | None) -> list[str]:
+    """Take `"tenor,bass"` or `["tenor", "bass"]` for names. Raises BadOption."""
+    return parse_voices(value if value is None or isinstance(value, str) else ",".join(map(str, value)))

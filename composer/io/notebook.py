@@ -1,0 +1,43 @@
+"""Pieces in a notebook: a piano roll as SVG, and sound where it is small, by the exporters that are installed."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+
+from composer.io.objects import bytes_as
+from composer.music.tempo_map import timing
+from composer.types import Piece
+
+LONGEST = 45.0
+"""Seconds of a piece that is shown with its sound."""
+
+ROLL, SOUND = ".roll.svg", ".mp3"
+
+
+def html_of(piece: Piece) -> str:
+    """Draw a piece, and let it be heard if it is short; what cannot be made here is left out."""
+    words = escape(piece.title or "A piece")
+    shown = f"<p>{words}: {piece.score.note_count:,} notes.</p>"
+    roll = _made(piece, ROLL)
+    if roll is not None:
+        picture = roll.decode()
+        shown = f'<div style="max-width: 100%; overflow-x: auto">{picture[picture.index("<svg") :]}</div>'
+    return shown + _heard(piece)
+
+
+def _heard(piece: Piece) -> str:
+    if not piece.score.note_count or timing(piece.score).second(piece.score.length) > LONGEST:
+        return ""
+    sound = _made(piece, SOUND)
+    if sound is None:
+        return ""
+    return f'<audio controls src="data:audio/mpeg;base64,{base64.b64encode(sound).decode()}"></audio>'
+
+
+def _made(piece: Piece, suffix: str) -> bytes | None:
+    """Write a piece to bytes, or say None: a piece is shown as well as can be, whatever an exporter raises."""
+    try:
+        return bytes_as(piece, suffix)
+    except Exception:
+        return None

@@ -1,0 +1,186 @@
+"""Music from whatever holds it (paths, bytes, open files, objects of other libraries), and back to these libraries."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import re
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from composer.errors import CannotWrite, LeftOutWarning, ReadingWarning, UnreadableFile, printable
+from composer.io import formats
+from composer.music.score import Score
+from composer.storage.paths import from_home
+from composer.types import Piece
+
+UNTITLED = "untitled"
+"""What bytes without a name are called while they are read."""
+
+_KERN = re.compile(r"(?:!![^\n]*\n|\s)*\*\*")
+_ABC = re.compile(r"(?:%[^\n]*\n|\s)*[A-Za-z]:", re.ASCII)
+
+
+def read(source: Any, **options: Any) -> Piece:
+    """Read music from a path, bytes, an open file, or an object of pretty_midi, music21 or symusic.
+
+    The kind of a file is told by its suffix, that of bytes by what they hold: MIDI, MusicXML, ABC or kern. Options are
+    those of the reader, such as `pedal="ignore"`. Raises UnreadableFile; warns with ReadingWarning of what was dropped.
+    """
+    if isinstance(source, Piece):
+        return source
+    if isinstance(source, Score):
+        return Piece(source)
+    if isinstance(source, str | os.PathLike):
+        path = from_home(os.fspath(source))
+        return Piece(formats.read(path, **options), formats.provenance(path))
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _read_bytes(bytes(source), **options)
+    if callable(getattr(source, "read", None)):
+        held = source.read()
+        return _read_bytes(held.encode() if isinstance(held, str) else held, **options)
+    if (to_bytes := _LIBRARIES.get(type(source).__module__.partition(".")[0])) is not None:
+        return Piece(_read_bytes(to_bytes(source), **options).score)  # it may have been changed since it was made
+    raise UnreadableFile(
+        f"an object of the type '{printable(type(source).__name__)}' holds no music; give a path, bytes, an open file, "
+        "or an object of pretty_midi, music21 or symusic."
+    )
+
+
+def notes_of(source: Any) -> Score:
+    """Read a score as `read` does. Raises UnreadableFile for one without notes, too."""
+    if isinstance(source, str | os.PathLike):
+        return formats.read_notes(from_home(os.fspath(source)))
+    score = read(source).score
+    if not score.note_count:
+        raise UnreadableFile("there is not a note in the music.")
+    return score
+
+
+def write(
+    pieces: Piece | Score | Sequence[Piece | Score], path: str | Path, *, title: str | None = None, **options: Any
+) -> None:
+    """Write one piece or several to a file, in the form that its suffix says; what is there is replaced.
+
+    Options are those of the exporter, such as `soundfont="mine.sf2"`. Raises CannotWrite, BadOption.
+    """
+    many = [pieces] if isinstance(pieces, Piece | Score) else pieces
+    found = [read(piece) for piece in many]
+    if title is not None:
+        found = [replace(piece, provenance={**piece.provenance, "title": title}) for piece in found]
+    formats.write(found, from_home(os.fspath(path)), **options)
+
+
+# --- bytes ------------------------------------------------------------------------------------------------------------
+
+
+def kind_of(held: bytes) -> str:
+    """Tell by what bytes hold which suffix a file of them has. Raises UnreadableFile."""
+    if held[:4] == b"PK\x03\x04":
+        return ".mxl"
+    if b"MThd" in held[:256]:
+        return ".mid"
+    encoding = "utf-16" if held[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    text = held[: 2**16].decode(encoding, errors="replace").lstrip()
+    if text.startswith("<"):
+        return ".musicxml"
+    if _KERN.match(text):
+        return ".krn"
+    if _ABC.match(text):
+        return ".abc"
+    raise UnreadableFile("the bytes are no MIDI, MusicXML, ABC or kern.")
+
+
+def _read_bytes(held: bytes, **options: Any) -> Piece:
+    with _scratch(kind_of(held)) as path, _without_path(path):
+        path.write_bytes(held)
+        score = formats.read(path, **options)
+        title = "" if score.title == UNTITLED else score.title
+        return Piece(replace(score, title=title), formats.provenance(path))
+
+
+@contextmanager
+def _scratch(suffix: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="composer-") as folder:
+        yield Path(folder, UNTITLED + suffix)
+
+
+@contextmanager
+def _without_path(path: Path) -> Iterator[None]:
+    """Let errors and warnings speak of the music, and not of a file that nobody has named."""
+    shown = printable(str(path))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        except UnreadableFile as error:
+            raise UnreadableFile(str(error).replace(shown, "the music")) from None
+    for warning in caught:
+        message = warning.message
+        if isinstance(message, LeftOutWarning):
+            message = LeftOutWarning("the music", message.counts)
+        elif isinstance(message, ReadingWarning):
+            message = type(message)(str(message).replace(shown, "the music"))
+        warnings.warn(message, warning.category, stacklevel=5)
+
+
+def bytes_as(piece: Piece, suffix: str, **options: Any) -> bytes:
+    """Write a piece to bytes, in the form of a suffix such as `.mid`. Raises CannotWrite, BadOption."""
+    with _scratch(suffix) as path:
+        formats.write([piece], path, **options)
+        return path.read_bytes()
+
+
+# --- other libraries --------------------------------------------------------------------------------------------------
+
+
+def to_pretty_midi(piece: Piece) -> Any:
+    """Make a `pretty_midi.PrettyMIDI` of a piece. Raises CannotWrite where the library is not installed."""
+    return _library("pretty_midi").PrettyMIDI(io.BytesIO(bytes_as(piece, ".mid")))
+
+
+def to_music21(piece: Piece) -> Any:
+    """Make a `music21.stream.Score` of a piece. Raises CannotWrite where the library is not installed."""
+    return _library("music21.converter").parseData(bytes_as(piece, ".musicxml").decode(), format="musicxml")
+
+
+def to_symusic(piece: Piece) -> Any:
+    """Make a `symusic.Score` of a piece. Raises CannotWrite where the library is not installed."""
+    return _library("symusic").Score.from_midi(bytes_as(piece, ".mid"))
+
+
+def _library(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        package = name.partition(".")[0]
+        raise CannotWrite(f"{package} is not installed; `pip install {package}` installs it.") from None
+
+
+def _from_pretty_midi(midi: Any) -> bytes:
+    held = io.BytesIO()
+    midi.write(held)
+    return held.getvalue()
+
+
+def _from_music21(stream: Any) -> bytes:
+    exporter: Any = _library("music21.musicxml.m21ToXml").GeneralObjectExporter(stream)
+    return bytes(exporter.parse())
+
+
+def _from_symusic(score: Any) -> bytes:
+    return bytes(score.to("tick").dumps_midi())
+
+
+_LIBRARIES: dict[str, Callable[[Any], bytes]] = {
+    "pretty_midi": _from_pretty_midi,
+    "music21": _from_music21,
+    "symusic": _from_symusic,
+}
+"""What makes a file of an object, by the library that it comes from."""

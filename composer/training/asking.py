@@ -1,0 +1,187 @@
+"""Training and evaluation in Python, each in one call; options have the names that the command line gives them.
+
+import composer
+
+model = composer.train("folder:~/midi", architecture="gru", steps=2000, out="mine.safetensors")
+model.generate(bars=8).write("first.mid")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from composer.data.corpus import Corpus, build, fitted
+from composer.data.datasets import make_dataset
+from composer.devices import choose_device, processors
+from composer.errors import BadOption, CannotWrite, nearest, printable
+from composer.generation.generator import Generator, open_model
+from composer.io.outputs import guarded, named_in
+from composer.plugins.options import schema
+from composer.plugins.registry import registry
+from composer.storage.paths import from_home
+from composer.training import evaluation, recipe_file, recipes, run_folder
+from composer.training.loop import Settings
+from composer.types import Dataset, Tokenizer
+
+if TYPE_CHECKING:
+    from composer.training.callbacks import Listener
+    from composer.training.recipes import Plain
+
+ARCHITECTURE = "lstm"
+"""The architecture, unless another is named."""
+
+SPLITS = ("test", "valid", "train")
+
+
+def train(
+    source: str | Path,
+    *,
+    out: str | Path,
+    dataset: str | None = None,
+    architecture: str | None = None,
+    tokenizer: str | None = None,
+    begin_from: str | None = None,
+    run: str | Path | None = None,
+    half: bool | None = None,
+    workers: int | None = None,
+    callbacks: Sequence[str] | Mapping[str, Mapping[str, Any]] = (),
+    listeners: Sequence[Listener] = (),
+    force: bool = False,
+    **options: Any,
+) -> Generator:
+    """Train a model on a dataset, or as a recipe (.toml) says, write it to `out`, and open it.
+
+    As `composer train` does, or, with a model to `begin_from`, `composer finetune`. Options are those of the training
+    loop, the dataset, the tokenizer and the architecture: `steps=2000`, `hidden_size=256`. With `run`, the run is kept
+    in that folder, and goes on if it is there already. `callbacks` are names, or options by name; `listeners` hear of
+    each moment. Raises BadOption, BadRecipe, CannotWrite, EmptyDataset, TrainingFailed.
+    """
+    places = {"out": str(out), "run": None if run is None else str(run)}
+    things = {"dataset": dataset, "architecture": architecture, "tokenizer": tokenizer}
+    plain = _with_options(_recipe(str(source), {**things, "begin_from": begin_from, "half": half, **places}), options)
+    path = from_home(plain["out"])
+    if path.suffix != ".safetensors":
+        raise CannotWrite(f"{printable(str(path))}: a model file ends in .safetensors.")
+    folder = from_home(plain["run"]) if "run" in plain else None
+    named = callbacks if isinstance(callbacks, Mapping) else dict.fromkeys(callbacks, True)
+    plain = {**plain, "callbacks": {**plain.get("callbacks", {}), **named}} if named else plain
+    made = recipe_file.make_callbacks(plain)
+    if folder is not None:
+        run_folder.check(folder, [name for callback in made.values() for name in callback.writes])
+    ours = force or (folder is not None and run_folder.has_written(folder, path))
+    with guarded([path], reads=named_in(str(source), plain["dataset"], begin_from), force=ours):
+        _follow(plain, path, folder, workers or processors(), {"listeners": listeners, "callbacks": made})
+    return open_model(path)
+
+
+def _recipe(source: str, given: Mapping[str, Any]) -> Plain:
+    """Read the recipe in a file or of a dataset, and put over it what else is given."""
+    stated = {key: value for key, value in given.items() if value is not None}
+    plain: Plain = {"dataset": source}
+    if source.endswith(".toml"):
+        plain = recipe_file.read(from_home(source))
+    elif "dataset" in stated:
+        raise BadOption("two datasets are named; 'dataset' goes with a recipe.")
+    for key, value in stated.items():
+        plain = recipe_file.exchanged(plain, key, value)
+    if "dataset" not in plain:
+        raise BadOption("the recipe names no dataset; give 'dataset' as well.")
+    return plain if "begin_from" in plain else {"architecture": {"name": ARCHITECTURE}, **plain}
+
+
+def _with_options(plain: Plain, options: Mapping[str, Any]) -> Plain:
+    """Put options into the tables of their things. Raises BadOption for one that none of them has."""
+    kind = plain["dataset"].partition(":")[0]
+    offer = registry().offer("datasets", kind)
+    tables = {"training": dict(plain.get("training", {})), "dataset_options": dict(plain.get("dataset_options", {}))}
+    known = {"training": _names(schema(Settings)), "dataset_options": _names(offer.options)}
+    if "begin_from" not in plain:
+        suggested = offer.make.tokenizer  # type: ignore[attr-defined]
+        for key in ("tokenizer", "architecture"):
+            tables[key] = dict(plain.get(key, {"name": suggested}))
+            known[key] = _names(registry().offer(f"{key}s", tables[key]["name"]).options)
+    for name, value in options.items():
+        plainly = {key: name for key, names in known.items() if name in names}
+        having = plainly or {key: own for key, names in known.items() if (own := _own_name(name, key)) in names}
+        if not having:
+            every = {one for names in known.values() for one in names}
+            raise BadOption(f"train has no option '{printable(name)}': {nearest(name, every)}")
+        for key in ["training"] if "training" in having else having:
+            tables[key][having[key]] = value
+    return {**plain, **tables}
+
+
+def _own_name(name: str, key: str) -> str:
+    """Take the kind from `architecture_seed`, as an option is called that the training loop has as well."""
+    return name.removeprefix(f"{key.removesuffix('_options')}_")
+
+
+def _names(options: Sequence[Any]) -> list[str]:
+    return [option.name for option in options]
+
+
+def _follow(plain: Plain, out: Path, folder: Path | None, workers: int, told: dict[str, Any]) -> None:
+    """Train as a recipe says; `told` are those that are told of it."""
+    recipe, name = recipe_file.make(plain), plain["dataset"]
+    recipe = replace(recipe, tokenizer=_fitted(recipe.dataset, recipe.tokenizer, name, workers))
+    corpus = build(recipe.dataset, recipe.tokenizer, name=name, workers=workers)
+    if folder is not None:
+        whole = recipes.plain(recipe, name) | {key: plain[key] for key in ("out", "run", "callbacks") if key in plain}
+        begun = recipe.beginning.model.hash if recipe.beginning else ""
+        run_folder.begin(folder, whole, run_folder.Started(str(Path.cwd()), "", corpus.folder.name, begun))
+    recipes.run(recipe, corpus, out, folder=folder, **told)
+
+
+def _fitted(dataset: Dataset, tokenizer: Tokenizer, name: str, workers: int) -> Tokenizer:
+    return fitted(tokenizer, lambda: build(dataset, tokenizer, name=name, workers=workers))
+
+
+# --- evaluation -------------------------------------------------------------------------------------------------------
+
+
+def evaluate(
+    model: Generator | str | Path,
+    dataset: str,
+    *,
+    split: str = "test",
+    metrics: str | Sequence[str] | None = None,
+    against: str | None = None,
+    count: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    workers: int | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Measure how well a model predicts the pieces of a dataset, in nats, as `composer evaluate --json` does.
+
+    With `metrics`, `"all"` or names, the model also writes `count` pieces, which are measured beside the real ones of
+    the dataset, or of the one named by `against`. Options are those of the dataset. Raises BadOption, UnknownName.
+    """
+    if split not in SPLITS:
+        raise BadOption(f"there is no split '{printable(split)}'; {nearest(split, SPLITS)}")
+    if against is not None and metrics is None:
+        raise BadOption("'against' needs 'metrics'; try metrics=\"all\".")
+    generator = model if isinstance(model, Generator) else open_model(model)
+    corpus = _corpus(generator, dataset, options, workers)
+    module = generator.model.make_module().to(choose_device(device))
+    found = evaluation.evaluate(module, corpus, generator.tokenizer, split)
+    if metrics is None:
+        return found
+    from composer.training.model_card import beside
+
+    names = metrics.split(",") if isinstance(metrics, str) else list(metrics)
+    corpus = corpus if against is None else _corpus(generator, against, {}, workers)
+    measured = beside(generator, corpus, split, names=names, count=count or 0, seed=seed)
+    return {**found, "metrics": {"seed": seed, "against": against or dataset, **measured.to_json()}}
+
+
+def _corpus(generator: Generator, name: str, options: Mapping[str, Any], workers: int | None) -> Corpus:
+    """Build the corpus of a dataset as the model was trained on it, unless options say otherwise."""
+    recipe = generator.model.card.get("recipe", {})
+    same_kind = recipe.get("dataset", "").partition(":")[0] == name.partition(":")[0]
+    trained = recipe.get("dataset_options", {}) if same_kind else {}
+    dataset = make_dataset(name, **{**trained, **options})
+    return build(dataset, generator.tokenizer, name=name, workers=workers or processors())
