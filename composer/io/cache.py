@@ -6,7 +6,6 @@ not used.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import stat
@@ -131,6 +130,8 @@ def put(made: Path, folder: Path, is_whole: Callable[[Path], bool]) -> None:
 
 def digest_of(paths: Iterable[Path]) -> str:
     """Another one for files of other content. Raises OSError."""
+    import hashlib
+
     digest = hashlib.blake2b(digest_size=16)
     for path in paths:
         with path.open("rb") as file:

@@ -1,6 +1,7 @@
 """Plugins: found, read, listed, checked and begun.
 
 registry.py       what all plugins offer, by name
+commands.py       the commands that plugins offer, and their help lines
 discovery.py      installed plugins, from package metadata
 cache.py          what they offer, kept between runs
 options.py        the options of a callable, converted and described

@@ -24,7 +24,7 @@ from composer import __version__
 from composer.errors import CannotWrite
 from composer.io.cache import cache_folder, make
 from composer.io.formats import whole_file
-from composer.plugins.discovery import Plugin, disabled
+from composer.plugins.discovery import Plugin, disabled, find
 from composer.plugins.options import Option, choices
 from composer.plugins.registry import KINDS, Later, Offer, Registry
 
@@ -44,7 +44,7 @@ def recall(points: Sequence[EntryPoint]) -> Registry | None:
 
 def keep(points: Sequence[EntryPoint], registry: Registry) -> None:
     """Keep a registry for later runs, if there is a place and no plugin has a fault but that it misses a library."""
-    if any(plugin.fault and plugin.cause != "missing" for plugin in registry.plugins):
+    if not can_last(registry):
         return
     try:
         plugins = [_described(registry, plugin) for plugin in registry.plugins]
@@ -54,6 +54,11 @@ def keep(points: Sequence[EntryPoint], registry: Registry) -> None:
             scratch.write_text(text, encoding="utf-8")
     except (OSError, CannotWrite, TypeError, ValueError):
         return  # somebody's options have types or defaults that no file holds, or there is no place
+
+
+def can_last(registry: Registry) -> bool:
+    """Say whether a registry holds in later runs: no plugin has a fault but that it misses a library."""
+    return not any(plugin.fault and plugin.cause != "missing" for plugin in registry.plugins)
 
 
 def _place() -> Path:
@@ -83,6 +88,12 @@ def fingerprint(points: Sequence[EntryPoint]) -> str:
 def mark(point: EntryPoint) -> str:
     """Another one for another version of Python, of composer, or of the files of one plugin."""
     return _digest((sys.version, __version__, _its_files(point)))
+
+
+def files_of_plugins() -> list[str]:
+    """List the source files of all installed plugins, and the folders that they are in."""
+    files = [Path(path) for point in find() for path, _ in _files(point.module.partition(".")[0])]
+    return sorted({*map(str, files), *(str(path.parent) for path in files)})
 
 
 def _its_files(point: EntryPoint) -> tuple[object, ...]:

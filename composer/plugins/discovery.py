@@ -6,10 +6,12 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import Distribution, EntryPoint, entry_points
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from composer.errors import UnknownName, nearest, printable
+
+if TYPE_CHECKING:  # help comes at once without it
+    from importlib.metadata import Distribution, EntryPoint
 
 GROUP = "composer"
 
@@ -44,6 +46,8 @@ class Plugin:
 
 def find() -> list[EntryPoint]:
     """The installed plugins, from metadata alone: this distribution's own first, then by name."""
+    from importlib.metadata import entry_points
+
     unique = {(point.name, point.value): point for point in entry_points(group=GROUP)}
     return sorted(unique.values(), key=lambda point: (not plugin_of(point).ours, point.name))
 

@@ -13,6 +13,7 @@ names the rule and gives an example. In a plugin's own tests:
 """
 
 from composer.testing.architectures import check_architecture
+from composer.testing.commands import check_command
 from composer.testing.datasets import check_dataset
 from composer.testing.executors import check_executor
 from composer.testing.files import check_exporter, check_reader, check_round_trip
@@ -34,6 +35,7 @@ __all__ = [
     "cases",
     "cases_of",
     "check_architecture",
+    "check_command",
     "check_dataset",
     "check_executor",
     "check_exporter",
