@@ -24,7 +24,6 @@ COMMANDS = {
     "regenerate": ("composer.cli.regenerate:regenerate", "Make a piece again from its file, or some bars anew."),
     "batch": ("composer.cli.batch:batch", "Make thousands of pieces from one file."),
     "export": ("composer.cli.export:export", "Write a piece in other forms."),
-    "play": ("composer.cli.play:play", "Play a piece in the terminal."),
     "check": ("composer.cli.check:check", "Say what other programs would object to in music files."),
     "train": ("composer.cli.train:train", "Train a model on music you choose."),
     "evaluate": ("composer.cli.evaluate:evaluate", "Say how well a model foretells music."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from composer.music.tempo_map import Timing
-from composer.playing.roll import Roll
+from composer_play.roll import Roll
 
 AGAIN = 0.5
 """Seconds into a bar after which `back` goes to its beginning, and not to the bar before."""

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from composer.music.score import Score
     from composer.music.tempo_map import Timing
-    from composer.playing.keyboard import Keys
-    from composer.playing.roll import Roll
-    from composer.playing.sound import Attempt
-    from composer.playing.transport import Transport
+    from composer_play.audio import Attempt
+    from composer_play.keyboard import Keys
+    from composer_play.roll import Roll
+    from composer_play.transport import Transport
 
 FRAMES = 20
 """Pictures a second."""
@@ -42,7 +42,7 @@ MOST_COLUMNS = 4_000
 STILL_ROWS = 24
 
 
-@click.command(cls=WithReaders)
+@click.command(cls=WithReaders, short_help="Play a piece in the terminal.")
 @click.argument("piece", type=click.Path(path_type=Path))
 @click.option("--no-sound", is_flag=True, help="Only show it.")
 @click.option("--still", is_flag=True, help="Print the whole piano roll, and end.")
@@ -54,7 +54,7 @@ def play(ctx: click.Context, /, piece: Path, no_sound: bool, still: bool) -> Non
     printed.
     """
     from composer.io.formats import read_with_warnings
-    from composer.playing.roll import roll_of
+    from composer_play.roll import roll_of
 
     (score, remarks), shown = read_with_warnings(piece, **reader_options(ctx, piece)), printable(str(piece))
     if not score.note_count:
@@ -79,7 +79,7 @@ def _console() -> Console:
 
 
 def _symbols(console: Console) -> str:
-    from composer.playing.roll import ASCII, BLOCKS
+    from composer_play.roll import ASCII, BLOCKS
 
     return BLOCKS if console.encoding.lower().startswith("utf") else ASCII
 
@@ -89,7 +89,7 @@ def _symbols(console: Console) -> str:
 
 def _print_whole(console: Console, roll: Roll) -> None:
     """Line after line of the roll, each as wide as the terminal."""
-    from composer.playing.roll import MARGIN, View, legend, picture
+    from composer_play.roll import MARGIN, View, legend, picture
 
     columns = max(console.width - MARGIN, 16)
     step = STEP
@@ -123,7 +123,7 @@ class Stage:
         """The picture of a moment."""
         from rich.console import Group
 
-        from composer.playing.roll import MARGIN, View, legend, picture
+        from composer_play.roll import MARGIN, View, legend, picture
 
         columns = max(self.console.width - MARGIN - 1, 8)
         rows = max(self.console.height - 4, 2)
@@ -152,8 +152,8 @@ def _play(console: Console, score: Score, roll: Roll, *, sounding: bool) -> None
     from rich.live import Live
 
     from composer.music.tempo_map import timing
-    from composer.playing.keyboard import keys_of
-    from composer.playing.sound import Attempt, attempt
+    from composer_play.audio import Attempt, attempt
+    from composer_play.keyboard import keys_of
 
     with ExitStack() as stack:
         stack.enter_context(_ended_by_signals())
@@ -188,7 +188,7 @@ def _ended_by_signals() -> Iterator[None]:
 
 def moments(stage: Stage, keys: Keys, sound: Attempt, clock: Callable[[], float]) -> Iterator[RenderableType]:
     """The pictures from the beginning to the end, or until `q`; keys and the clock are asked between them."""
-    from composer.playing.transport import Transport
+    from composer_play.transport import Transport
 
     transport = Transport(since=clock())
     until = stage.lasts + (TAIL if sound.sound else 0.0)
@@ -207,7 +207,7 @@ def moments(stage: Stage, keys: Keys, sound: Attempt, clock: Callable[[], float]
 
 def _moved(stage: Stage, transport: Transport, key: str, time: float) -> Transport:
     """After a key; the same one after any other key."""
-    from composer.playing.transport import bar_after, bar_before
+    from composer_play.transport import bar_after, bar_before
 
     if key == " ":
         return transport.toggled(time)
