@@ -15,10 +15,10 @@ from time import monotonic, sleep
 
 import pytest
 
-from composer.batch.lock import locked
 from composer.generation.generator import open_model
 from composer.generation.tasks import regenerate
 from composer.io import formats
+from composer.io.lock import locked
 from composer.model import load, save
 from composer.plugins import registry as plugins
 from composer.plugins.registry import registry

@@ -14,7 +14,7 @@ from composer.batch import folder, manifest
 from composer.batch.cell import Cell
 from composer.batch.gates import Keep
 from composer.batch.ledger import Ledger, opened
-from composer.batch.lock import locked
+from composer.io.lock import locked
 
 
 def choose(out: Path, ledgers: Sequence[Ledger], kept: Mapping[int, str]) -> int:

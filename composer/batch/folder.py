@@ -20,9 +20,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from composer.batch.ledger import NAME, Ledger, Shard
-from composer.batch.lock import NAME as LOCK
 from composer.errors import BatchFailed, CannotWrite, printable
 from composer.io.inside import inside
+from composer.io.lock import NAME as LOCK
 from composer.io.paths import is_file
 
 SHARDS, SCRATCH, PARQUET = "shards", ".scratch", "catalogue.parquet"

@@ -13,10 +13,10 @@ from pathlib import Path
 from composer.batch import choosing, folder, manifest, packing
 from composer.batch.cell import Cell
 from composer.batch.ledger import NAME, WHOLE, Ledger, Row, Shard, opened
-from composer.batch.lock import locked
 from composer.batch.work import Chunk, Made, Stopped, draw, finish
 from composer.errors import BatchFailed
 from composer.generation.generator import BATCH
+from composer.io.lock import locked
 from composer.types import Executor, Outcome
 
 TRIES = 3

@@ -30,8 +30,6 @@ COMMANDS = {
     "metrics": ("composer.cli.metrics:metrics", "Measure pieces: pitch, rhythm, texture, voice-leading."),
     "originality": ("composer.cli.originality:originality", "Say what pieces share with the music of a dataset."),
     "finetune": ("composer.cli.finetune:finetune", "Train a model further, on music of yours."),
-    "compare": ("composer.cli.compare:compare", "Hold architectures against each other, fairly."),
-    "explain": ("composer.cli.explain:explain", "Say what an architecture is, and what it costs."),
     "datasets": ("composer.cli.tables:datasets", "List the datasets."),
     "models": ("composer.cli.models:models", "List the models, or look at one."),
     "plugins": ("composer.cli.plugins:plugins", "List the plugins and what they offer; check, mend or begin one."),

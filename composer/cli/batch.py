@@ -254,7 +254,7 @@ def _show_plan(cells: Any, out: Path | None, as_json: bool) -> None:
 
 
 def _span(seconds: float) -> str:
-    from composer.cli.progress import span
+    from composer.cli.tables import span
 
     return span(seconds)
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from composer.cli.tables import span
+
 if TYPE_CHECKING:
     from composer.batch.running import Progress
 
@@ -84,11 +86,3 @@ def plain(progress: Progress) -> dict[str, object]:
         "pieces_per_second": round(progress.rate, 3),
         "seconds_left": left,
     }
-
-
-def span(seconds: float) -> str:
-    """A length of time as people say it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

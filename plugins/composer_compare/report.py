@@ -11,17 +11,17 @@ from importlib.resources import files as package
 from pathlib import Path
 from typing import Any
 
-from composer.comparing.claims import examined
-from composer.comparing.counting import writing_bytes
-from composer.comparing.curves import figures
-from composer.comparing.findings import Findings
-from composer.comparing.ledger import NAME, Ledger
-from composer.comparing.plots import plot
-from composer.comparing.statistics import Estimate, of_seeds
-from composer.comparing.values import gap
 from composer.errors import CannotWrite, printable
 from composer.io.formats import whole_file
 from composer.io.inside import open_inside
+from composer_compare.claims import examined
+from composer_compare.counting import writing_bytes
+from composer_compare.curves import figures
+from composer_compare.plots import plot
+from composer_compare.result_store import NAME, Ledger
+from composer_compare.results import Findings
+from composer_compare.statistics import Estimate, of_seeds
+from composer_compare.values import gap
 
 PAGE, DATA = "report.html", "report.json"
 
@@ -95,7 +95,7 @@ SHADED = (
 
 def page(findings: Findings, command: str = "") -> str:
     """One file, without anything from elsewhere."""
-    style = package("composer.comparing").joinpath("report.css").read_text(encoding="utf-8")
+    style = package("composer_compare").joinpath("report.css").read_text(encoding="utf-8")
     named = findings.trial.named
     title = f"{', '.join(findings.names[:-1])} or {findings.names[-1]}? Measured on {named.get('title', 'music')}"
     plots = "".join(

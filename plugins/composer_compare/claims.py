@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from composer.comparing import judging, memory, values
-from composer.comparing.findings import Findings
-from composer.comparing.judging import Finding
+from composer_compare import judging, memory, values
+from composer_compare.judging import Finding
+from composer_compare.results import Findings
 
 
 @dataclass(frozen=True)

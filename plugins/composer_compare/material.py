@@ -6,8 +6,6 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
-from composer.comparing import altered
-from composer.comparing.plan import Run
 from composer.data.corpus import Corpus, build
 from composer.data.datasets import make_dataset
 from composer.errors import TrainingFailed
@@ -15,6 +13,8 @@ from composer.plugins.registry import registry
 from composer.training import recipe_file
 from composer.training.recipes import Recipe
 from composer.types import Tokenizer
+from composer_compare import perturbed_data
+from composer_compare.plan import Run
 
 
 @lru_cache(maxsize=8)
@@ -40,8 +40,8 @@ def altered_of(run: Run, corpus: Corpus, tokenizer: Tokenizer, scratch: Path) ->
     """Less of it, or with wrong notes, as the run asks; what is new is built under `scratch`."""
     seed = run.recipe["training"]["seed"]
     if run.noise:
-        corpus = altered.altered(corpus, tokenizer, scratch, noise=run.noise, seed=seed)
-    return altered.Part(corpus.folder, run.share, seed) if run.share < 1 else corpus
+        corpus = perturbed_data.altered(corpus, tokenizer, scratch, noise=run.noise, seed=seed)
+    return perturbed_data.Part(corpus.folder, run.share, seed) if run.share < 1 else corpus
 
 
 def recipe_of(run: Run) -> Recipe:

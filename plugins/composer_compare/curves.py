@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from composer.comparing.findings import Findings
-from composer.comparing.plots import Place
-from composer.comparing.probes import LAGS
-from composer.comparing.questions import QUESTIONS
-from composer.comparing.statistics import Estimate, of_pieces, of_seeds
-from composer.comparing.values import fading, recalled
+from composer_compare.plots import Place
+from composer_compare.probes import LAGS
+from composer_compare.questions import QUESTIONS
+from composer_compare.results import Findings
+from composer_compare.statistics import Estimate, of_pieces, of_seeds
+from composer_compare.values import fading, recalled
 
 Figure = tuple[str, str, str, Mapping[str, Sequence[Place]], Mapping[str, bool]]
 

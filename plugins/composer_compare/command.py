@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli.options import WithThings, options_for
-from composer.cli.progress import span
+from composer.cli.tables import span
 from composer.devices import processors
 from composer.errors import printable
 from composer.plugins.registry import registry
@@ -22,14 +22,14 @@ from composer.plugins.registry import registry
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from composer.comparing.findings import Findings
-    from composer.comparing.plan import Entry
-    from composer.comparing.running import Progress
-    from composer.comparing.trial import Trial
     from composer.types import Executor
+    from composer_compare.plan import Entry
+    from composer_compare.results import Findings
+    from composer_compare.running import Progress
+    from composer_compare.spec import Trial
 
 
-@click.command(cls=WithThings)
+@click.command(cls=WithThings, short_help="Hold architectures against each other, fairly.")
 @click.argument("architectures", nargs=-1, required=True, metavar="ARCHITECTURE...")
 @click.option("--dataset", default="chorales", show_default=True, help="A name of `composer datasets`, or folder:PATH.")
 @click.option("--tokenizer", help="Name of a tokenizer; the dataset's own choice unless given.")
@@ -87,10 +87,10 @@ def compare(
       width        with the other thing equal: width instead of parameters, or the reverse
       dropout      with and without dropout
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    from composer.comparing.findings import Findings
-    from composer.comparing.ledger import Ledger
-    from composer.comparing.report import check
-    from composer.comparing.running import carried_out
+    from composer_compare.report import check
+    from composer_compare.result_store import Ledger
+    from composer_compare.results import Findings
+    from composer_compare.running import carried_out
 
     check(out)
     command = "composer " + shlex.join(word for word in sys.argv[1:] if word not in ("--report", "--json"))
@@ -138,12 +138,12 @@ def _trial(
     workers: int | None,
 ) -> Trial:
     from composer.cli.train import build_corpus, fitted_tokenizer
-    from composer.comparing import budget
-    from composer.comparing.questions import named
-    from composer.comparing.trial import Trial, matched, minutes
     from composer.data.datasets import make_dataset
     from composer.training.loop import Settings
     from composer.training.recipes import Recipe, plain
+    from composer_compare import budget
+    from composer_compare.questions import named
+    from composer_compare.spec import Trial, matched, minutes
 
     size, length = matched(match)
     asked, most = named(questions), minutes(time)
@@ -212,7 +212,7 @@ def _came_to(result: Mapping[str, Any]) -> str:
 def _show_plan(trial: Trial, results: Mapping[str, Any], as_json: bool) -> None:
     """What will be run, by question, and what it costs."""
     from composer.cli.tables import table
-    from composer.comparing.plan import planned
+    from composer_compare.plan import planned
 
     entries: dict[str, Entry] = {}
     for entry in planned(trial, results, foresee=True):
@@ -237,7 +237,7 @@ def _show_plan(trial: Trial, results: Mapping[str, Any], as_json: bool) -> None:
 def _finish(findings: Findings, out: Path, as_json: bool, command: str) -> None:
     """The table, the verdict, what is missing, and the report beside the results."""
     from composer.cli.tables import table
-    from composer.comparing import report
+    from composer_compare import report
 
     report.write(findings, out, command)
     if as_json:

@@ -13,10 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.comparing import altered, probes, recall
-from composer.comparing.material import altered_of, music_of, recipe_of
-from composer.comparing.pacing import Result, pace
-from composer.comparing.plan import Run
 from composer.data.corpus import Corpus
 from composer.devices import one_thread
 from composer.errors import ComposerError, TrainingFailed, printable
@@ -26,6 +22,10 @@ from composer.training import evaluation, loop
 from composer.training.loop import Settings, Trained
 from composer.training.recipes import Recipe, model_of
 from composer.types import Architecture, Tokenizer
+from composer_compare import perturbed_data, probes, recall_task
+from composer_compare.cost import Result, pace
+from composer_compare.material import altered_of, music_of, recipe_of
+from composer_compare.plan import Run
 
 if TYPE_CHECKING:
     from torch import nn
@@ -146,7 +146,7 @@ def _per_piece(
 
 def _shifted(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, scratch: Path, shift: int) -> Result:
     """Nats per note of the test pieces in another key, beside the same pieces as they are."""
-    moved = altered.altered(corpus, tokenizer, scratch, shift=shift)
+    moved = perturbed_data.altered(corpus, tokenizer, scratch, shift=shift)
     test = moved.split("test")
     same = np.array([int(name) for name in moved.names[test]])
     as_is = evaluation.likelihood(module, corpus, tokenizer, same).nats_per_note
@@ -175,8 +175,8 @@ def _place(run: Run, scratch: Path) -> Path:
 
 def write(run: Run, scratch: Path) -> Result:
     """What the model of a run that has ended writes. Raises TrainingFailed if it is not here."""
-    from composer.comparing.written import written
     from composer.model import load
+    from composer_compare.written import written
 
     corpus, tokenizer = music_of(run)
     path = _place(replace(run, work="final"), scratch)
@@ -193,15 +193,15 @@ def recalling(run: Run, scratch: Path) -> Result:
     options = dict(run.recipe["architecture"])
     architecture = registry().make("architectures", options.pop("name"), **options)
     settings = Settings(**run.recipe["training"])
-    music = recall.corpus(scratch / "music", settings.seed)
-    trained = _taught(music, recall.SYMBOLS, architecture, settings, scratch)
+    music = recall_task.corpus(scratch / "music", settings.seed)
+    trained = _taught(music, recall_task.SYMBOLS, architecture, settings, scratch)
     import torch
 
     module = architecture.module(
-        [column.size for column in recall.SYMBOLS.grammar.columns], len(recall.SYMBOLS.vocabulary)
+        [column.size for column in recall_task.SYMBOLS.grammar.columns], len(recall_task.SYMBOLS.vocabulary)
     )
     module.load_state_dict({name: torch.from_numpy(array) for name, array in trained.weights.items()})
-    return {**_course(trained), "recall": recall.recalled(module, music, settings.seed)}
+    return {**_course(trained), "recall": recall_task.recalled(module, music, settings.seed)}
 
 
 WORK: Mapping[str, Callable[[Run, Path], Result]] = {

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from composer.comparing.trial import WIDTH, Contender
 from composer.errors import BadOption, nearest, printable
 from composer.plugins.registry import registry
+from composer_compare.spec import WIDTH, Contender
 
 if TYPE_CHECKING:
-    from composer.comparing.plan import Run
+    from composer_compare.plan import Run
 
 Change = Callable[["Run", Contender, float], "Run | None"]
 """What a question makes of the run that is compared, at one of its levels; None for an architecture that cannot."""
@@ -78,7 +78,7 @@ def _dropout(run: Run, contender: Contender, share: float) -> Run | None:
 
 
 def _recall(run: Run, contender: Contender, rate: float) -> Run | None:
-    from composer.comparing.recall import TRAINING
+    from composer_compare.recall_task import TRAINING
 
     plain = _with(run, contender, "dropout", 0.0) or run
     if WIDTH in contender.options:  # half as wide: wide ones hold a motif whatever they are made of

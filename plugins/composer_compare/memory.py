@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from composer.comparing.findings import Findings
-from composer.comparing.judging import HELD, NOT_HELD, OPEN, Finding, below, missing, paired
-from composer.comparing.statistics import of_seeds
-from composer.comparing.values import fading, recalled
+from composer_compare.judging import HELD, NOT_HELD, OPEN, Finding, below, missing, paired
+from composer_compare.results import Findings
+from composer_compare.statistics import of_seeds
+from composer_compare.values import fading, recalled
 
 FAR, FARTHER = 32, 64
 """Lags in tokens at which gradients are held against each other."""

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from composer.comparing import counting
-from composer.comparing.material import music_of, recipe_of
-from composer.comparing.plan import TRIED, Run
 from composer.devices import choose_device
 from composer.training import loop
 from composer.training.loop import Trained
 from composer.training.recipes import Recipe, model_of
+from composer_compare import counting
+from composer_compare.material import music_of, recipe_of
+from composer_compare.plan import TRIED, Run
 
 Result = dict[str, Any]
 

@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from composer.batch.lock import locked
-from composer.comparing.ledger import Ledger, Results
-from composer.comparing.plan import Entry, planned
-from composer.comparing.trial import Trial
-from composer.comparing.work import MODELS, RUNNING, carry_out
 from composer.io.inside import inside
+from composer.io.lock import locked
 from composer.types import Executor
+from composer_compare.plan import Entry, planned
+from composer_compare.result_store import Ledger, Results
+from composer_compare.spec import Trial
+from composer_compare.worker import MODELS, RUNNING, carry_out
 
 LIMIT = 86_400.0
 """Seconds that a run may take: a day, since a run ends by its steps."""

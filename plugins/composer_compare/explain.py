@@ -21,7 +21,7 @@ class ExplainCommand(WithThings):
     kinds = ("architectures",)
 
 
-@click.command(cls=ExplainCommand)
+@click.command(cls=ExplainCommand, short_help="Say what an architecture is, and what it costs.")
 @click.argument("architecture")
 @click.option("--dataset", default=DATASET, show_default=True, help="Whose tokenizer the network is counted for.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
@@ -56,7 +56,7 @@ def printable_lines(text: str) -> str:
 
 
 def _counted(made: Any, tokenizer: Any, name: str) -> Mapping[str, Any]:
-    from composer.comparing.counting import counts
+    from composer_compare.counting import counts
 
     try:
         return counts(made, [column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from composer.comparing.findings import Findings
-from composer.comparing.questions import QUESTIONS
-from composer.comparing.statistics import LEVEL, Estimate, difference, exact, of_seeds
-from composer.comparing.values import diverged, harder_if_long, nats, shifted
+from composer_compare.questions import QUESTIONS
+from composer_compare.results import Findings
+from composer_compare.statistics import LEVEL, Estimate, difference, exact, of_seeds
+from composer_compare.values import diverged, harder_if_long, nats, shifted
 
 HELD, NOT_HELD, OPEN = "held", "not held", "not decided"
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from math import log10
 from typing import Any
 
-from composer.comparing.findings import Findings
-from composer.comparing.questions import QUESTIONS
+from composer_compare.questions import QUESTIONS
+from composer_compare.results import Findings
 
 Result = Mapping[str, Any]
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.comparing.ledger import Results
-from composer.comparing.plan import Entry, found_choice, pace_of, planned, steps_of
-from composer.comparing.statistics import Estimate, of_pieces, of_seeds
-from composer.comparing.trial import Trial
-from composer.comparing.tuning import is_fastest
-from composer.comparing.verdict import Verdict, judged
+from composer_compare.plan import Entry, found_choice, pace_of, planned, steps_of
+from composer_compare.result_store import Results
+from composer_compare.spec import Trial
+from composer_compare.statistics import Estimate, of_pieces, of_seeds
+from composer_compare.tuning import is_fastest
+from composer_compare.verdict import Verdict, judged
 
 Result = Mapping[str, Any]
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from composer.comparing.soundness import is_sound
 from composer.errors import CannotWrite, printable
 from composer.io.inside import inside, open_inside
+from composer_compare.soundness import is_sound
 
 NAME = "results.jsonl"
 

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
-from composer.comparing import budget, tuning
-from composer.comparing.ledger import Results, identity_of
-from composer.comparing.questions import QUESTIONS, changed
-from composer.comparing.trial import Contender, Trial
+from composer_compare import budget, tuning
+from composer_compare.questions import QUESTIONS, changed
+from composer_compare.result_store import Results, identity_of
+from composer_compare.spec import Contender, Trial
 
 TUNING = 1 / 3
 """Length of a run of the search, as a share of the runs that are compared."""
@@ -35,7 +35,7 @@ MEASURING = 6.0
 class Run:
     """One piece of work in plain values; its identity is theirs, of those that are not as usual."""
 
-    work: str  # a name in `composer.comparing.work.WORK`
+    work: str  # a name in `composer_compare.worker.WORK`
     recipe: Mapping[str, Any]
     music: str
     share: float = 1.0  # of the training pieces

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.comparing.statistics import LEVEL, Estimate, difference, holm, of_pieces
+from composer_compare.statistics import LEVEL, Estimate, difference, holm, of_pieces
 
 Scores = Mapping[str, Mapping[int, NDArray[np.float64]]]
 """Nats of each test piece (P,), by architecture and seed."""

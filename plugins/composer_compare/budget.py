@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from composer.comparing.trial import SIZES, SMALL, WIDTH, Contender
 from composer.errors import BadOption
 from composer.plugins.registry import registry
 from composer.types import Tokenizer
+from composer_compare.spec import SIZES, SMALL, WIDTH, Contender
 
 WIDEST = 4096
 
