@@ -22,7 +22,6 @@ COMMANDS = {
     "harmonize": ("composer.cli.harmonize:harmonize", "Write voices to a melody."),
     "vary": ("composer.cli.vary:vary", "Write variations of a piece."),
     "regenerate": ("composer.cli.regenerate:regenerate", "Make a piece again from its file, or some bars anew."),
-    "batch": ("composer.cli.batch:batch", "Make thousands of pieces from one file."),
     "export": ("composer.cli.export:export", "Write a piece in other forms."),
     "check": ("composer.cli.check:check", "Say what other programs would object to in music files."),
     "train": ("composer.cli.train:train", "Train a model on music you choose."),

@@ -6,10 +6,10 @@ import types
 import typing
 from typing import Any
 
-from composer.batch.gates import Gates
-from composer.batch.jobfile import DEFAULTS, JOB, LONGEST
-from composer.batch.jobs import GRID, MOST_ATTEMPTS, MOST_BARS, MOST_PIECES, Job, sampler_keys
 from composer.plugins.options import Option, choices, schema
+from composer_batch.filters import Gates
+from composer_batch.jobfile import DEFAULTS, JOB, LONGEST
+from composer_batch.jobs import GRID, MOST_ATTEMPTS, MOST_BARS, MOST_PIECES, Job, sampler_keys
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

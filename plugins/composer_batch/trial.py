@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
-from composer.batch.cell import Cell
-from composer.batch.work import Chunk, Stopped, draw, finish
 from composer.errors import BatchFailed
+from composer_batch.cell import Cell
+from composer_batch.worker import Chunk, Stopped, draw, finish
 
 PIECES = 8
 """Of one cell."""

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Annotated, Any, get_origin
 
-from composer.batch.gates import Gates, Keep
-from composer.batch.jobfile import Table
-from composer.batch.places import PATTERN
 from composer.errors import BadOption, ComposerError, nearest, printable
 from composer.plugins.options import Option, convert, schema
 from composer.plugins.registry import registry
 from composer.request import Link
+from composer_batch.filters import Gates, Keep
+from composer_batch.jobfile import Table
+from composer_batch.places import PATTERN
 
 MOST_PIECES = 1_000_000
 """Of one job, for each point of its grid."""

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from composer.batch.folder import ledgers, path_of
-from composer.batch.ledger import opened
 from composer.errors import BadOption, ComposerError, printable
 from composer.io import formats
 from composer.io.formats import whole_file
 from composer.plugins.registry import registry
 from composer.types import Piece
+from composer_batch.catalogue import opened
+from composer_batch.folder import ledgers, path_of
 
 SUFFIX = ".html"
 

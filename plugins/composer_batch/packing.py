@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from composer.batch.cell import Cell
-from composer.batch.ledger import Ledger
-from composer.batch.work import Chunk
 from composer.generation.generator import BATCH
+from composer_batch.catalogue import Ledger
+from composer_batch.cell import Cell
+from composer_batch.worker import Chunk
 
 PAGE = 1024
 """Rows that are read from the ledger at once."""

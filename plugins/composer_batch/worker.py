@@ -17,9 +17,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from composer.batch.asking import player_of
-from composer.batch.cell import Cell
-from composer.batch.gates import Gates, gates_of, measure
 from composer.errors import (
     BadModelFile,
     BadOption,
@@ -34,6 +31,9 @@ from composer.generation.ranking import Standard, standard_of
 from composer.generation.tasks import Asked, asked_of, each, request_of, with_request
 from composer.io.formats import exporter
 from composer.types import Exporter, Piece
+from composer_batch.asking import player_of
+from composer_batch.cell import Cell
+from composer_batch.filters import Gates, gates_of, measure
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from composer.batch import choosing, folder, manifest, packing
-from composer.batch.cell import Cell
-from composer.batch.ledger import NAME, WHOLE, Ledger, Row, Shard, opened
-from composer.batch.work import Chunk, Made, Stopped, draw, finish
 from composer.errors import BatchFailed
 from composer.generation.generator import BATCH
 from composer.io.lock import locked
 from composer.types import Executor, Outcome
+from composer_batch import choosing, folder, manifest, packing
+from composer_batch.catalogue import NAME, WHOLE, Ledger, Row, Shard, opened
+from composer_batch.cell import Cell
+from composer_batch.worker import Chunk, Made, Stopped, draw, finish
 
 TRIES = 3
 """Workers that a piece may cost before it is set aside."""

@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from composer import __version__
-from composer.batch.cell import Cell
-from composer.batch.database import connected
-from composer.batch.plan import pieces
-from composer.batch.rowcheck import checked, pair
 from composer.errors import BadOption, BatchFailed, CannotWrite, UnreadableFile, printable
+from composer_batch.cell import Cell
+from composer_batch.database import connected
+from composer_batch.plan import pieces
+from composer_batch.rowcheck import checked, pair
 
 NAME = "catalogue.sqlite"
 

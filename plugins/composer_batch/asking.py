@@ -10,8 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from composer.batch.jobs import Job, Wanted
-from composer.batch.places import PATTERN
 from composer.errors import BadOption, nearest, printable
 from composer.generation import generator
 from composer.generation.continuation import after
@@ -25,6 +23,8 @@ from composer.music.score import Score
 from composer.plugins.registry import registry
 from composer.request import Link, Request
 from composer.types import Constraint
+from composer_batch.jobs import Job, Wanted
+from composer_batch.places import PATTERN
 
 MOST_MODELS = 100
 """Of one batch."""

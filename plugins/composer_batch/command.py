@@ -14,9 +14,9 @@ from composer.cli import completing, writing
 from composer.errors import BadOption, BatchFailed, printable
 
 if TYPE_CHECKING:
-    from composer.batch.ledger import Shard
-    from composer.batch.running import Settings
     from composer.types import Executor
+    from composer_batch.catalogue import Shard
+    from composer_batch.scheduler import Settings
 
 
 class WithJobs(click.Group):
@@ -29,7 +29,7 @@ class WithJobs(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=WithJobs)
+@click.group(cls=WithJobs, short_help="Make thousands of pieces from one file.")
 def batch() -> None:
     """Make thousands of pieces from one file of jobs: `composer batch jobs.toml --out pieces/`.
 
@@ -105,7 +105,7 @@ def run(
 ) -> None:
     """Make every piece that JOBS (.toml, .jsonl or .csv) asks for and that is not in the folder yet."""
     if only_schema:
-        from composer.batch.schema import published
+        from composer_batch.schema import published
 
         click.echo(json.dumps(published(), indent=1))
         return
@@ -113,9 +113,9 @@ def run(
         raise BadOption("there is no file of jobs; name one, such as jobs.toml, or see `composer batch --help`.")
     if out is None and not only_plan:
         raise BadOption("where to? Give the folder of the pieces: --out pieces/.")
-    from composer.batch.jobfile import read
-    from composer.batch.jobs import spread
-    from composer.batch.plan import plan
+    from composer_batch.jobfile import read
+    from composer_batch.jobs import spread
+    from composer_batch.plan import plan
 
     asked = Asked(**options)
     made, settings = _executor(asked.executor, asked.options), _settings(asked.time_limit, asked.shard, asked.wait)
@@ -132,7 +132,7 @@ def run(
 @_running
 def retry(folder: Path, failed: bool, **options: Any) -> None:
     """Go on with a batch from its FOLDER alone."""
-    from composer.batch.folder import ledgers
+    from composer_batch.folder import ledgers
 
     asked = Asked(**options)
     made, settings = _executor(asked.executor, asked.options), _settings(asked.time_limit, asked.shard, asked.wait)
@@ -146,7 +146,7 @@ def retry(folder: Path, failed: bool, **options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(folder: Path, as_json: bool) -> None:
     """Say how far the batch in a FOLDER is, all shards together."""
-    from composer.batch.status import summary
+    from composer_batch.status import summary
 
     found = summary(folder)
     if as_json:
@@ -168,8 +168,8 @@ def status(folder: Path, as_json: bool) -> None:
 @writing.force
 def gallery(folder: Path, page: Path, top: int, force: bool) -> None:
     """Write the best pieces of the batch in a FOLDER to a PAGE of HTML."""
-    from composer.batch.gallery import check_page, files_in, write
     from composer.io.outputs import guarded
+    from composer_batch.reports import check_page, files_in, write
 
     check_page(page)
     with guarded([page], reads=files_in(folder), force=force):
@@ -194,7 +194,7 @@ def _executor(name: str, options: tuple[str, ...]) -> Executor:
 
 
 def _settings(limit: float, shard: str | None, wait: bool) -> Settings:
-    from composer.batch.running import Settings
+    from composer_batch.scheduler import Settings
 
     if not limit > 0:
         raise BadOption(f"'--time-limit' is {limit:g}, and must be more than 0 seconds.")
@@ -202,7 +202,7 @@ def _settings(limit: float, shard: str | None, wait: bool) -> Settings:
 
 
 def _shard(text: str | None) -> Shard:
-    from composer.batch.ledger import Shard
+    from composer_batch.catalogue import Shard
 
     if text is None:
         return Shard()
@@ -217,9 +217,9 @@ def _shard(text: str | None) -> Shard:
 
 
 def _go(out: Path, cells: Any, executor: Executor, settings: Settings, asked: Asked, *, failed: bool = False) -> None:
-    from composer.batch import parquet
-    from composer.batch.running import run as run_batch
-    from composer.cli.progress import Teller
+    from composer_batch import parquet
+    from composer_batch.progress import Teller
+    from composer_batch.scheduler import run as run_batch
 
     if asked.parquet:
         parquet.check()
@@ -236,8 +236,8 @@ def _go(out: Path, cells: Any, executor: Executor, settings: Settings, asked: As
 def _show_plan(cells: Any, out: Path | None, as_json: bool) -> None:
     import shutil
 
-    from composer.batch.plan import count
-    from composer.batch.trial import estimate
+    from composer_batch.plan import count
+    from composer_batch.trial import estimate
 
     models, found = count(cells), estimate(cells)
     place = next((path for path in (out, *out.absolute().parents) if path.is_dir()), None) if out else None

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from composer.batch.cell import SUFFIX
-from composer.batch.jobs import LARGEST
+from composer_batch.cell import SUFFIX
+from composer_batch.jobs import LARGEST
 
 _STEM = re.compile(r"\d{4,}/[^/\\\0-\x1f]{1,200}")
 

@@ -7,10 +7,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from composer.batch.folder import PARQUET, ledgers
-from composer.batch.ledger import opened
 from composer.errors import BadOption, UnreadableFile, printable
 from composer.io.formats import whole_file
+from composer_batch.catalogue import opened
+from composer_batch.folder import PARQUET, ledgers
 
 GROUP = 8192
 """Rows that are held at once."""

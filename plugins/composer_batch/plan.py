@@ -10,14 +10,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from composer.batch import apart, jobs
-from composer.batch.asking import Asking, Desk
-from composer.batch.cell import Cell
-from composer.batch.jobs import Wanted
 from composer.errors import ComposerError
 from composer.generation.generator import Player
 from composer.io.paths import from_home
 from composer.plugins.registry import registry
+from composer_batch import apart, jobs
+from composer_batch.asking import Asking, Desk
+from composer_batch.cell import Cell
+from composer_batch.jobs import Wanted
 
 MOST_IN_ALL = 5_000_000
 """Pieces of one batch."""

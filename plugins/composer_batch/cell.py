@@ -8,10 +8,10 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
-from composer.batch.gates import Keep, gates_of
-from composer.batch.jobs import LARGEST, MOST_ATTEMPTS, MOST_BARS, MOST_PIECES
-from composer.batch.places import Names, names
 from composer.generation.tasks import Asked, asked_of, request_of, with_request
+from composer_batch.filters import Keep, gates_of
+from composer_batch.jobs import LARGEST, MOST_ATTEMPTS, MOST_BARS, MOST_PIECES
+from composer_batch.places import Names, names
 
 MOST_PARTICLES = 256
 """Of a piece in sections."""

@@ -6,9 +6,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from composer.batch.folder import ledgers
-from composer.batch.ledger import STATES, opened
 from composer.errors import BadOption, printable
+from composer_batch.catalogue import STATES, opened
+from composer_batch.folder import ledgers
 
 
 def summary(out: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import click
 from composer.cli.tables import span
 
 if TYPE_CHECKING:
-    from composer.batch.running import Progress
+    from composer_batch.scheduler import Progress
 
 OFTEN, SELDOM = 0.5, 10.0
 """Seconds between two lines on a terminal, and in a log."""

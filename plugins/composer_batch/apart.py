@@ -8,9 +8,9 @@ from itertools import count, groupby, pairwise
 from operator import itemgetter
 from typing import TypeAlias
 
-from composer.batch.jobs import Wanted
-from composer.batch.places import FOLDER, Names
 from composer.errors import BadOption
+from composer_batch.jobs import Wanted
+from composer_batch.places import FOLDER, Names
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from composer.batch import folder, manifest
-from composer.batch.cell import Cell
-from composer.batch.gates import Keep
-from composer.batch.ledger import Ledger, opened
 from composer.io.lock import locked
+from composer_batch import folder, manifest
+from composer_batch.catalogue import Ledger, opened
+from composer_batch.cell import Cell
+from composer_batch.filters import Keep
 
 
 def choose(out: Path, ledgers: Sequence[Ledger], kept: Mapping[int, str]) -> int:
