@@ -18,7 +18,7 @@ from composer.io.cache import cache_folder
 WORK = """
 import json, sys, warnings
 warnings.showwarning = lambda message, *_, **__: print(f"composer: {message}", file=sys.stderr)
-from composer import corpus
+from composer.data import corpus
 from composer.tokens.jit.c_compiler import library
 from composer.errors import ComposerError
 from composer.originality.index import indexed

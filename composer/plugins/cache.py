@@ -44,7 +44,7 @@ def recall(points: Sequence[EntryPoint]) -> Registry | None:
 
 def keep(points: Sequence[EntryPoint], registry: Registry) -> None:
     """Keep a registry for later runs, if there is a place and no plugin has a fault but that it misses a library."""
-    if not can_last(registry):
+    if any(plugin.fault and plugin.cause != "missing" for plugin in registry.plugins):
         return
     try:
         plugins = [_described(registry, plugin) for plugin in registry.plugins]
@@ -54,11 +54,6 @@ def keep(points: Sequence[EntryPoint], registry: Registry) -> None:
             scratch.write_text(text, encoding="utf-8")
     except (OSError, CannotWrite, TypeError, ValueError):
         return  # somebody's options have types or defaults that no file holds, or there is no place
-
-
-def can_last(registry: Registry) -> bool:
-    """Say whether a registry holds in later runs: no plugin has a fault but that it misses a library."""
-    return not any(plugin.fault and plugin.cause != "missing" for plugin in registry.plugins)
 
 
 def _place() -> Path:

@@ -16,6 +16,8 @@ from composer.plugins.discovery import disabled
 if TYPE_CHECKING:
     import click
 
+    from composer.plugins.registry import Registry
+
 BUILT_IN = (
     *("generate", "fill", "harmonize", "vary", "regenerate", "export", "check", "train", "evaluate"),
     *("metrics", "originality", "finetune", "datasets", "models", "plugins", "cache"),
@@ -29,9 +31,8 @@ def offered() -> dict[str, str]:
         return kept
     from composer.plugins.registry import registry
 
-    found = {name: offer.summary for name, offer in registry().offers["commands"].items()}
-    _keep(found)
-    return found
+    keep(registry())
+    return _lines(registry())
 
 
 def load(name: str) -> click.Command | None:
@@ -56,23 +57,24 @@ def _recall() -> dict[str, str] | None:
         return None
 
 
-def _keep(commands: dict[str, str]) -> None:
-    """Keep the help lines, where the catalogue of plugins is kept, too, and there is a place."""
+def keep(registry: Registry) -> None:
+    """Keep the help lines, if there is a place; of a plugin that is mended elsewhere, until plugins are read again."""
     from composer.errors import CannotWrite
     from composer.io.formats import whole_file
-    from composer.plugins import cache
-    from composer.plugins.registry import registry
+    from composer.plugins.cache import files_of_plugins
 
-    if not cache.can_last(registry()):
-        return
-    files = cache.files_of_plugins()
-    text = json.dumps({"fingerprint": _fingerprint(files), "files": files, "commands": commands})
+    files = files_of_plugins()
+    text = json.dumps({"fingerprint": _fingerprint(files), "files": files, "commands": _lines(registry)})
     try:
         make(_place().parent)
         with whole_file(_place()) as scratch:
             scratch.write_text(text, encoding="utf-8")
     except (OSError, CannotWrite):
         return
+
+
+def _lines(registry: Registry) -> dict[str, str]:
+    return {name: offer.summary for name, offer in registry.offers["commands"].items()}
 
 
 def _fingerprint(files: Sequence[str]) -> list[Any]:

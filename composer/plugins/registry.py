@@ -159,7 +159,7 @@ def registry() -> Registry:
 
 @lru_cache(maxsize=8)
 def _registry(names: tuple[str, ...]) -> Registry:
-    from composer.plugins import cache
+    from composer.plugins import cache, commands
 
     points = [point for point in find() if not is_left_out(plugin_of(point), names)]
     if (kept := cache.recall(points)) is not None:
@@ -168,6 +168,7 @@ def _registry(names: tuple[str, ...]) -> Registry:
 
     loaded = load(points, lost=probing.lost(point for point in points if not plugin_of(point).ours))
     cache.keep(points, loaded)
+    commands.keep(loaded)
     return loaded
 
 
