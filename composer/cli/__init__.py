@@ -64,7 +64,8 @@ def _leave_out(ctx: click.Context, _: click.Parameter, names: tuple[str, ...]) -
     """Leave plugins out for this run, and the processes that it begins."""
     if not names:
         return
-    from composer.plugins.discovery import DISABLED, leave_out
+    from composer.plugins import DISABLED
+    from composer.plugins.discovery import leave_out
 
     before = os.environ.get(DISABLED, "")
     ctx.call_on_close(lambda: os.environ.update({DISABLED: before}))

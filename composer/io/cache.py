@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from warnings import warn
@@ -36,6 +37,8 @@ def cache_folder() -> Path:
 def _chosen() -> Path:
     if chosen := os.environ.get(CACHE):
         return from_home(chosen)
+    if sys.platform == "linux" and not os.environ.get("XDG_CACHE_HOME"):
+        return from_home("~/.cache/composer-midi")  # as platformdirs says, whose import would be felt in help
     from platformdirs import user_cache_path
 
     return user_cache_path("composer-midi")

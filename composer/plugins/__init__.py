@@ -10,3 +10,6 @@ probing.py        a plugin imported in a process of its own
 scaffold/         new packages
 pytest_plugin.py  the contracts as tests
 """
+
+DISABLED = "COMPOSER_DISABLE_PLUGINS"
+"""The environment variable that names plugins, or packages of some, to be left out; `all` is all but our own."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from composer import __version__
 from composer.io.cache import cache_folder, make
-from composer.plugins.discovery import disabled
+from composer.plugins import DISABLED
 
 if TYPE_CHECKING:
     import click
@@ -23,6 +22,8 @@ BUILT_IN = (
     *("metrics", "originality", "finetune", "datasets", "models", "plugins", "cache"),
 )
 """The names of composer's own commands, which no plugin may take."""
+
+_SEPARATOR = "\n\n\n"
 
 
 def offered() -> dict[str, str]:
@@ -44,19 +45,6 @@ def load(name: str) -> click.Command | None:
     return command
 
 
-def _place() -> Path:
-    return cache_folder() / "commands.json"
-
-
-def _recall() -> dict[str, str] | None:
-    try:
-        kept = json.loads(_place().read_text(encoding="utf-8"))
-        fits = kept["fingerprint"] == _fingerprint(kept["files"])
-        return {str(name): str(line) for name, line in kept["commands"].items()} if fits else None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return None
-
-
 def keep(registry: Registry) -> None:
     """Keep the help lines, if there is a place; of a plugin that is mended elsewhere, until plugins are read again."""
     from composer.errors import CannotWrite
@@ -64,28 +52,41 @@ def keep(registry: Registry) -> None:
     from composer.plugins.cache import files_of_plugins
 
     files = files_of_plugins()
-    text = json.dumps({"fingerprint": _fingerprint(files), "files": files, "commands": _lines(registry)})
+    lines = (f"{name}\t{line}" for name, line in _lines(registry).items())
     try:
         make(_place().parent)
         with whole_file(_place()) as scratch:
-            scratch.write_text(text, encoding="utf-8")
-    except (OSError, CannotWrite):
+            scratch.write_text(_SEPARATOR.join(["\n".join(lines), "\n".join(files), _state(files)]), encoding="utf-8")
+    except (OSError, CannotWrite, UnicodeError):
         return
 
 
+def _recall() -> dict[str, str] | None:
+    try:
+        lines, files, state = _place().read_text(encoding="utf-8").split(_SEPARATOR)
+        fits = state == _state(files.split("\n"))
+        return dict(line.split("\t", 1) for line in lines.split("\n") if line) if fits else None
+    except (OSError, ValueError):
+        return None
+
+
 def _lines(registry: Registry) -> dict[str, str]:
-    return {name: offer.summary for name, offer in registry.offers["commands"].items()}
+    return {name: " ".join(offer.summary.split()) for name, offer in registry.offers["commands"].items()}
 
 
-def _fingerprint(files: Sequence[str]) -> list[Any]:
-    """Describe what the help lines depend on; `files` and folders are those of the plugins."""
-    return [sys.version, __version__, list(disabled()), list(_times(sys.path)), list(_times(files))]
+def _place() -> Path:
+    return cache_folder() / "commands.txt"
 
 
-def _times(paths: Iterable[str]) -> Iterable[list[Any]]:
-    """Each path, and when it changed: a folder does when something is installed in it."""
-    for path in paths:
-        try:
-            yield [path, os.stat(path).st_mtime_ns]  # noqa: PTH116  (many, at each start)
-        except OSError:
-            yield [path, 0]
+def _state(files: Iterable[str]) -> str:
+    """Describe what the help lines depend on; `files` are those of the plugins, and their folders."""
+    where = (sys.version, __version__, os.environ.get(DISABLED, ""), *sys.path)
+    return "\n".join((*map(repr, where), *map(_changed, (*sys.path, *files))))
+
+
+def _changed(path: str) -> str:
+    """When a file changed, or a folder, which does when something is installed in it."""
+    try:
+        return str(os.stat(path).st_mtime_ns)  # noqa: PTH116  (hundreds at each start)
+    except OSError:
+        return "never"

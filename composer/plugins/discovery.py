@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from composer.errors import UnknownName, nearest, printable
+from composer.plugins import DISABLED
 
 if TYPE_CHECKING:  # help comes at once without it
     from importlib.metadata import Distribution, EntryPoint
@@ -16,9 +17,6 @@ if TYPE_CHECKING:  # help comes at once without it
 GROUP = "composer"
 
 _OUR_DISTRIBUTION = "composer-midi"
-
-DISABLED = "COMPOSER_DISABLE_PLUGINS"
-"""The environment variable that names plugins, or packages of some, to be left out; `all` is all but our own."""
 
 Cause: TypeAlias = Literal["", "raises", "missing", "version", "malformed", "clash", "hangs"]
 """What kind of fault a plugin has: it raises at import, misses a library, was made for other hooks…"""
