@@ -73,7 +73,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
     import torch
 
     if precision not in PRECISIONS:
-        raise BadOption(f"there is no precision '{precision}'; there is {', '.join(PRECISIONS)}.")
+        raise BadOption(f"unknown precision '{precision}'; choose from {', '.join(PRECISIONS)}.")
     if precision == "bfloat16" or (precision == "auto" and has_bfloat16(device)):
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()

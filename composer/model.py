@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import BadModelFile, ComposerError, UnknownName, nearest, printable
-from composer.io.formats import whole_file
-from composer.io.opening import check_regular, open_regular
-from composer.io.paths import from_home
 from composer.plugins.registry import registry
+from composer.storage.atomic import whole_file
+from composer.storage.opening import check_regular, open_regular
+from composer.storage.paths import from_home
 from composer.types import Architecture, Cell, Described, Tokenizer
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def load(path: Path) -> Model:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadModelFile(f"{shown}: its header is not one of a model.") from error
     if not all(np.isfinite(array).all() for array in weights.values()):
-        raise BadModelFile(f"{shown}: holds weights that are no numbers.")
+        raise BadModelFile(f"{shown}: contains weights that are NaN or infinite.")
     return model
 
 
@@ -253,4 +253,4 @@ def find(name: str) -> Path:
         path = from_home(name)
         check_regular(path, BadModelFile)
         return path
-    raise UnknownName(f"there is no model '{printable(name)}', and it is no .safetensors file: {nearest(name, offers)}")
+    raise UnknownName(f"unknown model '{printable(name)}', and not a .safetensors file: {nearest(name, offers)}")

@@ -430,7 +430,7 @@ class Inspecting(Protocol):
 
 
 Exporter: TypeAlias = Callable[[Sequence[Piece], Path], None]
-"""Writes pieces to one file, whole or not at all, with `composer.io.formats.whole_file`. Raises CannotWrite."""
+"""Writes pieces to one file, whole or not at all, with `composer.storage.atomic.whole_file`. Raises CannotWrite."""
 
 
 @runtime_checkable

@@ -673,7 +673,7 @@ def test_a_book_is_as_many_pieces(tmp_path):
         found = dict(reader.pieces(tmp_path / "book.abc"))
     assert [found[name].title for name in ("1", "3")] == ["One", "Three"]
     assert found["1"].time_signatures == (TimeSignature(0, 3, 4),)
-    assert str(found["2"]) == f"{tmp_path}/book.abc#2: has the key 'H', which is none."
+    assert str(found["2"]) == f"{tmp_path}/book.abc#2: has an invalid key 'H'."
     with pytest.raises(UnreadableFile, match=r"book\.abc: holds 3 tunes; copy the one that you want"):
         reader(tmp_path / "book.abc")
 
@@ -681,7 +681,7 @@ def test_a_book_is_as_many_pieces(tmp_path):
 def test_a_book_is_checked_tune_by_tune(tmp_path):
     (tmp_path / "book.abc").write_text(BOOK)
     found = [(finding.severity, finding.text) for finding in lint.check(tmp_path / "book.abc").findings]
-    assert found == [("error", "#2: has the key 'H', which is none."), ("hint", "#3: left out: grace notes (1).")]
+    assert found == [("error", "#2: has an invalid key 'H'."), ("hint", "#3: left out: grace notes (1).")]
 
 
 def test_a_file_of_one_tune_is_one_piece_without_a_name(tmp_path):
@@ -725,8 +725,8 @@ def test_a_folder_counts_each_tune_of_a_book(tmp_path):
         ("X:1\nK:C\n[C2A2A2A2A2A2A2A2A2A2A2A2A2A2A2A2A2A2A2A2A2A2A2A2A2A2A2A2A2A2|", "never closed"),
         ("X:1\nK:C\n[~]C", "where a chord was expected"),
         ('X:1\nK:C\n"Am CDEF|', "without its closing quotation mark"),
-        ("X:1\nK:H\nC", "has the key 'H', which is none"),
-        ("X:1\nL:0/8\nK:C\nC", "has the unit length"),
+        ("X:1\nK:H\nC", "has an invalid key 'H'"),
+        ("X:1\nL:0/8\nK:C\nC", "has an invalid unit length"),
         ("X:1\nK:C\nC/0", "has a note of length '/0'"),
         ("X:1\nK:C\nC99999999999", "has a note of length"),
         ("X:1\nK:C\nC/997", "has a note of length '/997'"),

@@ -123,8 +123,8 @@ def test_a_list_of_a_sampler_that_takes_one_is_one_value(here):
         ("[[job]]\nformats = ['../mid']", "line 2: no plugin writes '.../mid' files"),
         ("[[job]]\nformats = ['/etc/x.mid']", "line 2: "),
         ("[[job]]\nformats = []", "'formats' names each form once"),
-        ("[[job]]\nmodel = 'nowhere.safetensors'", "line 2: nowhere.safetensors: there is no such file."),
-        ("[[job]]\nmodel = 'choral'", "line 2: there is no model 'choral'"),
+        ("[[job]]\nmodel = 'nowhere.safetensors'", "line 2: nowhere.safetensors: no such file."),
+        ("[[job]]\nmodel = 'choral'", "line 2: unknown model 'choral'"),
         ("[[job]]\ntemperature = -1", "line 2: sampler 'temperature'"),
         ("[[job]]\nexport_options = {wav = {gain = 1}}", "which is not among the formats"),
         ("[[job]]\n[[job]]", "line 2: this asks for the same pieces as line 1; give it another seed."),
@@ -150,7 +150,7 @@ def test_a_list_of_a_sampler_that_takes_one_is_one_value(here):
         ("[[job]]\nmodel = '" + "x" * 300 + ".safetensors'", "line 2: xxx"),
         (
             "[[job]]\nprimer = '~nobody-is-called-so/x.mid'",
-            "line 1: ~nobody-is-called-so/x.mid: there",
+            "line 1: ~nobody-is-called-so/x.mid: no such file",
         ),
         ("[[job]]\nprimer = '" + "x" * 300 + ".mid'", "line 1: xxx"),
         ("[[job]]\nkey = '" + "C" * 20_000 + "'", "line 2: 'key' has 20,000 characters; 10,000 are the most."),
@@ -293,7 +293,7 @@ def test_a_file_that_is_none(here):
         file.truncate(LARGEST + 1)
     with pytest.raises(BadJobs, match="is larger than 8 MiB"):
         read(here / "jobs.jsonl")
-    with pytest.raises(BadJobs, match="there is no such file"):
+    with pytest.raises(BadJobs, match="no such file"):
         read(here / "none.csv")
     os.mkfifo(here / "pipe.toml")
     with pytest.raises(BadJobs, match="is a named pipe, not a file"):
@@ -317,14 +317,14 @@ name = '{"x" * 600}'
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("jobs.jsonl", '{"bars": 2}\n{"bars": ', "jobs.jsonl, line 2: is no JSON"),
-        ("jobs.jsonl", "[" * 50_000, "jobs.jsonl, line 1: is no JSON (it is nested too deeply)."),
-        ("jobs.jsonl", "3", "jobs.jsonl, line 1: is no JSON object."),
+        ("jobs.jsonl", '{"bars": 2}\n{"bars": ', "jobs.jsonl, line 2: invalid JSON"),
+        ("jobs.jsonl", "[" * 50_000, "jobs.jsonl, line 1: invalid JSON (it is nested too deeply)."),
+        ("jobs.jsonl", "3", "jobs.jsonl, line 1: not a JSON object."),
         ("jobs.csv", "bars,bars\n1,2\n", "jobs.csv, line 1: every column needs a name of its own."),
         ("jobs.csv", "bars\n1,2\n", "jobs.csv, line 2: has 2 fields under 1 names."),
-        ("jobs.csv", 'bars\n"1\n', "is no CSV"),
+        ("jobs.csv", 'bars\n"1\n', "invalid CSV"),
         ("jobs.csv", "bars\n2\nx\n", "jobs.csv, line 3: job 2: 'bars' is 'x', which is not int"),
-        ("jobs.csv", "key\n" + "C" * 200_000, "is no CSV"),
+        ("jobs.csv", "key\n" + "C" * 200_000, "invalid CSV"),
     ],
 )
 def test_lines_and_rows_that_are_none(here, name, text, said):

@@ -242,7 +242,7 @@ def test_somebodys_folder_and_no_folder(run, here):
     (here / "mine/letter.txt").write_text("dear")
     assert "holds other things ('letter.txt')" in mistake(run("batch", "jobs.toml", "--out", "mine"), 1)
     assert "is no folder" in mistake(run("batch", "jobs.toml", "--out", "jobs.toml"))
-    assert "is no catalogue of a batch" in mistake(_with_catalogue(run, here, b"no database at all" * 99))
+    assert "is not the catalogue of a batch" in mistake(_with_catalogue(run, here, b"no database at all" * 99))
 
 
 def _with_catalogue(run, here, data):
@@ -268,7 +268,7 @@ def test_the_catalogue_of_a_stranger_leads_nowhere(run, here, change):
     with sqlite3.connect(here / "out/catalogue.sqlite") as connection:
         connection.execute(change)
     said = mistake(run("batch", "jobs.toml", "--out", "out", *PLAIN))
-    assert "out/catalogue.sqlite: holds what no run has written" in said
+    assert "out/catalogue.sqlite: corrupt, or not a catalogue" in said
     assert (here / "mine.mid").read_text() == "mine"
 
 
@@ -399,14 +399,14 @@ def test_the_gallery_is_the_page_of_an_exporter_where_there_is_one(run, here, mo
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["status", "nowhere"], "nowhere: there is no batch in it."),
-        (["retry", "nowhere"], "nowhere: there is no batch in it."),
-        (["gallery", "nowhere", "x.html"], "nowhere: there is no batch in it."),
+        (["status", "nowhere"], "nowhere: contains no batch."),
+        (["retry", "nowhere"], "nowhere: contains no batch."),
+        (["gallery", "nowhere", "x.html"], "nowhere: contains no batch."),
         (["gallery", "nowhere", "x.txt"], "a gallery is a page"),
         (["jobs.toml"], "--out pieces/"),
         (["run"], "there is no file of jobs"),
         (["jobs.toml", "--out", "x", "--executor", "cloud"], "no plugin offers the executor 'cloud'"),
-        (["jobs.toml", "--out", "x", "--executor-option", "beside"], "is no option of an executor such as"),
+        (["jobs.toml", "--out", "x", "--executor-option", "beside"], "expected NAME=VALUE, such as"),
         (["jobs.toml", "--out", "x", "--time-limit", "0"], "must be more than 0 seconds"),
     ],
     ids=str,

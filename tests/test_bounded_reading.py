@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, sleep, thread_time
 
 import pytest
+from composer.storage.opening import open_regular, read_bytes
 from walks import walk
 
 from composer.data.encoding import encode
 from composer.errors import BadModelFile, LeftOutWarning, UnreadableFile
 from composer.io import bounds, formats, isolation
-from composer.io.opening import open_regular, read_bytes
 from composer.music.score import Score
 from composer.plugins import registry
 from composer.types import Inspecting, Remembering
@@ -36,7 +36,7 @@ OTHERS = {
     "is a socket, not a file": put_socket,
     "is a device, not a file": lambda path: path.symlink_to("/dev/zero"),
     "is a folder": lambda path: path.mkdir(),
-    "there is no such file": lambda path: path.symlink_to(path.with_name("nowhere.mid")),
+    "no such file": lambda path: path.symlink_to(path.with_name("nowhere.mid")),
     "cannot be opened (Too many levels of symbolic links)": lambda path: path.symlink_to(path),
 }
 

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from composer.storage import cache
+from composer.storage.cache import cache_folder
 from walks import Walks
 
 from composer.data import corpus
 from composer.errors import RunWarning
-from composer.io import cache
-from composer.io.cache import cache_folder
 
 WORK = """
 import json, sys, warnings

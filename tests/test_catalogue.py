@@ -8,9 +8,9 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+from composer.storage.cache import cache_folder
 
 from composer.errors import BadOption, UnknownName
-from composer.io.cache import cache_folder
 from composer.plugins import cache, registry
 
 TEXT = '''

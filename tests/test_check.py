@@ -74,10 +74,10 @@ def test_json_holds_all_there_is_to_know(run, here):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["no.mid"], "no.mid: there is no such file."),
+        (["no.mid"], "no.mid: no such file."),
         (["a.txt"], "a.txt: no plugin reads '.txt' files"),
-        (["empty"], "empty: there is no music file in it; files can be .abc"),
-        (["tune.mid", "no.mid"], "no.mid: there is no such file."),
+        (["empty"], "empty: contains no music files; supported are .abc"),
+        (["tune.mid", "no.mid"], "no.mid: no such file."),
     ],
 )
 def test_what_is_no_music_file_is_one_sentence(run, here, arguments, said):

@@ -253,8 +253,8 @@ def clutter(here):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["x.mid", "--model", "chorale"], "there is no model 'chorale'"),
-        (["x.mid", "--model", "none.safetensors"], "none.safetensors: there is no such file."),
+        (["x.mid", "--model", "chorale"], "unknown model 'chorale'"),
+        (["x.mid", "--model", "none.safetensors"], "none.safetensors: no such file."),
         (["x.mid", "--model", "short.safetensors"], "short.safetensors: is truncated, or not a model file."),
         (["x.wave", *MODEL], "no plugin writes '.wave' files"),
         (["x", *MODEL], "no plugin writes '' files"),
@@ -282,7 +282,7 @@ def clutter(here):
             "the range C0:D0 of all is outside C2:E6, which is all that this model writes.",
         ),
         (["x.mid", *MODEL, "--tempreature", "1"], "No such option"),
-        (["x.mid", *MODEL, "--primer", "none.mid"], "none.mid: there is no such file."),
+        (["x.mid", *MODEL, "--primer", "none.mid"], "none.mid: no such file."),
         (["x.mid", *MODEL, "--primer", "garbage.mid"], "garbage.mid: "),
         (["x.mid", *MODEL, "--primer", "odd.xyz"], "no plugin reads '.xyz' files"),
         (["x.mid", *MODEL, "--primer", "C5 H5"], "'H5' in the primer is no note"),
@@ -392,7 +392,7 @@ def test_a_run_that_fails_says_where_the_best_model_is_kept(run, here, music, mo
     assert ran.status == 1
     step = load(here / "mine.safetensors").card["training"]["best_step"]
     assert re.fullmatch(
-        r"composer: the loss is no number any more after \d+ steps; try a lower --learning-rate or --clip. "
+        r"composer: the loss is NaN at step \d+; try a lower --learning-rate or --clip. "
         rf"The best model up to then, of step {step}, is kept in mine\.safetensors\.",
         ran.err.splitlines()[-1],
     )
@@ -410,7 +410,7 @@ def test_a_run_that_fails_says_where_the_best_model_is_kept(run, here, music, mo
         (["folder:../music", "--out", "x.safetensors", "--hidden-size", "0"], "must be at least 1"),
         (["folder:../music", "--out", "x.safetensors", "--dropout", "lots"], "which is not float"),
         (["folder:../music", "--out", "x.safetensors", "--steps", "0"], "must be at least 1"),
-        (["folder:../music", "--out", "x.safetensors", "--precision", "half"], "there is no precision 'half'"),
+        (["folder:../music", "--out", "x.safetensors", "--precision", "half"], "unknown precision 'half'"),
         (["folder:../music", "--out", "x.safetensors", "--hiden-size", "3"], "No such option"),
         (["folder:../music", "--out", "x.safetensors", "--names", "a,b"], "--names is no option of folder, remi, lstm"),
         (
@@ -509,14 +509,14 @@ WALKS = "../walks.safetensors"
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["chorale", "folder:../music"], "there is no model 'chorale'"),
-        (["none.safetensors", "folder:../music"], "none.safetensors: there is no such file."),
-        (["../music/1.mid", "folder:../music"], "there is no model '../music/1.mid'"),
+        (["chorale", "folder:../music"], "unknown model 'chorale'"),
+        (["none.safetensors", "folder:../music"], "none.safetensors: no such file."),
+        (["../music/1.mid", "folder:../music"], "unknown model '../music/1.mid'"),
         ([WALKS, "chorals"], "did you mean 'chorales'?"),
         ([WALKS, "folder:nowhere"], "nowhere: there is no such folder"),
         ([WALKS, "folder"], "dataset 'folder' needs the option 'path'."),
         ([WALKS, "folder:../few"], "at least 3 are needed"),
-        ([WALKS, "piano-rolls:none.mat"], "none.mat: there is no such file; give a .mat file of piano rolls."),
+        ([WALKS, "piano-rolls:none.mat"], "none.mat: no such file; give a .mat file of piano rolls."),
         ([WALKS, "piano-rolls:../music/1.mid"], "1.mid: is not a MATLAB file"),
         ([WALKS, "piano-rolls:low.mat"], "no piece of piano-rolls:low.mat can be used. Refused: train/0001: "),
         ([WALKS, "piano-rolls:low.mat", "--frames-per-quarter", "7"], "frames_per_quarter must divide 480"),

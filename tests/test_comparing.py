@@ -344,8 +344,8 @@ def test_the_plan_trains_nothing_but_short_runs(folder, run):
         (("compare", "lstm", "lstm"), "each once"),
         (("compare", "lstm", "grru"), "did you mean 'gru'"),
         (("compare", "lstm", "gru", "--match", "luck"), "cannot be equal"),
-        (("compare", "lstm", "gru", "--time", "soon"), "is no time"),
-        (("compare", "lstm", "gru", "--questions", "why"), "there is no question"),
+        (("compare", "lstm", "gru", "--time", "soon"), "invalid time"),
+        (("compare", "lstm", "gru", "--questions", "why"), "unknown question"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(folder, run, wrong, said):

@@ -192,7 +192,7 @@ def test_a_full_last_bar_makes_room_for_the_upbeat_of_the_repeat():
     [
         ("C8 | D7 | E8 |]", {}, "has a bar of 7/8 where the metre is 4/4"),
         ("C8 | 9 D8", {}, r"has '9 D8' where a note was expected"),
-        ("C8", {"key": "H"}, "has the key 'H', which is none"),
+        ("C8", {"key": "H"}, "has an invalid key 'H'"),
         ("C8", {"metre": "none"}, "has the metre 'none', which gives no bars"),
         ("z8", {}, "has no notes"),
         ("> C8", {}, "has a '>' without a note before it"),

@@ -176,7 +176,7 @@ def test_a_disabled_plugin_is_said_to_be_and_is_no_fault(site, run, monkeypatch)
 
 
 def test_a_plugin_that_is_not_installed_cannot_be_left_out_but_in_the_environment(site, run, monkeypatch):
-    assert "there is no plugin 'god' to leave out: did you mean 'good'?" in run("--without", "god", "plugins").err
+    assert "unknown plugin 'god' to leave out: did you mean 'good'?" in run("--without", "god", "plugins").err
     monkeypatch.setenv(DISABLED, "god")
     assert run("plugins").status == 0
 

@@ -107,7 +107,7 @@ def test_it_goes_on_where_it_was_killed(run, here, monkeypatch):
         assert run(*FINETUNE, *QUICK, "--run", "run").status == 1
     model = here.parent / "walks.safetensors"
     shutil.move(model, here.parent / "gone")
-    assert "there is no such file" in run("train", "--resume", "run").err
+    assert "no such file" in run("train", "--resume", "run").err
     shutil.copy(registry().offers["models"]["tunes"].make(), model)
     assert run("train", "--resume", "run").status == 2
     shutil.move(here.parent / "gone", model)
@@ -140,8 +140,8 @@ def test_a_network_that_asks_for_more_than_its_weights_is_refused_before_it_is_b
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["chorals", "folder:../three"], "there is no model 'chorals', and it is no .safetensors file"),
-        (["none.safetensors", "folder:../three"], "none.safetensors: there is no such file."),
+        (["chorals", "folder:../three"], "unknown model 'chorals', and not a .safetensors file"),
+        (["none.safetensors", "folder:../three"], "none.safetensors: no such file."),
         (["../walks.safetensors", "folder:../two"], "at least 3 are needed"),
         (["../walks.safetensors", "folder:../deep"], "no piece of folder:../deep can be used. Refused: "),
         (["../walks.safetensors", "folder:../three", "--hidden-size", 9], "No such option"),

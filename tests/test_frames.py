@@ -67,7 +67,7 @@ def test_silent_frames_at_the_end_are_kept_unless_the_piece_stays_open():
 @pytest.mark.parametrize(
     ("music", "said"),
     [
-        (score(drums((0, 36))), "not a note in it"),
+        (score(drums((0, 36))), "contains no notes"),
         (score(line((10, 1))), "has the pitch 10; there are tokens for 21 to 108"),
         (score(line((tuple(range(60, 66)), 1))), "6 pitches sound at once; there is room for 5"),
         (score(line((60, 20_001))), "40,002 frames long; at most 20,000"),

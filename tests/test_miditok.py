@@ -163,7 +163,7 @@ def test_of_notes_of_one_pitch_the_earlier_ends_where_the_later_begins(tune):
 @pytest.mark.parametrize(
     ("music", "said"),
     [
-        (score(line()), "not a note"),
+        (score(line()), "contains no notes"),
         (score(line((60, 1), (7, 1))), "it has the pitch 7; there are tokens for 36 to 90"),
         (score(line((60, 4), (0, 399), (60, 1))), r"nothing begins for \d+ bars"),
         (score(line((60, 1)), metres=((0, 11, 8),)), "no bars of 11/8"),

@@ -71,7 +71,10 @@ def test_export_writes_what_can_be_read_in_other_forms_and_keeps_what_made_it(ru
         (["b.txt", "folder/"], "OUT is one folder, or any number of files for one piece."),
         (["b.txt", "--export-option", "mid.words=x"], "no '.mid' file is to be written"),
         (["b.txt", "--export-option", "txt.wrods=x"], "exporter '.txt' has no option 'wrods': did you mean 'words'?"),
-        (["b.txt", "--export-option", "words=x"], "'words=x' is no option of an exporter such as wav.soundfont=FILE."),
+        (
+            ["b.txt", "--export-option", "words=x"],
+            "invalid option 'words=x': expected SUFFIX.NAME=VALUE, such as wav.soundfont=FILE.",
+        ),
     ],
 )
 def test_a_mistake_in_one_form_is_one_sentence_and_writes_none(run, tmp_path, monkeypatch, arguments, said):

@@ -230,7 +230,7 @@ def test_what_made_a_piece_is_cut_where_nobody_would_read_it():
 @pytest.mark.parametrize(
     ("pieces", "said"),
     [
-        ([], r"there is no piece to show\."),
+        ([], r"no piece to show\."),
         ([Piece(Score())] * 501, r"a page holds 500 pieces at most, and here are 501\."),
         ([Piece(Score((TWO.tracks[0],) * 20_000))], r"a page shows 200 tracks at most, and the piece has 20,000\."),
         (

@@ -160,7 +160,7 @@ def test_a_file_that_would_fill_the_memory_is_refused_before_it_does(rolls, monk
 
 def test_a_file_that_is_not_there_is_a_clear_mistake(rolls):
     for name in ("nowhere.mat", "."):
-        with pytest.raises(BadOption, match=r"there is no such file; give a \.mat file of piano rolls"):
+        with pytest.raises(BadOption, match=r"no such file; give a \.mat file of piano rolls"):
             PianoRolls(name).sources()
 
 

@@ -119,7 +119,7 @@ def test_many_pieces_are_small_rolls_in_a_grid(tmp_path):
         assert [text.text for text in tree.iter(f"{SVG}text")].count("Two voices") == count
     with pytest.raises(CannotWrite, match=r"a picture shows 400 pieces at most, and here are 401\."):
         formats.write([Piece(TWO)] * 401, tmp_path / "no.png")
-    with pytest.raises(CannotWrite, match=r"there is no piece to draw\."):
+    with pytest.raises(CannotWrite, match=r"no piece to draw\."):
         formats.write([], tmp_path / "no.png")
 
 
@@ -176,7 +176,7 @@ def test_a_piece_of_too_many_bars_is_refused_in_one_sentence(tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"theme": "drak"}, "there is no theme 'drak': did you mean 'dark'"),
+        ({"theme": "drak"}, "unknown theme 'drak': did you mean 'dark'"),
         ({"width": 20}, "width is 20, and must be from 400 to 8000"),
         ({"scale": 9}, "scale is 9, and must be from 0.5 to 4"),
         ({"bars": -1}, "bars is -1, and must be 0 or more"),

@@ -141,11 +141,11 @@ def test_ten_hours_are_printed_in_so_many_lines(run, tmp_path):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("no.mid", "there is no such file."),
+        ("no.mid", "no such file."),
         ("folder.mid", "is a folder."),
         ("a.txt", "no plugin reads '.txt' files"),
         ("words.mid", "is not a MIDI file"),
-        ("empty.mid", "there are no notes in it."),
+        ("empty.mid", "contains no notes."),
         ("endless.mid", "is too long to be shown (more than 100000 bars)."),
     ],
 )

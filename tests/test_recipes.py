@@ -207,7 +207,7 @@ def test_a_mistake_in_a_recipe_is_one_sentence_that_names_the_file(run, here, te
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["none.toml"], "none.toml: there is no such file."),
+        (["none.toml"], "none.toml: no such file."),
         (["folder:../tunes", "--dataset", "chorales"], "two datasets are named; --dataset goes with a recipe."),
         ([], "Missing argument 'DATASET'"),
         (["r.toml"], "Missing option '--out'"),
@@ -251,7 +251,7 @@ HOSTILE = {
     "[training]\nsteps = 0x" + "f" * 450: "'steps' is a number of 1,800 bits; 64 are the most.",
     "[training]\nsteps = 1979-05-27": "'steps' is datetime.date(1979, 5, 27), which is not int.",
     "[training]\nlearning_rate = nan": "learning_rate and clip must be positive",
-    "begin_from = '~nobody-is-called-so/x.safetensors'": "~nobody-is-called-so/x.safetensors: there is no such file.",
+    "begin_from = '~nobody-is-called-so/x.safetensors'": "~nobody-is-called-so/x.safetensors: no such file.",
     f"begin_from = '{'x' * 300}.safetensors'": "xxx…: ",
     "dataset = 'folder:~nobody-is-called-so'": "~nobody-is-called-so: there is no such folder",
     f"dataset = 'folder:{'x' * 300}'": "there is no such folder",

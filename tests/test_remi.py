@@ -137,7 +137,7 @@ def test_a_pitch_out_of_reach_is_named_and_one_of_a_drum_is_none():
 
 
 def test_drums_alone_are_no_notes_for_a_tokenizer_without_drums():
-    with pytest.raises(CannotExpress, match="not a note"):
+    with pytest.raises(CannotExpress, match="contains no notes"):
         TUNE.encode(score(drums((0, 36))))
 
 

@@ -271,11 +271,11 @@ def test_another_run_in_the_folder_is_refused(run, here, begun):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--resume", "nowhere"], "there is no run in it, since there is no recipe.toml."),
+        (["--resume", "nowhere"], "contains no run: it has no recipe.toml."),
         (["--resume", "plain"], "its recipe.toml does not say how the run was started."),
         (["--resume", "none"], "its recipe.toml names no dataset."),
         (["--resume", "odd"], "recipe.toml: is not TOML"),
-        (["--resume", "far"], "the run was started in /no/such/place, which is no folder any more."),
+        (["--resume", "far"], "the run was started in /no/such/place, which no longer exists."),
         (
             ["--resume", "run", "--steps", 5],
             "--resume takes everything from the run that was begun; leave out --steps.",

@@ -477,8 +477,11 @@ def test_a_metre_that_the_model_does_not_know_is_refused(player):
     [
         ({"stepper": "fast"}, "no plugin offers the stepper 'fast'"),
         ({"stepper": "numpy", "device": "cuda"}, "'numpy' cannot run this model on 'cuda'"),
-        ({"precision": "int4"}, "there is no precision 'int4' for this model here; there is float32"),
-        ({"precision": "int8", "stepper": "numpy"}, "no precision 'int8' in the stepper 'numpy'; there is float32"),
+        ({"precision": "int4"}, "unknown precision 'int4' for this model here; choose from float32"),
+        (
+            {"precision": "int8", "stepper": "numpy"},
+            "unknown precision 'int8' in the stepper 'numpy'; choose from float32",
+        ),
         ({"device": "abacus"}, "there is no device 'abacus'"),
     ],
 )

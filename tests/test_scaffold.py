@@ -115,12 +115,12 @@ def test_the_command_makes_it_and_says_how_to_go_on(run, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "kind", "sentence"),
     [
-        ("My Swing", "sampler", "'My Swing' is no name of a plugin; write small letters and dashes, as in my-swing."),
-        ("../x", "sampler", "is no name of a plugin"),
+        ("My Swing", "sampler", "invalid plugin name 'My Swing': use lower-case letters and dashes, as in my-swing."),
+        ("../x", "sampler", "invalid plugin name"),
         ("json", "sampler", "there is a module 'json' already"),
         ("top-p", "sampler", "the sampler 'top-p' is offered by the plugin 'shaping'; take another name."),
         ("mid", "reader", "the reader '.mid' is offered by the plugin 'midi-file'"),
-        ("my-swing", "smapler", "there is no kind 'smapler': did you mean 'sampler'?"),
+        ("my-swing", "smapler", "unknown kind 'smapler': did you mean 'sampler'?"),
         ("my-band", "model", "give it with --model mine.safetensors."),
     ],
 )

@@ -307,7 +307,7 @@ def test_a_file_holds_one_piece_and_stands_in_a_folder(tmp_path):
         formats.write([Piece(TUNE)], tmp_path / "nowhere" / "a.wav")
     (tmp_path / "a.wav").mkdir()
     assert "cannot be written" in refusal([Piece(TUNE)], tmp_path)
-    with pytest.raises(CannotWrite, match="no kind of sound file"):
+    with pytest.raises(CannotWrite, match="not a sound format"):
         SoundExporter()([Piece(TUNE)], tmp_path / "a.aiff")
 
 
@@ -328,7 +328,7 @@ def without_instruments(data):
     [
         pytest.param(None, "there is no soundfont", id="missing"),
         pytest.param(b"", "is empty", id="empty"),
-        pytest.param(b"MThd" + bytes(100), "is no soundfont", id="a MIDI file"),
+        pytest.param(b"MThd" + bytes(100), "is not a soundfont", id="a MIDI file"),
         pytest.param(b"RIFF\4\0\0\0sfbk", "has no samples", id="a header alone"),
         pytest.param(SHIPPED[:3_000_000], "is cut off", id="cut off"),
         pytest.param(SHIPPED[:5_900_000], "is cut off", id="cut off late"),

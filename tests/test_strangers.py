@@ -83,7 +83,7 @@ def hot_journal(batch, names):
 ATTACKS = {
     "a pattern that leads out": (lambda b: with_cell(b, file="../PWN{index}"), "holds what no file name may hold"),
     "an absolute pattern": (lambda b: with_cell(b, file=f"{b.parent}/PWN"), "holds what no file name may hold"),
-    "a folder as a name": (lambda b: with_cell(b, file=".."), "is no name for a file"),
+    "a folder as a name": (lambda b: with_cell(b, file=".."), "invalid file name"),
     "a format that leads out": (
         lambda b: with_cell(b, formats=["/../../PWN.mid"]),
         "a job has a 'formats' that",
@@ -122,7 +122,7 @@ ATTACKS = {
     "another program's": (lambda b: _of_another(b), "it holds other tables than a run makes"),
     "no database": (lambda b: (b / "catalogue.sqlite").write_bytes(b"x" * 5000), "it has not the head of one"),
     "pages in a circle": (lambda b: _circle(b), "its pages are damaged"),
-    "a state of its own": (lambda b: altered(b, "UPDATE pieces SET state = 'x'"), "holds what no run has written"),
+    "a state of its own": (lambda b: altered(b, "UPDATE pieces SET state = 'x'"), "corrupt, or not a catalogue"),
     "a number below 0": (lambda b: altered(b, "UPDATE pieces SET state = 'waiting', number = -number - 1"), ""),
     "a job that is missing": (lambda b: altered(b, "UPDATE cells SET cell = 7"), "a job is missing"),
     "runs without number": (lambda b: altered(b, "UPDATE about SET value = ? WHERE key = 'runs'", "9" * 5000), "holds"),
@@ -225,7 +225,7 @@ RUNS = {
     "a board in a linked folder": (lambda t: linked(t, "tensorboard", "mine"), "tensorboard: is a link"),
     "a recipe that is a link": (lambda t: linked(t, "recipe.toml", "mine/notes.txt"), "recipe.toml: is a link"),
     "a pipe as its course": (lambda t: piped(t, "metrics.jsonl"), "is a named pipe"),
-    "a pipe as its recipe": (lambda t: piped(t, "recipe.toml"), "there is no run in it"),
+    "a pipe as its recipe": (lambda t: piped(t, "recipe.toml"), "contains no run"),
 }
 
 

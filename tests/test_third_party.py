@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from composer import hookimpl
-from composer.io.formats import whole_file
+from composer.storage.atomic import whole_file
 
 COMPOSER_API = 1
 

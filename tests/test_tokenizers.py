@@ -64,7 +64,7 @@ def test_a_thousand_random_pieces_keep_the_contract(tokenizer):
 
 
 def test_a_score_without_notes_is_refused_in_a_sentence(tokenizer):
-    with pytest.raises(CannotExpress, match="not a note"):
+    with pytest.raises(CannotExpress, match="contains no notes"):
         tokenizer.encode(score(Track(make_notes([]))))
 
 

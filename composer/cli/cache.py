@@ -14,7 +14,7 @@ from composer.errors import CannotWrite
 def cache(ctx: click.Context) -> None:
     """Say where corpora are cached and how large that is."""
     if ctx.invoked_subcommand is None:
-        from composer.io.cache import cache_folder
+        from composer.storage.cache import cache_folder
 
         folder = cache_folder() / "corpora"
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
@@ -24,7 +24,7 @@ def cache(ctx: click.Context) -> None:
 @cache.command()
 def clear() -> None:
     """Delete all cached corpora; they are built again when they are needed."""
-    from composer.io.cache import cache_folder
+    from composer.storage.cache import cache_folder
 
     folder = cache_folder() / "corpora"
     try:

@@ -100,7 +100,7 @@ def parse_look_ahead(text: str) -> int | None:
     if text == "all":
         return None
     if not text.isdecimal():
-        raise BadOption(f"'{printable(text)}' is no number of bars to look ahead, nor `all`.")
+        raise BadOption(f"invalid look-ahead '{printable(text)}': expected a number of bars, or `all`.")
     return int(text)
 
 
@@ -116,7 +116,7 @@ def parse_bars(text: str) -> tuple[int, int]:
     """`5-8` or `5` as the first and the last bar. Raises BadOption."""
     first, dash, last = text.partition("-")
     if not (first.isdecimal() and (last.isdecimal() or not dash)):
-        raise BadOption(f"'{printable(text)}' are no bars such as 5 or 5-8.")
+        raise BadOption(f"invalid bars '{printable(text)}': expected a bar or a range, such as 5 or 5-8.")
     return int(first), int(last or first)
 
 

@@ -127,6 +127,6 @@ def _seeded(request: Request, seed: str | None) -> Request:
         return request
     number = seed.removeprefix("+")
     if not number.isdecimal():
-        raise BadOption(f"'{printable(seed)}' is no seed such as 7 or +1.")
+        raise BadOption(f"invalid seed '{printable(seed)}': expected a number, such as 7 or +1.")
     chosen = int(number) + (request.seed if seed.startswith("+") else 0)
     return replace(request, seed=chosen, attempt=0 if chosen != request.seed else request.attempt)

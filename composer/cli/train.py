@@ -16,7 +16,7 @@ from composer.cli import completing, writing
 from composer.cli.choices import WithSettings, is_given, with_options
 from composer.devices import processors
 from composer.errors import BadOption, CannotWrite, ComposerError, TrainingFailed, printable
-from composer.io.paths import from_home, is_folder
+from composer.storage.paths import from_home, is_folder
 
 if TYPE_CHECKING:
     from composer.data.corpus import Corpus
@@ -171,7 +171,7 @@ def _go_on(ctx: click.Context, resume: str, out: str | None, how: How) -> None:
     folder = from_home(resume)
     plain, started = run_folder.reopen(folder)
     if not is_folder(Path(started.folder)):
-        raise BadOption(f"the run was started in {printable(started.folder)}, which is no folder any more.")
+        raise BadOption(f"the run was started in {printable(started.folder)}, which no longer exists.")
     if out is None:
         run_folder.check_out(folder, plain, started)
     plain = {**plain, "run": str(folder.absolute()), "out": str(from_home(out).absolute()) if out else plain["out"]}

@@ -217,8 +217,8 @@ def shelf(
     `stems` are what the pieces are called in a folder; for `reads`, see `outputs`. Raises, before the work, CannotWrite
     and BadOption.
     """
-    from composer.io.formats import check_place, whole_folder
     from composer.io.outputs import Outputs, check_kept, named_in, parse_options
+    from composer.storage.atomic import check_place, whole_folder
 
     folder = _folder_of(outs, several=several)
     if folder is None:

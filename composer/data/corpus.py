@@ -27,8 +27,8 @@ from composer.data.encoding import Encoded, Encodings, Refused, encode, given_si
 from composer.data.parallel import Map, shared
 from composer.data.splits import SPLITS, assign, given
 from composer.errors import CannotWrite, EmptyDataset, printable
-from composer.io.cache import cache_folder, clear, digest_of, make, put, writable_cache
 from composer.io.remarks import Remarks
+from composer.storage.cache import cache_folder, clear, digest_of, make, put, writable_cache
 from composer.types import Dataset, Learning, Tokenizer, Tokens
 
 CHUNK, CHUNK_SECONDS = 64, 0.25

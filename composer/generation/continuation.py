@@ -46,7 +46,7 @@ class Continuation:
         try:
             return Continuation(Request.from_json(values["request"]), score_from_json(values["primer"]))
         except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
-            raise BadOption(f"this is no primer: {printable(str(error))}.") from None
+            raise BadOption(f"invalid primer: {printable(str(error))}.") from None
 
 
 def after(

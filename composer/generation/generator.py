@@ -106,7 +106,7 @@ class Player:
         state = grammar.start(Request(), 1)
         for token in primer:
             if token == EOS or token >= len(self.tokenizer.vocabulary) or not grammar.allowed(state)[0, token]:
-                raise BadOption("the primer's tokens are no music to this model.")
+                raise BadOption("this model cannot read the primer's tokens.")
             state = grammar.advance(state, np.array([token]))
         begun = self.tokenizer.decode(np.array(primer, dtype=np.int64))
         last = max((int(track.notes["start"].max()) for track in begun.tracks if len(track.notes)), default=0)
@@ -189,7 +189,7 @@ def open_model(name: str | Path) -> Player:
 
 def _check_precision(precision: str, known: Collection[str], where: str) -> None:
     if precision not in known:
-        raise BadOption(f"there is no precision '{printable(precision)}' {where}; there is {', '.join(sorted(known))}.")
+        raise BadOption(f"unknown precision '{printable(precision)}' {where}; choose from {', '.join(sorted(known))}.")
 
 
 def make_samplers(links: Sequence[Link]) -> list[Sampler]:

@@ -91,7 +91,7 @@ class Fill:
             score = score_from_json(given["score"])
             return Fill(request, score, spans, given["particles"], given["look_ahead"])
         except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
-            raise BadOption(f"these are no given notes: {printable(str(error))}.") from None
+            raise BadOption(f"invalid given notes: {printable(str(error))}.") from None
 
 
 # --- making -----------------------------------------------------------------------------------------------------------
@@ -401,4 +401,4 @@ def voice_named(score: Score, name: str) -> int:
     if wanted.isdecimal() and 1 <= int(wanted) <= len(names):
         return int(wanted) - 1
     shown = [track_name or str(number) for number, track_name in enumerate(names, start=1)]
-    raise BadOption(f"there is no voice '{printable(name.strip())}'; {nearest(wanted, shown)}")
+    raise BadOption(f"unknown voice '{printable(name.strip())}'; {nearest(wanted, shown)}")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from composer.errors import BadOption, printable
 from composer.io.formats import read_notes
-from composer.io.opening import check_regular
-from composer.io.paths import from_home, is_file
 from composer.music.keys import parse_key, parse_pitch
 from composer.music.score import TICKS_PER_QUARTER, KeySignature, Score, Track, make_notes, parse_time_signature
 from composer.request import Request
+from composer.storage.opening import check_regular
+from composer.storage.paths import from_home, is_file
 from composer.tokens.bar_encoding import key_of
 
 LONGEST_NOTE = 64

@@ -15,7 +15,7 @@ from pathlib import Path
 from warnings import warn
 
 from composer.errors import RunWarning, printable
-from composer.io.paths import from_home
+from composer.storage.paths import from_home
 
 CACHE = "COMPOSER_CACHE"
 

@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 from composer.errors import CannotWrite, ComposerError, ReadingWarning, UnreadableFile, nearest, printable
 from composer.io.bounds import OutOfBounds, bounded
 from composer.io.isolation import Isolated, isolated
-from composer.io.opening import check_regular, open_regular, read_bytes
 from composer.music.score import Score
 from composer.plugins.registry import registry
+from composer.storage.opening import check_regular, open_regular, read_bytes
 from composer.types import Exporter, HasPieces, HasReading, Piece, Reader, Remembering
 
 LARGEST_SIDECAR = 2**24
@@ -124,7 +124,7 @@ def read_notes(path: Path) -> Score:
     """What `read` gives. Raises UnreadableFile for a file without notes, too, and warns of nothing else then."""
     score, said = read_with_warnings(path)
     if not score.note_count:
-        raise UnreadableFile(f"{printable(str(path))}: there is not a note in it.")
+        raise UnreadableFile(f"{printable(str(path))}: contains no notes.")
     for warning in said:
         warnings.warn(warning, stacklevel=2)
     return score
@@ -183,7 +183,7 @@ def provenance(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(raw.decode())
     except (ValueError, RecursionError) as error:
-        raise UnreadableFile(f"{printable(str(beside))}: is no JSON ({printable(str(error))}).") from None
+        raise UnreadableFile(f"{printable(str(beside))}: invalid JSON ({printable(str(error))}).") from None
     return values if isinstance(values, dict) else {}
 
 

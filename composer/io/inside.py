@@ -33,7 +33,7 @@ def inside(folder: Path, *names: str, error: type[ComposerError] = CannotWrite) 
     path = folder
     for name in names:
         if not is_name(name):
-            raise error(f"{printable(str(folder))}: '{printable(name)}' is no name for a file in it.")
+            raise error(f"{printable(str(folder))}: invalid file name '{printable(name)}' in it.")
         path = path / name
         if path.is_symlink():
             raise error(f"{printable(str(path))}: is a link, and what is written in a folder stays in it.")

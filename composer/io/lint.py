@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from composer.data import folders
 from composer.errors import ComposerError, LeftOutWarning, ReadingWarning, RoundingWarning, UnreadableFile, printable
-from composer.io import formats
+from composer.io import folders, formats
 from composer.plugins.registry import registry
 from composer.types import Finding, Inspecting, Reader
 
@@ -79,11 +78,11 @@ def music_files(paths: Sequence[Path]) -> list[Path]:
             inside = [path / name for name in folders.music_files(path)]
             if not inside:
                 known = ", ".join(registry().names("readers"))
-                raise UnreadableFile(f"{shown}: there is no music file in it; files can be {known}.")
+                raise UnreadableFile(f"{shown}: contains no music files; supported are {known}.")
             found += inside
             continue
         if not path.exists():
-            raise UnreadableFile(f"{shown}: there is no such file.")
+            raise UnreadableFile(f"{shown}: no such file.")
         formats.reader(path)
         found.append(path)
     return list(dict.fromkeys(found))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from composer.errors import BatchFailed, CannotWrite, printable
-from composer.io.inside import inside, open_inside
+from composer.storage.inside import inside, open_inside
 
 NAME = ".lock"
 

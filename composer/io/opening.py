@@ -84,7 +84,7 @@ def _check_mode(mode: int, path: Path, error: type[ComposerError]) -> None:
 
 def _why(fault: OSError | ValueError) -> str:
     if getattr(fault, "errno", None) in _MISSING:
-        return "there is no such file"
+        return "no such file"
     return f"cannot be opened ({getattr(fault, 'strerror', None) or printable(str(fault))})"
 
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from composer.errors import BadOption, CannotWrite, nearest, printable
-from composer.io.formats import check_place, exporter, is_read, replacing_none, suffix_of, whole_file
+from composer.io.formats import exporter, is_read, suffix_of
+from composer.storage.atomic import check_place, replacing_none, whole_file
 from composer.types import Exporter, Piece
 
 # --- what may be written ----------------------------------------------------------------------------------------------
@@ -216,6 +217,8 @@ def parse_options(texts: Sequence[str]) -> dict[str, dict[str, str]]:
         name, equals, value = text.partition("=")
         suffix, _, option = name.strip().removeprefix(".").rpartition(".")
         if not (equals and suffix and option):
-            raise BadOption(f"'{printable(text)}' is no option of an exporter such as wav.soundfont=FILE.")
+            raise BadOption(
+                f"invalid option '{printable(text)}': expected SUFFIX.NAME=VALUE, such as wav.soundfont=FILE."
+            )
         found.setdefault(suffix.lower(), {})[option.replace("-", "_")] = value
     return found

@@ -9,8 +9,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from composer.io.cache import cache_folder, make
-from composer.io.inside import open_inside
+from composer.storage.cache import cache_folder, make
+from composer.storage.inside import open_inside
 
 NAME, SIZE = "key", 32
 """The file of the key, and its bytes."""

@@ -30,6 +30,6 @@ def histogram(scores: Sequence[Score], name: str) -> NDArray[np.float64]:
     """
     known = {name: metric for name, metric in metrics().items() if metric.value is None}
     if name not in known:
-        raise UnknownName(f"there is no histogram of '{printable(name)}': {nearest(name, known)}")
+        raise UnknownName(f"no histogram of '{printable(name)}': {nearest(name, known)}")
     total = measure(scores, {name: known[name]}).sums[name]
     return np.asarray(total / max(float(total.sum()), 1.0))

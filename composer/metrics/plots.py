@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from composer.errors import CannotWrite, printable
-from composer.io.formats import whole_file
 from composer.metrics.contrasting import Contrast
 from composer.metrics.densities import Densities
 from composer.metrics.measured import Measured
+from composer.storage.atomic import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from composer.io.formats import whole_file
 from composer.originality.index import FOLDER, Index
 from composer.originality.passages import LEAST, Originality, compare, pooled
+from composer.storage.atomic import whole_file
 
 HELD_OUT, TRAINED = "test", "train"
 

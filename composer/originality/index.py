@@ -24,11 +24,11 @@ from composer.data.corpus import Corpus
 from composer.data.parallel import shared
 from composer.data.splits import SPLITS
 from composer.errors import CannotWrite, EmptyDataset, printable
-from composer.io.cache import clear, digest_of, put
-from composer.io.formats import whole_file
 from composer.music.score import Score
 from composer.originality.lines import SYMBOLS, Line, lines
 from composer.originality.suffixes import Matches, counted, longest_matches, ranks_of, suffix_array
+from composer.storage.atomic import whole_file
+from composer.storage.cache import clear, digest_of, put
 from composer.types import Dataset, Tokenizer, Tokens
 
 FOLDER = "lines-3"

@@ -22,7 +22,7 @@ def learnt(model: Model, tokenizer: Tokenizer, report: Report | None = None) -> 
     Raises BadModelFile if its card does not say what that was, or the music is not here. Warns with RequestWarning if
     there are more pieces or fewer than there were then.
     """
-    from composer.training.model_card import dataset_of
+    from composer.data.datasets import dataset_of
 
     try:
         dataset, about = dataset_of(model), model.card["dataset"]

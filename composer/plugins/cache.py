@@ -22,11 +22,11 @@ from typing import Any
 
 from composer import __version__
 from composer.errors import CannotWrite
-from composer.io.cache import cache_folder, make
-from composer.io.formats import whole_file
 from composer.plugins.discovery import Plugin, disabled, find
 from composer.plugins.options import Option, choices
 from composer.plugins.registry import KINDS, Later, Offer, Registry
+from composer.storage.atomic import whole_file
+from composer.storage.cache import cache_folder, make
 
 PLAIN = {"int": int, "float": float, "bool": bool, "str": str, "None": type(None)}
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from composer import __version__
-from composer.io.cache import cache_folder, make
 from composer.plugins import DISABLED
+from composer.storage.cache import cache_folder, make
 
 if TYPE_CHECKING:
     import click
@@ -48,8 +48,8 @@ def load(name: str) -> click.Command | None:
 def keep(registry: Registry) -> None:
     """Keep the help lines, if there is a place; of a plugin that is mended elsewhere, until plugins are read again."""
     from composer.errors import CannotWrite
-    from composer.io.formats import whole_file
     from composer.plugins.cache import files_of_plugins
+    from composer.storage.atomic import whole_file
 
     files = files_of_plugins()
     lines = (f"{name}\t{line}" for name, line in _lines(registry).items())

@@ -73,7 +73,7 @@ def leave_out(names: Iterable[str]) -> None:
     for name in names:
         if name != "all" and not any(plugin.is_called(name) for plugin in installed):
             raise UnknownName(
-                f"there is no plugin '{printable(name)}' to leave out: {nearest(name, (p.name for p in installed))}"
+                f"unknown plugin '{printable(name)}' to leave out: {nearest(name, (p.name for p in installed))}"
             )
     os.environ[DISABLED] = ",".join([*disabled(), *names])
 

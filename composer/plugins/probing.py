@@ -17,10 +17,10 @@ from typing import Any
 
 from composer.devices import processors
 from composer.errors import CannotWrite
-from composer.io.cache import cache_folder, make
-from composer.io.formats import whole_file
 from composer.plugins.cache import mark
 from composer.plugins.registry import load
+from composer.storage.atomic import whole_file
+from composer.storage.cache import cache_folder, make
 
 LIMIT = 20.0
 """Seconds that a plugin may take to be imported and to say what it offers."""

@@ -71,7 +71,7 @@ def cases(plugin: str) -> list[Case]:
     named = [one for one in found.plugins if one.is_called(plugin)]
     if not named:
         names = {name for one in found.plugins for name in (one.name, one.distribution)}
-        raise UnknownName(f"there is no plugin '{printable(plugin)}': {nearest(plugin, names)}")
+        raise UnknownName(f"unknown plugin '{printable(plugin)}': {nearest(plugin, names)}")
     if faults := [one for one in named if one.fault]:
         raise UnknownName(f"the plugin '{faults[0].name}' is left out: {faults[0].fault}")
     offers = [offer for kind in KINDS for offer in found.offers[kind].values() if offer.plugin in named]

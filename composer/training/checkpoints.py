@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from composer.errors import BadModelFile, CannotWrite, RunWarning, printable
-from composer.io.formats import whole_file
-from composer.io.opening import check_regular
+from composer.storage.atomic import whole_file
+from composer.storage.opening import check_regular
 
 if TYPE_CHECKING:
     import torch

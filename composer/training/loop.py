@@ -73,7 +73,7 @@ class Settings:
         if not 0 <= self.seed < 2**63:
             raise BadOption("seed must be from 0 to 2^63-1.")
         if self.precision not in PRECISIONS:
-            raise BadOption(f"there is no precision '{self.precision}'; there is {', '.join(PRECISIONS)}.")
+            raise BadOption(f"unknown precision '{self.precision}'; choose from {', '.join(PRECISIONS)}.")
 
 
 FINETUNING = Settings(steps=600, evaluations=20, learning_rate=5e-4, average=0.99, warmup=0.1)
@@ -313,9 +313,7 @@ def _run(
 
 def _number(nats: float, step: int) -> float:
     if not math.isfinite(nats):
-        raise TrainingFailed(
-            f"the loss is no number any more after {step} steps; try a lower --learning-rate or --clip."
-        )
+        raise TrainingFailed(f"the loss became NaN at step {step}; try a lower --learning-rate or --clip.")
     return nats
 
 

@@ -14,11 +14,11 @@ from typing import Any
 
 from composer.data.datasets import make_dataset, suggested_training
 from composer.errors import BadOption, BadRecipe, ComposerError, nearest, printable
-from composer.io.opening import read_bytes
-from composer.io.toml import parse
 from composer.model import find, load
 from composer.plugins.options import convert, schema
 from composer.plugins.registry import registry
+from composer.storage.opening import read_bytes
+from composer.storage.toml import parse
 from composer.training.loop import FINETUNING, Settings
 from composer.training.recipes import Beginning, Plain, Recipe
 from composer.types import Dataset

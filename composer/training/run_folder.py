@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING, Any
 
 from composer.errors import BadModelFile, BadOption, BadRecipe, CannotWrite, ComposerError, RunWarning, printable
 from composer.generation.generator import Player, generate
-from composer.io.formats import whole_file, write
-from composer.io.inside import inside, open_inside
-from composer.io.opening import read_bytes
-from composer.io.paths import from_home, is_file
-from composer.io.seals import is_ours, seal
+from composer.io.formats import write
 from composer.model import Model, load
+from composer.storage.atomic import whole_file
+from composer.storage.inside import inside, open_inside
+from composer.storage.opening import read_bytes
+from composer.storage.paths import from_home, is_file
+from composer.storage.seals import is_ours, seal
 from composer.training.loop import Progress, Report, Weights
 from composer.training.recipe_file import read, text
 from composer.training.recipes import Plain
@@ -129,7 +130,7 @@ def reopen(folder: Path) -> tuple[Plain, Started]:
     """The recipe of the run in a folder, and how it was started. Raises BadRecipe if there is none."""
     shown = printable(str(folder))
     if not is_file(inside(folder, RECIPE)):
-        raise BadRecipe(f"{shown}: there is no run in it, since there is no {RECIPE}.")
+        raise BadRecipe(f"{shown}: contains no run: it has no {RECIPE}.")
     plain = read(folder / RECIPE)
     try:
         started = Started(**plain["started"])

@@ -9,11 +9,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from composer.data.folders import music_files
+from composer.io.folders import music_files
+from composer.storage.opening import read_bytes
+from composer.storage.paths import from_home, is_file, is_folder
+
 from composer.errors import BadOption, ComposerError, EmptyDataset, printable
 from composer.io import formats
-from composer.io.opening import read_bytes
-from composer.io.paths import from_home, is_file, is_folder
 from composer.music.score import Score
 from composer.plugins.registry import registry
 from composer.types import Reader
@@ -54,7 +55,7 @@ class Folder:
         found = music_files(root)
         if not found:
             known = ", ".join(registry().names("readers"))
-            raise EmptyDataset(f"{shown}: there is no music file in it; files can be {known}.")
+            raise EmptyDataset(f"{shown}: contains no music files; supported are {known}.")
         return found
 
     def fingerprint(self, source: str) -> str:

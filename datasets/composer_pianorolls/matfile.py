@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from composer.storage.paths import from_home, is_file
 from numpy.typing import NDArray
 
 from composer.data.splits import SPLITS
 from composer.errors import BadOption, EmptyDataset, UnreadableFile, printable
-from composer.io.paths import from_home, is_file
 
 LOWEST = 21
 """MIDI pitch of the first column."""
@@ -51,7 +51,7 @@ def contents(name: str) -> Contents:
     """What is in a file, read once while it does not change. Raises BadOption, UnreadableFile, EmptyDataset."""
     path, shown = from_home(name), printable(name)
     if not is_file(path):
-        raise BadOption(f"{shown}: there is no such file; give a .mat file of piano rolls.")
+        raise BadOption(f"{shown}: no such file; give a .mat file of piano rolls.")
     stat = path.stat()
     if stat.st_size > LARGEST:
         raise _too_large(shown)

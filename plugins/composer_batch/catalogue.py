@@ -94,7 +94,7 @@ class Row:
 class Ledger:
     """An open ledger. Every method raises CannotWrite, in one sentence, for whatever befalls the file.
 
-    Where it holds what no run has written, they raise UnreadableFile.
+    Where it is corrupt, or not a catalogue, they raise UnreadableFile.
     """
 
     path: Path
@@ -110,7 +110,7 @@ class Ledger:
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, BadOption) as error:
             said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             what = printable(said, 160).rstrip(".")
-            raise UnreadableFile(f"{printable(str(self.path))}: holds what no run has written ({what}).") from error
+            raise UnreadableFile(f"{printable(str(self.path))}: corrupt, or not a catalogue ({what}).") from error
 
     # --- what is asked for
 

@@ -137,7 +137,7 @@ def retry(folder: Path, failed: bool, **options: Any) -> None:
     asked = Asked(**options)
     made, settings = _executor(asked.executor, asked.options), _settings(asked.time_limit, asked.shard, asked.wait)
     if not ledgers(folder):
-        raise BadOption(f"{printable(str(folder))}: there is no batch in it.")
+        raise BadOption(f"{printable(str(folder))}: contains no batch.")
     _go(folder, None, made, settings, asked, failed=failed)
 
 
@@ -187,7 +187,7 @@ def _executor(name: str, options: tuple[str, ...]) -> Executor:
     for text in options:
         option, equals, value = text.partition("=")
         if not equals:
-            raise BadOption(f"'{printable(text)}' is no option of an executor such as workers=2.")
+            raise BadOption(f"invalid option '{printable(text)}': expected NAME=VALUE, such as workers=2.")
         given[option.strip().replace("-", "_")] = value
     made: Executor = registry().make("executors", name, **given)
     return made

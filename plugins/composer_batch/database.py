@@ -11,8 +11,9 @@ from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 
+from composer.storage.inside import inside, open_inside
+
 from composer.errors import CannotWrite, UnreadableFile, printable
-from composer.io.inside import inside, open_inside
 
 WAIT = 60.0
 """Seconds to wait for somebody who reads or writes the catalogue."""
@@ -34,7 +35,7 @@ def connected(path: Path, tables: str, *, reading: bool) -> sqlite3.Connection:
     for suffix in ("", "-journal", "-wal", "-shm"):
         inside(path.parent, path.name + suffix, error=UnreadableFile)
     if reading and not path.is_file():
-        raise UnreadableFile(f"{shown}: there is no such file; a batch that was begun has one.")
+        raise UnreadableFile(f"{shown}: no such file; a batch that was begun has one.")
     try:
         _check_file(path)
         # Who only reads may have to clear up after a run that was killed.
@@ -43,7 +44,7 @@ def connected(path: Path, tables: str, *, reading: bool) -> sqlite3.Connection:
     except (OSError, sqlite3.Error) as error:
         raise CannotWrite(f"{shown}: cannot be opened ({getattr(error, 'strerror', None) or error}).") from error
     except ValueError as error:
-        raise UnreadableFile(f"{shown}: is no catalogue of a batch ({error}).") from None
+        raise UnreadableFile(f"{shown}: is not the catalogue of a batch ({error}).") from None
     try:
         _check_content(connection, tables)
     except BaseException as error:
@@ -54,7 +55,7 @@ def connected(path: Path, tables: str, *, reading: bool) -> sqlite3.Connection:
                 f"{shown}: cannot be used now ({said}); let who works in it end, and try again."
             ) from error
         if isinstance(error, sqlite3.Error | ValueError):  # what it says of a damaged file may be no text
-            raise UnreadableFile(f"{shown}: is no catalogue of a batch ({said}).") from error
+            raise UnreadableFile(f"{shown}: is not the catalogue of a batch ({said}).") from error
         raise
     return connection
 

@@ -19,10 +19,11 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from composer.storage.inside import inside
+from composer.storage.paths import is_file
+
 from composer.errors import BatchFailed, CannotWrite, printable
-from composer.io.inside import inside
 from composer.io.lock import NAME as LOCK
-from composer.io.paths import is_file
 from composer_batch.catalogue import NAME, Ledger, Shard
 
 SHARDS, SCRATCH, PARQUET = "shards", ".scratch", "catalogue.parquet"

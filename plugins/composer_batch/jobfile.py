@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from composer.storage import toml
+from composer.storage.opening import read_bytes
+
 from composer.errors import BadJobs, ComposerError, nearest, printable
-from composer.io import toml
-from composer.io.opening import read_bytes
 
 LARGEST = 2**23
 """Bytes of a file of jobs at most."""
@@ -142,9 +143,9 @@ def _json_lines(text: str, shown: str) -> Iterator[Table]:
             values = json.loads(line)
         except (ValueError, RecursionError) as error:
             what = "it is nested too deeply" if isinstance(error, RecursionError) else printable(str(error), 160)
-            raise BadJobs(f"{shown}, line {number}: is no JSON ({what}).") from None
+            raise BadJobs(f"{shown}, line {number}: invalid JSON ({what}).") from None
         if not isinstance(values, dict):
-            raise BadJobs(f"{shown}, line {number}: is no JSON object.")
+            raise BadJobs(f"{shown}, line {number}: not a JSON object.")
         yield Table(values, shown, number, number)
 
 
@@ -169,7 +170,7 @@ def _csv(text: str, shown: str) -> Iterator[Table]:
             if values:
                 yield Table(values, shown, reader.line_num - 1, reader.line_num)
     except csv.Error as error:
-        raise BadJobs(f"{shown}, line {reader.line_num}: is no CSV ({error}).") from None
+        raise BadJobs(f"{shown}, line {reader.line_num}: invalid CSV ({error}).") from None
 
 
 def _field(text: str) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from composer.io.formats import whole_file
+from composer.storage.atomic import whole_file
+
 from composer_batch.catalogue import Ledger
 
 NAME = "manifest.jsonl"

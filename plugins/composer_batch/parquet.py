@@ -7,8 +7,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from composer.storage.atomic import whole_file
+
 from composer.errors import BadOption, UnreadableFile, printable
-from composer.io.formats import whole_file
 from composer_batch.catalogue import opened
 from composer_batch.folder import PARQUET, ledgers
 
@@ -46,4 +47,4 @@ def write(out: Path) -> None:
                     except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
                         what = printable(" ".join(str(error).split()), 160)
                         shown = printable(str(path))
-                        raise UnreadableFile(f"{shown}: holds what no run has written ({what}).") from None
+                        raise UnreadableFile(f"{shown}: corrupt, or not a catalogue ({what}).") from None

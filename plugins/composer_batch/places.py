@@ -50,7 +50,7 @@ class Names:
         """Name a piece: its path without a suffix, from the folder of the batch. Raises BadOption for no name."""
         name = self.template % {"number": number, "index": index}
         if not name.strip(". ") or name != name.strip(" ") or name.startswith(".") or name.endswith("."):
-            raise BadOption(f"'{printable(name)}' is no name for a file.")
+            raise BadOption(f"invalid file name '{printable(name)}'.")
         if len(name) > LONGEST or len(name.encode()) > 2 * LONGEST:
             raise BadOption(f"'{printable(name)}' has {len(name)} characters; {LONGEST} are the most.")
         if _RESERVED.fullmatch(name):

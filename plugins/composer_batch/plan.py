@@ -10,9 +10,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from composer.storage.paths import from_home
+
 from composer.errors import ComposerError
 from composer.generation.generator import Player
-from composer.io.paths import from_home
 from composer.plugins.registry import registry
 from composer_batch import apart, jobs
 from composer_batch.asking import Asking, Desk

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from composer.storage.atomic import whole_file
+
 from composer.errors import BadOption, ComposerError, printable
 from composer.io import formats
-from composer.io.formats import whole_file
 from composer.plugins.registry import registry
 from composer.types import Piece
 from composer_batch.catalogue import opened
@@ -31,7 +32,7 @@ def write(out: Path, page: Path, top: int) -> int:
     check_page(page)
     paths = ledgers(out)
     if not paths:
-        raise BadOption(f"{printable(str(out))}: there is no batch in it.")
+        raise BadOption(f"{printable(str(out))}: contains no batch.")
     best = heapq.nsmallest(top, _best(paths, top), key=_place)
     if not best:
         raise BadOption(f"{printable(str(out))}: no piece is done yet.")

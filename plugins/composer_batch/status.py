@@ -15,7 +15,7 @@ def summary(out: Path) -> dict[str, Any]:
     """Pieces by state, rejections by gate, and why others were set aside. Raises BadOption where there is no batch."""
     paths = ledgers(out)
     if not paths:
-        raise BadOption(f"{printable(str(out))}: there is no batch in it.")
+        raise BadOption(f"{printable(str(out))}: contains no batch.")
     states: Counter[str] = Counter()
     rejections: Counter[str] = Counter()
     aside: Counter[str] = Counter()

@@ -114,5 +114,5 @@ def named(text: str) -> tuple[str, ...]:
     words = tuple(QUESTIONS) if text.strip() == "all" else tuple(filter(None, (w.strip() for w in text.split(","))))
     for word in words:
         if word not in QUESTIONS:
-            raise BadOption(f"there is no question '{printable(word)}': {nearest(word, [*QUESTIONS, 'all'])}")
+            raise BadOption(f"unknown question '{printable(word)}': {nearest(word, [*QUESTIONS, 'all'])}")
     return tuple(dict.fromkeys(("likelihood", *words)))

@@ -11,9 +11,10 @@ from importlib.resources import files as package
 from pathlib import Path
 from typing import Any
 
+from composer.storage.atomic import whole_file
+from composer.storage.inside import open_inside
+
 from composer.errors import CannotWrite, printable
-from composer.io.formats import whole_file
-from composer.io.inside import open_inside
 from composer_compare.claims import examined
 from composer_compare.counting import writing_bytes
 from composer_compare.curves import figures

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from composer.storage.inside import inside, open_inside
+
 from composer.errors import CannotWrite, printable
-from composer.io.inside import inside, open_inside
 from composer_compare.soundness import is_sound
 
 NAME = "results.jsonl"

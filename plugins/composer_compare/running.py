@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from composer.io.inside import inside
+from composer.storage.inside import inside
+
 from composer.io.lock import locked
 from composer.types import Executor
 from composer_compare.plan import Entry, planned

@@ -79,5 +79,5 @@ def minutes(text: str) -> float:
     except ValueError:
         found = 0.0
     if not 0 < found < 1e6:
-        raise BadOption(f"'{printable(text)}' is no time; write 90s, 20m or 2h.")
+        raise BadOption(f"invalid time '{printable(text)}': expected 90s, 20m or 2h.")
     return found

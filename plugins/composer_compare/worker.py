@@ -11,12 +11,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from composer.storage.inside import inside
 from numpy.typing import NDArray
 
 from composer.data.corpus import Corpus
 from composer.devices import one_thread
 from composer.errors import ComposerError, TrainingFailed, printable
-from composer.io.inside import inside
 from composer.plugins.registry import registry
 from composer.training import evaluation, loop
 from composer.training.loop import Settings, Trained

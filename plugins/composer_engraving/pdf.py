@@ -9,8 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
+from composer.storage.atomic import whole_file
+
 from composer.errors import CannotWrite, printable
-from composer.io.formats import whole_file
 from composer.types import Piece
 from composer_engraving import drawing, musicfont
 from composer_engraving.drawing import Drawn, Glyph, Run, Shape, Words

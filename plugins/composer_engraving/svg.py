@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from composer.io.formats import whole_file
+from composer.storage.atomic import whole_file
+
 from composer.types import Piece
 from composer_engraving.engraved import check_staff, engraved
 from composer_engraving.engraver import Sheet

@@ -101,7 +101,7 @@ class Frames:
         """(frames, pitches) which pitches sound. Raises CannotExpress."""
         found = joined([track.notes for track in score.tracks if not track.is_drum])
         if not len(found):
-            raise CannotExpress("there is not a note in it.")
+            raise CannotExpress("contains no notes.")
         outside = found["pitch"][(found["pitch"] < self.lowest) | (found["pitch"] > self.highest)]
         if len(outside):
             raise CannotExpress(f"it has the pitch {outside[0]}; there are tokens for {self.lowest} to {self.highest}.")

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from composer.storage.opening import read_bytes
+
 from composer.errors import UnreadableFile, printable
-from composer.io.opening import read_bytes
 from composer_midifile.chunks import Damaged
 from composer_midifile.events import OWN_TEXT
 from composer_midifile.inspection import MOST_BYTES, inspect

@@ -97,7 +97,7 @@ class MidiReader:
         pairs = pair_notes(messages)
         to.remark("a note that never ends was left out", pairs.unfinished)
         if not len(pairs.line):
-            to.remark("there are no notes in it")
+            to.remark("contains no notes")
         events = _events(found, messages)
         to.left_out = left_out(messages, found.tracks)
         if texts := sum(tick > 0 for tick, _ in events[TEXT]):  # those before the music are remarks on the file

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from composer.storage.atomic import whole_file
+
 from composer.errors import CannotWrite, printable
-from composer.io.formats import whole_file
 from composer.music.score import TICKS_PER_QUARTER, Score, TimeSignature
 from composer.types import Piece
 from composer_midifile import upbeats

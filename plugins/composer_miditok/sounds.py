@@ -44,7 +44,7 @@ def gathered(score: Score, *, programs: bool, tick: int) -> Sounds:
     tracks = [track for track in score.tracks if programs or not track.is_drum]
     notes = joined([track.notes for track in tracks])
     if not len(notes):
-        raise CannotExpress("there is not a note in it.")
+        raise CannotExpress("contains no notes.")
     of = [(DRUMS if track.is_drum else track.program) if programs else 0 for track in tracks]
     starts = notes["start"] / tick
     return Sounds(

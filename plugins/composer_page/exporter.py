@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from composer.storage.atomic import whole_file
+
 from composer.errors import CannotWrite, printable
-from composer.io.formats import whole_file
 from composer.types import Piece
 from composer_page import content, document, forms, places
 
@@ -64,7 +65,7 @@ def _values(piece: Piece, number: int, wanted: Sequence[str]) -> dict[str, Any]:
 
 def _check(pieces: Sequence[Piece], shown: str) -> None:
     if not pieces:
-        raise CannotWrite(f"{shown}: there is no piece to show.")
+        raise CannotWrite(f"{shown}: no piece to show.")
     if len(pieces) > MOST_PIECES:
         raise CannotWrite(f"{shown}: a page holds {MOST_PIECES} pieces at most, and here are {len(pieces):,}.")
     if (tracks := max(len(piece.score.tracks) for piece in pieces)) > MOST_TRACKS:

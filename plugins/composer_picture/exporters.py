@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from composer.storage.atomic import whole_file
+
 from composer.errors import CannotWrite, nearest, printable
-from composer.io.formats import whole_file
 from composer.types import Piece
 from composer_picture import grid, overview, png, roll, svg
 from composer_picture.shapes import Drawing
@@ -64,7 +65,7 @@ class SvgExporter:
 
 def _check(theme: str, width: int, bars: int) -> None:
     if theme not in THEMES:
-        raise ValueError(f"there is no theme '{printable(theme)}': {nearest(theme, THEMES)}")
+        raise ValueError(f"unknown theme '{printable(theme)}': {nearest(theme, THEMES)}")
     if not _NARROWEST <= width <= _WIDEST:
         raise ValueError(f"width is {width}, and must be from {_NARROWEST} to {_WIDEST}")
     if bars < 0:
@@ -74,7 +75,7 @@ def _check(theme: str, width: int, bars: int) -> None:
 def _drawing(pieces: Sequence[Piece], path: Path, theme: str, width: int, bars: int) -> Drawing:
     shown = printable(str(path))
     if not pieces:
-        raise CannotWrite(f"{shown}: there is no piece to draw.")
+        raise CannotWrite(f"{shown}: no piece to draw.")
     if len(pieces) > MOST_PIECES:
         raise CannotWrite(f"{shown}: a picture shows {MOST_PIECES} pieces at most, and here are {len(pieces):,}.")
     for piece in pieces:

@@ -58,7 +58,7 @@ def play(ctx: click.Context, /, piece: Path, no_sound: bool, still: bool) -> Non
 
     (score, remarks), shown = read_with_warnings(piece, **reader_options(ctx, piece)), printable(str(piece))
     if not score.note_count:
-        raise UnreadableFile(f"{shown}: there are no notes in it.")
+        raise UnreadableFile(f"{shown}: contains no notes.")
     for remark in remarks:
         click.echo(f"composer: {remark}", err=True)
     try:

@@ -19,7 +19,7 @@ def sounds_of(events: Events, score: Score) -> Sounds:
     found = [(track, part) for track in score.tracks if (part := part_of(events, track)) is not None]
     notes = joined([track.notes for track, _ in found])
     if not len(notes):
-        raise CannotExpress("there is not a note in it.")
+        raise CannotExpress("contains no notes.")
     parts = np.repeat([part for _, part in found], [len(track.notes) for track, _ in found])
     _check_range(events, notes["pitch"], parts)
     sounds = on_grid(notes, parts, events.grid.step_ticks)

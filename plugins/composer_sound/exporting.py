@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import IO, Annotated
 
 import numpy as np
+from composer.storage.atomic import whole_file
 
 from composer.errors import CannotWrite, nearest, printable
-from composer.io.formats import whole_file
 from composer.types import Piece
 from composer_midifile import ranges
 from composer_sound import loudness, soundfonts, synthesis, takes
@@ -44,7 +44,7 @@ class SoundExporter:
         if len(pieces) != 1:
             raise CannotWrite(f"{shown}: a sound file holds one piece, and here are {len(pieces)}; give each its own.")
         if path.suffix.lower() not in FORMATS:
-            raise CannotWrite(f"{shown}: is no kind of sound file; {nearest(path.suffix.lower(), FORMATS)}")
+            raise CannotWrite(f"{shown}: is not a sound format; {nearest(path.suffix.lower(), FORMATS)}")
         try:
             with whole_file(path) as scratch:
                 self._write(pieces[0], scratch, FORMATS[path.suffix.lower()])

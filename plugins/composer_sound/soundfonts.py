@@ -11,11 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from composer.storage.opening import read_bytes
+from composer.storage.paths import from_home
 from numpy.typing import NDArray
 
 from composer.errors import UnreadableFile, printable
-from composer.io.opening import read_bytes
-from composer.io.paths import from_home
 
 SHIPPED = "TimGM6mb.sf2"
 """General MIDI in 6 MB, by Tim Brechbill; it comes with pretty_midi."""
@@ -72,7 +72,7 @@ def check(data: bytes) -> None:
     if not data:
         raise ValueError("is empty")
     if data[:4] != b"RIFF" or data[8:12] != b"sfbk":
-        raise ValueError("is no soundfont (.sf2)")
+        raise ValueError("is not a soundfont (.sf2)")
     found = _chunks(data)
     version = found.get("ifil", b"\0\0")
     if int.from_bytes(version[:2], "little") > 2:

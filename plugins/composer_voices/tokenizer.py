@@ -75,7 +75,7 @@ class Voices:
         last = max(int(line.ends.max(initial=0)) for line in parts)
         if not last:
             drums = any(track.is_drum and len(track.notes) for track in score.tracks)
-            raise CannotExpress("there are only drums in it." if drums else "there is not a note in it.")
+            raise CannotExpress("contains drums alone." if drums else "contains no notes.")
         check_range(zip(self.names, parts, strict=True), self.lowest, self.highest)
         found = measures(self.grid, score, last * self.grid.step_ticks)
         # The end of the piece itself is no event where the last bar is full or where the piece stays open.

@@ -149,7 +149,7 @@ class Comparison(Kind):
 
 
 def refuse(name):
-    raise AssertionError(f"{name} is no JSON")
+    raise AssertionError(f"{name} invalid JSON")
 
 
 def result(run, number):

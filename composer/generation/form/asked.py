@@ -87,7 +87,7 @@ class Form:
             attempts = tuple((str(name), int(count)) for name, count in form.get("attempts", {}).items())
             return Form(request, parse_form(form["sections"]), form["particles"], form["look_ahead"], attempts)
         except (TypeError, KeyError, ValueError, AttributeError) as error:
-            raise BadOption(f"this is no form: {printable(str(error))}.") from None
+            raise BadOption(f"invalid form: {printable(str(error))}.") from None
 
 
 def parse_form(text: str) -> tuple[str, ...]:

@@ -76,9 +76,9 @@ def source(name: str, kind: str) -> str:
 
 def _check(name: str, kind: str, model: Path | None) -> None:
     if kind not in kinds():
-        raise BadOption(f"there is no kind '{printable(kind)}': {nearest(kind, kinds())}")
+        raise BadOption(f"unknown kind '{printable(kind)}': {nearest(kind, kinds())}")
     if not _NAME.fullmatch(name) or len(name) > LONGEST_NAME:
-        raise BadOption(f"'{printable(name)}' is no name of a plugin; write small letters and dashes, as in my-swing.")
+        raise BadOption(f"invalid plugin name '{printable(name)}': use lower-case letters and dashes, as in my-swing.")
     if find_spec(_module(name)) is not None:
         raise BadOption(
             f"there is a module '{_module(name)}' already, which would stand in the way; take another name."

@@ -20,7 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from composer.errors import RunWarning, printable
-from composer.io.cache import cache_folder
+from composer.storage.cache import cache_folder
 
 _TRUSTED = (os.getuid(), 0) if hasattr(os, "getuid") else (0,)
 """Who may have written what is run: the user and the administrator. Where there are no such numbers, all are 0."""

@@ -77,7 +77,7 @@ def signature(text: str) -> tuple[Signature | None, Properties]:
     mode = found[3][:3] if found else ""
     mode = {"M": "maj", "m": "m"}.get(mode, mode.lower())
     if not found or mode not in _MODES:
-        raise ValueError(f"has the key '{printable(text, 40)}', which is none")
+        raise ValueError(f"has an invalid key '{printable(text, 40)}'")
     minor = mode in _MINOR_THIRD
     major = _SHARPS.index(found[1]) - 1 + {"#": 7, "b": -7}.get(found[2], 0)
     altered = (0,) * 7 if mode == "exp" else _of_fifths(major + _FIFTHS_OFF_MAJOR.get(mode, 0))
@@ -95,10 +95,10 @@ def _modified(altered: tuple[int, ...], accidentals: str, text: str) -> tuple[in
     changed = list(altered)
     for accidental, letter in _ACCIDENTALS.findall(accidentals):
         if accidental not in _ALTERS:
-            raise ValueError(f"has the key '{printable(text, 40)}', which is none")
+            raise ValueError(f"has an invalid key '{printable(text, 40)}'")
         changed[LETTERS.index(letter.upper())] = _ALTERS[accidental]
     if _ACCIDENTALS.sub("", accidentals).strip(" ,"):
-        raise ValueError(f"has the key '{printable(text, 40)}', which is none")
+        raise ValueError(f"has an invalid key '{printable(text, 40)}'")
     return tuple(changed)
 
 
@@ -121,7 +121,7 @@ def unit_length(text: str) -> Fraction:
     """Parse the value of an `L:` field (3.1.7): the length in quarter notes of a note without a number."""
     found = _UNIT.fullmatch(text.replace(" ", ""))
     if not found:
-        raise ValueError(f"has the unit length '{printable(text, 40)}', which is none")
+        raise ValueError(f"has an invalid unit length '{printable(text, 40)}'")
     return Fraction(4, int(found[1] or 1))
 
 

@@ -288,7 +288,7 @@ class _Measure:
             self.left_out["quarter tones"] += 1
         elif head.accidental:
             if head.accidental not in _ALTERED:
-                raise ValueError(f"has the accidental '{head.accidental}', which is none")
+                raise ValueError(f"has an invalid accidental '{head.accidental}'")
             self.altered[name] = _ALTERED[head.accidental]
             return _ALTERED[head.accidental]
         for sung in self.tied:

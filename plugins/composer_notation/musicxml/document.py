@@ -46,7 +46,7 @@ def bytes_of(path: Path) -> bytes:
 def _unpack(archive: zipfile.ZipFile, shown: str) -> bytes:
     members = archive.infolist()
     if len(members) > MOST_MEMBERS or sum(info.file_size for info in members) > MOST_UNPACKED:
-        raise UnreadableFile(f"{shown}: unpacks to more than {MOST_UNPACKED // 1024**2} MB; it is no score.")
+        raise UnreadableFile(f"{shown}: unpacks to more than {MOST_UNPACKED // 1024**2} MB; it is not a score.")
     names = archive.namelist()
     named = _root_file(archive.read(_CONTAINER)) if _CONTAINER in names else ""
     score = named if named in names else next(filter(_is_score, names), None)

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 import numpy as np
+from composer.storage.atomic import whole_file
 
 from composer import __version__
 from composer.errors import CannotWrite, LeftOutWarning, ReadingWarning, printable
-from composer.io.formats import whole_file
 from composer.music.score import END, Score, Track
 from composer.types import Piece
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
+from composer.storage.atomic import whole_file
+
 from composer import hookimpl
-from composer.io.formats import whole_file
 from composer.music.score import TICKS_PER_QUARTER
 from composer.types import Offers, Piece
 
