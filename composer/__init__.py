@@ -10,12 +10,11 @@ What is named here is imported when it is first used. What a plugin needs is `ho
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from composer.hookspecs import hookimpl
-
 if TYPE_CHECKING:
     from composer.errors import ComposerError
     from composer.generation.asking import generate
     from composer.generation.generator import Generator, open_model
+    from composer.hookspecs import hookimpl
     from composer.io.objects import read, write
     from composer.music.score import Score
     from composer.request import Request
@@ -50,6 +49,7 @@ _MODULES = {
     "read": "composer.io.objects",
     "train": "composer.training.asking",
     "write": "composer.io.objects",
+    "hookimpl": "composer.hookspecs",
 }
 
 

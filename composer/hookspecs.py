@@ -86,5 +86,13 @@ def register_executors() -> Offers:  # type: ignore[empty-body]
 
 
 @hookspec
+def register_commands() -> Offers:  # type: ignore[empty-body]
+    """Offer commands of the command line: name to a `click.Command`, whose options are its own.
+
+    It is imported when it is called, or when the plugins are first read; what it works with, inside its functions.
+    """
+
+
+@hookspec
 def register_metrics() -> Offers:  # type: ignore[empty-body]
     """Offer measures of music: name to a callable that makes a `Metric`; its docstring is the definition."""

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from composer import cli
-from composer.batch.jobfile import read
-from composer.batch.jobs import spread
-from composer.batch.packing import share
-from composer.batch.plan import plan
-from composer.batch.running import Settings, run
 from composer.errors import BadOption
 from composer.generation.generator import BATCH
 from composer.plugins.registry import registry
 from composer.testing import check_executor
 from composer.types import Outcome
+from composer_batch.jobfile import read
+from composer_batch.jobs import spread
+from composer_batch.packing import share
+from composer_batch.plan import plan
+from composer_batch.scheduler import Settings, run
 from composer_executors import here
 
 JOBS = '[[job]]\nmodel = "{model}"\nbars = 1\ncount = {count}\n'
@@ -192,11 +192,11 @@ def test_chunks_are_large_at_first_and_of_one_batch_in_the_end():
 def poisonous(monkeypatch, what):
     """Piece 5 kills, hangs or breaks whoever draws it; in this process, and through the environment in others."""
     monkeypatch.setenv("POISON", what)
-    monkeypatch.setattr("composer.batch.running.draw", draw_or_die)
+    monkeypatch.setattr("composer_batch.scheduler.draw", draw_or_die)
 
 
 def draw_or_die(chunk):
-    from composer.batch.work import draw
+    from composer_batch.worker import draw
 
     if any(number == POISON for number, _, _ in chunk.pieces):
         poisoned(os.environ["POISON"])
@@ -267,7 +267,7 @@ def test_on_a_cluster_one_worker_is_killed_in_the_middle(cluster, tmp_path, cell
     assert [found[number] for number in (1, 2, 3)] == ["1", "2", "3"]
     poisonous(monkeypatch, "die")
     once = tmp_path / "once"
-    monkeypatch.setattr("composer.batch.running.draw", DieOnce(once))
+    monkeypatch.setattr("composer_batch.scheduler.draw", DieOnce(once))
     ended = run(tmp_path / "out", cells, executor, Settings(chunk=4))
     assert once.exists()
     assert ended.counts == Counter(done=8)
@@ -292,7 +292,7 @@ class DieOnce:
         self.mark = mark
 
     def __call__(self, chunk):
-        from composer.batch.work import draw
+        from composer_batch.worker import draw
 
         if any(number == POISON for number, _, _ in chunk.pieces) and not self.mark.exists():
             self.mark.touch()

@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import pytest
 
-from composer.batch import apart, asking, places
-from composer.batch.jobfile import LARGEST, read
-from composer.batch.jobs import spread
-from composer.batch.plan import count, pieces, plan
-from composer.batch.schema import published
 from composer.errors import BadJobs, BadOption
 from composer.plugins.registry import registry
+from composer_batch import apart, asking, places
+from composer_batch.jobfile import LARGEST, read
+from composer_batch.jobs import spread
+from composer_batch.plan import count, pieces, plan
+from composer_batch.schema import published
 
 TOML = """
 [defaults]
@@ -90,7 +90,7 @@ def test_the_three_forms_say_the_same(here):
 
 
 def test_a_list_of_a_sampler_that_takes_one_is_one_value(here):
-    names = {key for key, (_, option) in __import__("composer.batch.jobs", fromlist=["x"]).sampler_keys().items()}
+    names = {key for key, (_, option) in __import__("composer_batch.jobs", fromlist=["x"]).sampler_keys().items()}
     assert {"temperature", "top-p", "density", "density-per"} <= names
 
 

@@ -15,10 +15,10 @@ from time import monotonic, sleep
 
 import pytest
 
-from composer.batch.lock import locked
 from composer.generation.generator import open_model
 from composer.generation.tasks import regenerate
 from composer.io import formats
+from composer.io.lock import locked
 from composer.model import load, save
 from composer.plugins import registry as plugins
 from composer.plugins.registry import registry
@@ -125,7 +125,7 @@ def test_the_same_line_does_nothing_twice_and_makes_what_is_gone(run, here):
 
 def test_what_a_power_cut_spoilt_is_made_again(run, here, monkeypatch):
     with monkeypatch.context() as cut:
-        cut.setattr("composer.batch.manifest.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        cut.setattr("composer_batch.manifest.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         assert (
             run("batch", "jobs.toml", "--out", "out", *PLAIN).status != 0
         )  # all is done, but not on the disk for sure
@@ -139,7 +139,7 @@ def test_what_a_power_cut_spoilt_is_made_again(run, here, monkeypatch):
 def test_the_size_of_chunks_and_the_executor_change_nothing(run, here, monkeypatch):
     assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status == 0
     with monkeypatch.context() as small:
-        small.setattr("composer.batch.running._most", lambda course, place: 5)
+        small.setattr("composer_batch.scheduler._most", lambda course, place: 5)
         assert run("batch", "jobs.toml", "--out", "five", *PLAIN).status == 0
     assert (
         run("batch", "jobs.toml", "--out", "pool", "--executor", "pool", "--executor-option", "workers=2").status == 0
@@ -168,7 +168,7 @@ def test_the_catalogue_as_parquet(run, here):
 
 
 def test_without_pyarrow_nothing_is_begun(run, here, monkeypatch):
-    monkeypatch.setattr("composer.batch.parquet.find_spec", lambda name: None)
+    monkeypatch.setattr("composer_batch.parquet.find_spec", lambda name: None)
     said = mistake(run("batch", "jobs.toml", "--out", "out", "--parquet", *PLAIN))
     assert "pip install 'composer-midi[parquet]'" in said
     assert not (here / "out").exists()
@@ -222,7 +222,7 @@ def test_another_model_and_another_version_are_refused(run, here, monkeypatch):
     save(replace(model, weights=weights), here / "walks.safetensors")
     assert "the model 'walks.safetensors' has changed since" in mistake(run("batch", "jobs.toml", "--out", "out"), 1)
     save(model, here / "walks.safetensors")
-    monkeypatch.setattr("composer.batch.ledger.__version__", "99")
+    monkeypatch.setattr("composer_batch.catalogue.__version__", "99")
     assert "was begun with composer" in mistake(run("batch", "jobs.toml", "--out", "out"), 1)
 
 
@@ -321,7 +321,7 @@ def test_a_catalogue_that_cannot_grow_is_one_sentence_and_harms_nothing(run, her
 
 def test_a_catalogue_that_somebody_else_holds(run, here, monkeypatch):
     assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status == 0
-    monkeypatch.setattr("composer.batch.database.WAIT", 0.1)
+    monkeypatch.setattr("composer_batch.database.WAIT", 0.1)
     holder = sqlite3.connect(here / "out/catalogue.sqlite", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     for line in (["batch", "jobs.toml", "--out", "out", *PLAIN], ["batch", "status", "out"]):
@@ -366,7 +366,7 @@ def test_shards_keep_the_best_of_all_of_them(run, here):
 
 def test_the_gallery_links_to_the_best(run, here, monkeypatch):
     assert run("batch", "jobs.toml", "--out", "a<b", *PLAIN).status == 0
-    monkeypatch.setattr("composer.batch.gallery.SUFFIX", ".htm")  # of which there is no exporter
+    monkeypatch.setattr("composer_batch.reports.SUFFIX", ".htm")  # of which there is no exporter
     assert run("batch", "gallery", "a<b", "best.htm", "--top", 2).out == "best.htm: 2 pieces\n"
     page = (here / "best.htm").read_text()
     assert page.count("<a href=") == 2
@@ -388,7 +388,7 @@ def test_the_gallery_is_the_page_of_an_exporter_where_there_is_one(run, here, mo
 
     offer = plugins.Offer("exporters", ".html", page, plugins.Plugin("pages", "pages", "1"))
     offers = {**found.offers, "exporters": {**found.offers["exporters"], ".html": offer}}
-    for module in ("composer.batch.gallery", "composer.io.formats"):
+    for module in ("composer_batch.reports", "composer.io.formats"):
         monkeypatch.setattr(f"{module}.registry", lambda: replace(found, offers=offers))
     assert run("batch", "gallery", "out", "best.html", "--top", 2).status == 0
     assert (here / "best.html").read_text() == "a page"
@@ -462,7 +462,7 @@ def tiny(chunk):
 
 
 def ready(chunk):
-    from composer.batch.work import Made
+    from composer_batch.worker import Made
 
     metrics = {"rank": [0, 0.5], "broken": [], "notes": 4, "nats per note": 1.0}
     return [
@@ -483,14 +483,14 @@ def ready(chunk):
 def test_a_hundred_thousand_pieces_take_no_more_memory_than_a_few_thousand(here, monkeypatch):
     import resource
 
-    from composer.batch.jobfile import read
-    from composer.batch.jobs import spread
-    from composer.batch.plan import plan
-    from composer.batch.running import run as run_batch
+    from composer_batch.jobfile import read
+    from composer_batch.jobs import spread
+    from composer_batch.plan import plan
+    from composer_batch.scheduler import run as run_batch
 
     (here / "many.toml").write_text('[[job]]\nmodel = "walks.safetensors"\nbars = 1\ncount = 100_000\n')
-    monkeypatch.setattr("composer.batch.running.draw", tiny)
-    monkeypatch.setattr("composer.batch.running.finish", ready)
+    monkeypatch.setattr("composer_batch.scheduler.draw", tiny)
+    monkeypatch.setattr("composer_batch.scheduler.finish", ready)
     course = []
 
     def report(progress):

@@ -144,3 +144,15 @@ def test_what_another_process_put_there_meanwhile_is_kept(tmp_path):
     (mine / "whole").touch()
     cache.put(mine, folder, is_whole)
     assert is_whole(folder)
+
+
+@pytest.mark.parametrize("named", [None, "", "elsewhere"])
+def test_the_folder_is_where_the_platform_has_such_folders(tmp_path, monkeypatch, named):
+    from platformdirs import user_cache_path
+
+    monkeypatch.delenv(cache.CACHE)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    if named is not None:
+        monkeypatch.setenv("XDG_CACHE_HOME", named and str(tmp_path / named))
+    assert cache_folder() == user_cache_path("composer-midi")

@@ -10,27 +10,27 @@ import numpy as np
 import pytest
 from walks import Walks
 
-from composer.batch.lock import locked
-from composer.comparing import (
-    altered,
+from composer.errors import BadOption
+from composer.io.lock import locked
+from composer_compare import (
     budget,
     claims,
+    cost,
     judging,
     memory,
-    pacing,
+    perturbed_data,
     probes,
-    recall,
+    recall_task,
+    spec,
     statistics,
-    trial,
     tuning,
-    work,
+    worker,
 )
-from composer.comparing.findings import Findings
-from composer.comparing.ledger import Ledger, identity_of
-from composer.comparing.plots import Place, plot
-from composer.comparing.questions import named
-from composer.comparing.verdict import judged
-from composer.errors import BadOption
+from composer_compare.plots import Place, plot
+from composer_compare.questions import named
+from composer_compare.result_store import Ledger, identity_of
+from composer_compare.results import Findings
+from composer_compare.verdict import judged
 
 LINE = ("compare", "lstm", "gru", "--dataset", "folder:tunes", "--steps", 12, "--seeds", 2, "--trials", 2, "--out", "t")
 SMALL = ("--hidden-size", 12, "--layers", 1, "--embedding-size", 8, "--device", "cpu", "--questions", "likelihood")
@@ -103,15 +103,15 @@ def test_one_seed_decides_nothing():
 
 
 def test_what_is_equal_is_read_from_the_command_line():
-    assert trial.matched("parameters") == ("parameters", "tokens")
-    assert trial.matched("width,time") == ("width", "time")
+    assert spec.matched("parameters") == ("parameters", "tokens")
+    assert spec.matched("width,time") == ("width", "time")
     for wrong in ("size", "width,parameters", "tokens,time"):
         with pytest.raises(BadOption):
-            trial.matched(wrong)
-    assert [trial.minutes(text) for text in ("90s", "20m", "2h", "45")] == [1.5, 20, 120, 45]
+            spec.matched(wrong)
+    assert [spec.minutes(text) for text in ("90s", "20m", "2h", "45")] == [1.5, 20, 120, 45]
     for wrong in ("soon", "-1m", "0", ""):
         with pytest.raises(BadOption):
-            trial.minutes(wrong)
+            spec.minutes(wrong)
     assert named("data") == ("likelihood", "data")
     with pytest.raises(BadOption, match="did you mean 'noise'"):
         named("nois")
@@ -150,13 +150,13 @@ def test_the_search_is_the_same_and_spread_out():
 
 
 def test_a_larger_share_of_the_music_holds_the_smaller_one(corpus):
-    parts = [set(altered.Part(corpus.folder, share, 3).split("train").tolist()) for share in (0.1, 0.5, 1.0)]
+    parts = [set(perturbed_data.Part(corpus.folder, share, 3).split("train").tolist()) for share in (0.1, 0.5, 1.0)]
     assert parts[0] < parts[1] < parts[2] == set(corpus.split("train").tolist())
-    assert altered.Part(corpus.folder, 0.1, 3).split("test").tolist() == corpus.split("test").tolist()
+    assert perturbed_data.Part(corpus.folder, 0.1, 3).split("test").tolist() == corpus.split("test").tolist()
 
 
 def test_wrong_notes_are_in_the_training_pieces_alone(corpus, tokenizer, tmp_path):
-    noisy = altered.altered(corpus, tokenizer, tmp_path, noise=0.3, seed=1)
+    noisy = perturbed_data.altered(corpus, tokenizer, tmp_path, noise=0.3, seed=1)
     number = {name: place for place, name in enumerate(noisy.names.tolist())}
     for side in ("valid", "test"):
         for piece in corpus.split(side).tolist():
@@ -169,7 +169,7 @@ def test_wrong_notes_are_in_the_training_pieces_alone(corpus, tokenizer, tmp_pat
 def test_as_many_notes_are_wrong_as_asked():
     score = next(iter(Walks().read("walk 3")))[1]
     tracks = tuple(replace(track, notes=np.tile(track.notes, 50)) for track in score.tracks)
-    found = altered.with_wrong_notes(replace(score, tracks=tracks), 0.2, np.random.default_rng(0))
+    found = perturbed_data.with_wrong_notes(replace(score, tracks=tracks), 0.2, np.random.default_rng(0))
     for before, after in zip(tracks, found.tracks, strict=True):
         off = np.sort(before.notes["pitch"]) != np.sort(after.notes["pitch"])
         assert len(after.notes) == len(before.notes)
@@ -223,16 +223,16 @@ def test_gradients_fade_as_the_network_says(corpus, tokenizer):
 
 
 def test_motifs_come_again_after_their_gaps(tmp_path):
-    found, gaps, sides = recall.pieces(seed=5)
+    found, gaps, sides = recall_task.pieces(seed=5)
     assert len({len(piece) for piece, side in zip(found, sides, strict=True) if side == "train"}) == 1
     for piece, gap in zip(found, gaps, strict=True):
-        back = recall.MOTIF + gap + 1
-        assert np.array_equal(piece[: recall.MOTIF], piece[back : back + recall.MOTIF])
-        assert (piece[recall.MOTIF : back - 1] == recall.EMPTY).all()
-    music = recall.corpus(tmp_path, seed=5)
-    assert {side: len(music.split(side)) for side in recall.PIECES} == recall.PIECES
+        back = recall_task.MOTIF + gap + 1
+        assert np.array_equal(piece[: recall_task.MOTIF], piece[back : back + recall_task.MOTIF])
+        assert (piece[recall_task.MOTIF : back - 1] == recall_task.EMPTY).all()
+    music = recall_task.corpus(tmp_path, seed=5)
+    assert {side: len(music.split(side)) for side in recall_task.PIECES} == recall_task.PIECES
     learnt = {gap for gap, side in zip(gaps, sides, strict=True) if side != "test"}
-    assert (learnt, set(gaps)) == (set(recall.GAPS), {*recall.GAPS, *recall.LONGER})
+    assert (learnt, set(gaps)) == (set(recall_task.GAPS), {*recall_task.GAPS, *recall_task.LONGER})
 
 
 # --- the whole --------------------------------------------------------------------------------------------------------
@@ -262,8 +262,8 @@ class Page(HTMLParser):
 @pytest.fixture
 def folder(tunes, monkeypatch):
     monkeypatch.chdir(tunes.parent)
-    monkeypatch.setattr(pacing, "TRIED", (1, 3))
-    monkeypatch.setattr(pacing, "WRITTEN", 8)
+    monkeypatch.setattr(cost, "TRIED", (1, 3))
+    monkeypatch.setattr(cost, "WRITTEN", 8)
     return tunes.parent
 
 
@@ -272,7 +272,7 @@ def test_stopped_anywhere_and_gone_on_with_it_ends_alike(folder, run, monkeypatc
     assert run(*LINE, *SMALL).status == 0
     whole = Ledger(folder / "t").read()
     assert len(whole) == 2 + 2 * 2 + 2 * 2
-    train, calls = work.training.train, []
+    train, calls = worker.training.train, []
 
     def stopped(*arguments, **options):
         """Every sixth training is stopped after its first validation."""
@@ -284,7 +284,7 @@ def test_stopped_anywhere_and_gone_on_with_it_ends_alike(folder, run, monkeypatc
 
         return train(*arguments, **options, listeners=[stop] if len(calls) % 6 == 0 else [])
 
-    monkeypatch.setattr(work.training, "train", stopped)
+    monkeypatch.setattr(worker.training, "train", stopped)
     line = [*LINE[:-1], "again"]
     statuses = [run(*line, *SMALL).status for _ in range(4)]
     assert statuses[0] == 130
@@ -416,10 +416,10 @@ def test_a_link_in_the_folder_leads_nowhere(folder, run, name):
 
 
 def test_music_that_changed_is_not_trained_on(tmp_path):
-    from composer.comparing.plan import Run
+    from composer_compare.plan import Run
 
     dataset = {"dataset": "folder:nowhere", "dataset_options": {}, "tokenizer": {"name": "remi"}}
-    found = work.carry_out(str(tmp_path), Run("tune", {**dataset, "training": {"seed": 0}}, "other music"))
+    found = worker.carry_out(str(tmp_path), Run("tune", {**dataset, "training": {"seed": 0}}, "other music"))
     assert set(found) == {"failure", "took"}
 
 
@@ -436,7 +436,7 @@ def test_a_claim_is_decided_by_its_interval():
 
 
 def test_claims_of_those_who_had_no_part_are_not_decided():
-    nobody = trial.Trial({"training": {}}, (trial.Contender("mingru", {}), trial.Contender("minlstm", {})), (), "music")
+    nobody = spec.Trial({"training": {}}, (spec.Contender("mingru", {}), spec.Contender("minlstm", {})), (), "music")
     found = claims.examined(Findings(nobody, {}))
     assert {finding.state for claim, finding in found if claim.number != 16} == {"not decided"}
 
@@ -514,7 +514,7 @@ def test_explain_counts_and_says(run):
 def test_explain_counts_what_says_nothing_of_itself():
     import torch
 
-    from composer.comparing.counting import counts
+    from composer_compare.counting import counts
 
     class Plain(torch.nn.Module):
         def __init__(self):

@@ -194,7 +194,7 @@ def no_work(monkeypatch):
         "composer.training.recipes.run",
         "composer.data.corpus.build",
         "composer.metrics.measure",
-        "composer.batch.gallery.write",
+        "composer_batch.reports.write",
     ):
         monkeypatch.setattr(work, begun)
 

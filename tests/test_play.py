@@ -16,17 +16,17 @@ import pytest
 from music import BAR, QUARTER, line, score
 from rich.console import Console
 
-from composer.cli import play as command
 from composer.errors import CannotWrite
 from composer.io import formats
 from composer.music.score import Score, Tempo
 from composer.music.tempo_map import timing
-from composer.playing import sound as sounds
-from composer.playing.keyboard import keys_of
-from composer.playing.roll import ASCII, View, legend, picture, roll_of
-from composer.playing.transport import Transport, bar_after, bar_before
 from composer.plugins import registry
 from composer.types import Piece
+from composer_play import audio as sounds
+from composer_play import command
+from composer_play.keyboard import keys_of
+from composer_play.roll import ASCII, View, legend, picture, roll_of
+from composer_play.transport import Transport, bar_after, bar_before
 
 TWO_BARS = score(
     line((72, 1), (74, 1), (76, 2), (72, 4), name="flute"), line((48, 4), (43, 4), name="bass"),
@@ -403,8 +403,8 @@ def until(terminal, said):
 WITHOUT_SOUNDDEVICE = """
 import sys
 from composer import cli
-from composer.playing import sound
-sound.find_spec = lambda name: None
+from composer_play import audio
+audio.find_spec = lambda name: None
 cli.main(sys.argv[1:])
 """
 

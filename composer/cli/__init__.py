@@ -14,6 +14,7 @@ import click
 from composer import __version__
 from composer.cli import completing
 from composer.errors import ComposerError, ReadingWarning, RequestWarning, RunWarning, printable
+from composer.plugins import commands
 
 COMMANDS = {
     "generate": ("composer.cli.generate:generate", "Write new pieces of music."),
@@ -21,17 +22,13 @@ COMMANDS = {
     "harmonize": ("composer.cli.harmonize:harmonize", "Write voices to a melody."),
     "vary": ("composer.cli.vary:vary", "Write variations of a piece."),
     "regenerate": ("composer.cli.regenerate:regenerate", "Make a piece again from its file, or some bars anew."),
-    "batch": ("composer.cli.batch:batch", "Make thousands of pieces from one file."),
     "export": ("composer.cli.export:export", "Write a piece in other forms."),
-    "play": ("composer.cli.play:play", "Play a piece in the terminal."),
     "check": ("composer.cli.check:check", "Say what other programs would object to in music files."),
     "train": ("composer.cli.train:train", "Train a model on music you choose."),
     "evaluate": ("composer.cli.evaluate:evaluate", "Say how well a model foretells music."),
     "metrics": ("composer.cli.metrics:metrics", "Measure pieces: pitch, rhythm, texture, voice-leading."),
     "originality": ("composer.cli.originality:originality", "Say what pieces share with the music of a dataset."),
     "finetune": ("composer.cli.finetune:finetune", "Train a model further, on music of yours."),
-    "compare": ("composer.cli.compare:compare", "Hold architectures against each other, fairly."),
-    "explain": ("composer.cli.explain:explain", "Say what an architecture is, and what it costs."),
     "datasets": ("composer.cli.tables:datasets", "List the datasets."),
     "models": ("composer.cli.models:models", "List the models, or look at one."),
     "plugins": ("composer.cli.plugins:plugins", "List the plugins and what they offer; check, mend or begin one."),
@@ -40,16 +37,16 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """Commands that are imported when they are called, so that help comes at once."""
+    """Commands that are imported when they are called, so that help comes at once; those of plugins stand last."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of a user's day."""
-        return list(COMMANDS)
+        return [*COMMANDS, *commands.offered()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name, imported now."""
         if cmd_name not in COMMANDS:
-            return None
+            return commands.load(cmd_name)
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
@@ -58,6 +55,21 @@ class LazyGroup(click.Group):
         """The commands with their summaries, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+        if offered := commands.offered():
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(printable(name, 30), printable(line, 100)) for name, line in offered.items()])
+
+
+def _leave_out(ctx: click.Context, _: click.Parameter, names: tuple[str, ...]) -> None:
+    """Leave plugins out for this run, and the processes that it begins."""
+    if not names:
+        return
+    from composer.plugins import DISABLED
+    from composer.plugins.discovery import leave_out
+
+    before = os.environ.get(DISABLED, "")
+    ctx.call_on_close(lambda: os.environ.update({DISABLED: before}))
+    leave_out(names)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -67,23 +79,14 @@ class LazyGroup(click.Group):
     "--without",
     multiple=True,
     metavar="PLUGIN",
+    is_eager=True,  # before --help
+    expose_value=False,
+    callback=_leave_out,
     shell_complete=completing.plugins,
     help="Leave out a plugin, or `all` but composer's own.",
 )
-@click.pass_context
-def cli(ctx: click.Context, without: tuple[str, ...]) -> None:
+def cli() -> None:
     """Train small recurrent networks on the music you choose, and compose with them."""
-    if without:
-        _leave_out(ctx, without)
-
-
-def _leave_out(ctx: click.Context, names: tuple[str, ...]) -> None:
-    """For this run, and the processes that it begins."""
-    from composer.plugins.discovery import DISABLED, leave_out
-
-    before = os.environ.get(DISABLED, "")
-    ctx.call_on_close(lambda: os.environ.update({DISABLED: before}))
-    leave_out(names)
 
 
 def main(arguments: list[str] | None = None) -> None:

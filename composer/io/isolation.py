@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from composer.errors import ReadingWarning, UnreadableFile, printable
 from composer.io.bounds import MEMORY, SECONDS, takes_too_long, takes_too_much
-from composer.plugins.discovery import DISABLED
+from composer.plugins import DISABLED
 
 STARTING = 120.0
 """Seconds for the process to begin and to import the plugin, which do not count for the file."""

@@ -22,7 +22,7 @@ from typing import Any
 
 from composer import __version__
 from composer.errors import CannotWrite
-from composer.plugins.discovery import Plugin, disabled
+from composer.plugins.discovery import Plugin, disabled, find
 from composer.plugins.options import Option, choices
 from composer.plugins.registry import KINDS, Later, Offer, Registry
 from composer.storage.atomic import whole_file
@@ -83,6 +83,12 @@ def fingerprint(points: Sequence[EntryPoint]) -> str:
 def mark(point: EntryPoint) -> str:
     """Another one for another version of Python, of composer, or of the files of one plugin."""
     return _digest((sys.version, __version__, _its_files(point)))
+
+
+def files_of_plugins() -> list[str]:
+    """List the source files of all installed plugins, and the folders that they are in."""
+    files = [Path(path) for point in find() for path, _ in _files(point.module.partition(".")[0])]
+    return sorted({*map(str, files), *(str(path.parent) for path in files)})
 
 
 def _its_files(point: EntryPoint) -> tuple[object, ...]:

@@ -6,17 +6,17 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import Distribution, EntryPoint, entry_points
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from composer.errors import UnknownName, nearest, printable
+from composer.plugins import DISABLED
+
+if TYPE_CHECKING:  # help comes at once without it
+    from importlib.metadata import Distribution, EntryPoint
 
 GROUP = "composer"
 
 _OUR_DISTRIBUTION = "composer-midi"
-
-DISABLED = "COMPOSER_DISABLE_PLUGINS"
-"""The environment variable that names plugins, or packages of some, to be left out; `all` is all but our own."""
 
 Cause: TypeAlias = Literal["", "raises", "missing", "version", "malformed", "clash", "hangs"]
 """What kind of fault a plugin has: it raises at import, misses a library, was made for other hooks…"""
@@ -44,6 +44,8 @@ class Plugin:
 
 def find() -> list[EntryPoint]:
     """The installed plugins, from metadata alone: this distribution's own first, then by name."""
+    from importlib.metadata import entry_points
+
     unique = {(point.name, point.value): point for point in entry_points(group=GROUP)}
     return sorted(unique.values(), key=lambda point: (not plugin_of(point).ours, point.name))
 

@@ -18,6 +18,7 @@ import pluggy
 
 from composer import hookspecs
 from composer.errors import BadOption, UnknownName, nearest, printable
+from composer.plugins.commands import BUILT_IN
 from composer.plugins.discovery import Cause, Plugin, disabled, find, is_left_out, plugin_of
 from composer.plugins.options import Option, convert, schema
 
@@ -35,6 +36,7 @@ KINDS = (
     "models",
     "executors",
     "metrics",
+    "commands",
 )
 
 NAMED = ("architectures", "tokenizers")
@@ -81,20 +83,29 @@ class Offer:
 
     @property
     def options(self) -> tuple[Option, ...]:
-        """Its options, from its signature."""
+        """Its options, from its signature; those of a command are click's own matter."""
+        if self.kind == "commands":
+            return ()
         return self.make.options if isinstance(self.make, Later) else schema(self.make)
 
     @property
     def summary(self) -> str:
-        """The first line of its docstring."""
+        """The first line of its docstring, or what a command says in a list of commands."""
         if isinstance(self.make, Later):
             return self.make.summary
-        return (inspect.getdoc(self.make) or "").partition("\n")[0]
+        if self.kind == "commands":
+            return str(self.thing().get_short_help_str(100))
+        return self.text.partition("\n")[0]
 
     @property
     def text(self) -> str:
         """Its docstring, whole, as lines without indentation; for one of an unread plugin, that is read now."""
-        return inspect.getdoc(self.make.thing() if isinstance(self.make, Later) else self.make) or ""
+        thing = self.thing()
+        return inspect.cleandoc(thing.help or "") if self.kind == "commands" else inspect.getdoc(thing) or ""
+
+    def thing(self) -> Any:
+        """Return what is offered itself, imported now. Raises UnknownName for a plugin that is broken now."""
+        return self.make.thing() if isinstance(self.make, Later) else self.make
 
 
 @dataclass(frozen=True)
@@ -149,7 +160,7 @@ def registry() -> Registry:
 
 @lru_cache(maxsize=8)
 def _registry(names: tuple[str, ...]) -> Registry:
-    from composer.plugins import cache
+    from composer.plugins import cache, commands
 
     points = [point for point in find() if not is_left_out(plugin_of(point), names)]
     if (kept := cache.recall(points)) is not None:
@@ -158,6 +169,7 @@ def _registry(names: tuple[str, ...]) -> Registry:
 
     loaded = load(points, lost=probing.lost(point for point in points if not plugin_of(point).ours))
     cache.keep(points, loaded)
+    commands.keep(loaded)
     return loaded
 
 
@@ -208,13 +220,30 @@ def _offered(manager: pluggy.PluginManager, kind: str, plugin: Plugin) -> list[O
         for name, thing in things.items():
             if not isinstance(name, str) or not callable(thing):
                 raise LeftOut("malformed", f"{hook} offers {name!r}, which is not a name with a callable")
-            options = schema(thing)  # raises now, and not in the middle of somebody's help
-            if kind in NAMED and any(option.name == "name" for option in options):
-                raise LeftOut(
-                    "malformed", f"{hook} offers {name!r} with an option 'name', which stands for {name!r} in recipes"
-                )
+            _check(kind, name, thing)
             offers.append(Offer(kind, name, thing, plugin))
     return offers
+
+
+def _check(kind: str, name: str, thing: Callable[..., Any]) -> None:
+    """Raise now for what cannot be used, and not in the middle of somebody's help."""
+    if kind == "commands":
+        _check_command(name, thing)
+    elif any(option.name == "name" for option in schema(thing)) and kind in NAMED:
+        raise LeftOut(
+            "malformed",
+            f"register_{kind} offers {name!r} with an option 'name', which stands for {name!r} in recipes",
+        )
+
+
+def _check_command(name: str, thing: object) -> None:
+    """Raise LeftOut for what is no command, or has the name of one of ours."""
+    import click
+
+    if not isinstance(thing, click.Command):
+        raise LeftOut("malformed", f"register_commands offers {name!r}, which is not a click command")
+    if name in BUILT_IN:
+        raise LeftOut("clash", f"offers the command '{name}', which composer has itself")
 
 
 def load(

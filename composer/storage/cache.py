@@ -6,10 +6,10 @@ not used.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from warnings import warn
@@ -37,6 +37,8 @@ def cache_folder() -> Path:
 def _chosen() -> Path:
     if chosen := os.environ.get(CACHE):
         return from_home(chosen)
+    if sys.platform == "linux" and not os.environ.get("XDG_CACHE_HOME"):
+        return from_home("~/.cache/composer-midi")  # as platformdirs says, whose import would be felt in help
     from platformdirs import user_cache_path
 
     return user_cache_path("composer-midi")
@@ -131,6 +133,8 @@ def put(made: Path, folder: Path, is_whole: Callable[[Path], bool]) -> None:
 
 def digest_of(paths: Iterable[Path]) -> str:
     """Another one for files of other content. Raises OSError."""
+    import hashlib
+
     digest = hashlib.blake2b(digest_size=16)
     for path in paths:
         with path.open("rb") as file:

@@ -14,6 +14,7 @@ names the rule and gives an example. In a plugin's own tests:
 
 from composer.testing.architectures import check_architecture
 from composer.testing.callbacks import check_callback
+from composer.testing.commands import check_command
 from composer.testing.datasets import check_dataset
 from composer.testing.executors import check_executor
 from composer.testing.files import check_exporter, check_reader, check_round_trip
@@ -36,6 +37,7 @@ __all__ = [
     "cases_of",
     "check_architecture",
     "check_callback",
+    "check_command",
     "check_dataset",
     "check_executor",
     "check_exporter",

@@ -17,6 +17,7 @@ from composer.music.score import Score
 from composer.plugins.cache import can_keep
 from composer.plugins.registry import KINDS, Offer, make, registry
 from composer.testing.architectures import check_architecture
+from composer.testing.commands import check_command
 from composer.testing.datasets import check_dataset
 from composer.testing.executors import check_executor
 from composer.testing.files import HOLDS, check_exporter, check_reader, check_round_trip
@@ -81,7 +82,7 @@ def cases_of(offer: Offer, options: Mapping[str, Any] = NOTHING) -> Iterator[Cas
     """The cases of one thing, made with the examples that its options state, or with `options`."""
     title = f"{offer.kind.removesuffix('s')} {offer.name}"
     yield Case(f"{title}: options", lambda _: _check_options(offer, options))
-    thing = _Thing(offer.name, partial(make, offer, **(_examples(offer) | dict(options))))
+    thing = _Thing(offer.name, offer, partial(make, offer, **(_examples(offer) | dict(options))))
     if offer.kind in _CHECKS:
         for name, check in _CHECKS[offer.kind](thing):
             yield Case(f"{title}{name}", check)
@@ -117,6 +118,7 @@ def _check_options(offer: Offer, given: Mapping[str, Any]) -> None:
 @dataclass(frozen=True)
 class _Thing:
     name: str
+    offer: Offer
     make: Callable[[], Any]
 
 
@@ -235,6 +237,10 @@ def _metric(thing: _Thing) -> Checks:
     yield "", lambda _: check_metric(thing.make())
 
 
+def _command(thing: _Thing) -> Checks:
+    yield "", lambda _: check_command(thing.name, thing.offer.thing())
+
+
 _CHECKS: Mapping[str, Callable[[_Thing], Checks]] = {
     "architectures": _architecture,
     "tokenizers": _tokenizer,
@@ -247,4 +253,5 @@ _CHECKS: Mapping[str, Callable[[_Thing], Checks]] = {
     "models": _model,
     "executors": _executor,
     "metrics": _metric,
+    "commands": _command,
 }

@@ -19,12 +19,12 @@ from time import perf_counter
 
 from machine import describe
 
-from composer.batch.jobfile import read
-from composer.batch.jobs import spread
-from composer.batch.plan import plan
-from composer.batch.running import run
 from composer.generation.generator import BATCH, generate, open_model
 from composer.plugins.registry import registry
+from composer_batch.jobfile import read
+from composer_batch.jobs import spread
+from composer_batch.plan import plan
+from composer_batch.scheduler import run
 
 
 def large(folder: Path) -> str:

@@ -14,9 +14,6 @@ from jobtexts import JOBS, large_jobs
 from mutations import as_json, damaged, damaged_text, damaged_value, value
 from walks import VOICES, Walks, walk
 
-from composer.batch import gallery, jobfile, jobs, plan, status
-from composer.batch.ledger import NAME as LEDGER
-from composer.batch.ledger import Row, Shard, opened
 from composer.cli import models
 from composer.data import corpus
 from composer.errors import ComposerError
@@ -31,6 +28,9 @@ from composer.plugins.registry import find, load, registry
 from composer.request import Request
 from composer.training import checkpoints, recipe_file, run_folder
 from composer.types import Piece
+from composer_batch import jobfile, jobs, plan, reports, status
+from composer_batch.catalogue import NAME as LEDGER
+from composer_batch.catalogue import Row, Shard, opened
 
 MOST_BARS = 16
 """Of the pieces that are made of what a file asks for; more may be asked for, and takes its time."""
@@ -487,7 +487,7 @@ class LedgerFile(Kind):
             list(ledger.cells())
 
     def show(self):
-        gallery.write(self.out, self.folder / "best.html", 3)
+        reports.write(self.out, self.folder / "best.html", 3)
 
     def go_on(self):
         with opened(self.out / LEDGER) as ledger:

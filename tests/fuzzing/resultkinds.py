@@ -10,18 +10,17 @@ from filekinds import Kind, strangers
 from mutations import as_json, damaged, damaged_value
 from walks import VOICES, Walks, walk
 
-from composer.cli import compare as command
-from composer.comparing import ledger as ledgers
-from composer.comparing import report
-from composer.comparing.findings import Findings
-from composer.comparing.ledger import NAME, Ledger
-from composer.comparing.plan import planned
-from composer.comparing.trial import Contender, Trial
 from composer.data import corpus
 from composer.originality import index
 from composer.originality.held_out import held_out
 from composer.originality.passages import compare
 from composer.plugins.registry import registry
+from composer_compare import command, report
+from composer_compare import result_store as ledgers
+from composer_compare.plan import planned
+from composer_compare.result_store import NAME, Ledger
+from composer_compare.results import Findings
+from composer_compare.spec import Contender, Trial
 
 
 class IndexFiles(Kind):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from composer import __version__
 from composer.errors import BadOption, CannotWrite, nearest, printable
+from composer.plugins.commands import BUILT_IN
 from composer.plugins.registry import KINDS, registry
 from composer.plugins.scaffold.usage import command
 
@@ -55,7 +56,13 @@ def files(name: str, kind: str) -> Mapping[str, str]:
     module = _module(name)
     return {
         "pyproject.toml": _PROJECT.format(name=name, module=module, kind=kind, version=__version__),
-        "README.md": _README.format(name=name, kind=kind, command=_command(name, kind), article=_article(kind)),
+        "README.md": _README.format(
+            name=name,
+            kind=kind,
+            command=_command(name, kind),
+            article=_article(kind),
+            options=_CLICK if kind == "command" else _FIELDS,
+        ),
         ".gitignore": "__pycache__/\n/dist/\n",
         f"{module}/__init__.py": source(name, kind),
         f"tests/test_{module}.py": _named((_HERE / "tests" / f"{kind}.py").read_text(encoding="utf-8"), name),
@@ -76,6 +83,8 @@ def _check(name: str, kind: str, model: Path | None) -> None:
         raise BadOption(
             f"there is a module '{_module(name)}' already, which would stand in the way; take another name."
         )
+    if kind == "command" and name in BUILT_IN:
+        raise BadOption(f"composer has a command '{name}' itself; take another name.")
     offered = _suffix(name) if kind in ("reader", "exporter") else name
     if there := registry().offers[f"{kind}s"].get(offered):
         raise BadOption(f"the {kind} '{offered}' is offered by the plugin '{there.plugin.name}'; take another name.")
@@ -140,6 +149,12 @@ addopts = "--composer-contracts"
 testpaths = ["tests"]
 """
 
+_FIELDS = """\
+Its options are the fields of the dataclass, each `Annotated[type, "what it is", "an example"]`."""
+
+_CLICK = """\
+Its options are click's, each with its help."""
+
 _README = """\
 # {name}
 
@@ -154,6 +169,6 @@ Made from a small example that works. To go on:
     composer plugins show {name}   # what its users see
     composer plugins doctor        # should anything be wrong with it
 
-Its options are the fields of the dataclass, each `Annotated[type, "what it is", "an example"]`. Say here what it does,
+{options} Say here what it does,
 choose a licence, and publish it as any package: `python -m build && twine upload dist/*`.
 """

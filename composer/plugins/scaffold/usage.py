@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, str] = {
     "models": "composer generate piece.mid --model {name}",
     "metrics": "composer metrics piece.mid --metrics {name}",
     "executors": "composer batch jobs.toml --out pieces/ --executor {name}",
+    "commands": "composer {name} --help",
 }
 """By the kind of a thing; `options` begin with a space."""
 

@@ -1,0 +1,102 @@
+"""The contract of a command: it has help, its options do not clash, and nothing heavy is imported before it runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
+from unittest.mock import patch
+from warnings import catch_warnings, simplefilter
+
+import click
+
+from composer.testing.rules import BrokenRule, rule
+
+HEAVY = ("torch", "matplotlib", "music21", "miditok", "pretty_midi", "reportlab", "scipy", "symusic", "verovio")
+"""Libraries that are imported when a command runs, and not to list it or to show its help."""
+
+LONGEST_LINE = 70
+"""Characters of the line that `composer --help` shows."""
+
+_CHILD = """
+import importlib, json, sys
+module, heavy, sys.path[:] = json.loads(sys.argv[1])
+importlib.import_module(module)
+print(json.dumps([name for name in heavy if name in sys.modules]))
+"""
+
+
+def check_command(name: str, command: click.Command) -> None:
+    """A command lists itself in one line, shows its help at once, and has no option twice; so do those below it."""
+    rule(isinstance(command, click.Command), f"a command is a click.Command, not {type(command).__name__}")
+    rule(not name.startswith("-") and name.split() == [name], f"a name is one word, without a dash before it; {name!r}")
+    _check_line(command.get_short_help_str(500))
+    for path, one in _all(name, command):
+        _check_options(path, one)
+        _check_help(path, one)
+    _check_import(command)
+
+
+def _check_line(line: str) -> None:
+    rule(line, "a command has a docstring, or `short_help`, to be listed with")
+    rule(len(line) <= LONGEST_LINE, f"the line of a command has {LONGEST_LINE} characters at most; {line}")
+    rule(line.endswith("."), f"the line of a command ends with a full stop; {line}")
+    first = line.split()[0]
+    third = first.endswith("s") and not first.endswith("ss")
+    rule(
+        first[0].isupper() and not third and first not in ("A", "An", "The"),
+        f"the line of a command begins with a verb in the imperative; {line}",
+    )
+
+
+def _all(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    """The command, and those below it, with the words that call each."""
+    yield name, command
+    if isinstance(command, click.Group):
+        context = click.Context(command, info_name=name)
+        for word in command.list_commands(context):
+            if below := command.get_command(context, word):
+                yield from _all(f"{name} {word}", below)
+
+
+def _check_options(path: str, command: click.Command) -> None:
+    context = click.Context(command, info_name=path)
+    own = command.get_help_option(context)
+    with catch_warnings():
+        simplefilter("ignore", UserWarning)  # click says no more of a name that stands twice
+        options = [one for one in command.get_params(context) if isinstance(one, click.Option) and one is not own]
+    flags = Counter(flag for option in options for flag in (*option.opts, *option.secondary_opts))
+    twice = sorted(flag for flag, times in flags.items() if times > 1)
+    rule("--help" not in flags, f"no option of a command takes the place of --help; one of `{path}` does")
+    rule(not twice, f"no two options of a command have one name; of `{path}`, {', '.join(twice)}")
+    silent = [option.opts[0] for option in options if not option.help]
+    rule(not silent, f"an option has help; of `{path}`, not {', '.join(silent)}")
+
+
+def _check_help(path: str, command: click.Command) -> None:
+    """Show the help of a command while nothing heavy can be imported."""
+    rule(command.help, f"a command has help; not `{path}`")
+    shown = StringIO()
+    try:
+        with patch.dict(sys.modules, dict.fromkeys(HEAVY)), redirect_stdout(shown):
+            command.main(["--help"], prog_name=f"composer {path}", standalone_mode=False)
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        raise BrokenRule(f"`composer {path} --help` works, and imports nothing heavy; {text}") from error
+    rule(path in shown.getvalue(), f"`composer {path} --help` shows how it is called")
+
+
+def _check_import(command: click.Command) -> None:
+    """Import the module that the command stands in, elsewhere."""
+    module = getattr(command.callback, "__module__", None)
+    if module is None:
+        return
+    asked = json.dumps([module, HEAVY, sys.path])
+    done = subprocess.run([sys.executable, "-P", "-c", _CHILD, asked], capture_output=True, text=True, check=False)  # noqa: S603
+    rule(done.returncode == 0, f"the module of a command can be imported; {done.stderr.strip()[-300:]}")
+    found = ", ".join(json.loads(done.stdout.splitlines()[-1]))
+    rule(not found, f"what is heavy is imported in the function that needs it; {module} imports {found}")

@@ -1,0 +1,106 @@
+"""Pieces that are told apart: no two of a batch are the same, or share a name; it counts them, and looks at few."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count, groupby, pairwise
+from operator import itemgetter
+from typing import TypeAlias
+
+from composer.errors import BadOption
+from composer_batch.jobs import Wanted
+from composer_batch.places import FOLDER, Names
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The pieces of one cell: numbers and indexes that go on by ones."""
+
+    wanted: Wanted
+    number: int
+    index: int
+    count: int
+
+    @property
+    def end(self) -> int:
+        """The number after its last."""
+        return self.number + self.count
+
+    def within(self, start: int, end: int) -> Stretch:
+        """Take those with numbers from `start` to before `end`."""
+        first = max(self.number, start)
+        return Stretch(self.wanted, first, self.index + first - self.number, min(self.end, end) - first)
+
+
+def stretches(wanted: Sequence[Wanted]) -> list[Stretch]:
+    """List the pieces of each point of the grids."""
+    found, number = [], 0
+    for one in wanted:
+        found.append(Stretch(one, number, one.job.index or 0, one.job.count))
+        number += one.job.count
+    return found
+
+
+def check_pieces(found: Sequence[Stretch], asked: Sequence[Hashable]) -> None:
+    """Raise BadJobs for jobs that ask for the same pieces, by what each is `asked` but for the index."""
+    alike: dict[Hashable, list[Stretch]] = {}
+    for stretch, key in zip(found, asked, strict=True):
+        alike.setdefault(key, []).append(stretch)
+    clashes = []
+    for same in alike.values():
+        same.sort(key=lambda stretch: stretch.index)
+        clashes += [pair for pair in pairwise(same) if pair[1].index < pair[0].index + pair[0].count]
+    if clashes:
+        pairs = (sorted(pair, key=lambda stretch: stretch.number) for pair in clashes)
+        earlier, later = min(pairs, key=lambda pair: pair[1].number)
+        table = earlier.wanted.table
+        place = f"line {table.line}" if table.line else f"job {table.number}"
+        raise later.wanted.table.fault(f"this asks for the same pieces as {place}; give it another seed.")
+
+
+def check_names(found: Sequence[Stretch], names: Sequence[Names]) -> None:
+    """Raise BadJobs for names that are none, and for one that two pieces would share.
+
+    Of the names of a cell the first and the last tell for all: others are as long, and begin and end as these do.
+    """
+    for stretch, name in zip(found, names, strict=True):
+        for place in (0, stretch.count - 1):
+            try:
+                name.stem(stretch.number + place, stretch.index + place)
+            except BadOption as error:
+                raise stretch.wanted.table.fault(error, "file") from None
+    for parts in _meetings(found, names):
+        _check_folder(parts)
+
+
+_Part: TypeAlias = tuple[Stretch, Names]
+
+
+def _meetings(found: Sequence[Stretch], names: Sequence[Names]) -> Iterator[list[_Part]]:
+    """Find the pieces of each folder in which two of the same name may be, by their cells.
+
+    A cell shares its first and its last folder with others; those between, if any, are like the second.
+    """
+    folders = []
+    for place, stretch in enumerate(found):
+        first, last = stretch.number // FOLDER, (stretch.end - 1) // FOLDER
+        folders += [(folder, place) for folder in sorted({first, min(first + 1, last), last})]
+    for folder, group in groupby(folders, key=itemgetter(0)):
+        parts = [(found[place].within(folder * FOLDER, (folder + 1) * FOLDER), names[place]) for _, place in group]
+        only = parts[0][1] if len({name.template for _, name in parts}) == 1 else None
+        if only is None or not only.differ or (len(parts) > 1 and only.has_index):
+            yield parts
+
+
+def _check_folder(parts: Sequence[_Part]) -> None:
+    seen: set[str] = set()
+    for stretch, names in parts:
+        template = names.template.casefold()  # there are file systems that take both for one
+        for number, index in zip(range(stretch.number, stretch.end), count(stretch.index)):
+            name = template % {"number": number, "index": index}
+            if name in seen:
+                called = names.template % {"number": number, "index": index}
+                text = f"two pieces would be called '{called}'; put {{index}} or {{number}} into 'file'."
+                raise stretch.wanted.table.fault(text, "file")
+            seen.add(name)

@@ -1,0 +1,353 @@
+"""The ledger of a batch: a row a piece, in SQLite; it knows no music, and touches no file but its own.
+
+    waiting      to be made
+    done         its files are in the folder
+    rejected     no attempt passed the gates
+    dropping     its files are being taken away, since better pieces are kept
+    passed over  they are gone
+    failed       set aside: it could not be made, and `reason` says why
+
+One process writes, under the lock of the folder, and commits a chunk at a time, after its files. The journal is the
+classic one: of SQLite's it is the one that network file systems bear. A commit is on the disk when it returns; files
+need not be, until their run is `settled`.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from composer import __version__
+from composer.errors import BadOption, BatchFailed, CannotWrite, UnreadableFile, printable
+from composer_batch.cell import Cell
+from composer_batch.database import connected
+from composer_batch.plan import pieces
+from composer_batch.rowcheck import checked, pair
+
+NAME = "catalogue.sqlite"
+
+FORMAT = 1
+
+MOST_RUNS = 2**31
+
+CHUNK = 64
+"""Pieces in a row that belong to one shard."""
+
+STATES = ("waiting", "done", "rejected", "dropping", "passed over", "failed")
+
+_TABLES = """
+CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE cells (cell INTEGER PRIMARY KEY, job INTEGER NOT NULL, first INTEGER NOT NULL, plain TEXT NOT NULL);
+CREATE TABLE pieces (
+    number INTEGER PRIMARY KEY, cell INTEGER NOT NULL, model TEXT NOT NULL, model_hash TEXT NOT NULL,
+    seed INTEGER NOT NULL, "index" INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'waiting',
+    tries INTEGER NOT NULL DEFAULT 0, attempt INTEGER, asked TEXT, stem TEXT NOT NULL, files TEXT, bytes INTEGER,
+    metrics TEXT, rank REAL, distance REAL, reason TEXT NOT NULL DEFAULT '', seconds REAL, made_at REAL, run INTEGER
+);
+CREATE INDEX pieces_by_state ON pieces (state, cell, number);
+CREATE TABLE rejections (number INTEGER NOT NULL, attempt INTEGER NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (number, attempt));
+"""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of several runs that share the pieces of a batch: number `part` of `parts`, from 1."""
+
+    part: int = 1
+    parts: int = 1
+
+    def has(self, number: int) -> bool:
+        """Whether a piece is this one's."""
+        return number // CHUNK % self.parts == self.part - 1
+
+
+WHOLE = Shard()
+"""One run for all pieces."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one piece."""
+
+    number: int
+    state: str
+    attempt: int = 0
+    asked: str = ""  # what makes it again, as JSON
+    files: Mapping[str, tuple[str, int]] | None = None  # suffix to SHA-256 and bytes
+    metrics: Mapping[str, Any] | None = None
+    rejections: Sequence[tuple[int, str]] = ()  # attempt, reason
+    reason: str = ""
+    seconds: float = 0.0
+    made_at: float = 0.0  # seconds since 1970
+    run: int = 0  # that made it, counted from 1
+
+
+@dataclass(frozen=True, eq=False)
+class Ledger:
+    """An open ledger. Every method raises CannotWrite, in one sentence, for whatever befalls the file.
+
+    Where it is corrupt, or not a catalogue, they raise UnreadableFile.
+    """
+
+    path: Path
+    connection: sqlite3.Connection
+
+    @contextmanager
+    def _safely(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self.connection:  # commits, or takes back
+                yield self.connection
+        except sqlite3.Error as error:
+            raise CannotWrite(f"{printable(str(self.path))}: {printable(str(error), 160)}.") from error
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, BadOption) as error:
+            said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            what = printable(said, 160).rstrip(".")
+            raise UnreadableFile(f"{printable(str(self.path))}: corrupt, or not a catalogue ({what}).") from error
+
+    # --- what is asked for
+
+    def begin(self, cells: Sequence[Cell], shard: Shard) -> int:
+        """Take in the cells, or find the same there; how many pieces were added to a batch that had been begun.
+
+        Raises BatchFailed for a batch of other jobs, models or versions.
+        """
+        begun = self._begun()
+        known = self._check_same(cells, shard) if begun else 0
+        first = sum(cell.count for cell in cells[:known])
+        with self._safely() as connection:
+            connection.execute("BEGIN IMMEDIATE")  # tables, too, are there whole or not at all
+            if not begun:
+                for statement in _TABLES.split(";"):  # a script would commit first
+                    connection.execute(statement)
+                about = {"format": FORMAT, "composer": __version__, "shard": f"{shard.part}/{shard.parts}"}
+                connection.executemany("INSERT INTO about VALUES (?, ?)", [(k, str(v)) for k, v in about.items()])
+            number = first
+            for place, cell in enumerate(cells[known:], start=known):
+                row = (place, cell.job, number, json.dumps(cell.to_json()))
+                connection.execute("INSERT INTO cells VALUES (?, ?, ?, ?)", row)
+                number += cell.count
+            rows = _rows(cells[known:], known, first, shard)
+            columns = 'number, cell, model, model_hash, seed, "index", stem'
+            connection.executemany(f"INSERT INTO pieces ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
+        return number - first if known else 0
+
+    def _begun(self) -> bool:
+        with self._safely() as connection:
+            return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone())
+
+    def _check_same(self, cells: Sequence[Cell], shard: Shard) -> int:
+        """Raise BatchFailed if these cells do not begin with those that are there; how many are."""
+        shown, about = printable(str(self.path.parent)), self.about()
+        if about["composer"] != __version__:
+            raise BatchFailed(
+                f"{shown}: was begun with composer {printable(about['composer'], 9)}, and this is {__version__}, whose "
+                "pieces may differ; go on with that version, or name another folder."
+            )
+        if about["shard"] != f"{shard.part}/{shard.parts}":
+            raise BatchFailed(
+                f"{shown}: was begun as shard {printable(about['shard'], 20)}; go on so, or name another folder."
+            )
+        known = 0
+        for old in map(_comparable, self.cells()):
+            new = _comparable(cells[known]) if known < len(cells) else {}
+            known += 1
+            if old == new:
+                continue
+            if {**old, "model_hash": ""} == {**new, "model_hash": ""}:
+                what = f"the model '{printable(old['model'])}' has changed since it was begun; bring it back"
+            else:
+                what = f"was begun with another file of jobs (job {old['job']} differs); jobs may be added at its end"
+            raise BatchFailed(f"{shown}: {what}, or name another folder.")
+        return known
+
+    def about(self) -> dict[str, str]:
+        """What the ledger says of itself: format, version, shard."""
+        with self._safely() as connection:
+            rows = connection.execute("SELECT key, value FROM about")
+            return {"composer": "", "shard": "", **dict(map(pair, rows))}
+
+    def begun(self) -> tuple[int, int]:
+        """Count one more run: its number, and that of the last run whose files are known to be on the disk."""
+        with self._safely() as connection:
+            rows = connection.execute("SELECT key, value FROM about")
+            about = dict(map(pair, rows))
+            run, settled = int(about.get("runs", 0)) + 1, int(about.get("settled", 0))
+            if not 0 <= settled < run < MOST_RUNS:
+                raise ValueError("its runs are not counted right")
+            connection.execute("INSERT OR REPLACE INTO about VALUES ('runs', ?)", (str(run),))
+        return run, settled
+
+    def settled(self, run: int) -> None:
+        """The files of this run, and of those before it, are on the disk."""
+        with self._safely() as connection:
+            connection.execute("INSERT OR REPLACE INTO about VALUES ('settled', ?)", (str(run),))
+
+    def cells(self) -> Iterator[Cell]:
+        """The cells, by their places."""
+        with self._safely() as connection:
+            for number, (place, plain) in enumerate(connection.execute("SELECT cell, plain FROM cells ORDER BY cell")):
+                if place != number:
+                    raise ValueError("a job is missing")
+                yield Cell.from_json(json.loads(plain))
+
+    def waiting(self, cell: int, after: int, most: int) -> list[tuple[int, int]]:
+        """(number, index) of the next pieces of a cell that are to be made, from beyond the number `after`."""
+        query = (
+            "SELECT number, \"index\" FROM pieces WHERE state = 'waiting' AND cell = ? AND number > ? "
+            "ORDER BY number LIMIT ?"
+        )
+        with self._safely() as connection:
+            rows = connection.execute(query, (cell, after, most)).fetchall()
+            for number, index in rows:
+                checked({"number": number, "index": index}, written=False)
+            return rows
+
+    def waiting_in(self, cell: int) -> int:
+        """How many pieces of a cell are to be made."""
+        query = "SELECT count(*) FROM pieces WHERE state = 'waiting' AND cell = ?"
+        with self._safely() as connection:
+            return int(connection.execute(query, (cell,)).fetchone()[0])
+
+    # --- what became of it
+
+    def record(self, rows: Iterable[Row]) -> None:
+        """What became of these pieces, all at once."""
+        rows = list(rows)
+        with self._safely() as connection:
+            connection.executemany(
+                "UPDATE pieces SET state = ?, attempt = ?, asked = ?, files = ?, bytes = ?, metrics = ?, rank = ?, "
+                "distance = ?, reason = ?, seconds = ?, made_at = ?, run = ? WHERE number = ?",
+                [_values(row) for row in rows],
+            )
+            connection.executemany(
+                "INSERT OR REPLACE INTO rejections VALUES (?, ?, ?)",
+                [(row.number, attempt, reason) for row in rows for attempt, reason in row.rejections],
+            )
+
+    def tried(self, number: int) -> int:
+        """Count one more try of a piece whose worker was lost; how many there were."""
+        with self._safely() as connection:
+            connection.execute("UPDATE pieces SET tries = tries + 1 WHERE number = ?", (number,))
+            return int(connection.execute("SELECT tries FROM pieces WHERE number = ?", (number,)).fetchone()[0])
+
+    def again(self, numbers: Iterable[int]) -> None:
+        """Let these pieces wait once more, as if they had never been made."""
+        with self._safely() as connection:
+            listed = [(number,) for number in numbers]
+            connection.executemany(
+                "UPDATE pieces SET state = 'waiting', tries = 0, reason = '' WHERE number = ?", listed
+            )
+            connection.executemany("DELETE FROM rejections WHERE number = ?", listed)
+
+    def ranked(self, job: int, by: str, after: int = 0) -> list[tuple[Any, ...]]:
+        """What ranks each piece of a job that is done, its number last; the best first, and of these not `after`."""
+        order = "rank, distance, number" if by == "rules" else "distance, number"
+        query = (
+            f"SELECT {order} FROM pieces WHERE state = 'done' AND cell IN (SELECT cell FROM cells WHERE job = ?) "  # noqa: S608
+            f"ORDER BY {order} LIMIT -1 OFFSET ?"
+        )
+        with self._safely() as connection:
+            rows = connection.execute(query, (job, after)).fetchall()
+            for row in rows:
+                checked(dict(zip(order.split(", "), row, strict=True)), written=True)
+                if None in row:
+                    raise ValueError("a piece has no rank")
+            return rows
+
+    def drop(self, numbers: Iterable[int]) -> list[tuple[int, str, list[str]]]:
+        """Let these pieces be `dropping`; number, stem and suffixes of all that are."""
+        with self._safely() as connection:
+            rows = [(number,) for number in numbers]
+            connection.executemany("UPDATE pieces SET state = 'dropping' WHERE number = ?", rows)
+        return self.dropping() if rows else []
+
+    def dropping(self) -> list[tuple[int, str, list[str]]]:
+        """Number, stem and suffixes of pieces whose files are being taken away."""
+        found = self.pieces("dropping", "number, stem, files")
+        return [(row["number"], row["stem"], list(row["files"])) for row in found]
+
+    def dropped(self, numbers: Iterable[int]) -> None:
+        """Their files are gone."""
+        with self._safely() as connection:
+            rows = [(number,) for number in numbers]
+            connection.executemany("UPDATE pieces SET state = 'passed over' WHERE number = ?", rows)
+
+    # --- to be read
+
+    def counts(self) -> Counter[str]:
+        """Pieces by state."""
+        with self._safely() as connection:
+            found = dict(connection.execute("SELECT state, count(*) FROM pieces GROUP BY state"))
+            if others := found.keys() - set(STATES):
+                raise ValueError(f"a piece is in the state {next(iter(others))!r}")
+            return Counter(found)
+
+    def rejections(self) -> Counter[str]:
+        """Rejections by the gate that refused."""
+        with self._safely() as connection:
+            found = connection.execute(
+                "SELECT substr(reason, 1, instr(reason, ':') - 1), count(*) FROM rejections GROUP BY 1"
+            )
+            return Counter({str(gate): count for gate, count in found})
+
+    def rows(self, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        """These columns of all pieces, and `job` of their cells, as many rows at a time as are looked at."""
+        listed = ", ".join(f'"{name}"' for name in columns)
+        with self._safely() as connection:
+            yield from connection.execute(f"SELECT {listed} FROM pieces JOIN cells USING (cell) ORDER BY pieces.number")  # noqa: S608
+
+    def pieces(self, state: str, columns: str = "*", order: str = "number") -> Iterator[dict[str, Any]]:
+        """The rows of one state, with columns and in an order of SQL, as many at a time as are looked at."""
+        with self._safely() as connection:
+            cursor = connection.execute(
+                f"SELECT {columns} FROM pieces WHERE state = ? ORDER BY {order}",  # noqa: S608  (no text of a user)
+                (state,),
+            )
+            names = [column[0] for column in cursor.description]
+            for row in cursor:
+                yield checked(dict(zip(names, row, strict=True)), written=state in ("done", "dropping"))
+
+
+def _rows(cells: Sequence[Cell], place: int, first: int, shard: Shard) -> Iterator[tuple[Any, ...]]:
+    for at, (cell, found) in enumerate(groupby(pieces(cells, first), key=lambda piece: id(piece[2])), start=place):
+        del cell
+        for number, index, own in found:
+            if shard.has(number):
+                seed = own.asked["request"].get("seed", 0)
+                yield number, at, own.model, own.model_hash, seed, index, own.names.stem(number, index)
+
+
+def _values(row: Row) -> tuple[Any, ...]:
+    metrics = row.metrics or {}
+    rank, distance = metrics.get("rank", (None, None))
+    files = None if row.files is None else json.dumps({suffix: list(of) for suffix, of in row.files.items()})
+    size = None if row.files is None else sum(size for _, size in row.files.values())
+    kept = json.dumps(metrics) if metrics else None
+    state = (row.state, row.attempt, row.asked or None, files, size, kept, rank, distance)
+    return (*state, row.reason, row.seconds, row.made_at, row.run, row.number)
+
+
+def _comparable(cell: Cell) -> dict[str, Any]:
+    """What must not change while a batch goes on: a model may have moved, since its hash is known."""
+    return {**json.loads(json.dumps(cell.to_json())), "model_path": ""}
+
+
+@contextmanager
+def opened(path: Path, *, reading: bool = False) -> Iterator[Ledger]:
+    """The ledger in a file, made if need be. Raises CannotWrite, and UnreadableFile for a file that is none."""
+    with closing(connected(path, _TABLES, reading=reading)) as connection:
+        ledger = Ledger(path, connection)
+        with ledger._safely():
+            begun = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone()
+            found = begun and connection.execute("SELECT value FROM about WHERE key = 'format'").fetchone()
+        if begun and (not found or found[0] != str(FORMAT)):
+            raise UnreadableFile(f"{printable(str(path))}: was made by another version of composer.")
+        yield ledger

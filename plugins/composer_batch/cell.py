@@ -1,0 +1,118 @@
+"""A cell: the pieces of a batch that differ in their index alone, from a plan or from a ledger; it draws none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+from composer.generation.tasks import Asked, asked_of, request_of, with_request
+from composer_batch.filters import Keep, gates_of
+from composer_batch.jobs import LARGEST, MOST_ATTEMPTS, MOST_BARS, MOST_PIECES
+from composer_batch.places import Names, names
+
+MOST_PARTICLES = 256
+"""Of a piece in sections."""
+
+SUFFIX = re.compile(r"[\w-]{1,20}(?:\.[\w-]{1,20})*")
+"""What files of a piece may end in, without the first dot."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Pieces that differ in their index alone, asked for as plain values: all that a worker needs to make them."""
+
+    job: int  # the table that it comes from, from 1
+    name: str
+    model: str  # as it was typed
+    model_path: str  # of a file; empty for a model that a plugin offers
+    model_hash: str
+    asked: Mapping[str, Any]  # of the piece with index 0
+    first: int  # index
+    count: int
+    file: str
+    fields: Mapping[str, Any]  # what its pattern may use
+    formats: tuple[str, ...]
+    export_options: Mapping[str, Mapping[str, Any]]
+    title: str | None
+    gates: Mapping[str, Any]
+    attempts: int
+    keep: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, which are the cell's own."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> Cell:
+        """The reverse of `to_json`. Raises ValueError, TypeError, KeyError or BadOption for what no plan has made."""
+        cell = Cell(**{**{f.name: values[f.name] for f in fields(Cell)}, "formats": tuple(values["formats"])})
+        _check(cell)
+        return cell
+
+    def wanted(self, index: int) -> Asked:
+        """What the piece with this index is made of."""
+        asked = asked_of(self.asked)
+        return with_request(asked, replace(request_of(asked), index=index))
+
+    @property
+    def together(self) -> tuple[Any, ...]:
+        """Pieces of cells that are equal in this can run side by side."""
+        request = self.asked["request"]
+        where = tuple(str(request.get(name)) for name in ("samplers", "stepper", "precision", "device"))
+        return (self.model, self.model_path, "form" in self.asked, *where)
+
+    @property
+    def length(self) -> int:
+        """Bars that a piece has, 0 if its model decides: pieces of like length are run side by side."""
+        return int(self.asked["request"].get("bars") or 0)
+
+    @cached_property
+    def names(self) -> Names:
+        """What its pieces are called. Raises BadOption for a pattern that is none."""
+        return names(self.file, self.fields)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(map(_is_text, value))
+
+
+def _whole(least: int, most: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and least <= value <= most
+
+
+_CHECKS: Mapping[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("name", "model", "model_path", "model_hash", "file"), _is_text),
+    **dict.fromkeys(("title", "keep"), lambda value: value is None or _is_text(value)),
+    **dict.fromkeys(("asked", "fields", "export_options", "gates"), _is_table),
+    "job": _whole(1, LARGEST),
+    "first": _whole(0, LARGEST),
+    "count": _whole(1, MOST_PIECES),
+    "attempts": _whole(1, MOST_ATTEMPTS),
+    "formats": lambda value: (
+        len(set(value)) == len(value) > 0 and all(isinstance(one, str) and SUFFIX.fullmatch(one) for one in value)
+    ),
+}
+
+
+def _check(cell: Cell) -> None:
+    """Raise ValueError, TypeError or BadOption for what no plan has made: a ledger may come from anybody."""
+    for name, is_sound in _CHECKS.items():
+        if not is_sound(getattr(cell, name)):
+            raise ValueError(f"a job has a '{name}' that no plan has made")
+    if not all(map(_is_table, cell.export_options.values())):
+        raise ValueError("a job has 'export_options' that no plan has made")
+    _ = cell.names
+    gates_of(cell.gates)
+    if cell.keep is not None:
+        Keep.of(cell.keep)
+    asked = asked_of(cell.asked)
+    request = request_of(asked)
+    if max(request.bars or 0, request.most_bars) > MOST_BARS or getattr(asked, "particles", 0) > MOST_PARTICLES:
+        raise ValueError("a job asks for more than any plan does")

@@ -1,0 +1,53 @@
+"""Choosing: the best pieces of a job stay, the others are taken away; it ranks by what the ledger holds.
+
+A piece that is not among the best of those that are there is not among the best of all. So it goes at once, and each
+shard keeps the best of its own; the shard that ends last keeps the best of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from composer.io.lock import locked
+from composer_batch import folder, manifest
+from composer_batch.catalogue import Ledger, opened
+from composer_batch.cell import Cell
+from composer_batch.filters import Keep
+
+
+def choose(out: Path, ledgers: Sequence[Ledger], kept: Mapping[int, str]) -> int:
+    """Keep the best pieces of jobs, each as its `keep` says, in all these ledgers; how many were taken away."""
+    count = 0
+    for job, text in kept.items():
+        keep = Keep.of(text)
+        if len(ledgers) == 1:
+            beyond = [(ledgers[0], number) for *_, number in ledgers[0].ranked(job, keep.by, keep.count)]
+        else:
+            ranked = [(key, place) for place, one in enumerate(ledgers) for key in one.ranked(job, keep.by)]
+            beyond = [(ledgers[place], key[-1]) for key, place in sorted(ranked)[keep.count :]]
+        count += len(beyond)
+        for ledger in ledgers:
+            dropped = ledger.drop([number for one, number in beyond if one is ledger])
+            folder.take_away(out, ledger, dropped)
+    return count
+
+
+def kept_of(cells: Iterable[Cell]) -> dict[int, str]:
+    """What jobs keep, by job."""
+    return {cell.job: cell.keep for cell in cells if cell.keep is not None}
+
+
+def choose_among_shards(out: Path, parts: int, kept: Mapping[int, str]) -> None:
+    """Once no shard has pieces to make, keep the best of all of them, and write their manifests anew."""
+    if not kept:
+        return
+    with locked(out / folder.SHARDS, wait=True), ExitStack() as stack:
+        paths = folder.ledgers(out)
+        ledgers = [stack.enter_context(opened(path)) for path in paths]
+        if len(paths) < parts or any(ledger.counts()["waiting"] for ledger in ledgers):
+            return  # the one that ends last does it
+        if choose(out, ledgers, kept):
+            for path, ledger in zip(paths, ledgers, strict=True):
+                manifest.write(ledger, path.with_name(manifest.NAME))

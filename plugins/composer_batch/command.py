@@ -1,0 +1,265 @@
+"""`composer batch`: thousands of pieces from one file of jobs; `status`, `retry` and `gallery` are about its folder."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from composer.cli import completing, writing
+from composer.errors import BadOption, BatchFailed, printable
+
+if TYPE_CHECKING:
+    from composer.types import Executor
+    from composer_batch.catalogue import Shard
+    from composer_batch.scheduler import Settings
+
+
+class WithJobs(click.Group):
+    """A group whose first word is the name of a command, or else a file of jobs."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """What does not name a command goes to `run`."""
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=WithJobs, short_help="Make thousands of pieces from one file.")
+def batch() -> None:
+    """Make thousands of pieces from one file of jobs: `composer batch jobs.toml --out pieces/`.
+
+    \b
+    composer batch jobs.toml --out pieces/                  the same line goes on after a crash
+    composer batch jobs.toml --out pieces/ --plan           what would run: pieces, time, disk
+    composer batch jobs.toml --out pieces/ --executor ray   on a cluster
+    composer batch jobs.toml --out pieces/ --shard 3/16     as one of sixteen runs that share the pieces
+    composer batch status pieces/                           how far it is, and what was rejected or set aside
+    composer batch run --help                               all options
+    """  # noqa: D301
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the options of `_running` say."""
+
+    executor: str
+    options: tuple[str, ...]
+    time_limit: float
+    shard: str | None
+    wait: bool
+    parquet: bool
+    quiet: bool
+    as_json: bool
+
+
+def _running(command: Any) -> Any:
+    """The options of what makes pieces, on a command that takes them as the fields of `Asked`."""
+    options = [
+        click.option(
+            "--executor",
+            default="pool",
+            shell_complete=completing.names("executors"),
+            help="Where the work runs: here, pool, ray, …  [pool]",
+        ),
+        click.option(
+            "--executor-option",
+            "options",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="An option of it, such as workers=4 or address=auto.",
+        ),
+        click.option(
+            "--time-limit",
+            type=float,
+            default=900.0,
+            help="Seconds after which a worker is given up that is busy with one lot of at most 256 pieces.  [900]",
+        ),
+        click.option("--shard", help="As one of several runs that share the pieces, such as 3/16."),
+        click.option("--parquet", is_flag=True, help="Write the catalogue as catalogue.parquet in the end, too."),
+        click.option("--wait", is_flag=True, help="Wait for another run in the folder."),
+        click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong."),
+        click.option("--json", "as_json", is_flag=True, help="Say how it goes in lines of JSON."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@batch.command()
+@click.argument("jobs", required=False, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="The folder of the pieces, which may be there already.")
+@click.option("--plan", "only_plan", is_flag=True, help="Say what would run, and make nothing.")
+@click.option("--schema", "only_schema", is_flag=True, help="Print the JSON schema of a file of jobs.")
+@_running
+def run(
+    jobs: Path | None,
+    out: Path | None,
+    only_plan: bool,
+    only_schema: bool,
+    **options: Any,
+) -> None:
+    """Make every piece that JOBS (.toml, .jsonl or .csv) asks for and that is not in the folder yet."""
+    if only_schema:
+        from composer_batch.schema import published
+
+        click.echo(json.dumps(published(), indent=1))
+        return
+    if jobs is None:
+        raise BadOption("there is no file of jobs; name one, such as jobs.toml, or see `composer batch --help`.")
+    if out is None and not only_plan:
+        raise BadOption("where to? Give the folder of the pieces: --out pieces/.")
+    from composer_batch.jobfile import read
+    from composer_batch.jobs import spread
+    from composer_batch.plan import plan
+
+    asked = Asked(**options)
+    made, settings = _executor(asked.executor, asked.options), _settings(asked.time_limit, asked.shard, asked.wait)
+    cells = plan(spread(read(jobs)))
+    if only_plan:
+        _show_plan(cells, out, asked.as_json)
+    elif out is not None:
+        _go(out, cells, made, settings, asked)
+
+
+@batch.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--failed", is_flag=True, help="Try what was set aside once more.")
+@_running
+def retry(folder: Path, failed: bool, **options: Any) -> None:
+    """Go on with a batch from its FOLDER alone."""
+    from composer_batch.folder import ledgers
+
+    asked = Asked(**options)
+    made, settings = _executor(asked.executor, asked.options), _settings(asked.time_limit, asked.shard, asked.wait)
+    if not ledgers(folder):
+        raise BadOption(f"{printable(str(folder))}: contains no batch.")
+    _go(folder, None, made, settings, asked, failed=failed)
+
+
+@batch.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def status(folder: Path, as_json: bool) -> None:
+    """Say how far the batch in a FOLDER is, all shards together."""
+    from composer_batch.status import summary
+
+    found = summary(folder)
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for name, value in found["states"].items():
+        click.echo(f"{name:<14} {value:>9,}")
+    for title in ("rejections", "set aside"):
+        for reason, count in found[title].items():
+            click.echo(f"{title}: {count:,} × {printable(reason, 200)}")
+    if found["shards"]:
+        click.echo(f"shards begun: {found['shards']}")
+
+
+@batch.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("page", type=click.Path(path_type=Path))
+@click.option("--top", type=click.IntRange(1, 1000), default=20, help="How many of the best ranked.  [20]")
+@writing.force
+def gallery(folder: Path, page: Path, top: int, force: bool) -> None:
+    """Write the best pieces of the batch in a FOLDER to a PAGE of HTML."""
+    from composer.io.outputs import guarded
+    from composer_batch.reports import check_page, files_in, write
+
+    check_page(page)
+    with guarded([page], reads=files_in(folder), force=force):
+        count = write(folder, page, top)
+    click.echo(f"{printable(str(page))}: {count} pieces")
+
+
+# --- what the options say ---------------------------------------------------------------------------------------------
+
+
+def _executor(name: str, options: tuple[str, ...]) -> Executor:
+    from composer.plugins.registry import registry
+
+    given = {}
+    for text in options:
+        option, equals, value = text.partition("=")
+        if not equals:
+            raise BadOption(f"invalid option '{printable(text)}': expected NAME=VALUE, such as workers=2.")
+        given[option.strip().replace("-", "_")] = value
+    made: Executor = registry().make("executors", name, **given)
+    return made
+
+
+def _settings(limit: float, shard: str | None, wait: bool) -> Settings:
+    from composer_batch.scheduler import Settings
+
+    if not limit > 0:
+        raise BadOption(f"'--time-limit' is {limit:g}, and must be more than 0 seconds.")
+    return Settings(limit=limit, wait=wait, shard=_shard(shard))
+
+
+def _shard(text: str | None) -> Shard:
+    from composer_batch.catalogue import Shard
+
+    if text is None:
+        return Shard()
+    found = re.fullmatch(r"(\d{1,4})/(\d{1,4})", text.strip())
+    part, parts = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= part <= parts:
+        raise BadOption(f"'--shard' is '{printable(text)}', and must be such as 3/16: from 1/16 to 16/16.")
+    return Shard(part, parts)
+
+
+# --- what is said -----------------------------------------------------------------------------------------------------
+
+
+def _go(out: Path, cells: Any, executor: Executor, settings: Settings, asked: Asked, *, failed: bool = False) -> None:
+    from composer_batch import parquet
+    from composer_batch.progress import Teller
+    from composer_batch.scheduler import run as run_batch
+
+    if asked.parquet:
+        parquet.check()
+    teller = Teller(quiet=asked.quiet, as_json=asked.as_json)
+    ended = run_batch(out, cells, executor, settings, teller, retry=failed)
+    if asked.parquet:
+        parquet.write(out)
+    teller.end(ended)
+    if count := ended.counts["failed"]:
+        what = "1 piece was" if count == 1 else f"{count:,} pieces were"
+        raise BatchFailed(f"{what} set aside; `composer batch status {printable(str(out))}` says why.")
+
+
+def _show_plan(cells: Any, out: Path | None, as_json: bool) -> None:
+    import shutil
+
+    from composer_batch.plan import count
+    from composer_batch.trial import estimate
+
+    models, found = count(cells), estimate(cells)
+    place = next((path for path in (out, *out.absolute().parents) if path.is_dir()), None) if out else None
+    free = shutil.disk_usage(place).free if place else None
+    if as_json:
+        about = {"pieces": models.total(), "models": dict(models), "seconds": found.seconds, "bytes": found.bytes}
+        click.echo(json.dumps({**about, "jobs": len(cells), "free": free}))
+        return
+    click.echo(
+        f"{models.total():,} pieces of {len(cells):,} jobs: {', '.join(f'{n:,} by {m}' for m, n in models.items())}"
+    )
+    click.echo(f"about {_span(found.seconds)} on one processor, from a trial of a few")
+    click.echo(f"about {_size(found.bytes)}" + ("" if free is None else f", of {_size(free)} that are free"))
+
+
+def _span(seconds: float) -> str:
+    from composer.cli.tables import span
+
+    return span(seconds)
+
+
+def _size(count: float) -> str:
+    units = ("bytes", "kB", "MB", "GB", "TB")
+    place = min(max(len(f"{count:.0f}") - 1, 0) // 3, len(units) - 1)
+    return f"{count / 1000**place:.3g} {units[place]}"

@@ -1,0 +1,227 @@
+"""Jobs: tables of a file as checked values, a grid spread out; it knows no model, and no folder."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Annotated, Any, get_origin
+
+from composer.errors import BadOption, ComposerError, nearest, printable
+from composer.plugins.options import Option, convert, schema
+from composer.plugins.registry import registry
+from composer.request import Link
+from composer_batch.filters import Gates, Keep
+from composer_batch.jobfile import Table
+from composer_batch.places import PATTERN
+
+MOST_PIECES = 1_000_000
+"""Of one job, for each point of its grid."""
+
+MOST_CELLS = 10_000
+"""Points of all grids of a file together."""
+
+MOST_BARS = 4096
+"""Of one piece."""
+
+MOST_ATTEMPTS = 100
+
+LARGEST = 2**62
+"""Seeds and indexes are below, so that SQLite holds them."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked for, without samplers, gates and options of exporters. Raises BadOption for what cannot be."""
+
+    name: Annotated[str, "what the job is called"] = ""
+    file: Annotated[str, "pattern of the file names, such as {model}-{key}-{index:04}"] = PATTERN
+    model: Annotated[str, "name of a model, or a .safetensors file"] = "chorales"
+    count: Annotated[int, "how many pieces, for each point of the grid"] = 1
+    seed: Annotated[int, "the same seed, the same music"] = 0
+    index: Annotated[int | None, "only this piece of those of the seed, counted from 0"] = None
+    bars: Annotated[int | None, "exactly so many whole bars (after the primer)"] = None
+    form: Annotated[str | None, "sections of so many bars (8), such as AABA"] = None
+    time_signature: Annotated[str | None, "metre, such as 3/4"] = None
+    key: Annotated[str | None, "key, such as Dm, F# or Bb"] = None
+    tempo: Annotated[float | None, "quarter notes per minute"] = None
+    primer: Annotated[str | None, "a music file, or notes: D4 E4 F4/2 A4/2"] = None
+    title: Annotated[str | None, "for the forms that show one"] = None
+    formats: Annotated[tuple[str, ...], "forms of each piece, by suffix"] = ("mid",)
+    device: Annotated[str, "cpu, cuda, …"] = "cpu"
+    stepper: Annotated[str, "what runs the model; auto: the fastest that can"] = "auto"
+    precision: Annotated[str, "what it computes in"] = "float32"
+    attempts: Annotated[int, "how often a piece is drawn at most until it passes the gates"] = 8
+    keep: Annotated[str | None, "of all pieces of the job, such as: best 100 by likelihood"] = None
+
+    def __post_init__(self) -> None:
+        """Check what no request checks."""
+        if not 1 <= self.count <= MOST_PIECES:
+            raise BadOption(f"'count' is {self.count:,}, and must be from 1 to {MOST_PIECES:,}.")
+        if self.bars is not None and self.bars > MOST_BARS:
+            raise BadOption(f"'bars' is {self.bars:,}; {MOST_BARS:,} are the most in a batch.")
+        for name, value in (("seed", self.seed), ("index", self.index or 0)):
+            if not 0 <= value < LARGEST:
+                raise BadOption(f"'{name}' is {printable(str(value))}, and must be from 0 to 2^62-1 in a batch.")
+        if not 1 <= self.attempts <= MOST_ATTEMPTS:
+            raise BadOption(f"'attempts' is {self.attempts:,}, and must be from 1 to {MOST_ATTEMPTS}.")
+        if self.index is not None and self.count > 1:
+            raise BadOption("'index' asks for one piece and 'count' for several; give one of them.")
+        if not self.formats or len(set(self.formats)) < len(self.formats):
+            raise BadOption('\'formats\' names each form once, such as ["mid", "wav"].')
+        if self.keep is not None:
+            Keep.of(self.keep)
+
+
+GRID = frozenset(
+    "model seed index bars form time_signature key tempo primer device stepper precision".split()  # noqa: SIM905
+)
+"""Options of which a list makes a grid; so do those of samplers."""
+
+TABLES = ("gates", "export_options")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One point of a job's grid."""
+
+    job: Job
+    links: tuple[Link, ...]
+    gates: Mapping[str, Any]
+    export_options: Mapping[str, Mapping[str, Any]]
+    varied: tuple[str, ...]  # what the grid is of
+    table: Table = field(compare=False)
+
+
+def sampler_keys() -> dict[str, tuple[str, Option]]:
+    """The keys of samplers' options, as the command line has them: `top-p`, `density-per`."""
+    found: dict[str, tuple[str, Option]] = {}
+    taken = {option.name.replace("_", "-") for option in schema(Job)} | {name.replace("_", "-") for name in TABLES}
+    for name, offer in sorted(registry().offers["samplers"].items()):
+        for place, option in enumerate(offer.options):
+            key = name if place == 0 else f"{name}-{option.name.replace('_', '-')}"
+            found[f"sampler-{key}" if key in taken else key] = (name, option)
+    return found
+
+
+def spread(tables: Sequence[Table]) -> list[Wanted]:
+    """Every point of every job's grid, in the order of the file. Raises BadJobs, which names file and line."""
+    samplers = sampler_keys()
+    found: list[Wanted] = []
+    for table in tables:
+        axes = _axes(table, samplers)
+        size = math.prod(len(values) for _, _, values in axes)
+        if len(found) + size > MOST_CELLS:
+            many = f"{len(found) + size:,}" if size < 10**9 else "more than a billion"
+            raise table.fault(f"with this grid there are {many} jobs; {MOST_CELLS:,} are the most.")
+        found += _points(table, axes, samplers)
+    return found
+
+
+Axis = tuple[str, str, Sequence[Any]]
+"""A key as it was written, what it stands for, and its values."""
+
+
+def _axes(table: Table, samplers: Mapping[str, tuple[str, Option]]) -> list[Axis]:
+    own, axes = _own(), []
+    stands: dict[str, str] = {}
+    for written, value in table.values.items():
+        name, dashed = written.replace("-", "_"), written.replace("_", "-")
+        if (other := stands.setdefault(name, written)) != written:
+            raise table.fault(f"'{printable(other)}' and '{printable(written)}' are the same; leave one out.", written)
+        if name in own:
+            axes.append((written, name, _values(table, written, value, name in GRID)))
+        elif dashed in samplers:
+            listed = get_origin(samplers[dashed][1].type) is tuple  # of such an option a list is one value
+            nested = isinstance(value, list) and bool(value) and isinstance(value[0], list)
+            axes.append((written, dashed, _values(table, written, value, nested or not listed, one=listed)))
+        elif name in TABLES:
+            if not isinstance(value, Mapping):
+                raise table.fault(f"'{name}' is a table of options.", written)
+        else:
+            known = [*own, *samplers, *TABLES]
+            raise table.fault(f"a job has no '{printable(written)}': {nearest(printable(written), known)}", written)
+    return axes
+
+
+def _values(table: Table, key: str, value: Any, grid: bool, *, one: bool = False) -> Sequence[Any]:
+    if isinstance(value, Mapping):
+        raise table.fault(f"'{printable(key)}' is a table, and takes a value.", key)
+    if not isinstance(value, list) or (one and not grid):
+        return [value]
+    if not grid:
+        if key in ("formats",):
+            return [value]
+        raise table.fault(f"'{printable(key)}' takes one value; a list makes a grid of other options.", key)
+    if not value:
+        raise table.fault(f"'{printable(key)}' is an empty list, which asks for nothing.", key)
+    return value
+
+
+def _points(table: Table, axes: Sequence[Axis], samplers: Mapping[str, tuple[str, Option]]) -> Iterator[Wanted]:
+    gates, exporting = _gates(table), _export_options(table)
+    varied = tuple(name.replace("-", "_") for _, name, values in axes if len(values) > 1)
+    written, own = [key for key, _, _ in axes], _own()
+    for point in itertools.product(*(values for _, _, values in axes)):
+        options: dict[str, Any] = {}
+        chain: dict[str, dict[str, Any]] = {}
+        for key, (_, name, _), value in zip(written, axes, point, strict=True):
+            try:
+                if name in own:
+                    options[name] = convert(value, own[name], f"job {table.number}")
+                else:
+                    sampler, option = samplers[name]
+                    chosen = convert(value, option, f"sampler '{sampler}'")
+                    chain.setdefault(sampler, {})[option.name] = list(chosen) if isinstance(chosen, tuple) else chosen
+            except ComposerError as error:
+                raise table.fault(error, key) from None
+        try:
+            job = Job(**options)
+        except ComposerError as error:
+            raise table.fault(error, _named_in(str(error), written)) from None
+        links = tuple(Link(name, chosen) for name, chosen in chain.items())
+        yield Wanted(job, links, gates, exporting, varied, table)
+
+
+def _named_in(text: str, keys: Sequence[str]) -> str:
+    """The key that an error is about, by its first quoted word."""
+    return next((key for key in keys if f"'{key.replace('-', '_')}'" in text), "")
+
+
+@lru_cache(maxsize=1)
+def _own() -> Mapping[str, Option]:
+    """The options of a job."""
+    return {option.name: option for option in schema(Job)}
+
+
+@lru_cache(maxsize=1)
+def _of_gates() -> Mapping[str, Option]:
+    return {option.name: option for option in schema(Gates)}
+
+
+def _gates(table: Table) -> dict[str, Any]:
+    known = _of_gates()
+    chosen: dict[str, Any] = {}
+    for key, value in dict(table.values.get("gates", {})).items():
+        name = key.replace("-", "_")
+        if name not in known:
+            raise table.fault(f"there is no gate '{printable(key)}': {nearest(name, known)}", "gates")
+        try:
+            chosen[name] = convert(value, known[name], "gates")
+        except BadOption as error:
+            raise table.fault(error, "gates") from None
+    try:
+        Gates(**chosen)
+    except BadOption as error:
+        raise table.fault(error, "gates") from None
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in chosen.items()}
+
+
+def _export_options(table: Table) -> dict[str, dict[str, Any]]:
+    chosen: Mapping[str, Any] = table.values.get("export_options", table.values.get("export-options", {}))
+    for suffix, options in chosen.items():
+        if not isinstance(options, Mapping):
+            raise table.fault(f"'export_options.{printable(suffix)}' is a table of options.", "export_options")
+    return {suffix.lower().removeprefix("."): dict(options) for suffix, options in chosen.items()}

@@ -1,0 +1,30 @@
+"""The manifest of a batch: a line of JSON for each piece that is there, for people without SQL; it reads the ledger."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from composer.storage.atomic import whole_file
+from composer_batch.catalogue import Ledger
+
+NAME = "manifest.jsonl"
+
+
+def write(ledger: Ledger, path: Path) -> None:
+    """Write a line a piece, in the order in which they were asked for. Raises CannotWrite."""
+    with whole_file(path) as scratch, scratch.open("w", encoding="utf-8") as file:
+        for row in ledger.pieces("done"):
+            files = {
+                f"{row['stem']}.{suffix}": {"sha256": digest, "bytes": size}
+                for suffix, (digest, size) in row["files"].items()
+            }
+            line = {
+                "number": row["number"],
+                "files": files,
+                "model": row["model"],
+                "model_hash": row["model_hash"],
+                **(row["asked"] or {}),
+                "metrics": row["metrics"],
+            }
+            file.write(json.dumps(line) + "\n")

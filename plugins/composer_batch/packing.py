@@ -1,0 +1,64 @@
+"""Packing: what waits in a ledger, in chunks for so many workers; it runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from composer.generation.generator import BATCH
+from composer_batch.catalogue import Ledger
+from composer_batch.cell import Cell
+from composer_batch.worker import Chunk
+
+PAGE = 1024
+"""Rows that are read from the ledger at once."""
+
+
+def chunks(
+    ledger: Ledger, cells: Sequence[Cell], largest: int, workers: Callable[[], int], most: Callable[[int], int]
+) -> Iterator[Chunk]:
+    """Pieces of one model and chain together, those of like length beside each other, the longest first.
+
+    No chunk has more than `largest` pieces, or than `most` says of the cell that it has come to.
+    """
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for place, cell in enumerate(cells):
+        groups.setdefault(cell.together, []).append(place)
+    for places in groups.values():
+        places.sort(key=lambda place: (-cells[place].length, place))  # what takes long is begun early
+        left = sum(ledger.waiting_in(place) for place in places)
+        size, due = 0, 0
+        pieces: list[tuple[int, int, int]] = []
+        for place in places:
+            for number, index in _waiting(ledger, place):
+                if not due:
+                    due = workers()
+                    size = share(left, due, largest)
+                pieces.append((number, place, index))
+                if len(pieces) >= min(size, most(place)):
+                    yield chunk(cells, pieces)
+                    left, due, pieces = left - len(pieces), due - 1, []
+        if pieces:
+            yield chunk(cells, pieces)
+
+
+def share(left: int, workers: int, most: int) -> int:
+    """Pieces of each of the next chunks, one for each worker, of those that are left.
+
+    A round of equal chunks takes half of what is left, so that all workers end together (factoring: Hummel, Schonberg
+    and Flynn 1992), but fills batches as long as there is enough for all.
+    """
+    size = min(max(-(-left // (2 * workers)), BATCH), most)
+    rounds = -(-left // (workers * size))
+    return -(-left // (workers * rounds))
+
+
+def chunk(cells: Sequence[Cell] | Mapping[int, Cell], pieces: Sequence[tuple[int, int, int]]) -> Chunk:
+    """These pieces (number, place of the cell, index) with the cells that they need."""
+    return Chunk({place: cells[place] for _, place, _ in pieces}, tuple(pieces))
+
+
+def _waiting(ledger: Ledger, place: int) -> Iterator[tuple[int, int]]:
+    after = -1
+    while page := ledger.waiting(place, after, PAGE):
+        yield from page
+        after = page[-1][0]

@@ -1,0 +1,49 @@
+"""The catalogue of a batch as Parquet, all shards together, for tables and data frames; it reads the ledgers."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from composer.errors import BadOption, UnreadableFile, printable
+from composer.storage.atomic import whole_file
+from composer_batch.catalogue import opened
+from composer_batch.folder import PARQUET, ledgers
+
+GROUP = 8192
+"""Rows that are held at once."""
+
+COLUMNS = {
+    **dict.fromkeys(("number", "job", "seed", "index", "tries", "attempt", "bytes", "run"), "int64"),
+    **dict.fromkeys(("model", "model_hash", "state", "stem", "asked", "files", "metrics", "reason"), "string"),
+    **dict.fromkeys(("rank", "distance", "seconds", "made_at"), "float64"),
+}
+"""As in the ledger, with their types; what holds several values is JSON there and here."""
+
+
+def check() -> None:
+    """Raise BadOption where Parquet cannot be written."""
+    if find_spec("pyarrow") is None:
+        raise BadOption("pyarrow, which writes Parquet, is not installed; `pip install 'composer-midi[parquet]'`.")
+
+
+def write(out: Path) -> None:
+    """Write a row for each piece that is asked for, whatever became of it. Raises CannotWrite."""
+    import pyarrow
+    from pyarrow import parquet
+
+    schema = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in COLUMNS.items()])
+    with whole_file(out / PARQUET) as scratch, parquet.ParquetWriter(scratch, schema) as writer:
+        for path in ledgers(out):
+            with opened(path, reading=True) as ledger:
+                rows = ledger.rows(list(COLUMNS))
+                while group := list(islice(rows, GROUP)):
+                    columns: dict[str, Any] = dict(zip(COLUMNS, zip(*group, strict=True), strict=True))
+                    try:
+                        writer.write_table(pyarrow.table(columns, schema=schema))
+                    except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
+                        what = printable(" ".join(str(error).split()), 160)
+                        shown = printable(str(path))
+                        raise UnreadableFile(f"{shown}: corrupt, or not a catalogue ({what}).") from None

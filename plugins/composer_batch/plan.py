@@ -1,0 +1,135 @@
+"""The plan of a batch: cells that are known to work, in order, before anything runs; it makes no folder."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from composer.errors import ComposerError
+from composer.generation.generator import Generator
+from composer.plugins.registry import registry
+from composer.storage.paths import from_home
+from composer_batch import apart, jobs
+from composer_batch.asking import Asking, Desk
+from composer_batch.cell import Cell
+from composer_batch.jobs import Wanted
+
+MOST_IN_ALL = 5_000_000
+"""Pieces of one batch."""
+
+
+def plan(wanted: Sequence[Wanted], opened: Mapping[str, Generator] | None = None) -> list[Cell]:
+    """The cells of a batch, each known to work. Raises BadJobs, with file and line, for the first that does not.
+
+    Pieces are counted, and not looked at one by one.
+    """
+    _check_count(wanted)
+    desk = Desk(dict(opened or {}))
+    cells: list[Cell] = []
+    marks: list[Hashable] = []
+    for one in wanted:
+        with _faulted(one, "model"):
+            player = desk.player(one.job.model)
+        with _faulted(one, "formats"):
+            desk.check_formats(one)
+        with _faulted(one):
+            asking = desk.asking(one)
+            cells.append(_cell(one, player, asking))
+            marks.append((player.model.hash, asking.digest, one.job.seed))
+        with _faulted(one, "file"):
+            _ = cells[-1].names  # made here, for its line
+    found = apart.stretches(wanted)
+    apart.check_pieces(found, marks)
+    apart.check_names(found, [cell.names for cell in cells])
+    return cells
+
+
+def _check_count(wanted: Sequence[Wanted]) -> None:
+    """Raise BadJobs for more pieces than a batch can have."""
+    total = 0
+    for one in wanted:
+        total += one.job.count
+        if total > MOST_IN_ALL:
+            text = f"up to here the jobs ask for {total:,} pieces; {MOST_IN_ALL:,} are the most."
+            raise one.table.fault(text, "count")
+
+
+@contextmanager
+def _faulted(one: Wanted, key: str = "") -> Iterator[None]:
+    """Errors told with the line of the key, or of the one that they name."""
+    try:
+        yield
+    except ComposerError as error:
+        raise one.table.fault(error, key or _key_of(str(error), one)) from None
+
+
+def _key_of(text: str, one: Wanted) -> str:
+    """The key of a table that an error is likely to be about, for its line."""
+    words = set(re.findall(r"[\w-]+", text.lower()))
+    keys = sorted(one.table.values, key=len, reverse=True)
+    return next((key for key in keys if key.replace("-", "_").lower() in words or key.lower() in words), "")
+
+
+def _cell(one: Wanted, player: Generator, asking: Asking) -> Cell:
+    job = one.job
+    if one.gates.get("max_copied_bars") is not None:
+        player.learnt()  # read and indexed now, and not by each worker
+    options = registry().names("models")
+    return Cell(
+        job=one.table.number,
+        name=job.name or f"job{one.table.number}",
+        model=job.model,
+        model_path="" if job.model in options else str(from_home(job.model).absolute()),
+        model_hash=player.model.hash,
+        asked=asking.of_seed(job.seed),
+        first=job.index or 0,
+        count=job.count,
+        file=job.file,
+        fields=_fields(one),
+        formats=job.formats,
+        export_options=one.export_options,
+        title=job.title,
+        gates=one.gates,
+        attempts=job.attempts,
+        keep=job.keep,
+    )
+
+
+def _fields(one: Wanted) -> dict[str, Any]:
+    """What a pattern may use beside a piece's own: the options of the job, and the samplers that its grid is of."""
+    job = one.job
+    model = Path(job.model).stem if job.model.endswith(".safetensors") else job.model
+    own = ("seed", "bars", "form", "time_signature", "key", "tempo", "device", "stepper", "precision")
+    found = {name: getattr(job, name) for name in own}
+    keys = {option: key for key, option in _keys_of_links().items()}
+    for link in one.links:
+        for name, value in link.options.items():
+            found[keys[link.name, name]] = value
+    return {"name": job.name or f"job{one.table.number}", "model": model, **found}
+
+
+@lru_cache(maxsize=1)
+def _keys_of_links() -> dict[str, tuple[str, str]]:
+    found = jobs.sampler_keys().items()
+    return {key.replace("-", "_"): (sampler, option.name) for key, (sampler, option) in found}
+
+
+def pieces(cells: Sequence[Cell], number: int = 0) -> Iterator[tuple[int, int, Cell]]:
+    """(number, index, cell) of every piece; numbers go on from `number`."""
+    for cell in cells:
+        for index in range(cell.first, cell.first + cell.count):
+            yield number, index, cell
+            number += 1
+
+
+def count(cells: Sequence[Cell]) -> Counter[str]:
+    """Pieces asked for, by model."""
+    found: Counter[str] = Counter()
+    for cell in cells:
+        found[cell.model] += cell.count
+    return found

@@ -1,0 +1,111 @@
+"""The gallery of a batch: its best pieces on a page, by the exporter of pages where there is one; it makes no music."""
+
+from __future__ import annotations
+
+import heapq
+import html
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from math import inf
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from composer.errors import BadOption, ComposerError, printable
+from composer.io import formats
+from composer.plugins.registry import registry
+from composer.storage.atomic import whole_file
+from composer.types import Piece
+from composer_batch.catalogue import opened
+from composer_batch.folder import ledgers, path_of
+
+SUFFIX = ".html"
+
+
+def write(out: Path, page: Path, top: int) -> int:
+    """Write the `top` best ranked pieces to `page`; how many there were.
+
+    Raises BadOption where there is no batch, or no piece of it, and CannotWrite.
+    """
+    check_page(page)
+    paths = ledgers(out)
+    if not paths:
+        raise BadOption(f"{printable(str(out))}: contains no batch.")
+    best = heapq.nsmallest(top, _best(paths, top), key=_place)
+    if not best:
+        raise BadOption(f"{printable(str(out))}: no piece is done yet.")
+    if SUFFIX not in registry().offers["exporters"] or not _exported(out, page, best):
+        with whole_file(page) as scratch:
+            scratch.write_text(_plain(out, page, best), encoding="utf-8")
+    return len(best)
+
+
+def _place(row: dict[str, Any]) -> tuple[float, ...]:
+    """What pieces are sorted by; one that was not ranked comes last."""
+    return tuple(inf if row[name] is None else row[name] for name in ("rank", "distance", "number"))
+
+
+def check_page(page: Path) -> None:
+    """Raise BadOption for what is no page."""
+    if page.suffix.lower() != SUFFIX:
+        raise BadOption(f"{printable(str(page))}: a gallery is a page, such as best.html.")
+
+
+def files_in(out: Path) -> Iterator[Path]:
+    """The files of all pieces of a batch."""
+    for path in ledgers(out):
+        with opened(path, reading=True) as ledger:
+            for row in ledger.pieces("done"):
+                yield from _files(out, row)
+
+
+def _best(paths: Sequence[Path], top: int) -> Iterator[dict[str, Any]]:
+    for path in paths:
+        with opened(path, reading=True) as ledger:
+            yield from islice(ledger.pieces("done", order="rank, distance, number"), top)
+
+
+def _exported(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> bool:
+    """Whether an exporter of pages took the pieces."""
+    readers = registry().offers["readers"]
+    pieces = []
+    for row in best:
+        path = next((path for path in _files(out, row) if path.suffix.lower() in readers), None)
+        if path is None:
+            return False
+        pieces.append(Piece(formats.read(path), {**formats.provenance(path), "title": row["stem"]}))
+    try:
+        formats.write(pieces, page)
+    except ComposerError:  # it may hold one piece
+        return False
+    return True
+
+
+def _files(out: Path, row: dict[str, Any]) -> list[Path]:
+    return [path_of(out, row["stem"], suffix) for suffix in row["files"]]
+
+
+def _plain(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> str:
+    """A page of links. Nothing of a batch is more than text on it."""
+    rows = []
+    for place, row in enumerate(best, start=1):
+        links = ", ".join(_link(path, page) for path in _files(out, row))
+        metrics = row["metrics"] or {}
+        broken = ", ".join(metrics.get("broken", ())) or "none"
+        nats = metrics.get("nats per note")
+        cells = [str(place), links, html.escape(row["model"]), str(row["seed"]), str(row["index"])]
+        cells += [str(metrics.get("notes", "?")), "?" if nats is None else f"{nats:.3f}", html.escape(broken)]
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    headings = ("", "files", "model", "seed", "index", "notes", "nats per note", "rules broken")
+    head = "".join(f"<th>{heading}</th>" for heading in headings)
+    title = html.escape(f"The best {len(best)} of {out.name or out}")
+    return (
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>\n<h1>{title}</h1>\n'
+        f"<table>\n<tr>{head}</tr>\n" + "\n".join(rows) + "\n</table>\n</html>\n"
+    )
+
+
+def _link(path: Path, page: Path) -> str:
+    target = Path(os.path.relpath(path.absolute(), page.absolute().parent)).as_posix()
+    return f'<a href="{html.escape(quote(target))}">{html.escape(path.name)}</a>'

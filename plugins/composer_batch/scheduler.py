@@ -1,0 +1,259 @@
+"""Running a batch: chunks to an executor, and what comes back into the folder and the ledger; it makes no music."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from composer.errors import BatchFailed
+from composer.generation.generator import BATCH
+from composer.io.lock import locked
+from composer.types import Executor, Outcome
+from composer_batch import choosing, folder, manifest, packing
+from composer_batch.catalogue import NAME, WHOLE, Ledger, Row, Shard, opened
+from composer_batch.cell import Cell
+from composer_batch.worker import Chunk, Made, Stopped, draw, finish
+
+TRIES = 3
+"""Workers that a piece may cost before it is set aside."""
+
+PARTS = 8
+"""Into so many a chunk is divided whose worker was lost, to find the piece that it was lost on."""
+
+MOST_BYTES = 2**26
+"""Of the files of one chunk, as far as the sizes of earlier ones tell."""
+
+MOST_SECONDS = 60.0
+"""That a chunk of more than `BATCH` pieces takes, as far as earlier ones tell."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a batch runs, which changes nothing in its pieces."""
+
+    limit: float = 900.0  # seconds that a worker may be busy with one chunk
+    chunk: int = 4 * BATCH  # pieces at most
+    wait: bool = False  # for another run in the folder
+    shard: Shard = WHOLE
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How a batch goes."""
+
+    pieces: int  # in all
+    counts: Counter[str]  # by state
+    rejections: Counter[str]  # by gate
+    made: int  # in this run
+    seconds: float  # since this run began
+
+    @property
+    def rate(self) -> float:
+        """Pieces a second in this run."""
+        return self.made / self.seconds if self.made else 0.0
+
+    @property
+    def left(self) -> float:
+        """Seconds, if it goes on so; infinite before the first piece."""
+        return self.counts["waiting"] / self.rate if self.rate else float("inf")
+
+
+Report = Callable[[Progress], None]
+
+
+@dataclass
+class _Course:
+    """What changes while a batch runs."""
+
+    out: Path
+    ledger: Ledger
+    settings: Settings
+    cells: list[Cell]
+    number: int  # of this run
+    clock: Callable[[], float]
+    began: float
+    counts: Counter[str]
+    rejections: Counter[str]
+    again: deque[Chunk] = field(default_factory=deque)  # chunks whose worker was lost, in parts
+    costs: dict[int, tuple[float, float]] = field(default_factory=dict)  # bytes and seconds of a piece, by cell
+    folders: set[Path] = field(default_factory=set)  # that are there
+    made: int = 0
+
+    def progress(self) -> Progress:
+        seconds = self.clock() - self.began
+        return Progress(sum(self.counts.values()), +self.counts, self.rejections, self.made, seconds)
+
+
+def run(
+    out: Path,
+    cells: Sequence[Cell] | None,
+    executor: Executor,
+    settings: Settings = Settings(),
+    report: Report | None = None,
+    *,
+    retry: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+    now: Callable[[], float] = time.time,
+) -> Progress:
+    """Make what is asked for and not there yet; the end of it. Without `cells`, go on with what the folder has.
+
+    With `retry`, what was set aside is tried once more. Raises BatchFailed for a folder that another run works in, or
+    that holds another batch; CannotWrite where nothing can be written.
+    """
+    home, parts = folder.home(out, settings.shard), settings.shard.parts
+    folder.check(out, settings.shard)
+    with locked(home, wait=settings.wait, advice=", or wait for it with --wait"), opened(home / NAME) as ledger:
+        if cells is not None:
+            ledger.begin(cells, settings.shard)
+        number, settled = ledger.begun()
+        folder.mend(out, ledger, settled)
+        if retry:
+            ledger.again([row["number"] for row in ledger.pieces("failed", "number")])
+        known, counts = list(ledger.cells()), ledger.counts()
+        course = _Course(out, ledger, settings, known, number, clock, clock(), counts, ledger.rejections())
+        _choose(course, range(len(known)))
+        tell = report or (lambda _: None)
+        tell(course.progress())
+        for _ in _outcomes(course, executor, now):
+            tell(course.progress())
+        manifest.write(ledger, home / manifest.NAME)
+        if parts > 1:
+            choosing.choose_among_shards(out, parts, choosing.kept_of(known))
+            course.counts = ledger.counts()
+        folder.settle(ledger, number)
+        return course.progress()
+
+
+# --- chunks -----------------------------------------------------------------------------------------------------------
+
+
+def _chunks(course: _Course, executor: Executor) -> Iterator[Chunk]:
+    """What waits, in chunks; the parts of those that were lost come first."""
+
+    def workers() -> int:
+        return max(int(getattr(executor, "places", 1)), 1)
+
+    for chunk in packing.chunks(course.ledger, course.cells, course.settings.chunk, workers, partial(_most, course)):
+        yield from _again(course)
+        yield chunk
+
+
+def _most(course: _Course, place: int) -> int:
+    """Pieces of a chunk that has come to this cell: fewer where their files are large, or they take long."""
+    if place not in course.costs:
+        return BATCH
+    size, seconds = course.costs[place]
+    for_long = max(BATCH, int(MOST_SECONDS / max(seconds, 1e-6)))
+    return max(1, min(for_long, int(MOST_BYTES / max(size, 1.0))))
+
+
+def _outcomes(course: _Course, executor: Executor, now: Callable[[], float]) -> Iterator[Outcome]:
+    """Everything to the executor, and then what was lost, until nothing is left."""
+    waiting: Iterator[Chunk] = _chunks(course, executor)
+    while True:
+        with _ended(executor((draw, finish), waiting, course.settings.limit)) as outcomes:
+            for outcome in outcomes:
+                _settle(course, outcome, now)
+                yield outcome
+        if not course.again:
+            return
+        waiting = _again(course)
+
+
+def _again(course: _Course) -> Iterator[Chunk]:
+    while course.again:
+        yield course.again.popleft()
+
+
+@contextmanager
+def _ended(outcomes: Iterator[Outcome]) -> Iterator[Iterator[Outcome]]:
+    """The same, whose workers end with the block."""
+    try:
+        yield outcomes
+    finally:
+        if isinstance(outcomes, Generator):
+            outcomes.close()
+
+
+# --- what comes back --------------------------------------------------------------------------------------------------
+
+
+def _settle(course: _Course, outcome: Outcome, now: Callable[[], float]) -> None:
+    chunk: Chunk = outcome.argument
+    if outcome.fault:
+        _lost(course, chunk, outcome.fault)
+        return
+    if isinstance(outcome.value, Stopped):
+        raise BatchFailed(outcome.value.reason)
+    made: list[Made] = outcome.value
+    for one in made:
+        if one.files is not None:
+            _write(course, chunk, one)
+    rows = [_row(one, now(), course.number) for one in made]
+    course.ledger.record(rows)
+    _count(course, rows)
+    places = {place for _, place, _ in chunk.pieces}
+    sizes = [sum(len(data) for data in one.files.values()) for one in made if one.files]
+    size, seconds = sum(sizes) / max(len(sizes), 1), sum(one.seconds for one in made) / len(made)
+    course.costs |= dict.fromkeys(places, (size, seconds))
+    _choose(course, places)
+
+
+def _write(course: _Course, chunk: Chunk, made: Made) -> None:
+    place, index = next((place, index) for number, place, index in chunk.pieces if number == made.number)
+    stem = course.cells[place].names.stem(made.number, index)
+    folder.write(course.out, stem, made.files or {}, course.ledger.path.parent / folder.SCRATCH, course.folders)
+
+
+def _row(made: Made, moment: float, run: int) -> Row:
+    files, hashes = made.files, made.hashes or {}
+    return Row(
+        made.number,
+        made.state,
+        made.attempt,
+        made.asked,
+        None if files is None else {suffix: (hashes[suffix], len(data)) for suffix, data in files.items()},
+        made.metrics,
+        made.rejections,
+        made.reason,
+        made.seconds,
+        moment,
+        run,
+    )
+
+
+def _count(course: _Course, rows: Sequence[Row]) -> None:
+    course.made += len(rows)
+    course.counts["waiting"] -= len(rows)
+    course.counts.update(row.state for row in rows)
+    course.rejections.update(reason.partition(":")[0] for row in rows for _, reason in row.rejections)
+
+
+def _lost(course: _Course, chunk: Chunk, fault: str) -> None:
+    """Divide a chunk, to find the piece that it was lost on; set that piece aside after some tries."""
+    count = len(chunk.pieces)
+    if count > 1:
+        size = -(-count // PARTS)
+        for start in range(0, count, size):
+            course.again.append(packing.chunk(chunk.cells, chunk.pieces[start : start + size]))
+        return
+    number = chunk.pieces[0][0]
+    if course.ledger.tried(number) < TRIES:
+        course.again.append(chunk)
+        return
+    row = Row(number, "failed", reason=f"{fault} ({TRIES} tries)")
+    course.ledger.record([row])
+    _count(course, [row])
+
+
+def _choose(course: _Course, places: Iterable[int]) -> None:
+    """Of the jobs of these cells, keep the best."""
+    kept = choosing.kept_of(course.cells[place] for place in places)
+    count = choosing.choose(course.out, [course.ledger], kept)
+    course.counts["done"] -= count
+    course.counts["passed over"] += count

@@ -1,0 +1,35 @@
+"""The state of a batch, from its folder alone, all shards together; it changes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from composer.errors import BadOption, printable
+from composer_batch.catalogue import STATES, opened
+from composer_batch.folder import ledgers
+
+
+def summary(out: Path) -> dict[str, Any]:
+    """Pieces by state, rejections by gate, and why others were set aside. Raises BadOption where there is no batch."""
+    paths = ledgers(out)
+    if not paths:
+        raise BadOption(f"{printable(str(out))}: contains no batch.")
+    states: Counter[str] = Counter()
+    rejections: Counter[str] = Counter()
+    aside: Counter[str] = Counter()
+    shards = []
+    for path in paths:
+        with opened(path, reading=True) as ledger:
+            states.update(ledger.counts())
+            rejections.update(ledger.rejections())
+            aside.update(row["reason"] for row in ledger.pieces("failed", "reason"))
+            shards.append(ledger.about()["shard"])
+    return {
+        "pieces": states.total(),
+        "states": {state: states[state] for state in STATES if states[state]},
+        "rejections": dict(rejections.most_common()),
+        "set aside": dict(aside.most_common(20)),
+        "shards": ", ".join(shards) if shards != ["1/1"] else "",
+    }

@@ -1,0 +1,94 @@
+"""A trial of a batch: a few bars of it, made to say what all will take; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+from composer.errors import BatchFailed
+from composer_batch.cell import Cell
+from composer_batch.worker import Chunk, Stopped, draw, finish
+
+PIECES = 8
+"""Of one cell."""
+
+CELLS = 4
+"""That are tried at most: of different models, chains and lengths."""
+
+BARS = 16
+"""Of one piece: time and size of a longer one are in proportion."""
+
+BARS_OF_SECTION = 4
+
+MOST_SECONDS = 2.0
+"""After which no other cell is tried."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a batch takes, from a few of its pieces."""
+
+    seconds: float  # on one processor
+    bytes: float
+
+    def times(self, factor: float) -> Estimate:
+        """Say what so many times as much takes."""
+        return Estimate(self.seconds * factor, self.bytes * factor)
+
+
+def estimate(cells: Sequence[Cell], clock: Callable[[], float] = perf_counter) -> Estimate:
+    """Time and space for all pieces. Raises what making the few raises."""
+    kinds: dict[object, list[Cell]] = {}
+    for cell in cells:
+        kinds.setdefault((cell.together, cell.length, cell.formats), []).append(cell)
+    tried: list[Estimate] = []
+    began = clock()
+    for alike in list(kinds.values())[:CELLS]:
+        tried.append(_tried(alike[0], clock))
+        if clock() - began > MOST_SECONDS:
+            break
+    usual = Estimate(sum(t.seconds for t in tried) / len(tried), sum(t.bytes for t in tried) / len(tried))
+    seconds = size = 0.0
+    for place, alike in enumerate(kinds.values()):
+        each = tried[place] if place < len(tried) else usual
+        count = sum(cell.count for cell in alike)
+        seconds, size = seconds + count * each.seconds, size + count * each.bytes
+    return Estimate(seconds, size)
+
+
+def _tried(cell: Cell, clock: Callable[[], float]) -> Estimate:
+    """What one piece takes."""
+    short, factor = _shortened(cell)
+    count = 1 if "form" in cell.asked else min(cell.count, PIECES)
+    few = tuple((number, 0, cell.first + number) for number in range(count))
+    if count > 1:
+        finish(draw(Chunk({0: short}, few[:1])))  # what is loaded once is not counted
+    began = clock()
+    made = finish(draw(Chunk({0: short}, few)))
+    if isinstance(made, Stopped):
+        raise BatchFailed(made.reason)
+    sizes = [sum(map(len, one.files.values())) for one in made if one.files]
+    one = Estimate((clock() - began) / count * _attempts(cell, len(sizes) / count), sum(sizes) / max(len(sizes), 1))
+    return one.times(factor)
+
+
+def _shortened(cell: Cell) -> tuple[Cell, float]:
+    """A cell of fewer bars, or of the first two sections, drawn once; how many times as long its pieces really are."""
+    request: dict[str, Any] = dict(cell.asked["request"])
+    asked, bars, factor = dict(cell.asked), int(request.get("bars") or 0), 1.0
+    most = BARS_OF_SECTION if "form" in asked else BARS
+    if bars > most:
+        request["bars"], factor = most, bars / most
+    if "form" in asked:
+        sections = str(asked["form"]["sections"]).split()
+        kinds = list(dict.fromkeys(sections))
+        asked["form"] = {**asked["form"], "sections": " ".join(kinds[:2])}
+        factor *= len(kinds) / len(kinds[:2])
+    return replace(cell, asked={**asked, "request": request}, attempts=1), factor
+
+
+def _attempts(cell: Cell, share: float) -> float:
+    """How often a piece is drawn on average until it passes its gates, of which that share does."""
+    return (1 - (1 - share) ** cell.attempts) / share if share else cell.attempts

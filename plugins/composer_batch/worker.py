@@ -1,0 +1,214 @@
+"""The work of a batch: a chunk of pieces is drawn, held to its gates and made into bytes; it writes to no folder.
+
+Two stages, each a function of one plain value, so that an executor may run them in different places: `draw` needs the
+model, `finish` only exporters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from composer.errors import (
+    BadModelFile,
+    BadOption,
+    CannotWrite,
+    ComposerError,
+    RequestWarning,
+    UnknownName,
+    printable,
+)
+from composer.generation.generator import Generator
+from composer.generation.ranking import Standard, standard_of
+from composer.generation.tasks import Asked, asked_of, each, request_of, with_request
+from composer.io.formats import exporter
+from composer.types import Exporter, Piece
+from composer_batch.asking import player_of
+from composer_batch.cell import Cell
+from composer_batch.filters import Gates, gates_of, measure
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Pieces that are made together: all of one model and one chain."""
+
+    cells: Mapping[int, Cell]  # by their places
+    pieces: tuple[tuple[int, int, int], ...]  # number, place of the cell, index
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A piece that passed its gates, or none, and why none did."""
+
+    number: int
+    cell: int
+    piece: Piece | None
+    metrics: Mapping[str, Any] | None
+    rejections: tuple[tuple[int, str], ...]  # attempt, reason
+    reason: str = ""  # why it cannot be made at all
+
+
+@dataclass(frozen=True)
+class Group:
+    """A chunk between the two stages."""
+
+    chunk: Chunk
+    drawn: tuple[Drawn, ...]
+    standard: Standard
+    seconds: float  # of each piece
+
+
+@dataclass(frozen=True)
+class Made:
+    """A piece that is ready to be written, or the reason why there is none."""
+
+    number: int
+    state: str  # done, rejected, failed
+    attempt: int = 0
+    asked: str = ""
+    files: Mapping[str, bytes] | None = None  # by suffix
+    hashes: Mapping[str, str] | None = None
+    metrics: Mapping[str, Any] | None = None
+    rejections: tuple[tuple[int, str], ...] = ()
+    reason: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Why no chunk can be made where the work runs."""
+
+    reason: str
+
+
+def draw(chunk: Chunk) -> Group | Stopped:
+    """Draw each piece until it passes its gates, as often as its cell allows.
+
+    A piece that its model cannot make keeps its reason.
+    """
+    began = perf_counter()
+    first = next(iter(chunk.cells.values()))
+    try:
+        player = _player(first.model, first.model_path, first.model_hash)
+        standard = standard_of(player.model.card)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RequestWarning)  # of which the plan told
+            drawn = _drawn(player, standard, chunk)
+    except (BadModelFile, UnknownName) as error:
+        return Stopped(str(error))
+    seconds = (perf_counter() - began) / max(len(drawn), 1)
+    return Group(chunk, tuple(drawn), standard, seconds)
+
+
+def _player(name: str, path: str, model_hash: str) -> Generator:
+    player = player_of(name, path or name)
+    if player.model.hash != model_hash:
+        raise BadModelFile(f"the model '{printable(name)}' is another one here than where the batch was begun.")
+    return player
+
+
+@dataclass
+class _Open:
+    """A piece that is still being drawn."""
+
+    number: int
+    cell: int
+    asked: Asked
+    rejections: tuple[tuple[int, str], ...] = ()
+
+
+def _drawn(player: Generator, standard: Standard, chunk: Chunk) -> list[Drawn]:
+    found: dict[int, Drawn] = {}
+    left = [_Open(number, cell, chunk.cells[cell].wanted(index)) for number, cell, index in chunk.pieces]
+    while left:
+        going = []
+        for place, made in each(player, [one.asked for one in left]):
+            one = left[place]
+            if isinstance(made, ComposerError):
+                found[one.number] = Drawn(one.number, one.cell, None, None, one.rejections, str(made))
+                continue
+            cell = chunk.cells[one.cell]
+            gates = _gates(json.dumps(cell.gates))
+            music = player.learnt() if gates.max_copied_bars is not None else None
+            metrics = measure(made, standard, music) if cell.gates else None
+            fault = gates.fault(metrics) if metrics is not None else ""
+            request = request_of(asked_of(made.provenance))
+            if fault:
+                one.rejections += ((request.attempt, fault),)
+            if fault and len(one.rejections) < cell.attempts:
+                one.asked = with_request(one.asked, replace(request_of(one.asked), attempt=request.attempt + 1))
+                going.append(one)
+            else:
+                found[one.number] = Drawn(one.number, one.cell, None if fault else made, metrics, one.rejections)
+        left = going
+    return [found[number] for number, _, _ in chunk.pieces]
+
+
+@lru_cache(maxsize=64)
+def _gates(text: str) -> Gates:
+    return gates_of(json.loads(text))
+
+
+# --- bytes ------------------------------------------------------------------------------------------------------------
+
+
+def finish(group: Group | Stopped) -> list[Made] | Stopped:
+    """The files of each piece as bytes, with what the ledger keeps of it."""
+    if isinstance(group, Stopped):
+        return group
+    began = perf_counter()
+    try:
+        with tempfile.TemporaryDirectory(prefix="composer-") as folder:
+            made = [_finished(group, one, Path(folder)) for one in group.drawn]
+    except (CannotWrite, OSError) as error:
+        return Stopped(f"a file for the time being: {printable(str(error), 200).rstrip('.')}.")
+    seconds = group.seconds + (perf_counter() - began) / max(len(made), 1)
+    return [replace(one, seconds=round(seconds, 4)) for one in made]
+
+
+def _finished(group: Group, drawn: Drawn, folder: Path) -> Made:
+    cell, piece = group.chunk.cells[drawn.cell], drawn.piece
+    if piece is None:
+        state, reason = ("failed", drawn.reason) if drawn.reason else ("rejected", drawn.rejections[-1][1])
+        return Made(drawn.number, state, metrics=drawn.metrics, rejections=drawn.rejections, reason=reason)
+    try:
+        files = _files(cell, piece, folder)
+    except (CannotWrite, BadOption, UnknownName) as error:
+        if isinstance(error.__cause__, OSError):  # of the machine, and not of the piece
+            raise
+        return Made(drawn.number, "failed", rejections=drawn.rejections, reason=str(error))
+    kept = {name: piece.provenance[name] for name in ("request", "primer", "form") if name in piece.provenance}
+    return Made(
+        drawn.number,
+        "done",
+        request_of(asked_of(piece.provenance)).attempt,
+        json.dumps(kept),
+        files,
+        {suffix: hashlib.sha256(data).hexdigest() for suffix, data in files.items()},
+        drawn.metrics or measure(piece, group.standard),
+        drawn.rejections,
+    )
+
+
+def _files(cell: Cell, piece: Piece, folder: Path) -> dict[str, bytes]:
+    if cell.title is not None:
+        piece = replace(piece, provenance={**piece.provenance, "title": cell.title})
+    found = {}
+    for suffix in cell.formats:
+        path = folder / f"piece.{suffix}"
+        _exporter(suffix, json.dumps(cell.export_options.get(suffix, {})))([piece], path)
+        found[suffix] = path.read_bytes()  # the next piece takes its place
+    return found
+
+
+@lru_cache(maxsize=64)
+def _exporter(suffix: str, options: str) -> Exporter:
+    return exporter(Path(f"piece.{suffix}"), **json.loads(options))

@@ -1,0 +1,88 @@
+"""Equal budgets: how wide each network is, and how many steps each trains; it trains nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from composer.errors import BadOption
+from composer.plugins.registry import registry
+from composer.types import Tokenizer
+from composer_compare.spec import SIZES, SMALL, WIDTH, Contender
+
+WIDEST = 4096
+
+
+def contenders(
+    names: Sequence[str], given: Sequence[Mapping[str, Any]], tokenizer: Tokenizer, size: str
+) -> tuple[Contender, ...]:
+    """The architectures with options under which they are equal. Raises UnknownName, BadOption.
+
+    The first keeps its width, and the others get the width with which they come nearest to its parameters. One that
+    has no width, or cannot be built, keeps what it has: it is measured as it is, or says itself why it fails.
+    """
+    for name in names:
+        registry().offer("architectures", name)
+    if len(set(names)) != len(names) or len(names) < 2:
+        raise BadOption("name at least two architectures, each once.")
+    options = [_small(name, own) for name, own in zip(names, given, strict=True)]
+    first = counted(names[0], options[0], tokenizer)
+    width = int(options[0].get(WIDTH, 0))
+    found = []
+    for name, own in zip(names, options, strict=True):
+        widths = {"width": width, "parameters": nearest_width(name, own, tokenizer, first) if first and width else 0}
+        asked, other = widths[size], widths[SIZES[1 - SIZES.index(size)]]
+        found.append(Contender(name, {**own, WIDTH: asked} if asked and WIDTH in own else own, other))
+    return tuple(found)
+
+
+def _small(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    known = {option.name for option in registry().offer("architectures", name).options}
+    return {**{key: value for key, value in SMALL.items() if key in known}, **given}
+
+
+def counted(name: str, options: Mapping[str, Any], tokenizer: Tokenizer) -> int | None:
+    """Parameters of the network, None if it cannot be built."""
+    architecture = registry().make("architectures", name, **options)
+    try:
+        module = architecture.module([column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
+    except Exception:  # a plugin's: its run will say what is wrong
+        return None
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def nearest_width(name: str, options: Mapping[str, Any], tokenizer: Tokenizer, parameters: int) -> int:
+    """The width with which an architecture comes nearest to so many parameters; 0 if that cannot be known."""
+    if WIDTH not in options:
+        return 0
+
+    def at(width: int) -> int:
+        return counted(name, {**options, WIDTH: width}, tokenizer) or parameters
+
+    return nearest(at, parameters)
+
+
+def nearest(at: Callable[[int], int], wanted: int) -> int:
+    """The whole number from 2 for which the rising function `at` comes nearest to what is wanted."""
+    low = high = 2
+    while high < WIDEST and at(high) < wanted:
+        low, high = high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if at(middle) < wanted else (low, middle)
+    return low if wanted - at(low) <= at(high) - wanted else high
+
+
+def steps(
+    paces: Mapping[str, float], first: str, length: str, asked: int, seconds: float, work: float
+) -> dict[str, int]:
+    """How many steps each trains in a run of full length, from its seconds a step.
+
+    `work` is how many such runs there are of each. With `asked`, the first takes so many; or else all runs together
+    take about so many `seconds`.
+    """
+    if length == "tokens":
+        count = asked or seconds / (work * sum(paces.values()))
+        return {name: max(round(count), 1) for name in paces}
+    each = asked * paces.get(first, min(paces.values())) if asked else seconds / (work * len(paces))
+    return {name: max(round(each / pace), 1) for name, pace in paces.items()}

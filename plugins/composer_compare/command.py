@@ -1,0 +1,266 @@
+"""`composer compare`: a fair trial of architectures, and a verdict."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from contextlib import contextmanager
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from composer.cli.options import WithThings, options_for
+from composer.cli.tables import span
+from composer.devices import processors
+from composer.errors import printable
+from composer.plugins.registry import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from composer.types import Executor
+    from composer_compare.plan import Entry
+    from composer_compare.results import Findings
+    from composer_compare.running import Progress
+    from composer_compare.spec import Trial
+
+
+@click.command(cls=WithThings, short_help="Hold architectures against each other, fairly.")
+@click.argument("architectures", nargs=-1, required=True, metavar="ARCHITECTURE...")
+@click.option("--dataset", default="chorales", show_default=True, help="A name of `composer datasets`, or folder:PATH.")
+@click.option("--tokenizer", help="Name of a tokenizer; the dataset's own choice unless given.")
+@click.option("--questions", default="likelihood,music", show_default=True, help="What is asked, or all: see below.")
+@click.option(
+    "--match",
+    default="parameters,tokens",
+    show_default=True,
+    help="What is equal: parameters or width, and tokens or time.",
+)
+@click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="Runs of each.")
+@click.option("--trials", type=click.IntRange(1, 100), default=6, show_default=True, help="Runs of each in the search.")
+@click.option("--time", "time", default="30m", show_default=True, help="For all runs together, about: 90s, 20m, 2h.")
+@click.option("--steps", type=click.IntRange(1), help="Steps of a run of the first architecture, instead of --time.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("trial"), show_default=True, help="The folder.")
+@click.option("--plan", "only_plan", is_flag=True, help="Say what will be run, and what it costs, and train nothing.")
+@click.option("--report", "only_report", is_flag=True, help="Report on what is there, and train nothing.")
+@click.option("--executor", default="here", show_default=True, help="Where the runs are done: here, pool, ray, …")
+@click.option("--executor-option", "executor_options", multiple=True, metavar="NAME=VALUE", help="An option of it.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, …")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--workers", type=click.IntRange(1), help="Processes that read files; as many as cores unless given.")
+@click.pass_context
+def compare(
+    ctx: click.Context,
+    /,
+    architectures: tuple[str, ...],
+    out: Path,
+    only_plan: bool,
+    only_report: bool,
+    executor: str,
+    executor_options: tuple[str, ...],
+    as_json: bool,
+    **asked: Any,
+) -> None:
+    """Train each ARCHITECTURE under one budget on a dataset, and say which foretells its music best, and how surely.
+
+    Every run and its result is kept in the folder --out; after Ctrl-C or a crash, the same line carries on. With
+    --plan, a short run of each tells what all will take.
+
+    \b
+    composer compare lstm gru rnn --dataset chorales
+    composer compare lstm gru mingru --dataset folder:mine/ --match parameters,time --seeds 5 --time 2h
+    composer compare lstm gru --questions all --plan
+
+    \b
+    Questions:
+      likelihood   nats per note on pieces that none was trained on; always asked
+      music        what each writes, beside the test pieces; what it copies
+      memory       a motif recalled after a gap, in music made for it
+      data         with 5, 10, 25 and 50 % of the training pieces
+      noise        with wrong notes in the training pieces
+      stability    at learning rates that may be too high
+      bias         trained in the pieces' own keys, tested in others
+      width        with the other thing equal: width instead of parameters, or the reverse
+      dropout      with and without dropout
+    """  # noqa: D301  (a \b keeps click from filling the lines)
+    from composer_compare.report import check
+    from composer_compare.result_store import Ledger
+    from composer_compare.results import Findings
+    from composer_compare.running import carried_out
+
+    check(out)
+    command = "composer " + shlex.join(word for word in sys.argv[1:] if word not in ("--report", "--json"))
+    made = _executor(executor, executor_options)
+    trial = _trial(ctx, architectures, _workers(made), **asked)
+    if only_report:
+        _finish(Findings(trial, Ledger(out).read()), out, as_json, command)
+        return
+    if only_plan:
+        results = carried_out(trial, out, made, lambda _: None, only="cost")
+        _show_plan(trial, results, as_json)
+        return
+    with _told() as report:
+        results = carried_out(trial, out, made, report)
+    _finish(Findings(trial, results), out, as_json, command)
+
+
+def _executor(name: str, options: Sequence[str]) -> Executor:
+    given = dict(text.partition("=")[::2] for text in options)
+    made: Executor = registry().make("executors", name, **given)
+    return made
+
+
+def _workers(executor: Executor) -> int:
+    """How many runs go on at a time, as far as an executor says; for a plan, which must only be about right."""
+    if not hasattr(executor, "workers"):
+        return 1
+    return int(executor.workers) or processors()
+
+
+def _trial(
+    ctx: click.Context,
+    names: tuple[str, ...],
+    at_a_time: int,
+    *,
+    dataset: str,
+    tokenizer: str | None,
+    questions: str,
+    match: str,
+    seeds: int,
+    trials: int,
+    time: str,
+    steps: int | None,
+    device: str,
+    workers: int | None,
+) -> Trial:
+    from composer.cli.train import build_corpus, fitted_tokenizer
+    from composer.data.datasets import make_dataset
+    from composer.training.loop import Settings
+    from composer.training.recipes import Recipe, plain
+    from composer_compare import budget
+    from composer_compare.questions import named
+    from composer_compare.spec import Trial, matched, minutes
+
+    size, length = matched(match)
+    asked, most = named(questions), minutes(time)
+    kind = dataset.partition(":")[0]
+    word = tokenizer or registry().offer("datasets", kind).make.tokenizer  # type: ignore[attr-defined]
+    things = [("datasets", kind), ("tokenizers", word), *(("architectures", name) for name in names)]
+    of_dataset, of_tokenizer, *of_each = options_for(ctx, things)
+    music = make_dataset(dataset, **of_dataset)
+    suggested = music.tokenizer_options if word == music.tokenizer else {}
+    writing = registry().make("tokenizers", word, **{**suggested, **of_tokenizer})
+    writing = fitted_tokenizer(music, writing, dataset, workers or processors())
+    contenders = budget.contenders(names, of_each, writing, size)
+    corpus = build_corpus(music, writing, dataset, workers)
+    some = registry().make("architectures", names[0], **of_each[0])
+    common = plain(Recipe(music, word, writing, names[0], some, Settings()), dataset)
+    recipe = {key: common[key] for key in ("dataset", "dataset_options", "tokenizer")}
+    sides = {side: len(corpus.split(side)) for side in ("train", "valid", "test")}
+    about = {
+        "dataset": dataset,
+        "title": music.title,
+        "licence": music.licence,
+        **{k: str(v) for k, v in sides.items()},
+    }
+    return Trial(
+        recipe={**json.loads(json.dumps(recipe)), "training": {"device": device}},
+        contenders=contenders,
+        questions=asked,
+        music=corpus.folder.name,
+        size=size,
+        length=length,
+        seeds=seeds,
+        trials=trials,
+        steps=steps or 0,
+        minutes=most,
+        workers=at_a_time,
+        named=about,
+    )
+
+
+@contextmanager
+def _told() -> Iterator[Any]:
+    """A line a run, on stderr."""
+
+    def tell(progress: Progress) -> None:
+        entry, result = progress.entry, progress.result
+        where = f"seed {entry.seed}" if entry.question != "tuning" else f"trial {entry.level + 1:.0f}"
+        level = f" at {entry.level:g}" if entry.question not in ("likelihood", "tuning", "cost") else ""
+        said = f"failed: {result['failure']}" if "failure" in result else _came_to(result)
+        click.echo(
+            f"[{progress.done}/{progress.total}, {span(progress.seconds)} of work left] "
+            f"{entry.question}{level}: {entry.contender}, {where}: {said}",
+            err=True,
+        )
+
+    yield tell
+
+
+def _came_to(result: Mapping[str, Any]) -> str:
+    if "step_seconds" in result:
+        return f"{result['parameters']:,} parameters, {result['step_seconds'] * 1000:.0f} ms a step"
+    if "inside" in result:
+        return f"{result['inside']} of {result['figures']} figures as in real pieces"
+    return f"valid {result['valid']:.3f} nats per note in {span(result['seconds'])}"
+
+
+def _show_plan(trial: Trial, results: Mapping[str, Any], as_json: bool) -> None:
+    """What will be run, by question, and what it costs."""
+    from composer.cli.tables import table
+    from composer_compare.plan import planned
+
+    entries: dict[str, Entry] = {}
+    for entry in planned(trial, results, foresee=True):
+        entries.setdefault(entry.run.identity, entry)
+    rows = []
+    for question in dict.fromkeys(entry.question for entry in entries.values()):
+        mine = [entry for entry in entries.values() if entry.question == question]
+        steps = sorted({entry.run.recipe["training"].get("steps", 0) for entry in mine})
+        left = [entry for entry in mine if entry.run.identity not in results]
+        trains = mine[0].run.work not in ("pace", "write")
+        shown = "" if not trains else f"{steps[0]:,}" + (f" to {steps[-1]:,}" if len(steps) > 1 else "")
+        rows.append([question, str(len(mine)), str(len(left)), shown, f"{sum(e.seconds for e in left) / 60:.1f}"])
+    total = sum(entry.seconds for entry in entries.values() if entry.run.identity not in results)
+    if as_json:
+        keys = ("question", "runs", "left", "steps", "minutes")
+        click.echo(json.dumps({"plan": [dict(zip(keys, row, strict=True)) for row in rows], "seconds": round(total)}))
+        return
+    table("The plan", ["question", "runs", "left to do", "steps of a run", "minutes of a processor"], rows)
+    click.echo(f"About {span(total / trial.workers)}, {trial.workers} at a time.")
+
+
+def _finish(findings: Findings, out: Path, as_json: bool, command: str) -> None:
+    """The table, the verdict, what is missing, and the report beside the results."""
+    from composer.cli.tables import table
+    from composer_compare import report
+
+    report.write(findings, out, command)
+    if as_json:
+        click.echo(json.dumps(report.data(findings, command), indent=1))
+        return
+
+    headings = ["architecture", "parameters", "gates", "nats per note", "95 % interval", "ms a step"]
+    rows = []
+    for name, estimate in findings.verdict.standing:
+        cost = findings.cost(name)
+        gates = cost.get("gates")
+        rows.append(
+            [
+                name,
+                f"{cost['parameters']:,}",
+                "?" if gates is None else str(gates),
+                f"{estimate.mean:.3f}",
+                f"{estimate.low:.3f} to {estimate.high:.3f}" if isfinite(estimate.half_width) else "not known",
+                f"{cost['step_seconds'] * 1000:.0f}",
+            ]
+        )
+    table(f"Likelihood of {findings.trial.named['title']}, {findings.equal}", headings, rows)
+    click.echo(findings.verdict.text)
+    for hole in findings.holes():
+        click.echo(f"missing: {printable(hole, 400)}", err=True)
+    click.echo(f"{out / report.PAGE}: the report, with plots and what is said of LSTM and GRU.", err=True)

@@ -1,0 +1,105 @@
+"""The speed of an architecture, in training and in writing, and what it costs; it compares nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+
+from composer.devices import choose_device
+from composer.training import loop
+from composer.training.loop import Trained
+from composer.training.recipes import Recipe, model_of
+from composer_compare import counting
+from composer_compare.material import music_of, recipe_of
+from composer_compare.plan import TRIED, Run
+
+Result = dict[str, Any]
+
+NOISE = 0.1
+"""A step takes at least this share of a short run's time a step, or the machine was too busy to tell."""
+
+WRITTEN = 192
+"""Tokens for which the speed of writing is measured."""
+
+
+def pace(run: Run, _: Path) -> Result:
+    """Seconds of a step and of a validation, seconds of a written token, and what the network costs, counted."""
+    corpus, tokenizer = music_of(run)
+    recipe = recipe_of(run)
+    took = []
+    clock = process_time if choose_device(recipe.settings.device).type == "cpu" else perf_counter
+    for steps in (1, *TRIED):  # the first one warms up, and is not counted
+        began = clock()
+        settings = replace(recipe.settings, steps=steps, evaluations=1)
+        trained = loop.train(corpus, tokenizer, recipe.architecture, settings)
+        took.append(clock() - began)
+    took = took[1:]
+    most = took[1] / TRIED[1]  # with the validation
+    step = (took[1] - took[0]) / (TRIED[1] - TRIED[0])
+    step = step if step > NOISE * most else most
+    stream = loop.training_stream(corpus, tokenizer, recipe.settings)
+    chunks = [chunk for number in range(min(stream.batches, 20)) for chunk in stream.chunks(number)]
+    tokens = float(np.mean([np.count_nonzero(chunk.targets >= 0) for chunk in chunks]))
+    sizes, words = [column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary)
+    module = recipe.architecture.module(sizes, words)
+    counted = counting.counts(recipe.architecture, sizes, words)
+    held = counting.training_bytes(module, sizes, recipe.settings.batch_size, recipe.settings.chunk)
+    return {
+        "step_seconds": round(step, 6),
+        "validation_seconds": round(max(took[0] - TRIED[0] * step, 0.0), 4),
+        "tokens_per_step": round(tokens, 1),
+        "training_bytes": held,
+        **counted,
+        **_writing(recipe, trained, len(sizes)),
+        "machine": _machine(),
+        **_busy(),
+    }
+
+
+def _writing(recipe: Recipe, trained: Trained, columns: int) -> Result:
+    """Seconds of a token at batch 1 by the reference stepper, and at 1 and 64 by the one that is fastest here."""
+    from composer.generation.generator import Generator
+
+    model = model_of(recipe, trained.weights)
+    player = Generator(model, "")
+    usual = player.resolved(replace(player.suggested, device="cpu"))
+    found: Result = {"stepper": usual.stepper}
+    for name, stepper, rows in (
+        ("write_seconds_reference", "torch", 1),
+        ("write_seconds", usual.stepper, 1),
+        ("write_seconds_64", usual.stepper, 64),
+    ):
+        found[name] = float(f"{_step_seconds(player.stepper(replace(usual, stepper=stepper)), rows, columns):.4g}")
+    return found
+
+
+def _step_seconds(step: Any, rows: int, columns: int) -> float:
+    """The time of one token of one row: the best of three stretches."""
+    inputs, state = np.zeros((rows, columns), dtype=np.int64), None
+    stretches = []
+    for _ in range(4):  # the first one warms up
+        began = perf_counter()
+        for _ in range(WRITTEN // 4):
+            _, state = step(inputs, state)
+        stretches.append(perf_counter() - began)
+    return min(stretches[1:]) / (WRITTEN // 4) / rows
+
+
+def _machine() -> str:
+    import platform
+
+    import torch
+
+    return f"{platform.machine()}, {platform.system()}, Python {sys.version.split()[0]}, torch {torch.__version__}"
+
+
+def _busy() -> Result:
+    """Processors, and how many processes wanted them in the last five minutes, where the system says so."""
+    load = os.getloadavg()[1] if hasattr(os, "getloadavg") else None
+    return {"processors": os.cpu_count(), "load": load and round(load, 1)}

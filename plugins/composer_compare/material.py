@@ -1,0 +1,49 @@
+"""The music and the recipe that a run is about; it trains nothing."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+
+from composer.data.corpus import Corpus, build
+from composer.data.datasets import make_dataset
+from composer.errors import TrainingFailed
+from composer.plugins.registry import registry
+from composer.training import recipe_file
+from composer.training.recipes import Recipe
+from composer.types import Tokenizer
+from composer_compare import perturbed_data
+from composer_compare.plan import Run
+
+
+@lru_cache(maxsize=8)
+def _corpus(text: str) -> tuple[Corpus, Tokenizer]:
+    """The music of a recipe, which whoever planned the run has built already."""
+    plain = json.loads(text)
+    dataset = make_dataset(plain["dataset"], **plain["dataset_options"])
+    options = dict(plain["tokenizer"])
+    tokenizer = registry().make("tokenizers", options.pop("name"), **options)
+    return build(dataset, tokenizer, name=plain["dataset"]), tokenizer
+
+
+def music_of(run: Run) -> tuple[Corpus, Tokenizer]:
+    """The music that the run was planned for. Raises TrainingFailed if it has changed since."""
+    keys = ("dataset", "dataset_options", "tokenizer")
+    corpus, tokenizer = _corpus(json.dumps({key: run.recipe[key] for key in keys}))
+    if corpus.folder.name != run.music:
+        raise TrainingFailed("the music has changed since this was planned.")
+    return corpus, tokenizer
+
+
+def altered_of(run: Run, corpus: Corpus, tokenizer: Tokenizer, scratch: Path) -> Corpus:
+    """Less of it, or with wrong notes, as the run asks; what is new is built under `scratch`."""
+    seed = run.recipe["training"]["seed"]
+    if run.noise:
+        corpus = perturbed_data.altered(corpus, tokenizer, scratch, noise=run.noise, seed=seed)
+    return perturbed_data.Part(corpus.folder, run.share, seed) if run.share < 1 else corpus
+
+
+def recipe_of(run: Run) -> Recipe:
+    """The recipe of a run that trains on the music of a dataset."""
+    return recipe_file.make(run.recipe)

@@ -1,0 +1,61 @@
+"""How long a network remembers, as claims ask it: by gradients that fade and a motif that is recalled.
+
+It knows results, and trains nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from composer_compare.judging import HELD, NOT_HELD, OPEN, Finding, below, missing, paired
+from composer_compare.results import Findings
+from composer_compare.statistics import of_seeds
+from composer_compare.values import fading, recalled
+
+FAR, FARTHER = 32, 64
+"""Lags in tokens at which gradients are held against each other."""
+
+LONG = 16
+"""Gaps from so many bars on are long."""
+
+
+def _fading(found: Findings, name: str, lag: int) -> dict[int, float]:
+    """Of each seed, by how many powers of ten a gradient fades."""
+    runs = found.of("likelihood", name)
+    return {seed: power for seed, result in runs.items() if (power := fading(result, lag)) is not None}
+
+
+def fades(found: Findings) -> Finding:
+    """Whether the gradient of rnn fades sooner than that of every gated cell there is, seed by seed."""
+    powers = {name: _fading(found, name, FAR) for name in ("rnn", "lstm", "gru")}
+    rnn = powers.pop("rnn")
+    apart = {name: beyond for name, of in powers.items() if (beyond := paired(rnn, of)) is not None}
+    if not apart:
+        return missing("the gradient of rnn and of a gated cell")
+    means = {"rnn": rnn, **{name: powers[name] for name in apart}}
+    said = ", ".join(f"{name} {10 ** np.mean(list(of.values())):.2g}" for name, of in means.items())
+    states = {below(beyond, name).state for name, beyond in apart.items()}
+    state = NOT_HELD if NOT_HELD in states else HELD if states == {HELD} else OPEN
+    return Finding(state, f"gradient over {FAR} tokens beside that over one: {said}")
+
+
+def gru_fades(found: Findings) -> Finding:
+    """Whether the gradient of gru falls below a tenth."""
+    powers = _fading(found, "gru", FARTHER)
+    if not powers:
+        return missing("the gradient of gru")
+    said = f"gradient over {FARTHER} tokens beside that over one: gru {10 ** np.mean(list(powers.values())):.2g}"
+    return Finding(below(of_seeds([power + 1 for power in powers.values()]), "gru").state, said)
+
+
+def remembers(found: Findings) -> Finding:
+    """Whether lstm recalls a motif after a long gap better than gru."""
+
+    def far(name: str) -> dict[int, float]:
+        return {
+            seed: sum(value for gap, value in gaps.items() if int(gap) >= LONG)
+            / max(sum(int(gap) >= LONG for gap in gaps), 1)
+            for seed, gaps in recalled(found, name).items()
+        }
+
+    return below(paired(far("lstm"), far("gru")), f"a motif after {LONG} bars and more, lstm less gru", "nats a note")

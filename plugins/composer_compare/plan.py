@@ -1,0 +1,205 @@
+"""The runs that answer the questions of a trial, as far as earlier results tell what they are; it runs nothing.
+
+First the pace of each architecture is taken, which tells how many steps fit; then all are tuned alike; then come the
+runs that are compared. A run is known by what it is, and not by the question that asks for it: two questions share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+from composer_compare import budget, tuning
+from composer_compare.questions import QUESTIONS, changed
+from composer_compare.result_store import Results, identity_of
+from composer_compare.spec import Contender, Trial
+
+TUNING = 1 / 3
+"""Length of a run of the search, as a share of the runs that are compared."""
+
+TUNING_SEED = 1000
+"""The search has a seed of its own, so that no run that is compared was chosen for its luck."""
+
+EVALUATIONS, TUNING_EVALUATIONS = 15, 6
+
+TRIED = (10, 40)
+"""Steps of the two short runs of which the pace is taken."""
+
+MEASURING = 6.0
+"""Seconds that a run takes beside its steps, about: reading, validations, the test."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One piece of work in plain values; its identity is theirs, of those that are not as usual."""
+
+    work: str  # a name in `composer_compare.worker.WORK`
+    recipe: Mapping[str, Any]
+    music: str
+    share: float = 1.0  # of the training pieces
+    noise: float = 0.0  # share of wrong notes in them
+    shifts: tuple[int, ...] = ()  # semitones by which test pieces are moved, to be scored once more
+
+    @cached_property
+    def plain(self) -> dict[str, Any]:
+        """What is not as usual, ready for JSON."""
+        usual = {field.name: field.default for field in fields(self)}
+        return {name: value for name, value in asdict(self).items() if value != usual[name]}
+
+    @cached_property
+    def identity(self) -> str:
+        """The same for equal runs alone."""
+        return identity_of(self.plain)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run, the question that asks for it, and its place there; it takes about so many seconds of a processor."""
+
+    question: str
+    contender: str
+    run: Run
+    seed: int = 0
+    level: float = 1.0
+    seconds: float = 0.0
+
+
+def planned(trial: Trial, results: Results, *, foresee: bool = False) -> list[Entry]:
+    """All runs that are known by now, in their order; when all of them have results, these are all.
+
+    With `foresee`, what the search will find is not waited for.
+    """
+    paces = [Entry("cost", one.name, pace_of(trial, one), seconds=25) for one in trial.contenders]
+    if not _ended(paces, results):
+        return paces
+    able = [one for one in trial.contenders if "failure" not in results[pace_of(trial, one).identity]]
+    if not able:
+        return paces
+    lengths = steps_of(trial, results)
+    tuned = [entry for one in able for entry in searched(trial, one, lengths[one.name], results)]
+    tuned.sort(key=lambda entry: entry.level)
+    if not foresee and not _ended(tuned, results):
+        return paces + tuned
+    finals = {one.name: final for one in able if (final := chosen(trial, one, lengths[one.name], results)) is not None}
+    asked = [entry for name in trial.questions for entry in _asked(trial, name, able, finals, results, foresee)]
+    return paces + tuned + asked
+
+
+def _ended(entries: list[Entry], results: Results) -> bool:
+    return all(entry.run.identity in results for entry in entries)
+
+
+# --- pace and length --------------------------------------------------------------------------------------------------
+
+
+def _run(trial: Trial, contender: Contender, work: str, **training: Any) -> Run:
+    recipe = {
+        **trial.recipe,
+        "architecture": {"name": contender.name, **contender.options},
+        "training": {**trial.recipe.get("training", {}), **training},
+    }
+    return Run(work, recipe, trial.music)
+
+
+def pace_of(trial: Trial, contender: Contender) -> Run:
+    """What measures an architecture's speed and counts what it costs."""
+    return _run(trial, contender, "pace")
+
+
+def steps_of(trial: Trial, results: Results) -> dict[str, int]:
+    """Steps of a run of full length, for each architecture whose pace is known."""
+    found = {one.name: results[pace_of(trial, one).identity] for one in trial.contenders}
+    paces = {name: result["step_seconds"] for name, result in found.items() if "failure" not in result}
+    chosen = [QUESTIONS[name] for name in trial.questions]
+    work = trial.trials * TUNING + trial.seeds * sum(question.length * len(question.levels) for question in chosen)
+    runs = trial.trials + trial.seeds * sum(len(question.levels) for question in chosen)
+    aside = len(paces) * (runs * MEASURING + trial.seeds * sum(one.seconds * len(one.levels) for one in chosen))
+    whole = 60 * trial.minutes * trial.workers
+    seconds = max(whole - aside, 0.1 * whole)
+    return budget.steps(paces, trial.contenders[0].name, trial.length, trial.steps, seconds, work)
+
+
+# --- the search -------------------------------------------------------------------------------------------------------
+
+
+def searched(trial: Trial, contender: Contender, steps: int, results: Results) -> Iterator[Entry]:
+    """The runs that look for a learning rate and a dropout."""
+    for place, choice in enumerate(tuning.choices(trial.trials)):
+        run = _run(
+            trial,
+            _dropped(contender, choice.dropout),
+            "tune",
+            learning_rate=choice.rate,
+            seed=TUNING_SEED,
+            **_length(max(round(steps * TUNING), 1), TUNING_EVALUATIONS),
+        )
+        yield Entry("tuning", contender.name, run, level=place, seconds=_seconds(trial, contender, run, results))
+
+
+def found_choice(trial: Trial, contender: Contender, steps: int, results: Results) -> tuning.Choice | None:
+    """The best of the search; its first try while the search has not ended, None if all have failed."""
+    runs = [entry.run.identity for entry in searched(trial, contender, steps, results)]
+    tried = tuning.choices(trial.trials)
+    if not all(run in results for run in runs):
+        return tried[0]
+    return tuning.best([(choice, results[run].get("valid")) for choice, run in zip(tried, runs, strict=True)])
+
+
+def _dropped(contender: Contender, dropout: float) -> Contender:
+    """With that dropout, if it has any."""
+    known = changed(contender, "dropout", dropout)
+    return known or contender
+
+
+def _length(steps: int, evaluations: int) -> dict[str, Any]:
+    """Runs are never ended early: all that are compared see the same."""
+    count = min(evaluations, steps)
+    return {"steps": steps, "evaluations": count, "patience": count, "checkpoint_every": 60.0}
+
+
+def chosen(trial: Trial, contender: Contender, steps: int, results: Results) -> Run | None:
+    """The run that is compared, with the best of the search; None if there is none."""
+    choice = found_choice(trial, contender, steps, results)
+    if choice is None:
+        return None
+    settings = _length(steps, EVALUATIONS)
+    return _run(trial, _dropped(contender, choice.dropout), "final", learning_rate=choice.rate, seed=0, **settings)
+
+
+# --- questions --------------------------------------------------------------------------------------------------------
+
+
+def _asked(
+    trial: Trial, name: str, able: list[Contender], finals: Mapping[str, Run], results: Results, foresee: bool
+) -> Iterator[Entry]:
+    question = QUESTIONS[name]
+    for seed in range(trial.seeds):
+        for level in question.levels:
+            for one in able:
+                if one.name not in finals:
+                    continue
+                final = _seeded(finals[one.name], seed)
+                if question.after and not _left(final, results, foresee):
+                    continue
+                run = question.run(final, one, level)
+                if run is not None:
+                    seconds = question.seconds or _seconds(trial, one, run, results)
+                    yield Entry(name, one.name, run, seed, level, seconds)
+
+
+def _left(final: Run, results: Results, foresee: bool) -> bool:
+    """Whether a run has left a model, or may yet."""
+    result = results.get(final.identity)
+    return foresee if result is None else "failure" not in result
+
+
+def _seeded(run: Run, seed: int) -> Run:
+    return replace(run, recipe={**run.recipe, "training": {**run.recipe["training"], "seed": seed}})
+
+
+def _seconds(trial: Trial, contender: Contender, run: Run, results: Results) -> float:
+    pace = results[pace_of(trial, contender).identity]
+    settings = run.recipe["training"]
+    return MEASURING + settings["steps"] * pace["step_seconds"] + settings["evaluations"] * pace["validation_seconds"]

@@ -1,0 +1,273 @@
+"""A trial as one page that opens from disk, and as JSON; it measures nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from html import escape
+from importlib.resources import files as package
+from pathlib import Path
+from typing import Any
+
+from composer.errors import CannotWrite, printable
+from composer.storage.atomic import whole_file
+from composer.storage.inside import open_inside
+from composer_compare.claims import examined
+from composer_compare.counting import writing_bytes
+from composer_compare.curves import figures
+from composer_compare.plots import plot
+from composer_compare.result_store import NAME, Ledger
+from composer_compare.results import Findings
+from composer_compare.statistics import Estimate, of_seeds
+from composer_compare.values import gap
+
+PAGE, DATA = "report.html", "report.json"
+
+
+def write(findings: Findings, folder: Path, command: str = "") -> None:
+    """Write the page and the data into a folder; `command` is what they are made by. Raises CannotWrite."""
+    for name, text in ((PAGE, page(findings, command)), (DATA, json.dumps(data(findings, command), indent=1))):
+        with whole_file(folder / name) as scratch:
+            scratch.write_text(text, encoding="utf-8")
+
+
+def check(folder: Path) -> None:
+    """Raise CannotWrite for a folder that holds files of the names of a comparison's, and none that it wrote."""
+    there = [name for name in (NAME, PAGE, DATA) if os.path.lexists(folder / name)]
+    if there and not Ledger(folder).read() and not _is_data(folder / DATA):
+        shown = printable(str(folder))
+        raise CannotWrite(f"{shown}: holds a '{there[0]}' that no comparison wrote; name another folder with --out.")
+
+
+def _is_data(path: Path) -> bool:
+    """Whether a file is what `write` leaves of a comparison."""
+    try:
+        with open_inside(path, "read") as file:
+            return "verdict" in json.load(file)
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
+
+
+def data(findings: Findings, command: str = "") -> dict[str, Any]:
+    """All that the page says, as plain values."""
+    verdict = findings.verdict
+    return {
+        "command": command,
+        "trial": asdict(findings.trial),
+        "verdict": {"text": verdict.text, "winner": verdict.winner, "losers": list(verdict.losers)},
+        "standing": [{"architecture": name, **_interval(estimate)} for name, estimate in verdict.standing],
+        "pairs": [
+            {"better": p.better, "worse": p.worse, **_interval(p.behind), "p": p.p, "seeds": p.seeds}
+            for p in verdict.pairs
+        ],
+        "costs": {name: dict(findings.cost(name)) for name in findings.names},
+        "music": {name: findings.of("music", name) for name in findings.names},
+        "plots": {
+            title: {name: [asdict(place) for place in places] for name, places in lines.items()}
+            for title, _, _, lines, _ in figures(findings)
+        },
+        "claims": [
+            {"number": claim.number, "claim": claim.text, "finding": found.state, "figure": found.figure}
+            for claim, found in examined(findings)
+        ],
+        "missing": findings.holes(),
+        "best_at_highest_rate": findings.rushed(),
+    }
+
+
+def _interval(estimate: Estimate) -> dict[str, float | None]:
+    """JSON has no infinity: an interval that is not known is null."""
+    known = estimate.half_width != float("inf")
+    return {
+        "nats_per_note": round(estimate.mean, 5),
+        "low": round(estimate.low, 5) if known else None,
+        "high": round(estimate.high, 5) if known else None,
+    }
+
+
+SHADED = (
+    "Shaded is where the mean of each lies with 95 % confidence, by itself. Pairs are told apart, above, over the same "
+    "seeds and pieces, which is surer."
+)
+
+
+def page(findings: Findings, command: str = "") -> str:
+    """One file, without anything from elsewhere."""
+    style = package("composer_compare").joinpath("report.css").read_text(encoding="utf-8")
+    named = findings.trial.named
+    title = f"{', '.join(findings.names[:-1])} or {findings.names[-1]}? Measured on {named.get('title', 'music')}"
+    plots = "".join(
+        plot(heading, across, up, lines, number=number, **scales)
+        for number, (heading, across, up, lines, scales) in enumerate(figures(findings))
+    )
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        f'<p class="verdict">{escape(findings.verdict.text)}</p>',
+        _missing(findings),
+        _how(findings, command),
+        "<h2>What each costs and comes to</h2>",
+        _costs(findings),
+        "<h2>Pairs</h2>",
+        _pairs(findings),
+        _music(findings),
+        "<h2>In pictures</h2>",
+        f"<p>{SHADED}</p>",
+        plots or "<p>There is nothing to draw yet.</p>",
+        "<h2>What is said of LSTM and GRU, and what was measured here</h2>",
+        _claims(findings),
+    ]
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{style}</style></head><body><main>{''.join(body)}</main></body></html>\n"
+    )
+
+
+def _missing(findings: Findings) -> str:
+    holes = "".join(f"<li>{escape(hole)}</li>" for hole in findings.holes())
+    return f'<section class="missing"><h2>What is missing</h2><ul>{holes}</ul></section>' if holes else ""
+
+
+def _how(findings: Findings, command: str) -> str:
+    trial, named = findings.trial, findings.trial.named
+    pieces = (
+        f"{named.get('train')} pieces to learn from, {named.get('valid')} to choose by, {named.get('test')} to test on"
+    )
+    return (
+        f"<p>Music: {escape(named.get('dataset', ''))}, {pieces}. "
+        f"{trial.seeds} seeds of each, {escape(findings.equal)}. "
+        f"The same {trial.trials} learning rates and dropouts were tried for each and chosen by the validation split; "
+        f"the test split was scored once a run. {_rushed(findings)}"
+        "Nats are of the natural logarithm, less is better. Intervals are of 95 %, over seeds and pieces "
+        "(Student's t); p is corrected for the number of pairs (Holm).</p>"
+        + (f"<p>Made by <code>{escape(command)}</code></p>" if command else "")
+        + f"<p>{escape(_machine(findings))}</p>"
+    )
+
+
+def _rushed(findings: Findings) -> str:
+    names = ", ".join(findings.rushed())
+    return f"The highest rate tried was the best for {escape(names)}: a higher one might do more. " if names else ""
+
+
+def _machine(findings: Findings) -> str:
+    """Where times were taken, and how busy it was there."""
+    costs = [cost for name in findings.names if (cost := findings.cost(name))]
+    if not costs:
+        return "No time was taken."
+    where = "; ".join(dict.fromkeys(cost["machine"] for cost in costs))
+    loads = [cost["load"] for cost in costs if cost.get("load") is not None]
+    busy = (
+        f"{costs[0]['processors']} processors, on which {min(loads):g} to {max(loads):g} processes ran at the time"
+        if loads
+        else "how busy it was is not known"
+    )
+    return (
+        f"Times are of one thread ({where}; {busy}). A step is told in time of a processor, which a busy machine "
+        "makes longer, too; a written token is the best of three stretches. Each was measured once: differences of a "
+        "few per cent say nothing."
+    )
+
+
+def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "numbers") -> str:
+    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
+    body = "".join(
+        f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in row[1:])}</tr>'
+        for row in rows
+    )
+    return f'<div class="wide"><table class="{kind}"><tr>{top}</tr>{body}</table></div>'
+
+
+TOGETHER = 64
+"""Pieces that are written at once."""
+
+COLUMNS: Mapping[str, tuple[str, str]] = {
+    "parameters": ("parameters", "{:,}"),
+    "gates": ("gates", "{}"),
+    "multiply_adds": ("multiply-adds a token", "{:,}"),
+    "state_bytes": ("bytes of state", "{:,}"),
+    "step_seconds": ("seconds a step", "{:.3f}"),
+    "training_bytes": ("bytes held in training", "{:,}"),
+    "writing_bytes": (f"bytes held in writing {TOGETHER} at once", "{:,}"),
+    "write_seconds": ("seconds a written token", "{:.2g}"),
+    "write_seconds_64": (f"… of each of {TOGETHER} at once", "{:.2g}"),
+}
+
+
+def _costs(findings: Findings) -> str:
+    rows = []
+    for name in findings.names:
+        cost, estimate = findings.cost(name), findings.likelihood(name)
+        cost = {**cost, "writing_bytes": writing_bytes(cost, TOGETHER)} if cost else cost
+        apart = findings.mean("likelihood", name, 1.0, gap)
+        told = [form.format(cost[key]) if cost.get(key) is not None else "—" for key, (_, form) in COLUMNS.items()]
+        rows.append([name, shown(estimate), shown(apart), *told])
+    return _rows(["", "nats per note", "valid less train", *(head for head, _ in COLUMNS.values())], rows)
+
+
+def shown(estimate: Estimate | None, form: str = ".3f") -> str:
+    """A mean with its interval."""
+    if estimate is None:
+        return "—"
+    known = estimate.half_width != float("inf")
+    return f"{estimate.mean:{form}}" + (f" [{estimate.low:{form}}, {estimate.high:{form}}]" if known else "")
+
+
+def _music(findings: Findings) -> str:
+    """What the models write, and the same figures of real pieces."""
+    rows, real = [], None
+    for name in findings.names:
+        if runs := list(findings.of("music", name).values()):
+            real = runs[0]
+            rows.append([name, *(shown(_over(runs, figure), form) for _, form, figure in MUSIC)])
+    if real is None:
+        return ""
+    rows.append(
+        [
+            "real test pieces",
+            f"{real['distance']['halves'] or 0:.1f} (halves)",
+            "—",
+            f"{real['held_out']['share']:.1%}",
+            f"{real['held_out']['longest_notes']}",
+        ]
+    )
+    return (
+        f"<h2>What each writes</h2><p>{real['pieces']} pieces of each seed, asked for as the dataset suggests, beside "
+        f"the test pieces: the Fréchet distance over all metrics, in standard deviations of the real pieces; the share "
+        f"of {real['figures']} figures that lie where those of 99 in 100 sets of as many real pieces do; and what is "
+        "shared with the training pieces in passages of 8 notes or more.</p>"
+        + _rows(["", *(head for head, _, _ in MUSIC)], rows)
+    )
+
+
+def _over(runs: Sequence[Mapping[str, Any]], figure: Callable[[Mapping[str, Any]], float | None]) -> Estimate | None:
+    values = [value for run in runs if (value := figure(run)) is not None]
+    return of_seeds(values) if values else None
+
+
+MUSIC: Sequence[tuple[str, str, Callable[[Mapping[str, Any]], float | None]]] = (
+    ("distance", ".1f", lambda run: run["distance"]["value"]),
+    ("figures inside", ".0%", lambda run: run["inside"] / max(run["figures"], 1)),
+    ("notes in copies", ".1%", lambda run: run["copied"]["share"]),
+    ("longest copy, notes", ".0f", lambda run: run["copied"]["longest_notes"]),
+)
+
+
+def _pairs(findings: Findings) -> str:
+    rows = [
+        [
+            f"{p.worse} behind {p.better}",
+            shown(p.behind),
+            f"{p.p:.3g}",
+            "beyond chance" if p.decided else "may be chance",
+        ]
+        for p in findings.verdict.pairs
+    ]
+    return _rows(["pair", "nats per note", "p", ""], rows)
+
+
+def _claims(findings: Findings) -> str:
+    rows = [[str(claim.number), claim.text, found.state, found.figure] for claim, found in examined(findings)]
+    return _rows(["", "claim", "here", "measured"], rows, "words")

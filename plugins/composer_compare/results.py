@@ -1,0 +1,112 @@
+"""The results of a trial by question, architecture, seed and level, and what is missing; it judges nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer_compare.plan import Entry, found_choice, pace_of, planned, steps_of
+from composer_compare.result_store import Results
+from composer_compare.spec import Trial
+from composer_compare.statistics import Estimate, of_pieces, of_seeds
+from composer_compare.tuning import is_fastest
+from composer_compare.verdict import Verdict, judged
+
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What a trial has come to so far."""
+
+    trial: Trial
+    results: Results
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """All that is planned."""
+        return planned(self.trial, self.results, foresee=True)
+
+    @property
+    def names(self) -> list[str]:
+        """The architectures, in the order in which they were named."""
+        return [one.name for one in self.trial.contenders]
+
+    @cached_property
+    def _by_place(self) -> Mapping[tuple[str, str, float], dict[int, Result]]:
+        found: dict[tuple[str, str, float], dict[int, Result]] = {}
+        for entry in self.entries:
+            result = self.results.get(entry.run.identity)
+            if result is not None and "failure" not in result:
+                found.setdefault((entry.question, entry.contender, entry.level), {})[entry.seed] = result
+        return found
+
+    def of(self, question: str, name: str, level: float = 1.0) -> dict[int, Result]:
+        """The results of one architecture, by seed."""
+        return dict(self._by_place.get((question, name, level), {}))
+
+    def cost(self, name: str) -> Result:
+        """What an architecture costs; empty if it failed, or has no part in the trial."""
+        mine = [pace_of(self.trial, one).identity for one in self.trial.contenders if one.name == name]
+        found = self.results.get(mine[0], {}) if mine else {}
+        return {} if "failure" in found else found
+
+    def holes(self) -> list[str]:
+        """What is missing, a sentence each: runs that failed, and how many are not done."""
+        failed: dict[str, list[Entry]] = {}
+        for entry in self.entries:
+            if reason := self.results.get(entry.run.identity, {}).get("failure"):
+                failed.setdefault(f"{entry.contender}, {entry.question}: {reason}", []).append(entry)
+        said = [f"{text} ({len(entries)} of its runs)" for text, entries in failed.items()]
+        left = sum(entry.run.identity not in self.results for entry in self.entries)
+        return said + ([f"{left} of {len(self.entries)} runs have not been done."] if left else [])
+
+    def rushed(self) -> list[str]:
+        """The architectures that learnt best at the highest rate that was tried: a higher one might do more."""
+        if not all(pace_of(self.trial, one).identity in self.results for one in self.trial.contenders):
+            return []
+        lengths = steps_of(self.trial, self.results)
+        able = [one for one in self.trial.contenders if one.name in lengths]
+        chosen = [(one.name, found_choice(self.trial, one, lengths[one.name], self.results)) for one in able]
+        return [name for name, choice in chosen if choice and is_fastest(choice, self.trial.trials)]
+
+    # --- likelihood ---------------------------------------------------------------------------------------------------
+
+    def scores(self, question: str = "likelihood", level: float = 1.0) -> dict[str, dict[int, NDArray[np.float64]]]:
+        """Nats of each test piece (P,), by architecture and seed."""
+        return {
+            name: {seed: np.array(result["test"]["nats"]) for seed, result in self.of(question, name, level).items()}
+            for name in self.names
+        }
+
+    @cached_property
+    def notes(self) -> NDArray[np.float64]:
+        """(P,) notes of the test pieces."""
+        found = [result for name in self.names for result in self.of("likelihood", name).values()]
+        return np.array(found[0]["test"]["notes"] if found else [], dtype=float)
+
+    def likelihood(self, name: str, question: str = "likelihood", level: float = 1.0) -> Estimate | None:
+        """Nats per note on the test pieces; None if there is no result."""
+        by_seed = self.scores(question, level)[name]
+        return of_pieces(np.stack(list(by_seed.values())), self.notes) if by_seed else None
+
+    def mean(self, question: str, name: str, level: float, figure: Any) -> Estimate | None:
+        """The mean over seeds of what `figure` takes from a result; None where it takes nothing."""
+        values = [value for result in self.of(question, name, level).values() if (value := figure(result)) is not None]
+        return of_seeds(values) if values else None
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Who won."""
+        scores = {name: by_seed for name, by_seed in self.scores().items() if by_seed}
+        return judged(scores, self.notes, self.equal)
+
+    @property
+    def equal(self) -> str:
+        """What was equal, in words."""
+        return f"at equal {self.trial.size} and equal {'training time' if self.trial.length == 'time' else 'tokens'}"

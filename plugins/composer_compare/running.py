@@ -1,0 +1,75 @@
+"""Carrying a trial out: what is planned goes to an executor, what comes of it into the ledger; it trains nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from composer.io.lock import locked
+from composer.storage.inside import inside
+from composer.types import Executor
+from composer_compare.plan import Entry, planned
+from composer_compare.result_store import Ledger, Results
+from composer_compare.spec import Trial
+from composer_compare.worker import MODELS, RUNNING, carry_out
+
+LIMIT = 86_400.0
+"""Seconds that a run may take: a day, since a run ends by its steps."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One more run has ended; the rest takes about so many `seconds` of a processor."""
+
+    entry: Entry
+    result: Mapping[str, Any]
+    done: int
+    total: int
+    seconds: float
+
+
+Report = Callable[[Progress], None]
+
+
+def carried_out(trial: Trial, folder: Path, executor: Executor, report: Report, *, only: str = "") -> Results:
+    """The results of a trial: those in the folder, and the others made now. With `only`, those of one question.
+
+    A run whose worker was lost counts as failed for now, and is tried again the next time. Ctrl-C stops it at any
+    moment; the same call carries on. Raises BatchFailed if another process works in the folder, CannotWrite if what is
+    in it leads out of it.
+    """
+    with locked(folder):
+        for name in (MODELS, RUNNING):
+            inside(folder, name)
+        ledger = Ledger(folder)
+        results = ledger.read()
+        while todo := _waiting(trial, results, only):
+            work = partial(carry_out, str(folder.absolute()))
+            with closing(executor([work], [entry.run for entry in todo.values()], LIMIT)) as outcomes:  # type: ignore[type-var]
+                for outcome in outcomes:
+                    run = outcome.argument
+                    result = {"failure": outcome.fault} if outcome.fault else outcome.value
+                    results[run.identity] = result
+                    if not outcome.fault:
+                        ledger.add(run.identity, run.plain, result)
+                    report(_progress(trial, todo[run.identity], results))
+    return results
+
+
+def _waiting(trial: Trial, results: Results, only: str) -> dict[str, Entry]:
+    """The runs that can be done now and have not been, each once, in their order."""
+    found: dict[str, Entry] = {}
+    for entry in planned(trial, results):
+        if entry.run.identity not in results and only in ("", entry.question):
+            found.setdefault(entry.run.identity, entry)
+    return found
+
+
+def _progress(trial: Trial, entry: Entry, results: Results) -> Progress:
+    entries = {one.run.identity: one for one in planned(trial, results, foresee=True)}
+    left = [one.seconds for identity, one in entries.items() if identity not in results]
+    return Progress(entry, results[entry.run.identity], len(entries) - len(left), len(entries), sum(left))

@@ -1,0 +1,214 @@
+"""One run to one result in plain values, wherever it is done; it knows no other runs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.data.corpus import Corpus
+from composer.devices import one_thread
+from composer.errors import ComposerError, TrainingFailed, printable
+from composer.plugins.registry import registry
+from composer.storage.inside import inside
+from composer.training import evaluation, loop
+from composer.training.loop import Settings, Trained
+from composer.training.recipes import Recipe, model_of
+from composer.types import Architecture, Tokenizer
+from composer_compare import perturbed_data, probes, recall_task
+from composer_compare.cost import Result, pace
+from composer_compare.material import altered_of, music_of, recipe_of
+from composer_compare.plan import Run
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MODELS, RUNNING = "models", "running"
+"""Folders beside the results: of trained models, and of runs that have not ended."""
+
+MOST_TRAINING_PIECES = 100
+"""Of which the likelihood is taken, to be held beside that of unseen ones."""
+
+
+def carry_out(folder: str, run: Run) -> Result:
+    """The result of a run, in one thread; `failure` says in one sentence why there is none.
+
+    What is needed of an interrupted run is kept under `folder`, and taken up again.
+    """
+    scratch = inside(Path(folder), RUNNING, run.identity)
+    began = perf_counter()
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        with one_thread():
+            found = WORK[run.work](run, scratch)
+    except Exception as error:  # an architecture is a plugin, which may raise anything; the others go on
+        if isinstance(error.__context__, KeyboardInterrupt):  # stopped, before there was anything to keep
+            raise KeyboardInterrupt from None
+        text = str(error) if isinstance(error, ComposerError) else f"{type(error).__name__}: {error}"
+        found = {"failure": printable(" ".join(text.split()), 300)}
+    found["took"] = round(perf_counter() - began, 2)
+    with suppress(OSError):
+        shutil.rmtree(scratch)
+    return found
+
+
+# --- training ---------------------------------------------------------------------------------------------------------
+
+
+def _train(run: Run, corpus: Corpus, tokenizer: Tokenizer, scratch: Path) -> tuple[Recipe, Trained]:
+    recipe = recipe_of(run)
+    return recipe, _taught(corpus, tokenizer, recipe.architecture, recipe.settings, scratch)
+
+
+def _taught(
+    corpus: Corpus, tokenizer: Tokenizer, architecture: Architecture, settings: Settings, scratch: Path
+) -> Trained:
+    trained = loop.train(corpus, tokenizer, architecture, settings, folder=scratch)
+    if trained.interrupted:
+        raise KeyboardInterrupt  # the loop keeps its best so far; a comparison goes on from its checkpoint
+    return trained
+
+
+def _course(trained: Trained) -> Result:
+    return {
+        "history": [
+            [point.step, round(point.epoch, 3), round(point.train, 5), round(point.valid, 5)]
+            for point in trained.history
+        ],
+        "valid": round(trained.best.valid, 5),
+        "best_step": trained.best.step,
+        "seconds": round(trained.history[-1].seconds, 2),
+        "parameters": trained.parameters,
+        "diverged": trained.failure,
+    }
+
+
+def tune(run: Run, scratch: Path) -> Result:
+    """What a training comes to on the validation split alone."""
+    corpus, tokenizer = music_of(run)
+    _, trained = _train(run, altered_of(run, corpus, tokenizer, scratch), tokenizer, scratch)
+    return _course(trained)
+
+
+def final(run: Run, scratch: Path) -> Result:
+    """What a training comes to, its test pieces scored once by the best weights, and how far back these look."""
+    corpus, tokenizer = music_of(run)
+    recipe, trained = _train(run, altered_of(run, corpus, tokenizer, scratch), tokenizer, scratch)
+    model = model_of(replace(recipe, half=False), trained.weights)
+    module, test, valid = model.make_module(), corpus.split("test"), corpus.split("valid")
+    learnt = _spaced(corpus.split("train"), MOST_TRAINING_PIECES)
+    found = {
+        **_course(trained),
+        "test": _per_piece(module, corpus, tokenizer, test),
+        "train_nats": round(evaluation.likelihood(module, corpus, tokenizer, learnt).nats_per_note, 5),
+        "valid_nats": round(evaluation.likelihood(module, corpus, tokenizer, valid).nats_per_note, 5),
+        "context": _tried(lambda: probes.gain_from_context(module, corpus, tokenizer, test)),
+        "gradients": _tried(lambda: probes.gradients(module, corpus, test)),
+        "shifted": [_shifted(module, corpus, tokenizer, scratch, shift) for shift in run.shifts],
+    }
+    if run.share == 1 and not run.noise and not run.shifts:
+        _keep(run, replace(model, card={**model.card, "title": f"{recipe.architecture_name}, compared"}), scratch)
+    return found
+
+
+def _tried(measure: Callable[[], Any]) -> Any:
+    """A measurement, or why there is none: one that fails is not the end of the others."""
+    try:
+        return measure()
+    except Exception as error:
+        return {"failure": printable(f"{error}", 200)}
+
+
+def _spaced(numbers: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    return numbers[:: -(-len(numbers) // most)]
+
+
+def _per_piece(
+    module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64]
+) -> Mapping[str, list[Any]]:
+    """Of each piece its nats, its notes and its tokens."""
+    nats = evaluation.piece_nats(module, corpus, tokenizer, pieces)
+    lengths = np.diff(corpus.offsets)[pieces]
+    return {
+        "pieces": pieces.tolist(),
+        "nats": [round(value, 4) for value in nats.tolist()],
+        "notes": corpus.notes[pieces].tolist(),
+        "tokens": lengths.tolist(),
+    }
+
+
+def _shifted(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, scratch: Path, shift: int) -> Result:
+    """Nats per note of the test pieces in another key, beside the same pieces as they are."""
+    moved = perturbed_data.altered(corpus, tokenizer, scratch, shift=shift)
+    test = moved.split("test")
+    same = np.array([int(name) for name in moved.names[test]])
+    as_is = evaluation.likelihood(module, corpus, tokenizer, same).nats_per_note
+    return {
+        "semitones": shift,
+        "pieces": len(test),
+        "as_is": round(as_is, 5),
+        "moved": round(evaluation.likelihood(module, moved, tokenizer, test).nats_per_note, 5),
+    }
+
+
+def _keep(run: Run, model: Any, scratch: Path) -> None:
+    """Leave the model beside the results, where `composer generate --model` finds it."""
+    from composer.model import save
+
+    path = _place(run, scratch)
+    path.parent.mkdir(exist_ok=True)
+    save(model, path)
+
+
+def _place(run: Run, scratch: Path) -> Path:
+    """Where the model of a run that is compared lies."""
+    name = f"{run.recipe['architecture']['name']}-{run.recipe['training']['seed']}-{run.identity}.safetensors"
+    return inside(scratch.parent.parent, MODELS, name)
+
+
+def write(run: Run, scratch: Path) -> Result:
+    """What the model of a run that has ended writes. Raises TrainingFailed if it is not here."""
+    from composer.model import load
+    from composer_compare.written import written
+
+    corpus, tokenizer = music_of(run)
+    path = _place(replace(run, work="final"), scratch)
+    if not path.exists():
+        raise TrainingFailed(f"{MODELS}/{path.name} is not here, so nothing is written with it.")
+    return written(load(path), corpus, tokenizer, run.recipe["training"]["seed"])
+
+
+# --- recall -----------------------------------------------------------------------------------------------------------
+
+
+def recalling(run: Run, scratch: Path) -> Result:
+    """How well a motif is recalled after gaps, by a network that was trained on music made for it."""
+    options = dict(run.recipe["architecture"])
+    architecture = registry().make("architectures", options.pop("name"), **options)
+    settings = Settings(**run.recipe["training"])
+    music = recall_task.corpus(scratch / "music", settings.seed)
+    trained = _taught(music, recall_task.SYMBOLS, architecture, settings, scratch)
+    import torch
+
+    module = architecture.module(
+        [column.size for column in recall_task.SYMBOLS.grammar.columns], len(recall_task.SYMBOLS.vocabulary)
+    )
+    module.load_state_dict({name: torch.from_numpy(array) for name, array in trained.weights.items()})
+    return {**_course(trained), "recall": recall_task.recalled(module, music, settings.seed)}
+
+
+WORK: Mapping[str, Callable[[Run, Path], Result]] = {
+    "pace": pace,
+    "tune": tune,
+    "final": final,
+    "write": write,
+    "recall": recalling,
+}
+"""The kinds of work by name."""

@@ -1,0 +1,217 @@
+"""`composer play`: a piece to watch in the terminal, and to hear where there is sound."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from composer.cli.options import WithReaders, reader_options
+from composer.errors import UnreadableFile, printable
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.text import Text
+
+    from composer.music.score import Score
+    from composer.music.tempo_map import Timing
+    from composer_play.audio import Attempt
+    from composer_play.keyboard import Keys
+    from composer_play.roll import Roll
+    from composer_play.transport import Transport
+
+FRAMES = 20
+"""Pictures a second."""
+
+STEP = 120
+"""Ticks to a column: a sixteenth."""
+
+TAIL = 1.0
+"""Seconds that a sound has to die away."""
+
+MOST_COLUMNS = 4_000
+"""Of a whole roll; a longer piece has more ticks to a column."""
+
+STILL_ROWS = 24
+
+
+@click.command(cls=WithReaders, short_help="Play a piece in the terminal.")
+@click.argument("piece", type=click.Path(path_type=Path))
+@click.option("--no-sound", is_flag=True, help="Only show it.")
+@click.option("--still", is_flag=True, help="Print the whole piano roll, and end.")
+@click.pass_context
+def play(ctx: click.Context, /, piece: Path, no_sound: bool, still: bool) -> None:
+    """Play PIECE, a file in any form that can be read, with a piano roll that scrolls.
+
+    Space pauses, the arrows go a bar back or on, and q ends. Where the output is no terminal, the whole roll is
+    printed.
+    """
+    from composer.io.formats import read_with_warnings
+    from composer_play.roll import roll_of
+
+    (score, remarks), shown = read_with_warnings(piece, **reader_options(ctx, piece)), printable(str(piece))
+    if not score.note_count:
+        raise UnreadableFile(f"{shown}: contains no notes.")
+    for remark in remarks:
+        click.echo(f"composer: {remark}", err=True)
+    try:
+        roll = roll_of(score)
+    except ValueError as error:
+        raise UnreadableFile(f"{shown}: is too long to be shown ({error}).") from None
+    console = _console()
+    if still or not console.is_terminal or console.is_dumb_terminal:
+        _print_whole(console, roll)
+    else:
+        _play(console, score, roll, sounding=not no_sound)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+def _symbols(console: Console) -> str:
+    from composer_play.roll import ASCII, BLOCKS
+
+    return BLOCKS if console.encoding.lower().startswith("utf") else ASCII
+
+
+# --- the whole roll ---------------------------------------------------------------------------------------------------
+
+
+def _print_whole(console: Console, roll: Roll) -> None:
+    """Line after line of the roll, each as wide as the terminal."""
+    from composer_play.roll import MARGIN, View, legend, picture
+
+    columns = max(console.width - MARGIN, 16)
+    step = STEP
+    while -(-roll.length // step) > MOST_COLUMNS:
+        step *= 2
+    for begin in range(0, max(roll.length, 1), columns * step):
+        left = min(columns, -(-(roll.length - begin) // step))
+        view = View(begin, step, left, STILL_ROWS, None, _symbols(console), in_colour=console.color_system is not None)
+        for line in picture(roll, view):
+            console.print(line)
+    console.print(legend(roll))
+
+
+# --- while it plays ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """What is shown, and how: a roll, and the seconds of its ticks."""
+
+    roll: Roll
+    timing: Timing
+    console: Console
+
+    @property
+    def lasts(self) -> float:
+        """Seconds."""
+        return self.timing.second(self.roll.length)
+
+    def at(self, second: float, *, pauses: bool) -> RenderableType:
+        """The picture of a moment."""
+        from rich.console import Group
+
+        from composer_play.roll import MARGIN, View, legend, picture
+
+        columns = max(self.console.width - MARGIN - 1, 8)
+        rows = max(self.console.height - 4, 2)
+        head = columns // 4
+        column = int(self.timing.tick(second) // STEP)
+        view = View((column - head) * STEP, STEP, columns, rows, head, _symbols(self.console))
+        return Group(*picture(self.roll, view), legend(self.roll), self._status(second, pauses=pauses))
+
+    def _status(self, second: float, *, pauses: bool) -> Text:
+        from rich.text import Text
+
+        bar = self.roll.bar(self.timing.tick(second)) + self.roll.first_bar
+        last = len(self.roll.bars.starts) - 2 + self.roll.first_bar
+        state = "paused" if pauses else "plays "
+        place = f"{state} {_clock_time(second)} of {_clock_time(self.lasts)}, bar {bar} of {last}"
+        return Text(f"{place}   space: pause, arrows: a bar, q: end", no_wrap=True, overflow="crop", style="bold")
+
+
+def _clock_time(second: float) -> str:
+    minutes, rest = divmod(int(second), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _play(console: Console, score: Score, roll: Roll, *, sounding: bool) -> None:
+    from rich.live import Live
+
+    from composer.music.tempo_map import timing
+    from composer_play.audio import Attempt, attempt
+    from composer_play.keyboard import keys_of
+
+    with ExitStack() as stack:
+        stack.enter_context(_ended_by_signals())
+        keys = stack.enter_context(keys_of(sys.stdin.fileno() if sys.stdin.isatty() else None))
+        live = stack.enter_context(Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop"))
+        stage, sound = Stage(roll, timing(score), console), Attempt(None)
+        try:
+            if sounding:
+                live.update("Its sound is being made …", refresh=True)
+                sound = stack.enter_context(attempt(score))
+            for picture in moments(stage, keys, sound, time.monotonic):
+                live.update(picture, refresh=True)
+        except KeyboardInterrupt:
+            pass  # as if `q` were pressed
+    if sound.why:
+        click.echo(f"composer: no sound: {sound.why}.", err=True)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """A terminal that is closed, or a request to end, is as Ctrl-C: no player goes on without us."""
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {
+        number: signal.signal(number, signal.default_int_handler) for number in (getattr(signal, n) for n in names)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def moments(stage: Stage, keys: Keys, sound: Attempt, clock: Callable[[], float]) -> Iterator[RenderableType]:
+    """The pictures from the beginning to the end, or until `q`; keys and the clock are asked between them."""
+    from composer_play.transport import Transport
+
+    transport = Transport(since=clock())
+    until = stage.lasts + (TAIL if sound.sound else 0.0)
+    sound.do(lambda its: its.start(0.0))
+    while (second := transport.now(clock())) < until:
+        yield stage.at(min(second, stage.lasts), pauses=transport.pauses)
+        sound.do(lambda its: its.check())
+        key = keys(1 / FRAMES)
+        if key == "q":
+            return
+        moved = _moved(stage, transport, key, clock())
+        if moved is not transport:
+            transport = moved
+            sound.do(lambda its: its.stop() if moved.pauses else its.start(moved.second))  # noqa: B023  (called at once)
+
+
+def _moved(stage: Stage, transport: Transport, key: str, time: float) -> Transport:
+    """After a key; the same one after any other key."""
+    from composer_play.transport import bar_after, bar_before
+
+    if key == " ":
+        return transport.toggled(time)
+    if key in ("left", "right"):
+        to = bar_before if key == "left" else bar_after
+        return transport.at(to(stage.roll, stage.timing, transport.now(time)), time)
+    return transport
