@@ -11,20 +11,30 @@ MANY = {
     "models": 4000,
     "recipes": 1500,
     "jobs": 1500,
-    "sidecars": 1500,
+    "sidecars": 2000,
     "corpora": 500,
     "catalogues": 500,
     "checkpoints": 500,
     "ledgers": 1000,
     "indices": 1000,
-    "comparisons": 1000,
+    "comparisons": 2000,
     "batches": 2000,
     "runs": 2000,
     "midi": 20_000,
     "scores": 5000,
     "kern": 5000,
 }
-FEW = {"ours": 150, "jobs": 100, "batches": 100, "runs": 100, "midi": 500, "scores": 100, "kern": 200}
+FEW = {
+    "ours": 150,
+    "jobs": 100,
+    "sidecars": 100,
+    "comparisons": 100,
+    "batches": 100,
+    "runs": 100,
+    "midi": 500,
+    "scores": 100,
+    "kern": 200,
+}
 
 
 @pytest.mark.parametrize("kind", FEW)
