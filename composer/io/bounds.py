@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from time import thread_time
 from types import FrameType
 from typing import Any, TypeVar
@@ -106,10 +107,10 @@ class _Watch:
         if self.since is None:
             return
         if self.since is _JUST_BEGUN:
-            self.since = thread_time(), _peak()
+            self.since = thread_time(), _held()
         if thread_time() - self.since[0] > SECONDS:
             raise _Stop(takes_too_long(SECONDS))
-        if _peak() - self.since[1] > MEMORY:
+        if _held() - self.since[1] > MEMORY:
             raise _Stop(takes_too_much(MEMORY))
 
 
@@ -118,14 +119,18 @@ _watch = _Watch()
 
 if sys.platform == "win32":
 
-    def _peak() -> int:
+    def _held() -> int:
         return 0
 
 else:
     import resource
 
     _UNIT = 1 if sys.platform == "darwin" else 1024
+    _STATM = Path("/proc/self/statm")
 
-    def _peak() -> int:
-        """The most memory that this process has had, in bytes."""
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
+    def _held() -> int:
+        """Read how many bytes of memory this process holds; the most that it has had, where the system says no more."""
+        try:
+            return int(_STATM.read_bytes().split()[1]) * resource.getpagesize()
+        except OSError:
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
