@@ -362,5 +362,5 @@ def test_a_file_of_a_callback_leads_nowhere_else(train, tmp_path):
     run = heard.found[0][1]
     assert run.file("a.csv") == tmp_path / "run/a.csv"
     for name in ("../a.csv", "/etc/a.csv", ".."):
-        with pytest.raises(CannotWrite, match="invalid file name '.*' in it"):
+        with pytest.raises(CannotWrite, match=r"invalid file name '.*' in it"):
             run.file(name)
