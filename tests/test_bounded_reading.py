@@ -106,15 +106,16 @@ def fill(*_):
 
 
 @pytest.mark.parametrize(
-    ("act", "why"),
+    ("act", "seconds", "why"),
     [
-        (spin, "takes more than 0.2 seconds"),
-        (spin_whatever_happens, "takes more than 0.2 seconds"),
-        (backtrack, "takes more than 0.2 seconds"),
-        (fill, "takes more than 0.0625 GiB of memory"),
+        (spin, 0.2, "takes more than 0.2 seconds"),
+        (spin_whatever_happens, 0.2, "takes more than 0.2 seconds"),
+        (backtrack, 0.2, "takes more than 0.2 seconds"),
+        (fill, 20.0, "takes more than 0.0625 GiB of memory"),
     ],
 )
-def test_what_takes_too_much_is_stopped_and_the_next_is_not(act, why, soon, tmp_path):
+def test_what_takes_too_much_is_stopped_and_the_next_is_not(act, seconds, why, soon, monkeypatch, tmp_path):
+    monkeypatch.setattr(bounds, "SECONDS", seconds)
     (tmp_path / "x.mid").write_bytes(b"x")
     for _ in range(2):
         with pytest.raises(UnreadableFile, match=rf"x\.mid: {why} to be read\.$"):
