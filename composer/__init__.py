@@ -1,10 +1,10 @@
-"""composer: trains small recurrent models on music, and writes new pieces with them.
+"""composer: train small recurrent models on music, and write new pieces with them.
 
 import composer
 
 composer.open_model("chorales").generate(bars=8, temperature=0.95, seed=7).write("first.mid")
 
-What is named here is imported when it is first used. What a plugin needs is `hookimpl`.
+Names are imported on first use. Plugins need `hookimpl`.
 """
 
 from importlib import import_module
@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from composer.errors import ComposerError
-    from composer.generation.asking import generate
-    from composer.generation.generator import Generator, open_model
+    from composer.generation.composer import Composer, generate, open_model
     from composer.hookspecs import hookimpl
     from composer.io.objects import read, write
     from composer.music.score import Score
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
     from composer.types import Piece
 
 __all__ = [
+    "Composer",
     "ComposerError",
-    "Generator",
     "Piece",
     "Request",
     "Score",
@@ -38,14 +37,14 @@ __all__ = [
 __version__ = "0.1.0"
 
 _MODULES = {
+    "Composer": "composer.generation.composer",
     "ComposerError": "composer.errors",
-    "Generator": "composer.generation.generator",
     "Piece": "composer.types",
     "Request": "composer.request",
     "Score": "composer.music.score",
     "evaluate": "composer.training.asking",
-    "generate": "composer.generation.asking",
-    "open_model": "composer.generation.generator",
+    "generate": "composer.generation.composer",
+    "open_model": "composer.generation.composer",
     "read": "composer.io.objects",
     "train": "composer.training.asking",
     "write": "composer.io.objects",
@@ -54,7 +53,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for, once."""
+    """Import a name on first use."""
     if name not in _MODULES:
         raise AttributeError(f"module 'composer' has no attribute '{name}'")
     found = getattr(import_module(_MODULES[name]), name)

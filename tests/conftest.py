@@ -115,7 +115,7 @@ def model_file(corpus, tokenizer, lstm, tmp_path_factory):
 @pytest.fixture(scope="session")
 def player(model_file):
     """The model, ready to write."""
-    from composer.generation.generator import open_model
+    from composer.generation.composer import open_model
 
     return open_model(model_file)
 

@@ -6,7 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from composer.generation.generator import Generator, open_model
+from composer.generation.composer import open_model
+from composer.generation.generator import Generator
 from composer.plugins.registry import registry
 
 STEPS = 3

@@ -15,7 +15,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from composer.generation.generator import open_model
+from composer.generation.composer import open_model
 from composer.generation.tasks import regenerate
 from composer.io import formats
 from composer.io.lock import locked

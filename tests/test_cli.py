@@ -306,7 +306,7 @@ def test_a_place_that_cannot_be_written_to_is_found_before_the_work(run, here, m
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("tempfile.mkstemp", refuse)
-    monkeypatch.setattr("composer.generation.generator.open_model", lambda _: pytest.fail("the work began"))
+    monkeypatch.setattr("composer.generation.composer.open_model", lambda _: pytest.fail("the work began"))
     assert mistake(run("generate", "x.mid", *MODEL)) == "composer: x.mid: cannot be written (Permission denied)."
 
 
@@ -330,7 +330,7 @@ def test_an_unexpected_error_is_one_sentence_unless_its_trace_is_asked_for(run, 
     def fail(_):
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("composer.generation.generator.open_model", fail)
+    monkeypatch.setattr("composer.generation.composer.open_model", fail)
     ran = run("generate", "x.mid", *MODEL)
     assert (ran.status, ran.err) == (
         1,
@@ -344,7 +344,7 @@ def test_control_c_stops_in_a_word(run, here, monkeypatch):
     def stop(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("composer.generation.generator.open_model", stop)
+    monkeypatch.setattr("composer.generation.composer.open_model", stop)
     ran = run("generate", "x.mid", *MODEL)
     assert (ran.status, ran.err.strip()) == (130, "composer: stopped.")
 

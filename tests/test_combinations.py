@@ -17,7 +17,8 @@ from walks import VOICES, Walks
 
 from composer.data.corpus import build
 from composer.errors import BadOption, ComposerError, NothingAllowed
-from composer.generation.generator import generate, open_model
+from composer.generation.composer import open_model
+from composer.generation.generator import generate
 from composer.plugins import registry as plugins
 from composer.plugins.registry import registry
 from composer.request import Link, Request

@@ -9,7 +9,7 @@ import pytest
 import symusic
 
 from composer.errors import BadOption
-from composer.generation import generator
+from composer.generation.composer import open_model
 from composer.generation.generator import Generator, generate
 from composer.io.outputs import write_piece
 from composer.request import Link, Request
@@ -28,7 +28,7 @@ LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 @lru_cache
 def player(name):
     if name in ("chorales", "tunes"):
-        return generator.open_model(name)
+        return open_model(name)
     return Generator(random_model("gru", name, hidden_size=16, embedding_size=16))
 
 

@@ -29,7 +29,8 @@ TUNE = replace(
 @pytest.fixture(scope="module")
 def chorale():
     """What the shipped model writes."""
-    from composer.generation.generator import generate, open_model
+    from composer.generation.composer import open_model
+    from composer.generation.generator import generate
     from composer.request import Request
 
     return generate(open_model("chorales"), [Request(seed=7, bars=8)])[0]

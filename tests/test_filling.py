@@ -10,6 +10,7 @@ from music import line, notes, score
 
 from composer.errors import BadOption, CannotExpress, RequestWarning
 from composer.generation import generator, infilling
+from composer.generation.composer import open_model
 from composer.generation.infilling import ALWAYS, Fill, fill, gap, harmonize, settled, vary
 from composer.io import formats
 from composer.music.merging import is_given
@@ -470,7 +471,7 @@ def test_more_particles_fit_what_follows_better():
     """On chorales that no model has seen; `tests/benchmarks/filling.py` is the same on more of them."""
     import benchmarks.filling as benchmark
 
-    player = generator.open_model("chorales")
+    player = open_model("chorales")
     cases = [benchmark.case_of(piece, 2, ()) for piece in benchmark.held_out(player, 16)]
     found = {count: benchmark.figures(player, cases, count, 1, 2) for count in (1, 32)}
     better = np.array(found[1]["next"]) - np.array(found[32]["next"])

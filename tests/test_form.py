@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 
 from composer.errors import BadOption
-from composer.generation import generator, infilling
-from composer.generation.form import Form, compose, composing, parse_form
+from composer.generation import form, generator, infilling
+from composer.generation.composer import open_model
+from composer.generation.form import compose
+from composer.generation.form_spec import Form, parse_form
 from composer.generation.generator import Generator
 from composer.io.formats import read
 from composer.model import Made, Model, save
@@ -115,7 +117,7 @@ def test_the_same_letter_is_the_same_music_with_every_tokenizer(any_player):
 
 @pytest.mark.parametrize("name", ["tunes", "chorales"])
 def test_a_song_by_a_shipped_model(name):
-    player = generator.open_model(name)
+    player = open_model(name)
     request = replace(player.suggested, seed=2, bars=2, key="G", tempo=90.0, stepper="numpy")
     (piece,) = compose(player, [replace(Form.of(request, "AABA"), **FEW)])
     score = piece.score
@@ -336,13 +338,13 @@ def test_a_section_that_comes_out_as_another_is_drawn_again(player, monkeypatch)
     wanted = asked("AB", seed=5)
     (before,) = compose(player, [wanted])
     drawn = []
-    unfit = composing.unfit
+    unfit = form.unfit
 
     def once(draft, name):
         drawn.append(name)
         return len(drawn) == 1 or unfit(draft, name)
 
-    monkeypatch.setattr(composing, "unfit", once)
+    monkeypatch.setattr(form, "unfit", once)
     (piece,) = compose(player, [wanted])
     assert drawn == ["B", "B"]
     assert struck(piece.score, 1) != struck(before.score, 1)

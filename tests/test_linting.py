@@ -9,7 +9,8 @@ from music import BAR, QUARTER, drums, line, score
 from walks import walk
 
 from composer.generation import generator
-from composer.generation.form import Form
+from composer.generation.composer import open_model
+from composer.generation.form_spec import Form
 from composer.generation.tasks import make
 from composer.music.keys import parse_key
 from composer.music.score import KeySignature, Score, Tempo, Text, Track, make_notes
@@ -258,7 +259,7 @@ WISHES = [
 
 @pytest.mark.parametrize("name", ["chorales", "tunes"])
 def test_what_the_models_write_has_no_faults_and_the_same_notes(written, tmp_path, name):
-    player = generator.open_model(name)
+    player = open_model(name)
     requests = [replace(player.suggested, seed=1, bars=4), *WISHES]
     primed = generator.with_primer(player, requests[0], score(line((67, 1), (65, 1), (64, 2))))
     for piece in make(player, [*requests, primed, Form.of(replace(requests[0], bars=2), "AA'B")]):

@@ -7,6 +7,7 @@ import pytest
 
 from composer import model
 from composer.generation import generator
+from composer.generation.composer import open_model
 from composer.metrics import Figure
 from composer.plugins.registry import registry
 from composer.training import model_card
@@ -16,7 +17,7 @@ NAMES = registry().names("models")
 
 @pytest.fixture(params=NAMES)
 def player(request):
-    return generator.open_model(request.param)
+    return open_model(request.param)
 
 
 def test_chorales_and_tunes_are_shipped():

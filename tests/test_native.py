@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from composer.errors import BadOption, RunWarning
-from composer.generation.generator import open_model
+from composer.generation.composer import open_model
 from composer.plugins.registry import registry
 from composer.sampling.distribution import Distribution
 from composer.sampling.loop import sample

@@ -13,8 +13,10 @@ from walks import walk
 from composer.data.corpus import build
 from composer.data.datasets import make_dataset
 from composer.errors import RequestWarning
-from composer.generation.form import Form, compose
-from composer.generation.generator import Generator, generate, open_model
+from composer.generation.composer import open_model
+from composer.generation.form import compose
+from composer.generation.form_spec import Form
+from composer.generation.generator import Generator, generate
 from composer.generation.tasks import regenerate
 from composer.io import formats
 from composer.model import load

@@ -189,7 +189,7 @@ def no_work(monkeypatch):
         raise AssertionError("the work was begun")
 
     for work in (
-        "composer.generation.generator.open_model",
+        "composer.generation.composer.open_model",
         "composer.io.formats.read",
         "composer.training.recipes.run",
         "composer.data.corpus.build",
@@ -404,16 +404,14 @@ def test_a_folder_of_a_refused_command_is_not_left(run, here):
 
 
 def test_a_file_that_comes_meanwhile_is_kept_and_so_is_what_was_made(run, here, monkeypatch):
-    from composer.generation import generator
-
-    real = generator.open_model
+    from composer.generation.composer import open_model
 
     def slow(*arguments):
         Path("x.mid").write_bytes(MINE)
         Path("x-1.mid").write_bytes(MINE)
-        return real(*arguments)
+        return open_model(*arguments)
 
-    monkeypatch.setattr(generator, "open_model", slow)
+    monkeypatch.setattr("composer.generation.composer.open_model", slow)
     said = refusal(run("generate", "x.mid", *MODEL, "--bars", "1"))
     assert said == (
         "composer: x.mid: was written by another program meanwhile, and is kept; what was made here is x-2.mid."

@@ -181,7 +181,7 @@ def test_a_model_is_trained_and_measured_as_by_the_command(tunes, run):
     assert run("train", "folder:tunes", "--out", "command.safetensors", "--workers", "1", *flags(SMALL)).status == 0
     told = []
     mine = composer.train("folder:tunes", out="python.safetensors", workers=1, listeners=[told.append], **SMALL)
-    assert isinstance(mine, composer.Generator)
+    assert isinstance(mine, composer.Composer)
     assert mine.model.hash == load(Path("command.safetensors")).hash
     assert told
     assert mine.generate(bars=2, seed=1).score.note_count

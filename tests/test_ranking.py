@@ -11,7 +11,8 @@ import pytest
 from music import line, score
 
 from composer.errors import BadModelFile
-from composer.generation import generator, ranking
+from composer.generation import ranking
+from composer.generation.composer import open_model
 from composer.generation.generator import with_primer
 from composer.generation.ranking import Standard, best, broken, measures, standard, standard_of
 from composer.model import Model, save
@@ -104,7 +105,7 @@ def test_what_is_no_standard_is_refused():
 
 @pytest.mark.parametrize("name", ["chorales", "tunes"])
 def test_the_shipped_models_know_their_music(name):
-    card = generator.open_model(name).model.card
+    card = open_model(name).model.card
     held = standard_of(card)
     assert card["ranking"]["pieces"] == card["dataset"]["split"]["train"]
     assert card["ranking"]["held_out"] == card["dataset"]["split"]["valid"]

@@ -39,6 +39,7 @@ from PIL import Image
 
 from composer.cli import cli, run
 from composer.generation import generator
+from composer.generation.composer import open_model
 from composer.io import formats
 from composer.plugins import registry, scaffold
 from composer.request import Request
@@ -71,9 +72,9 @@ def test_the_picture_of_the_readme_is_what_its_command_makes(workplace):
 
 def test_examples_of_the_readme(workplace, monkeypatch):
     chorale, *pieces = [Request(index=index, bars=6) for index in range(8)]
-    formats.write(generator.generate(generator.open_model("chorales"), [chorale]), workplace / "chorale.mid")
+    formats.write(generator.generate(open_model("chorales"), [chorale]), workplace / "chorale.mid")
     (workplace / "midi").mkdir()
-    for number, piece in enumerate(generator.generate(generator.open_model("tunes"), pieces)):
+    for number, piece in enumerate(generator.generate(open_model("tunes"), pieces)):
         formats.write([piece], workplace / "midi" / f"{number}.mid")
     for arguments in commands(README, "five"):
         few = {"train": ["--steps", "2", "--evaluations", "1"], "fill": ["--particles", "2"]}.get(arguments[0], [])
@@ -191,7 +192,7 @@ def test_examples_of_comparing(workplace, monkeypatch, capsys):
     chorales = Chorales().sources()
     monkeypatch.setattr(Chorales, "sources", lambda _: chorales[:40])
     (workplace / "mine").mkdir()
-    pieces = generator.generate(generator.open_model("tunes"), [Request(index=index, bars=4) for index in range(30)])
+    pieces = generator.generate(open_model("tunes"), [Request(index=index, bars=4) for index in range(30)])
     for number, piece in enumerate(pieces):
         formats.write([piece], workplace / "mine" / f"{number}.mid")
     small = ["--trials", "1", "--hidden-size", "8", "--layers", "1", "--embedding-size", "4", "--device", "cpu"]
@@ -203,7 +204,7 @@ def test_examples_of_comparing(workplace, monkeypatch, capsys):
 
 
 def test_examples_of_given_notes(workplace):
-    chorale = generator.generate(generator.open_model("chorales"), [Request(seed=1, bars=6)])[0].score
+    chorale = generator.generate(open_model("chorales"), [Request(seed=1, bars=6)])[0].score
     formats.write([Piece(chorale)], workplace / "chorale.mid")
     formats.write([Piece(replace(chorale, tracks=chorale.tracks[:1]))], workplace / "melody.mid")
     for arguments in commands(GUIDE, "given"):
@@ -229,7 +230,7 @@ def test_examples_of_looking(workplace):
 
 
 def test_examples_of_checking(workplace):
-    piece = generator.generate(generator.open_model("tunes"), [Request(seed=1, bars=4)])[0]
+    piece = generator.generate(open_model("tunes"), [Request(seed=1, bars=4)])[0]
     (workplace / "midi").mkdir()
     for name in ("chorale.mid", "midi/tune.mid"):
         formats.write([piece], workplace / name)
@@ -240,7 +241,7 @@ def test_examples_of_checking(workplace):
 def test_examples_of_originality(workplace, monkeypatch):
     chorales = Chorales().sources()
     monkeypatch.setattr(Chorales, "sources", lambda _: chorales[:8])  # it takes a minute or two to read them all
-    pieces = generator.generate(generator.open_model("tunes"), [Request(index=index, bars=8) for index in range(6)])
+    pieces = generator.generate(open_model("tunes"), [Request(index=index, bars=8) for index in range(6)])
     for folder in ("midi", "pieces"):
         (workplace / folder).mkdir()
     for name in ("chorale.mid", "pieces/one.mid", *(f"midi/{number}.mid" for number in range(6))):
@@ -250,7 +251,7 @@ def test_examples_of_originality(workplace, monkeypatch):
 
 
 def test_examples_of_playing(workplace, capsys):
-    piece = generator.generate(generator.open_model("tunes"), [Request(seed=1, bars=4)])[0]
+    piece = generator.generate(open_model("tunes"), [Request(seed=1, bars=4)])[0]
     formats.write([piece], workplace / "chorale.mid")
     for arguments in commands(GUIDE, "play"):
         assert run(arguments) == 0, arguments
@@ -261,7 +262,7 @@ def test_examples_of_training(workplace, monkeypatch):
     chorales = Chorales().sources()
     monkeypatch.setattr(Chorales, "sources", lambda _: chorales[:40])  # it takes half a minute to read them all
     (workplace / "midi").mkdir()
-    tunes = generator.open_model("tunes")
+    tunes = open_model("tunes")
     pieces = generator.generate(tunes, [Request(index=index, bars=4) for index in range(12)])
     for number, piece in enumerate(pieces):
         formats.write([piece], workplace / "midi" / f"{number}.mid")
@@ -273,7 +274,7 @@ def test_examples_of_training(workplace, monkeypatch):
 
 
 def test_examples_of_metrics(workplace, capsys):
-    pieces = generator.generate(generator.open_model("tunes"), [Request(index=index, bars=8) for index in range(6)])
+    pieces = generator.generate(open_model("tunes"), [Request(index=index, bars=8) for index in range(6)])
     (workplace / "midi").mkdir()
     for name, piece in zip(("chorale.mid", *(f"midi/{number}.mid" for number in range(5))), pieces, strict=True):
         formats.write([piece], workplace / name)
@@ -305,7 +306,7 @@ def test_example_of_a_plugin():
     module = types.ModuleType("composer_sharpen")
     exec(block(README, "plugin"), module.__dict__)
     offers = module.register_samplers()
-    tokenizer = generator.open_model("tunes").tokenizer
+    tokenizer = open_model("tunes").tokenizer
     check_sampler(offers["sharpen"](power=1.5), tokenizer)
 
 
@@ -341,7 +342,7 @@ def test_an_example_of_the_guide_is_what_a_new_package_begins_with_and_runs(kind
 
 def test_the_figures_of_the_models_are_those_of_their_cards():
     for name in ("chorales", "tunes"):
-        test = generator.open_model(name).model.card["test"]
+        test = open_model(name).model.card["test"]
         assert f"{test['nats_per_note']:.3f} | {test['nats_per_beat']:.3f}" in text(DATASETS)
 
 

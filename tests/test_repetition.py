@@ -9,6 +9,7 @@ from music import drums, line, score
 
 from composer.errors import BadModelFile
 from composer.generation import degeneration, form, generator, infilling, tasks
+from composer.generation.composer import open_model
 from composer.generation.degeneration import (
     DEFAULT,
     LEAST,
@@ -20,7 +21,7 @@ from composer.generation.degeneration import (
     note_run,
     reached,
 )
-from composer.generation.form import Form
+from composer.generation.form_spec import Form
 from composer.generation.generator import generate, with_primer
 from composer.io.formats import provenance
 from composer.io.outputs import write_piece
@@ -148,7 +149,7 @@ def test_a_trained_model_states_what_its_pieces_reach(player, corpus):
 
 @pytest.mark.parametrize("name", ["chorales", "tunes"])
 def test_what_a_shipped_model_writes_is_no_loop(name):
-    shipped = generator.open_model(name)
+    shipped = open_model(name)
     assert shipped.model.card["repetition"]["pieces"] == shipped.model.card["dataset"]["split"]["train"]
     pieces = generate(shipped, [replace(shipped.suggested, index=index, bars=6) for index in range(5)])
     assert [piece.provenance for piece in pieces if {"redrawn", "degenerate"} & set(piece.provenance)] == []
@@ -174,14 +175,14 @@ def strict_file(player, tmp_path, monkeypatch):
 
 @pytest.fixture
 def strict(strict_file):
-    return generator.open_model(strict_file)
+    return open_model(strict_file)
 
 
 @pytest.fixture
 def vain(player, tmp_path, monkeypatch):
     """A model that is not allowed a single note."""
     monkeypatch.setattr(degeneration, "LEAST", Limits(0, 1))
-    return generator.open_model(with_card(player, tmp_path / "vain.safetensors", 0))
+    return open_model(with_card(player, tmp_path / "vain.safetensors", 0))
 
 
 COUNT = 12

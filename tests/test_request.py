@@ -8,7 +8,7 @@ import pytest
 
 from composer.errors import BadOption
 from composer.generation.continuation import Continuation
-from composer.generation.form import Form
+from composer.generation.form_spec import Form
 from composer.generation.infilling import Fill
 from composer.request import Link, Request
 

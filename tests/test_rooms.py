@@ -100,10 +100,7 @@ def reached(name):
 
 
 KNOWN = (
-    "generation.asking", "generation.continuation", "generation.form", "generation.form.asked",
-    "generation.form.composing", "generation.form.draft", "generation.form.gaps", "generation.generator",
-    "generation.infilling", "generation.ranking", "generation.streaming", "generation.tasks", "io.formats",
-    "io.isolation", "io.notebook", "io.objects", "plugins.cache", "plugins.commands", "plugins.options",
+    "io.formats", "io.isolation", "io.notebook", "io.objects", "plugins.cache", "plugins.commands", "plugins.options",
     "plugins.probing", "plugins.registry", "training.checkpoints", "training.loop", "training.recipe_file",
     "training.recipes", "training.run_folder", "types",
 )  # fmt: skip

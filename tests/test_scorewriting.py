@@ -133,7 +133,8 @@ def test_music21_reads_the_same(written, name):
 
 @pytest.mark.parametrize(("model", "seeds"), [("chorales", (1, 4)), ("tunes", (7, 8))])
 def test_what_the_models_write_is_read_again(written, model, seeds):
-    from composer.generation.generator import generate, open_model
+    from composer.generation.composer import open_model
+    from composer.generation.generator import generate
     from composer.request import Request
 
     for piece in generate(open_model(model), [Request(seed=seed, bars=6) for seed in seeds]):

@@ -7,7 +7,8 @@ from itertools import islice, pairwise
 import pytest
 
 from composer.generation import generator, streaming
-from composer.generation.generator import Generator, generate, open_model
+from composer.generation.composer import open_model
+from composer.generation.generator import Generator, generate
 from composer.music.score import bars
 from composer.request import Link, Request
 from composer.testing import random_model

@@ -77,7 +77,7 @@ def evaluate(
     from composer.cli.train import build_corpus
     from composer.data.datasets import make_dataset
     from composer.devices import choose_device
-    from composer.generation.generator import open_model
+    from composer.generation.composer import open_model
     from composer.training import evaluation
 
     player = open_model(model_name)

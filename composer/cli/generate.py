@@ -16,7 +16,7 @@ from composer.generation.options import chosen_seed
 
 if TYPE_CHECKING:
     from composer.generation.continuation import Continuation
-    from composer.generation.form import Form
+    from composer.generation.form_spec import Form
     from composer.generation.generator import Generator
     from composer.generation.tasks import Asked
     from composer.request import Request
@@ -100,7 +100,8 @@ def generate(
     stems = (writing.stem(chosen, (index or 0) + n) for n in range(count))
     with writing.shelf(outs, export_options, title, stems=stems, several=count > 1, **kept) as shelf:
         _check_best(best, count, shelf)
-        from composer.generation.generator import chained, open_model
+        from composer.generation.composer import open_model
+        from composer.generation.generator import chained
         from composer.generation.tasks import request_of, with_request
 
         player = open_model(model_name)
@@ -146,7 +147,7 @@ def _primed(player: Generator, request: Request, primer: str, tempo: float | Non
 
 def _in_sections(request: Request, text: str) -> Form:
     """Raises BadOption, before the work, for what is no form or what no form goes with."""
-    from composer.generation.form import Form
+    from composer.generation.form_spec import Form
 
     return Form.of(request, text)
 

@@ -101,7 +101,7 @@ def player_for(piece: Path | None, asked: Asked) -> Generator:
 
     Raises UnknownName, BadModelFile.
     """
-    from composer.generation.generator import open_model
+    from composer.generation.composer import open_model
     from composer.io.formats import provenance
 
     if asked.model_name is not None:

@@ -108,7 +108,8 @@ def _notes(player: Generator, piece: Path, made_by: Mapping[str, Any]) -> Score:
 
 def _player(made_by: Mapping[str, Any], model_name: str | None, piece: Path) -> Generator:
     """The model that made a piece. Raises UnknownName if it is not here, BadOption if it is not the same."""
-    from composer.generation.generator import Generator, open_model
+    from composer.generation.composer import open_model
+    from composer.generation.generator import Generator
 
     recorded, wanted = str(made_by.get("model", "")), str(made_by.get("model_hash", ""))
     shown = f"{printable(str(piece))}: was made with the model '{printable(recorded)}' (hash {printable(wanted[:12])})"

@@ -1,14 +1,15 @@
 """Generation: pieces from requests, of every kind.
 
-generator.py     a model ready to write, and pieces from requests
-tasks.py         requests, infills and forms side by side
-infilling.py     new music around notes that are fixed
+composer.py      a model in Python, with a method for each task
+tasks.py         requests, continuations, infills and forms side by side
+generator.py     a model ready to generate, and pieces from requests
 continuation.py  new music after a primer
 primers.py       primers from files and typed notes
-form/            pieces in sections
-degeneration.py  loops, found and drawn anew
+infilling.py     new music around fixed notes
+form_spec.py     the sections of a form
+form.py          pieces in sections
+degeneration.py  loops, and their limits
 ranking.py       the best of several pieces
-streaming.py     a piece while it is written
-asking.py        all of these in one call, for Python
+streaming.py     a piece while it is generated
 options.py       options by the names that the command line and Python share
 """

@@ -1,7 +1,7 @@
 """Continuing: new music after a primer, which stays as it stood; it knows no file and no token.
 
 from composer.generation import continuation
-from composer.generation.generator import open_model
+from composer.generation.composer import open_model
 from composer.request import Request
 
 tunes = open_model("tunes")

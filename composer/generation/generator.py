@@ -1,6 +1,7 @@
 """Generation: pieces from a model and requests; it knows the sampling loop, and no file to write.
 
-from composer.generation.generator import generate, open_model
+from composer.generation.composer import open_model
+from composer.generation.generator import generate
 from composer.request import Request
 
 chorales = open_model("chorales")
@@ -15,7 +16,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,9 +31,8 @@ from composer.errors import (
     printable,
 )
 from composer.generation import degeneration
-from composer.generation.asking import Asking
 from composer.generation.primers import as_asked
-from composer.model import Model, find, load
+from composer.model import Model
 from composer.music.score import END, Score, Tempo, Text, bars
 from composer.plugins.registry import registry
 from composer.request import Link, Request
@@ -60,7 +59,7 @@ BLOCK = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class Generator(Asking):
+class Generator:
     """A model made ready to write: its tokenizer, and its steppers when they are first needed."""
 
     model: Model
@@ -181,11 +180,6 @@ class Generator(Asking):
     def suggested(self) -> Request:
         """What the model's card suggests to ask for."""
         return Request.from_json(self.model.card.get("suggested", {}))
-
-
-def open_model(name: str | Path) -> Generator:
-    """A model by its name or file. Raises UnknownName, BadModelFile."""
-    return Generator(load(find(str(name))), str(name))
 
 
 def _check_precision(precision: str, known: Collection[str], where: str) -> None:

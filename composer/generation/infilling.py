@@ -1,7 +1,7 @@
 """Filling: music around notes that are given; it knows particles, and no file.
 
 from composer.generation import infilling
-from composer.generation.generator import open_model
+from composer.generation.composer import open_model
 from composer.request import Request
 
 chorales = open_model("chorales")

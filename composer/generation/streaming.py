@@ -1,7 +1,7 @@
 """Streaming: a piece while it is written, token by token or bar by bar, for live use; it knows no tokenizer.
 
 from composer.generation import streaming
-from composer.generation.generator import open_model
+from composer.generation.composer import open_model
 from composer.request import Request
 
 tunes = open_model("tunes")

@@ -20,7 +20,7 @@ from composer.types import Piece
 
 if TYPE_CHECKING:
     from composer.generation.continuation import Continuation
-    from composer.generation.form import Form
+    from composer.generation.form_spec import Form
     from composer.generation.infilling import Fill
 
 Asked: TypeAlias = Union[Request, "Continuation", "Fill", "Form"]
@@ -59,12 +59,12 @@ def _pieces_of(kind: type) -> Callable[..., Iterator[tuple[int, Piece | Composer
     """What makes them; the others need not be imported."""
     if kind is Request:
         return generator.pieces
-    from composer.generation import continuation, form, infilling
+    from composer.generation import continuation, form, form_spec, infilling
 
     makers: dict[type, Callable[..., Iterator[tuple[int, Piece | ComposerError]]]] = {
         continuation.Continuation: continuation.pieces,
         infilling.Fill: infilling.pieces,
-        form.Form: form.pieces,
+        form_spec.Form: form.pieces,
     }
     return makers[kind]
 
@@ -89,7 +89,7 @@ def with_request(asked: Asked, request: Request) -> Asked:
     """The same with another request in it."""
     if isinstance(asked, Request):
         return request
-    from composer.generation.form import Form
+    from composer.generation.form_spec import Form
 
     return replace(asked, request=request, attempts=()) if isinstance(asked, Form) else replace(asked, request=request)
 
@@ -101,7 +101,7 @@ def asked_of(provenance: Mapping[str, Any]) -> Asked:
     if not provenance.keys() & {"primer", "form", "given"}:
         return Request.from_json(provenance["request"])
     from composer.generation.continuation import Continuation
-    from composer.generation.form import Form
+    from composer.generation.form_spec import Form
     from composer.generation.infilling import Fill
 
     kind = Form if "form" in provenance else Fill if "given" in provenance else Continuation

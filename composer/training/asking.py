@@ -17,7 +17,8 @@ from composer.data.corpus import Corpus, build, fitted
 from composer.data.datasets import make_dataset
 from composer.devices import choose_device, processors
 from composer.errors import BadOption, CannotWrite, nearest, printable
-from composer.generation.generator import Generator, open_model
+from composer.generation.composer import Composer, open_model
+from composer.generation.generator import Generator
 from composer.io.outputs import guarded, named_in
 from composer.plugins.options import schema
 from composer.plugins.registry import registry
@@ -51,7 +52,7 @@ def train(
     listeners: Sequence[Listener] = (),
     force: bool = False,
     **options: Any,
-) -> Generator:
+) -> Composer:
     """Train a model on a dataset, or as a recipe (.toml) says, write it to `out`, and open it.
 
     As `composer train` does, or, with a model to `begin_from`, `composer finetune`. Options are those of the training

@@ -13,8 +13,8 @@ from typing import Any
 from composer.errors import BadOption, nearest, printable
 from composer.generation import generator
 from composer.generation.continuation import after
-from composer.generation.form import Form
 from composer.generation.form import check as check_form
+from composer.generation.form_spec import Form
 from composer.generation.generator import Generator, chained, make_samplers
 from composer.generation.primers import is_typed, read_primer
 from composer.io.formats import exporter

@@ -19,7 +19,8 @@ from time import perf_counter
 
 from machine import describe
 
-from composer.generation.generator import BATCH, generate, open_model
+from composer.generation.composer import open_model
+from composer.generation.generator import BATCH, generate
 from composer.plugins.registry import registry
 from composer_batch.jobfile import read
 from composer_batch.jobs import spread

@@ -14,7 +14,8 @@ from time import process_time
 
 from machine import describe, in_turn
 
-from composer.generation.generator import generate, open_model
+from composer.generation.composer import open_model
+from composer.generation.generator import generate
 from composer.io.formats import write
 from composer.io.outputs import Outputs
 from composer.music.score import TICKS_PER_QUARTER

@@ -19,7 +19,8 @@ import numpy as np
 
 from composer.data.corpus import build
 from composer.generation import infilling
-from composer.generation.generator import Generator, open_model
+from composer.generation.composer import open_model
+from composer.generation.generator import Generator
 from composer.music.score import Score, bars, make_notes
 from composer.plugins.registry import registry
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from composer.data.splits import melody
-from composer.generation.generator import open_model
+from composer.generation.composer import open_model
 from composer.music.score import Score
 from composer.training.evaluation import piece_nats
 from composer.training.model_card import corpus_of

@@ -13,7 +13,8 @@ from dataclasses import replace
 import numpy as np
 from machine import describe, in_turn
 
-from composer.generation.generator import Generator, make_samplers, open_model
+from composer.generation.composer import open_model
+from composer.generation.generator import Generator, make_samplers
 from composer.request import Link
 from composer.sampling.loop import sample
 from composer.testing import random_model

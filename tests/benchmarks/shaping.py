@@ -13,7 +13,8 @@ import numpy as np
 from machine import describe, in_turn
 from numpy.typing import NDArray
 
-from composer.generation.generator import Generator, open_model
+from composer.generation.composer import open_model
+from composer.generation.generator import Generator
 from composer.plugins.registry import registry
 from composer.request import Request
 from composer.sampling.loop import draw

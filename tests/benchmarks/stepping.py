@@ -26,7 +26,8 @@ import torch
 from machine import describe, in_turn
 from threadpoolctl import threadpool_limits
 
-from composer.generation.generator import Generator, open_model
+from composer.generation.composer import open_model
+from composer.generation.generator import Generator
 from composer.plugins.registry import registry
 from composer.testing import random_model
 from composer.tokens.jit.c_compiler import library, processor

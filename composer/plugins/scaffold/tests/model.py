@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from my_thing import my_thing
 
-from composer.generation.generator import generate, open_model
+from composer.generation.composer import open_model
+from composer.generation.generator import generate
 
 
 def test_it_writes_as_many_bars_as_are_asked_for() -> None:

@@ -1,4 +1,4 @@
-"""What people ask of a model in Python, each in one call; options have the names that the command line gives them.
+"""A model in Python: each task in one call, with the option names of the command line.
 
 import composer
 
@@ -12,28 +12,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast, overload
+from typing import Any, TypeAlias, overload
 
 from composer.errors import BadOption
+from composer.generation import streaming, tasks
+from composer.generation.continuation import Continuation, after
+from composer.generation.generator import Generator, chained
 from composer.generation.options import ALL, bars_of, chosen_seed, links_of, parse_look_ahead, voices_of
+from composer.generation.primers import is_typed, read_primer
+from composer.generation.streaming import Bar
+from composer.generation.tasks import Asked
+from composer.model import find, load
+from composer.music.score import Score, Tempo
 from composer.request import Request
-
-if TYPE_CHECKING:
-    from composer.generation.continuation import Continuation
-    from composer.generation.generator import Generator
-    from composer.generation.streaming import Bar
-    from composer.generation.tasks import Asked
-    from composer.music.score import Score
-    from composer.types import Piece
+from composer.types import Piece
 
 Music: TypeAlias = Any
 """Whatever `composer.read` takes: a path, bytes, an open file, a Piece, a Score, or an object of another library."""
 
 
-class Asking:
-    """The methods of a `Generator` that make pieces, by the options of the command line.
+class Composer(Generator):
+    """A generator with a method for each task, by the options of the command line.
 
-    All of them share these options. `seed`: the same seed, the same music; a new one is drawn unless given. `device`,
+    All methods share these options. `seed`: the same seed, the same music; a new one is drawn unless given. `device`,
     `stepper`, `precision`: what runs the model. `**samplers`: `temperature=0.95`, `top_p=0.9`, `chords="Dm7 G7"`, and
     every other sampler that `composer generate --help` lists, in the order of the chain.
 
@@ -89,25 +90,25 @@ class Asking:
         with `form`, such as `"AABA"`, those of each section. The `primer` to go on from is notes, such as
         `"D4 E4 F4/2"`, or whatever `composer.read` takes.
         """
-        from composer.generation import ranking, tasks
-        from composer.generation.form import Form
+        from composer.generation import ranking
+        from composer.generation.form_spec import Form
 
         wishes = {"time_signature": time_signature, "key": key, "tempo": tempo, "max_copied_bars": max_copied_bars}
         where = {"device": device, "stepper": stepper, "precision": precision}
-        request = _requested(self._model, "generate", seed, {"bars": bars, **wishes}, where, samplers)
-        one: Asked = request if primer is None else _primed(self._model, request, primer, tempo)
+        request = _requested(self, "generate", seed, {"bars": bars, **wishes}, where, samplers)
+        one: Asked = request if primer is None else _primed(self, request, primer, tempo)
         if form is not None:
             one = Form.of(replace(tasks.request_of(one), bars=bars), form)
         if count is None:
             if best is not None:
                 raise BadOption("'best' chooses among several pieces; give 'count' as well.")
-            return tasks.make(self._model, [_numbered(one, index)])[0]
+            return tasks.make(self, [_numbered(one, index)])[0]
         wanted = [_numbered(one, index + n) for n in range(_counted(count))]
         if best is None:
-            return tasks.make(self._model, wanted)
+            return tasks.make(self, wanted)
         if not 1 <= best <= count:
             raise BadOption(f"'best' is {best}, and must be from 1 to the {count} of 'count'.")
-        return [kept.piece for kept in ranking.best(self._model, wanted, best)]
+        return [kept.piece for kept in ranking.best(self, wanted, best)]
 
     def stream(
         self,
@@ -124,13 +125,11 @@ class Asking:
         **samplers: Any,
     ) -> Iterator[Bar]:
         """Write a piece as `generate` does, and give each bar, with its notes as events, as soon as it is complete."""
-        from composer.generation import streaming, tasks
-
         wishes = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
         where = {"device": device, "stepper": stepper, "precision": precision}
-        request = _requested(self._model, "stream", seed, wishes, where, samplers)
-        one = request if primer is None else _primed(self._model, request, primer, tempo)
-        return streaming.bars(self._model, tasks.request_of(one))
+        request = _requested(self, "stream", seed, wishes, where, samplers)
+        one = request if primer is None else _primed(self, request, primer, tempo)
+        return streaming.bars(self, tasks.request_of(one))
 
     def fill(
         self,
@@ -150,17 +149,17 @@ class Asking:
 
         So many `particles` are tried side by side; so many bars after a gap, or `"all"`, have a say in it.
         """
-        from composer.generation import infilling, tasks
+        from composer.generation import infilling
         from composer.io.objects import notes_of
 
         where = {"device": device, "stepper": stepper, "precision": precision}
-        request = _requested(self._model, "fill", seed, {}, where, samplers)
+        request = _requested(self, "fill", seed, {}, where, samplers)
         around: dict[str, Any] = {"particles": particles, "look_ahead": _looked_ahead(look_ahead)}
         span, names = None if bars is None else bars_of(bars), voices_of(voice)
         if span is None and not names:
             raise BadOption("say with 'bars' or 'voice' what is to be written anew.")
-        wanted = infilling.gap(self._model, notes_of(piece), request, bars=span, voices=names, **around)
-        return tasks.make(self._model, [wanted])[0]
+        wanted = infilling.gap(self, notes_of(piece), request, bars=span, voices=names, **around)
+        return tasks.make(self, [wanted])[0]
 
     def harmonize(
         self,
@@ -182,18 +181,17 @@ class Asking:
         The melody is notes, such as `"D4 E4 F4/2 A4/2"`, or whatever `composer.read` takes. The `voice` that has it is
         the first unless named.
         """
-        from composer.generation import infilling, tasks
-        from composer.music.score import Tempo
+        from composer.generation import infilling
 
         where = {"device": device, "stepper": stepper, "precision": precision}
-        request = _requested(self._model, "harmonize", seed, {}, where, samplers)
+        request = _requested(self, "harmonize", seed, {}, where, samplers)
         request = replace(request, key=key, time_signature=time_signature)
         around: dict[str, Any] = {"particles": particles, "look_ahead": _looked_ahead(look_ahead)}
         score, typed = _music_of(melody, "the melody")
-        if typed and self._model.suggested.tempo is not None:
-            score = replace(score, tempos=(Tempo(0, self._model.suggested.tempo),))
-        wanted = infilling.harmonize(self._model, score, request, voice=voice, own_track=not typed, **around)
-        return tasks.make(self._model, [wanted])[0]
+        if typed and self.suggested.tempo is not None:
+            score = replace(score, tempos=(Tempo(0, self.suggested.tempo),))
+        wanted = infilling.harmonize(self, score, request, voice=voice, own_track=not typed, **around)
+        return tasks.make(self, [wanted])[0]
 
     def vary(
         self,
@@ -213,28 +211,26 @@ class Asking:
 
         Each keeps a share of all bars of all voices, chosen at random, and has the others written anew.
         """
-        from composer.generation import infilling, tasks
+        from composer.generation import infilling
         from composer.io.objects import notes_of
 
         where = {"device": device, "stepper": stepper, "precision": precision}
-        request = _requested(self._model, "vary", seed, {}, where, samplers)
+        request = _requested(self, "vary", seed, {}, where, samplers)
         around: dict[str, Any] = {"particles": particles, "look_ahead": _looked_ahead(look_ahead)}
         score = notes_of(piece)
         requests = [replace(request, index=index) for index in range(_counted(count))]
-        return tasks.make(
-            self._model, [infilling.vary(self._model, score, one, keep=keep, **around) for one in requests]
-        )
+        return tasks.make(self, [infilling.vary(self, score, one, keep=keep, **around) for one in requests])
 
     def regenerate(self, piece: Music) -> Piece:
         """Make a piece again from what it says of itself. Raises BadOption for one that does not say."""
-        from composer.generation import tasks
         from composer.io.objects import read
 
-        return tasks.regenerate(self._model, read(piece).provenance)
+        return tasks.regenerate(self, read(piece).provenance)
 
-    @property
-    def _model(self) -> Generator:
-        return cast("Generator", self)
+
+def open_model(name: str | Path) -> Composer:
+    """Open a model by its name or file. Raises UnknownName, BadModelFile."""
+    return Composer(load(find(str(name))), str(name))
 
 
 def _requested(
@@ -246,18 +242,14 @@ def _requested(
     samplers: Mapping[str, Any],
 ) -> Request:
     """Put what is asked for over what the model suggests. Raises BadOption."""
-    from composer.generation.generator import chained
-
-    taken = {*signature(getattr(Asking, what)).parameters} - {"self", "samplers"}
+    taken = {*signature(getattr(Composer, what)).parameters} - {"self", "samplers"}
     links = links_of(samplers, taken, what)
     stated = {name: wish for name, wish in wishes.items() if wish is not None}
     return chained(replace(model.suggested, seed=chosen_seed(seed), **where, **stated), links)
 
 
 def _numbered(asked: Asked, index: int) -> Asked:
-    from composer.generation.tasks import request_of, with_request
-
-    return with_request(asked, replace(request_of(asked), index=index))
+    return tasks.with_request(asked, replace(tasks.request_of(asked), index=index))
 
 
 def _counted(count: int) -> int:
@@ -271,15 +263,12 @@ def _looked_ahead(bars: int | str | None) -> int | None:
 
 
 def _primed(model: Generator, request: Request, primer: Music, tempo: float | None) -> Continuation:
-    from composer.generation.continuation import after
-
     score, typed = _music_of(primer, "the primer")
     return after(model, request, score, tempo=tempo, own_tracks=not typed)
 
 
 def _music_of(music: Music, what: str) -> tuple[Score, bool]:
     """Read music, and say whether it was typed as notes."""
-    from composer.generation.primers import is_typed, read_primer
     from composer.io.objects import notes_of
 
     if isinstance(music, str | Path):
@@ -296,8 +285,6 @@ def generate(model: str | Path = "chorales", *, count: None = None, **options: A
 
 
 def generate(model: str | Path = "chorales", *, count: int | None = None, **options: Any) -> Piece | list[Piece]:
-    """Write a new piece, or with `count` a list of them, with the model of that name, as `Generator.generate` does."""
-    from composer.generation.generator import open_model
-
-    generator = open_model(model)
-    return generator.generate(**options) if count is None else generator.generate(count=count, **options)
+    """Write a new piece, or with `count` a list of them, with the model of that name, as `Composer.generate` does."""
+    opened = open_model(model)
+    return opened.generate(**options) if count is None else opened.generate(count=count, **options)
