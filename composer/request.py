@@ -1,6 +1,6 @@
-"""Request: what is asked of one piece, as plain values; it knows no model and no file.
+"""Request: all choices of one piece, as plain values.
 
-With the model, a request is all that a piece depends on: the same request makes the same bytes.
+A piece depends on its request and the model alone: the same request makes the same bytes.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ class Link:
 
 @dataclass(frozen=True)
 class Request:
-    """One piece, asked for. Raises BadOption for a value that no model could follow."""
+    """The request for one piece. Raises BadOption for a value that no model could follow."""
 
     seed: int = 0
-    index: int = 0  # the place of the piece among those of its seed
-    attempt: int = 0  # counts redraws of the same piece
-    bars: int | None = None  # whole bars after the primer; None: the model ends the piece
-    most_bars: int = 128  # a piece without `bars` is brought to its end by then
+    index: int = 0  # number of the piece among those of its seed
+    attempt: int = 0  # number of the retry
+    bars: int | None = None  # whole bars after the primer; None: the model decides
+    most_bars: int = 128  # limit of a piece without `bars`
     time_signature: str | None = None
     key: str | None = None
     tempo: float | None = None  # quarter notes per minute
-    primer: tuple[int, ...] = ()  # tokens of the model's tokenizer, open at the end
-    primer_ticks: int = 0  # where new music begins: at the end of the primer's last note, or a little later
+    primer: tuple[int, ...] = ()  # tokens of the model's tokenizer, without EOS
+    primer_ticks: int = 0  # begin of new music: at the end of the primer's last note, or a little later
     samplers: tuple[Link, ...] = ()  # in the user's order
-    max_copied_bars: int | None = None  # drawn anew if it shares a longer passage with what the model learnt from
-    stepper: str = "auto"  # the fastest that suits the model, unless named
+    max_copied_bars: int | None = None  # retry a piece that shares a longer passage with the training music
+    stepper: str = "auto"  # auto: the fastest that supports the model
     precision: str = "float32"
     device: str = "cpu"  # kind of device
 
@@ -73,12 +73,12 @@ class Request:
             raise BadOption("'time_signature' and 'key' must be texts such as 3/4 and Dm.") from None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, without those left at their defaults."""
+        """Return plain values, without those left at their defaults."""
         return {name: value for name, value in asdict(self).items() if value != getattr(_DEFAULT, name)}
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Request:
-        """The reverse of `to_json`; BadOption for what is not a request."""
+        """Make a request from the result of `to_json`. Raises BadOption for anything else."""
         known = {f.name for f in fields(Request)}
         try:
             if unknown := sorted(set(values) - known):

@@ -28,18 +28,18 @@ from composer.request import Request
 from composer.types import Piece
 
 Music: TypeAlias = Any
-"""Whatever `composer.read` takes: a path, bytes, an open file, a Piece, a Score, or an object of another library."""
+"""Anything that `composer.read` takes: path, bytes, open file, Piece, Score, or an object of another library."""
 
 
 class Composer(Generator):
     """A generator with a method for each task, by the options of the command line.
 
-    All methods share these options. `seed`: the same seed, the same music; a new one is drawn unless given. `device`,
-    `stepper`, `precision`: what runs the model. `**samplers`: `temperature=0.95`, `top_p=0.9`, `chords="Dm7 G7"`, and
+    All methods share these options. `seed`: the same seed, the same music; random by default. `device`, `stepper`,
+    `precision`: the backend of the model. `**samplers`: `temperature=0.95`, `top_p=0.9`, `chords="Dm7 G7"`, and
     every other sampler that `composer generate --help` lists, in the order of the chain.
 
-    They raise BadOption or UnknownName for wrong options, CannotExpress for music that the model cannot hold, and
-    NothingAllowed where constraints leave nothing. They warn with RequestWarning of what can be met in part only.
+    They raise BadOption or UnknownName for wrong options, CannotExpress for music that the model cannot encode, and
+    NothingAllowed at dead ends. They warn with RequestWarning of options that can be met in part only.
     """
 
     @overload
@@ -84,11 +84,11 @@ class Composer(Generator):
         precision: str = "float32",
         **samplers: Any,
     ) -> Piece | list[Piece]:
-        """Write a new piece, as `composer generate` does; with `count`, a list of so many, or of the `best` of them.
+        """Write a new piece, as `composer generate` does. `count` asks for a list, `best` for the best of these.
 
-        `index` is the number of the (first) piece among those of the seed. `bars` are whole bars, after the primer;
-        with `form`, such as `"AABA"`, those of each section. The `primer` to go on from is notes, such as
-        `"D4 E4 F4/2"`, or whatever `composer.read` takes.
+        `index` is the number of the first piece among those of the seed. `bars` are whole bars, after the primer;
+        with `form`, such as `"AABA"`, those of each section. The `primer` is notes, such as `"D4 E4 F4/2"`, or
+        anything that `composer.read` takes.
         """
         from composer.generation import ranking
         from composer.generation.form_spec import Form
@@ -124,7 +124,7 @@ class Composer(Generator):
         precision: str = "float32",
         **samplers: Any,
     ) -> Iterator[Bar]:
-        """Write a piece as `generate` does, and give each bar, with its notes as events, as soon as it is complete."""
+        """Write a piece as `generate` does, and yield each bar with its events as soon as it is complete."""
         wishes = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
         where = {"device": device, "stepper": stepper, "precision": precision}
         request = _requested(self, "stream", seed, wishes, where, samplers)
@@ -145,9 +145,10 @@ class Composer(Generator):
         precision: str = "float32",
         **samplers: Any,
     ) -> Piece:
-        """Write bars or voices of a piece anew, as `composer fill` does: `bars="5-8"` or `(5, 8)`, `voice="bass"`.
+        """Rewrite bars or voices of a piece, as `composer fill` does: `bars="5-8"` or `(5, 8)`, `voice="bass"`.
 
-        So many `particles` are tried side by side; so many bars after a gap, or `"all"`, have a say in it.
+        `particles` is the size of the particle set. `look_ahead` is the number of bars after a gap, or `"all"`, whose
+        fixed notes guide it.
         """
         from composer.generation import infilling
         from composer.io.objects import notes_of
@@ -178,8 +179,8 @@ class Composer(Generator):
     ) -> Piece:
         """Write the other voices to a melody, which stays note for note, as `composer harmonize` does.
 
-        The melody is notes, such as `"D4 E4 F4/2 A4/2"`, or whatever `composer.read` takes. The `voice` that has it is
-        the first unless named.
+        The melody is notes, such as `"D4 E4 F4/2 A4/2"`, or anything that `composer.read` takes. Its `voice` is the
+        first unless named.
         """
         from composer.generation import infilling
 
@@ -207,9 +208,9 @@ class Composer(Generator):
         precision: str = "float32",
         **samplers: Any,
     ) -> list[Piece]:
-        """Write so many variations of a piece, as `composer vary` does.
+        """Write variations of a piece, as `composer vary` does.
 
-        Each keeps a share of all bars of all voices, chosen at random, and has the others written anew.
+        Each keeps a random share of all bars of all voices, and rewrites the others.
         """
         from composer.generation import infilling
         from composer.io.objects import notes_of
@@ -222,7 +223,7 @@ class Composer(Generator):
         return tasks.make(self, [infilling.vary(self, score, one, keep=keep, **around) for one in requests])
 
     def regenerate(self, piece: Music) -> Piece:
-        """Make a piece again from what it says of itself. Raises BadOption for one that does not say."""
+        """Generate a piece again from its provenance. Raises BadOption for a piece without any."""
         from composer.io.objects import read
 
         return tasks.regenerate(self, read(piece).provenance)
@@ -241,7 +242,7 @@ def _requested(
     where: Mapping[str, Any],
     samplers: Mapping[str, Any],
 ) -> Request:
-    """Put what is asked for over what the model suggests. Raises BadOption."""
+    """Put all options over the request suggested by the model. Raises BadOption."""
     taken = {*signature(getattr(Composer, what)).parameters} - {"self", "samplers"}
     links = links_of(samplers, taken, what)
     stated = {name: wish for name, wish in wishes.items() if wish is not None}
@@ -268,7 +269,7 @@ def _primed(model: Generator, request: Request, primer: Music, tempo: float | No
 
 
 def _music_of(music: Music, what: str) -> tuple[Score, bool]:
-    """Read music, and say whether it was typed as notes."""
+    """Read music, and tell whether it was typed as notes."""
     from composer.io.objects import notes_of
 
     if isinstance(music, str | Path):
@@ -285,6 +286,6 @@ def generate(model: str | Path = "chorales", *, count: None = None, **options: A
 
 
 def generate(model: str | Path = "chorales", *, count: int | None = None, **options: Any) -> Piece | list[Piece]:
-    """Write a new piece, or with `count` a list of them, with the model of that name, as `Composer.generate` does."""
+    """Open a model by name, and write a piece with it, or with `count` a list, as `Composer.generate` does."""
     opened = open_model(model)
     return opened.generate(**options) if count is None else opened.generate(count=count, **options)

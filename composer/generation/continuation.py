@@ -1,4 +1,4 @@
-"""Continuing: new music after a primer, which stays as it stood; it knows no file and no token.
+"""Continuation: new music after a primer, which stays note for note.
 
 from composer.generation import continuation
 from composer.generation.composer import open_model
@@ -29,21 +29,21 @@ from composer.types import Piece
 
 @dataclass(frozen=True)
 class Continuation:
-    """One piece that goes on from a score, asked for; with the model it is all that the piece depends on.
+    """The request for one piece that continues a score. With the model, it determines the piece.
 
-    `request` has in tokens what the model hears of `primer`. Make one with `after`.
+    `request` has the tokens of `primer`. Make one with `after`.
     """
 
     request: Request
     primer: Score
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values: what a file carries under `request` and under `primer`."""
+        """Return plain values, as in the provenance of a file: `request` and `primer`."""
         return {"request": self.request.to_json(), "primer": score_to_json(self.primer)}
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Continuation:
-        """The reverse of `to_json`; BadOption for what is none."""
+        """Make a continuation from the result of `to_json`. Raises BadOption for anything else."""
         try:
             return Continuation(Request.from_json(values["request"]), score_from_json(values["primer"]))
         except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
@@ -53,9 +53,9 @@ class Continuation:
 def after(
     player: Generator, request: Request, score: Score, *, tempo: float | None = None, own_tracks: bool = True
 ) -> Continuation:
-    """Go on from `score` in its last metre, and in its tempos unless there is another one or it states none.
+    """Continue `score` in its last time signature, and in its own tempos, if it has any and no `tempo` is given.
 
-    Without `own_tracks`, the notes stand in tracks of the model's. Raises and warns as `generation.with_primer` does.
+    Without `own_tracks`, the notes move to the model's tracks. Raises and warns as `generator.with_primer` does.
     """
     primer = as_asked(score, request)
     if primer.tempos and tempo is None:
@@ -67,11 +67,11 @@ def after(
 
 
 def go_on(player: Generator, wanted: Sequence[Continuation], *, redraws: int = REDRAWS) -> list[Piece]:
-    """One piece for each; their order and company change nothing in any of them.
+    """Generate a piece for each continuation; none depends on the others.
 
-    A piece begins with its primer, note for note, and in the primer's tracks the new notes of their voices go on. Where
-    the request has a tempo, it is that of the whole piece. Raises BadOption, CannotExpress, NothingAllowed for the
-    first piece that is found not to be made; `pieces` makes the others.
+    A piece begins with its primer, note for note, and new notes of a voice continue the primer's track. A tempo of the
+    request applies to the whole piece. Raises BadOption, CannotExpress, NothingAllowed at the first piece that fails;
+    `pieces` goes on with the others.
     """
     return generator.whole(pieces(player, wanted, redraws=redraws))
 
@@ -79,14 +79,14 @@ def go_on(player: Generator, wanted: Sequence[Continuation], *, redraws: int = R
 def pieces(
     player: Generator, wanted: Iterable[Continuation], *, redraws: int = REDRAWS
 ) -> Iterator[tuple[int, Piece | ComposerError]]:
-    """Each piece with its place, as it ends; one that cannot be made is the error that says why."""
+    """Yield each piece with its index as it ends, or its error."""
     primers: list[Score] = []
     for place, made in generator.pieces(player, _requests(player, wanted, primers), redraws=redraws):
         yield place, made if isinstance(made, ComposerError) else _piece(player, primers[place], made)
 
 
 def _requests(player: Generator, wanted: Iterable[Continuation], primers: list[Score]) -> Iterator[Request]:
-    """The requests, whose primers are added to the list. Raises BadOption for one that is not its request's."""
+    """Yield the requests, and add their primers to the list. Raises BadOption for a primer with other tokens."""
     for one in wanted:
         if (one.request.primer, one.request.primer_ticks) != primer_of(player, one.primer):
             raise BadOption("the primer is not what the request has in tokens.")
@@ -103,5 +103,5 @@ def _piece(player: Generator, primer: Score, piece: Piece) -> Piece:
 
 
 def _heard(player: Generator, primer: Score) -> Score:
-    """The primer on the model's grid, in its voices."""
+    """Encode and decode the primer: on the model's grid, in its voices."""
     return player.tokenizer.decode(player.tokenizer.encode(primer))

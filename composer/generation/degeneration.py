@@ -1,6 +1,6 @@
-"""Repetition: how often one note or one bar comes again without a break in a Score; it knows no model.
+"""Degeneration: loops of one note or one bar in a score, and their limits.
 
-A piece that repeats itself for longer than real pieces do has fallen into a loop: it is called degenerate.
+A piece with longer repetitions than real pieces have is stuck in a loop: it is called degenerate.
 """
 
 from __future__ import annotations
@@ -18,59 +18,58 @@ from composer.music.score import Score, Track, bars
 from composer.types import Span
 
 CARD = "repetition"
-"""Where a model's card keeps what the pieces of the training split reach, as `notes` and `bars`."""
+"""Key of a model's card for the longest runs in the training split, `notes` and `bars`."""
 
 MOST_BARS = 2**31
-"""A piece is looked at whole, however long it is."""
+"""Longer than any piece."""
 
 
 @dataclass(frozen=True)
 class Limits:
     """The longest runs that pass for music."""
 
-    notes: int  # strikes of one note, or of one chord, in a row
+    notes: int  # onsets of one note, or of one chord, in a row
     bars: int  # equal bars in a row
 
     def at_least(self, other: Limits) -> Limits:
-        """The higher ones of both."""
+        """Raise both limits to those of the other, if these are higher."""
         return Limits(max(self.notes, other.notes), max(self.bars, other.bars))
 
 
 DEFAULT = Limits(notes=24, bars=6)
-"""The limits of a model whose card states none: twice what the real pieces of the shipped models reach."""
+"""The limits of a model whose card states none: twice the runs of the training music of the shipped models."""
 
 LEAST = Limits(notes=8, bars=2)
-"""No run up to here is a loop in any music, even where none of a few real pieces reaches it."""
+"""The least limits, even if no training piece reaches them."""
 
 REDRAWS = 8
-"""How often a piece is drawn anew at most."""
+"""Retries of a piece at most."""
 
 
 def note_run(score: Score, given: Sequence[Span] = ()) -> int:
-    """How often at most one note is struck in a row, in any track but drums; 0 for a score without notes.
+    """Count the most repetitions of one note in a row, in any track but drums; 0 for a score without notes.
 
-    What a track strikes at one tick is a set of pitches; a run is of successive strikes with equal sets, whatever their
-    lengths, and whether or not there are rests between. Notes that begin in the spans that are `given` do not count.
+    The onsets of a track at one tick form a set of pitches. A run consists of successive equal sets, with or without
+    rests between; durations do not matter. Notes that begin in the `given` spans do not count.
     """
     tracks = [(number, track) for number, track in enumerate(score.tracks) if not track.is_drum]
     return max((_longest(_strikes(track, given, number)) for number, track in tracks), default=0)
 
 
 def _strikes(track: Track, given: Sequence[Span], number: int) -> list[tuple[Hashable, bool]]:
-    """The pitches of each strike of a track, in order, and whether it is new."""
+    """List the pitches of each onset of a track, in order, and whether it is new."""
     rows = zip(track.notes["start"].tolist(), track.notes["pitch"].tolist(), strict=True)
     groups = groupby(rows, key=lambda row: row[0])
     return [(frozenset(pitch for _, pitch in group), not is_given(given, number, start)) for start, group in groups]
 
 
 def bar_run(score: Score, given: Sequence[Span] = ()) -> int:
-    """How many bars in a row are equal at most; 1 where each differs from the one before, 0 where there is no bar.
+    """Count the most equal bars in a row: 1 if each differs from the one before, 0 without bars.
 
-    Two bars are equal if they are of one length and the same sounds in them: in each track the same pitches, from and
-    up to the same place in the bar; a note that goes over a bar line counts in each of its bars, with the part that
-    lies there, and velocities do not count. So silent bars equal each other, up to the length that a marker states. A
-    bar in which some notes sound on throughout, and nothing else happens, counts as equal to the one before, whatever
-    led there. Bars at whose beginning every track is `given` do not count.
+    Bars are equal if they have the same length and, in each track, the same pitches from and up to the same positions.
+    A note across a bar line counts in each of its bars, with the part there; velocities do not count. So silent bars
+    are equal, up to the end that a marker states. A bar with only sustained notes is equal to the one before. Bars in
+    which all tracks are `given` at the beginning do not count.
     """
     found = bars(score, score.length, MOST_BARS)
     begins, ends = found.starts[:-1].tolist(), found.starts[1:].tolist()
@@ -98,20 +97,20 @@ def bar_run(score: Score, given: Sequence[Span] = ()) -> int:
 
 
 def _longest(values: Iterable[tuple[Hashable, bool]]) -> int:
-    """The most of a run of equal values that are new."""
+    """Count the new values in the longest run of equal values."""
     return max((sum(new for _, new in run) for _, run in groupby(values, key=lambda pair: pair[0])), default=0)
 
 
 def reached(scores: Iterable[Score]) -> Limits:
-    """The longest runs in any of these scores."""
+    """Measure the longest runs in any of these scores."""
     runs = [(note_run(score), bar_run(score)) for score in scores]
     return Limits(max((notes for notes, _ in runs), default=0), max((bars for _, bars in runs), default=0))
 
 
 def limits_of(card: Mapping[str, Any]) -> Limits:
-    """The limits of a model: what its card states that real pieces reach, `LEAST` at least; `DEFAULT` if it is silent.
+    """Read a model's limits from its card, `LEAST` at least; `DEFAULT` if the card states none.
 
-    Raises BadModelFile for what are none.
+    Raises BadModelFile for invalid limits.
     """
     if CARD not in card:
         return DEFAULT
@@ -123,9 +122,9 @@ def limits_of(card: Mapping[str, Any]) -> Limits:
 
 
 def degenerate(score: Score, limits: Limits, given: Sequence[Span] = ()) -> str:
-    """What comes again too often outside the spans that are `given`, in words; empty for a piece without such loops.
+    """Describe the loops outside of the `given` spans; empty for a piece without any.
 
-    A score without a note is degenerate, too: all its bars are silent, however many there are.
+    A score without notes is degenerate, too.
     """
     if not score.note_count:
         return "silent"

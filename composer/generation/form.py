@@ -1,4 +1,4 @@
-"""Form: pieces in sections, such as AABA; it knows scores and gaps in them, and no token.
+"""Form: pieces in sections, such as AABA.
 
 from composer.generation.form import compose
 from composer.generation.form_spec import Form
@@ -8,22 +8,21 @@ from composer.request import Request
 tunes = open_model("tunes")
 piece = compose(tunes, [Form.of(Request(seed=7, bars=8), "AABA'")])[0]
 
-How a form is written. The first section is the piece that its request gives without a form. Then comes each new name,
-in the order of the form, at its first place: the model has heard all that stands before, and what follows there, if it
-is known already, is given, so that the new section leads to it (`composer.generation.infilling`). A section that
-nothing known follows, or that is also the last of the form, is written as the end of a piece. `A'` keeps the first half
-of `A` (of an odd number of bars the larger part), and its second half is written anew. A section that came out silent
-or as another one is drawn again, and so is one with which the piece, as far as it is written, copies more bars than the
-request allows and more than it did before. Each section draws from a stream of its own.
+Order of generation. The first section is the piece of the same request without a form. Then each new name follows, in
+the order of the form, at its first position. The model reads all music before; known music right after the section is
+fixed, so that the new section leads to it (`composer.generation.infilling`). A section without known music after it, or
+one that is also the last of the form, is generated as the end of a piece. `A'` keeps the first half of `A` (of an odd
+number of bars the larger part), and its second half is new. A section is retried if it is silent, or equal to another.
+It is also retried if the piece so far copies more bars than the request allows, and more than before. Each section
+draws from a stream of its own.
 
-Where a section ends. With an upbeat, every section begins with its own, in the bar before its first whole one: a
-section is `bars` bars long from there on, and a note that would sound beyond is cut, before a new section as well. Only
-the last section of a piece goes on to the end of its last bar, if it has something there. All have the time signature
-and the key of the first.
+Lengths. With a pickup, every section begins with its own, in the bar before its first whole one: a section has `bars`
+bars from there on, and longer notes are cut, also before a new section. Only the last section extends to the end of its
+last bar, if it has notes there. All sections have the time signature and the key of the first.
 
-Constraints hold for what is new in every section, and count bars through the piece, as `chords` does: a section is
-written on the chords of its first place. `ending` holds where a section is written as the end of a piece, and so at the
-end of the whole.
+Constraints hold for the new notes of every section. They count bars through the whole piece, as `chords` does: a
+section has the chords of its first position. `ending` holds where a section is generated as the end of a piece, and so
+at the end of the whole.
 """
 
 from __future__ import annotations
@@ -48,17 +47,16 @@ from composer.sampling.random_streams import uniforms
 from composer.types import Constraint, Piece, Span
 
 DRAWS = 8
-"""How often a section is drawn at most, if it comes out silent or as another one."""
+"""Attempts at a section at most, if it is silent or equal to another."""
 
 FOLLOWING = 8
-"""Bars of known music after a new section that are given at least: sooner, models are told of a coming end."""
+"""Bars of known music fixed after a new section, at least: with fewer, the countdown announces the end."""
 
 
 def compose(player: Generator, forms: Sequence[Form], *, redraws: int = REDRAWS) -> list[Piece]:
-    """One piece for each form; their order and company change nothing in any of them.
+    """Generate a piece for each form; none depends on the others.
 
-    Raises CannotExpress, BadOption, NothingAllowed for the first piece that is found not to be made; `pieces` makes the
-    others.
+    Raises CannotExpress, BadOption, NothingAllowed at the first piece that fails; `pieces` goes on with the others.
     """
     return whole(pieces(player, forms, redraws=redraws))
 
@@ -66,11 +64,11 @@ def compose(player: Generator, forms: Sequence[Form], *, redraws: int = REDRAWS)
 def pieces(
     player: Generator, forms: Iterable[Form], *, redraws: int = REDRAWS
 ) -> Iterator[tuple[int, Piece | ComposerError]]:
-    """Each piece with its place among the forms, or why it cannot be made; a piece is made when all beside it are.
+    """Yield each piece with its index among the forms, or its error, when all pieces of its block are complete.
 
-    A section that comes to a dead end or is degenerate is drawn anew (see `generation.pieces`); a piece carries the
-    request of the first one that was kept, and the attempts of the others. Of one that copies too much after all
-    redraws, RequestWarning tells.
+    A section at a dead end, or degenerate, is retried (see `generator.pieces`). The provenance holds the request of the
+    first section, and the attempts of the others. Warns with RequestWarning of a piece that copies too much after all
+    retries.
     """
     waiting = iter(enumerate(forms))
     while block := dict(islice(waiting, BATCH)):
@@ -97,7 +95,7 @@ def _composed(
 
 
 def check(player: Generator, form: Form) -> None:
-    """Refuse, before the first section, constraints that contradict each other in a later one. Raises BadOption."""
+    """Refuse constraints that contradict each other in a later section. Raises BadOption."""
     constraints = [sampler for sampler in make_samplers(form.request.samplers) if isinstance(sampler, Constraint)]
     names, metre = form.sections, parse_time_signature(form.request.time_signature or "4/4")
     ticks = form.bars * metre.bar_ticks
@@ -110,7 +108,7 @@ def _next(draft: Draft) -> str | None:
 
 
 def _begun(player: Generator, forms: Mapping[int, Form], redraws: int) -> dict[int, Draft | ComposerError]:
-    """The first section of each, in one time signature."""
+    """Generate the first section of each form, in one time signature."""
     found: dict[int, Draft | ComposerError] = {}
     requests: dict[int, Request] = {}
     for n, form in forms.items():
@@ -120,7 +118,9 @@ def _begun(player: Generator, forms: Mapping[int, Form], redraws: int) -> dict[i
         except OF_ONE_PIECE as error:
             found[n] = error
     for _ in range(DRAWS + redraws):
-        alone = [replace(request, max_copied_bars=None) for request in requests.values()]  # that is asked of the whole
+        alone = [
+            replace(request, max_copied_bars=None) for request in requests.values()
+        ]  # this limit is for the whole piece
         drawn = generator.pieces(player, alone, redraws=redraws)
         made = dict(zip(requests, (piece for _, piece in sorted(drawn, key=_place)), strict=True))
         found |= _drafts(player, forms, made, redraws)
@@ -144,7 +144,7 @@ def _drafts(
 
 
 def _anew(draft: Draft | ComposerError, redraws: int) -> Request | None:
-    """What is asked for instead where a first section changes its metre, is silent, or copies too much."""
+    """Return the request of a retry, if a first section changes its time signature, is silent, or copies too much."""
     if isinstance(draft, ComposerError):
         return None
     request, first = draft.form.request, draft.known[draft.form.sections[0]]
@@ -158,7 +158,7 @@ def _anew(draft: Draft | ComposerError, redraws: int) -> Request | None:
 def _with_sections(
     player: Generator, drafts: Mapping[int, Draft], names: Mapping[int, str], redraws: int
 ) -> dict[int, Draft | ComposerError]:
-    """Each draft with the section of that name; one that came to nothing, is silent or as another is drawn again."""
+    """Add the section of that name to each draft; retry one that fails, is silent, or equals another."""
     found: dict[int, Draft | ComposerError] = {}
     left = {n: drafts[n].form.attempt_of(name) for n, name in names.items()}
     while left:
@@ -188,7 +188,7 @@ def _is_drawn_again(
 
 
 def _compared(player: Generator, draft: Draft, redraws: int) -> Draft:
-    """The draft with what it copies, as far as it goes on without a gap; unless nothing is drawn anew for that."""
+    """Measure the copied bars of a draft, up to its first gap, if its request limits them."""
     if draft.form.request.max_copied_bars is None or not redraws:
         return draft
     from composer.originality.passages import compare
@@ -198,14 +198,14 @@ def _compared(player: Generator, draft: Draft, redraws: int) -> Draft:
     return replace(draft, copied=compare(score, player.learnt()).copied_bars)
 
 
-# --- a piece of which some sections are written -----------------------------------------------------------------------
+# --- a piece with some of its sections --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A piece of which some sections are written.
+    """A piece with some of its sections.
 
-    Each is a score that begins with its upbeat; beyond `ticks`, its length, it may have what only an end has.
+    Each is a score that begins with its pickup. Music beyond `ticks`, its length, is used only at the end of the piece.
     """
 
     form: Form
@@ -213,12 +213,12 @@ class Draft:
     known: Mapping[str, Score]
     nats: Mapping[str, float]  # of all sections together
     made_by: Mapping[str, Any]
-    loops: Mapping[str, str]  # of the sections that are degenerate still, what comes again too often
-    copied: float = 0.0  # bars of the longest passage that it shares with what the model learnt, if that is asked
+    loops: Mapping[str, str]  # the loops of degenerate sections, in words
+    copied: float = 0.0  # bars of the longest passage shared with the training music, if the request limits it
 
 
 def begun(form: Form, piece: Piece) -> Draft:
-    """The draft of which a piece is the first section."""
+    """Make a draft of a piece, its first section."""
     score = piece.score
     metre = (score.time_signatures or (TimeSignature(0, 4, 4),))[0]
     ticks = form.bars * metre.bar_ticks
@@ -231,19 +231,19 @@ def begun(form: Form, piece: Piece) -> Draft:
 
 
 def unfit(draft: Draft, name: str) -> bool:
-    """Whether a section is silent, or strikes the same notes as another."""
+    """Tell whether a section is silent, or has the onsets of another."""
     own = onsets(draft.known[name], draft.ticks)
     return not own or any(onsets(other, draft.ticks) == own for key, other in draft.known.items() if key != name)
 
 
 def copies(draft: Draft, before: float = 0.0) -> bool:
-    """Whether it copies more bars than its request allows, and than it did before."""
+    """Tell whether a draft copies more bars than its request allows, and more than `before`."""
     most = draft.form.request.max_copied_bars
     return most is not None and draft.copied > max(most, before)
 
 
 def warn_of_copies(draft: Draft) -> None:
-    """Tell by RequestWarning that it is kept although it copies more than its request allows."""
+    """Warn with RequestWarning of a draft that copies more than its request allows, and is kept."""
     if copies(draft):
         request = draft.form.request
         found = f"has {draft.copied:.1f} bars copied after {times_redrawn(draft)} redraws, and is kept."
@@ -251,12 +251,12 @@ def warn_of_copies(draft: Draft) -> None:
 
 
 def times_redrawn(draft: Draft) -> int:
-    """How often one of its sections was drawn anew."""
+    """Count the retries of all sections."""
     return draft.form.request.attempt + sum(attempt for _, attempt in draft.form.attempts)
 
 
 def onsets(score: Score, ticks: int) -> set[tuple[int, int, int]]:
-    """(track, start, pitch) of the notes of a section."""
+    """List (track, start, pitch) of the notes of a section."""
     return {
         (number, start, pitch)
         for number, track in enumerate(score.tracks)
@@ -266,7 +266,7 @@ def onsets(score: Score, ticks: int) -> set[tuple[int, int, int]]:
 
 
 def piece_of(draft: Draft) -> Piece:
-    """The whole, with a marker at each section."""
+    """Join the sections to the whole piece, with a marker at each."""
     sections = draft.form.sections
     score = joined([draft.known[name] for name in sections], draft.ticks)
     markers = [Text(score.upbeat + n * draft.ticks, name) for n, name in enumerate(sections)]
@@ -279,12 +279,12 @@ def piece_of(draft: Draft) -> Piece:
     return Piece(replace(score, markers=tuple(markers)), made_by)
 
 
-# --- a section to be written, as a gap in what is known ---------------------------------------------------------------
+# --- a new section, as a gap in known music ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Gap:
-    """A section to be written: what is asked of the model, and where the section stands in that."""
+    """A section to be generated: its fill, and the position of the section in that."""
 
     wanted: Fill
     start: int
@@ -292,11 +292,11 @@ class Gap:
 
 
 def gap_of(draft: Draft, name: str, draw: int) -> Gap:
-    """What is asked of the model for a section, at its first place in the form."""
+    """Make the fill of a section, at its first position in the form."""
     form = draft.form
     place = form.sections.index(name)
     following = _following(draft, name, place)
-    # What stands in the gap is not heard: any section fills it, and that which is varied gives its head.
+    # The music in the gap is ignored: any section fills it; a variation takes the section that it varies, for its head.
     around = [draft.known[key] for key in (*form.sections[:place], name[0] if name != name[0] else form.sections[0])]
     around += [draft.known[key] for key in following]
     score = joined(around, draft.ticks)
@@ -316,7 +316,7 @@ def gap_of(draft: Draft, name: str, draw: int) -> Gap:
 
 
 def with_section(player: Generator, draft: Draft, name: str, gap: Gap, piece: Piece) -> Draft:
-    """The draft with the section that a piece brings in its gap."""
+    """Add a generated section to a draft."""
     end = min(gap.end, gap.start + draft.ticks + piece.score.upbeat)
     written = section(piece.score, gap.start, end, sustains=player.tokenizer.meaning.sustains)
     form, attempt = draft.form, gap.wanted.request.attempt
@@ -329,7 +329,7 @@ def with_section(player: Generator, draft: Draft, name: str, gap: Gap, piece: Pi
 
 
 def _following(draft: Draft, name: str, place: int) -> tuple[str, ...]:
-    """The known sections that follow at once, as far as they are heard; none where the section is to end the piece."""
+    """List the known sections right after one, as far as the look-ahead; none if the section ends the piece."""
     form = draft.form
     if name == form.sections[-1]:
         return ()
@@ -340,17 +340,17 @@ def _following(draft: Draft, name: str, place: int) -> tuple[str, ...]:
 
 
 def _head(draft: Draft) -> int:
-    """Ticks of a section that its variations keep."""
+    """Return the ticks of a section that its variations keep."""
     count = draft.form.bars
     return draft.ticks // count * (count - count // 2)
 
 
 def _seed(request: Request, name: str) -> int:
-    """Of a section's own stream."""
+    """Return the seed of a section's own stream."""
     own = uniforms(request.seed, request.index, request.attempt, 0, f"section {name}")
     return int(own[0] * 2**53)
 
 
 def _constrained(request: Request) -> bool:
-    """Whether a beginning may come to where nothing is allowed: then several are needed, though nothing follows."""
+    """Tell whether particles may meet dead ends: then several are needed, even if nothing follows."""
     return any(isinstance(sampler, Constraint) for sampler in make_samplers(request.samplers))

@@ -1,4 +1,4 @@
-"""A form as it is asked for: a request, and the names of sections; it writes nothing."""
+"""The request for a form: the names of its sections."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from composer.music.score import Score
 from composer.request import Request
 
 BARS = 8
-"""Of each section, unless another number is asked for."""
+"""Bars of each section by default."""
 
 MOST_SECTIONS = 64
 
 MOST_BARS = 4096
-"""In all sections together."""
+"""Bars of all sections together, at most."""
 
 PARTICLES = 32
-"""Beginnings of a new section that are tried side by side, unless another number is asked for."""
-
+"""Particles of each new section by default."""
 
 _FORM = re.compile(r"\s*(?:[A-Za-z]'*\s*)+")
 _SECTION = re.compile(r"[A-Z]'*")
@@ -31,19 +30,19 @@ _PRIMES = str.maketrans("’′", "''")
 
 @dataclass(frozen=True)
 class Form:
-    """One piece in sections, asked for; with the model it is all that the piece depends on.
+    """The request for one piece in sections. With the model, it determines the piece.
 
-    `request` is that of the first section, and its `bars` are those of each. Raises BadOption for what is no form.
+    `request` is that of the first section, its `bars` are those of each. Raises BadOption for an invalid form.
     """
 
     request: Request
     sections: tuple[str, ...]  # "A", "A", "B", "A'"
     particles: int = PARTICLES
-    look_ahead: int = LOOK_AHEAD  # bars after a new section that have a say in it
-    attempts: tuple[tuple[str, int], ...] = ()  # at which sections after the first are begun, if not at 0
+    look_ahead: int = LOOK_AHEAD  # bars after a new section that guide it
+    attempts: tuple[tuple[str, int], ...] = ()  # of sections after the first, if not 0
 
     def __post_init__(self) -> None:
-        """Check every value by itself, and the request for what no form goes with."""
+        """Check every value by itself, and the request for values that no form allows."""
         if parse_form("".join(self.sections)) != self.sections:
             raise BadOption(f"'{printable(' '.join(self.sections))}' are no sections such as A, B and A'.")
         if self.request.primer:
@@ -61,27 +60,27 @@ class Form:
 
     @property
     def bars(self) -> int:
-        """Of each section."""
+        """Bars of each section."""
         return self.request.bars or BARS
 
     def attempt_of(self, name: str) -> int:
-        """The attempt at which a section is begun."""
+        """Return the attempt at which a section begins."""
         return dict(self.attempts).get(name, 0)
 
     @staticmethod
     def of(request: Request, text: str) -> Form:
-        """The form that `text` writes (see `parse_form`), of `BARS` bars a section unless the request says how many."""
+        """Parse a form (see `parse_form`), of `BARS` bars a section unless the request has a number."""
         return Form(request if request.bars is not None else replace(request, bars=BARS), parse_form(text))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values: what a file carries under `request` and under `form`."""
+        """Return plain values, as in the provenance of a file: `request` and `form`."""
         form = {"sections": " ".join(self.sections), "particles": self.particles, "look_ahead": self.look_ahead}
         attempts = {"attempts": dict(self.attempts)} if self.attempts else {}
         return {"request": self.request.to_json(), "form": {**form, **attempts}}
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Form:
-        """The reverse of `to_json`; BadOption for what is none."""
+        """Make a form from the result of `to_json`. Raises BadOption for anything else."""
         try:
             request, form = Request.from_json(values["request"]), values["form"]
             attempts = tuple((str(name), int(count)) for name, count in form.get("attempts", {}).items())
@@ -91,9 +90,9 @@ class Form:
 
 
 def parse_form(text: str) -> tuple[str, ...]:
-    """The sections of `AABA'`: letters, each with as many primes as it has; spaces do not matter. Raises BadOption.
+    """Parse the sections of `AABA'`: letters with any number of primes; spaces are ignored. Raises BadOption.
 
-    Small letters are read as capitals, and the typographic primes ’ and ′ as '.
+    Lower case letters become capitals, and the typographic primes ’ and ′ become '.
     """
     plain = text.translate(_PRIMES)
     if not plain.strip():

@@ -1,4 +1,4 @@
-"""Generation: pieces from a model and requests; it knows the sampling loop, and no file to write.
+"""Generation: pieces from a model and requests.
 
 from composer.generation.composer import open_model
 from composer.generation.generator import generate
@@ -49,18 +49,18 @@ if TYPE_CHECKING:
     from composer.originality.index import Music
 
 BATCH = 64
-"""Pieces that run side by side at most."""
+"""Size of a batch at most."""
 
 LONGEST = 2**20
-"""Ticks that the last note of a primer lasts at most."""
+"""Duration of the last note of a primer at most, in ticks."""
 
 BLOCK = 4096
-"""Requests among which those that can run side by side are looked for."""
+"""Requests read ahead, to find those that can run side by side."""
 
 
 @dataclass(frozen=True, eq=False)
 class Generator:
-    """A model made ready to write: its tokenizer, and its steppers when they are first needed."""
+    """A model ready to generate: its tokenizer, and its backends, made at their first use."""
 
     model: Model
     name: str = ""
@@ -72,14 +72,14 @@ class Generator:
 
     @cached_property
     def writing(self) -> Tokenizer:
-        """The same tokenizer with its grammar compiled, where this machine can; for the loops that write."""
+        """The tokenizer with a compiled grammar, where this machine can compile; for sampling loops."""
         return compiled(self.tokenizer)
 
     def resolved(self, request: Request) -> Request:
-        """The request with what it leaves to the machine filled in, so that it can be followed again anywhere.
+        """Resolve a request: choose its backend, so that it can be repeated on any machine.
 
-        Raises UnknownName or BadOption for a stepper, precision or device that is not here, and BadOption for a primer
-        that is none. Warns with RequestWarning of a metre that the model was not trained on, if its card says so.
+        Raises UnknownName or BadOption for a missing backend, precision or device, and BadOption for an invalid primer.
+        Warns with RequestWarning of a time signature that the model was not trained on, according to its card.
         """
         self._warn_of_metre(request.time_signature)
         if (request.primer, request.primer_ticks) not in self._primers:
@@ -101,7 +101,7 @@ class Generator:
         return {((), 0)}
 
     def _check_primer(self, primer: tuple[int, ...], ticks: int) -> None:
-        """Refuse tokens that no score is written in, and an end that is not theirs: a piece might never end."""
+        """Refuse tokens that the grammar does not allow, and an end unlike their own: such a piece might never end."""
         grammar = self.writing.grammar
         state = grammar.start(Request(), 1)
         for token in primer:
@@ -119,7 +119,7 @@ class Generator:
 
     def _warn_of_metre(self, metre: str | None) -> None:
         known = self.model.card.get("metres")
-        written = f"TimeSignature_{metre}" in self.tokenizer.vocabulary  # or else it is refused
+        written = f"TimeSignature_{metre}" in self.tokenizer.vocabulary  # otherwise it is refused
         if not written or not isinstance(known, Mapping) or not known or metre in known:
             return
         shown = printable(", ".join(map(str, known)))
@@ -149,7 +149,7 @@ class Generator:
         return maker
 
     def stepper(self, request: Request) -> Stepper:
-        """The stepper that a resolved request names, made once."""
+        """Return the backend of a resolved request, made once."""
         chosen = request.stepper, request.device, request.precision
         if chosen not in self._steppers:
             self._steppers[chosen] = self._maker(request.stepper).make(self.model, request.device, request.precision)
@@ -161,11 +161,11 @@ class Generator:
 
     @cached_property
     def limits(self) -> degeneration.Limits:
-        """What its pieces may repeat. Raises BadModelFile for a card that states what are no limits."""
+        """Limits of repetition in its pieces. Raises BadModelFile for a card with invalid ones."""
         return degeneration.limits_of(self.model.card)
 
     def learnt(self, report: Report | None = None) -> Music:
-        """What it was trained on, indexed, found once. Raises BadModelFile if that is not here."""
+        """Index the model's training music, once. Raises BadModelFile if that is not here."""
         from composer.originality.training_music import learnt
 
         if not self._learnt:
@@ -178,7 +178,7 @@ class Generator:
 
     @property
     def suggested(self) -> Request:
-        """What the model's card suggests to ask for."""
+        """The request that the model's card suggests."""
         return Request.from_json(self.model.card.get("suggested", {}))
 
 
@@ -188,12 +188,12 @@ def _check_precision(precision: str, known: Collection[str], where: str) -> None
 
 
 def make_samplers(links: Sequence[Link]) -> list[Sampler]:
-    """The chain of samplers that links describe."""
+    """Make the chain of samplers from names and options."""
     return [registry().make("samplers", link.name, **link.options) for link in links]
 
 
 def chained(request: Request, links: Sequence[Link]) -> Request:
-    """The request with these samplers; if they are constraints alone, what shaped the request before comes after."""
+    """Replace the samplers of a request; constraints alone come before the request's own samplers instead."""
     samplers = make_samplers(links)
     if all(isinstance(sampler, Constraint) for sampler in samplers):
         return replace(request, samplers=(*links, *request.samplers))
@@ -201,9 +201,9 @@ def chained(request: Request, links: Sequence[Link]) -> Request:
 
 
 def check(player: Generator, request: Request) -> None:
-    """Find, without a step of the model, what would make a resolved request fail.
+    """Find, without a step of the model, errors of a resolved request.
 
-    Raises BadOption, CannotExpress, UnknownName. Warns with RequestWarning of what can be met in part only.
+    Raises BadOption, CannotExpress, UnknownName. Warns with RequestWarning of conditions that can be met in part only.
     """
     constraints = [sampler for sampler in make_samplers(request.samplers) if isinstance(sampler, Constraint)]
     player.tokenizer.grammar.start(request, 1)
@@ -212,15 +212,15 @@ def check(player: Generator, request: Request) -> None:
 
 
 def generate(player: Generator, requests: Sequence[Request], *, redraws: int = degeneration.REDRAWS) -> list[Piece]:
-    """One piece for each request; the order and the company of the requests change nothing in any of them.
+    """Generate a piece for each request; neither their order nor their number changes any of them.
 
-    Raises BadOption, NothingAllowed for the first piece that is found not to be made; `pieces` makes the others.
+    Raises BadOption, NothingAllowed at the first piece that fails; `pieces` goes on with the others.
     """
     return whole(pieces(player, requests, redraws=redraws))
 
 
 def whole(made: Iterable[tuple[int, Piece | ComposerError]]) -> list[Piece]:
-    """The pieces in the order of their places. Raises the error of one that could not be made."""
+    """List the pieces in order of their indices. Raises the first error among them."""
     found: dict[int, Piece] = {}
     for number, piece in made:
         if isinstance(piece, ComposerError):
@@ -232,13 +232,12 @@ def whole(made: Iterable[tuple[int, Piece | ComposerError]]) -> list[Piece]:
 def pieces(
     player: Generator, requests: Iterable[Request], *, redraws: int = degeneration.REDRAWS
 ) -> Iterator[tuple[int, Piece | ComposerError]]:
-    """Each piece with its place among the requests, as it ends; one that cannot be made is the error that says why.
+    """Yield each piece with its index among the requests as it ends, or its error.
 
-    A piece that comes to a dead end, whose new music is degenerate (`composer.generation.degeneration`), or that copies
-    more bars than its request allows (`composer.originality`), is drawn anew, as the next attempt of its request, up to
-    the attempt `redraws`; what is so even then is kept. A piece tells the attempt that it is with its request, and what
-    comes again too often in it under `degenerate`. Of one that still copies, RequestWarning tells, and not the piece,
-    which can be made again where that music is not.
+    A piece is retried, up to the attempt `redraws`, if it meets a dead end, is degenerate
+    (`composer.generation.degeneration`), or copies more bars than its request allows (`composer.originality`). The last
+    attempt is kept as it is. Its provenance has the attempt in its request, and loops under `degenerate`. Copied bars
+    lead to a RequestWarning, and stay out of the provenance: the piece can be made again without the training music.
     """
     waiting = iter(enumerate(requests))
     while block := list(islice(waiting, BLOCK)):
@@ -255,7 +254,7 @@ def pieces(
 def _drawn(
     player: Generator, asked: Mapping[int, Request], redraws: int
 ) -> Iterator[tuple[int, Piece | ComposerError]]:
-    """The pieces of resolved requests that can run side by side."""
+    """Generate the pieces of resolved requests that can run side by side."""
     waiting = deque(asked.items())
     begun: list[tuple[int, Request]] = []
 
@@ -276,7 +275,7 @@ def _drawn(
 
 
 def _is_redrawn(player: Generator, request: Request, made: Piece | ComposerError, redraws: int) -> bool:
-    """Whether a piece is not kept. Warns with RequestWarning of one that is kept though it copies."""
+    """Tell whether to retry a piece. Warns with RequestWarning of a piece that copies and is kept."""
     last, most = request.attempt >= redraws, request.max_copied_bars
     if not last and failed(made):
         return True
@@ -292,12 +291,12 @@ def _is_redrawn(player: Generator, request: Request, made: Piece | ComposerError
 
 
 def failed(made: Piece | ComposerError) -> bool:
-    """Whether another attempt may do better: after a dead end, or for a degenerate piece."""
+    """Tell whether another attempt may do better: after a dead end, or for a degenerate piece."""
     return isinstance(made, NothingAllowed) or (isinstance(made, Piece) and "degenerate" in made.provenance)
 
 
 def alike(asked: Mapping[int, Request]) -> list[list[int]]:
-    """The keys of requests that can run side by side: those with the same chain, stepper, precision and device."""
+    """Group the keys of requests that can run side by side: with the same chain, backend, precision and device."""
     found: dict[Any, list[int]] = {}
     for number, request in asked.items():
         chain = repr(request.samplers)
@@ -326,7 +325,7 @@ def _piece(player: Generator, request: Request, result: Sampled) -> Piece:
 
 
 def _to_its_end(score: Score, request: Request) -> Score:
-    """The score with an END where bars that were asked for are silent at the end, and would be lost in a file."""
+    """Add an END marker if requested bars at the end are silent; a file would lose them."""
     if request.bars is None or request.primer or not score.note_count:
         return score
     found = bars(score)
@@ -340,17 +339,17 @@ def _to_its_end(score: Score, request: Request) -> Score:
 
 
 def nats_of(result: Sampled) -> dict[str, float | int]:
-    """What a piece cost, by kind; what constraints cost, and the dead ends that there were, only where there is any."""
+    """Return the nats of a piece by kind; those of constraints, and the dead ends, only if there are any."""
     nats: dict[str, float | int] = {"model": round(result.model_nats, 6), "chain": round(result.chain_nats, 6)}
     nats |= {"constraints": round(result.constraint_nats, 6)} if result.constraint_nats else {}
     return nats | ({"dead_ends": result.dead_ends} if result.dead_ends else {})
 
 
 def with_primer(player: Generator, request: Request, score: Score) -> Request:
-    """The request to go on from `score`, in its last metre; it takes on an asked metre and key if it states none.
+    """Make the request that continues `score`, in its last time signature.
 
-    Raises BadOption if it states others, CannotExpress if the model has no tokens for it. Warns with RequestWarning of
-    constraints that it breaks.
+    A score without a time signature or key takes those of the request. Raises BadOption if it has others,
+    CannotExpress if the model has no tokens for it. Warns with RequestWarning of constraints that it breaks.
     """
     primer, tokenizer = as_asked(score, request), player.tokenizer
     tokens, ticks = primer_of(player, primer)
@@ -362,17 +361,17 @@ def with_primer(player: Generator, request: Request, score: Score) -> Request:
 
 
 def primer_of(player: Generator, score: Score) -> tuple[tuple[int, ...], int]:
-    """The `primer` and the `primer_ticks` of a request to go on from `score`. Raises CannotExpress."""
+    """Encode `score` as `primer` and `primer_ticks` of a request. Raises CannotExpress."""
     try:
         tokens = player.tokenizer.encode(score, ends=False)
-        heard = player.tokenizer.decode(player.tokenizer.encode(score))  # on its grid
+        heard = player.tokenizer.decode(player.tokenizer.encode(score))  # on the model's grid
     except CannotExpress as error:
         raise CannotExpress(f"the model cannot go on from this primer: {error}") from error
     return tuple(tokens.tolist()), _onward(heard)
 
 
 def _onward(heard: Score) -> int:
-    """Where new music begins: at the end, or on the next beat where less than a quarter of one is missing to it."""
+    """Find the begin of new music: the end, or the next beat if less than a quarter of a beat is missing."""
     found = bars(heard)
     beat = found.signatures[-1].beat_ticks
     missing = -(heard.end - int(found.nominal[-1])) % beat

@@ -1,4 +1,4 @@
-"""Filling: music around notes that are given; it knows particles, and no file.
+"""Infilling: new music around fixed notes.
 
 from composer.generation import infilling
 from composer.generation.composer import open_model
@@ -42,24 +42,24 @@ from composer.sampling.smc import Condition, Conditioned, sample_given
 from composer.types import Constraint, Piece, Span
 
 PARTICLES = 64
-"""Unless another number is asked for."""
+"""Particles of a piece by default."""
 
 LOOK_AHEAD = 2
-"""Bars after a gap whose given notes have a say in what the gap holds, unless another number is asked for."""
+"""Bars after a gap whose fixed notes guide it, by default."""
 
 ROWS = 1024
-"""Particles that run side by side at most."""
+"""Particles side by side, at most."""
 
 ALWAYS = 2**40
-"""A tick that no piece reaches: a span up to there goes on to the end."""
+"""Later than the end of any piece."""
 
 
 @dataclass(frozen=True)
 class Fill:
-    """One piece around given notes, asked for; with the model it is all that the piece depends on.
+    """The request for one piece around fixed notes. With the model, it determines the piece.
 
-    `given` are the spans of `score` that are kept, of the tracks that the model's tokenizer makes of it; everything
-    else is written anew. Raises BadOption for a value that no model could follow.
+    `given` are the fixed spans of `score`, by tracks of the model's tokenizer; everything else is new. Raises BadOption
+    for a value that no model could follow.
     """
 
     request: Request
@@ -77,7 +77,7 @@ class Fill:
             raise BadOption(f"'look_ahead' is {printable(str(ahead))}, and must be from 0 to 1,000,000 bars.")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values: what a file carries under `request` and under `given`."""
+        """Return plain values, as in the provenance of a file: `request` and `given`."""
         spans = [[span.start, span.end, span.track] for span in self.given]
         score = score_to_json(self.score)
         given = {"score": score, "spans": spans, "particles": self.particles, "look_ahead": self.look_ahead}
@@ -85,7 +85,7 @@ class Fill:
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Fill:
-        """The reverse of `to_json`; BadOption for what is none."""
+        """Make a fill from the result of `to_json`. Raises BadOption for anything else."""
         try:
             request, given = Request.from_json(values["request"]), values["given"]
             spans = tuple(Span(int(a), int(b), None if t is None else int(t)) for a, b, t in given["spans"])
@@ -99,13 +99,13 @@ class Fill:
 
 
 def fill(player: Generator, fills: Sequence[Fill], *, redraws: int = REDRAWS) -> list[Piece]:
-    """One piece for each fill; their order and company change nothing in any of them.
+    """Generate a piece for each fill; none depends on the others.
 
-    Notes that are given are those of the score, to the tick. A note that begins before a gap keeps its beginning; how
-    far it reaches into the gap is up to the model, if its tokenizer has notes begin and end (`voices`), and stays as it
-    is if it gives each note its length (`remi`). What sounds on after a gap in `voices` is struck at the gap's end,
-    unless the new music holds it already. Raises CannotExpress, BadOption, NothingAllowed for the first piece that is
-    found not to be made; `pieces` makes the others.
+    Fixed notes stay as in the score, to the tick. A note that begins before a gap keeps its onset. Its end in the gap
+    is up to the model, if the tokenizer writes onsets and releases (`voices`), and stays if the tokenizer writes durations
+    (`remi`). With `voices`, a note sustained across the end of a gap is re-articulated there, unless the new music
+    sustains it already. Raises CannotExpress, BadOption, NothingAllowed at the first piece that fails; `pieces`
+    goes on with the others.
     """
     return whole(pieces(player, fills, redraws=redraws))
 
@@ -113,9 +113,9 @@ def fill(player: Generator, fills: Sequence[Fill], *, redraws: int = REDRAWS) ->
 def pieces(
     player: Generator, fills: Iterable[Fill], *, redraws: int = REDRAWS
 ) -> Iterator[tuple[int, Piece | ComposerError]]:
-    """Each piece with its place among the fills, or why it cannot be made; drawn anew as in `generation.pieces`.
+    """Yield each piece with its index among the fills, or its error; retries as in `generator.pieces`.
 
-    Of what is given, nothing is degenerate, however often it comes again.
+    Repetitions of fixed notes are not degenerate.
     """
     asked: dict[int, _Asked] = {}
     for number, wanted in enumerate(fills):
@@ -137,7 +137,7 @@ def pieces(
 
 @dataclass(frozen=True)
 class _Asked:
-    """A fill whose request is resolved, and what the model hears of its score."""
+    """A fill with a resolved request, and its score as the model encodes it."""
 
     wanted: Fill
     heard: Score
@@ -151,7 +151,7 @@ class _Asked:
 
 
 def _heard(player: Generator, wanted: Fill) -> _Asked:
-    """Raises BadOption, CannotExpress for a fill that cannot be made."""
+    """Resolve and check a fill. Raises BadOption, CannotExpress."""
     asked = _Asked(replace(wanted, request=player.resolved(wanted.request)), listen(player, wanted.score))
     player.tokenizer.grammar.start(asked.request, 1)
     _check(player, asked.wanted, asked.heard)
@@ -159,7 +159,7 @@ def _heard(player: Generator, wanted: Fill) -> _Asked:
 
 
 def _made(player: Generator, together: Sequence[_Asked]) -> list[Piece | NothingAllowed]:
-    """A piece for each, all of one chain and stepper."""
+    """Generate a piece for each fill, all of one chain and backend."""
     conditions = [_condition(player, one.wanted, one.heard) for one in together]
     first = together[0].request
     results = sample_given(player.stepper(first), player.writing, make_samplers(first.samplers), conditions)
@@ -168,14 +168,14 @@ def _made(player: Generator, together: Sequence[_Asked]) -> list[Piece | Nothing
 
 
 def _check(player: Generator, wanted: Fill, heard: Score) -> None:
-    """Refuse wishes that contradict each other in what is to be written. Raises BadOption."""
+    """Refuse constraints that contradict each other in the gaps. Raises BadOption."""
     constraints = [sampler for sampler in make_samplers(wanted.request.samplers) if isinstance(sampler, Constraint)]
     if wanted.request.time_signature is not None or len(heard.time_signatures) < 2:
         check_gaps(player.tokenizer, constraints, wanted.request, wanted.given, heard.upbeat)
 
 
 def listen(player: Generator, score: Score) -> Score:
-    """What the model hears of a score: on its grid, and in its voices. Raises CannotExpress."""
+    """Encode and decode a score: on the model's grid, in its voices. Raises CannotExpress."""
     try:
         heard = player.tokenizer.decode(player.tokenizer.encode(score))
         check_begins(score, heard)
@@ -185,7 +185,7 @@ def listen(player: Generator, score: Score) -> Score:
 
 
 def _batches(asked: Mapping[int, _Asked]) -> Iterator[list[int]]:
-    """Keys of fills that can run side by side, of `ROWS` particles at most."""
+    """Yield the keys of fills that can run side by side, with at most `ROWS` particles."""
     for numbers in alike({number: one.request for number, one in asked.items()}):
         together: list[int] = []
         for number in numbers:
@@ -202,7 +202,7 @@ def _condition(player: Generator, wanted: Fill, heard: Score) -> Condition:
 
 
 def settled(wanted: Fill, heard: Score) -> tuple[int, ...]:
-    """The bars at whose beginning all gaps so far are settled: so many after a gap that no other one follows sooner."""
+    """List the bars at which all gaps so far are settled: `look_ahead` bars after each, if none follows sooner."""
     if wanted.look_ahead is None:
         return ()
     found = bars(heard)
@@ -217,7 +217,7 @@ def _pairs(found: Bars) -> list[tuple[int, int]]:
 
 
 def _all_given(spans: Sequence[Span], heard: Score, start: int, end: int) -> bool:
-    """Whether every track is given from `start` up to `end`."""
+    """Tell whether every track is fixed from `start` to `end`."""
     tracks = range(max(len(heard.tracks), 1))
     return all(_covered([s for s in spans if s.track in (None, track)], start, end) for track in tracks)
 
@@ -252,7 +252,7 @@ def _piece(player: Generator, wanted: Fill, heard: Score, result: Conditioned) -
 
 
 def like(request: Request, heard: Score) -> Request:
-    """The request for a piece of the length, metre and key of `heard`, which goes on from nothing."""
+    """Make a request of the length, time signature and key of `heard`, without a primer."""
     found = bars(heard)
     metres = {str(signature) for signature in found.signatures}
     return replace(
@@ -276,11 +276,11 @@ def gap(
     particles: int = PARTICLES,
     look_ahead: int | None = LOOK_AHEAD,
 ) -> Fill:
-    """Write the bars from one to another anew, or some voices, or some voices in some bars; all else is given.
+    """Make the fill that rewrites a range of bars, some voices, or some voices in these bars.
 
-    Bars are counted as musicians do: bar 1 is the first whole bar, and an upbeat is bar 0. Voices go by name, or by
-    number from 1. Raises BadOption for bars and voices that are not there, CannotExpress. Warns with RequestWarning of
-    constraints that do not hold for what is given, as `harmonize` and `vary` do.
+    Bars are counted as musicians do: bar 1 is the first whole bar, and a pickup is bar 0. Voices go by name, or by
+    number from 1. Raises BadOption for missing bars and voices, CannotExpress. Warns with RequestWarning of constraints
+    that fixed notes break, as `harmonize` and `vary` do.
     """
     heard = listen(player, score)
     if bars is None and not voices:
@@ -294,7 +294,7 @@ def gap(
 
 
 def _told(player: Generator, wanted: Fill, heard: Score) -> Fill:
-    """The same, when it has been refused or else said which constraints do not hold for what is given."""
+    """Check a fill, warn of constraints that its fixed notes break, and return it."""
     _check(player, wanted, heard)
     warn_of_given(player.tokenizer, make_samplers(wanted.request.samplers), wanted.request, heard, wanted.given)
     return wanted
@@ -310,12 +310,12 @@ def harmonize(
     look_ahead: int | None = LOOK_AHEAD,
     own_track: bool = True,
 ) -> Fill:
-    """Write the other voices to a melody, which stays as it is in the voice named, or else in the first.
+    """Make the fill that adds voices to a melody, which stays in the named voice, or in the first.
 
-    The piece has the melody's length, upbeat, metre and key; where it states no metre or key, those of the request,
-    and else a key that is estimated. The melody's track keeps its program, and its name if it has one, unless
-    `own_track` says that it is a voice of the model's as any. Raises BadOption for music in several parts, a metre or a
-    key that is not the melody's, a voice that is not there, or a model with one voice; CannotExpress.
+    The piece has the melody's length, pickup, time signature and key. A melody without one or the other takes that of
+    the request; a key stated nowhere is estimated. With `own_track`, the melody keeps its program, and its name if it
+    has one; without, it takes those of the model's voice. Raises BadOption for music in several parts, a time signature
+    or key unlike the melody's, a missing voice, or a model with one voice; CannotExpress.
     """
     if request.time_signature is not None or request.key is not None:
         melody = as_asked(melody, request, "the melody")
@@ -350,10 +350,10 @@ def vary(
     particles: int = PARTICLES,
     look_ahead: int | None = LOOK_AHEAD,
 ) -> Fill:
-    """Write a part of a piece anew, chosen by its own stream: another one for each index of the request.
+    """Make the fill that rewrites a part of a piece, chosen by its own stream: another part for each index.
 
-    A piece is taken as so many bars of so many voices. `keep` is the share of these that is given, rounded, and one at
-    least is not. Raises BadOption, CannotExpress.
+    The parts are single bars of single voices. `keep` is the share of these to fix, rounded; at least one is rewritten.
+    Raises BadOption, CannotExpress.
     """
     if not 0 <= keep < 1:
         raise BadOption(f"'keep' is {keep}, and must be from 0 up to, but not, 1.")
@@ -371,7 +371,7 @@ def vary(
 
 
 def _chosen(request: Request, count: int, most: int) -> NDArray[np.bool_]:
-    """(count,) so many of them, by the piece's own stream."""
+    """Mask (count,) `most` random values, by the piece's own stream."""
     blocks = [uniforms(request.seed, request.index, request.attempt, b, "vary") for b in range(-(-count // BLOCK))]
     chosen = np.zeros(count, dtype=bool)
     chosen[np.argsort(np.concatenate(blocks)[:count], kind="stable")[:most]] = True
@@ -379,7 +379,7 @@ def _chosen(request: Request, count: int, most: int) -> NDArray[np.bool_]:
 
 
 def ticks_of(score: Score, wanted: tuple[int, int]) -> tuple[int, int]:
-    """Where the bars from one to another begin and end, in ticks; bar 1 is the first whole one. Raises BadOption."""
+    """Return the begin and end of a range of bars, in ticks; bar 1 is the first whole bar. Raises BadOption."""
     found, upbeat = bars(score), score.upbeat > 0
     first, last = wanted
     least, most = 1 - upbeat, len(found.signatures) - upbeat
@@ -394,7 +394,7 @@ def ticks_of(score: Score, wanted: tuple[int, int]) -> tuple[int, int]:
 
 
 def voice_named(score: Score, name: str) -> int:
-    """The track of that name, or number from 1. Raises BadOption."""
+    """Find a track by its name, or its number from 1. Raises BadOption."""
     names = [track.name.casefold() for track in score.tracks]
     wanted = name.strip().casefold()
     if wanted in names:

@@ -1,4 +1,4 @@
-"""Options by the names that the command line and Python share; it knows neither of them."""
+"""Options by the names that the command line and Python share."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from composer.plugins.registry import Offer, registry
 from composer.request import Link
 
 ALL = "all"
-"""In the place of a number of bars to look ahead: to the end of the piece."""
+"""As a look-ahead: to the end of the piece."""
 
 
 def chosen_seed(asked: int | None) -> int:
-    """Return the seed that was asked for, or a new one, short enough to be typed again."""
+    """Return the given seed, or a random one, short enough to type."""
     return secrets.randbelow(1_000_000) if asked is None else asked
 
 
@@ -48,8 +48,8 @@ def sampler_options(taken: Iterable[str]) -> dict[str, tuple[Offer, Option]]:
 def links_of(given: Mapping[str, Any], taken: Collection[str], what: str) -> tuple[Link, ...]:
     """Make the chain of samplers from keyword arguments, in their order; None stands for an option not given.
 
-    `taken` are the other arguments of what was called, which is named by `what`. Values become the texts that the
-    command line would pass on, so that the request is the same. Raises BadOption for an unknown name.
+    `taken` are the other arguments of the function named `what`. Values become the texts of the command line, so that
+    the request is the same. Raises BadOption for an unknown name.
     """
     options = {_keyword(flag): found for flag, found in sampler_options(map(_flag, taken)).items()}
     chain: dict[str, dict[str, Any]] = {}
@@ -76,7 +76,7 @@ def _as_typed(value: Any) -> Any:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-# --- what to keep -----------------------------------------------------------------------------------------------------
+# --- fixed notes ------------------------------------------------------------------------------------------------------
 
 
 def parse_look_ahead(text: str) -> int | None:

@@ -1,4 +1,4 @@
-"""Primers: music to go on from, out of a file or typed in; it knows no model."""
+"""Primers: music to continue, from a file or typed as notes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from composer.storage.paths import from_home, is_file
 from composer.tokens.bar_encoding import key_of
 
 LONGEST_NOTE = 64
-"""In quarter notes."""
+"""Longest typed note, in quarter notes."""
 
 
 def read_primer(text: str, what: str = "the primer") -> Score:
-    """The score that `text` names or spells; errors say `what` it is. Raises UnreadableFile, BadOption.
+    """Read a primer from a file, or from notes; `what` names it in errors. Raises UnreadableFile, BadOption.
 
     Notes are separated by spaces: `C4`, `F#3`, `Bb5`, or `R` for a rest. A note lasts a quarter; `/2` makes it half as
     long, `*2` twice, `*3/2` one and a half times.
@@ -32,7 +32,7 @@ def read_primer(text: str, what: str = "the primer") -> Score:
 
 
 def is_typed(text: str) -> bool:
-    """Whether `text` is not the name of a file, and so should spell notes."""
+    """Tell whether `text` is not a file name, and so should be notes."""
     suffix = Path(text).suffix
     if not suffix or "/" in suffix or _is_note(text):
         return True
@@ -40,7 +40,7 @@ def is_typed(text: str) -> bool:
 
 
 def typed_notes(text: str, what: str = "the primer") -> Score:
-    """The melody that `text` spells. Raises BadOption, naming the first word that is no note."""
+    """Parse a melody. Raises BadOption, naming the first word that is not a note."""
     rows, tick = [], 0
     for word in text.split():
         try:
@@ -58,9 +58,9 @@ def typed_notes(text: str, what: str = "the primer") -> Score:
 
 
 def as_asked(score: Score, request: Request, what: str = "the primer") -> Score:
-    """The score in the metre and key of the request where it states none; a key that nobody states is estimated.
+    """Give a score the time signature and key of the request, if it has none; a key stated nowhere is estimated.
 
-    Raises BadOption if it states others.
+    Raises BadOption if it has others.
     """
     return _in_asked_key(_in_asked_metre(score, request, what), request, what)
 
@@ -95,7 +95,7 @@ def _is_note(word: str) -> bool:
 
 
 def _note(word: str) -> tuple[int | None, int]:
-    """Pitch (None for a rest) and ticks of `F#4*3/2`."""
+    """Parse the pitch (None for a rest) and the ticks of `F#4*3/2`."""
     name, times, factor = word.partition("*")
     name, over, divisor = name.partition("/") if not times else (name, "", "")
     length = Fraction(factor) if times else Fraction(1, int(divisor)) if over else Fraction(1)

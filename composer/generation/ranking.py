@@ -1,12 +1,12 @@
-"""Ranking: which of many pieces to keep, by rules and by likelihood; it knows no file and no network.
+"""Ranking: the best of many pieces, by rules and by likelihood.
 
-A rule is a range of one simple measure of a piece (`measures`), in which 98 in 100 pieces of the training split lie; a
-piece that is degenerate (`composer.generation.degeneration`) breaks one, too. Pieces that break fewer rules come first.
-Among these, the nearer a piece's nats per note are to those of a real piece the earlier it comes: to the median of
-pieces that the model was not trained on. The likeliest piece is not the best one: it is the dullest. Music carries
-about as much information as listeners expect of it (Meister et al., Locally Typical Sampling, TACL 2023, say so of
-language). Where a chain makes pieces likelier than real ones, the livelier of them are kept. Of a model whose card is
-silent, pieces that are not degenerate come first, and of these the likeliest per note.
+A rule is a range of one simple measure of a piece (`measures`), which holds for 98 in 100 pieces of the training split.
+A degenerate piece (`composer.generation.degeneration`) breaks another one. Pieces with fewer broken rules come first.
+Among equals, pieces come first whose nats per note are nearest to the median of held-out real pieces. The likeliest
+piece is not the best one: it is the dullest. Listeners expect a certain amount of information (Meister et al., Locally
+Typical Sampling, TACL 2023, for language). If the sampler chain makes pieces likelier than real ones, the livelier of
+them win. If a model's card states no standard, pieces that are not degenerate come first, and of these the likeliest
+per note.
 """
 
 from __future__ import annotations
@@ -30,38 +30,38 @@ from composer.music.score import Score, bars, joined
 from composer.types import Piece
 
 CARD = "ranking"
-"""Where a model's card keeps its standard, as `nats_per_note` and `rules`."""
+"""Key of a model's card for its standard, `nats_per_note` and `rules`."""
 
 REACH = (0.01, 0.99)
-"""The quantiles of real pieces between which a rule is kept."""
+"""The quantiles of real pieces that bound a rule."""
 
 FAULTS = ("silent bars", "notes outside the key", "parallel fifths", "parallel octaves")
-"""The measures of which none is too little."""
+"""The measures without a lower bound."""
 
 
 @dataclass(frozen=True)
 class Standard:
-    """What pieces are held to."""
+    """The figures of real pieces."""
 
-    nats_per_note: float = 0.0  # of real pieces; 0: the likeliest come first
-    rules: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # the least and the most of each measure
+    nats_per_note: float = 0.0  # of real pieces; 0: likelier is better
+    rules: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # range of each measure
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """A piece with what ranks it."""
+    """A piece and its figures."""
 
     piece: Piece
-    broken: tuple[str, ...]  # the rules that it breaks, by name
-    nats_per_note: float  # of its new music: under the model, within grammar and constraints
+    broken: tuple[str, ...]  # names of broken rules
+    nats_per_note: float  # of new notes: under the model, within grammar and constraints
 
     def place(self, standard: Standard) -> tuple[int, float]:
-        """What pieces are sorted by: the rules that are broken, and how far the nats per note are from the real."""
+        """Return the sort key: broken rules, and the distance of the nats per note from real pieces."""
         return len(self.broken), abs(self.nats_per_note - standard.nats_per_note)
 
 
 Lost = Callable[[int, ComposerError], None]
-"""Is told of a piece that cannot be made, by its place."""
+"""A function that takes the index of a failed piece and its error."""
 
 
 def _raise(_: int, error: ComposerError) -> None:
@@ -69,10 +69,10 @@ def _raise(_: int, error: ComposerError) -> None:
 
 
 def best(player: Generator, asked: Iterable[Asked], count: int, *, lost: Lost = _raise) -> list[Ranked]:
-    """The best `count` of the pieces asked for, best first; of equal ones, the one that was asked for earlier.
+    """Find the best `count` pieces, best first; of equal pieces, the earlier request wins.
 
-    No more of them are kept than are wanted. Unless somebody is told of pieces that are `lost`, the error of the first
-    is raised. Raises BadModelFile for a card that states no standard where there should be one.
+    No more than `count` pieces are kept in memory. `lost` is called for failed pieces; by default, it raises the error.
+    Raises BadModelFile for a card with an invalid standard.
     """
     standard = standard_of(player.model.card)
     return heapq.nsmallest(count, _ranked(player, asked, standard, lost), key=lambda ranked: ranked.place(standard))
@@ -88,25 +88,25 @@ def _ranked(player: Generator, asked: Iterable[Asked], standard: Standard, lost:
 
 
 def broken(piece: Piece, standard: Standard, found: Mapping[str, float] | None = None) -> tuple[str, ...]:
-    """The names of the rules that a piece breaks, by its measures; a measure that it does not have breaks none."""
+    """Name the rules that a piece breaks; a rule without a measure is not broken."""
     found = measures(piece.score) if found is None else found
     outside = [name for name, (least, most) in standard.rules.items() if not least <= found.get(name, least) <= most]
     return ("repetition", *outside) if "degenerate" in piece.provenance else tuple(outside)
 
 
 def nats_per_note(piece: Piece, start: int) -> float:
-    """The nats of a piece over its notes from the tick `start` on, where its primer ends."""
+    """Compute the nats per note of a piece from the tick `start` on, the end of its primer."""
     new = sum(int(np.sum(track.notes["start"] >= start)) for track in piece.score.tracks)
-    notes = piece.provenance.get("written_notes", new)  # of a form, whose sections come again
+    notes = piece.provenance.get("written_notes", new)  # of a form, with repeated sections
     return float(piece.provenance["nats"]["model"]) / max(notes, 1)
 
 
 def measures(score: Score) -> dict[str, float]:
-    """What the rules are about, by name; those of pitches are without drums, and only where there are pitches.
+    """Measure a score for the rules, by name; pitches without drums, and only if there are any.
 
-    `notes per bar`; `lowest pitch` and `highest pitch` (MIDI); `notes outside the key` (share of notes) and, of four
-    single-line voices, `parallel fifths` and `parallel octaves` (for a beat), all three as `composer.metrics` defines
-    them; `silent bars` (share of bars in which nothing sounds).
+    `notes per bar`; `lowest pitch` and `highest pitch` (MIDI); `silent bars` (share of bars); and as `composer.metrics`
+    defines them, `notes outside the key` (share of notes) and, of four single-line voices, `parallel fifths` and
+    `parallel octaves` (per beat).
     """
     heard = hear(score)
     found = {"notes per bar": score.note_count / max(heard.bars, 1), "silent bars": _silent_bars(score)}
@@ -124,7 +124,7 @@ def measures(score: Score) -> dict[str, float]:
 
 
 def _silent_bars(score: Score) -> float:
-    """The share of bars in which nothing sounds."""
+    """Compute the share of silent bars."""
     starts, notes = bars(score, score.length, MOST_BARS).starts, joined([track.notes for track in score.tracks])
     begun, ended = np.sort(notes["start"]), np.sort(notes["start"] + notes["duration"])
     # A bar is silent if all notes that begin before its end have ended by its beginning.
@@ -136,7 +136,7 @@ def _silent_bars(score: Score) -> float:
 
 
 def standard(scores: Sequence[Score], nats_per_note: NDArray[np.float64]) -> Standard:
-    """The standard of real pieces: rules from these scores, and the median of the nats per note of held-out pieces."""
+    """Compute the standard: rules from real scores, and the median nats per note of held-out pieces."""
     found = [measures(score) for score in scores]
     names = dict.fromkeys(name for values in found for name in values)
     rules = {name: _reach(name, [values[name] for values in found if name in values]) for name in names}
@@ -144,13 +144,13 @@ def standard(scores: Sequence[Score], nats_per_note: NDArray[np.float64]) -> Sta
 
 
 def _reach(name: str, values: Sequence[float]) -> tuple[float, float]:
-    """The least and the most of what lies between the quantiles `REACH`, both of them values of real pieces."""
+    """Return the values of real pieces at the quantiles `REACH`."""
     least, most = np.quantile(values, REACH, method="nearest").tolist()
     return 0.0 if name in FAULTS else least, most
 
 
 def standard_of(card: Mapping[str, Any]) -> Standard:
-    """The standard that a model's card states, an empty one if it is silent. Raises BadModelFile for what is none."""
+    """Read the standard of a model's card, an empty one if it states none. Raises BadModelFile for an invalid one."""
     if CARD not in card:
         return Standard()
     try:

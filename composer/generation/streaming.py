@@ -1,4 +1,4 @@
-"""Streaming: a piece while it is written, token by token or bar by bar, for live use; it knows no tokenizer.
+"""Streaming: a piece while it is generated, by tokens or bars, for live use.
 
 from composer.generation import streaming
 from composer.generation.composer import open_model
@@ -8,9 +8,8 @@ tunes = open_model("tunes")
 for bar in streaming.bars(tunes, Request(seed=7, bars=1_000_000)):
     play(bar.events)
 
-A stream is the piece that `generator.generate` makes of the same request, but no degenerate piece is drawn anew, since
-what was given out cannot be taken back. A step takes as long at bar 10,000 as at bar 1, and nothing is kept that is
-older than the notes that still sound.
+A stream equals the piece of `generator.generate` for the same request, but without retries: bars already played cannot
+be taken back. A step takes as long at bar 10,000 as at bar 1, and music older than the sounding notes is dropped.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from composer.types import Constraint, Tokenizer
 
 @dataclass(frozen=True, order=True)
 class Event:
-    """A note that begins, or (velocity 0) ends, as in MIDI. Of events at one tick, those that end come first."""
+    """A note-on, or with velocity 0 a note-off, as in MIDI. At one tick, note-offs come first."""
 
     tick: int  # from the start of the piece, 480 to a quarter note
     velocity: int
@@ -43,19 +42,19 @@ class Event:
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar of a stream, complete. A note that sounds on ends in a later one."""
+    """One complete bar of a stream. A sustained note ends in a later one."""
 
-    number: int  # 0 for the first, an upbeat or not
+    number: int  # 0 for the first, even if a pickup
     start: int  # in ticks from the start of the piece
     end: int
     events: tuple[Event, ...]
 
 
 def tokens(player: Generator, request: Request) -> Iterator[int]:
-    """The tokens of one piece, the primer's included, as they are drawn.
+    """Yield the tokens of one piece as they are drawn, with those of the primer.
 
-    Constraints may make the loop go back some tokens: with them, a token comes when it can no more be taken back, that
-    is, 128 tokens later. Raises NothingAllowed, BadOption.
+    With constraints, the loop may go back up to 128 tokens; so each token comes 128 tokens later, when it is final.
+    Raises NothingAllowed, BadOption.
     """
     request = player.resolved(request)
     samplers = make_samplers(request.samplers)
@@ -75,19 +74,19 @@ def tokens(player: Generator, request: Request) -> Iterator[int]:
 
 
 def bars(player: Generator, request: Request) -> Iterator[Bar]:
-    """The bars of one piece, each when it is complete. Raises as `tokens` does."""
+    """Yield each bar of one piece when it is complete. Raises as `tokens` does."""
     grammar, listening = player.writing.grammar, _Listening(player.tokenizer)
     state = grammar.start(request, 1)
     for token in tokens(player, request):
         state = grammar.advance(state, np.array([token]))
         facts = grammar.facts(state)
-        begin = int(facts.tick[0] - facts.place[0])  # of an upbeat, where it would begin if it were whole
+        begin = int(facts.tick[0] - facts.place[0])  # of a pickup, the begin of its whole bar
         yield from listening.hear(token, int(facts.bar[0]), max(begin, 0), begin + int(facts.bar_ticks[0]))
 
 
 @dataclass
 class _Written:
-    """One bar in tokens. `metre` is the token of the time signature said last before it, unless in the head."""
+    """One bar in tokens. `metre` is the last time signature token before it, unless that is in the head."""
 
     number: int
     start: int
@@ -98,11 +97,11 @@ class _Written:
 
 @dataclass
 class _Listening:
-    """What is kept of a piece: its head, and the bars since before the notes that sound began.
+    """The window of a stream: the head of the piece, and all bars since the oldest sounding note.
 
-    A tokenizer decodes a piece from its beginning. So the bars that are kept are decoded as if they came right after
-    the first one, and one more is kept for what sounds on into them: what is heard of that one and of the first is left
-    out. Of each bar, the token after it is heard too, since it tells what sounds on.
+    A tokenizer decodes a piece from its beginning. So the window is decoded right after the first bar of the piece; one
+    earlier bar provides the notes sustained into the window. Notes of these two bars are dropped. The token after a bar
+    is decoded with it, since it decides which notes are sustained.
     """
 
     tokenizer: Tokenizer
@@ -110,10 +109,10 @@ class _Listening:
     first: _Written | None = None
     window: deque[_Written] = field(default_factory=deque)
     metre: list[int] = field(default_factory=list)
-    sounding: set[Event] = field(default_factory=set)  # by their beginnings
+    sounding: set[Event] = field(default_factory=set)  # their note-ons
 
     def hear(self, token: int, bar: int, start: int, end: int) -> Iterator[Bar]:
-        """One token more, after which the piece is in `bar`, from one tick to another; a bar if one is complete."""
+        """Take a token, after which the piece is in `bar`, between two ticks; yield a bar if one is complete."""
         kind, current = self.tokenizer.meaning.kind[token], self.window[-1] if self.window else self.first
         if kind == "TimeSignature" and current is not None:
             self.metre = [token]
@@ -123,7 +122,9 @@ class _Listening:
             else:
                 self.first = _Written(bar, start, end, [], [token])
             return
-        begins = [token] if bar > current.number and kind != "Frame" else []  # a frame's end is of the bar that it ends
+        begins = (
+            [token] if bar > current.number and kind != "Frame" else []
+        )  # the end of a frame belongs to the bar before
         current.tokens += [] if begins else [token]
         if bar > current.number or token == EOS:
             yield self._complete(current, begins, ends=token == EOS)
@@ -145,7 +146,7 @@ class _Listening:
         return Bar(bar.number, bar.start, bar.end, tuple(sorted(events)))
 
     def _notes(self, bar: _Written, after: list[int]) -> Iterator[tuple[Event, int]]:
-        """The notes since the bars that are kept began, each with the tick at which it ends as far as is known."""
+        """Yield the notes since the begin of the window, each with its end as far as it is known."""
         first = self.first or bar
         metre = self.window[0].metre if self.window else []
         kept = [token for written in self.window for token in written.tokens]
@@ -158,7 +159,7 @@ class _Listening:
                     yield Event(start + moved, velocity, pitch, *of), start + moved + duration
 
     def _forget(self, number: int) -> None:
-        """All bars but those from the one before that in which the oldest note that sounds began."""
+        """Drop all bars earlier than the one before the oldest sounding note's bar."""
         oldest = min((begin.tick for begin in self.sounding), default=None)
         while self.window and self.window[0].number < number:
             if oldest is not None and oldest < self.window[1].end:

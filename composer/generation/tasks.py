@@ -1,7 +1,7 @@
-"""Making: a piece of whatever is asked, and again of what it carries; it knows no network, no notes and no file.
+"""Tasks: all kinds of requests side by side, and pieces again from their provenance.
 
-Each of four values is all that a piece depends on, with the model: a `Request` (new music), a `Continuation` (music
-after a primer), a `Fill` (music around notes that are given) and a `Form` (music in sections).
+There are four kinds: a `Request` (new music), a `Continuation` (music after a primer), a `Fill` (music around fixed
+notes) and a `Form` (music in sections). Each, with the model, determines its piece.
 """
 
 from __future__ import annotations
@@ -29,10 +29,9 @@ Made = TypeVar("Made")
 
 
 def make(player: Generator, asked: Sequence[Asked], *, redraws: int = REDRAWS) -> list[Piece]:
-    """One piece for each; their order and company change nothing in any of them.
+    """Generate a piece for each task; none depends on the others.
 
-    Raises BadOption, CannotExpress, NothingAllowed for the first piece that is found not to be made; `each` makes the
-    others.
+    Raises BadOption, CannotExpress, NothingAllowed at the first piece that fails; `each` goes on with the others.
     """
     return generator.whole(each(player, asked, redraws=redraws))
 
@@ -40,7 +39,7 @@ def make(player: Generator, asked: Sequence[Asked], *, redraws: int = REDRAWS) -
 def each(
     player: Generator, asked: Iterable[Asked], *, redraws: int = REDRAWS
 ) -> Iterator[tuple[int, Piece | ComposerError]]:
-    """Each piece with its place among what is asked, as it is made, or the error that says why it cannot be."""
+    """Yield each piece with its index among the tasks as it ends, or its error."""
     numbers = count()
     for kind, alike in groupby(asked, key=type):
         begun: list[int] = []
@@ -56,7 +55,7 @@ def _numbered(asked: Iterable[Asked], numbers: Iterator[int], begun: list[int]) 
 
 
 def _pieces_of(kind: type) -> Callable[..., Iterator[tuple[int, Piece | ComposerError]]]:
-    """What makes them; the others need not be imported."""
+    """Find the generator of a kind of task; modules that are not needed are not imported."""
     if kind is Request:
         return generator.pieces
     from composer.generation import continuation, form, form_spec, infilling
@@ -70,7 +69,7 @@ def _pieces_of(kind: type) -> Callable[..., Iterator[tuple[int, Piece | Composer
 
 
 def in_order(made: Iterable[tuple[int, Made]]) -> Iterator[Made]:
-    """The same in the order of their places, each as soon as those before it are there."""
+    """Sort results by index, yielding each as soon as all before it are there."""
     waiting: dict[int, Made] = {}
     following = 0
     for place, one in made:
@@ -81,12 +80,12 @@ def in_order(made: Iterable[tuple[int, Made]]) -> Iterator[Made]:
 
 
 def request_of(asked: Asked) -> Request:
-    """The request in it."""
+    """Return the request in a task."""
     return asked if isinstance(asked, Request) else asked.request
 
 
 def with_request(asked: Asked, request: Request) -> Asked:
-    """The same with another request in it."""
+    """Replace the request in a task."""
     if isinstance(asked, Request):
         return request
     from composer.generation.form_spec import Form
@@ -95,7 +94,7 @@ def with_request(asked: Asked, request: Request) -> Asked:
 
 
 def asked_of(provenance: Mapping[str, Any]) -> Asked:
-    """What a piece says it was made of. Raises BadOption for what is no provenance of a piece."""
+    """Read the task from a piece's provenance. Raises BadOption if there is none."""
     if not isinstance(provenance.get("request"), Mapping):
         raise BadOption("it does not say what was asked for.")
     if not provenance.keys() & {"primer", "form", "given"}:
@@ -109,5 +108,5 @@ def asked_of(provenance: Mapping[str, Any]) -> Asked:
 
 
 def regenerate(player: Generator, provenance: Mapping[str, Any]) -> Piece:
-    """The piece that says so of itself, once more. Raises BadOption for what is no provenance of a piece."""
-    return make(player, [asked_of(provenance)], redraws=0)[0]  # the attempt that was kept stands in its request
+    """Generate a piece again from its provenance. Raises BadOption if there is none."""
+    return make(player, [asked_of(provenance)], redraws=0)[0]  # the request has the attempt that was kept

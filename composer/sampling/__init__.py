@@ -1,14 +1,14 @@
 """Sampling: one loop that draws tokens for a batch of pieces.
 
 loop.py            the loop
-batch_state.py     the state of each row of the batch
-distribution.py    the probabilities of the next token
-choice.py          one token for each row, from its stream
+batch_state.py     the state of a batch, as immutable values
+choice.py          masks and sampler chain: the distributions of the next token
+distribution.py    probabilities and draws
 random_streams.py  counter-based random numbers, one stream a piece
 backtracking.py    back from dead ends
-smc.py             sequential Monte Carlo, where notes are fixed
-feasibility.py     requests that contradict themselves
-naming.py          the words for them
-kept.py            the constraints that fixed notes leave
-torch_stepper.py   the step of a network in torch
+smc.py             sequential Monte Carlo, around fixed notes
+feasibility.py     constraints that contradict each other
+naming.py          names of samplers and bars, for messages
+kept.py            warnings of primers and fixed notes that break a constraint
+torch_stepper.py   the reference backend, in torch
 """

@@ -1,9 +1,9 @@
-"""Retreat: pieces that have come to where nothing is allowed go back some tokens; it knows no music and no model.
+"""Backtracking: pieces at a dead end go back some tokens.
 
-Depth first: the last token is undone and not drawn there again, nor is any other after which nothing would be allowed;
-where no other is left, the token before it is undone, and so on. Where that does not get beyond the time at which
-it began (a time, since tokens could be added to one place for ever), more tokens are undone at once. What is written
-anew is drawn with a stream of its own, so that a piece does not depend on its neighbours.
+The search goes depth first. It undoes the last token and excludes it there, with all tokens that lead to a dead end at
+once. If no other token is left, it undoes the token before, and so on. After several dead ends at no later time, it
+undoes more tokens at once; time counts, since one position can take any number of tokens. Tokens after a return are
+drawn from a stream of their own, so that a piece does not depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from composer.types import Constraint, Context, Tokenizer
 Mask = NDArray[np.bool_]
 
 FURTHEST = 128
-"""Tokens that a piece can go back."""
+"""Tokens that a piece can go back at most."""
 
 PATIENCE = 16
-"""After so many dead ends at no later time, twice as many tokens are undone at once."""
+"""Dead ends at no later time after which twice as many tokens are undone at once."""
 
 MOST = 8 * PATIENCE
-"""Dead ends, none of them later in the music than those before, after which a piece is given up."""
+"""Dead ends at no later time after which a piece fails."""
 
 
 @dataclass(frozen=True)
 class _Step:
-    """What was so before a token of a piece was drawn: its row of `rows`, the token, and those that were ruled out."""
+    """One step of a piece: its row of `rows` before the draw, the token drawn, and the tokens excluded there."""
 
     rows: Rows
     row: int
@@ -48,31 +48,31 @@ class _Step:
 
 @dataclass
 class _Trail:
-    """The way of one piece."""
+    """The last steps of one piece, and its dead ends."""
 
     request: Request
-    wished: Mask  # (V,) the tokens that it may have at all
+    wished: Mask  # (V,) the tokens allowed for this request
     steps: deque[_Step] = field(default_factory=lambda: deque(maxlen=FURTHEST))
-    furthest: int = 0  # place up to which it has been drawn once
-    anew: int = 0  # draws before that place
+    furthest: int = 0  # greatest number of tokens so far
+    anew: int = 0  # draws after returns
     dead_ends: int = 0
-    latest: int = -1  # tick of these
-    stuck: int = 0  # of these, since one was as late
-    ruled_out: Mask | None = None  # at the place where it is
-    why: str = ""  # it went back
+    latest: int = -1  # tick of the latest dead end
+    stuck: int = 0  # dead ends since the latest one
+    ruled_out: Mask | None = None  # (V,) the tokens excluded at the current step
+    why: str = ""  # the message of the last dead end
 
 
 class Retreat:
-    """The ways of pieces that run side by side, as far back as they can be gone."""
+    """The last steps of all pieces in the batch, for going back."""
 
     def __init__(self, tokenizer: Tokenizer, constraints: Sequence[Constraint]) -> None:
-        """Of no piece yet."""
+        """Begin without a piece."""
         self._tokenizer, self._constraints = tokenizer, constraints
         self._trails: dict[int, _Trail] = {}
         self._wishes: dict[Wish, Mask] = {}
 
     def begin(self, number: int, request: Request) -> None:
-        """Follow one piece more. Raises BadOption for wishes that constraints contradict."""
+        """Track another piece. Raises BadOption for conditions that contradict the constraints."""
         wished = check_wishes(self._tokenizer, self._constraints, request, self._wishes)
         self._trails[number] = _Trail(request, wished)
 
@@ -82,11 +82,11 @@ class Retreat:
 
     @property
     def dead_ends(self) -> dict[int, int]:
-        """How many each piece has met, where there were any."""
+        """Number of dead ends of each piece that met any."""
         return {number: trail.dead_ends for number, trail in self._trails.items() if trail.dead_ends}
 
     def constrained(self, rows: Rows, context: Context) -> Context:
-        """The context, its mask cut by every constraint and by what was found to lead nowhere."""
+        """Mask the context by all constraints, and by the tokens excluded after dead ends."""
         context = constrained(self._constraints, self._as_wished(rows, context))
         for row, number in enumerate(rows.number):
             if (ruled_out := self._trails[number].ruled_out) is not None:
@@ -98,7 +98,7 @@ class Retreat:
         return replace(context, allowed=context.allowed & wished)
 
     def uniforms(self, rows: Rows, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(B,) the uniforms `drawn`, and others for pieces that write anew."""
+        """Return (B,) the uniforms `drawn`, replaced by numbers of another stream for pieces that have gone back."""
         for row, (number, place) in enumerate(zip(rows.number, rows.place, strict=True)):
             trail = self._trails[number]
             if place < trail.furthest:
@@ -108,7 +108,7 @@ class Retreat:
         return drawn
 
     def remember(self, rows: Rows, tokens: NDArray[np.int64], given: NDArray[np.int64]) -> None:
-        """One step was taken. What a primer gives is not gone back on, nor is the first token."""
+        """Record one step. Pieces never go back before the first token, nor on tokens of a primer."""
         for row, (number, place) in enumerate(zip(rows.number, rows.place, strict=True)):
             trail = self._trails[number]
             if place > 0 and given[row] < 0:
@@ -117,7 +117,7 @@ class Retreat:
             trail.furthest = max(trail.furthest, int(place) + 1)
 
     def back(self, rows: Rows, row: int) -> Rows:
-        """The rows, of which one has gone back from where nothing is allowed. Raises NothingAllowed."""
+        """Take one row back from its dead end, and return all rows. Raises NothingAllowed."""
         number = int(rows.number[row])
         trail = self._trails[number]
         here = rows.gather(np.array([row]))
@@ -137,7 +137,7 @@ class Retreat:
         return rows.with_row(row, one)
 
     def _ruled_out(self, one: Rows, step: _Step) -> Mask:
-        """(V,) at a step that was undone: its token, and all others after which nothing is allowed."""
+        """Mask (V,) the token of an undone step, and all others that lead to a dead end at once."""
         context = self.constrained(one, context_of(self._tokenizer, one))
         ruled_out = np.zeros_like(context.allowed[0]) if step.ruled_out is None else step.ruled_out.copy()
         ruled_out[step.token] = True
@@ -149,10 +149,10 @@ class Retreat:
         return ruled_out
 
     def _why(self, context: Context, request: Request) -> str:
-        """The sentence that names the constraints that leave nothing, and the bar; empty where something is left."""
+        """Name the bar and the constraints that together allow nothing; empty if they still allow something."""
         masks = [constraint.mask(context)[0] & context.allowed[0] for constraint in self._constraints]
         if np.all(masks, axis=0).any():
-            return ""  # but that was found to lead nowhere
+            return ""  # the tokens left are excluded after dead ends
         titles = [title(self._constraints[number], request) for number in culprits(masks)]
         what = "one of them" if len(titles) > 1 else "it"
         return f"in bar {bar_of(context.facts, 0)} {leave(titles)} nothing that could be written; loosen {what}."

@@ -1,6 +1,6 @@
-"""Rows: pieces that are written side by side, as values that are never changed; it knows no draw.
+"""The state of a batch of pieces, as immutable values.
 
-So rows of an earlier step can be taken up again.
+Backtracking takes up the rows of an earlier step.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ from composer.sampling.choice import KINDS
 from composer.types import Array, Constraint, Context, Facts, Sampler, State, Stepper, Struck, Tokenizer
 
 HISTORY = 64
-"""Tokens that a sampler can look back on."""
+"""Number of past tokens shown to samplers."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The pieces that still run. `number` is the place of each among the requests, `place` that of its next token.
+    """The running pieces. `number` is the request's place among all requests, `place` that of the next token.
 
-    The state of a row that has taken no step yet is of no account; such rows come last, and may have none.
+    Rows not stepped yet come last; their recurrent state is undefined.
     """
 
     number: NDArray[np.int64]
     place: NDArray[np.int64]
     grammar: Array
-    state: State | None  # of the model
+    state: State | None  # recurrent state of the model
     history: NDArray[np.int64]
     struck: Struck
-    primer: NDArray[np.int64]  # (B, longest) the tokens that are given at the beginning, -1 from where they end
-    nats: NDArray[np.float64]  # (B, kinds) what the tokens so far cost
+    primer: NDArray[np.int64]  # (B, longest) the primers' tokens, -1 after their ends
+    nats: NDArray[np.float64]  # (B, kinds) costs of the tokens so far
 
     def gather(self, rows: NDArray[np.integer]) -> Rows:
-        """These rows alone, in this order; one may come several times."""
+        """Select rows, in this order; a row may be selected several times."""
         state = None if self.state is None else tuple(part[rows] for part in self.state)
         struck = Struck(*(part[rows] for part in _arrays(self.struck)))
         parts = {name: getattr(self, name)[rows] for name in _NAMES}
         return Rows(state=state, struck=struck, **parts)
 
     def given(self) -> NDArray[np.int64]:
-        """(B,) the token that a primer gives, -1 where none does."""
+        """Return (B,) the next token of each primer, -1 after its end."""
         longest = self.primer.shape[1]
         if not longest:
             return np.full(len(self.place), -1)
@@ -53,7 +53,7 @@ class Rows:
         return np.where(self.place < longest, self.primer[np.arange(len(at)), at], -1)
 
     def after(self, tokenizer: Tokenizer, tokens: NDArray[np.int64], facts: Facts | None = None) -> Rows:
-        """The rows after `tokens` (B,); `facts` are of the places where these stand, if they are known already."""
+        """Advance all rows by `tokens` (B,); `facts` are those of the rows before, if known already."""
         facts = facts or _Later(tokenizer, self.grammar)
         return replace(
             self,
@@ -64,7 +64,7 @@ class Rows:
         )
 
     def with_row(self, place: int, other: Rows) -> Rows:
-        """The same with the one row of `other` in this place."""
+        """Replace the row in this place by the only row of `other`."""
         parts = {name: _put(getattr(self, name), place, getattr(other, name)) for name in _NAMES}
         struck = (_put(a, place, b) for a, b in zip(_arrays(self.struck), _arrays(other.struck), strict=True))
         state = self.state
@@ -77,7 +77,7 @@ _NAMES = ("number", "place", "grammar", "history", "primer", "nats")
 
 
 def joined(one: Rows, other: Rows) -> Rows:
-    """The rows of both. If one has a state, the other has one, too, or else has taken no step yet and comes last."""
+    """Concatenate two batches; unless the second has not been stepped yet, both have a recurrent state or neither."""
     state = one.state
     if state is not None:
         later = other.state or [_empty(part, len(other.number)) for part in state]
@@ -90,7 +90,7 @@ def joined(one: Rows, other: Rows) -> Rows:
 
 
 def _empty(part: Array, rows: int) -> Array:
-    """So many rows of a state like this one."""
+    """Make `rows` rows of zeros like this part of a state."""
     xp = namespace(part)
     return xp.zeros((rows, *part.shape[1:]), dtype=part.dtype, device=part.device)
 
@@ -100,7 +100,7 @@ def _widened(tokens: NDArray[np.int64], width: int) -> NDArray[np.int64]:
 
 
 def stepped(step: Stepper, tokenizer: Tokenizer, rows: Rows) -> tuple[NDArray[np.float64], State]:
-    """The logits (B, V) of one step, and the state after it. Rows that have taken no step yet take it by themselves."""
+    """Run the network once: the logits (B, V), and its new state. Rows not stepped yet run by themselves."""
     inputs, begun = tokenizer.grammar.inputs(rows.grammar), int(np.count_nonzero(rows.place))
     if rows.state is None or begun in (0, len(inputs)):
         logits, state = step(inputs, rows.state if begun else None)
@@ -122,12 +122,12 @@ def _put(array: Array, place: int, row: Array) -> Array:
 
 
 def lookback(samplers: Sequence[Sampler]) -> int:
-    """How many of the last notes any of them asks for."""
+    """Return the greatest number of recent notes that a sampler asks for."""
     return max((getattr(sampler, "lookback", 0) for sampler in samplers), default=0)
 
 
 def begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[Request], first: int = 0) -> Rows:
-    """Pieces before their first token, numbered from `first` on."""
+    """Make the rows of pieces before their first token, numbered from `first` on."""
     count, longest = len(requests), max(len(request.primer) for request in requests)
     return Rows(
         number=np.arange(first, first + count),
@@ -142,13 +142,13 @@ def begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[
 
 
 def context_of(tokenizer: Tokenizer, rows: Rows) -> Context:
-    """What a sampler may look at, under the grammar alone."""
+    """Build the context of samplers, with the mask of the grammar alone."""
     facts, allowed = _Later(tokenizer, rows.grammar), tokenizer.grammar.allowed(rows.grammar)
     return Context(rows.place, facts, tokenizer.meaning, rows.history, allowed, rows.struck)
 
 
 class _Later(Facts):
-    """Facts that the grammar is asked for when one of them is first looked at: many samplers look at none."""
+    """A musical state, computed at the first look: many samplers never look."""
 
     def __init__(self, tokenizer: Tokenizer, state: Array) -> None:
         vars(self).update(_tokenizer=tokenizer, _state=state)
@@ -163,7 +163,7 @@ class _Later(Facts):
 def constrained(
     constraints: Sequence[Constraint], context: Context, exempt: NDArray[np.bool_] | None = None
 ) -> Context:
-    """The context, its mask cut by every constraint but in rows that are `exempt` (B,)."""
+    """Mask the context by every constraint, except in rows that are `exempt` (B,)."""
     for constraint in constraints:
         mask = constraint.mask(context)
         mask = mask if exempt is None else mask | exempt[:, None]

@@ -1,6 +1,6 @@
-"""Choice: what rows may write next, and how likely each token of it is; it knows no draw, and nothing that is given.
+"""Choice: the distributions of the next token, under the model, the constraints and the sampler chain.
 
-The model's logits, cut by the mask of the grammar and of every constraint, and shaped by the links in the user's order.
+The model's logits are masked by the grammar and all constraints, and changed by the logits processors in order.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 KINDS = ("model", "chain", "constraints")
-"""Costs that are summed along a piece, in nats."""
+"""The costs that are summed over a piece, in nats."""
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Samplers by kind: looking a protocol up takes longer than most of them."""
+    """Samplers by kind, sorted once: a look at a protocol takes longer than most samplers."""
 
     constraints: Sequence[Constraint]
     links: Sequence[Shaping]
 
     @staticmethod
     def of(samplers: Sequence[Sampler]) -> Chain:
-        """Of these, each kind in its order."""
+        """Sort samplers by kind; each kind keeps its order."""
         constraints = [sampler for sampler in samplers if isinstance(sampler, Constraint)]
         return Chain(constraints, [sampler for sampler in samplers if not isinstance(sampler, Constraint)])
 
@@ -41,14 +41,14 @@ class Chain:
 class Choice:
     """The distributions of B rows over their next token."""
 
-    free: Distribution | None  # the model's within the grammar, where constraints cut it
-    model: Distribution  # and within the constraints
-    kept: Distribution  # and within what is kept of these
-    chain: Distribution  # after every link; as before them in rows that these leave nothing
-    emptied: Ints | None  # (B,) the place of the link that left a row nothing, -1 for none; None if none did
+    free: Distribution | None  # of the model within the grammar, if there are constraints
+    model: Distribution  # of the model within grammar and constraints
+    kept: Distribution  # the same within the mask `kept`
+    chain: Distribution  # after all logits processors; before them in rows that these leave empty
+    emptied: Ints | None  # (B,) the index of the processor that emptied a row, -1 for none; None if none did
 
     def costs(self, tokens: Ints, rows: Ints | None = None) -> Floats:
-        """(N, kinds) what each token costs, by `KINDS`, one for each row or for each of `rows` (N,)."""
+        """Compute (N, kinds) the costs of tokens by `KINDS`, one token for each row or for each of `rows` (N,)."""
         costs = np.zeros((len(tokens), len(KINDS)))
         costs[:, 0] = -self.model.log_probability(tokens, rows)
         costs[:, 1] = costs[:, 0] if self.chain is self.model else -self.chain.log_probability(tokens, rows)
@@ -61,9 +61,9 @@ class Choice:
 def choose(
     links: Sequence[Shaping], logits: Floats, context: Context, legal: Mask | None = None, kept: Mask | None = None
 ) -> Choice:
-    """The choice under a context; `legal` (B, V) is what the grammar alone allows, where constraints were asked.
+    """Compute the choice in a context; `legal` (B, V) is the mask of the grammar alone, if there are constraints.
 
-    What is `kept` (B, V) of the tokens that are allowed is all that the links see.
+    With `kept` (B, V), the logits processors see only these of the allowed tokens.
     """
     model = plain = _within(logits, context.allowed)
     free = None if legal is None else _within(logits, legal)
@@ -78,7 +78,7 @@ def _within(logits: Floats, mask: Mask) -> Distribution:
 
 
 def _shaped(links: Sequence[Shaping], plain: Distribution, context: Context) -> tuple[Distribution, Ints | None]:
-    """The distribution after every link, and `Choice.emptied`; no link can bring back a token that is not allowed."""
+    """Apply all logits processors; also return `Choice.emptied`. No processor can bring back a masked token."""
     emptied = None
     if not links:
         return plain, emptied
@@ -94,9 +94,9 @@ def _shaped(links: Sequence[Shaping], plain: Distribution, context: Context) -> 
 
 
 def check_sound(model: Distribution, spared: Mask) -> None:
-    """Raise BadModelFile for a model that has lost its numbers, which would write on for ever.
+    """Raise BadModelFile for a model whose logits are NaN or infinite, which would generate for ever.
 
-    Rows that are `spared` (B,) need none.
+    Rows that are `spared` (B,) are not checked.
     """
     unsound = ~np.isfinite(model.top) | (model.top == LOWEST)
     if unsound.any() and (unsound & ~spared).any():

@@ -1,8 +1,8 @@
-"""Wishes that cannot be met together, found before anything is drawn; it knows constraints by their masks alone.
+"""Feasibility: constraints that contradict each other, found before the first draw.
 
-Every constraint is asked which notes it admits on each beat of some bars and of the last one, where nothing was
-written before. Where each admits some and all together none, they contradict each other. And they are asked which
-notes they admit at any place of a bar: where that is none for a voice, it would be silent.
+Constraints are known by their masks alone. Each is asked for the notes that it admits on the beats of some bars and of
+the last one, without any music before. If each admits some notes and all together none, they contradict each other.
+Also, each is asked for the notes that it admits anywhere in a bar: a voice without any would be silent.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ Ints = NDArray[np.int64]
 Free = Callable[[Facts], Mask]
 
 BARS = 64
-"""Bars from the beginning that are looked at."""
+"""Bars checked from the beginning."""
 
 LAST_BARS, BLOCK = 16, 16
-"""Bars of which each may be the last, where that is not known; bars that are looked at side by side."""
+"""Bars that may be the last, if that is unknown; bars checked side by side."""
 
 MAJOR, MINOR = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 9, 10, 11)
-"""Degrees of a key, in semitones; in minor the sixth and the seventh raised, too."""
+"""Degrees of a key, in semitones; in minor, the raised sixth and seventh as well."""
 
 
 Wish = tuple[object, ...]
-"""What of a request may contradict constraints."""
+"""The conditions of a request that may contradict constraints."""
 
 
 def check_wishes(
     tokenizer: Tokenizer, constraints: Sequence[Constraint], request: Request, found: dict[Wish, Mask] | None = None
 ) -> Mask:
-    """(V,) the tokens that a request may have: all but keys and metres in which the constraints leave too little.
+    """Mask (V,) the tokens allowed for a request: all but keys and time signatures with which the constraints conflict.
 
-    What was `found` for requests before is not looked for again. Raises BadOption, naming the constraints, if they
-    leave no note at some place. Warns with RequestWarning where they leave none of the key that is asked for.
+    Results are kept in `found`, for later requests. Raises BadOption, naming the constraints, if they admit no note
+    somewhere. Warns with RequestWarning if they admit none of the requested key.
     """
     found = {} if found is None else found
     wish = (request.bars, request.time_signature, request.key, bool(request.primer))
@@ -59,7 +59,7 @@ def check_wishes(
 def check_gaps(
     tokenizer: Tokenizer, constraints: Sequence[Constraint], request: Request, given: Sequence[Span], upbeat: int
 ) -> None:
-    """The same for a piece with `upbeat` ticks before its first whole bar: for what is not given of it."""
+    """Check the free parts of a piece around fixed notes, with `upbeat` ticks before its first whole bar."""
     if not constraints or request.bars is None:
         return
 
@@ -76,12 +76,12 @@ def check_gaps(
 
 
 def _hold(meaning: Meaning) -> bool:
-    """Whether voices hold and rest, so that each of them is to have notes; of instruments, none need play."""
+    """Tell whether tokens hold and rest voices. Then every voice must have notes; an instrument may be silent."""
     return "Hold" in meaning.kind
 
 
 def _keys(tokenizer: Tokenizer, request: Request) -> Ints:
-    """Places of the keys that a piece may be in, -1 for none."""
+    """Return the indices of possible keys, -1 for none."""
     if request.key is not None:
         return np.array([parse_key(request.key).place])
     written = np.unique(tokenizer.meaning.key[tokenizer.meaning.key >= 0])
@@ -103,13 +103,13 @@ def _check(tokenizer: Tokenizer, constraints: Sequence[Constraint], request: Req
 
 
 def _extremes(keys: Ints) -> Ints:
-    """The first of the keys, and those with the lowest and the highest tonic: what is in reach lies between."""
+    """Select the first key, and those with the lowest and the highest tonic: all other ranges lie between."""
     homes = [ALL_KEYS[key].home for key in keys]
     return keys[np.unique([0, int(np.argmin(homes)), int(np.argmax(homes))])]
 
 
 def _metres(tokenizer: Tokenizer, request: Request) -> tuple[str, ...]:
-    """The time signature that is asked for, or two: the last strong beat of a bar is its first or its middle."""
+    """Return the requested time signature, or two: the last strong beat of a bar is its first or its middle."""
     if request.time_signature is not None:
         return (request.time_signature,)
     kinds = (token.partition("_") for token in tokenizer.vocabulary)
@@ -130,9 +130,9 @@ def _left(
     bars_left: int,
     free: Free | None = None,
 ) -> Ints:
-    """Those of the keys in which a note is left on every beat of these bars that is `free`. Raises BadOption if none.
+    """Keep the keys in which every `free` beat of these bars admits a note. Raises BadOption if no key is left.
 
-    No place is looked at where one constraint alone leaves nothing: there it wants a rest.
+    Beats at which one constraint alone admits nothing are skipped: it demands a rest.
     """
     for start in range(0, len(bars), BLOCK):
         part = bars[start : start + BLOCK]
@@ -151,7 +151,7 @@ def _left(
 
 
 def _beats(request: Request) -> Ints:
-    """The beats of a bar, in ticks."""
+    """List the beats of a bar, in ticks."""
     metre = _metre(request)
     return np.arange(max(metre.bar_ticks // metre.beat_ticks, 1)) * metre.beat_ticks
 
@@ -165,7 +165,7 @@ def _places(
     places: Ints,
     bars_left: int,
 ) -> Context:
-    """The context of every key, bar, place in the bar (in ticks) and voice, in this order, with notes alone allowed."""
+    """Build the context of every key, bar, position (in ticks) and voice, in this order, with only notes allowed."""
     meaning, begun = tokenizer.meaning, tokenizer.grammar.facts(tokenizer.grammar.start(request, 1))
     metre = _metre(request)
     voices = np.arange(len(meaning.voices)) if _hold(meaning) else np.array([-1])
@@ -197,7 +197,7 @@ def _places(
 def _sentence(
     constraints: Sequence[Constraint], masks: Sequence[Mask], context: Context, row: int, request: Request
 ) -> str:
-    """Which constraints leave nothing, and where: two of them where two are enough."""
+    """Name the constraints that together allow nothing, and the beat; two of them if two suffice."""
     titles = [title(constraints[number], request) for number in culprits(masks)]
     facts, meaning = context.facts, context.meaning
     voice = f" for {meaning.voices[facts.voice[row]]}" if _hold(meaning) and len(meaning.voices) > 1 else ""
@@ -214,9 +214,9 @@ def _sentence(
 def _audible(
     tokenizer: Tokenizer, constraints: Sequence[Constraint], request: Request, keys: Ints, free: Free | None = None
 ) -> tuple[Ints, list[str]]:
-    """Those of the keys, and of the metres that may be, in which no voice that is `free` somewhere would be silent.
+    """Keep the keys and time signatures in which every voice that is `free` somewhere can have a note.
 
-    Raises BadOption if there is none. Only voices that hold and rest are looked at.
+    Raises BadOption if there is none. Only voices that hold and rest are checked.
     """
     names = tokenizer.vocabulary
     written = [name.removeprefix("TimeSignature_") for name in names if name.startswith("TimeSignature_")]
@@ -238,7 +238,7 @@ def _heard(
     metre: str,
     free: Free | None,
 ) -> Mask:
-    """(K,) the keys in which every voice has a note somewhere in a bar of that metre: mostly, on a beat."""
+    """Mask (K,) the keys in which every voice can have a note in a bar of this time signature."""
     request = replace(request, time_signature=metre)
     for places in (_beats(request), _all_places(tokenizer, request)):
         found = _of_bar(tokenizer, constraints, request, keys, places, free)
@@ -249,7 +249,7 @@ def _heard(
 
 
 def _all_places(tokenizer: Tokenizer, request: Request) -> Ints:
-    """Where in a bar a note may begin, in ticks."""
+    """List the positions in a bar at which notes may begin, in ticks."""
     place = tokenizer.meaning.place
     return np.unique(place[(place >= 0) & (place < _metre(request).bar_ticks)])
 
@@ -262,7 +262,7 @@ def _of_bar(
     places: Ints,
     free: Free | None,
 ) -> Mask:
-    """(constraints, K, voices, places times tokens) which notes each admits in a bar; all of a voice that is given."""
+    """Mask (constraints, K, voices, positions times tokens) the notes admitted in a bar; all notes of a fixed voice."""
     context = _places(tokenizer, constraints, request, keys, np.array([0]), places, 0)
     masks = np.array([constraint.mask(context) & context.allowed for constraint in constraints])
     masks = masks.reshape(len(constraints), len(keys), len(places), -1, masks.shape[-1])
@@ -276,7 +276,7 @@ def _of_bar(
 def _of_silence(
     tokenizer: Tokenizer, constraints: Sequence[Constraint], request: Request, keys: Ints, free: Free | None
 ) -> str:
-    """Which constraints leave a voice nothing."""
+    """Name the constraints that silence a voice."""
     masks = _of_bar(tokenizer, constraints, request, keys[:1], _all_places(tokenizer, request), free)[:, 0]
     voice = int(np.flatnonzero(~np.any(np.all(masks, axis=0), axis=1))[0])
     titles = [title(constraints[number], request) for number in culprits(list(masks[:, voice]))]
@@ -289,7 +289,7 @@ def _of_silence(
 
 
 def _warn_of_key(tokenizer: Tokenizer, constraints: Sequence[Constraint], request: Request) -> None:
-    """Warn of the first beat on which the constraints leave notes, but none of the key that is asked for."""
+    """Warn of the first beat on which the constraints allow notes, but none of the requested key."""
     keys, bars = _keys(tokenizer, request), np.arange(min(request.bars or BLOCK, BLOCK))
     context = _places(tokenizer, constraints, request, keys, bars, _beats(request), 0)
     key = ALL_KEYS[int(keys[0])]

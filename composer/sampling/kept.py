@@ -1,4 +1,4 @@
-"""Kept notes: those of a primer or of a piece that a constraint would not have let be written; it knows masks alone."""
+"""Warnings: notes of a primer or of a piece that break a constraint, and stay."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Mask = NDArray[np.bool_]
 
 
 def warn_of_primer(tokenizer: Tokenizer, samplers: Sequence[Sampler], request: Request) -> None:
-    """Warn with RequestWarning of each constraint that a note of the primer breaks, and of the first such note."""
+    """Warn with RequestWarning of each constraint that the primer breaks, naming the first such note."""
     _warn(tokenizer, samplers, request, np.array(request.primer), "the primer", None)
 
 
 def warn_of_given(
     tokenizer: Tokenizer, samplers: Sequence[Sampler], request: Request, heard: Score, spans: Sequence[Span]
 ) -> None:
-    """The same of the notes of `heard` that are given."""
+    """Warn with RequestWarning of each constraint that the fixed notes of `heard` break."""
     if any(isinstance(sampler, Constraint) for sampler in samplers):
         _warn(tokenizer, samplers, request, tokenizer.encode(heard), "what is given", (heard, spans))
 
@@ -60,7 +60,7 @@ def _warn(
 
 
 def _walk(tokenizer: Tokenizer, request: Request, tokens: Tokens, back: int) -> tuple[NDArray[np.int64], Struck]:
-    """(T, S) the state before each token, and the last notes there."""
+    """Compute (T, S) the grammar's state before each token, and the recent notes there."""
     grammar, struck = tokenizer.grammar, none_struck(1, back)
     state, states, past = grammar.start(request, 1), [], []
     for token in tokens:
@@ -73,14 +73,14 @@ def _walk(tokenizer: Tokenizer, request: Request, tokens: Tokens, back: int) -> 
 
 
 def _forced(tokenizer: Tokenizer, states: NDArray[np.int64], heard: Score, spans: Sequence[Span]) -> Mask:
-    """(N,) whether what is given leaves one note alone."""
+    """Mask (N,) the states in which the fixed notes leave one note alone."""
     mask = tokenizer.grammar.given(heard, spans)(states) & tokenizer.grammar.allowed(states)
     forced: Mask = np.sum(mask & (tokenizer.meaning.pitch >= 0), axis=1) == 1
     return forced
 
 
 def _note(context: Context, row: int, token: int) -> str:
-    """`C5 of Soprano on beat 2 of bar 3`."""
+    """Format a note, such as `C5 of Soprano on beat 2 of bar 3`."""
     facts, meaning = context.facts, context.meaning
     voice = f" of {meaning.voices[facts.voice[row]]}" if "Hold" in meaning.kind and len(meaning.voices) > 1 else ""
     pitch = pitch_name(int(meaning.pitch[token] + facts.shift[row]))

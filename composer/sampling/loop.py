@@ -1,9 +1,8 @@
-"""The sampling loop: one for every model; it knows grammars and distributions, and no music.
+"""The sampling loop, the same for every model.
 
-At each step: what each row may write next (`composer.sampling.choice`), and one draw from the cumulative distribution
-with the piece's own uniform. A piece that has come to where nothing is allowed goes back some tokens
-(`composer.sampling.backtracking`), and where that does not help it is lost, alone. A row whose piece has ended goes on
-with the next request at once.
+Each step computes the distributions of all rows (`composer.sampling.choice`), and draws a token for each row with its
+piece's own uniform. A piece at a dead end goes back some tokens (`composer.sampling.backtracking`); if that does not
+help, this piece alone fails. When a piece ends, its row takes the next request at once.
 """
 
 from __future__ import annotations
@@ -29,39 +28,39 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 Source = Callable[[int], Sequence[Request]]
-"""What begins next: so many requests at most, or fewer if there are no more for now. Pieces are numbered as taken."""
+"""The next requests, at most as many as asked for; fewer if no more are ready. Pieces are numbered in this order."""
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """One piece in tokens, the primer's included.
+    """One piece in tokens, with those of the primer.
 
-    `model_nats` is minus the log-probability of the drawn tokens under the model within the grammar and the
-    constraints, `chain_nats` that under the whole chain; `constraint_nats` is minus the log of the mass that the model
-    gave, within the grammar, to what the constraints left, summed over the steps. The primer's tokens count in none.
+    `model_nats` is minus the log-probability of the drawn tokens under the model, within grammar and constraints.
+    `chain_nats` is the same under the whole chain. `constraint_nats` is minus the log of the model's probability,
+    within the grammar, of all tokens that the constraints admit, summed over the steps. Primers do not count.
     """
 
     tokens: Tokens
     model_nats: float
     chain_nats: float
     constraint_nats: float = 0.0
-    dead_ends: int = 0  # how often the piece came to where nothing was allowed, and went back
+    dead_ends: int = 0  # how often the piece went back from one
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """One step of the loop: a token for each of the B pieces that run."""
+    """One step of the loop: a token for each of the B running pieces."""
 
-    number: Ints  # (B,) the piece, rising
-    place: Ints  # (B,) the token's place in the piece: an earlier one than before if it went back
+    number: Ints  # (B,) the piece, ascending
+    place: Ints  # (B,) the token's index in the piece; smaller than before after backtracking
     token: Ints  # (B,)
-    nats: NDArray[np.float64]  # (B, kinds) what the piece has cost so far, by `composer.sampling.choice.KINDS`
-    dead_ends: Mapping[int, int]  # of pieces, where there were any
-    lost: Mapping[int, ComposerError]  # pieces that cannot be made, and why; their tokens here are of no account
+    nats: NDArray[np.float64]  # (B, kinds) costs of the piece so far, by `composer.sampling.choice.KINDS`
+    dead_ends: Mapping[int, int]  # by piece, where there were any
+    lost: Mapping[int, ComposerError]  # failed pieces and their errors; their tokens here mean nothing
 
 
 def source(requests: Iterable[Request]) -> Source:
-    """These requests, one after the other."""
+    """Make a source of these requests, in order."""
     waiting = iter(requests)
     return lambda room: list(islice(waiting, room))
 
@@ -69,10 +68,9 @@ def source(requests: Iterable[Request]) -> Source:
 def sample(
     step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[Request]
 ) -> list[Sampled]:
-    """One piece for each request, all side by side and each as if it were alone.
+    """Sample one piece for each request, side by side; none depends on the others.
 
-    Raises NothingAllowed if constraints and grammar leave some piece no token, BadOption for wishes that contradict
-    each other.
+    Raises NothingAllowed if a piece cannot leave a dead end, BadOption for conditions that contradict each other.
     """
     found: dict[int, Sampled] = {}
     for number, made in pieces(step, tokenizer, samplers, source(requests), len(requests)):
@@ -85,10 +83,10 @@ def sample(
 def pieces(
     step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler], more: Source, most: int
 ) -> Iterator[tuple[int, Sampled | ComposerError]]:
-    """Each piece with its number, as it ends, or why it cannot be made; `most` run side by side."""
+    """Yield each piece with its number when it ends, or its error; at most `most` run side by side."""
     numbers, tokens = np.zeros(0, dtype=np.int64), np.zeros((0, 256), dtype=np.int64)
     for drawn in steps(step, tokenizer, samplers, more, most):
-        if numbers is not drawn.number:  # others run than before
+        if numbers is not drawn.number:  # the batch has changed
             going = tokens[np.isin(numbers, drawn.number)]
             room = np.zeros((len(drawn.number) - len(going), tokens.shape[1]), dtype=np.int64)
             numbers, tokens = drawn.number, np.concatenate([going, room])
@@ -107,7 +105,7 @@ def pieces(
 def steps(
     step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler], more: Source, most: int = 1
 ) -> Iterator[Drawn]:
-    """The loop, step by step, until every piece has ended. It remembers no more of a piece than it needs to go on."""
+    """Run the loop until every piece has ended, and yield each step. Memory does not grow with a piece's length."""
     company = _Company(step, tokenizer, samplers)
     while True:
         lost = company.begin(more(most - company.size)) if company.size < most else {}
@@ -119,7 +117,7 @@ def steps(
 
 
 class _Company:
-    """The pieces that run side by side."""
+    """The batch of running pieces."""
 
     def __init__(self, step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler]) -> None:
         self._step, self._tokenizer, self._samplers = step, tokenizer, samplers
@@ -134,7 +132,7 @@ class _Company:
         return len(self._asked)
 
     def begin(self, requests: Sequence[Request]) -> dict[int, ComposerError]:
-        """Take on some pieces; those that cannot even begin."""
+        """Add pieces to the batch, and return the errors of those that cannot begin."""
         lost: dict[int, ComposerError] = {}
         for request in requests:
             number, self._begun = self._begun, self._begun + 1
@@ -151,13 +149,13 @@ class _Company:
         return lost
 
     def write(self, lost: dict[int, ComposerError]) -> Drawn:
-        """One token for each; pieces that come to an end of their own are added to those that are `lost`."""
+        """Draw one token for each piece; errors of single pieces are added to `lost`."""
         if self._rows is None:
             return _nothing(lost)
         rows, context, legal, given = self._where_allowed(self._rows, lost)
         logits, state = stepped(self._step, self._tokenizer, rows)
         choice = choose(self._chain.links, logits, context, legal)
-        check_sound(choice.model, given >= 0)  # of a primer's token, no probability is needed
+        check_sound(choice.model, given >= 0)  # tokens of a primer need no probability
         if choice.emptied is not None:
             self._lose_emptied(rows, choice.emptied, context.facts, given, lost)
         uniforms = self._streams.at(rows.place)
@@ -172,9 +170,9 @@ class _Company:
         return Drawn(rows.number, rows.place, tokens, nats, dead_ends, lost)
 
     def _where_allowed(self, rows: Rows, lost: dict[int, ComposerError]) -> tuple[Rows, Context, Mask | None, Ints]:
-        """The rows, each gone back to where something is allowed; the context, the grammar's mask, what is given.
+        """Take rows back from dead ends; return the rows, their context, the grammar's mask and the primers' tokens.
 
-        What a primer gives is not held to constraints. A piece that is lost is given any legal token for this step.
+        Constraints do not apply to the primer. A failed piece takes any legal token for this step.
         """
         given = rows.given()
         plain = context = context_of(self._tokenizer, rows)
@@ -195,7 +193,7 @@ class _Company:
     def _lose_emptied(
         self, rows: Rows, emptied: Ints, facts: Facts, given: Ints, lost: dict[int, ComposerError]
     ) -> None:
-        """Pieces to which a link leaves nothing are lost; for this step they write as if it were not there."""
+        """Report pieces for which a logits processor leaves nothing; for this step, it is ignored there."""
         for row in np.flatnonzero((emptied >= 0) & (given < 0)).tolist():
             number, link = int(rows.number[row]), self._chain.links[emptied[row]]
             bar, name = bar_of(facts, row), title(link, self._asked[number])
@@ -204,7 +202,7 @@ class _Company:
             )
 
     def dismiss(self, drawn: Drawn) -> None:
-        """Leave those alone that have ended or are lost."""
+        """Remove the pieces that have ended or failed."""
         leaving = drawn.token == EOS
         if drawn.lost:
             leaving |= np.isin(drawn.number, list(drawn.lost))
@@ -220,6 +218,6 @@ class _Company:
 
 
 def _nothing(lost: Mapping[int, ComposerError]) -> Drawn:
-    """A step of no piece."""
+    """Make a step without a piece."""
     none = np.zeros(0, dtype=np.int64)
     return Drawn(none, none, none, np.zeros((0, 0)), {}, lost)

@@ -1,4 +1,4 @@
-"""Naming: samplers and bars in the words of those who ask for them; it knows the registry, and no rule."""
+"""Names of samplers and bars, for messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from composer.types import Facts, Sampler
 
 
 def title(sampler: Sampler, request: Request) -> str:
-    """`range 'C3:G5'`: its name in the chain of the request, and its first option; its class where it is not there."""
+    """Name a sampler by its place in the request's chain, such as `range 'C3:G5'`; else by its class."""
     made = [(link, registry().make("samplers", link.name, **link.options)) for link in request.samplers]
     alike = [(link, thing) for link, thing in made if type(thing) is type(sampler)]
     exact = [link for link, thing in alike if thing == sampler] or [link for link, _ in alike]
@@ -29,19 +29,19 @@ def _words(link: Link) -> str:
 
 
 def leave(titles: Sequence[str]) -> str:
-    """Beginning of a sentence: `a leaves`, or `a, b and c together leave`."""
+    """Begin a sentence: `a leaves`, or `a, b and c together leave`."""
     *others, last = titles
     return f"{', '.join(others)} and {last} together leave" if others else f"{last} leaves"
 
 
 def bar_of(facts: Facts, row: int) -> int:
-    """The bar as musicians count: 1 is the first whole one, 0 an upbeat; 1 before the first."""
+    """Number a bar as musicians do: 1 is the first whole bar, 0 a pickup; 1 before the first."""
     bar = int(facts.bar[row])
     return 1 if bar < 0 else bar + 1 - (int(facts.upbeat[row]) > 0)
 
 
 def culprits(masks: Sequence[NDArray[np.bool_]]) -> tuple[int, ...]:
-    """Places of the masks that together are nowhere true: one or two where these are enough, or else all."""
+    """Find one or two masks that together allow nothing, or else return all."""
     numbers = range(len(masks))
     few = (chosen for count in (1, 2) for chosen in combinations(numbers, count))
     return next((chosen for chosen in few if not np.all([masks[n] for n in chosen], axis=0).any()), tuple(numbers))

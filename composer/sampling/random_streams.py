@@ -1,6 +1,6 @@
-"""Random streams: the uniforms of a piece, from counters alone; it knows no model.
+"""Random streams: the uniforms of a piece, from counters alone.
 
-Philox 4x64-10 (Salmon et al., SC 2011), as NumPy has it: the key is (seed, index), the counter says (block, attempt,
+Philox 4x64-10 (Salmon et al., SC 2011), as in NumPy: the key is (seed, index), the counter is (block, attempt,
 purpose). So a piece draws the same numbers alone, in any batch, on any worker and after a crash.
 """
 
@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK = 256
-"""Steps whose uniforms are made at once."""
+"""Steps whose uniforms are computed at once."""
 
 
 def uniforms(seed: int, index: int, attempt: int, block: int, purpose: str = "draw") -> NDArray[np.float64]:
-    """(BLOCK,) uniforms in [0, 1) for the steps from `block * BLOCK` on, for one purpose."""
+    """Return (BLOCK,) uniforms in [0, 1) for the steps from `block * BLOCK` on, for one purpose."""
     # One step of the counter gives four numbers, so blocks lie BLOCK / 4 apart.
     counter = np.array([block * (BLOCK // 4), attempt, zlib.crc32(purpose.encode()), 0], dtype=np.uint64)
     bits = np.random.Philox(key=np.array([seed, index], dtype=np.uint64), counter=counter).random_raw(BLOCK)
@@ -25,27 +25,27 @@ def uniforms(seed: int, index: int, attempt: int, block: int, purpose: str = "dr
 
 
 class Streams:
-    """The streams of rows that run side by side; a block is made when its first step is asked for."""
+    """The streams of the rows of a batch; a block is computed at its first step."""
 
     def __init__(self) -> None:
-        """Of no row yet."""
+        """Begin without a row."""
         self._rows: list[tuple[int, int, int]] = []
         self._blocks = np.zeros((0, BLOCK))
         self._block = np.zeros(0, dtype=np.int64)
 
     def add(self, rows: Sequence[tuple[int, int, int]]) -> None:
-        """Go on with these rows as well, each (seed, index, attempt)."""
+        """Add rows, each (seed, index, attempt)."""
         self._rows = [*self._rows, *rows]
         self._blocks = np.concatenate([self._blocks, np.zeros((len(rows), BLOCK))])
         self._block = np.concatenate([self._block, np.full(len(rows), -1)])
 
     def keep(self, rows: NDArray[np.int64]) -> None:
-        """Go on with these rows only."""
+        """Keep these rows only."""
         self._rows = [self._rows[int(row)] for row in rows]
         self._blocks, self._block = self._blocks[rows], self._block[rows]
 
     def at(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(B,) the uniform of one step of each row."""
+        """Return (B,) the uniform of one step of each row."""
         block, place = steps // BLOCK, steps % BLOCK
         if np.any(block != self._block):
             for row in np.flatnonzero(block != self._block).tolist():

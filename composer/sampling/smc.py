@@ -1,21 +1,21 @@
-"""Particles: pieces with notes that are given, by sequential Monte Carlo; it knows masks and distributions, no notes.
+"""Sequential Monte Carlo: pieces around fixed notes, by particles.
 
-A recurrent network looks only backwards: a mask makes it write what is given, but not prepare for it. So a piece is
-begun many times over. Each beginning, a particle, is weighed by how likely the model finds the given notes that it
-comes upon, and the likely ones go on in the place of the others (Gordon, Salmond and Smith, IEE Proceedings F 140,
-1993; for language models Lew et al., arXiv:2306.03081, 2023).
+A recurrent network looks only backwards: a mask forces the fixed notes, but the network does not prepare for them. So
+each piece is sampled by many particles. A particle is weighted by the likelihood of the fixed notes that it meets, and
+likely particles replace the others (Gordon, Salmond and Smith, IEE Proceedings F 140, 1993; for language models Lew et
+al., arXiv:2306.03081, 2023).
 
-What is drawn from. Let q(x_t) be the distribution of the whole chain over the tokens that the grammar, the constraints
-and the given notes allow after a beginning x_1 … x_t-1, and g_t the share that these tokens have of the model's
-probability within grammar and constraints. With many particles a piece is drawn in proportion to the product of all
-q(x_t) g_t. Where nothing shapes the logits, q(x_t) g_t is what the model gives x_t: pieces follow the model's
-distribution, conditioned on the given notes. Where something does, notes that are free are written as it says, and
-what is given is weighed by the model as it is. One particle alone is sampling forwards under the mask.
+The target. Let q(x_t) be the distribution of the whole chain over the tokens allowed by the grammar, the constraints
+and the fixed notes after x_1 … x_t-1. Let g_t be the share of these tokens in the model's probability within grammar
+and constraints. With many particles, a piece is drawn in proportion to the product of all q(x_t) g_t. Without logits
+processors, q(x_t) g_t is the model's probability of x_t: pieces follow the model's distribution, conditioned on the
+fixed notes. Logits processors change free notes only; fixed notes are weighted by the model itself. One particle alone
+is plain sampling under the mask.
 
-When weights are compared. Particles write different numbers of tokens for the same time, and one that has written more
-has met no more of what is given. So a particle that reaches a beat waits until all of its piece have; then, if the
-effective sample size is below half their number, they are resampled (systematically: Kitagawa, Journal of Computational
-and Graphical Statistics 5, 1996). Particles that have written the same are one row of the batch.
+Comparing weights. Particles draw different numbers of tokens for the same time; one with more tokens has met no more
+fixed notes. So a particle that reaches a beat waits for all others of its piece. Then, if the effective sample size is
+below half their number, they are resampled (systematically: Kitagawa, Journal of Computational and Graphical Statistics
+5, 1996). Particles with equal tokens share one row of the batch.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 BEATS = 1024
-"""More than the beats of any bar: a place in a piece is `bar * BEATS + beat`."""
+"""More than the beats of any bar: a beat of a piece is numbered `bar * BEATS + beat`."""
 
 ENDED = 2**60
-"""The place of a particle that has written its last token."""
+"""The beat of a particle after its last token."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A piece asked for, with a mask that keeps what is given of it.
+    """A request with a mask that keeps its fixed notes.
 
-    `mask` is what `Grammar.given` makes: from states (B, S) to masks (B, V). At the beginning of each bar of `settle`
-    (counted as in `Facts`) one particle is drawn by weight, and all go on from there; at the end this happens anyway.
+    `mask` comes from `Grammar.fix_notes`: it maps states (B, S) to masks (B, V). At the beginning of each bar of
+    `settle` (counted as in `MusicalState`) one particle is drawn by weight, and replaces all; at the end as well.
     """
 
     request: Request
@@ -64,12 +64,12 @@ class Condition:
 
 @dataclass(frozen=True)
 class Conditioned(Sampled):
-    """One piece in tokens. Tokens to which there was no alternative count in none of the figures of `Sampled`.
+    """One piece in tokens. Tokens without an alternative count in none of the figures of `Sampled`.
 
-    `dead_ends` are the particles that came to where nothing was allowed.
+    `dead_ends` counts the particles that met one.
 
-    `given_nats` is minus the log of the estimate of how likely the given notes are: the product of all g_t on average
-    over q. The estimate itself (not its log) is unbiased.
+    `given_nats` is minus the log of the estimated likelihood of the fixed notes: the mean over q of the product of all
+    g_t. The estimate itself (not its log) is unbiased.
     """
 
     given_nats: float = 0.0
@@ -78,10 +78,10 @@ class Conditioned(Sampled):
 def sample_given(
     step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler], conditions: Sequence[Condition]
 ) -> list[Conditioned | NothingAllowed]:
-    """One piece for each condition, all side by side and each as if it were alone.
+    """Sample one piece for each condition, side by side; none depends on the others.
 
-    What is given is not held to constraints: where one token only is left, it is written. A piece is an error where
-    grammar, constraints and given notes together leave none of its particles anything to write.
+    Constraints do not apply to fixed notes: a single token left by the mask is drawn. The result of a piece is an
+    error if all its particles meet a dead end.
     """
     chain = Chain.of(samplers)
     cloud = _begin(tokenizer, samplers, conditions)
@@ -99,23 +99,23 @@ def sample_given(
 
 @dataclass(frozen=True)
 class _Beginnings:
-    """The different beginnings that there are, R of them, each written by one particle or more.
+    """The R different hypotheses, each shared by one particle or more.
 
-    In their rows, `number` is the piece, by its place among the conditions.
+    `rows.number` is the piece, as index of its condition.
     """
 
     rows: Rows
     written: Ints  # (R, room) tokens
     weight: Floats  # (R,) log of the product of g_t since the last resampling
-    reached: Ints  # (R,) bar and beat; see `BEATS`
+    reached: Ints  # (R,) beat; see `BEATS`
 
     @property
     def piece(self) -> Ints:
-        """(R,)."""
+        """(R,) the piece of each hypothesis."""
         return self.rows.number
 
     def take(self, which: NDArray[np.integer]) -> _Beginnings:
-        """These, in this order."""
+        """Select hypotheses, in this order."""
         return _Beginnings(self.rows.gather(which), self.written[which], self.weight[which], self.reached[which])
 
 
@@ -128,19 +128,19 @@ def _joined(one: _Beginnings, other: _Beginnings) -> _Beginnings:
 
 @dataclass
 class _Cloud:
-    """All particles, K of them; `row` is the beginning that each has written."""
+    """The particle set, K particles; `row` is the hypothesis of each."""
 
     conditions: Sequence[Condition]
     begun: _Beginnings
     piece: Ints  # (K,)
     row: Ints  # (K,)
-    reached: Ints  # (pieces,) the place that all particles have reached
-    evidence: Floats  # (pieces,) log of the estimate of how likely the given notes are, up to the last resampling
-    dead_ends: Ints  # (pieces,) particles that could not go on
-    round: int = 0  # the same for every piece alone and in company: each has a particle that writes in every round
+    reached: Ints  # (pieces,) the beat that all particles have reached
+    evidence: Floats  # (pieces,) log of the estimated likelihood of the fixed notes, up to the last resampling
+    dead_ends: Ints  # (pieces,) particles at dead ends
+    round: int = 0  # independent of other pieces: each piece has a particle that draws in every round
     of: list[slice] = field(default_factory=list)  # the particles of each piece
-    dead: dict[int, Callable[[], _Dead]] = field(default_factory=dict)  # of each piece, the last that could not go on
-    lost: dict[int, NothingAllowed] = field(default_factory=dict)  # pieces of which no particle could go on
+    dead: dict[int, Callable[[], _Dead]] = field(default_factory=dict)  # the last dead end of each piece
+    lost: dict[int, NothingAllowed] = field(default_factory=dict)  # pieces without a particle left
 
 
 def _begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], conditions: Sequence[Condition]) -> _Cloud:
@@ -160,7 +160,7 @@ def _places(facts: Facts) -> Ints:
 
 
 def _least(cloud: _Cloud) -> Ints:
-    """(pieces,) the place that all particles of each have reached."""
+    """Find (pieces,) the beat that all particles of each piece have reached."""
     least = np.full(len(cloud.conditions), ENDED)
     np.minimum.at(least, cloud.begun.piece, cloud.begun.reached)
     return least
@@ -182,9 +182,9 @@ def _result(cloud: _Cloud, piece: int) -> Conditioned:
 
 
 def _compared(cloud: _Cloud) -> Ints:
-    """(pieces,) the place that all particles of each have reached, after those that got there are compared.
+    """Compare the particles wherever all have reached a beat, and return (pieces,) that beat.
 
-    Where resampling leaves none of those that were behind, the others are further on, and are compared there.
+    If resampling removes all particles that were behind, the others are compared again, at their next beat.
     """
     least = _least(cloud)
     while True:
@@ -196,7 +196,7 @@ def _compared(cloud: _Cloud) -> Ints:
 
 
 def _compare(cloud: _Cloud, least: Ints) -> None:
-    """Where all particles of a piece have reached a new place, draw one, or resample them, or let them be."""
+    """Choose one particle, resample, or change nothing, for each piece whose particles all reached a new beat."""
     begun_anew, lost = [], []
     for piece in np.flatnonzero(least > cloud.reached).tolist():
         condition, particles = cloud.conditions[piece], cloud.of[piece]
@@ -222,7 +222,7 @@ def _compare(cloud: _Cloud, least: Ints) -> None:
 
 
 def _ancestors(condition: Condition, weights: Floats, before: int, place: int, round_: int) -> Ints | None:
-    """(N,) the particles from which those of a piece go on; None if from themselves. `before` is the last bar."""
+    """Choose (N,) the ancestors of a piece's particles; None if all continue. `before` is the last bar."""
     if place >= ENDED or any(before < bar <= place // BEATS for bar in condition.settle):
         uniform = _numbers(condition.request, "choose", round_, 1)
         return np.repeat(Distribution(weights[None]).draw(uniform), condition.particles)
@@ -232,7 +232,7 @@ def _ancestors(condition: Condition, weights: Floats, before: int, place: int, r
 
 
 def _nothing_left(condition: Condition, dead: _Dead) -> str:
-    """The sentence that names the bar, and the constraints that leave nothing beside what is given."""
+    """Name the bar, and the constraints that allow nothing beside the fixed notes."""
     many = "the only particle" if condition.particles == 1 else f"none of {condition.particles} particles"
     can = "cannot" if condition.particles == 1 else "can"
     if not dead.culprits:
@@ -244,13 +244,13 @@ def _nothing_left(condition: Condition, dead: _Dead) -> str:
 
 
 def effective_sample_size(log_weights: Floats) -> float:
-    """How many equally weighted particles are worth as much: (sum of w)^2 / (sum of w^2), 1 to their number."""
+    """Compute (sum of w)^2 / (sum of w^2): the equivalent number of equally weighted particles."""
     weights = np.exp(log_weights - log_weights.max())
     return float(weights.sum() ** 2 / (weights * weights).sum())
 
 
 def systematic(log_weights: Floats, uniform: float) -> Ints:
-    """(N,) ancestors: each particle its share of N, rounded up or down, all by one uniform in [0, 1)."""
+    """Resample systematically, by one uniform in [0, 1): (N,) ancestors; each particle gets its share of N, rounded."""
     cumulative = np.cumsum(np.exp(log_weights - log_weights.max()))
     total, count = cumulative[-1], len(log_weights)
     points = (np.arange(count) + uniform) / count * total
@@ -258,7 +258,7 @@ def systematic(log_weights: Floats, uniform: float) -> Ints:
 
 
 def _numbers(request: Request, purpose: str, first: int, count: int) -> Floats:
-    """(count,) uniforms of the piece's own stream for a purpose, from number `first` on."""
+    """Return (count,) uniforms of the piece's stream for a purpose, from number `first` on."""
     blocks = range(first // BLOCK, (first + count - 1) // BLOCK + 1)
     made = [uniforms(request.seed, request.index, request.attempt, block, purpose) for block in blocks]
     start = first - blocks[0] * BLOCK
@@ -270,23 +270,23 @@ def _numbers(request: Request, purpose: str, first: int, count: int) -> Floats:
 
 @dataclass(frozen=True)
 class _Dead:
-    """Where a beginning could not go on: the bar, and the constraints that left it nothing, if any did."""
+    """A dead end of a hypothesis: its bar, and the constraints that caused it, if any did."""
 
     bar: int
     culprits: tuple[Constraint, ...]
 
 
 def _dead(tokenizer: Tokenizer, chain: Chain, conditions: Sequence[Condition], row: Rows) -> _Dead:
-    """Why one row cannot go on."""
+    """Explain the dead end of one row."""
     context = context_of(tokenizer, row)
     given = context.allowed & _masks(conditions, row)
     masks = [(constraint.mask(context) & given)[0] for constraint in chain.constraints]
-    left = not masks or np.all(masks, axis=0).any()  # then a shaping link left nothing
+    left = not masks or np.all(masks, axis=0).any()  # then a logits processor left nothing
     return _Dead(bar_of(context.facts, 0), () if left else tuple(chain.constraints[n] for n in culprits(masks)))
 
 
 def _write(cloud: _Cloud, active: NDArray[np.bool_], step: Stepper, tokenizer: Tokenizer, chain: Chain) -> None:
-    """One token for every particle at an `active` row; particles that draw different ones part."""
+    """Draw one token for every particle at an `active` row; different draws make new rows."""
     writing, waiting = cloud.begun.take(np.flatnonzero(active)), cloud.begun.take(np.flatnonzero(~active))
     logits, state = stepped(step, tokenizer, writing.rows)
     choice, weight, forced = _choice(tokenizer, chain, cloud.conditions, writing.rows, logits)
@@ -300,7 +300,7 @@ def _write(cloud: _Cloud, active: NDArray[np.bool_], step: Stepper, tokenizer: T
     costs = np.where(forced[parents, None], 0.0, choice.costs(written, parents))
     parting = replace(writing, rows=replace(writing.rows, state=state), weight=writing.weight + weight)
     after = _after(tokenizer, parting.take(parents), written, costs)
-    cloud.row = at - len(writing.piece) + len(children)  # those that wait come after the children
+    cloud.row = at - len(writing.piece) + len(children)  # waiting rows come after the children
     cloud.row[drawing] = place
     cloud.begun = _joined(after, waiting) if len(waiting.piece) else after
 
@@ -313,7 +313,7 @@ def _count_dead(
     dead: NDArray[np.bool_],
     at: Ints,
 ) -> None:
-    """Count the particles, each `at` its row of `writing`, whose row is `dead` (R,), and keep why one of them is."""
+    """Count the particles, each `at` its row of `writing`, whose row is `dead` (R,), and keep the cause of one."""
     if not dead.any():
         return
     np.add.at(cloud.dead_ends, writing.piece, np.where(dead, np.bincount(at, minlength=len(dead)), 0))
@@ -324,7 +324,7 @@ def _count_dead(
 
 
 def _draws(cloud: _Cloud) -> Floats:
-    """(K,) a uniform for each particle: in round r, particle i of n takes number r n + i of its piece's draws."""
+    """Return (K,) uniforms: in round r, particle i of n takes number r n + i of its piece's draws."""
     counts = [(condition.request, condition.particles) for condition in cloud.conditions]
     numbers = [
         np.zeros(n) if place >= ENDED else _numbers(request, "draw", cloud.round * n, n)
@@ -346,7 +346,7 @@ def _after(tokenizer: Tokenizer, begun: _Beginnings, tokens: Ints, costs: Floats
 def _choice(
     tokenizer: Tokenizer, chain: Chain, conditions: Sequence[Condition], rows: Rows, logits: Floats
 ) -> tuple[Choice, Floats, NDArray[np.bool_]]:
-    """What R rows may write next; (R,) log g_t, and (R,) whether one token alone is left."""
+    """Compute the choice of R rows, (R,) log g_t, and (R,) whether one token alone is left."""
     plain = context_of(tokenizer, rows)
     legal = plain.allowed
     given = legal & _masks(conditions, rows)
@@ -354,7 +354,7 @@ def _choice(
     context = constrained(chain.constraints, plain, exempt=forced)
     kept = context.allowed & given
     alive = kept.any(axis=1)
-    kept = np.where(alive[:, None], kept, legal)  # a particle that cannot go on writes anything until it is compared
+    kept = np.where(alive[:, None], kept, legal)  # a particle at a dead end draws any legal token until it is compared
     choice = choose(chain.links, logits, context, legal if chain.constraints else None, kept)
     check_sound(choice.model, ~alive)
     with np.errstate(invalid="ignore"):
@@ -364,7 +364,7 @@ def _choice(
 
 
 def _masks(conditions: Sequence[Condition], rows: Rows) -> NDArray[np.bool_]:
-    """(R, V) what is given, by the mask of each row's piece; pieces with one mask in common are asked for together."""
+    """Mask (R, V) the fixed notes, by the mask of each row's piece; pieces that share a mask are computed together."""
     of = {id(condition.mask): condition.mask for condition in conditions}
     keys = list(of)
     group_of = np.array([keys.index(id(condition.mask)) for condition in conditions])[rows.number]

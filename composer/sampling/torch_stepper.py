@@ -1,7 +1,7 @@
-"""The reference stepper: one step of any model in plain torch; it knows no token.
+"""The reference backend: one step of any model in plain torch.
 
-A row's numbers must not depend on its neighbours, or piece 17 would differ from piece 17 of a batch. A matrix product
-sums in another order for another number of rows, so rows always run in tiles of one size, and in one thread.
+A row's numbers must not depend on its neighbours, or piece 17 alone would differ from piece 17 of a batch. Matrix
+products sum in an order that depends on the number of rows. So rows always run in tiles of one size, in one thread.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 TILE = 4
-"""Rows of every matrix product; the last tile is filled up."""
+"""Rows of every matrix product; the last tile is padded."""
 
 
 def torch_stepper(module: nn.Module, column_sizes: Sequence[int] | None = None) -> Stepper:
-    """`step(inputs (B, C), state) -> (logits (B, V), state)` on the module's device, NumPy outside, torch inside.
+    """Make `step(inputs (B, C), state) -> (logits (B, V), state)`: NumPy outside, torch on the module's device inside.
 
     A step raises BadModelFile for inputs beyond `column_sizes`, if they are given.
     """
