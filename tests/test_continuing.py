@@ -93,7 +93,7 @@ def test_a_continuation_is_the_same_alone_and_among_others(player):
 
 def test_a_primer_that_its_tokens_do_not_tell_of_is_refused(player):
     one, other = after(player, Request(bars=1), performed()), after(player, Request(bars=1), score(line((60, 4))))
-    with pytest.raises(BadOption, match="is not what the request has in tokens"):
+    with pytest.raises(BadOption, match="differs from the request's tokens"):
         go_on(player, [replace(one, primer=other.primer)])
 
 

@@ -311,7 +311,7 @@ def test_what_copies_after_all_redraws_is_kept_and_said_to_be(parrot, here):
     asked = [replace(player.suggested, seed=1, index=n, bars=8, max_copied_bars=2) for n in range(6)]
     for piece in generate(player, [replace(one, attempt=1) for one in asked], redraws=0):
         save(piece.score, here / f"learnt/redrawn-{piece.provenance['request'].get('index', 0)}.mid")
-    with pytest.warns(RequestWarning, match=r"of seed 1 has \d\.\d bars copied after 1 redraws, and is kept"):
+    with pytest.warns(RequestWarning, match=r"of seed 1 has \d\.\d bars copied after 1 retries, and is kept"):
         generate(player, asked, redraws=1)
 
 
@@ -349,7 +349,7 @@ def test_a_form_that_copies_after_all_redraws_is_kept_and_said_to_do_so(here, pl
     asked = forms(player, "AA")
     later = [replace(one, request=replace(one.request, attempt=1)) for one in asked]
     parrot = learns(player, here / "learnt", compose(player, [*asked, *later], redraws=0))
-    with pytest.warns(RequestWarning, match=r"of seed 1 has \d\.\d bars copied after 1 redraws, and is kept") as told:
+    with pytest.warns(RequestWarning, match=r"of seed 1 has \d\.\d bars copied after 1 retries, and is kept") as told:
         compose(parrot, forms(parrot, "AA", max_copied_bars=5), redraws=1)
     said = [str(warning.message).split(" of seed")[0] for warning in told]
     assert len(said) == len(set(said))

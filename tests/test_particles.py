@@ -176,7 +176,7 @@ def test_constraints_that_no_particle_can_meet_are_named_with_the_bar(little):
 
     (found,) = sample_given(step, tokenizer, [Nothing()], [Condition(request, mask, 8)])
     assert isinstance(found, NothingAllowed)
-    assert str(found).startswith("in bar 2 Nothing leaves nothing that goes with the given notes; loosen it, ")
+    assert str(found).startswith("in bar 2 Nothing leaves nothing that fits the fixed notes; loosen it, ")
 
 
 # --- resampling -------------------------------------------------------------------------------------------------------

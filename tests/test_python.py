@@ -124,7 +124,7 @@ def test_a_stream_is_the_piece(chorales):
 def test_a_piece_is_made_again(chorales, piece):
     filled = chorales.fill(piece, bars="2", particles=4, seed=1)
     assert chorales.regenerate(filled) == filled
-    with pytest.raises(BadOption, match=r"^it does not say what was asked for\.$"):
+    with pytest.raises(BadOption, match=r"^there is no request in its provenance\.$"):
         chorales.regenerate(piece.score)
 
 
@@ -157,7 +157,7 @@ def test_a_wrong_option_is_one_sentence(options, said, chorales):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({}, r"say with 'bars' or 'voice' what is to be written anew\."),
+        ({}, r"name the part to rewrite by 'bars' or 'voice'\."),
         ({"bars": "5-"}, r"invalid bars '5-': expected a bar or a range, such as 5 or 5-8\."),
         ({"bars": 9}, r"bar 9 asked for, and the piece has bars 1 to 4\."),
         ({"voice": "oboe"}, r"unknown voice 'oboe'; .*"),

@@ -99,7 +99,7 @@ def test_of_many_pieces_some_are_measured(player, corpus, monkeypatch):
 def test_what_is_no_standard_is_refused():
     assert standard_of({}) == Standard(0.0, {})
     for wrong in (None, {}, {"nats_per_note": 1.0, "rules": {"silent bars": 3}}, {"nats_per_note": "few", "rules": {}}):
-        with pytest.raises(BadModelFile, match="holds no standard of ranking; measure it anew"):
+        with pytest.raises(BadModelFile, match="holds no standard of ranking; measure it again"):
             standard_of({"ranking": wrong})
 
 
@@ -230,4 +230,4 @@ def test_a_damaged_standard_is_refused_before_the_work(run, player, tmp_path):
     path = tmp_path / "x.safetensors"
     save(Model(model.architecture, model.tokenizer, model.vocabulary, model.weights, card), path)
     ran = run("generate", tmp_path / "out", "--model", path, "--count", 2, "--best", 1)
-    assert ran.err == "composer: the card of this model holds no standard of ranking; measure it anew.\n"
+    assert ran.err == "composer: the card of this model holds no standard of ranking; measure it again.\n"

@@ -135,7 +135,7 @@ def test_a_card_states_the_limits():
     assert limits_of({"repetition": {"notes": 2, "bars": 1, "pieces": 3}}) == LEAST
     assert limits_of({}) == DEFAULT
     for wrong in (None, [], {"notes": 3}, {"notes": "many", "bars": None}):
-        with pytest.raises(BadModelFile, match="holds no limits of repetition; measure it anew"):
+        with pytest.raises(BadModelFile, match="holds no limits of repetition; measure it again"):
             limits_of({"repetition": wrong})
 
 
@@ -317,4 +317,4 @@ def test_a_card_without_limits_is_refused(run, player, tmp_path):
     assert load(path).hash == player.model.hash
     ran = run("generate", tmp_path / "x.mid", "--model", path, "--bars", 1)
     assert (ran.status, ran.out) == (2, "")
-    assert ran.err == "composer: the card of this model holds no limits of repetition; measure it anew.\n"
+    assert ran.err == "composer: the card of this model holds no limits of repetition; measure it again.\n"

@@ -158,7 +158,7 @@ class Composer(Generator):
         around: dict[str, Any] = {"particles": particles, "look_ahead": _looked_ahead(look_ahead)}
         span, names = None if bars is None else bars_of(bars), voices_of(voice)
         if span is None and not names:
-            raise BadOption("say with 'bars' or 'voice' what is to be written anew.")
+            raise BadOption("name the part to rewrite by 'bars' or 'voice'.")
         wanted = infilling.gap(self, notes_of(piece), request, bars=span, voices=names, **around)
         return tasks.make(self, [wanted])[0]
 

@@ -89,7 +89,7 @@ def _requests(player: Generator, wanted: Iterable[Continuation], primers: list[S
     """Yield the requests, and add their primers to the list. Raises BadOption for a primer with other tokens."""
     for one in wanted:
         if (one.request.primer, one.request.primer_ticks) != primer_of(player, one.primer):
-            raise BadOption("the primer is not what the request has in tokens.")
+            raise BadOption("the primer differs from the request's tokens.")
         primers.append(one.primer)
         yield one.request
 

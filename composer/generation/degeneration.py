@@ -118,7 +118,7 @@ def limits_of(card: Mapping[str, Any]) -> Limits:
         stated = Limits(**{name: card[CARD][name] for name in Limits.__dataclass_fields__})
         return stated.at_least(LEAST)
     except (TypeError, KeyError):
-        raise BadModelFile("the card of this model holds no limits of repetition; measure it anew.") from None
+        raise BadModelFile("the card of this model holds no limits of repetition; measure it again.") from None
 
 
 def degenerate(score: Score, limits: Limits, given: Sequence[Span] = ()) -> str:

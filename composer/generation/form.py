@@ -246,7 +246,7 @@ def warn_of_copies(draft: Draft) -> None:
     """Warn with RequestWarning of a draft that copies more than its request allows, and is kept."""
     if copies(draft):
         request = draft.form.request
-        found = f"has {draft.copied:.1f} bars copied after {times_redrawn(draft)} redraws, and is kept."
+        found = f"has {draft.copied:.1f} bars copied after {times_redrawn(draft)} retries, and is kept."
         warnings.warn(f"piece {request.index} of seed {request.seed} {found}", RequestWarning, stacklevel=2)
 
 

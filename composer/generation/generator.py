@@ -285,7 +285,7 @@ def _is_redrawn(player: Generator, request: Request, made: Piece | ComposerError
 
     found = copied(made.score, player.learnt(), most, request.primer_ticks)
     if found and last:
-        text = f"piece {request.index} of seed {request.seed} has {found} after {request.attempt} redraws, and is kept."
+        text = f"piece {request.index} of seed {request.seed} has {found} after {request.attempt} retries, and is kept."
         warnings.warn(text, RequestWarning, stacklevel=2)
     return bool(found) and not last
 

@@ -92,7 +92,7 @@ class Fill:
             score = score_from_json(given["score"])
             return Fill(request, score, spans, given["particles"], given["look_ahead"])
         except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
-            raise BadOption(f"invalid given notes: {printable(str(error))}.") from None
+            raise BadOption(f"invalid fixed notes: {printable(str(error))}.") from None
 
 
 # --- making -----------------------------------------------------------------------------------------------------------
@@ -102,9 +102,9 @@ def fill(player: Generator, fills: Sequence[Fill], *, redraws: int = REDRAWS) ->
     """Generate a piece for each fill; none depends on the others.
 
     Fixed notes stay as in the score, to the tick. A note that begins before a gap keeps its onset. Its end in the gap
-    is up to the model, if the tokenizer writes onsets and releases (`voices`), and stays if the tokenizer writes durations
-    (`remi`). With `voices`, a note sustained across the end of a gap is re-articulated there, unless the new music
-    sustains it already. Raises CannotExpress, BadOption, NothingAllowed at the first piece that fails; `pieces`
+    is up to the model, if the tokenizer writes onsets and releases (`voices`). It stays, if the tokenizer writes
+    durations (`remi`). With `voices`, a note sustained across the end of a gap is re-articulated there, unless the new
+    music sustains it already. Raises CannotExpress, BadOption, NothingAllowed at the first piece that fails; `pieces`
     goes on with the others.
     """
     return whole(pieces(player, fills, redraws=redraws))
@@ -284,7 +284,7 @@ def gap(
     """
     heard = listen(player, score)
     if bars is None and not voices:
-        raise BadOption("say which bars or which voices are to be written anew.")
+        raise BadOption("name the bars or the voices to rewrite.")
     start, end = (0, ALWAYS) if bars is None else ticks_of(heard, bars)
     free = {voice_named(heard, name) for name in voices}
     around = [Span(0, start), Span(end, ALWAYS)]

@@ -158,4 +158,4 @@ def standard_of(card: Mapping[str, Any]) -> Standard:
         rules = {str(name): (float(least), float(most)) for name, (least, most) in stated["rules"].items()}
         return Standard(float(stated["nats_per_note"]), rules)
     except (TypeError, KeyError, ValueError, AttributeError):
-        raise BadModelFile("the card of this model holds no standard of ranking; measure it anew.") from None
+        raise BadModelFile("the card of this model holds no standard of ranking; measure it again.") from None

@@ -96,7 +96,7 @@ def with_request(asked: Asked, request: Request) -> Asked:
 def asked_of(provenance: Mapping[str, Any]) -> Asked:
     """Read the task from a piece's provenance. Raises BadOption if there is none."""
     if not isinstance(provenance.get("request"), Mapping):
-        raise BadOption("it does not say what was asked for.")
+        raise BadOption("there is no request in its provenance.")
     if not provenance.keys() & {"primer", "form", "given"}:
         return Request.from_json(provenance["request"])
     from composer.generation.continuation import Continuation

@@ -100,4 +100,4 @@ def check_sound(model: Distribution, spared: Mask) -> None:
     """
     unsound = ~np.isfinite(model.top) | (model.top == LOWEST)
     if unsound.any() and (unsound & ~spared).any():
-        raise BadModelFile("the model gives no probabilities (it makes numbers that are none); train it again.")
+        raise BadModelFile("the model gives no probabilities (its logits are NaN or infinite); train it again.")

@@ -236,11 +236,11 @@ def _nothing_left(condition: Condition, dead: _Dead) -> str:
     many = "the only particle" if condition.particles == 1 else f"none of {condition.particles} particles"
     can = "cannot" if condition.particles == 1 else "can"
     if not dead.culprits:
-        what = f"{many} {can} go on with the notes that are given"
+        what = f"{many} {can} go on with the fixed notes"
         return f"in bar {dead.bar} {what}; loosen the samplers or take more particles."
     left = leave([title(sampler, condition.request) for sampler in dead.culprits])
     loose = "one of them" if len(dead.culprits) > 1 else "it"
-    return f"in bar {dead.bar} {left} nothing that goes with the given notes; loosen {loose}, or take more particles."
+    return f"in bar {dead.bar} {left} nothing that fits the fixed notes; loosen {loose}, or take more particles."
 
 
 def effective_sample_size(log_weights: Floats) -> float:
