@@ -8,7 +8,7 @@ from midibytes import C4, D4, END, header, text_event, track, tune
 from music import BAR, QUARTER, drums, line, score
 from walks import walk
 
-from composer.generation import generator
+from composer.generation import continuation
 from composer.generation.composer import open_model
 from composer.generation.form_spec import Form
 from composer.generation.tasks import make
@@ -261,7 +261,7 @@ WISHES = [
 def test_what_the_models_write_has_no_faults_and_the_same_notes(written, tmp_path, name):
     player = open_model(name)
     requests = [replace(player.suggested, seed=1, bars=4), *WISHES]
-    primed = generator.with_primer(player, requests[0], score(line((67, 1), (65, 1), (64, 2))))
+    primed = continuation.with_primer(player, requests[0], score(line((67, 1), (65, 1), (64, 2))))
     for piece in make(player, [*requests, primed, Form.of(replace(requests[0], bars=2), "AA'B")]):
         assert grave(written(piece)) == []
         assert MidiReader()(tmp_path / "a.mid").note_count == piece.score.note_count

@@ -13,7 +13,7 @@ from music import line, score
 from composer.errors import BadModelFile
 from composer.generation import ranking
 from composer.generation.composer import open_model
-from composer.generation.generator import with_primer
+from composer.generation.continuation import with_primer
 from composer.generation.ranking import Standard, best, broken, measures, standard, standard_of
 from composer.model import Model, save
 from composer.music.score import END, Text

@@ -10,6 +10,7 @@ from music import drums, line, score
 from composer.errors import BadModelFile
 from composer.generation import degeneration, form, generator, infilling, tasks
 from composer.generation.composer import open_model
+from composer.generation.continuation import with_primer
 from composer.generation.degeneration import (
     DEFAULT,
     LEAST,
@@ -22,7 +23,7 @@ from composer.generation.degeneration import (
     reached,
 )
 from composer.generation.form_spec import Form
-from composer.generation.generator import generate, with_primer
+from composer.generation.generator import generate
 from composer.io.formats import provenance
 from composer.io.outputs import write_piece
 from composer.model import Model, load, save

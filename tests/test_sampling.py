@@ -11,7 +11,8 @@ from walks import VOICES
 from composer.data.encoding import model_inputs
 from composer.errors import BadOption, CannotExpress, NothingAllowed, UnknownName
 from composer.generation import generator
-from composer.generation.generator import chained, generate, with_primer
+from composer.generation.continuation import with_primer
+from composer.generation.generator import chained, generate
 from composer.io.outputs import write_piece
 from composer.music.keys import parse_key
 from composer.music.score import TICKS_PER_QUARTER, bars

@@ -3,6 +3,7 @@
 composer.py      a model in Python, with a method for each task
 tasks.py         requests, continuations, infills and forms side by side
 generator.py     a model ready to generate, and pieces from requests
+backends.py      the inference backend of a request
 continuation.py  new music after a primer
 primers.py       primers from files and typed notes
 infilling.py     new music around fixed notes

@@ -15,15 +15,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from composer.errors import BadOption, ComposerError, printable
+from composer.errors import BadOption, CannotExpress, ComposerError, printable
 from composer.generation import generator
 from composer.generation.degeneration import REDRAWS
-from composer.generation.generator import Generator, primer_of, with_primer
+from composer.generation.generator import Generator, Results, make_samplers
 from composer.generation.primers import as_asked
 from composer.music.merging import check_begins, continued, voiced
-from composer.music.score import Score
+from composer.music.score import Score, bars
 from composer.music.score_json import score_from_json, score_to_json
 from composer.request import Request
+from composer.sampling.kept import warn_of_primer
 from composer.types import Piece
 
 
@@ -55,13 +56,13 @@ def after(
 ) -> Continuation:
     """Continue `score` in its last time signature, and in its own tempos, if it has any and no `tempo` is given.
 
-    Without `own_tracks`, the notes move to the model's tracks. Raises and warns as `generator.with_primer` does.
+    Without `own_tracks`, the notes move to the model's tracks. Raises and warns as `with_primer` does.
     """
     primer = as_asked(score, request)
     if primer.tempos and tempo is None:
         request = replace(request, tempo=None)
     request = with_primer(player, request, primer)
-    heard = _heard(player, primer)
+    heard = player.quantise(primer)
     check_begins(primer, heard)
     return Continuation(request, primer if own_tracks else voiced(primer, heard))
 
@@ -76,9 +77,7 @@ def go_on(player: Generator, wanted: Sequence[Continuation], *, redraws: int = R
     return generator.whole(pieces(player, wanted, redraws=redraws))
 
 
-def pieces(
-    player: Generator, wanted: Iterable[Continuation], *, redraws: int = REDRAWS
-) -> Iterator[tuple[int, Piece | ComposerError]]:
+def pieces(player: Generator, wanted: Iterable[Continuation], *, redraws: int = REDRAWS) -> Results:
     """Yield each piece with its index as it ends, or its error."""
     primers: list[Score] = []
     for place, made in generator.pieces(player, _requests(player, wanted, primers), redraws=redraws):
@@ -96,12 +95,43 @@ def _requests(player: Generator, wanted: Iterable[Continuation], primers: list[S
 
 def _piece(player: Generator, primer: Score, piece: Piece) -> Piece:
     request = Request.from_json(piece.provenance["request"])
-    score = continued(primer, _heard(player, primer), piece.score, request.primer_ticks)
+    score = continued(primer, player.quantise(primer), piece.score, request.primer_ticks)
     tempos = score.tempos if request.tempo is None else piece.score.tempos
     made_by = {**piece.provenance, **Continuation(request, primer).to_json()}
     return Piece(replace(score, tempos=tempos), made_by)
 
 
-def _heard(player: Generator, primer: Score) -> Score:
-    """Encode and decode the primer: on the model's grid, in its voices."""
-    return player.tokenizer.decode(player.tokenizer.encode(primer))
+# --- primers in tokens ------------------------------------------------------------------------------------------------
+
+
+def with_primer(player: Generator, request: Request, score: Score) -> Request:
+    """Make the request that continues `score`, in its last time signature.
+
+    A score without a time signature or key takes those of the request. Raises BadOption if it has others,
+    CannotExpress if the model has no tokens for it. Warns with RequestWarning of constraints that it breaks.
+    """
+    primer, tokenizer = as_asked(score, request), player.tokenizer
+    tokens, ticks = primer_of(player, primer)
+    metres = [metre for metre in map(str, primer.time_signatures) if f"TimeSignature_{metre}" in tokenizer.vocabulary]
+    metre = metres[-1] if metres else request.time_signature
+    request = replace(request, primer=tokens, primer_ticks=ticks, time_signature=metre)
+    warn_of_primer(tokenizer, make_samplers(request.samplers), request)
+    return request
+
+
+def primer_of(player: Generator, score: Score) -> tuple[tuple[int, ...], int]:
+    """Encode `score` as `primer` and `primer_ticks` of a request. Raises CannotExpress."""
+    try:
+        tokens = player.tokenizer.encode(score, ends=False)
+        heard = player.quantise(score)
+    except CannotExpress as error:
+        raise CannotExpress(f"the model cannot go on from this primer: {error}") from error
+    return tuple(tokens.tolist()), _onward(heard)
+
+
+def _onward(heard: Score) -> int:
+    """Find the begin of new music: the end, or the next beat if less than a quarter of a beat is missing."""
+    found = bars(heard)
+    beat = found.signatures[-1].beat_ticks
+    missing = -(heard.end - int(found.nominal[-1])) % beat
+    return heard.end + missing if 4 * missing < beat else heard.end

@@ -28,23 +28,24 @@ at the end of the whole.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, takewhile
+from operator import itemgetter
 from typing import Any
 
 from composer.errors import OF_ONE_PIECE, ComposerError, NothingAllowed, RequestWarning
 from composer.generation import generator, infilling
 from composer.generation.degeneration import REDRAWS
 from composer.generation.form_spec import Form
-from composer.generation.generator import BATCH, Generator, failed, make_samplers, whole
+from composer.generation.generator import BATCH, Generator, PieceResult, Results, is_retried, make_constraints, whole
 from composer.generation.infilling import ALWAYS, Fill
 from composer.music.score import END, Score, Text, TimeSignature, bars, parse_time_signature
 from composer.music.sections import joined, section
 from composer.request import Request
 from composer.sampling.feasibility import check_gaps
 from composer.sampling.random_streams import uniforms
-from composer.types import Constraint, Piece, Span
+from composer.types import Piece, Span
 
 DRAWS = 8
 """Attempts at a section at most, if it is silent or equal to another."""
@@ -61,9 +62,7 @@ def compose(player: Generator, forms: Sequence[Form], *, redraws: int = REDRAWS)
     return whole(pieces(player, forms, redraws=redraws))
 
 
-def pieces(
-    player: Generator, forms: Iterable[Form], *, redraws: int = REDRAWS
-) -> Iterator[tuple[int, Piece | ComposerError]]:
+def pieces(player: Generator, forms: Iterable[Form], *, redraws: int = REDRAWS) -> Results:
     """Yield each piece with its index among the forms, or its error, when all pieces of its block are complete.
 
     A section at a dead end, or degenerate, is retried (see `generator.pieces`). The provenance holds the request of the
@@ -75,9 +74,7 @@ def pieces(
         yield from _composed(player, block, redraws)
 
 
-def _composed(
-    player: Generator, forms: Mapping[int, Form], redraws: int
-) -> Iterator[tuple[int, Piece | ComposerError]]:
+def _composed(player: Generator, forms: Mapping[int, Form], redraws: int) -> Results:
     drafts: dict[int, Draft] = {}
     found = _begun(player, forms, redraws)
     while found:
@@ -96,11 +93,11 @@ def _composed(
 
 def check(player: Generator, form: Form) -> None:
     """Refuse constraints that contradict each other in a later section. Raises BadOption."""
-    constraints = [sampler for sampler in make_samplers(form.request.samplers) if isinstance(sampler, Constraint)]
     names, metre = form.sections, parse_time_signature(form.request.time_signature or "4/4")
     ticks = form.bars * metre.bar_ticks
     again = [Span(n * ticks, (n + 1) * ticks) for n, name in enumerate(names) if name in names[:n]]
-    check_gaps(player.tokenizer, constraints, replace(form.request, bars=len(names) * form.bars), again, 0)
+    request = replace(form.request, bars=len(names) * form.bars)
+    check_gaps(player.tokenizer, make_constraints(request), request, again, 0)
 
 
 def _next(draft: Draft) -> str | None:
@@ -118,11 +115,10 @@ def _begun(player: Generator, forms: Mapping[int, Form], redraws: int) -> dict[i
         except OF_ONE_PIECE as error:
             found[n] = error
     for _ in range(DRAWS + redraws):
-        alone = [
-            replace(request, max_copied_bars=None) for request in requests.values()
-        ]  # this limit is for the whole piece
+        # The limit of copied bars is for the whole piece.
+        alone = [replace(request, max_copied_bars=None) for request in requests.values()]
         drawn = generator.pieces(player, alone, redraws=redraws)
-        made = dict(zip(requests, (piece for _, piece in sorted(drawn, key=_place)), strict=True))
+        made = dict(zip(requests, (piece for _, piece in sorted(drawn, key=itemgetter(0))), strict=True))
         found |= _drafts(player, forms, made, redraws)
         again = {n: _anew(found[n], redraws) for n in requests}
         requests = {n: request for n, request in again.items() if request is not None}
@@ -130,12 +126,8 @@ def _begun(player: Generator, forms: Mapping[int, Form], redraws: int) -> dict[i
     return found | {n: NothingAllowed(silent) for n in requests}
 
 
-def _place(pair: tuple[int, Any]) -> int:
-    return pair[0]
-
-
 def _drafts(
-    player: Generator, forms: Mapping[int, Form], made: Mapping[int, Piece | ComposerError], redraws: int
+    player: Generator, forms: Mapping[int, Form], made: Mapping[int, PieceResult], redraws: int
 ) -> dict[int, Draft | ComposerError]:
     return {
         n: one if isinstance(one, ComposerError) else _compared(player, begun(forms[n], one), redraws)
@@ -178,9 +170,9 @@ def _with_sections(
 
 
 def _is_drawn_again(
-    piece: Piece | ComposerError, draft: Draft | ComposerError, before: Draft, name: str, attempt: int, redraws: int
+    piece: PieceResult, draft: Draft | ComposerError, before: Draft, name: str, attempt: int, redraws: int
 ) -> bool:
-    if attempt < redraws and failed(piece):
+    if is_retried(piece, attempt, redraws):
         return True
     if isinstance(draft, ComposerError):
         return False
@@ -311,7 +303,8 @@ def gap_of(draft: Draft, name: str, draw: int) -> Gap:
         time_signature=str(score.time_signatures[0]) if score.time_signatures else None,
         key=str(score.key_signatures[0].key) if score.key_signatures else None,
     )
-    particles = form.particles if following or _constrained(request) else 1
+    # Even if nothing follows, particles may meet the dead ends of constraints.
+    particles = form.particles if following or make_constraints(request) else 1
     return Gap(Fill(request, score, tuple(spans), particles, form.look_ahead), start, end)
 
 
@@ -349,8 +342,3 @@ def _seed(request: Request, name: str) -> int:
     """Return the seed of a section's own stream."""
     own = uniforms(request.seed, request.index, request.attempt, 0, f"section {name}")
     return int(own[0] * 2**53)
-
-
-def _constrained(request: Request) -> bool:
-    """Tell whether particles may meet dead ends: then several are needed, even if nothing follows."""
-    return any(isinstance(sampler, Constraint) for sampler in make_samplers(request.samplers))

@@ -12,41 +12,38 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from composer import __version__
-from composer.errors import (
-    OF_ONE_PIECE,
-    BadOption,
-    CannotExpress,
-    ComposerError,
-    NothingAllowed,
-    RequestWarning,
-    printable,
-)
+from composer.errors import OF_ONE_PIECE, BadOption, ComposerError, NothingAllowed, RequestWarning, printable
 from composer.generation import degeneration
-from composer.generation.primers import as_asked
+from composer.generation.backends import Backends
 from composer.model import Model
 from composer.music.score import END, Score, Tempo, Text, bars
 from composer.plugins.registry import registry
 from composer.request import Link, Request
 from composer.sampling import loop
 from composer.sampling.feasibility import check_wishes
-from composer.sampling.kept import warn_of_primer
 from composer.sampling.loop import Sampled
 from composer.tokens.jit import compiled
 from composer.tokens.vocabulary import EOS
-from composer.types import Constraint, Piece, Sampler, Span, Stepper, StepperMaker, Tokenizer
+from composer.types import Constraint, Piece, Sampler, Span, Stepper, Tokenizer
 
 if TYPE_CHECKING:
     from composer.data.corpus import Report
     from composer.originality.index import Music
+
+PieceResult: TypeAlias = Piece | ComposerError
+"""A piece, or the error that explains its failure."""
+
+Results: TypeAlias = Iterator[tuple[int, PieceResult]]
+"""Pieces with their indices, each as it ends."""
 
 BATCH = 64
 """Size of a batch at most."""
@@ -75,6 +72,10 @@ class Generator:
         """The tokenizer with a compiled grammar, where this machine can compile; for sampling loops."""
         return compiled(self.tokenizer)
 
+    def quantise(self, score: Score) -> Score:
+        """Encode and decode a score: on the model's grid, in its voices. Raises CannotExpress."""
+        return self.tokenizer.decode(self.tokenizer.encode(score))
+
     def resolved(self, request: Request) -> Request:
         """Resolve a request: choose its backend, so that it can be repeated on any machine.
 
@@ -85,16 +86,7 @@ class Generator:
         if (request.primer, request.primer_ticks) not in self._primers:
             self._check_primer(request.primer, request.primer_ticks)
             self._primers.add((request.primer, request.primer_ticks))
-        if request.stepper == "auto":
-            return replace(request, stepper=self._fastest(request.device, request.precision))
-        chosen = request.stepper, request.device, request.precision
-        if chosen not in self._fitting:
-            maker = self._maker(request.stepper)
-            if not maker.suits(self.model, request.device):
-                raise BadOption(f"the stepper '{request.stepper}' cannot run this model on '{request.device}'.")
-            _check_precision(request.precision, maker.tolerances, f"in the stepper '{request.stepper}'")
-            self._fitting.add(chosen)
-        return request
+        return self._backends.resolve(request)
 
     @cached_property
     def _primers(self) -> set[tuple[tuple[int, ...], int]]:
@@ -113,10 +105,6 @@ class Generator:
         if not last < ticks <= last + LONGEST:
             raise BadOption(f"the primer's last note begins at tick {last}, and cannot end at {ticks}.")
 
-    @cached_property
-    def _fitting(self) -> set[tuple[str, str, str]]:
-        return set()
-
     def _warn_of_metre(self, metre: str | None) -> None:
         known = self.model.card.get("metres")
         written = f"TimeSignature_{metre}" in self.tokenizer.vocabulary  # otherwise it is refused
@@ -126,38 +114,13 @@ class Generator:
         text = f"the model was trained on no music in {metre}, and may not keep it; it knows {shown}."
         warnings.warn(text, RequestWarning, stacklevel=2)
 
-    def _fastest(self, device: str, precision: str) -> str:
-        if (device, precision) not in self._found:
-            self._found[device, precision] = self._find_fastest(device, precision)
-        return self._found[device, precision]
-
     @cached_property
-    def _found(self) -> dict[tuple[str, str], str]:
-        return {}
-
-    def _find_fastest(self, device: str, precision: str) -> str:
-        makers = {name: self._maker(name) for name in registry().names("steppers")}
-        suiting = {name: maker for name, maker in makers.items() if maker.suits(self.model, device)}
-        if not suiting:
-            raise BadOption(f"no plugin offers a stepper for this model on '{device}'.")
-        _check_precision(precision, {p for maker in suiting.values() for p in maker.tolerances}, "for this model here")
-        having = [name for name, maker in suiting.items() if precision in maker.tolerances]
-        return max(having, key=lambda name: suiting[name].speed)
-
-    def _maker(self, name: str) -> StepperMaker:
-        maker: StepperMaker = registry().make("steppers", name)
-        return maker
+    def _backends(self) -> Backends:
+        return Backends(self.model)
 
     def stepper(self, request: Request) -> Stepper:
-        """Return the backend of a resolved request, made once."""
-        chosen = request.stepper, request.device, request.precision
-        if chosen not in self._steppers:
-            self._steppers[chosen] = self._maker(request.stepper).make(self.model, request.device, request.precision)
-        return self._steppers[chosen]
-
-    @cached_property
-    def _steppers(self) -> dict[tuple[str, str, str], Stepper]:
-        return {}
+        """Return the step of a resolved request's backend, made once."""
+        return self._backends.get_step(request)
 
     @cached_property
     def limits(self) -> degeneration.Limits:
@@ -182,14 +145,14 @@ class Generator:
         return Request.from_json(self.model.card.get("suggested", {}))
 
 
-def _check_precision(precision: str, known: Collection[str], where: str) -> None:
-    if precision not in known:
-        raise BadOption(f"unknown precision '{printable(precision)}' {where}; choose from {', '.join(sorted(known))}.")
-
-
 def make_samplers(links: Sequence[Link]) -> list[Sampler]:
     """Make the chain of samplers from names and options."""
     return [registry().make("samplers", link.name, **link.options) for link in links]
+
+
+def make_constraints(request: Request) -> list[Constraint]:
+    """Make the constraints of a request, without its other samplers."""
+    return [sampler for sampler in make_samplers(request.samplers) if isinstance(sampler, Constraint)]
 
 
 def chained(request: Request, links: Sequence[Link]) -> Request:
@@ -205,9 +168,8 @@ def check(player: Generator, request: Request) -> None:
 
     Raises BadOption, CannotExpress, UnknownName. Warns with RequestWarning of conditions that can be met in part only.
     """
-    constraints = [sampler for sampler in make_samplers(request.samplers) if isinstance(sampler, Constraint)]
     player.tokenizer.grammar.start(request, 1)
-    if constraints:
+    if constraints := make_constraints(request):
         check_wishes(player.tokenizer, constraints, request)
 
 
@@ -219,7 +181,7 @@ def generate(player: Generator, requests: Sequence[Request], *, redraws: int = d
     return whole(pieces(player, requests, redraws=redraws))
 
 
-def whole(made: Iterable[tuple[int, Piece | ComposerError]]) -> list[Piece]:
+def whole(made: Iterable[tuple[int, PieceResult]]) -> list[Piece]:
     """List the pieces in order of their indices. Raises the first error among them."""
     found: dict[int, Piece] = {}
     for number, piece in made:
@@ -229,9 +191,7 @@ def whole(made: Iterable[tuple[int, Piece | ComposerError]]) -> list[Piece]:
     return [found[number] for number in range(len(found))]
 
 
-def pieces(
-    player: Generator, requests: Iterable[Request], *, redraws: int = degeneration.REDRAWS
-) -> Iterator[tuple[int, Piece | ComposerError]]:
+def pieces(player: Generator, requests: Iterable[Request], *, redraws: int = degeneration.REDRAWS) -> Results:
     """Yield each piece with its index among the requests as it ends, or its error.
 
     A piece is retried, up to the attempt `redraws`, if it meets a dead end, is degenerate
@@ -251,9 +211,7 @@ def pieces(
             yield from _drawn(player, {number: asked[number] for number in together}, redraws)
 
 
-def _drawn(
-    player: Generator, asked: Mapping[int, Request], redraws: int
-) -> Iterator[tuple[int, Piece | ComposerError]]:
+def _drawn(player: Generator, asked: Mapping[int, Request], redraws: int) -> Results:
     """Generate the pieces of resolved requests that can run side by side."""
     waiting = deque(asked.items())
     begun: list[tuple[int, Request]] = []
@@ -274,11 +232,11 @@ def _drawn(
             yield number, made
 
 
-def _is_redrawn(player: Generator, request: Request, made: Piece | ComposerError, redraws: int) -> bool:
+def _is_redrawn(player: Generator, request: Request, made: PieceResult, redraws: int) -> bool:
     """Tell whether to retry a piece. Warns with RequestWarning of a piece that copies and is kept."""
-    last, most = request.attempt >= redraws, request.max_copied_bars
-    if not last and failed(made):
+    if is_retried(made, request.attempt, redraws):
         return True
+    last, most = request.attempt >= redraws, request.max_copied_bars
     if most is None or not redraws or isinstance(made, ComposerError):
         return False
     from composer.originality.training_music import copied
@@ -290,9 +248,10 @@ def _is_redrawn(player: Generator, request: Request, made: Piece | ComposerError
     return bool(found) and not last
 
 
-def failed(made: Piece | ComposerError) -> bool:
-    """Tell whether another attempt may do better: after a dead end, or for a degenerate piece."""
-    return isinstance(made, NothingAllowed) or (isinstance(made, Piece) and "degenerate" in made.provenance)
+def is_retried(made: PieceResult, attempt: int, redraws: int) -> bool:
+    """Tell whether to retry a dead end or a degenerate piece: `redraws` is the last attempt."""
+    failed = isinstance(made, NothingAllowed) or (isinstance(made, Piece) and "degenerate" in made.provenance)
+    return failed and attempt < redraws
 
 
 def alike(asked: Mapping[int, Request]) -> list[list[int]]:
@@ -310,18 +269,24 @@ def _piece(player: Generator, request: Request, result: Sampled) -> Piece:
     if request.tempo is not None:
         score = replace(score, tempos=(Tempo(0, request.tempo),))
     return Piece(
-        score,
-        {
-            "composer": __version__,
-            "model": player.name,
-            "model_hash": player.model.hash,
-            "request": request.to_json(),
-            "nats": nats_of(result),
-            **({"redrawn": request.attempt} if request.attempt else {}),
-            **({"degenerate": found} if found else {}),
-            "licence": player.model.card.get("licence", ""),
-        },
+        score, build_provenance(player, {"request": request.to_json()}, nats_of(result), request.attempt, found)
     )
+
+
+def build_provenance(
+    player: Generator, task: Mapping[str, Any], nats: Mapping[str, float], attempt: int, loops: str
+) -> dict[str, Any]:
+    """Build the provenance of a piece from its task as JSON, its nats, and a description of its loops."""
+    return {
+        "composer": __version__,
+        "model": player.name,
+        "model_hash": player.model.hash,
+        **task,
+        "nats": nats,
+        **({"redrawn": attempt} if attempt else {}),
+        **({"degenerate": loops} if loops else {}),
+        "licence": player.model.card.get("licence", ""),
+    }
 
 
 def _to_its_end(score: Score, request: Request) -> Score:
@@ -343,36 +308,3 @@ def nats_of(result: Sampled) -> dict[str, float | int]:
     nats: dict[str, float | int] = {"model": round(result.model_nats, 6), "chain": round(result.chain_nats, 6)}
     nats |= {"constraints": round(result.constraint_nats, 6)} if result.constraint_nats else {}
     return nats | ({"dead_ends": result.dead_ends} if result.dead_ends else {})
-
-
-def with_primer(player: Generator, request: Request, score: Score) -> Request:
-    """Make the request that continues `score`, in its last time signature.
-
-    A score without a time signature or key takes those of the request. Raises BadOption if it has others,
-    CannotExpress if the model has no tokens for it. Warns with RequestWarning of constraints that it breaks.
-    """
-    primer, tokenizer = as_asked(score, request), player.tokenizer
-    tokens, ticks = primer_of(player, primer)
-    metres = [metre for metre in map(str, primer.time_signatures) if f"TimeSignature_{metre}" in tokenizer.vocabulary]
-    metre = metres[-1] if metres else request.time_signature
-    request = replace(request, primer=tokens, primer_ticks=ticks, time_signature=metre)
-    warn_of_primer(tokenizer, make_samplers(request.samplers), request)
-    return request
-
-
-def primer_of(player: Generator, score: Score) -> tuple[tuple[int, ...], int]:
-    """Encode `score` as `primer` and `primer_ticks` of a request. Raises CannotExpress."""
-    try:
-        tokens = player.tokenizer.encode(score, ends=False)
-        heard = player.tokenizer.decode(player.tokenizer.encode(score))  # on the model's grid
-    except CannotExpress as error:
-        raise CannotExpress(f"the model cannot go on from this primer: {error}") from error
-    return tuple(tokens.tolist()), _onward(heard)
-
-
-def _onward(heard: Score) -> int:
-    """Find the begin of new music: the end, or the next beat if less than a quarter of a beat is missing."""
-    found = bars(heard)
-    beat = found.signatures[-1].beat_ticks
-    missing = -(heard.end - int(found.nominal[-1])) % beat
-    return heard.end + missing if 4 * missing < beat else heard.end

@@ -18,18 +18,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer import __version__
-from composer.errors import (
-    OF_ONE_PIECE,
-    BadOption,
-    CannotExpress,
-    ComposerError,
-    NothingAllowed,
-    nearest,
-    printable,
-)
+from composer.errors import OF_ONE_PIECE, BadOption, CannotExpress, NothingAllowed, nearest, printable
 from composer.generation.degeneration import REDRAWS, degenerate
-from composer.generation.generator import Generator, alike, failed, make_samplers, nats_of, whole
+from composer.generation.generator import (
+    Generator,
+    PieceResult,
+    Results,
+    alike,
+    build_provenance,
+    is_retried,
+    make_constraints,
+    make_samplers,
+    nats_of,
+    whole,
+)
 from composer.generation.primers import as_asked
 from composer.music.merging import check_begins, spliced
 from composer.music.score import Bars, Score, bars
@@ -39,7 +41,7 @@ from composer.sampling.feasibility import check_gaps
 from composer.sampling.kept import warn_of_given
 from composer.sampling.random_streams import BLOCK, uniforms
 from composer.sampling.smc import Condition, Conditioned, sample_given
-from composer.types import Constraint, Piece, Span
+from composer.types import Piece, Span
 
 PARTICLES = 64
 """Particles of a piece by default."""
@@ -110,9 +112,7 @@ def fill(player: Generator, fills: Sequence[Fill], *, redraws: int = REDRAWS) ->
     return whole(pieces(player, fills, redraws=redraws))
 
 
-def pieces(
-    player: Generator, fills: Iterable[Fill], *, redraws: int = REDRAWS
-) -> Iterator[tuple[int, Piece | ComposerError]]:
+def pieces(player: Generator, fills: Iterable[Fill], *, redraws: int = REDRAWS) -> Results:
     """Yield each piece with its index among the fills, or its error; retries as in `generator.pieces`.
 
     Repetitions of fixed notes are not degenerate.
@@ -127,9 +127,9 @@ def pieces(
         again = {}
         for numbers in _batches(asked):
             for number, made in zip(numbers, _made(player, [asked[n] for n in numbers]), strict=True):
-                request = asked[number].request
-                if request.attempt < redraws and failed(made):
-                    again[number] = asked[number].with_request(replace(request, attempt=request.attempt + 1))
+                attempt = asked[number].request.attempt
+                if is_retried(made, attempt, redraws):
+                    again[number] = asked[number].with_attempt(attempt + 1)
                 else:
                     yield number, made
         asked = again
@@ -146,8 +146,8 @@ class _Asked:
     def request(self) -> Request:
         return self.wanted.request
 
-    def with_request(self, request: Request) -> _Asked:
-        return replace(self, wanted=replace(self.wanted, request=request))
+    def with_attempt(self, attempt: int) -> _Asked:
+        return replace(self, wanted=replace(self.wanted, request=replace(self.request, attempt=attempt)))
 
 
 def _heard(player: Generator, wanted: Fill) -> _Asked:
@@ -158,7 +158,7 @@ def _heard(player: Generator, wanted: Fill) -> _Asked:
     return asked
 
 
-def _made(player: Generator, together: Sequence[_Asked]) -> list[Piece | NothingAllowed]:
+def _made(player: Generator, together: Sequence[_Asked]) -> list[PieceResult]:
     """Generate a piece for each fill, all of one chain and backend."""
     conditions = [_condition(player, one.wanted, one.heard) for one in together]
     first = together[0].request
@@ -169,15 +169,15 @@ def _made(player: Generator, together: Sequence[_Asked]) -> list[Piece | Nothing
 
 def _check(player: Generator, wanted: Fill, heard: Score) -> None:
     """Refuse constraints that contradict each other in the gaps. Raises BadOption."""
-    constraints = [sampler for sampler in make_samplers(wanted.request.samplers) if isinstance(sampler, Constraint)]
-    if wanted.request.time_signature is not None or len(heard.time_signatures) < 2:
-        check_gaps(player.tokenizer, constraints, wanted.request, wanted.given, heard.upbeat)
+    request = wanted.request
+    if request.time_signature is not None or len(heard.time_signatures) < 2:
+        check_gaps(player.tokenizer, make_constraints(request), request, wanted.given, heard.upbeat)
 
 
 def listen(player: Generator, score: Score) -> Score:
-    """Encode and decode a score: on the model's grid, in its voices. Raises CannotExpress."""
+    """Quantise a score as the model does. Raises CannotExpress, also if the tokenizer moves a pickup."""
     try:
-        heard = player.tokenizer.decode(player.tokenizer.encode(score))
+        heard = player.quantise(score)
         check_begins(score, heard)
     except CannotExpress as error:
         raise CannotExpress(f"the model has no tokens for this piece: {error}") from error
@@ -232,20 +232,9 @@ def _covered(spans: Sequence[Span], start: int, end: int) -> bool:
 def _piece(player: Generator, wanted: Fill, heard: Score, result: Conditioned) -> Piece:
     answer = player.tokenizer.decode(result.tokens)
     score = spliced(wanted.score, heard, answer, wanted.given)
-    attempt, found = wanted.request.attempt, degenerate(answer, player.limits, wanted.given)
-    return Piece(
-        score,
-        {
-            "composer": __version__,
-            "model": player.name,
-            "model_hash": player.model.hash,
-            **wanted.to_json(),
-            "nats": {**nats_of(result), "given": round(result.given_nats, 6)},
-            **({"redrawn": attempt} if attempt else {}),
-            **({"degenerate": found} if found else {}),
-            "licence": player.model.card.get("licence", ""),
-        },
-    )
+    found = degenerate(answer, player.limits, wanted.given)
+    nats = {**nats_of(result), "given": round(result.given_nats, 6)}
+    return Piece(score, build_provenance(player, wanted.to_json(), nats, wanted.request.attempt, found))
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------

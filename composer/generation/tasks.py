@@ -11,10 +11,10 @@ from dataclasses import replace
 from itertools import count, groupby
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union
 
-from composer.errors import BadOption, ComposerError
+from composer.errors import BadOption
 from composer.generation import generator
 from composer.generation.degeneration import REDRAWS
-from composer.generation.generator import Generator
+from composer.generation.generator import Generator, Results
 from composer.request import Request
 from composer.types import Piece
 
@@ -36,9 +36,7 @@ def make(player: Generator, asked: Sequence[Asked], *, redraws: int = REDRAWS) -
     return generator.whole(each(player, asked, redraws=redraws))
 
 
-def each(
-    player: Generator, asked: Iterable[Asked], *, redraws: int = REDRAWS
-) -> Iterator[tuple[int, Piece | ComposerError]]:
+def each(player: Generator, asked: Iterable[Asked], *, redraws: int = REDRAWS) -> Results:
     """Yield each piece with its index among the tasks as it ends, or its error."""
     numbers = count()
     for kind, alike in groupby(asked, key=type):
@@ -54,13 +52,13 @@ def _numbered(asked: Iterable[Asked], numbers: Iterator[int], begun: list[int]) 
         yield one
 
 
-def _pieces_of(kind: type) -> Callable[..., Iterator[tuple[int, Piece | ComposerError]]]:
+def _pieces_of(kind: type) -> Callable[..., Results]:
     """Find the generator of a kind of task; modules that are not needed are not imported."""
     if kind is Request:
         return generator.pieces
     from composer.generation import continuation, form, form_spec, infilling
 
-    makers: dict[type, Callable[..., Iterator[tuple[int, Piece | ComposerError]]]] = {
+    makers: dict[type, Callable[..., Results]] = {
         continuation.Continuation: continuation.pieces,
         infilling.Fill: infilling.pieces,
         form_spec.Form: form.pieces,

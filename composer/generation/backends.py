@@ -1,0 +1,68 @@
+"""Inference backends: the one that runs a model, chosen by its name or its speed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from composer.errors import BadOption, printable
+from composer.model import Model
+from composer.plugins.registry import registry
+from composer.request import Request
+from composer.types import Stepper, StepperMaker
+
+
+class Backends:
+    """The backends of one model. Each choice, check and step is made once."""
+
+    def __init__(self, model: Model) -> None:
+        """Begin without a backend."""
+        self._model = model
+        self._fastest: dict[tuple[str, str], str] = {}
+        self._checked: set[tuple[str, str, str]] = set()
+        self._steps: dict[tuple[str, str, str], Stepper] = {}
+
+    def resolve(self, request: Request) -> Request:
+        """Check the request's backend, or choose the fastest for `auto`. Raises UnknownName, BadOption."""
+        if request.stepper == "auto":
+            asked = request.device, request.precision
+            if asked not in self._fastest:
+                self._fastest[asked] = self._find_fastest(*asked)
+            return replace(request, stepper=self._fastest[asked])
+        chosen = request.stepper, request.device, request.precision
+        if chosen not in self._checked:
+            self._check(*chosen)
+            self._checked.add(chosen)
+        return request
+
+    def get_step(self, request: Request) -> Stepper:
+        """Return the step of a resolved request, made once."""
+        chosen = request.stepper, request.device, request.precision
+        if chosen not in self._steps:
+            self._steps[chosen] = _make_backend(request.stepper).make(self._model, request.device, request.precision)
+        return self._steps[chosen]
+
+    def _find_fastest(self, device: str, precision: str) -> str:
+        backends = {name: _make_backend(name) for name in registry().names("steppers")}
+        suiting = {name: backend for name, backend in backends.items() if backend.suits(self._model, device)}
+        if not suiting:
+            raise BadOption(f"no plugin offers a stepper for this model on '{device}'.")
+        _check_precision(precision, {p for one in suiting.values() for p in one.tolerances}, "for this model here")
+        having = [name for name, backend in suiting.items() if precision in backend.tolerances]
+        return max(having, key=lambda name: suiting[name].speed)
+
+    def _check(self, name: str, device: str, precision: str) -> None:
+        backend = _make_backend(name)
+        if not backend.suits(self._model, device):
+            raise BadOption(f"the stepper '{name}' cannot run this model on '{device}'.")
+        _check_precision(precision, backend.tolerances, f"in the stepper '{name}'")
+
+
+def _make_backend(name: str) -> StepperMaker:
+    backend: StepperMaker = registry().make("steppers", name)
+    return backend
+
+
+def _check_precision(precision: str, known: Collection[str], where: str) -> None:
+    if precision not in known:
+        raise BadOption(f"unknown precision '{printable(precision)}' {where}; choose from {', '.join(sorted(known))}.")
