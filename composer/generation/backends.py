@@ -25,10 +25,10 @@ class Backends:
     def resolve(self, request: Request) -> Request:
         """Check the request's backend, or choose the fastest for `auto`. Raises UnknownName, BadOption."""
         if request.stepper == "auto":
-            asked = request.device, request.precision
-            if asked not in self._fastest:
-                self._fastest[asked] = self._find_fastest(*asked)
-            return replace(request, stepper=self._fastest[asked])
+            wanted = request.device, request.precision
+            if wanted not in self._fastest:
+                self._fastest[wanted] = self._find_fastest(*wanted)
+            return replace(request, stepper=self._fastest[wanted])
         chosen = request.stepper, request.device, request.precision
         if chosen not in self._checked:
             self._check(*chosen)

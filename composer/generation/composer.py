@@ -93,9 +93,9 @@ class Composer(Generator):
         from composer.generation import ranking
         from composer.generation.form_spec import Form
 
-        wishes = {"time_signature": time_signature, "key": key, "tempo": tempo, "max_copied_bars": max_copied_bars}
-        where = {"device": device, "stepper": stepper, "precision": precision}
-        request = _requested(self, "generate", seed, {"bars": bars, **wishes}, where, samplers)
+        conditions = {"time_signature": time_signature, "key": key, "tempo": tempo, "max_copied_bars": max_copied_bars}
+        backend = {"device": device, "stepper": stepper, "precision": precision}
+        request = _requested(self, "generate", seed, {"bars": bars, **conditions}, backend, samplers)
         one: Asked = request if primer is None else _primed(self, request, primer, tempo)
         if form is not None:
             one = Form.of(replace(tasks.request_of(one), bars=bars), form)
@@ -125,9 +125,9 @@ class Composer(Generator):
         **samplers: Any,
     ) -> Iterator[Bar]:
         """Write a piece as `generate` does, and yield each bar with its events as soon as it is complete."""
-        wishes = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
-        where = {"device": device, "stepper": stepper, "precision": precision}
-        request = _requested(self, "stream", seed, wishes, where, samplers)
+        conditions = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
+        backend = {"device": device, "stepper": stepper, "precision": precision}
+        request = _requested(self, "stream", seed, conditions, backend, samplers)
         one = request if primer is None else _primed(self, request, primer, tempo)
         return streaming.bars(self, tasks.request_of(one))
 
@@ -153,8 +153,8 @@ class Composer(Generator):
         from composer.generation import infilling
         from composer.io.objects import notes_of
 
-        where = {"device": device, "stepper": stepper, "precision": precision}
-        request = _requested(self, "fill", seed, {}, where, samplers)
+        backend = {"device": device, "stepper": stepper, "precision": precision}
+        request = _requested(self, "fill", seed, {}, backend, samplers)
         around: dict[str, Any] = {"particles": particles, "look_ahead": _looked_ahead(look_ahead)}
         span, names = None if bars is None else bars_of(bars), voices_of(voice)
         if span is None and not names:
@@ -184,8 +184,8 @@ class Composer(Generator):
         """
         from composer.generation import infilling
 
-        where = {"device": device, "stepper": stepper, "precision": precision}
-        request = _requested(self, "harmonize", seed, {}, where, samplers)
+        backend = {"device": device, "stepper": stepper, "precision": precision}
+        request = _requested(self, "harmonize", seed, {}, backend, samplers)
         request = replace(request, key=key, time_signature=time_signature)
         around: dict[str, Any] = {"particles": particles, "look_ahead": _looked_ahead(look_ahead)}
         score, typed = _music_of(melody, "the melody")
@@ -215,8 +215,8 @@ class Composer(Generator):
         from composer.generation import infilling
         from composer.io.objects import notes_of
 
-        where = {"device": device, "stepper": stepper, "precision": precision}
-        request = _requested(self, "vary", seed, {}, where, samplers)
+        backend = {"device": device, "stepper": stepper, "precision": precision}
+        request = _requested(self, "vary", seed, {}, backend, samplers)
         around: dict[str, Any] = {"particles": particles, "look_ahead": _looked_ahead(look_ahead)}
         score = notes_of(piece)
         requests = [replace(request, index=index) for index in range(_counted(count))]
@@ -235,22 +235,22 @@ def open_model(name: str | Path) -> Composer:
 
 
 def _requested(
-    model: Generator,
-    what: str,
+    model: Composer,
+    method: str,
     seed: int | None,
-    wishes: Mapping[str, Any],
-    where: Mapping[str, Any],
+    conditions: Mapping[str, Any],
+    backend: Mapping[str, Any],
     samplers: Mapping[str, Any],
 ) -> Request:
-    """Put all options over the request suggested by the model. Raises BadOption."""
-    taken = {*signature(getattr(Composer, what)).parameters} - {"self", "samplers"}
-    links = links_of(samplers, taken, what)
-    stated = {name: wish for name, wish in wishes.items() if wish is not None}
-    return chained(replace(model.suggested, seed=chosen_seed(seed), **where, **stated), links)
+    """Put all options of a method over the request suggested by the model. Raises BadOption."""
+    taken = {*signature(getattr(Composer, method)).parameters} - {"self", "samplers"}
+    links = links_of(samplers, taken, method)
+    stated = {name: condition for name, condition in conditions.items() if condition is not None}
+    return chained(replace(model.suggested, seed=chosen_seed(seed), **backend, **stated), links)
 
 
-def _numbered(asked: Asked, index: int) -> Asked:
-    return tasks.with_request(asked, replace(tasks.request_of(asked), index=index))
+def _numbered(task: Asked, index: int) -> Asked:
+    return tasks.with_request(task, replace(tasks.request_of(task), index=index))
 
 
 def _counted(count: int) -> int:

@@ -62,9 +62,9 @@ def after(
     if primer.tempos and tempo is None:
         request = replace(request, tempo=None)
     request = with_primer(player, request, primer)
-    heard = player.quantise(primer)
-    check_begins(primer, heard)
-    return Continuation(request, primer if own_tracks else voiced(primer, heard))
+    quantised = player.quantise(primer)
+    check_begins(primer, quantised)
+    return Continuation(request, primer if own_tracks else voiced(primer, quantised))
 
 
 def go_on(player: Generator, wanted: Sequence[Continuation], *, redraws: int = REDRAWS) -> list[Piece]:
@@ -123,15 +123,15 @@ def primer_of(player: Generator, score: Score) -> tuple[tuple[int, ...], int]:
     """Encode `score` as `primer` and `primer_ticks` of a request. Raises CannotExpress."""
     try:
         tokens = player.tokenizer.encode(score, ends=False)
-        heard = player.quantise(score)
+        quantised = player.quantise(score)
     except CannotExpress as error:
         raise CannotExpress(f"the model cannot go on from this primer: {error}") from error
-    return tuple(tokens.tolist()), _onward(heard)
+    return tuple(tokens.tolist()), _onward(quantised)
 
 
-def _onward(heard: Score) -> int:
+def _onward(quantised: Score) -> int:
     """Find the begin of new music: the end, or the next beat if less than a quarter of a beat is missing."""
-    found = bars(heard)
+    found = bars(quantised)
     beat = found.signatures[-1].beat_ticks
-    missing = -(heard.end - int(found.nominal[-1])) % beat
-    return heard.end + missing if 4 * missing < beat else heard.end
+    missing = -(quantised.end - int(found.nominal[-1])) % beat
+    return quantised.end + missing if 4 * missing < beat else quantised.end

@@ -201,19 +201,19 @@ def pieces(player: Generator, requests: Iterable[Request], *, redraws: int = deg
     """
     waiting = iter(enumerate(requests))
     while block := list(islice(waiting, BLOCK)):
-        asked: dict[int, Request] = {}
+        resolved: dict[int, Request] = {}
         for number, request in block:
             try:
-                asked[number] = player.resolved(request)
+                resolved[number] = player.resolved(request)
             except OF_ONE_PIECE as error:
                 yield number, error
-        for together in alike(asked):
-            yield from _drawn(player, {number: asked[number] for number in together}, redraws)
+        for together in alike(resolved):
+            yield from _drawn(player, {number: resolved[number] for number in together}, redraws)
 
 
-def _drawn(player: Generator, asked: Mapping[int, Request], redraws: int) -> Results:
+def _drawn(player: Generator, requests: Mapping[int, Request], redraws: int) -> Results:
     """Generate the pieces of resolved requests that can run side by side."""
-    waiting = deque(asked.items())
+    waiting = deque(requests.items())
     begun: list[tuple[int, Request]] = []
 
     def more(room: int) -> list[Request]:
@@ -221,7 +221,7 @@ def _drawn(player: Generator, asked: Mapping[int, Request], redraws: int) -> Res
         begun.extend(taken)
         return [request for _, request in taken]
 
-    first = next(iter(asked.values()))
+    first = next(iter(requests.values()))
     samplers = make_samplers(first.samplers)
     for place, result in loop.pieces(player.stepper(first), player.writing, samplers, more, BATCH):
         number, request = begun[place]
@@ -254,10 +254,10 @@ def is_retried(made: PieceResult, attempt: int, redraws: int) -> bool:
     return failed and attempt < redraws
 
 
-def alike(asked: Mapping[int, Request]) -> list[list[int]]:
+def alike(requests: Mapping[int, Request]) -> list[list[int]]:
     """Group the keys of requests that can run side by side: with the same chain, backend, precision and device."""
     found: dict[Any, list[int]] = {}
-    for number, request in asked.items():
+    for number, request in requests.items():
         chain = repr(request.samplers)
         found.setdefault((chain, request.stepper, request.precision, request.device), []).append(number)
     return list(found.values())

@@ -117,22 +117,22 @@ def pieces(player: Generator, fills: Iterable[Fill], *, redraws: int = REDRAWS) 
 
     Repetitions of fixed notes are not degenerate.
     """
-    asked: dict[int, _Asked] = {}
+    waiting: dict[int, _Asked] = {}
     for number, wanted in enumerate(fills):
         try:
-            asked[number] = _heard(player, wanted)
+            waiting[number] = _heard(player, wanted)
         except OF_ONE_PIECE as error:
             yield number, error
-    while asked:
+    while waiting:
         again = {}
-        for numbers in _batches(asked):
-            for number, made in zip(numbers, _made(player, [asked[n] for n in numbers]), strict=True):
-                attempt = asked[number].request.attempt
+        for numbers in _batches(waiting):
+            for number, made in zip(numbers, _made(player, [waiting[n] for n in numbers]), strict=True):
+                attempt = waiting[number].request.attempt
                 if is_retried(made, attempt, redraws):
-                    again[number] = asked[number].with_attempt(attempt + 1)
+                    again[number] = waiting[number].with_attempt(attempt + 1)
                 else:
                     yield number, made
-        asked = again
+        waiting = again
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class _Asked:
     """A fill with a resolved request, and its score as the model encodes it."""
 
     wanted: Fill
-    heard: Score
+    quantised: Score
 
     @property
     def request(self) -> Request:
@@ -152,61 +152,61 @@ class _Asked:
 
 def _heard(player: Generator, wanted: Fill) -> _Asked:
     """Resolve and check a fill. Raises BadOption, CannotExpress."""
-    asked = _Asked(replace(wanted, request=player.resolved(wanted.request)), listen(player, wanted.score))
-    player.tokenizer.grammar.start(asked.request, 1)
-    _check(player, asked.wanted, asked.heard)
-    return asked
+    resolved = _Asked(replace(wanted, request=player.resolved(wanted.request)), listen(player, wanted.score))
+    player.tokenizer.grammar.start(resolved.request, 1)
+    _check(player, resolved.wanted, resolved.quantised)
+    return resolved
 
 
 def _made(player: Generator, together: Sequence[_Asked]) -> list[PieceResult]:
     """Generate a piece for each fill, all of one chain and backend."""
-    conditions = [_condition(player, one.wanted, one.heard) for one in together]
+    conditions = [_condition(player, one.wanted, one.quantised) for one in together]
     first = together[0].request
     results = sample_given(player.stepper(first), player.writing, make_samplers(first.samplers), conditions)
     pairs = zip(together, results, strict=True)
-    return [r if isinstance(r, NothingAllowed) else _piece(player, one.wanted, one.heard, r) for one, r in pairs]
+    return [r if isinstance(r, NothingAllowed) else _piece(player, one.wanted, one.quantised, r) for one, r in pairs]
 
 
-def _check(player: Generator, wanted: Fill, heard: Score) -> None:
+def _check(player: Generator, wanted: Fill, quantised: Score) -> None:
     """Refuse constraints that contradict each other in the gaps. Raises BadOption."""
     request = wanted.request
-    if request.time_signature is not None or len(heard.time_signatures) < 2:
-        check_gaps(player.tokenizer, make_constraints(request), request, wanted.given, heard.upbeat)
+    if request.time_signature is not None or len(quantised.time_signatures) < 2:
+        check_gaps(player.tokenizer, make_constraints(request), request, wanted.given, quantised.upbeat)
 
 
 def listen(player: Generator, score: Score) -> Score:
     """Quantise a score as the model does. Raises CannotExpress, also if the tokenizer moves a pickup."""
     try:
-        heard = player.quantise(score)
-        check_begins(score, heard)
+        quantised = player.quantise(score)
+        check_begins(score, quantised)
     except CannotExpress as error:
         raise CannotExpress(f"the model has no tokens for this piece: {error}") from error
-    return heard
+    return quantised
 
 
-def _batches(asked: Mapping[int, _Asked]) -> Iterator[list[int]]:
+def _batches(fills: Mapping[int, _Asked]) -> Iterator[list[int]]:
     """Yield the keys of fills that can run side by side, with at most `ROWS` particles."""
-    for numbers in alike({number: one.request for number, one in asked.items()}):
+    for numbers in alike({number: one.request for number, one in fills.items()}):
         together: list[int] = []
         for number in numbers:
-            if together and sum(asked[n].wanted.particles for n in [*together, number]) > ROWS:
+            if together and sum(fills[n].wanted.particles for n in [*together, number]) > ROWS:
                 yield together
                 together = []
             together.append(number)
         yield together
 
 
-def _condition(player: Generator, wanted: Fill, heard: Score) -> Condition:
-    mask = player.tokenizer.grammar.given(heard, wanted.given)
-    return Condition(wanted.request, mask, wanted.particles, settled(wanted, heard))
+def _condition(player: Generator, wanted: Fill, quantised: Score) -> Condition:
+    mask = player.tokenizer.grammar.given(quantised, wanted.given)
+    return Condition(wanted.request, mask, wanted.particles, settled(wanted, quantised))
 
 
-def settled(wanted: Fill, heard: Score) -> tuple[int, ...]:
+def settled(wanted: Fill, quantised: Score) -> tuple[int, ...]:
     """List the bars at which all gaps so far are settled: `look_ahead` bars after each, if none follows sooner."""
     if wanted.look_ahead is None:
         return ()
-    found = bars(heard)
-    free = np.array([not _all_given(wanted.given, heard, a, b) for a, b in _pairs(found)] + [False])
+    found = bars(quantised)
+    free = np.array([not _all_given(wanted.given, quantised, a, b) for a, b in _pairs(found)] + [False])
     last = np.flatnonzero(free[:-1] & ~free[1:])
     after = [int(bar) + 1 + wanted.look_ahead for bar in last]
     return tuple(bar for bar in after if not free[:-1][bar - wanted.look_ahead : bar].any())
@@ -216,9 +216,9 @@ def _pairs(found: Bars) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in zip(found.starts[:-1], found.starts[1:], strict=True)]
 
 
-def _all_given(spans: Sequence[Span], heard: Score, start: int, end: int) -> bool:
+def _all_given(spans: Sequence[Span], quantised: Score, start: int, end: int) -> bool:
     """Tell whether every track is fixed from `start` to `end`."""
-    tracks = range(max(len(heard.tracks), 1))
+    tracks = range(max(len(quantised.tracks), 1))
     return all(_covered([s for s in spans if s.track in (None, track)], start, end) for track in tracks)
 
 
@@ -229,9 +229,9 @@ def _covered(spans: Sequence[Span], start: int, end: int) -> bool:
     return start >= end
 
 
-def _piece(player: Generator, wanted: Fill, heard: Score, result: Conditioned) -> Piece:
+def _piece(player: Generator, wanted: Fill, quantised: Score, result: Conditioned) -> Piece:
     answer = player.tokenizer.decode(result.tokens)
-    score = spliced(wanted.score, heard, answer, wanted.given)
+    score = spliced(wanted.score, quantised, answer, wanted.given)
     found = degenerate(answer, player.limits, wanted.given)
     nats = {**nats_of(result), "given": round(result.given_nats, 6)}
     return Piece(score, build_provenance(player, wanted.to_json(), nats, wanted.request.attempt, found))
@@ -240,15 +240,15 @@ def _piece(player: Generator, wanted: Fill, heard: Score, result: Conditioned) -
 # --- asking -----------------------------------------------------------------------------------------------------------
 
 
-def like(request: Request, heard: Score) -> Request:
-    """Make a request of the length, time signature and key of `heard`, without a primer."""
-    found = bars(heard)
+def like(request: Request, quantised: Score) -> Request:
+    """Make a request of the length, time signature and key of `quantised`, without a primer."""
+    found = bars(quantised)
     metres = {str(signature) for signature in found.signatures}
     return replace(
         request,
-        bars=len(found.signatures) - (heard.upbeat > 0),
+        bars=len(found.signatures) - (quantised.upbeat > 0),
         time_signature=metres.pop() if len(metres) == 1 else None,
-        key=str(heard.key_signatures[0].key) if heard.key_signatures else None,
+        key=str(quantised.key_signatures[0].key) if quantised.key_signatures else None,
         tempo=None,
         primer=(),
         primer_ticks=0,
@@ -271,21 +271,21 @@ def gap(
     number from 1. Raises BadOption for missing bars and voices, CannotExpress. Warns with RequestWarning of constraints
     that fixed notes break, as `harmonize` and `vary` do.
     """
-    heard = listen(player, score)
+    quantised = listen(player, score)
     if bars is None and not voices:
         raise BadOption("name the bars or the voices to rewrite.")
-    start, end = (0, ALWAYS) if bars is None else ticks_of(heard, bars)
-    free = {voice_named(heard, name) for name in voices}
+    start, end = (0, ALWAYS) if bars is None else ticks_of(quantised, bars)
+    free = {voice_named(quantised, name) for name in voices}
     around = [Span(0, start), Span(end, ALWAYS)]
-    beside = [Span(start, end, track) for track in range(len(heard.tracks)) if voices and track not in free]
+    beside = [Span(start, end, track) for track in range(len(quantised.tracks)) if voices and track not in free]
     given = tuple(span for span in [*around, *beside] if span.start < span.end)
-    return _told(player, Fill(like(request, heard), score, given, particles, look_ahead), heard)
+    return _told(player, Fill(like(request, quantised), score, given, particles, look_ahead), quantised)
 
 
-def _told(player: Generator, wanted: Fill, heard: Score) -> Fill:
+def _told(player: Generator, wanted: Fill, quantised: Score) -> Fill:
     """Check a fill, warn of constraints that its fixed notes break, and return it."""
-    _check(player, wanted, heard)
-    warn_of_given(player.tokenizer, make_samplers(wanted.request.samplers), wanted.request, heard, wanted.given)
+    _check(player, wanted, quantised)
+    warn_of_given(player.tokenizer, make_samplers(wanted.request.samplers), wanted.request, quantised, wanted.given)
     return wanted
 
 
@@ -315,19 +315,21 @@ def harmonize(
         raise BadOption(
             f"a melody is one part, and there are {len(parts)}; to keep one voice of several, fill the others."
         )
-    heard = listen(player, replace(melody, tracks=(parts[0],)))
-    if len(heard.tracks) < 2:
+    quantised = listen(player, replace(melody, tracks=(parts[0],)))
+    if len(quantised.tracks) < 2:
         raise BadOption("this model does not write in several voices; it cannot write others to a melody.")
-    if np.count_nonzero([len(track.notes) for track in heard.tracks]) > 1:
+    if np.count_nonzero([len(track.notes) for track in quantised.tracks]) > 1:
         raise BadOption("a melody is a single line, and there are chords in it.")
-    place = 0 if voice is None else voice_named(heard, voice)
-    own, voices = parts[0], [replace(track, notes=parts[0].notes[:0]) for track in heard.tracks]
+    place = 0 if voice is None else voice_named(quantised, voice)
+    own, voices = parts[0], [replace(track, notes=parts[0].notes[:0]) for track in quantised.tracks]
     program = own.program if own_track else voices[place].program
     voices[place] = replace(own, name=own.name or voices[place].name, program=program)
-    times, keys = melody.time_signatures or heard.time_signatures, melody.key_signatures or heard.key_signatures
+    times, keys = melody.time_signatures or quantised.time_signatures, melody.key_signatures or quantised.key_signatures
     score = replace(melody, tracks=tuple(voices), time_signatures=times, key_signatures=keys)
-    heard = listen(player, score)
-    return _told(player, Fill(like(request, heard), score, (Span(0, ALWAYS, place),), particles, look_ahead), heard)
+    quantised = listen(player, score)
+    return _told(
+        player, Fill(like(request, quantised), score, (Span(0, ALWAYS, place),), particles, look_ahead), quantised
+    )
 
 
 def vary(
@@ -346,17 +348,17 @@ def vary(
     """
     if not 0 <= keep < 1:
         raise BadOption(f"'keep' is {keep}, and must be from 0 up to, but not, 1.")
-    heard = listen(player, score)
-    lines = [n for n, track in enumerate(heard.tracks) if len(track.notes)]
-    cells = [(track, a, b) for track in lines for a, b in _pairs(bars(heard))]
+    quantised = listen(player, score)
+    lines = [n for n, track in enumerate(quantised.tracks) if len(track.notes)]
+    cells = [(track, a, b) for track in lines for a, b in _pairs(bars(quantised))]
     kept = _chosen(request, len(cells), min(round(keep * len(cells)), len(cells) - 1))
-    silent = [Span(0, ALWAYS, track) for track in range(len(heard.tracks)) if track not in lines]
-    end = heard.end
+    silent = [Span(0, ALWAYS, track) for track in range(len(quantised.tracks)) if track not in lines]
+    end = quantised.end
     given = [
         Span(a, ALWAYS if b >= end else b, track) for (track, a, b), keep_it in zip(cells, kept, strict=True) if keep_it
     ]
-    wanted = Fill(like(request, heard), score, (*silent, *given), particles, look_ahead)
-    return _told(player, wanted, heard) if request.index == 0 else wanted  # once for all variations
+    wanted = Fill(like(request, quantised), score, (*silent, *given), particles, look_ahead)
+    return _told(player, wanted, quantised) if request.index == 0 else wanted  # once for all variations
 
 
 def _chosen(request: Request, count: int, most: int) -> NDArray[np.bool_]:

@@ -68,11 +68,11 @@ def as_asked(score: Score, request: Request, what: str = "the primer") -> Score:
 def _in_asked_metre(score: Score, request: Request, what: str) -> Score:
     if request.time_signature is None:
         return score
-    asked = parse_time_signature(request.time_signature)
+    requested = parse_time_signature(request.time_signature)
     if not score.time_signatures:
-        return replace(score, time_signatures=(asked,))
-    if (stated := str(score.time_signatures[-1])) != str(asked):
-        raise BadOption(f"{what} is in {stated}, and {asked} was asked for; leave one of them out.")
+        return replace(score, time_signatures=(requested,))
+    if (stated := str(score.time_signatures[-1])) != str(requested):
+        raise BadOption(f"{what} is in {stated}, and {requested} was asked for; leave one of them out.")
     return score
 
 
@@ -80,9 +80,9 @@ def _in_asked_key(score: Score, request: Request, what: str) -> Score:
     if not score.key_signatures:
         key = key_of(score, ends=False) if request.key is None else parse_key(request.key)
         return replace(score, key_signatures=(KeySignature(0, key),))
-    stated, asked = score.key_signatures[0].key, request.key
-    if asked is not None and stated != parse_key(asked):
-        raise BadOption(f"{what} is in {stated}, and {parse_key(asked)} was asked for; leave one of them out.")
+    stated, requested = score.key_signatures[0].key, request.key
+    if requested is not None and stated != parse_key(requested):
+        raise BadOption(f"{what} is in {stated}, and {parse_key(requested)} was asked for; leave one of them out.")
     return score
 
 

@@ -68,18 +68,18 @@ def _raise(_: int, error: ComposerError) -> None:
     raise error
 
 
-def best(player: Generator, asked: Iterable[Asked], count: int, *, lost: Lost = _raise) -> list[Ranked]:
+def best(player: Generator, tasks: Iterable[Asked], count: int, *, lost: Lost = _raise) -> list[Ranked]:
     """Find the best `count` pieces, best first; of equal pieces, the earlier request wins.
 
     No more than `count` pieces are kept in memory. `lost` is called for failed pieces; by default, it raises the error.
     Raises BadModelFile for a card with an invalid standard.
     """
     standard = standard_of(player.model.card)
-    return heapq.nsmallest(count, _ranked(player, asked, standard, lost), key=lambda ranked: ranked.place(standard))
+    return heapq.nsmallest(count, _ranked(player, tasks, standard, lost), key=lambda ranked: ranked.place(standard))
 
 
-def _ranked(player: Generator, asked: Iterable[Asked], standard: Standard, lost: Lost = _raise) -> Iterator[Ranked]:
-    for place, piece in enumerate(in_order(each(player, asked))):
+def _ranked(player: Generator, tasks: Iterable[Asked], standard: Standard, lost: Lost = _raise) -> Iterator[Ranked]:
+    for place, piece in enumerate(in_order(each(player, tasks))):
         if isinstance(piece, ComposerError):
             lost(place, piece)
         else:

@@ -28,26 +28,26 @@ Asked: TypeAlias = Union[Request, "Continuation", "Fill", "Form"]
 Made = TypeVar("Made")
 
 
-def make(player: Generator, asked: Sequence[Asked], *, redraws: int = REDRAWS) -> list[Piece]:
+def make(player: Generator, tasks: Sequence[Asked], *, redraws: int = REDRAWS) -> list[Piece]:
     """Generate a piece for each task; none depends on the others.
 
     Raises BadOption, CannotExpress, NothingAllowed at the first piece that fails; `each` goes on with the others.
     """
-    return generator.whole(each(player, asked, redraws=redraws))
+    return generator.whole(each(player, tasks, redraws=redraws))
 
 
-def each(player: Generator, asked: Iterable[Asked], *, redraws: int = REDRAWS) -> Results:
+def each(player: Generator, tasks: Iterable[Asked], *, redraws: int = REDRAWS) -> Results:
     """Yield each piece with its index among the tasks as it ends, or its error."""
     numbers = count()
-    for kind, alike in groupby(asked, key=type):
+    for kind, alike in groupby(tasks, key=type):
         begun: list[int] = []
         made = _pieces_of(kind)(player, _numbered(alike, numbers, begun), redraws=redraws)
         for place, piece in made:
             yield begun[place], piece
 
 
-def _numbered(asked: Iterable[Asked], numbers: Iterator[int], begun: list[int]) -> Iterator[Any]:
-    for one in asked:
+def _numbered(tasks: Iterable[Asked], numbers: Iterator[int], begun: list[int]) -> Iterator[Any]:
+    for one in tasks:
         begun.append(next(numbers))
         yield one
 
@@ -77,18 +77,18 @@ def in_order(made: Iterable[tuple[int, Made]]) -> Iterator[Made]:
             following += 1
 
 
-def request_of(asked: Asked) -> Request:
+def request_of(task: Asked) -> Request:
     """Return the request in a task."""
-    return asked if isinstance(asked, Request) else asked.request
+    return task if isinstance(task, Request) else task.request
 
 
-def with_request(asked: Asked, request: Request) -> Asked:
+def with_request(task: Asked, request: Request) -> Asked:
     """Replace the request in a task."""
-    if isinstance(asked, Request):
+    if isinstance(task, Request):
         return request
     from composer.generation.form_spec import Form
 
-    return replace(asked, request=request, attempts=()) if isinstance(asked, Form) else replace(asked, request=request)
+    return replace(task, request=request, attempts=()) if isinstance(task, Form) else replace(task, request=request)
 
 
 def asked_of(provenance: Mapping[str, Any]) -> Asked:

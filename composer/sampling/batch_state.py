@@ -53,7 +53,7 @@ class Rows:
         return np.where(self.place < longest, self.primer[np.arange(len(at)), at], -1)
 
     def after(self, tokenizer: Tokenizer, tokens: NDArray[np.int64], facts: Facts | None = None) -> Rows:
-        """Advance all rows by `tokens` (B,); `facts` are those of the rows before, if known already."""
+        """Advance all rows by `tokens` (B,), with their musical state before these, if it is known already."""
         facts = facts or _Later(tokenizer, self.grammar)
         return replace(
             self,

@@ -26,11 +26,11 @@ def warn_of_primer(tokenizer: Tokenizer, samplers: Sequence[Sampler], request: R
 
 
 def warn_of_given(
-    tokenizer: Tokenizer, samplers: Sequence[Sampler], request: Request, heard: Score, spans: Sequence[Span]
+    tokenizer: Tokenizer, samplers: Sequence[Sampler], request: Request, quantised: Score, spans: Sequence[Span]
 ) -> None:
-    """Warn with RequestWarning of each constraint that the fixed notes of `heard` break."""
+    """Warn with RequestWarning of each constraint that the fixed notes of `quantised` break."""
     if any(isinstance(sampler, Constraint) for sampler in samplers):
-        _warn(tokenizer, samplers, request, tokenizer.encode(heard), "what is given", (heard, spans))
+        _warn(tokenizer, samplers, request, tokenizer.encode(quantised), "what is given", (quantised, spans))
 
 
 def _warn(
@@ -72,9 +72,9 @@ def _walk(tokenizer: Tokenizer, request: Request, tokens: Tokens, back: int) -> 
     return np.concatenate(states), Struck(*map(np.concatenate, columns))
 
 
-def _forced(tokenizer: Tokenizer, states: NDArray[np.int64], heard: Score, spans: Sequence[Span]) -> Mask:
+def _forced(tokenizer: Tokenizer, states: NDArray[np.int64], quantised: Score, spans: Sequence[Span]) -> Mask:
     """Mask (N,) the states in which the fixed notes leave one note alone."""
-    mask = tokenizer.grammar.given(heard, spans)(states) & tokenizer.grammar.allowed(states)
+    mask = tokenizer.grammar.given(quantised, spans)(states) & tokenizer.grammar.allowed(states)
     forced: Mask = np.sum(mask & (tokenizer.meaning.pitch >= 0), axis=1) == 1
     return forced
 

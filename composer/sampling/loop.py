@@ -106,14 +106,14 @@ def steps(
     step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler], more: Source, most: int = 1
 ) -> Iterator[Drawn]:
     """Run the loop until every piece has ended, and yield each step. Memory does not grow with a piece's length."""
-    company = _Company(step, tokenizer, samplers)
+    batch = _Company(step, tokenizer, samplers)
     while True:
-        lost = company.begin(more(most - company.size)) if company.size < most else {}
-        if not (company.size or lost):
+        lost = batch.begin(more(most - batch.size)) if batch.size < most else {}
+        if not (batch.size or lost):
             return
-        drawn = company.write(lost)
+        drawn = batch.write(lost)
         yield drawn
-        company.dismiss(drawn)
+        batch.dismiss(drawn)
 
 
 class _Company:
