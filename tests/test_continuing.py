@@ -10,7 +10,7 @@ import pytest
 from music import BAR, drums, line, notes, score
 
 from composer.errors import BadOption
-from composer.generation.continuation import Continuation, after, go_on
+from composer.generation.continuation import Continuation, after
 from composer.generation.tasks import asked_of, make
 from composer.io import formats
 from composer.music.score import END, Tempo, Text, make_notes
@@ -38,7 +38,7 @@ def performed(seed=0):
 
 
 def gone_on(player, primer, **wishes):
-    return go_on(player, [after(player, Request(seed=5, bars=2, **wishes), primer)])[0]
+    return make(player, [after(player, Request(seed=5, bars=2, **wishes), primer)])[0]
 
 
 def test_a_primer_stays_as_it_stood_and_its_tracks_go_on(player):
@@ -66,14 +66,14 @@ def test_what_is_held_on_from_a_primer_is_struck_anew(player):
     """So that no note of the primer is longer than it was."""
     short = score(*[line((pitch, 2.5)) for pitch in (72, 67, 60, 48)])
     for seed in range(6):
-        found = go_on(player, [after(player, Request(seed=seed, bars=1), short)])[0].score
+        found = make(player, [after(player, Request(seed=seed, bars=1), short)])[0].score
         for track, pitch in zip(found.tracks, (72, 67, 60, 48), strict=True):
             assert notes(track)[0] == (0, 2.5, pitch)
             assert notes(track)[1][0] >= 2.5
 
 
 def test_a_tempo_that_is_asked_for_is_that_of_the_whole_piece(player):
-    (piece,) = go_on(player, [after(player, Request(bars=1, tempo=60.0), performed(), tempo=60.0)])
+    (piece,) = make(player, [after(player, Request(bars=1, tempo=60.0), performed(), tempo=60.0)])
     assert piece.score.tempos == (Tempo(0, 60.0),)
 
 
@@ -94,7 +94,7 @@ def test_a_continuation_is_the_same_alone_and_among_others(player):
 def test_a_primer_that_its_tokens_do_not_tell_of_is_refused(player):
     one, other = after(player, Request(bars=1), performed()), after(player, Request(bars=1), score(line((60, 4))))
     with pytest.raises(BadOption, match="differs from the request's tokens"):
-        go_on(player, [replace(one, primer=other.primer)])
+        make(player, [replace(one, primer=other.primer)])
 
 
 # --- on the command line ----------------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from music import line, notes, score
 from composer.errors import BadOption, CannotExpress, RequestWarning
 from composer.generation import generator, infilling
 from composer.generation.composer import open_model
-from composer.generation.infilling import ALWAYS, Fill, fill, gap, harmonize, settled, vary
+from composer.generation.infilling import ALWAYS, Fill, gap, harmonize, settled, vary
+from composer.generation.tasks import make
 from composer.io import formats
 from composer.music.merging import is_given
 from composer.music.score import Tempo, Text, Track, bars, make_notes
@@ -54,7 +55,7 @@ def written(player, tmp_path, pieces):
 
 @pytest.mark.parametrize("settings", [{"bars": (2, 3)}, {"bars": (4, 4)}, {"bars": (1, 1)}], ids=str)
 def test_bars_outside_the_gap_stay_note_for_note(player, whole, settings):
-    pieces = fill(player, [gap(player, whole, Request(seed=s), **settings, **FEW) for s in range(2)])
+    pieces = make(player, [gap(player, whole, Request(seed=s), **settings, **FEW) for s in range(2)])
     start, end = infilling.ticks_of(whole, settings["bars"])
     for piece in pieces:
         for before, after in zip(whole.tracks, piece.score.tracks, strict=True):
@@ -65,14 +66,14 @@ def test_bars_outside_the_gap_stay_note_for_note(player, whole, settings):
 
 
 def test_voices_that_are_not_named_stay(player, whole):
-    (piece,) = fill(player, [gap(player, whole, Request(seed=1), voices=["Tenor", "4"], **FEW)])
+    (piece,) = make(player, [gap(player, whole, Request(seed=1), voices=["Tenor", "4"], **FEW)])
     assert [rows(t) for t in piece.score.tracks[:2]] == [rows(t) for t in whole.tracks[:2]]
     assert [rows(t) for t in piece.score.tracks[2:]] != [rows(t) for t in whole.tracks[2:]]
     assert piece.score.tracks[3].notes["start"].max() >= 2 * BAR
 
 
 def test_bars_of_a_voice(player, whole):
-    (piece,) = fill(player, [gap(player, whole, Request(seed=1), bars=(2, 3), voices=["alto"], **FEW)])
+    (piece,) = make(player, [gap(player, whole, Request(seed=1), bars=(2, 3), voices=["alto"], **FEW)])
     changed = [rows(a) != rows(b) for a, b in zip(whole.tracks, piece.score.tracks, strict=True)]
     assert changed == [False, True, False, False]
     assert rows(piece.score.tracks[1], 3 * BAR) == rows(whole.tracks[1], 3 * BAR)
@@ -88,7 +89,7 @@ def test_what_the_tokenizer_does_not_hold_stays_as_well(player):
     beat = Track(make_notes([(tick, 30, 38, 99) for tick in range(0, 4 * BAR, 480)]), "kit", is_drum=True)
     loose = four_voices(tempos=(Tempo(0, 71.5),), markers=(Text(960, "here"),))
     loose = replace(loose, tracks=(beat, *tracks))
-    (piece,) = fill(player, [gap(player, loose, Request(seed=2), bars=(2, 2), **FEW)])
+    (piece,) = make(player, [gap(player, loose, Request(seed=2), bars=(2, 2), **FEW)])
     assert (piece.score.tempos, piece.score.markers) == (loose.tempos, loose.markers)
     assert rows(piece.score.tracks[0]) == rows(beat)
     for before, after in zip(tracks, piece.score.tracks[1:], strict=True):
@@ -100,7 +101,7 @@ def test_what_the_tokenizer_does_not_hold_stays_as_well(player):
 
 def test_a_note_that_reaches_into_a_gap_keeps_its_beginning(player):
     long = score(line((72, 6), (74, 10)), line((60, 16)))
-    for piece in fill(player, [gap(player, long, Request(seed=s), bars=(2, 3), **FEW) for s in range(2)]):
+    for piece in make(player, [gap(player, long, Request(seed=s), bars=(2, 3), **FEW) for s in range(2)]):
         upper, lower = piece.score.tracks[:2]
         assert notes(upper)[0][::2] == (0, 72)
         assert notes(lower)[0][::2] == (0, 60)
@@ -121,7 +122,7 @@ def test_given_notes_are_kept_with_remi(small_score):
     tracks = [line(*[((60, 64 + i % 3), 1) for i in range(12)]), line(*[(40 + i, 2) for i in range(6)], program=32)]
     whole = score(*tracks, metres=((0, 3, 4),))
     wanted = gap(model, whole, Request(seed=1), bars=(2, 3), particles=4)
-    (piece,) = fill(model, [wanted])
+    (piece,) = make(model, [wanted])
     for before, after in zip(whole.tracks, piece.score.tracks, strict=False):
         for start, end in ((0, 1440), (4320, ALWAYS)):
             assert rows(after, start, end) == rows(before, start, end)
@@ -138,7 +139,7 @@ def test_bar_one_is_the_first_whole_bar(player):
     found = infilling.listen(player, with_upbeat())
     assert infilling.ticks_of(found, (1, 1)) == (480, 480 + BAR)
     assert infilling.ticks_of(found, (0, 1)) == (0, 480 + BAR)
-    (piece,) = fill(player, [gap(player, with_upbeat(), Request(seed=4), bars=(1, 1), **FEW)])
+    (piece,) = make(player, [gap(player, with_upbeat(), Request(seed=4), bars=(1, 1), **FEW)])
     assert piece.score.upbeat == 480
     assert rows(piece.score.tracks[0], 0, 480) == rows(with_upbeat().tracks[0], 0, 480)
     assert rows(piece.score.tracks[0], 480 + BAR) == rows(with_upbeat().tracks[0], 480 + BAR)
@@ -161,7 +162,7 @@ def test_gaps_are_settled_some_bars_later_if_no_other_gap_follows_sooner(whole):
 def test_what_constraints_cost_is_told(player, whole):
     chain = (Link("range", {"range": "C4:C5"}),)
     free, bound = (
-        fill(player, [gap(player, whole, Request(seed=1, samplers=links), bars=(2, 3), voices=["soprano"], **FEW)])
+        make(player, [gap(player, whole, Request(seed=1, samplers=links), bars=(2, 3), voices=["soprano"], **FEW)])
         for links in ((), chain)
     )
     assert "constraints" not in free[0].provenance["nats"]
@@ -175,7 +176,7 @@ def test_what_constraints_cost_is_told(player, whole):
 def test_a_melody_stays_in_its_voice(player, voice, place):
     melody = score(line((69, 1), (71, 1.5), (72, 0.5), (74, 2), (0, 1), (76, 3), name="Tune"), key="Am", upbeat=480)
     melody = replace(melody, tempos=(Tempo(0, 63.0),))
-    (piece,) = fill(player, [harmonize(player, melody, Request(seed=1), voice=voice, **FEW)])
+    (piece,) = make(player, [harmonize(player, melody, Request(seed=1), voice=voice, **FEW)])
     assert rows(piece.score.tracks[place]) == rows(melody.tracks[0])
     names = ["Soprano", "Alto", "Tenor", "Bass"]
     assert [track.name for track in piece.score.tracks] == [*names[:place], "Tune", *names[place + 1 :]]
@@ -220,7 +221,7 @@ def test_so_many_bars_of_voices_are_kept(player, whole, keep, kept):
 def test_variations_differ_and_keep_what_they_say(player, whole):
     wanted = [vary(player, whole, Request(seed=1, index=index), keep=0.6, **FEW) for index in range(2)]
     assert len({fill_.given for fill_ in wanted}) == 2
-    for fill_, piece in zip(wanted, fill(player, wanted), strict=True):
+    for fill_, piece in zip(wanted, make(player, wanted), strict=True):
         for span in fill_.given:
             heard, found = (infilling.listen(player, s).tracks[span.track] for s in (whole, piece.score))
             check_span(heard, found, span)
@@ -232,10 +233,10 @@ def test_variations_differ_and_keep_what_they_say(player, whole):
 def test_a_fill_is_the_same_alone_and_among_others(player, whole, tmp_path, monkeypatch):
     wanted = [gap(player, whole, Request(seed=3, index=i), bars=(2, 2 + i), particles=3 + i) for i in range(2)]
     wanted.append(harmonize(player, replace(whole, tracks=whole.tracks[:1]), Request(seed=3), particles=3))
-    together = written(player, tmp_path, fill(player, wanted))
-    assert [written(player, tmp_path, fill(player, [one]))[0] for one in wanted] == together
+    together = written(player, tmp_path, make(player, wanted))
+    assert [written(player, tmp_path, make(player, [one]))[0] for one in wanted] == together
     monkeypatch.setattr(infilling, "ROWS", 7)
-    assert written(player, tmp_path, fill(player, wanted[::-1])) == together[::-1]
+    assert written(player, tmp_path, make(player, wanted[::-1])) == together[::-1]
 
 
 def test_a_fill_is_plain_values_and_back(player, whole):
@@ -451,7 +452,7 @@ def test_the_json_beside_a_file_is_enough(run, folder, model_file):
 
 def test_new_notes_are_held_to_a_constraint_and_given_ones_are_not(player, whole):
     low = Request(seed=1, samplers=(Link("pitch-range", {"range": "C4:C5"}),))
-    (piece,) = fill(player, [gap(player, whole, low, bars=(2, 3), **FEW)])
+    (piece,) = make(player, [gap(player, whole, low, bars=(2, 3), **FEW)])
     assert rows(piece.score.tracks[3], 3 * BAR) == rows(whole.tracks[3], 3 * BAR)  # below C4
     new = [note for track in piece.score.tracks for note in rows(track, BAR, 3 * BAR)]
     assert new

@@ -8,9 +8,9 @@ import pytest
 from composer.errors import BadOption
 from composer.generation import form, generator, infilling
 from composer.generation.composer import open_model
-from composer.generation.form import compose
 from composer.generation.form_spec import Form, parse_form
 from composer.generation.generator import Generator
+from composer.generation.tasks import make
 from composer.io.formats import read
 from composer.model import Made, Model, save
 from composer.music.score import bars
@@ -102,7 +102,7 @@ def model_file(player, tmp_path_factory):
 
 
 def test_the_same_letter_is_the_same_music_with_every_tokenizer(any_player):
-    (piece,) = compose(any_player, [asked("AABA'")])
+    (piece,) = make(any_player, [asked("AABA'")])
     score = piece.score
     assert whole_bars(score) <= 8
     assert score.length <= 4 * section_ticks(score) + score.upbeat
@@ -119,7 +119,7 @@ def test_the_same_letter_is_the_same_music_with_every_tokenizer(any_player):
 def test_a_song_by_a_shipped_model(name):
     player = open_model(name)
     request = replace(player.suggested, seed=2, bars=2, key="G", tempo=90.0, stepper="numpy")
-    (piece,) = compose(player, [replace(Form.of(request, "AABA"), **FEW)])
+    (piece,) = make(player, [replace(Form.of(request, "AABA"), **FEW)])
     score = piece.score
     sections = [sounding(score, place) for place in range(4)]
     assert sections[0] == sections[1] == sections[3]
@@ -136,12 +136,12 @@ def test_a_song_by_a_shipped_model(name):
 
 def test_the_first_section_is_the_piece_without_a_form(player):
     (alone,) = generator.generate(player, [Request(seed=4, bars=2, time_signature="4/4", stepper="numpy")])
-    (piece,) = compose(player, [asked("AB", seed=4, time_signature="4/4")])
+    (piece,) = make(player, [asked("AB", seed=4, time_signature="4/4")])
     assert struck(piece.score, 0) == struck(alone.score, 0)
 
 
 def test_variations_of_one_section_differ(player):
-    (piece,) = compose(player, [asked("A A' A'' A'", bars=3)])
+    (piece,) = make(player, [asked("A A' A'' A'", bars=3)])
     first, one, two, again = (struck(piece.score, place, 3) for place in range(4))
     assert one == again
     assert first != one != two != first
@@ -152,7 +152,7 @@ def test_variations_of_one_section_differ(player):
 def test_an_upbeat_stands_before_every_section(any_player):
     if any_player.model.tokenizer.name == "frames":
         return  # it has none
-    pieces = compose(any_player, [asked("ABA", index=index) for index in range(3)])
+    pieces = make(any_player, [asked("ABA", index=index) for index in range(3)])
     found = [piece.score for piece in pieces if piece.score.upbeat]
     assert found
     assert {len(score.time_signatures) for score in found} == {1}
@@ -167,7 +167,7 @@ def test_an_upbeat_stands_before_every_section(any_player):
 
 def test_tempos_come_again_with_their_section():
     player = made_of("rnn", "remi", **SMALL["remi"])
-    (piece,) = compose(player, [asked("ABA", seed=3)])
+    (piece,) = make(player, [asked("ABA", seed=3)])
     score, ticks = piece.score, section_ticks(piece.score)
 
     def tempo_at(tick):
@@ -183,7 +183,7 @@ def test_tempos_come_again_with_their_section():
 
 def test_a_constraint_holds_in_all_sections(any_player):
     chain = (Link("range", {"range": "C4:C5"}),)
-    (piece,) = compose(any_player, [asked("ABA'", samplers=chain)])
+    (piece,) = make(any_player, [asked("ABA'", samplers=chain)])
     assert all(60 <= pitch <= 72 for place in range(3) for _, _, pitch in struck(piece.score, place))
 
 
@@ -191,7 +191,7 @@ def test_a_constraint_holds_in_all_sections(any_player):
 def test_a_cadence_ends_the_whole_piece(player, text):
     chain = (Link("ending"),)
     wanted = [asked(text, index=n, samplers=chain, key="C", few={"particles": 16}) for n in range(2)]
-    for piece in compose(player, wanted):
+    for piece in make(player, wanted):
         score = piece.score
         bass = max((track for track in score.tracks if len(track.notes)), key=lambda t: -int(t.notes["pitch"][-1]))
         assert int(bass.notes["pitch"][-1]) % 12 == 0
@@ -202,7 +202,7 @@ def test_a_cadence_ends_the_whole_piece(player, text):
 def test_chords_are_counted_through_the_piece(player):
     chain = (Link("chords", {"chords": "C | F | G | Am"}),)
     wanted = asked("AB", time_signature="4/4", key="C", samplers=chain, few={"particles": 16})
-    (piece,) = compose(player, [wanted])
+    (piece,) = make(player, [wanted])
     tones = [{0, 4, 7}, {5, 9, 0}, {7, 11, 2}, {9, 0, 4}]
     for track in piece.score.tracks:
         for start, _, pitch, _ in track.notes.tolist():
@@ -215,26 +215,26 @@ def test_chords_are_counted_through_the_piece(player):
 
 def test_a_piece_is_the_same_alone_and_among_others(player):
     wanted = [asked(text, index=n) for n, text in enumerate(["ABA", "A", "AA'B"])]
-    together = compose(player, wanted)
+    together = make(player, wanted)
     for one, piece in zip(wanted, together, strict=True):
-        (alone,) = compose(player, [one])
+        (alone,) = make(player, [one])
         assert alone == piece
 
 
 def test_the_cost_is_that_of_new_music(player):
-    costs = [compose(player, [asked(text)])[0].provenance["nats"]["model"] for text in ("A", "AAA", "AAAB")]
+    costs = [make(player, [asked(text)])[0].provenance["nats"]["model"] for text in ("A", "AAA", "AAAB")]
     assert costs[0] == costs[1] < costs[2]
 
 
 def test_what_constraints_cost_is_told_of_all_sections(player):
     chain = (Link("range", {"range": "C4:C5"}),)
-    costs = [compose(player, [asked(text, samplers=chain)])[0].provenance["nats"] for text in ("A", "AAB")]
+    costs = [make(player, [asked(text, samplers=chain)])[0].provenance["nats"] for text in ("A", "AAB")]
     assert 0 < costs[0]["constraints"] < costs[1]["constraints"]
     assert set(costs[1]) >= {"model", "chain", "constraints"}
 
 
 def test_a_section_has_its_own_stream(player):
-    one, other = (compose(player, [asked(text, seed=5)])[0].score for text in ("ABC", "ACB"))
+    one, other = (make(player, [asked(text, seed=5)])[0].score for text in ("ABC", "ACB"))
     assert struck(one, 0) == struck(other, 0)
     assert struck(one, 1) != struck(other, 1)
     assert struck(one, 1) != struck(one, 2)
@@ -336,7 +336,7 @@ def test_what_is_no_form_in_a_file_is_refused(values):
 
 def test_a_section_that_comes_out_as_another_is_drawn_again(player, monkeypatch):
     wanted = asked("AB", seed=5)
-    (before,) = compose(player, [wanted])
+    (before,) = make(player, [wanted])
     drawn = []
     unfit = form.unfit
 
@@ -345,6 +345,6 @@ def test_a_section_that_comes_out_as_another_is_drawn_again(player, monkeypatch)
         return len(drawn) == 1 or unfit(draft, name)
 
     monkeypatch.setattr(form, "unfit", once)
-    (piece,) = compose(player, [wanted])
+    (piece,) = make(player, [wanted])
     assert drawn == ["B", "B"]
     assert struck(piece.score, 1) != struck(before.score, 1)

@@ -14,10 +14,9 @@ from composer.data.corpus import build
 from composer.data.datasets import make_dataset
 from composer.errors import RequestWarning
 from composer.generation.composer import open_model
-from composer.generation.form import compose
 from composer.generation.form_spec import Form
 from composer.generation.generator import Generator, generate
-from composer.generation.tasks import regenerate
+from composer.generation.tasks import make, regenerate
 from composer.io import formats
 from composer.model import load
 from composer.model import save as save_model
@@ -333,8 +332,8 @@ def learns(player, folder, pieces):
 @pytest.mark.parametrize(("text", "anew"), [("AB", "B"), ("AA", "A")])
 def test_a_form_is_held_to_it_as_a_whole(text, anew, here, player):
     """A section alone copies no more than is allowed: four bars of five."""
-    parrot = learns(player, here / "learnt", compose(player, forms(player, text)))
-    held = compose(parrot, forms(parrot, text, max_copied_bars=5))
+    parrot = learns(player, here / "learnt", make(player, forms(player, text)))
+    held = make(parrot, forms(parrot, text, max_copied_bars=5))
     for piece in held:
         assert compare(piece.score, parrot.learnt()).copied_bars <= 5
         assert piece.provenance["request"]["max_copied_bars"] == 5
@@ -348,9 +347,9 @@ def test_a_form_is_held_to_it_as_a_whole(text, anew, here, player):
 def test_a_form_that_copies_after_all_redraws_is_kept_and_said_to_do_so(here, player):
     asked = forms(player, "AA")
     later = [replace(one, request=replace(one.request, attempt=1)) for one in asked]
-    parrot = learns(player, here / "learnt", compose(player, [*asked, *later], redraws=0))
+    parrot = learns(player, here / "learnt", make(player, [*asked, *later], redraws=0))
     with pytest.warns(RequestWarning, match=r"of seed 1 has \d\.\d bars copied after 1 retries, and is kept") as told:
-        compose(parrot, forms(parrot, "AA", max_copied_bars=5), redraws=1)
+        make(parrot, forms(parrot, "AA", max_copied_bars=5), redraws=1)
     said = [str(warning.message).split(" of seed")[0] for warning in told]
     assert len(said) == len(set(said))
 

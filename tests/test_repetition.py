@@ -8,7 +8,7 @@ import pytest
 from music import drums, line, score
 
 from composer.errors import BadModelFile
-from composer.generation import degeneration, form, generator, infilling, tasks
+from composer.generation import degeneration, generator, infilling, tasks
 from composer.generation.composer import open_model
 from composer.generation.continuation import with_primer
 from composer.generation.degeneration import (
@@ -264,19 +264,19 @@ def test_of_what_is_given_nothing_counts():
 def test_a_fill_that_repeats_itself_is_drawn_anew(strict, small_score):
     whole = small_score("C5 D5 E5 F5 " * 4, "C4*4 E4*4 C4*4 E4*4")
     wanted = [infilling.gap(strict, whole, Request(seed=2, index=n), bars=(2, 3), particles=2) for n in range(6)]
-    first, pieces = (infilling.fill(strict, wanted, **more) for more in ({"redraws": 0}, {}))
+    first, pieces = (tasks.make(strict, wanted, **more) for more in ({"redraws": 0}, {}))
     assert any(map(redrawn, pieces))
     for attempt, piece in zip(first, pieces, strict=True):
         assert (attempt == piece) == ("degenerate" not in attempt.provenance)
         assert piece.provenance["request"].get("attempt", 0) == redrawn(piece)
     again = max(range(6), key=lambda n: redrawn(pieces[n]))
-    assert infilling.fill(strict, [wanted[again]]) == [pieces[again]]
+    assert tasks.make(strict, [wanted[again]]) == [pieces[again]]
     assert tasks.regenerate(strict, pieces[again].provenance) == pieces[again]
 
 
 def test_every_section_of_a_form_is_judged(strict):
     forms = [Form.of(Request(seed=1, index=n, bars=2, time_signature="4/4"), "ABC") for n in range(6)]
-    pieces = form.compose(strict, forms)
+    pieces = tasks.make(strict, forms)
     later = [piece for piece in pieces if "attempts" in piece.provenance["form"]]
     assert later
     for piece in later:

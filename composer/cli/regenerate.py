@@ -73,10 +73,10 @@ def regenerate(
         asked = tasks.asked_of(made_by)
         request = _seeded(tasks.request_of(asked), seed)
         if span is not None or names:
-            from composer.generation.infilling import fill, gap
+            from composer.generation.infilling import gap
 
             score = _notes(player, piece, made_by)
-            result = fill(player, [gap(player, score, request, bars=span, voices=names, **around)])[0]
+            result = tasks.make(player, [gap(player, score, request, bars=span, voices=names, **around)])[0]
         elif seed is None:
             result = tasks.regenerate(player, made_by)
         else:

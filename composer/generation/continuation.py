@@ -1,17 +1,17 @@
 """Continuation: new music after a primer, which stays note for note.
 
-from composer.generation import continuation
+from composer.generation import continuation, tasks
 from composer.generation.composer import open_model
 from composer.request import Request
 
 tunes = open_model("tunes")
 wanted = continuation.after(tunes, Request(seed=7, bars=8), score)
-piece = continuation.go_on(tunes, [wanted])[0]
+piece = tasks.make(tunes, [wanted])[0]
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -67,18 +67,12 @@ def after(
     return Continuation(request, primer if own_tracks else voiced(primer, quantised))
 
 
-def go_on(player: Generator, wanted: Sequence[Continuation], *, redraws: int = REDRAWS) -> list[Piece]:
-    """Generate a piece for each continuation; none depends on the others.
+def pieces(player: Generator, wanted: Iterable[Continuation], *, redraws: int = REDRAWS) -> Results:
+    """Yield each piece with its index as it ends, or its error.
 
     A piece begins with its primer, note for note, and new notes of a voice continue the primer's track. A tempo of the
-    request applies to the whole piece. Raises BadOption, CannotExpress, NothingAllowed at the first piece that fails;
-    `pieces` goes on with the others.
+    request applies to the whole piece.
     """
-    return generator.whole(pieces(player, wanted, redraws=redraws))
-
-
-def pieces(player: Generator, wanted: Iterable[Continuation], *, redraws: int = REDRAWS) -> Results:
-    """Yield each piece with its index as it ends, or its error."""
     primers: list[Score] = []
     for place, made in generator.pieces(player, _requests(player, wanted, primers), redraws=redraws):
         yield place, made if isinstance(made, ComposerError) else _piece(player, primers[place], made)

@@ -1,12 +1,12 @@
 """Form: pieces in sections, such as AABA.
 
-from composer.generation.form import compose
-from composer.generation.form_spec import Form
 from composer.generation.composer import open_model
+from composer.generation.form_spec import Form
+from composer.generation.tasks import make
 from composer.request import Request
 
 tunes = open_model("tunes")
-piece = compose(tunes, [Form.of(Request(seed=7, bars=8), "AABA'")])[0]
+piece = make(tunes, [Form.of(Request(seed=7, bars=8), "AABA'")])[0]
 
 Order of generation. The first section is the piece of the same request without a form. Then each new name follows, in
 the order of the form, at its first position. The model reads all music before; known music right after the section is
@@ -28,7 +28,7 @@ at the end of the whole.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice, takewhile
 from operator import itemgetter
@@ -38,7 +38,7 @@ from composer.errors import OF_ONE_PIECE, ComposerError, NothingAllowed, Request
 from composer.generation import generator, infilling
 from composer.generation.degeneration import REDRAWS
 from composer.generation.form_spec import Form
-from composer.generation.generator import BATCH, Generator, PieceResult, Results, is_retried, make_constraints, whole
+from composer.generation.generator import BATCH, Generator, PieceResult, Results, is_retried, make_constraints
 from composer.generation.infilling import ALWAYS, Fill
 from composer.music.score import END, Score, Text, TimeSignature, bars, parse_time_signature
 from composer.music.sections import joined, section
@@ -52,14 +52,6 @@ DRAWS = 8
 
 FOLLOWING = 8
 """Bars of known music fixed after a new section, at least: with fewer, the countdown announces the end."""
-
-
-def compose(player: Generator, forms: Sequence[Form], *, redraws: int = REDRAWS) -> list[Piece]:
-    """Generate a piece for each form; none depends on the others.
-
-    Raises CannotExpress, BadOption, NothingAllowed at the first piece that fails; `pieces` goes on with the others.
-    """
-    return whole(pieces(player, forms, redraws=redraws))
 
 
 def pieces(player: Generator, forms: Iterable[Form], *, redraws: int = REDRAWS) -> Results:

@@ -1,12 +1,12 @@
 """Infilling: new music around fixed notes.
 
-from composer.generation import infilling
+from composer.generation import infilling, tasks
 from composer.generation.composer import open_model
 from composer.request import Request
 
 chorales = open_model("chorales")
 wanted = infilling.gap(chorales, score, Request(seed=7), bars=(5, 8))
-piece = infilling.fill(chorales, [wanted])[0]
+piece = tasks.make(chorales, [wanted])[0]
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from composer.generation.generator import (
     make_constraints,
     make_samplers,
     nats_of,
-    whole,
 )
 from composer.generation.primers import as_asked
 from composer.music.merging import check_begins, spliced
@@ -100,22 +99,13 @@ class Fill:
 # --- making -----------------------------------------------------------------------------------------------------------
 
 
-def fill(player: Generator, fills: Sequence[Fill], *, redraws: int = REDRAWS) -> list[Piece]:
-    """Generate a piece for each fill; none depends on the others.
+def pieces(player: Generator, fills: Iterable[Fill], *, redraws: int = REDRAWS) -> Results:
+    """Yield each piece with its index among the fills, or its error; retries as in `generator.pieces`.
 
     Fixed notes stay as in the score, to the tick. A note that begins before a gap keeps its onset. Its end in the gap
     is up to the model, if the tokenizer writes onsets and releases (`voices`). It stays, if the tokenizer writes
     durations (`remi`). With `voices`, a note sustained across the end of a gap is re-articulated there, unless the new
-    music sustains it already. Raises CannotExpress, BadOption, NothingAllowed at the first piece that fails; `pieces`
-    goes on with the others.
-    """
-    return whole(pieces(player, fills, redraws=redraws))
-
-
-def pieces(player: Generator, fills: Iterable[Fill], *, redraws: int = REDRAWS) -> Results:
-    """Yield each piece with its index among the fills, or its error; retries as in `generator.pieces`.
-
-    Repetitions of fixed notes are not degenerate.
+    music sustains it already. Repetitions of fixed notes are not degenerate.
     """
     waiting: dict[int, _Asked] = {}
     for number, wanted in enumerate(fills):

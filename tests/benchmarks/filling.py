@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from composer.data.corpus import build
-from composer.generation import infilling
+from composer.generation import infilling, tasks
 from composer.generation.composer import open_model
 from composer.generation.generator import Generator
 from composer.music.score import Score, bars, make_notes
@@ -114,7 +114,7 @@ def figures(player: Generator, cases: list[Case], particles: int, seed: int, loo
         )
         for index, case in enumerate(cases)
     ]
-    return measured(player, cases, [piece.score for piece in infilling.fill(player, wanted)])
+    return measured(player, cases, [piece.score for piece in tasks.make(player, wanted)])
 
 
 def figures_of_other(player: Generator, cases: list[Case], seed: int) -> dict[str, list[float]]:

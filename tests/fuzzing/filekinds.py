@@ -318,7 +318,7 @@ class Sidecar(Kind):
         primed = continuation.after(self.player, request, typed_notes("C5 D5 E5 F5"))
         self.good = [
             generate(self.player, [request])[0].provenance,
-            continuation.go_on(self.player, [primed])[0].provenance,
+            tasks.make(self.player, [primed])[0].provenance,
         ]
 
     def make(self, draw, suffix):
