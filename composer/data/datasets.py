@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 from composer.errors import BadModelFile, BadOption
@@ -20,19 +19,6 @@ def make_dataset(name: str, /, **options: Any) -> Dataset:
     first = {names[0]: argument} if argument else {}
     dataset: Dataset = registry().make("datasets", kind, **{**options, **first})
     return dataset
-
-
-def suggested_training(dataset: Dataset, architecture: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What suits a dataset: fields of `composer.training.loop.Settings`, and options of that architecture."""
-    from composer.training.loop import Settings
-
-    in_training = {field.name for field in fields(Settings)}
-    in_architecture = {option.name for option in registry().offer("architectures", architecture).options}
-    wanted = dataset.training_options
-    return (
-        {name: value for name, value in wanted.items() if name in in_training},
-        {name: value for name, value in wanted.items() if name in in_architecture},
-    )
 
 
 def dataset_of(model: Model) -> Dataset:

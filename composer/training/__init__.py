@@ -2,8 +2,10 @@
 
 loop.py         the training loop
 callbacks.py    what listens to it, and cannot harm it
-recipes.py      all choices of a training as a value, and the run of one
+recipes.py      all choices of a training as a value
 recipe_file.py  the same as TOML
+train.py        the training of a recipe, from corpus to model file
+state.py        a run in progress, and its outcome
 run_folder.py   the folder in which a run is kept
 checkpoints.py  the state of a run on disk
 distributed.py  several processes as one

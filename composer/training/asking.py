@@ -24,6 +24,7 @@ from composer.plugins.registry import registry
 from composer.storage.paths import from_home
 from composer.training import evaluation, recipe_file, recipes, run_folder
 from composer.training.loop import Settings
+from composer.training.train import train_recipe
 from composer.types import Dataset, Tokenizer
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _follow(plain: Plain, out: Path, folder: Path | None, workers: int, told: di
         whole = recipes.plain(recipe, name) | {key: plain[key] for key in ("out", "run", "callbacks") if key in plain}
         begun = recipe.beginning.model.hash if recipe.beginning else ""
         run_folder.begin(folder, whole, run_folder.Started(str(Path.cwd()), "", corpus.folder.name, begun))
-    recipes.run(recipe, corpus, out, folder=folder, **told)
+    train_recipe(recipe, corpus, out, folder=folder, **told)
 
 
 def _fitted(dataset: Dataset, tokenizer: Tokenizer, name: str, workers: int) -> Tokenizer:

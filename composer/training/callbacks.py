@@ -14,8 +14,8 @@ from composer.errors import ComposerError, RunWarning, printable
 
 if TYPE_CHECKING:
     from composer.data.corpus import Corpus
+    from composer.fitting import Weights
     from composer.model import Model
-    from composer.training.loop import Weights
     from composer.types import Callback, RunView, Tokenizer
 
 Event: TypeAlias = Literal["start", "step", "validation", "checkpoint", "end"]

@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING, Any
 from composer.errors import BadModelFile, CannotWrite, RunWarning, printable
 from composer.storage.atomic import whole_file
 from composer.storage.opening import check_regular
+from composer.training.state import Point, Run
 
 if TYPE_CHECKING:
     import torch
-
-    from composer.training.loop import Run
 
 MOST = 2**53
 """What is counted is less."""
@@ -145,8 +144,6 @@ def _check(run: Run, place: Mapping[str, Any], tensors: Mapping[str, torch.Tenso
 
 
 def _check_place(run: Run, place: Mapping[str, Any], *, has_best: bool) -> None:
-    from composer.training.loop import Point
-
     counts, figures, history = ("batch", "step"), ("tokens", "seconds"), place.get("history")
     if not all(type(place.get(name)) is int and 0 <= place[name] < MOST for name in counts):
         raise ValueError("its steps are not counted right")
@@ -202,8 +199,6 @@ def _digest(header: str, tensors: Mapping[str, torch.Tensor]) -> str:
 
 def _restore(run: Run, place: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], device: torch.device) -> None:
     import torch
-
-    from composer.training.loop import Point
 
     run.module.load_state_dict(_under(tensors, "weights"))
     run.average.load_state_dict(_under(tensors, "average"))

@@ -11,30 +11,30 @@ import copy
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-from numpy.typing import NDArray
 
 from composer.building import build_new
 from composer.data.batches import IGNORED, Chunk, Stream
 from composer.data.corpus import Corpus
 from composer.devices import PRECISIONS, autocast, choose_device
 from composer.errors import BadModelFile, BadOption, TrainingFailed, printable
+from composer.fitting import Weights
+from composer.training import checkpoints
 from composer.training.callbacks import Listener, Progress, Telling
 from composer.training.distributed import ALONE, Team
 from composer.training.evaluation import likelihood
+from composer.training.state import Point, Run, Trained
 from composer.types import Architecture, Tokenizer
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-Weights = Mapping[str, NDArray[Any]]
 
 REPORT_EVERY = 0.25
 """Seconds between two reports of progress."""
@@ -82,60 +82,6 @@ FINETUNING = Settings(steps=600, evaluations=20, learning_rate=5e-4, average=0.9
 """How to train on from a trained model: fewer steps, and smaller ones, so that it keeps what it knows."""
 
 
-@dataclass(frozen=True)
-class Point:
-    """One validation. `epoch` counts passes over the training pieces."""
-
-    step: int
-    epoch: float
-    train: float
-    valid: float
-    seconds: float
-
-
-@dataclass
-class Run:
-    """A run in progress: all that a checkpoint must hold."""
-
-    about: Mapping[str, Any]  # settings, architecture and music, as in JSON: what makes it this run
-    module: nn.Module
-    average: nn.Module  # the same, with the weights averaged over the steps (Polyak and Juditsky 1992)
-    optimiser: torch.optim.Optimizer
-    batch: int = 0  # the next one of the stream
-    step: int = 0
-    best: Weights | None = None
-    history: list[Point] = field(default_factory=list)
-    seconds: float = 0.0
-    nats: torch.Tensor | float = 0.0  # since the last validation…
-    tokens: float = 0  # …over so many tokens, as the corpus has them
-
-    @property
-    def best_point(self) -> Point | None:
-        """The validation whose weights are kept."""
-        return min(self.history, key=lambda point: point.valid, default=None)
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What came of a run: the best weights, and the course of it.
-
-    `interrupted` if it was stopped early by the user; `failure` says why, if it could not go on.
-    """
-
-    weights: Weights
-    history: tuple[Point, ...]
-    parameters: int
-    interrupted: bool
-    precision: str
-    device: str
-    failure: str = ""
-
-    @property
-    def best(self) -> Point:
-        """The validation whose weights these are."""
-        return min(self.history, key=lambda point: point.valid)
-
-
 def train(
     corpus: Corpus,
     tokenizer: Tokenizer,
@@ -157,8 +103,6 @@ def train(
     All `listeners` are told of each moment of the run, in their order; what one raises ends the run.
     """
     import torch
-
-    from composer.training import checkpoints
 
     device = choose_device(settings.device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -284,8 +228,6 @@ def _run(
 
 def _save(run: Run, folder: Path, device: torch.device, telling: Telling, now: Progress) -> float:
     """Write a checkpoint and tell of it; when it was written."""
-    from composer.training import checkpoints
-
     checkpoints.save(run, folder, device)
     saved = monotonic()
     telling.tell("checkpoint", now)

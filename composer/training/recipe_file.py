@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from composer.data.datasets import make_dataset, suggested_training
+from composer.data.datasets import make_dataset
 from composer.errors import BadOption, BadRecipe, ComposerError, nearest, printable
 from composer.model import find, load
 from composer.plugins.options import convert, schema
@@ -149,7 +149,7 @@ def make(plain: Plain) -> Recipe:
     if tokenizer["name"] == dataset.tokenizer:
         tokenizer = {**dataset.tokenizer_options, **tokenizer}
     architecture = plain["architecture"]
-    settings, options = suggested_training(dataset, architecture["name"])
+    settings, options = _suggest_options(dataset, architecture["name"])
     return Recipe(
         dataset,
         tokenizer["name"],
@@ -172,6 +172,17 @@ def _begun(plain: Plain, dataset: Dataset) -> Recipe:
         _settings(plain),
         plain.get("half", True),
         Beginning(plain["begin_from"], model),
+    )
+
+
+def _suggest_options(dataset: Dataset, architecture: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split the training options that a dataset suggests: fields of `Settings`, and options of the architecture."""
+    in_training = {field.name for field in fields(Settings)}
+    in_architecture = {option.name for option in registry().offer("architectures", architecture).options}
+    wanted = dataset.training_options
+    return (
+        {name: value for name, value in wanted.items() if name in in_training},
+        {name: value for name, value in wanted.items() if name in in_architecture},
     )
 
 

@@ -1,0 +1,67 @@
+"""A training run as values: in progress, as a checkpoint holds it, and ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from composer.fitting import Weights
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Point:
+    """One validation. `epoch` counts passes over the training pieces."""
+
+    step: int
+    epoch: float
+    train: float
+    valid: float
+    seconds: float
+
+
+@dataclass
+class Run:
+    """A run in progress: all that a checkpoint must hold."""
+
+    about: Mapping[str, Any]  # settings, architecture and music, as in JSON: what makes it this run
+    module: nn.Module
+    average: nn.Module  # the same, with the weights averaged over the steps (Polyak and Juditsky 1992)
+    optimiser: torch.optim.Optimizer
+    batch: int = 0  # the next one of the stream
+    step: int = 0
+    best: Weights | None = None
+    history: list[Point] = field(default_factory=list)
+    seconds: float = 0.0
+    nats: torch.Tensor | float = 0.0  # since the last validation…
+    tokens: float = 0  # …over so many tokens, as the corpus has them
+
+    @property
+    def best_point(self) -> Point | None:
+        """The validation whose weights are kept."""
+        return min(self.history, key=lambda point: point.valid, default=None)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a run: the best weights, and the course of it.
+
+    `interrupted` if it was stopped early by the user; `failure` says why, if it could not go on.
+    """
+
+    weights: Weights
+    history: tuple[Point, ...]
+    parameters: int
+    interrupted: bool
+    precision: str
+    device: str
+    failure: str = ""
+
+    @property
+    def best(self) -> Point:
+        """The validation whose weights these are."""
+        return min(self.history, key=lambda point: point.valid)
