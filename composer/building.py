@@ -1,4 +1,4 @@
-"""Building a network that may not outgrow the machine, or the weights that it is built for.
+"""Networks built within limits: of the machine's memory, or of the weights they are built for.
 
 A layer's parameters are told to torch before anything is written to them, and so are refused before they cost any.
 """
@@ -28,7 +28,7 @@ USUAL_MEMORY = 2**36
 
 
 def build(architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int, weights: Weights) -> nn.Module:
-    """Build the network of an architecture with these weights, as fp32. Raises Unfit, before much memory is taken."""
+    """Build the network of an architecture with these weights, in fp32. Raises Unfit before much memory is taken."""
     check_weights(architecture, column_sizes, vocabulary_size, weights)
     try:
         with _within(weights):
@@ -50,7 +50,7 @@ def _fill(module: nn.Module, weights: Weights) -> None:
 
 @contextmanager
 def _within(weights: Weights) -> Iterator[None]:
-    """What is built here raises Unfit where it makes far more parameters than there are weights."""
+    """Raise Unfit if a network built inside makes far more parameters than there are weights."""
     arrays = TIMES * len(weights) + SPARE_ARRAYS
     numbers = TIMES * sum(array.size for array in weights.values()) + SPARE_NUMBERS
     with _limited(arrays, numbers, f"it asks for far more than the {len(weights)} arrays that there are"):
@@ -58,7 +58,7 @@ def _within(weights: Weights) -> Iterator[None]:
 
 
 def build_new(architecture: Architecture, sizes: Sequence[int], words: int) -> nn.Module:
-    """Build the network of an architecture to be trained, for columns of these sizes and a vocabulary of so many words.
+    """Build the network of an architecture for training, with these feature sizes and `words` in its vocabulary.
 
     Raises BadOption for one that this machine cannot hold.
     """
@@ -71,7 +71,7 @@ def build_new(architecture: Architecture, sizes: Sequence[int], words: int) -> n
 
 
 def _memory() -> int:
-    """The bytes of this machine."""
+    """Return the memory of this machine in bytes."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -80,7 +80,7 @@ def _memory() -> int:
 
 @contextmanager
 def _limited(arrays: int, numbers: int, what: str) -> Iterator[None]:
-    """What is built here raises Unfit, which says `what`, where it makes more parameters."""
+    """Raise Unfit with the text `what` if a network built inside makes more parameters."""
     from torch.nn.modules.module import register_module_parameter_registration_hook as on_parameter
 
     def count(*told: Any) -> None:

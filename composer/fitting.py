@@ -1,4 +1,4 @@
-"""Whether weights fit an architecture: their names and shapes, and the cell and the module that are made of them.
+"""Checks that weights fit an architecture: names, shapes, its cell and its module.
 
 The weights of a stranger's model are not trusted, and no more is what its header asks for: steppers take sizes from
 one array for another, and a network could fill any memory. So all is compared before any of it is used.
@@ -21,7 +21,7 @@ Shape = tuple[int, ...]
 
 
 class Unfit(ValueError):
-    """Weights are not those of the architecture; the text says which."""
+    """Weights that do not fit the architecture; the text says which."""
 
 
 # --- arrays by name ---------------------------------------------------------------------------------------------------
@@ -48,7 +48,7 @@ def check_shapes(shapes: Iterable[tuple[str, Shape]], weights: Weights, counts: 
 def check_weights(
     architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int, weights: Weights
 ) -> None:
-    """Raise Unfit unless the weights are those that an architecture says it has.
+    """Raise Unfit unless the weights have the names and shapes that the architecture lists.
 
     One that does not say is taken at the word of its cell, or of its module.
     """
@@ -69,7 +69,7 @@ def _check_kind(name: str, array: NDArray[Any]) -> None:
 
 
 def _told(shape: Sequence[int]) -> str:
-    """A shape in a sentence; numbers from a file may have any number of digits."""
+    """Format a shape for a sentence; numbers from a file may have any number of digits."""
     sizes = [str(size) if abs(size) < 2**63 else "2^63 or more" for size in shape]
     return " x ".join(sizes) if sizes else "a single number"
 
@@ -95,7 +95,7 @@ GATES = {
 
 
 def check_cell(cell: Cell, column_sizes: Sequence[int], vocabulary_size: int) -> None:
-    """Raise Unfit unless the arrays of a cell fit each other, a model's input and its vocabulary."""
+    """Raise Unfit unless the arrays of a cell fit each other, the input features and the vocabulary."""
     if len(cell.columns) != len(column_sizes) or not cell.columns or not cell.layers:
         raise Unfit(f"a cell has {len(cell.columns)} columns and {len(cell.layers)} layers")
     width, hidden = _width("the first column", cell.columns[0]), _width("layer 1: recurrent", cell.layers[0].recurrent)
@@ -125,7 +125,7 @@ def _check_layer(name: str, layer: Layer, below: int, hidden: int) -> None:
 
 
 def _check_pointer(cell: Cell, column_sizes: Sequence[int], seen: int) -> None:
-    """A pointer has a row for each column that it points from, whose values are tokens."""
+    """Check that a pointer has a row for each feature that it points from, and that these features are tokens."""
     if not all(0 <= place < len(column_sizes) and column_sizes[place] <= len(cell.bias) for place in cell.pointed):
         raise Unfit("a pointer points from a column that holds no tokens")
     if cell.pointer is None or cell.pointer_bias is None:
@@ -137,7 +137,7 @@ def _check_pointer(cell: Cell, column_sizes: Sequence[int], seen: int) -> None:
 
 
 def check_columns(columns: NDArray[np.int64], column_sizes: NDArray[np.int64]) -> None:
-    """Raise BadModelFile unless the columns (B, C) of a step hold numbers from 0 to one less than their sizes (C,)."""
+    """Raise BadModelFile unless the features (B, C) of a step are from 0 to one less than their sizes (C,)."""
     beyond = (columns < 0) | (columns >= column_sizes)
     if beyond.any():
         row, column = np.argwhere(beyond)[0].tolist()

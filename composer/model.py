@@ -1,4 +1,4 @@
-"""A trained model in one safetensors file: weights, architecture, tokenizer, card; it knows no training and no torch.
+"""A trained model in one safetensors file: weights, architecture, tokenizer, card. It needs no torch.
 
 The header holds one JSON text under `composer`. Nothing is ever unpickled, and nothing that a header names is imported
 until the model is used.
@@ -42,7 +42,7 @@ KINDS = ("F16", "F32")
 
 @dataclass(frozen=True)
 class Made:
-    """A thing that a plugin makes, as written in a file: its name, its options, who offers it."""
+    """A plugin's object as written in a file: name, options, and the plugin that offers it."""
 
     name: str
     options: Mapping[str, Any]
@@ -51,13 +51,13 @@ class Made:
 
     @staticmethod
     def of(kind: str, name: str, thing: Any) -> Made:
-        """How to make `thing` again: it is a dataclass of its options."""
+        """Describe `thing`, a dataclass of its options, so that it can be made again."""
         plugin = registry().offer(kind, name).plugin
         return Made(name, asdict(thing), plugin.distribution, plugin.version)
 
     @staticmethod
     def read(values: Mapping[str, Any]) -> Made:
-        """The reverse of `asdict`. Raises TypeError for values of other types."""
+        """Read the result of `asdict`. Raises TypeError for values of other types."""
         made = Made(**values)
         texts = (made.name, made.plugin, made.version)
         if not (isinstance(made.options, Mapping) and all(isinstance(text, str) for text in texts)):
@@ -67,7 +67,7 @@ class Made:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """What a model file holds. `card` says how it came about; it does not change what the model does."""
+    """The content of a model file. `card` describes its origin, and does not change its output."""
 
     architecture: Made
     tokenizer: Made
@@ -88,7 +88,7 @@ class Model:
         return digest.hexdigest()
 
     def make_tokenizer(self) -> Tokenizer:
-        """The tokenizer. Raises BadModelFile if it is not installed, or no longer the same."""
+        """Make the tokenizer. Raises BadModelFile if it is not installed, or has changed."""
         tokenizer: Tokenizer = self._make("tokenizers", self.tokenizer)
         if tokenizer.vocabulary != self.vocabulary:
             raise self._bad(
@@ -98,12 +98,12 @@ class Model:
         return tokenizer
 
     def make_architecture(self) -> Architecture:
-        """The architecture. Raises BadModelFile if it is not installed."""
+        """Make the architecture. Raises BadModelFile if it is not installed."""
         architecture: Architecture = self._make("architectures", self.architecture)
         return architecture
 
     def make_cell(self) -> Cell:
-        """The network as arrays, in fp32, for an architecture that describes it. BadModelFile if they do not fit."""
+        """Make the cell: the network as arrays, in fp32. Raises BadModelFile if there is none, or it does not fit."""
         from composer.fitting import check_cell
 
         architecture = self.make_architecture()
@@ -119,7 +119,7 @@ class Model:
         return cell
 
     def make_module(self) -> nn.Module:
-        """The torch module with its weights in fp32, ready to use. Raises BadModelFile if they do not fit."""
+        """Make the torch module with its weights in fp32, ready to use. Raises BadModelFile if they do not fit."""
         architecture = self.make_architecture()
         sizes = self._fitting_sizes(architecture)  # before torch is imported
         import torch
@@ -135,7 +135,7 @@ class Model:
         return module.eval()
 
     def _fitting_sizes(self, architecture: Architecture) -> list[int]:
-        """The sizes of the input's columns. Raises BadModelFile for weights that do not fit them and the options."""
+        """Return the sizes of the categorical features. Raises BadModelFile if the weights do not fit."""
         from composer.fitting import Unfit, check_weights
 
         sizes = [column.size for column in self.make_tokenizer().grammar.columns]
@@ -178,7 +178,7 @@ def save(model: Model, path: Path) -> None:
 
 
 def load(path: Path) -> Model:
-    """Read a model file. Raises BadModelFile, in one sentence, for anything that is not one."""
+    """Read a model file. Raises BadModelFile, in one sentence, for anything else."""
     from safetensors import SafetensorError, safe_open
 
     shown = printable(str(path))
@@ -220,7 +220,7 @@ def _vocabulary(values: Any) -> tuple[str, ...]:
 
 
 def _header(path: Path, shown: str) -> Mapping[str, Any]:
-    """The JSON under `composer`, read without trusting any length in the file."""
+    """Read the JSON under `composer`, without trusting any length in the file."""
     try:
         with open_regular(path, BadModelFile) as file:
             size = os.fstat(file.fileno()).st_size
@@ -242,7 +242,7 @@ def _header(path: Path, shown: str) -> Mapping[str, Any]:
 
 
 def find(name: str) -> Path:
-    """The file of a model by its registered name, or of a path that ends in `.safetensors`."""
+    """Find the file of a model by its registered name, or by a path that ends in `.safetensors`."""
     offers = registry().offers["models"]
     if name in offers:
         path = Path(offers[name].make())

@@ -1,4 +1,4 @@
-"""Batches: which pieces run side by side through a training, moved to which key; it knows no network.
+"""Batches: the pieces that a network sees side by side in training, and their transpositions.
 
 Pieces of like length form a batch, which is cut into chunks along time. The recurrent state goes from chunk to chunk
 inside a batch and starts anew with the next, so that nothing leaks from one piece into another; a row whose piece has
@@ -25,7 +25,7 @@ IGNORED = -1
 
 @dataclass(frozen=True)
 class Chunk:
-    """A stretch of a batch. `rows` are those rows of the chunk before that go on (None at a batch's beginning)."""
+    """A stretch of a batch. `rows`: how many rows of the chunk before go on (None at a batch's beginning)."""
 
     inputs: NDArray[np.int64]  # (B, T, C)
     targets: NDArray[np.int64]  # (B, T), IGNORED where nothing is to be learnt
@@ -35,7 +35,7 @@ class Chunk:
 
 @dataclass(frozen=True, eq=False)
 class _Row:
-    """A piece of a batch, with so many semitones by which its tokens are still to be moved."""
+    """A piece of a batch, with the semitones by which its tokens are still to be transposed."""
 
     inputs: NDArray[np.integer]  # (L, C)
     tokens: NDArray[np.integer]  # (L,)
@@ -65,7 +65,7 @@ class Stream:
         return -(-len(self.pieces) // self.batch_size)
 
     def batch(self, number: int) -> NDArray[np.int64]:
-        """Places in `pieces` of the rows of a batch, the longest first."""
+        """Return the indices in `pieces` of the rows of a batch, the longest first."""
         epoch, place = divmod(number, self.batches)
         if epoch not in self._epoch:
             self._epoch.clear()
@@ -80,14 +80,14 @@ class Stream:
         return {}
 
     def _order(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """All places in `pieces`, and where each batch of an epoch begins among them."""
+        """Draw the order of `pieces` in an epoch, and the positions at which its batches begin."""
         rng = np.random.default_rng((self.seed, epoch, 0))
         # Neighbours in length, but not the same neighbours every time.
         order = np.argsort(-self.lengths * rng.uniform(0.97, 1.03, len(self.lengths)), kind="stable")
         return order, rng.permutation(np.arange(0, len(order), self.batch_size))
 
     def chunks(self, number: int) -> Iterator[Chunk]:
-        """The chunks of one batch."""
+        """Yield the chunks of one batch."""
         rows = self._rows(number)
         lengths = np.array([len(row.tokens) for row in rows])
         stretch = float(self.lengths[self.batch(number)].sum() / lengths.sum())
@@ -104,7 +104,7 @@ class Stream:
             before = running
 
     def _rows(self, number: int) -> list[_Row]:
-        """The pieces of a batch, the longest first."""
+        """Read the pieces of a batch, the longest first."""
         rows = self.batch(number)
         moves = self._moves(number, rows)
         begins, lengths = self.corpus.offsets[self.pieces[rows]], self.lengths[rows]
@@ -118,7 +118,7 @@ class Stream:
         )
 
     def _moved(self, rows: list[_Row]) -> list[_Row]:
-        """The same, those that are to be moved by the tokenizer written anew."""
+        """Transpose rows whose tokens only the tokenizer can transpose."""
         away = [i for i, row in enumerate(rows) if row.shift]
         if not isinstance(self.tokenizer, Moving) or not away:
             return rows
@@ -138,7 +138,7 @@ class Stream:
             targets[:] = np.where(self._is_key[targets], IGNORED, table[targets])
 
     def _moves(self, number: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The transposition of each row, in semitones."""
+        """Draw the transposition of each row, in semitones."""
         if not self.transpose or not (self._movable or isinstance(self.tokenizer, Moving)):
             return np.zeros_like(rows)
         rng = np.random.default_rng((self.seed, number, 1))
@@ -152,7 +152,7 @@ class Stream:
 
     @cached_property
     def _movable(self) -> bool:
-        """Whether tokens can be moved one by one; of those that were learnt, some are of a pitch in one place alone."""
+        """Whether tokens transpose one by one. Learnt tokens may not: some pitches have one in a single position."""
         return movable(self.tokenizer.vocabulary, self.tokenizer.meaning.pitch)
 
     @cached_property
@@ -176,7 +176,7 @@ class Stream:
 
 
 def real_share(stream: Stream, batches: int | None = None) -> float:
-    """The share of real tokens among all places that a model is run over in an epoch."""
+    """Compute the share of real tokens, without padding, among all positions of an epoch."""
     real = places = 0
     for number in range(stream.batches if batches is None else batches):
         lengths = stream.lengths[stream.batch(number)]

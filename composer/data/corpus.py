@@ -1,4 +1,4 @@
-"""A corpus: the pieces of a dataset as tokens on disk, memory-mapped and split; it knows no network.
+"""A corpus: the pieces of a dataset as tokens on disk, memory-mapped and split.
 
 Built once for a dataset and a tokenizer, in parallel, and cached by the content of both and the sides that the dataset
 gives; a digest tells whether it is still what was written. Its folder holds `tokens.bin` (N,) and `inputs.bin` (N, C)
@@ -107,11 +107,11 @@ class Corpus:
         return [Refused(**row) for row in self.about["refused"]]
 
     def split(self, name: str) -> NDArray[np.int64]:
-        """The numbers of the pieces of one split."""
+        """Return the indices of the pieces of one split."""
         return np.flatnonzero(self._pieces["splits"] == SPLITS.index(name))
 
     def piece(self, number: int) -> Tokens:
-        """The tokens of one piece."""
+        """Return the tokens of one piece."""
         start, end = self.offsets[number : number + 2]
         return self.tokens[start:end].astype(np.int64)
 
@@ -125,7 +125,7 @@ def build(
     workers: int = 1,
     report: Report | None = None,
 ) -> Corpus:
-    """The corpus of a dataset, from the cache or built now. Raises EmptyDataset, with reasons, if nothing is left.
+    """Build the corpus of a dataset, or take it from the cache. Raises EmptyDataset, with reasons, if no piece is left.
 
     `name` is how the user calls the dataset. With more `workers` a long build is shared among processes; they import
     the main module, which must then keep its work under `if __name__ == "__main__"`.
@@ -161,7 +161,7 @@ def build(
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether there is a corpus as it was written: what a disk has spoilt is built anew."""
+    """Tell whether a folder holds a corpus, unchanged since it was built."""
     try:
         about = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
         return bool(about.pop("digest") == _digest(folder, about))
@@ -170,13 +170,13 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _digest(folder: Path, about: Mapping[str, Any]) -> str:
-    """Of all that a corpus holds."""
+    """Hash the whole content of a corpus."""
     files = digest_of(folder / name for name in ("tokens.bin", "inputs.bin", "pieces.npz", "names.json"))
     return hashlib.blake2b(json.dumps([about, files], sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def fitted(tokenizer: Tokenizer, corpus: Callable[[], Corpus]) -> Tokenizer:
-    """The tokenizer, and if it has something to learn, that learnt from the pieces to train on.
+    """Fit the tokenizer to the training pieces, if it is trainable and not trained yet.
 
     `corpus` gives the music in the tokenizer's own tokens; it is asked for only then.
     """
@@ -187,11 +187,11 @@ def fitted(tokenizer: Tokenizer, corpus: Callable[[], Corpus]) -> Tokenizer:
 
 
 def _untold(done: int, total: int) -> None:
-    """Nobody wants to know."""
+    """Ignore a report."""
 
 
 def _told(encodings: Iterable[Encodings], total: int, report: Report) -> Iterator[Encodings]:
-    """The same, with a report after each."""
+    """Yield the encodings, and report progress after each."""
     done = 0
     for result in encodings:
         yield result
@@ -200,7 +200,7 @@ def _told(encodings: Iterable[Encodings], total: int, report: Report) -> Iterato
 
 
 def _chunks(sources: Sequence[str]) -> Iterator[Sequence[str]]:
-    """All sources, so many at a time as have been taken lately in `CHUNK_SECONDS`."""
+    """Yield all sources, as many at a time as lately took `CHUNK_SECONDS`."""
     began, done = monotonic(), 0
     while done < len(sources):
         pace = done / max(monotonic() - began, 1e-3)
@@ -212,7 +212,7 @@ def _chunks(sources: Sequence[str]) -> Iterator[Sequence[str]]:
 def _write(
     folder: Path, encodings: Iterable[Encodings], tokenizer: Tokenizer, each: Map, about: Mapping[str, Any]
 ) -> None:
-    """A corpus folder that appears whole or not at all."""
+    """Write a corpus folder that appears whole or not at all."""
     make(folder.parent)
     scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
     try:
@@ -238,7 +238,7 @@ def _write(
 def _stream(
     encodings: Iterable[Encodings], tokenizer: Tokenizer, each: Map, tokens: BinaryIO, inputs: BinaryIO
 ) -> tuple[dict[str, MutableSequence[Any]], list[Refused], Remarks]:
-    """Write tokens and inputs as they come; memory holds a few groups, and of each piece its name and a few numbers."""
+    """Write tokens and inputs as they come. Memory holds a few groups, and of each piece a name and a few numbers."""
     pieces: dict[str, MutableSequence[Any]] = {"names": [], "sides": [], "groups": array("Q")}
     pieces |= {field: array("q") for field in ("lengths", "notes", "lowest", "highest")} | {"beats": array("d")}
     refused: list[Refused] = []
@@ -264,7 +264,7 @@ def _stream(
 
 
 def _groups(pieces: Iterable[Encoded]) -> Iterator[list[Encoded]]:
-    """The pieces in groups of about `GROUP` tokens."""
+    """Yield the pieces in groups of about `GROUP` tokens."""
     group: list[Encoded] = []
     tokens = 0
     for piece in pieces:
@@ -285,7 +285,7 @@ def _splits(sides: Sequence[str], groups: Sequence[int], refused: Sequence[Refus
 
 
 def _reasons(refused: Sequence[Refused]) -> str:
-    """A sentence on the first few refused pieces, if there are any."""
+    """Write a sentence on the first few refused pieces, if there are any."""
     if not refused:
         return ""
     shown = [f"{printable(r.name, 60)}: {r.reason.rstrip('.')}" for r in refused[:3]]

@@ -1,4 +1,4 @@
-"""Datasets by the name that a user types, `name` or `name:argument`, and what they suggest; it knows none of them."""
+"""Datasets by the name that a user types: `name` or `name:argument`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from composer.types import Dataset
 
 
 def make_dataset(name: str, /, **options: Any) -> Dataset:
-    """The dataset; what stands after a colon is its first option. Raises UnknownName, BadOption."""
+    """Make a dataset; its first option stands after the colon. Raises UnknownName, BadOption."""
     kind, _, argument = name.partition(":")
     names = [option.name for option in registry().offer("datasets", kind).options]
     if argument and not names:
@@ -22,7 +22,7 @@ def make_dataset(name: str, /, **options: Any) -> Dataset:
 
 
 def dataset_of(model: Model) -> Dataset:
-    """The dataset that a model was trained on. Raises BadModelFile if its card does not say."""
+    """Make the dataset that a model was trained on. Raises BadModelFile if its card names none."""
     try:
         about = model.card["dataset"]
         return make_dataset(about["name"].partition(":")[0], **about["options"])

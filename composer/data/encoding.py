@@ -1,4 +1,4 @@
-"""Scores to what a corpus stores of them: tokens, the model's inputs, and counts; it knows no file of a corpus."""
+"""Scores as a corpus stores them: tokens, the model's inputs, and counts."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Refused:
-    """A piece that a corpus does not take, and why."""
+    """A piece that a corpus refuses, and the reason."""
 
     name: str
     reason: str
@@ -57,7 +57,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Encodings:
-    """What came of some sources: every piece is in one of the two lists; and what readers said of the files."""
+    """The result of encoding some sources: each piece is kept or refused; `remarks` are the readers' warnings."""
 
     sources: int
     kept: tuple[Encoded, ...]
@@ -66,7 +66,7 @@ class Encodings:
 
 
 def encode(dataset: Dataset, tokenizer: Tokenizer, sources: Sequence[str]) -> Encodings:
-    """Every piece of these sources, encoded or refused; no piece is the end of the others."""
+    """Encode every piece of these sources, or refuse it. One bad piece does not stop the others."""
     kept: list[Encoded] = []
     refused: list[Refused] = []
     remarks = Remarks()
@@ -88,7 +88,7 @@ _Found: TypeAlias = "tuple[str, Score | Exception, str]"
 def _batches(
     dataset: Dataset, sources: Sequence[str], said: list[warnings.WarningMessage], remarks: Remarks
 ) -> Iterator[list[_Found]]:
-    """The pieces of the sources with the sides they are on, some at a time; what is `said` of each is noted."""
+    """Yield the pieces of the sources with their splits, some at a time. Warnings in `said` become remarks."""
     found: list[_Found] = []
     notes = 0
     divided = isinstance(dataset, Divided)  # asked once: a protocol takes its time
@@ -107,12 +107,12 @@ def _batches(
 
 
 def given_side(dataset: Dataset, source: str) -> str:
-    """The side of a split that a dataset gives the pieces of a source itself; "" if it does not."""
+    """Return the split of a source's pieces, where the dataset has predefined splits; otherwise ""."""
     return dataset.side(source) if isinstance(dataset, Divided) else ""
 
 
 def _reason(name: str, error: Exception) -> str:
-    """What is wrong, in one line; without the path that it begins with, where that ends in the name."""
+    """Write the error in one line, without the path at its beginning if that ends in the name."""
     text = printable(" ".join(str(error).split()), 200)
     before, found, after = text.partition(f"{printable(name)}: ")
     return after if found and (not before or before.endswith(("/", "\\"))) else text
@@ -144,7 +144,7 @@ def _encode(tokenizer: Tokenizer, name: str, score: Score, side: str) -> Encoded
 
 
 def beat_count(score: Score) -> float:
-    """How many beats a score lasts, by its time signatures. Raises CannotExpress if that is beyond all measure."""
+    """Count the beats of a score by its time signatures. Raises CannotExpress for more than `MOST_BARS` bars."""
     metres = score.time_signatures or (TimeSignature(0, 4, 4),)
     end = score.end
     ends = [min(metre.tick, end) for metre in metres[1:]] + [end]
@@ -155,12 +155,12 @@ def beat_count(score: Score) -> float:
 
 
 def with_inputs(tokenizer: Tokenizer, pieces: Sequence[Encoded]) -> list[tuple[Encoded, NDArray[np.uint16]]]:
-    """Pieces with what a model is given to predict each of their tokens, (T, C)."""
+    """Pair pieces with their model inputs (T, C)."""
     return list(zip(pieces, model_inputs(tokenizer, [piece.tokens for piece in pieces]), strict=True))
 
 
 def model_inputs(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> list[NDArray[np.uint16]]:
-    """What a model is given to predict each token of each sequence, (T, C)."""
+    """Compute the model inputs (T, C) for each token of each sequence."""
     grammar = tokenizer.grammar
     if not isinstance(grammar, Unrolled):
         return _side_by_side(grammar, sequences)
@@ -168,7 +168,7 @@ def model_inputs(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> list[NDAr
 
 
 def _side_by_side(grammar: Grammar, sequences: Sequence[Tokens]) -> list[NDArray[np.uint16]]:
-    """The same by any grammar: token by token, over all sequences at once, the longest first."""
+    """Compute the same by any grammar: token by token, over all sequences at once, the longest first."""
     if not sequences:
         return []
     order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))

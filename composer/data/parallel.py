@@ -1,4 +1,4 @@
-"""A `map` that is shared among processes once that pays; it knows nothing of what is done."""
+"""A `map` that moves to several processes once that pays."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Map: TypeAlias = Callable[..., Iterator[Any]]
 
 @contextmanager
 def shared(workers: int) -> Iterator[Map]:
-    """A `map` that is shared among processes from the first argument of `long` work that comes after `POOL_AFTER`.
+    """Provide a `map` that uses processes for `long` work, from the first argument after `POOL_AFTER` seconds.
 
     Results come in order, and only so many calls are made ahead as keep the processes busy, so that the results that
     wait to be taken are few. Raises ComposerError if the system ends one of the processes.

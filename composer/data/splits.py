@@ -1,4 +1,4 @@
-"""Splits by content: which pieces are for training, validation and test; it knows no file and no token.
+"""Splits by content: training, validation and test pieces.
 
 Pieces with the same melody, whatever its key, rhythm or accompaniment, always fall on one side, unless their dataset
 gives its sides itself.
@@ -21,13 +21,13 @@ _SCALE = 2**64
 
 
 def content_hash(score: Score) -> int:
-    """64 bits that depend only on the `melody`."""
+    """Hash the `melody` to 64 bits."""
     digest = hashlib.blake2b(melody(score).tobytes(), digest_size=8).digest()
     return int.from_bytes(digest, "little")
 
 
 def melody(score: Score) -> NDArray[np.int16]:
-    """The steps in semitones from the highest note at each onset of the first pitched track to the next.
+    """Compute the melody of the first pitched track: the intervals between the highest notes at successive onsets.
 
     Intervals, not pitches, so that transpositions agree; repeated notes count once, so that rhythms may differ.
     """
@@ -43,7 +43,7 @@ def melody(score: Score) -> NDArray[np.int16]:
 
 
 def assign(groups: Sequence[int] | NDArray[np.uint64]) -> NDArray[np.int8]:
-    """(P,) the place in `SPLITS` of each piece, from its group's hash alone; none of the three is left empty.
+    """Assign each piece (P,) its index in `SPLITS`, by its group's hash alone; no split is left empty.
 
     Raises EmptyDataset for fewer than three groups.
     """
@@ -62,12 +62,12 @@ def assign(groups: Sequence[int] | NDArray[np.uint64]) -> NDArray[np.int8]:
 
 
 def given(sides: Sequence[str]) -> NDArray[np.int8]:
-    """(P,) the place in `SPLITS` of each piece, where a dataset gives its side. EmptyDataset if a side has none."""
+    """Convert predefined splits to indices in `SPLITS`, (P,). Raises EmptyDataset if a split has no pieces."""
     if empty := [side for side in SPLITS if side not in sides]:
         raise EmptyDataset(f"the dataset divides its pieces itself, and has none to use for {' and '.join(empty)}.")
     return np.array([SPLITS.index(side) for side in sides], dtype=np.int8)
 
 
 def _spread(group: int) -> int:
-    """The group's place on a line from 0 to 2^64, unrelated to the hash itself."""
+    """Map a group to a point from 0 to 2^64, unrelated to its own hash."""
     return int.from_bytes(hashlib.blake2b(group.to_bytes(8, "little"), digest_size=8).digest(), "little")

@@ -1,4 +1,4 @@
-"""Music as values: scores, keys, instruments and tempos, and what is done with them.
+"""Music as values: scores, keys, instruments and tempos, and operations on them.
 
 score.py         Score, Track and their signs; every other module builds on it
 keys.py          keys by name, and the key that a score seems to be in

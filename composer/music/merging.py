@@ -1,4 +1,4 @@
-"""Splicing: new notes set into a score whose other notes stay as they are; it knows no model.
+"""Merging: new notes in a score whose other notes stay as they are.
 
 A model hears a score on its grid and in its own voices, and so it answers. What is given comes from the score itself:
 its tracks, velocities and exact times. Only what is new is taken from the answer.
@@ -39,14 +39,14 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True)
 class _Voice:
-    """A track that was heard: the track of the score that it is (None: there is none), and its notes by beginning."""
+    """A track after encoding: the track of the score that it stands for, if any, and its notes by onset."""
 
     home: int | None
     heard: dict[tuple[int, int], tuple[Row, Place | None]]  # (start, pitch): as heard, and where in the score
 
 
 def spliced(score: Score, heard: Score, answer: Score, given: Sequence[Span]) -> Score:
-    """`score` with the notes of `answer` where nothing is given.
+    """Put the notes of `answer` into `score` wherever no notes are fixed.
 
     `heard` is what the tokenizer makes of `score`, and `given` are spans of its tracks. Notes that the tokenizer drops
     (drums, mostly) stay where they are, but for pitched ones where no voice is given.
@@ -74,7 +74,7 @@ def spliced(score: Score, heard: Score, answer: Score, given: Sequence[Span]) ->
 
 
 def continued(score: Score, heard: Score, answer: Score, start: int) -> Score:
-    """`score` as it stands, with its tempos, and after it what `answer` has from the tick `start` on.
+    """Append to `score`, with its tempos, what `answer` has from the tick `start` on.
 
     `heard` is what the tokenizer makes of `score`, and ends at `start`; `answer` begins with it. What `answer` holds on
     from there is struck anew. A marker of where `score` ends is left out.
@@ -92,7 +92,7 @@ def continued(score: Score, heard: Score, answer: Score, start: int) -> Score:
 
 
 def _apart(track: Track, start: int) -> Track:
-    """The track with the notes from `start` on no earlier than one of their pitch that began before has ended."""
+    """Delay notes from `start` on until earlier notes of the same pitch have ended."""
     ends: dict[int, int] = {}
     rows: list[Row] = []
     for begin, length, pitch, velocity in _rows(track):
@@ -105,7 +105,7 @@ def _apart(track: Track, start: int) -> Track:
 
 
 def voiced(score: Score, heard: Score) -> Score:
-    """`score` with its notes in tracks that have the names and programs of the voices in which they are heard."""
+    """Rename the tracks of `score` after the voices that the tokenizer puts them in, with their programs."""
     homes = {voice.home: track for voice, track in zip(_voices(score, heard), heard.tracks, strict=True)}
     return replace(
         score,
@@ -121,7 +121,7 @@ def _later(changes: Sequence[Change], start: int) -> list[Change]:
 
 
 def _struck_anew(heard: Score, answer: Score, start: int) -> Score:
-    """`answer` with the notes before `start` as long as they were heard; what sounds on is a note of its own."""
+    """Cut sustained notes of `answer` at `start` to their encoded lengths; the rest of each is a new note."""
     lengths = {
         (track.name, note[0], note[2]): note[1] for track in heard.tracks for note in _rows(track) if not track.is_drum
     }
@@ -138,7 +138,7 @@ def _struck_anew(heard: Score, answer: Score, start: int) -> Score:
 
 
 def check_begins(score: Score, heard: Score) -> None:
-    """Raise CannotExpress if a tokenizer that has no upbeats moved the score on, to begin with a whole bar."""
+    """Raise CannotExpress if a tokenizer without pickups has moved the score to begin with a whole bar."""
     begins = [
         min(
             (int(track.notes["start"].min()) for track in of.tracks if len(track.notes) and not track.is_drum),
@@ -154,7 +154,7 @@ def check_begins(score: Score, heard: Score) -> None:
 
 
 def is_given(given: Sequence[Span], track: int, tick: int) -> bool:
-    """Whether a track is given at a tick."""
+    """Tell whether a track is fixed at a tick."""
     return any(span.start <= tick < span.end and span.track in (None, track) for span in given)
 
 
@@ -163,7 +163,7 @@ def _rows(track: Track) -> list[Row]:
 
 
 def _unheard(score: Score, voices: Sequence[_Voice], given: Sequence[Span]) -> list[list[Row]]:
-    """For each track of the score the notes that were not heard, and stay."""
+    """List, for each track of the score, the notes that were not encoded and stay."""
     heard = {place for voice in voices for _, place in voice.heard.values()}
     some = [(span.start, span.end) for span in given]
     return [
@@ -177,7 +177,7 @@ def _unheard(score: Score, voices: Sequence[_Voice], given: Sequence[Span]) -> l
 
 
 def _as_before(score: Score, voice: _Voice, note: Row) -> Row:
-    """The note of the score that `note` is; it may end elsewhere now."""
+    """Return the original note of the score that `note` stands for; its end may differ now."""
     as_heard, place = voice.heard.get((note[0], note[2]), (note, None))
     if place is None:
         return note
@@ -188,7 +188,7 @@ def _as_before(score: Score, voice: _Voice, note: Row) -> Row:
 
 
 def _loudness(score: Score, home: int | None) -> int:
-    """Of new notes, where the tokenizer writes one loudness for all: the median of their track, or of all tracks."""
+    """Return the velocity of new notes where the tokenizer has only one: the median of their track, or of all."""
     own = score.tracks[home].notes["velocity"] if home is not None else np.zeros(0)
     velocities = own if len(own) else np.concatenate([track.notes["velocity"] for track in score.tracks])
     return int(np.median(velocities))
@@ -198,7 +198,7 @@ def _loudness(score: Score, home: int | None) -> int:
 
 
 def _voices(score: Score, heard: Score) -> list[_Voice]:
-    """Each track that was heard; no note of the score is two notes of them."""
+    """Match each encoded track to the score; each note of the score is matched once."""
     left = [_by_pitch(track) for track in score.tracks]
     homes: list[int | None] = []
     for number, track in enumerate(heard.tracks):
@@ -214,7 +214,7 @@ def _voices(score: Score, heard: Score) -> list[_Voice]:
 
 
 def _by_pitch(track: Track) -> dict[int, list[tuple[int, int]]]:
-    """(start, place) of the notes of each pitch."""
+    """Group notes by pitch, as (start, index)."""
     found: dict[int, list[tuple[int, int]]] = {}
     for n, note in enumerate(_rows(track)):
         found.setdefault(note[2], []).append((note[0], n))
@@ -228,7 +228,7 @@ def _home(
     left: Sequence[dict[int, list[tuple[int, int]]]],
     taken: Sequence[int | None],
 ) -> int | None:
-    """The track of the score that holds most of the notes of `track`, if possible one that is nobody's home yet."""
+    """Find the track of the score that holds most of the notes of `track`, preferably one not matched yet."""
     same = [t for t, other in enumerate(score.tracks) if other.is_drum == track.is_drum]
     counts = {t: sum(_nearest(left[t].get(note[2], []), note[0]) is not None for note in _rows(track)) for t in same}
     best = max(same, key=lambda t: (counts[t], t not in taken, -t), default=None)
@@ -239,13 +239,13 @@ def _home(
 
 
 def _nearest(notes: Sequence[tuple[int, int]], start: int) -> int | None:
-    """Where among `notes` the one nearest to `start` is, if it is near enough."""
+    """Find the index of the note nearest to `start`, if it is near enough."""
     place = min(range(len(notes)), key=lambda i: abs(notes[i][0] - start), default=None)
     return place if place is not None and abs(notes[place][0] - start) < NEAR else None
 
 
 def _claimed(left: Sequence[dict[int, list[tuple[int, int]]]], tracks: Sequence[int], note: Row) -> Place | None:
-    """The note of the score that was heard as `note`; no other note is it from now on."""
+    """Take the note of the score that was encoded as `note`; it is matched once."""
     for t in tracks:
         candidates = left[t].get(note[2], [])
         place = _nearest(candidates, note[0])

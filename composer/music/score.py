@@ -1,4 +1,4 @@
-"""Score: the music that tokenizers, datasets, readers and exporters share; it knows no file format and no token.
+"""Score: the music that tokenizers, datasets, readers and exporters share.
 
 Time is counted in ticks, `TICKS_PER_QUARTER` to a quarter note, from the first sounding place of the piece
 (the start of the upbeat, where there is one). Bars and beats follow from the time signatures.
@@ -29,13 +29,13 @@ Notes = NDArray[Any]
 
 
 def make_notes(rows: Iterable[tuple[int, int, int, int]]) -> Notes:
-    """An array of `NOTE` from rows of (start, duration, pitch, velocity), sorted by start, then pitch."""
+    """Make an array of `NOTE` from rows of (start, duration, pitch, velocity), sorted by start, then pitch."""
     notes = np.array(list(rows), dtype=NOTE)
     return notes[np.lexsort((notes["pitch"], notes["start"]))]
 
 
 def joined(parts: Sequence[Notes]) -> Notes:
-    """The notes of all parts, one after the other (`np.concatenate` would compare their fields by name each time)."""
+    """Concatenate notes (`np.concatenate` would compare their fields by name each time)."""
     notes = np.empty(sum(map(len, parts)), dtype=NOTE)
     begin = 0
     for part in parts:
@@ -54,7 +54,7 @@ class Track:
     is_drum: bool = False
 
     def __post_init__(self) -> None:
-        """Clean the name, wherever it comes from."""
+        """Clean the name, whatever its origin."""
         object.__setattr__(self, "name", clean(self.name))
 
     def __eq__(self, other: object) -> bool:
@@ -68,7 +68,7 @@ class Track:
 
 @dataclass(frozen=True, order=True)
 class Tempo:
-    """From `tick` on, so many quarter notes per minute."""
+    """A tempo from `tick` on, in quarter notes per minute."""
 
     tick: int
     bpm: float
@@ -76,7 +76,7 @@ class Tempo:
 
 @dataclass(frozen=True, order=True)
 class TimeSignature:
-    """From `tick` on, bars of `numerator` notes of value 1/`denominator`."""
+    """A time signature from `tick` on: bars of `numerator` notes of value 1/`denominator`."""
 
     tick: int
     numerator: int
@@ -100,7 +100,7 @@ class TimeSignature:
 
 @dataclass(frozen=True, order=True)
 class KeySignature:
-    """From `tick` on, this key."""
+    """A key from `tick` on."""
 
     tick: int
     key: Key
@@ -108,13 +108,13 @@ class KeySignature:
 
 @dataclass(frozen=True, order=True)
 class Text:
-    """A word at a place: a marker or a chord symbol."""
+    """A text at a tick: a marker or a chord symbol."""
 
     tick: int
     text: str
 
     def __post_init__(self) -> None:
-        """Clean the text, wherever it comes from."""
+        """Clean the text, whatever its origin."""
         object.__setattr__(self, "text", clean(self.text))
 
 
@@ -136,7 +136,7 @@ class Score:
     title: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        """Clean the title, wherever it comes from."""
+        """Clean the title, whatever its origin."""
         object.__setattr__(self, "title", clean(self.title))
 
     @property
@@ -147,18 +147,18 @@ class Score:
 
     @property
     def length(self) -> int:
-        """The tick at which the piece ends: where a marker says `END`, if that is after the last note, or there."""
+        """The tick at which the piece ends: at a marker `END` after the last note, or with the last note."""
         return max([self.end, *(marker.tick for marker in self.markers if marker.text == END)])
 
     @property
     def note_count(self) -> int:
-        """How many notes there are in all tracks."""
+        """The number of notes in all tracks."""
         return sum(len(track.notes) for track in self.tracks)
 
 
 @dataclass(frozen=True)
 class Bars:
-    """Where the bars of a score begin, in ticks, and each bar's time signature; the upbeat is a bar of its own.
+    """The begins of a score's bars, in ticks, and each bar's time signature; the pickup is a bar of its own.
 
     `nominal` is where a bar would begin if it were complete: it differs from `starts` for an upbeat alone, so that
     a place in the bar is `tick - nominal`.
@@ -176,7 +176,7 @@ class Bars:
 
 
 def bars(score: Score, end: int | None = None, most: int = 100_000) -> Bars:
-    """The bars of `score` up to `end` (its last note's end if not given).
+    """Compute the bars of `score` up to `end` (default: the end of its last note).
 
     A time signature in the middle of a bar ends that bar there. Raises ValueError beyond `most` bars.
     """
@@ -208,7 +208,7 @@ def bars(score: Score, end: int | None = None, most: int = 100_000) -> Bars:
 
 
 def parse_time_signature(text: str) -> TimeSignature:
-    """`"3/4"` as a TimeSignature at tick 0; ValueError if it is not one (1..64 over a power of two up to 64)."""
+    """Parse a time signature such as `"3/4"`, at tick 0: 1..64 over a power of two up to 64. Raises ValueError."""
     numerator, slash, denominator = text.partition("/")
     if slash and numerator.isdecimal() and denominator.isdecimal():
         top, bottom = int(numerator), int(denominator)

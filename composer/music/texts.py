@@ -1,4 +1,4 @@
-"""Texts from outside: titles, names and words as one line that every format can hold; it knows no format."""
+"""Texts from outside: titles, names and words, on one line that every format can hold."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HIDDEN = re.compile(
 
 
 def clean(text: str) -> str:
-    """Put `text` on one line, without control characters, halves of characters and signs that turn what follows."""
+    """Put `text` on one line, without control characters, surrogates and bidirectional controls."""
     if text.isprintable():
         return text
     cleaned = _HIDDEN.sub("", _BREAKS.sub(" ", text))

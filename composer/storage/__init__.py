@@ -1,4 +1,4 @@
-"""Files and folders on disk, whatever is in them.
+"""Files and folders on disk, whatever their content.
 
 atomic.py   files and folders that appear whole or not at all
 opening.py  regular files alone

@@ -14,7 +14,7 @@ from composer.errors import CannotWrite, printable
 
 
 def check_place(path: Path) -> None:
-    """Raise CannotWrite now, and not after the work, if no file could be written to `path`."""
+    """Raise CannotWrite before the work if no file could be written to `path`."""
     shown = printable(str(path))
     if not os.path.isdir(path.absolute().parent):  # noqa: PTH112  (Path raises for a name that is too long)
         raise CannotWrite(f"{shown}: there is no folder {printable(str(path.parent))}.")
@@ -32,7 +32,7 @@ def check_place(path: Path) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[None]:
-    """A folder to write to, made where it is not there; what was made vanishes if it is empty after an error.
+    """Make a folder to write to, if it is not there. After an error, new folders that are empty are removed.
 
     Raises CannotWrite.
     """
@@ -58,7 +58,7 @@ _NEW: ContextVar[frozenset[Path]] = ContextVar("composer.storage.atomic.new", de
 
 @contextmanager
 def replacing_none(paths: Iterable[Path]) -> Iterator[None]:
-    """Let `whole_file` replace none of these, should another program put a file there before it is done.
+    """Keep `whole_file` from replacing these files, should another program write them meanwhile.
 
     What was made then goes to the next free name beside it, such as `x-1.mid`, and CannotWrite says so.
     """
@@ -71,7 +71,7 @@ def replacing_none(paths: Iterable[Path]) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes the place of `path` when all went well, and else vanishes.
+    """Provide a path beside `path` to write to. It replaces `path` on success, and vanishes otherwise.
 
     Within `replacing_none` it takes no file's place. Raises CannotWrite, in one sentence, for any fault of the file
     system.
@@ -95,7 +95,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def _put(scratch: Path, path: Path) -> None:
-    """Move a file where nothing is, or beside what is there; raise CannotWrite in that case."""
+    """Move a file to a free path, or beside the file that is there; raise CannotWrite in that case."""
     if _moved(scratch, path):
         return
     beside = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(1))
@@ -107,7 +107,7 @@ def _put(scratch: Path, path: Path) -> None:
 
 
 def _moved(scratch: Path, path: Path) -> bool:
-    """Whether a file is at `path` now where nothing was: by a link, since a rename replaces what is there."""
+    """Move a file to a free path, and tell whether it was free. It links, since a rename would replace."""
     try:
         os.link(scratch, path)
     except FileExistsError:

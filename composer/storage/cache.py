@@ -1,4 +1,4 @@
-"""Where things that can be made again are kept between runs; it knows none of them.
+"""The cache folder: files that can be made again, kept between runs.
 
 What lies there is believed, and some of it is run. So the folder is the user's own: one that others can write to is
 not used.
@@ -45,7 +45,7 @@ def _chosen() -> Path:
 
 
 def _fault(folder: Path) -> str:
-    """Why what lies in a folder is not believed; empty for one of the user's own, or that is not there yet."""
+    """Say why a folder's content cannot be trusted; empty for the user's own folder, or a missing one."""
     try:
         found = folder.stat()
     except OSError:
@@ -57,7 +57,7 @@ def _fault(folder: Path) -> str:
 
 
 def _is_alone(group: int) -> bool:
-    """Whether the user is the one member of a group, as many systems make one for each."""
+    """Tell whether the user is the only member of a group, as many systems make one for each."""
     import grp
     import pwd
 
@@ -110,7 +110,7 @@ def _for_this_process(why: str) -> Path:
 
 
 def clear(folder: Path, is_whole: Callable[[Path], bool]) -> None:
-    """Take away a folder that a disk has spoilt, and none that another process has just put there. Raises OSError."""
+    """Remove a folder that is damaged, unless another process has just replaced it. Raises OSError."""
     import tempfile
 
     if not folder.exists() or is_whole(folder):
@@ -123,7 +123,7 @@ def clear(folder: Path, is_whole: Callable[[Path], bool]) -> None:
 
 
 def put(made: Path, folder: Path, is_whole: Callable[[Path], bool]) -> None:
-    """Move what was made to its place, unless another process was first. Raises OSError."""
+    """Move a finished folder to its path, unless another process was first. Raises OSError."""
     try:
         made.rename(folder)
     except OSError:
@@ -132,7 +132,7 @@ def put(made: Path, folder: Path, is_whole: Callable[[Path], bool]) -> None:
 
 
 def digest_of(paths: Iterable[Path]) -> str:
-    """Another one for files of other content. Raises OSError."""
+    """Hash the content of files. Raises OSError."""
     import hashlib
 
     digest = hashlib.blake2b(digest_size=16)

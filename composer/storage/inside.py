@@ -1,4 +1,4 @@
-"""Files inside a folder that composer works in and that may come from anybody: a batch, a run, a comparison, the cache.
+"""Files inside a folder that may come from anybody: a batch, a run, a comparison, the cache.
 
 Here, and nowhere else, a name that stands in a file becomes a path. It stays in its folder: it is no `..`, and no
 symbolic link on the way is followed. What is opened is a regular file.
@@ -26,7 +26,7 @@ _HOW = {
 
 
 def inside(folder: Path, *names: str, error: type[ComposerError] = CannotWrite) -> Path:
-    """Make the path of something in a folder, of the names of folders on the way and its own, there or not.
+    """Make the path of something in a folder from the names on the way; it need not exist.
 
     Raises `error` for a name that is none, and where anything on the way is a symbolic link.
     """
@@ -41,7 +41,7 @@ def inside(folder: Path, *names: str, error: type[ComposerError] = CannotWrite) 
 
 
 def is_name(name: object) -> bool:
-    """Say whether a value is the name of one file or folder, which leads nowhere else."""
+    """Tell whether a value is the name of one file or folder, and leads nowhere else."""
     if not isinstance(name, str) or name in ("", ".", "..") or any(letter in "/\\\0" for letter in name):
         return False
     try:
@@ -51,7 +51,7 @@ def is_name(name: object) -> bool:
 
 
 def open_inside(path: Path, how: Literal["read", "append", "hold"]) -> BinaryIO:
-    """Open a regular file, to be read, made longer, or held; the last two make it if need be.
+    """Open a regular file to read, append or lock it; the last two create it if need be.
 
     No link is followed. Raises OSError.
     """

@@ -1,4 +1,4 @@
-"""TOML from anybody: read by the standard library, after a look at what would take it long; it knows no key."""
+"""TOML from anybody: checked for patterns that take long, then read by the standard library."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WORD = re.compile(rf"(?<![\w.+-])[\w.+-]{{{LONGEST_WORD + 1}}}")
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Read the tables in a TOML text, in a time and a memory that are bounded by its length.
+    """Parse a TOML text, in time and memory bounded by its length.
 
     Raises ValueError, which says what is wrong with it.
     """

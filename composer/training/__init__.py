@@ -1,4 +1,4 @@
-"""Training and evaluation: one loop, and what is kept of a run.
+"""Training and evaluation: one loop, and the record of a run.
 
 loop.py         the training loop
 callbacks.py    what listens to it, and cannot harm it

@@ -1,4 +1,4 @@
-"""Training and evaluation in Python, each in one call; options have the names that the command line gives them.
+"""Training and evaluation in Python, each in one call; options are named as on the command line.
 
 import composer
 
@@ -53,7 +53,7 @@ def train(
     force: bool = False,
     **options: Any,
 ) -> Generator:
-    """Train a model on a dataset, or as a recipe (.toml) says, write it to `out`, and open it.
+    """Train a model on a dataset, or by a recipe (.toml), write it to `out`, and open it.
 
     As `composer train` does, or, with a model to `begin_from`, `composer finetune`. Options are those of the training
     loop, the dataset, the tokenizer and the architecture: `steps=2000`, `hidden_size=256`. With `run`, the run is kept
@@ -79,7 +79,7 @@ def train(
 
 
 def _recipe(source: str, given: Mapping[str, Any]) -> Plain:
-    """Read the recipe in a file or of a dataset, and put over it what else is given."""
+    """Read the recipe in a file or of a dataset, and put the other arguments over it."""
     stated = {key: value for key, value in given.items() if value is not None}
     plain: Plain = {"dataset": source}
     if source.endswith(".toml"):
@@ -94,7 +94,7 @@ def _recipe(source: str, given: Mapping[str, Any]) -> Plain:
 
 
 def _with_options(plain: Plain, options: Mapping[str, Any]) -> Plain:
-    """Put options into the tables of their things. Raises BadOption for one that none of them has."""
+    """Put options into the tables that know them. Raises BadOption for one that no table knows."""
     kind = plain["dataset"].partition(":")[0]
     offer = registry().offer("datasets", kind)
     tables = {"training": dict(plain.get("training", {})), "dataset_options": dict(plain.get("dataset_options", {}))}
@@ -116,7 +116,7 @@ def _with_options(plain: Plain, options: Mapping[str, Any]) -> Plain:
 
 
 def _own_name(name: str, key: str) -> str:
-    """Take the kind from `architecture_seed`, as an option is called that the training loop has as well."""
+    """Strip the kind from an option such as `architecture_seed`, whose short name the training loop has too."""
     return name.removeprefix(f"{key.removesuffix('_options')}_")
 
 
@@ -125,7 +125,7 @@ def _names(options: Sequence[Any]) -> list[str]:
 
 
 def _follow(plain: Plain, out: Path, folder: Path | None, workers: int, told: dict[str, Any]) -> None:
-    """Train as a recipe says; `told` are those that are told of it."""
+    """Train by a recipe; `told` are its listeners and callbacks."""
     recipe, name = recipe_file.make(plain), plain["dataset"]
     recipe = replace(recipe, tokenizer=_fitted(recipe.dataset, recipe.tokenizer, name, workers))
     corpus = build(recipe.dataset, recipe.tokenizer, name=name, workers=workers)
@@ -180,7 +180,7 @@ def evaluate(
 
 
 def _corpus(generator: Generator, name: str, options: Mapping[str, Any], workers: int | None) -> Corpus:
-    """Build the corpus of a dataset as the model was trained on it, unless options say otherwise."""
+    """Build the corpus of a dataset, with the options of the model's own training as defaults."""
     recipe = generator.model.card.get("recipe", {})
     same_kind = recipe.get("dataset", "").partition(":")[0] == name.partition(":")[0]
     trained = recipe.get("dataset_options", {}) if same_kind else {}

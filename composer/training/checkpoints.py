@@ -1,4 +1,4 @@
-"""Checkpoints: a training run on disk, from which it goes on exactly; it knows no data and no loop.
+"""Checkpoints: a training run on disk, resumed exactly.
 
 A folder holds the last two. Each is one safetensors file: the weights, their average, the best of it, the optimiser's
 tensors, the random states; its header says where the run was. Nothing is ever unpickled.
@@ -36,13 +36,13 @@ KEPT = 2
 
 
 def newest_first(folder: Path) -> list[Path]:
-    """The checkpoints in a folder."""
+    """List the checkpoints in a folder, the newest first."""
     paths = [path for path in folder.glob("step-*.checkpoint") if re.fullmatch(r"[0-9]{1,18}", path.stem[5:])]
     return sorted(paths, key=lambda path: int(path.stem[5:]), reverse=True)
 
 
 def save(run: Run, folder: Path, device: torch.device) -> None:
-    """Write the run to `folder`, whole or not at all. Raises CannotWrite; the checkpoints before are untouched then."""
+    """Write the run to `folder`, whole or not at all. Raises CannotWrite; earlier checkpoints stay as they are then."""
     import torch
     from safetensors.torch import save as in_bytes
 
@@ -83,7 +83,7 @@ def save(run: Run, folder: Path, device: torch.device) -> None:
 
 
 def load(run: Run, folder: Path, device: torch.device) -> None:
-    """Put `run` where the newest checkpoint in `folder` that is whole left it; without one it stays at its beginning.
+    """Restore `run` from the newest intact checkpoint in `folder`; without one it stays at its beginning.
 
     Raises BadModelFile if all are damaged, or if it was another run.
     """
@@ -112,7 +112,7 @@ def load(run: Run, folder: Path, device: torch.device) -> None:
 
 
 def _read(path: Path) -> tuple[Mapping[str, Any], Mapping[str, torch.Tensor]]:
-    """Where the run was, and its tensors. Raises BadModelFile for anything but what was written."""
+    """Read the position of the run, and its tensors. Raises BadModelFile unless the content matches its digest."""
     from safetensors import SafetensorError, safe_open
 
     check_regular(path, BadModelFile)
@@ -131,7 +131,7 @@ def _read(path: Path) -> tuple[Mapping[str, Any], Mapping[str, torch.Tensor]]:
 
 
 def _check(run: Run, place: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> None:
-    """Raise ValueError for what no run like this has saved: a folder of a run may come from anybody."""
+    """Raise ValueError for a checkpoint that no run like this can have saved. Its folder may come from anybody."""
     _check_place(run, place, has_best=bool(_under(tensors, "best")))
     state = run.module.state_dict()
     for part in ("weights", "average", *(["best"] if _under(tensors, "best") else [])):
@@ -166,7 +166,7 @@ def _check_tensors(part: str, found: Mapping[str, torch.Tensor], wanted: Mapping
 
 
 def _check_moments(found: Mapping[str, torch.Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise ValueError unless they are those of AdamW, all three of each parameter that has any."""
+    """Raise ValueError unless these are AdamW's tensors, all three of each parameter that has any."""
     for name, tensor in found.items():
         number, _, what = name.partition(".")
         if number not in shapes or what not in MOMENTS:

@@ -1,4 +1,4 @@
-"""Likelihood: how well a model foretells music it was not trained on; it knows no training.
+"""Likelihood: how well a model predicts music that it was not trained on.
 
 All figures are in nats (natural logarithm), so that models with different vocabularies can be compared: summed over
 every token of a piece, its end included, and divided by its notes or beats; or, for a tokenizer that writes frames,
@@ -31,7 +31,7 @@ UNLIMITED = Request(most_bars=1_000_000)
 
 @dataclass(frozen=True)
 class Likelihood:
-    """The likelihood of some pieces. `masked` says that the grammar was part of the model's distribution."""
+    """The likelihood of some pieces. `masked`: the grammar masked the model's distribution."""
 
     nats: float
     tokens: int
@@ -62,7 +62,7 @@ class Likelihood:
         return self.frame_nats / self.frames if self.frames else None
 
     def figures(self) -> dict[str, Any]:
-        """What a card states, ready for JSON; those per frame only where there are frames."""
+        """Return the figures for a card, ready for JSON; those per frame only where there are frames."""
         found = {
             "nats_per_note": round(self.nats_per_note, 5),
             "nats_per_beat": round(self.nats_per_beat, 5),
@@ -76,7 +76,7 @@ class Likelihood:
 
 
 def evaluate(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, split: str = "test") -> dict[str, Any]:
-    """The figures of one split of a corpus, and under `masked` the same figures within the grammar."""
+    """Compute the figures of one split of a corpus, and under `masked` the same figures with the grammar's mask."""
     pieces = corpus.split(split)
     plain, masked = (likelihood(module, corpus, tokenizer, pieces, masked=masked) for masked in (False, True))
     return {**plain.figures(), "masked": masked.figures()}
@@ -85,7 +85,7 @@ def evaluate(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, split: str
 def likelihood(
     module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64], *, masked: bool = False
 ) -> Likelihood:
-    """The likelihood of these pieces of a corpus. Published figures are without the mask."""
+    """Compute the likelihood of these pieces of a corpus. Published figures are without the mask."""
     nats = frame_nats = 0.0
     frames = 0
     for rows, losses in token_nats(module, corpus, tokenizer, pieces, masked=masked):
@@ -103,7 +103,7 @@ def likelihood(
 def piece_nats(
     module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64], *, masked: bool = False
 ) -> NDArray[np.float64]:
-    """(P,) the negative log-likelihood of each piece."""
+    """Compute (P,) the negative log-likelihood of each piece."""
     total = np.zeros(len(pieces))
     for rows, losses in token_nats(module, corpus, tokenizer, pieces, masked=masked):
         total[rows] = losses.sum(axis=1)
@@ -113,7 +113,10 @@ def piece_nats(
 def token_nats(
     module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64], *, masked: bool = False
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """Batch by batch: the places in `pieces` of its rows (B,), and the nats of their tokens (B, T), 0 after the end."""
+    """Yield, for each batch, the indices in `pieces` of its rows (B,) and the nats of their tokens (B, T).
+
+    Nats are 0 after the end of a piece.
+    """
     stream = Stream(corpus, tokenizer, pieces, batch_size=32, chunk=512)
     training = module.training
     module.eval()
@@ -127,7 +130,7 @@ def token_nats(
 
 
 def _batch_nats(module: nn.Module, stream: Stream, number: int, masks: NDArray[np.bool_] | None) -> NDArray[np.float64]:
-    """(B, T) the nats of every token of one batch, 0 after the end of a piece."""
+    """Compute (B, T) the nats of every token of one batch, 0 after the end of a piece."""
     import torch
 
     device = next(module.parameters()).device
@@ -154,7 +157,7 @@ def _batch_nats(module: nn.Module, stream: Stream, number: int, masks: NDArray[n
 
 
 def _masks(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> NDArray[np.bool_]:
-    """(B, T, V) what the grammar allows at each place of each sequence; all true after its end."""
+    """Compute (B, T, V) the grammar's mask at each token of each sequence; all true after its end."""
     grammar = tokenizer.grammar
     longest = max(len(s) for s in sequences)
     masks = np.ones((len(sequences), longest, len(tokenizer.vocabulary)), dtype=bool)

@@ -1,4 +1,4 @@
-"""The training loop: one for every architecture; it knows tokens and modules, and no music.
+"""The training loop: one for every architecture. It sees tokens and modules, and no music.
 
 Everything that varies is passed in. The loop is resumed exactly: its place in the data is one number, and a checkpoint,
 always between two batches, holds the weights, the best so far, the optimiser, the random state and the sums.
@@ -42,7 +42,7 @@ REPORT_EVERY = 0.25
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train; the defaults make a listenable model of the chorales on a laptop."""
+    """Hyperparameters of a training; the defaults train a listenable model of the chorales on a laptop."""
 
     steps: Annotated[int, "updates of the weights, of about batch_size x chunk tokens each"] = 5000
     evaluations: Annotated[int, "validations on the way, evenly spread; the best weights are kept"] = 40
@@ -61,7 +61,7 @@ class Settings:
     checkpoint_every: Annotated[float, "seconds between two checkpoints of a run that is kept"] = 300.0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained with."""
+        """Raise BadOption for values out of range."""
         if min(self.steps, self.evaluations, self.batch_size, self.chunk, self.patience) < 1:
             raise BadOption("steps, evaluations, batch_size, chunk and patience must be at least 1.")
         if not (self.learning_rate > 0 and self.clip > 0 and 0 <= self.warmup <= 1 and self.weight_decay >= 0):
@@ -93,7 +93,7 @@ def train(
     folder: Path | None = None,
     team: Team = ALONE,
 ) -> Trained:
-    """Train on a corpus and keep the weights that foretold its validation pieces best.
+    """Train on a corpus and keep the weights with the best validation loss.
 
     `beginning` are weights of this architecture to start from, instead of drawn ones. With `folder`, the run is saved
     there after every validation and every `checkpoint_every` seconds, and taken up from what is there. Killed at any
@@ -227,7 +227,7 @@ def _run(
 
 
 def _save(run: Run, folder: Path, device: torch.device, telling: Telling, now: Progress) -> float:
-    """Write a checkpoint and tell of it; when it was written."""
+    """Write a checkpoint, notify listeners, and return its time."""
     checkpoints.save(run, folder, device)
     saved = monotonic()
     telling.tell("checkpoint", now)
@@ -235,7 +235,7 @@ def _save(run: Run, folder: Path, device: torch.device, telling: Telling, now: P
 
 
 def _validated(run: Run, now: Progress) -> Progress:
-    """The same with the last validation, if there was one."""
+    """Add the last validation to the progress, if there was one."""
     if not run.history:
         return now
     return replace(now, valid=run.history[-1].valid, best=min(point.valid for point in run.history))
@@ -248,7 +248,7 @@ def _number(nats: float, step: int) -> float:
 
 
 def training_stream(corpus: Corpus, tokenizer: Tokenizer, settings: Settings) -> Stream:
-    """The batches that a run with these settings sees."""
+    """Build the stream of batches that a run with these settings sees."""
     return Stream(
         corpus,
         tokenizer,
@@ -266,7 +266,7 @@ def _exhausted(run: Run, settings: Settings) -> bool:
 
 
 def rate_at(step: int, settings: Settings) -> float:
-    """The learning rate: a linear rise, then half a cosine down to a hundredth."""
+    """Compute the learning rate: a linear warm-up, then half a cosine down to a hundredth."""
     rising = max(1, round(settings.warmup * settings.steps))
     if step < rising:
         return settings.learning_rate * (step + 1) / rising
@@ -277,7 +277,7 @@ def rate_at(step: int, settings: Settings) -> float:
 def _batch(
     run: Run, stream: Stream, settings: Settings, device: torch.device, meter: Meter, team: Team = ALONE
 ) -> None:
-    """One batch of pieces: an update a chunk, the state carried along."""
+    """Train on one batch of pieces: one update a chunk, with the state carried along."""
     run.module.train()
     team.draw_apart(settings.seed, run.batch)
     state: tuple[torch.Tensor, ...] | None = None
@@ -304,7 +304,7 @@ def _update(
     device: torch.device,
     team: Team,
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...] | None]:
-    """The loss a token of the whole batch, of which `chunk` is this process's share, and the state after it."""
+    """Make one update. Return the loss per token of the whole batch, and the state after this process's shard."""
     import torch
 
     run.optimiser.zero_grad(set_to_none=True)
@@ -339,7 +339,7 @@ def _take_into_average(run: Run, settings: Settings) -> None:
 
 
 class Meter:
-    """Adds up losses where they are computed, so that a GPU is not waited for at every step.
+    """Sums losses on their device, so that no step waits for a GPU.
 
     The sums are the run's, and last from one validation to the next.
     """
@@ -361,13 +361,13 @@ class Meter:
         return monotonic() - self._shown > REPORT_EVERY
 
     def tick(self) -> None:
-        """Count the time up to now as the run's."""
+        """Add the time since the last tick to the run."""
         now = monotonic()
         self._run.seconds += now - self._ticked
         self._ticked = now
 
     def progress(self, epoch: float) -> Progress:
-        """The run as it stands. Raises TrainingFailed if a loss was no number."""
+        """Compute the progress of the run. Raises TrainingFailed if a loss was NaN."""
         run = self._run
         nats = _number(float(run.nats), run.step)
         self.tick()
@@ -380,5 +380,5 @@ class Meter:
 
 
 def weights_of(module: nn.Module) -> Weights:
-    """A copy of a module's weights as NumPy arrays."""
+    """Copy a module's weights to NumPy arrays."""
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in module.state_dict().items()}

@@ -1,4 +1,4 @@
-"""Measuring a model by what it writes, and the music it was trained on; the results go into its card."""
+"""The figures in a model's card: of the pieces it writes, and of the music it was trained on."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ LEVEL = 0.99
 
 
 def measured_model(model: Model, *, seed: int = 0) -> Model:
-    """The model with figures of it and of its music in its card, asked for pieces as its dataset suggests now.
+    """Return the model with figures in its card, for pieces requested as its dataset suggests now.
 
     Raises BadModelFile if its card names no dataset.
     """
@@ -73,19 +73,19 @@ def measured_model(model: Model, *, seed: int = 0) -> Model:
 
 
 def distance(contrast: Contrast) -> dict[str, float | None]:
-    """The Fréchet feature distance with its interval, and that of halves of the real pieces, for a card."""
+    """Return the Fréchet feature distance with its interval, and that between halves of the real pieces, for a card."""
     found = {name: getattr(contrast.distance, name) for name in ("value", "low", "high", "halves")}
     return {name: round(value, 5) if isfinite(value) else None for name, value in found.items()}
 
 
 def originality(pieces: Sequence[Score], corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any]:
-    """What some pieces share with the training split, and under `held_out` what the test split shares with it."""
+    """Measure what pieces share with the training split; `held_out`: what the test split shares with it."""
     music = indexed(corpus, tokenizer).against("train")
     return {**shared([compare(piece, music) for piece in pieces]), "least": LEAST, "held_out": held_out(music.index)}
 
 
 def reach(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any]:
-    """What real pieces reach, for a card: `metres`, `repetition` and the rules of `ranking` from the training split.
+    """Measure real pieces for a card: `metres`, `repetition` and the rules of `ranking` from the training split.
 
     The nats per note, a median over pieces, are within the grammar and of the validation split, since the model knows
     the one and is judged by the test split. Of large splits, so many pieces are taken as stand evenly spaced.
@@ -103,7 +103,7 @@ def reach(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, 
 
 
 def _spaced(numbers: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """At most so many of the numbers, evenly spaced."""
+    """Take at most `most` of the numbers, evenly spaced."""
     return numbers[:: -(-len(numbers) // most)]
 
 
@@ -112,18 +112,18 @@ def _with_card(model: Model, more: Mapping[str, Any]) -> Model:
 
 
 def corpus_of(player: Generator) -> Corpus:
-    """The corpus that a model was trained on."""
+    """Build the corpus that a model was trained on."""
     return build(dataset_of(player.model), player.tokenizer, name=player.model.card["dataset"]["name"])
 
 
 def real_scores(player: Generator, corpus: Corpus | None = None) -> list[Score]:
-    """The pieces that a model was trained, validated and tested on."""
+    """Decode the pieces that a model was trained, validated and tested on."""
     found = corpus or corpus_of(player)
     return [player.tokenizer.decode(found.piece(number)) for number in range(len(found.names))]
 
 
 def listen(player: Generator, count: int, seed: int) -> list[Score]:
-    """So many pieces as the card suggests to ask for them, the first attempt at each: what the model itself does."""
+    """Generate `count` pieces as the card suggests, each in one attempt, without retries."""
     requests = [replace(player.suggested, seed=seed, index=index) for index in range(count)]
     return [piece.score for piece in generate(player, requests, redraws=0)]
 
@@ -137,7 +137,7 @@ class Beside:
     contrast: Contrast
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values of the sets, of each piece and of each bar."""
+        """Return plain values of both sets, of each piece and of each bar."""
         counts = {"pieces": len(self.model), "real_pieces": list(self.real.titles)}
         return {**counts, **values.beside(self.contrast, self.model, self.real)}
 
@@ -151,7 +151,7 @@ def beside(
     count: int = 0,
     seed: int = 0,
 ) -> Beside:
-    """So many pieces, as the card suggests to ask for them, beside those of one side of a corpus of the same tokenizer.
+    """Measure `count` pieces, requested as the card suggests, beside those of one split of a corpus.
 
     Of 0, as many as there are real ones, 50 at most. Raises UnknownName for a metric, EmptyDataset for no real pieces.
     """
@@ -170,7 +170,7 @@ def _beside(pieces: Sequence[Score], real: Sequence[Score], test: Sequence[Score
 
 
 def judged_again(player: Generator) -> tuple[Figure, ...]:
-    """The card's table made anew from the model: the same requests, held against the card's bands."""
+    """Recompute the card's table from the model: the same requests, compared with the card's reference ranges."""
     card = player.model.card["listening"]
     texts = [{name: row[name] for name in Band.__dataclass_fields__} for row in card["figures"]]
     bands = [Band(**row) for row in texts]
@@ -178,7 +178,7 @@ def judged_again(player: Generator) -> tuple[Figure, ...]:
 
 
 def wishes(player: Generator, real: Sequence[Score], seed: int) -> dict[str, Any]:
-    """Whether asked metres and keys are heard: pieces asked for each of the two commonest, beside real ones in each.
+    """Measure whether conditions are met: pieces for each of the two commonest metres and keys, beside real ones.
 
     Metres are heard in the profile of onsets, keys in that of pitch classes; neither sees bar lines or signatures.
     """

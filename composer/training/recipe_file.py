@@ -1,4 +1,4 @@
-"""Recipes as files: every choice of a training in TOML, and back; it knows no corpus and no loop.
+"""Recipes as files: every choice of a training in TOML, and back.
 
 A recipe is read to plain values; what the command line says is put over them; then its things are made.
 """
@@ -55,7 +55,7 @@ _TYPES = {str: "a text", bool: "true or false", dict: "a table"}
 
 
 def read(path: Path) -> Plain:
-    """The recipe in a file. Raises BadRecipe, which names the file and the key, for anything that is not one."""
+    """Read the recipe in a file. Raises BadRecipe, with file and key, for anything else."""
     shown = printable(str(path))
     try:
         plain = parse(read_bytes(path, LARGEST, BadRecipe).decode())
@@ -69,7 +69,7 @@ def read(path: Path) -> Plain:
 
 
 def check(plain: Plain) -> None:
-    """Raise BadRecipe, BadOption or UnknownName for a key, a name or a value that a recipe cannot have."""
+    """Raise BadRecipe, BadOption or UnknownName for an invalid key, name or value."""
     for key, value in plain.items():
         if key not in KEYS:
             raise BadRecipe(f"a recipe has no '{printable(key)}': {nearest(key, KEYS)}")
@@ -90,7 +90,7 @@ def check(plain: Plain) -> None:
 
 
 def _check_callbacks(callbacks: Plain) -> None:
-    """Raise BadRecipe or UnknownName for what is no callback, or neither a table of options nor true or false."""
+    """Raise BadRecipe or UnknownName unless each callback has a table of options, or true or false."""
     for name, options in callbacks.items():
         registry().offer("callbacks", name)
         if not isinstance(options, dict | bool):
@@ -115,7 +115,7 @@ def make_callbacks(plain: Plain) -> dict[str, Callback]:
 
 
 def _check_numbers(key: str, value: Any) -> None:
-    """Raise BadRecipe for a whole number that nothing counts."""
+    """Raise BadRecipe for an integer of more than `WIDEST` bits."""
     if isinstance(value, int) and value.bit_length() > WIDEST:
         raise BadRecipe(f"'{printable(key)}' is a number of {value.bit_length():,} bits; {WIDEST} are the most.")
     listed = [(key, one) for one in value] if isinstance(value, list) else []
@@ -124,7 +124,7 @@ def _check_numbers(key: str, value: Any) -> None:
 
 
 def exchanged(plain: Plain, key: str, value: Any) -> dict[str, Any]:
-    """The recipe with another value, be it the name of a thing; the thing keeps the options that it has, too."""
+    """Set a value of a recipe. A new tokenizer, architecture or dataset keeps the options that it knows."""
     if key != "dataset" and key not in THINGS:
         return {**plain, key: value}
     known = {option.name for option in registry().offer(f"{key}s", value.partition(":")[0]).options}
@@ -134,7 +134,7 @@ def exchanged(plain: Plain, key: str, value: Any) -> dict[str, Any]:
 
 
 def make(plain: Plain) -> Recipe:
-    """The recipe with its things made.
+    """Make the recipe, with its dataset, tokenizer and architecture.
 
     It must name a dataset, and an architecture or a model to begin from; the dataset suggests a tokenizer.
     """
@@ -176,7 +176,7 @@ def _begun(plain: Plain, dataset: Dataset) -> Recipe:
 
 
 def _suggest_options(dataset: Dataset, architecture: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Split the training options that a dataset suggests: fields of `Settings`, and options of the architecture."""
+    """Split a dataset's training options into fields of `Settings` and options of the architecture."""
     in_training = {field.name for field in fields(Settings)}
     in_architecture = {option.name for option in registry().offer("architectures", architecture).options}
     wanted = dataset.training_options
@@ -192,7 +192,7 @@ def _thing(kind: str, table: Plain) -> Any:
 
 
 def _settings(plain: Plain, suggested: Plain = MappingProxyType({})) -> Settings:
-    """How to train, as `suggested` unless the recipe says otherwise.
+    """Make the settings: those of the recipe over `suggested` ones.
 
     Raises BadOption for an unknown key and for a value that makes no sense.
     """
@@ -206,7 +206,7 @@ def _settings(plain: Plain, suggested: Plain = MappingProxyType({})) -> Settings
 
 
 def text(plain: Plain) -> str:
-    """A recipe as TOML, with what each option is beside it. Raises BadRecipe for a value that TOML cannot hold."""
+    """Write a recipe as TOML, with a comment on each option. Raises BadRecipe for a value that TOML cannot hold."""
     lines = [_line(key, plain.get(key), about) for key, (kind, about) in KEYS.items() if kind is not dict]
     for key, (kind, _) in KEYS.items():
         if key == "callbacks":
@@ -221,7 +221,7 @@ def _lines(table: Plain, about: Mapping[str, str]) -> list[str]:
 
 
 def _callback_lines(callbacks: Plain) -> list[str]:
-    """A table for all that have no options, and one for each of the others."""
+    """Write one table for all callbacks without options, and one for each of the others."""
     keys = {name: name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _value(name) for name in callbacks}
     bare = {keys[name]: value for name, value in callbacks.items() if isinstance(value, bool)}
     lines = ["", "[callbacks]", *_lines(bare, {})] if bare else []
@@ -233,7 +233,7 @@ def _callback_lines(callbacks: Plain) -> list[str]:
 
 
 def _about(plain: Plain, key: str) -> Mapping[str, str]:
-    """What each option of a table is."""
+    """Look up the help text of each option of a table."""
     if key == "training":
         options = schema(Settings)
     elif key == "started" or (key == "dataset_options" and "dataset" not in plain):
@@ -246,7 +246,7 @@ def _about(plain: Plain, key: str) -> Mapping[str, str]:
 
 
 def _line(name: str, value: Any, about: str) -> str:
-    """TOML has no word for nothing: an option without a value is written as a comment."""
+    """Write one assignment. TOML has no null: an option without a value becomes a comment."""
     assignment = f"# {name} =" if value is None else f"{name} = {_value(value)}"
     return f"{assignment:<28}  # {about}" if about else assignment
 

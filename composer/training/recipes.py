@@ -18,7 +18,7 @@ Plain = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Beginning:
-    """A trained model that a training starts from, under the name that the user calls it by."""
+    """A trained model to begin from, with the user's name for it."""
 
     name: str
     model: Model
@@ -26,7 +26,7 @@ class Beginning:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is trained on what, and how. `half` stores weights in fp16.
+    """The dataset, tokenizer, architecture and settings of a training. `half` stores weights in fp16.
 
     With a `beginning`, tokenizer and architecture are its own.
     """
@@ -56,7 +56,7 @@ class Recipe:
 
 
 def plain(recipe: Recipe, name: str) -> dict[str, Any]:
-    """Everything that the recipe says, every option written out. `name` is how the user calls the dataset."""
+    """Write a recipe as plain values, with every option. `name` is the user's name for the dataset."""
     dataset = asdict(recipe.dataset)  # type: ignore[call-overload]
     things: dict[str, Any] = {
         "tokenizer": {"name": recipe.tokenizer_name, **asdict(recipe.tokenizer)},  # type: ignore[call-overload]

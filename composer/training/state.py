@@ -26,7 +26,7 @@ class Point:
 
 @dataclass
 class Run:
-    """A run in progress: all that a checkpoint must hold."""
+    """A run in progress: the content of a checkpoint."""
 
     about: Mapping[str, Any]  # settings, architecture and music, as in JSON: what makes it this run
     module: nn.Module
@@ -48,7 +48,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of a run: the best weights, and the course of it.
+    """The outcome of a run: the best weights, and its history.
 
     `interrupted` if it was stopped early by the user; `failure` says why, if it could not go on.
     """

@@ -38,7 +38,7 @@ def train_recipe(
     folder: Path | None = None,
     team: Team = ALONE,
 ) -> Model | None:
-    """Train, measure the stored weights once on the test split, and write the model file.
+    """Train, evaluate the stored weights once on the test split, and write the model file.
 
     Raises TrainingFailed for a run that could not go on, after writing the best that it came to, if there is any. With
     `folder`, the run is kept there (see `composer.training.run_folder`), and gone on with if it was begun. All
@@ -81,7 +81,7 @@ def train_recipe(
 
 
 def make_model(recipe: Recipe, weights: Weights) -> Model:
-    """The model with these weights, as it is stored; of its card, what it takes to write with it."""
+    """Make the model with these weights, as it is stored. Its card holds only what generation needs."""
     kind = np.float16 if recipe.half else np.float32
     return Model(
         architecture=Made.of("architectures", recipe.architecture_name, recipe.architecture),
@@ -93,7 +93,7 @@ def make_model(recipe: Recipe, weights: Weights) -> Model:
 
 
 def _describe_origin(beginning: Beginning, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any]:
-    """What a model was made from, and how well that foretold the same test split."""
+    """Describe the model that a training began from, with its figures on the same test split."""
     model = beginning.model
     about = {"name": beginning.name, "hash": model.hash}
     about |= {name: model.card[name] for name in ("title", "licence") if name in model.card}
