@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from composer.training.recipes import Plain
 
 ARCHITECTURE = "lstm"
-"""The architecture, unless another is named."""
+"""The default architecture."""
 
 SPLITS = ("test", "valid", "train")
 
@@ -55,10 +55,10 @@ def train(
 ) -> Generator:
     """Train a model on a dataset, or by a recipe (.toml), write it to `out`, and open it.
 
-    As `composer train` does, or, with a model to `begin_from`, `composer finetune`. Options are those of the training
-    loop, the dataset, the tokenizer and the architecture: `steps=2000`, `hidden_size=256`. With `run`, the run is kept
-    in that folder, and goes on if it is there already. `callbacks` are names, or options by name; `listeners` hear of
-    each moment. Raises BadOption, BadRecipe, CannotWrite, EmptyDataset, TrainingFailed.
+    It corresponds to `composer train`, or with a model to `begin_from`, to `composer finetune`. Options are those of
+    the training loop, the dataset, the tokenizer and the architecture: `steps=2000`, `hidden_size=256`. With `run`, the
+    run is stored in that folder, and resumed if it is there already. `callbacks` are names, or options by name;
+    `listeners` are notified of each moment. Raises BadOption, BadRecipe, CannotWrite, EmptyDataset, TrainingFailed.
     """
     places = {"out": str(out), "run": None if run is None else str(run)}
     things = {"dataset": dataset, "architecture": architecture, "tokenizer": tokenizer}
@@ -124,8 +124,8 @@ def _names(options: Sequence[Any]) -> list[str]:
     return [option.name for option in options]
 
 
-def _follow(plain: Plain, out: Path, folder: Path | None, workers: int, told: dict[str, Any]) -> None:
-    """Train by a recipe; `told` are its listeners and callbacks."""
+def _follow(plain: Plain, out: Path, folder: Path | None, workers: int, hooks: dict[str, Any]) -> None:
+    """Train by a recipe; `hooks` are its listeners and callbacks."""
     recipe, name = recipe_file.make(plain), plain["dataset"]
     recipe = replace(recipe, tokenizer=_fitted(recipe.dataset, recipe.tokenizer, name, workers))
     corpus = build(recipe.dataset, recipe.tokenizer, name=name, workers=workers)
@@ -133,7 +133,7 @@ def _follow(plain: Plain, out: Path, folder: Path | None, workers: int, told: di
         whole = recipes.plain(recipe, name) | {key: plain[key] for key in ("out", "run", "callbacks") if key in plain}
         begun = recipe.beginning.model.hash if recipe.beginning else ""
         run_folder.begin(folder, whole, run_folder.Started(str(Path.cwd()), "", corpus.folder.name, begun))
-    train_recipe(recipe, corpus, out, folder=folder, **told)
+    train_recipe(recipe, corpus, out, folder=folder, **hooks)
 
 
 def _fitted(dataset: Dataset, tokenizer: Tokenizer, name: str, workers: int) -> Tokenizer:
@@ -158,8 +158,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure how well a model predicts the pieces of a dataset, in nats, as `composer evaluate --json` does.
 
-    With `metrics`, `"all"` or names, the model also writes `count` pieces, which are measured beside the real ones of
-    the dataset, or of the one named by `against`. Options are those of the dataset. Raises BadOption, UnknownName.
+    With `metrics`, `"all"` or names, the model also generates `count` pieces, which are compared with the real pieces
+    of the dataset, or of the dataset named by `against`. Options are those of the dataset. Raises BadOption,
+    UnknownName.
     """
     if split not in SPLITS:
         raise BadOption(f"there is no split '{printable(split)}'; {nearest(split, SPLITS)}")

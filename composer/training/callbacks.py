@@ -23,9 +23,9 @@ Event: TypeAlias = Literal["start", "step", "validation", "checkpoint", "end"]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come. Likelihoods are nats per note, without the grammar's mask.
+    """The progress of a run. Likelihoods are nats per note, without the grammar's mask.
 
-    After a validation there are `valid` and the `best` of all so far.
+    After a validation, `valid` is its result, and `best` the best so far.
     """
 
     step: int
@@ -49,7 +49,7 @@ class Moment:
 
 
 Listener: TypeAlias = Callable[[Moment], None]
-"""Told of the start, of progress a few times a second, of each validation and checkpoint, and of the end."""
+"""Called at the start, with progress a few times a second, at each validation and checkpoint, and at the end."""
 
 
 class Telling:
@@ -99,13 +99,13 @@ class Surroundings:
 
 
 Record: TypeAlias = Callable[[Progress, Mapping[str, Any]], None]
-"""Keeps the progress at a validation, with the figures that callbacks have added."""
+"""Stores the progress at a validation, with the figures that callbacks have added."""
 
 
 class Callbacks:
     """The callbacks of a run as one listener. Their changes to torch are undone, and their errors are caught.
 
-    One that raises is reported in a line and dropped.
+    A callback that raises is reported in one line and dropped.
     """
 
     def __init__(self, callbacks: Mapping[str, Callback], around: Surroundings, record: Record | None = None) -> None:
@@ -118,7 +118,7 @@ class Callbacks:
         for name, callback in list(self._left.items()):
             try:
                 figures |= _called(callback, moment.event, self._around.view(moment))
-            except (Exception, SystemExit) as error:  # a callback may be anybody's
+            except (Exception, SystemExit) as error:  # third-party code may raise anything
                 self._drop(name, error)
         if moment.event == "validation" and self._record is not None:
             self._record(moment.progress, figures)

@@ -1,7 +1,7 @@
 """Checkpoints: a training run on disk, resumed exactly.
 
-A folder holds the last two. Each is one safetensors file: the weights, their average, the best of it, the optimiser's
-tensors, the random states; its header says where the run was. Nothing is ever unpickled.
+A folder holds the last two. Each is one safetensors file: the weights, their average, its best version, the optimiser's
+tensors and the random states. Its header holds the position of the run. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     import torch
 
 MOST = 2**53
-"""What is counted is less."""
+"""Counts and figures are less than this."""
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-"""What AdamW holds of each parameter."""
+"""AdamW's tensors for each parameter."""
 
 KEPT = 2
-"""Checkpoints that are kept: should the newest be damaged, there is the one before."""
+"""Checkpoints in a folder: should the newest be damaged, the one before it is left."""
 
 
 def newest_first(folder: Path) -> list[Path]:
@@ -85,7 +85,7 @@ def save(run: Run, folder: Path, device: torch.device) -> None:
 def load(run: Run, folder: Path, device: torch.device) -> None:
     """Restore `run` from the newest intact checkpoint in `folder`; without one it stays at its beginning.
 
-    Raises BadModelFile if all are damaged, or if it was another run.
+    Raises BadModelFile if all are damaged, or if they belong to another run.
     """
     damaged: list[BadModelFile] = []
     for path in newest_first(folder):
@@ -121,10 +121,10 @@ def _read(path: Path) -> tuple[Mapping[str, Any], Mapping[str, torch.Tensor]]:
             header, digest = (file.metadata()[name] for name in ("run", "digest"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
         if digest != _digest(header, tensors):
-            raise ValueError("its content is not what was written")
+            raise ValueError("its digest does not match its content")
         place = json.loads(header)
         if not isinstance(place["about"], dict):
-            raise ValueError("it does not say what it was begun with")
+            raise ValueError("it does not describe its run")
         return place, tensors
     except (SafetensorError, KeyError, TypeError, ValueError, OSError, RuntimeError) as error:
         raise BadModelFile(f"{path.name}: is damaged ({printable(str(error), 120)}).") from error
@@ -146,13 +146,13 @@ def _check(run: Run, place: Mapping[str, Any], tensors: Mapping[str, torch.Tenso
 def _check_place(run: Run, place: Mapping[str, Any], *, has_best: bool) -> None:
     counts, figures, history = ("batch", "step"), ("tokens", "seconds"), place.get("history")
     if not all(type(place.get(name)) is int and 0 <= place[name] < MOST for name in counts):
-        raise ValueError("its steps are not counted right")
+        raise ValueError("its step counts are invalid")
     if not all(_is_figure(place.get(name)) for name in figures) or not isinstance(history, list):
-        raise ValueError("its figures are none")
+        raise ValueError("its figures are invalid")
     names = {field.name for field in fields(Point)}
     for point in history:
         if not isinstance(point, dict) or set(point) != names or not all(map(_is_figure, point.values())):
-            raise ValueError("a validation in it is none")
+            raise ValueError("it holds an invalid validation")
     ended = place["step"] >= run.about["settings"]["steps"]
     if has_best != bool(history) or (ended and not history):
         raise ValueError("it has no weights of its validations")
@@ -212,7 +212,7 @@ def _restore(run: Run, place: Mapping[str, Any], tensors: Mapping[str, torch.Ten
         if device.type == "cuda" and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"], device)
     except (RuntimeError, TypeError) as error:
-        raise BadModelFile(f"a checkpoint holds random numbers that are none ({printable(str(error), 120)}).") from None
+        raise BadModelFile(f"a checkpoint holds invalid random states ({printable(str(error), 120)}).") from None
 
 
 def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -1,8 +1,8 @@
 """A process group that trains as one process would.
 
-`torchrun` starts them, and says through the environment who is who. All make the same batches, and each takes its share
-of the rows. Losses and gradients are added up, which gives those of the whole batch: the course is that of one process,
-up to rounding. That is more in bf16, in which each process rounds the gradient of its own rows before they are added.
+`torchrun` starts the processes, and sets rank and size in the environment. All make the same batches, and each takes
+its shard of the rows. Losses and gradients are summed (all-reduce), which gives those of the whole batch: training
+equals that of one process, up to rounding. In bf16 rounding is coarser, since each process rounds its own gradient.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 PATIENCE = timedelta(days=1)
-"""How long a process waits for the others, such as for the first while it validates."""
+"""How long a process waits for the others, for example while rank 0 validates."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Team:
     place: int = 0
     size: int = 1
     place_here: int = 0
-    device: str = "cpu"  # through whose memory they speak
+    device: str = "cpu"  # whose memory collective operations use
 
     @property
     def leads(self) -> bool:
-        """Whether this is the process that validates, reports and writes."""
+        """Whether this is the main process, which validates, reports and writes."""
         return self.place == 0
 
     def share(self, chunk: Chunk) -> Chunk:
@@ -114,7 +114,7 @@ ALONE = Team()
 def team(device: str = "auto") -> Iterator[Team]:
     """Join the process group that `torchrun` has started this process in; ALONE without one.
 
-    On CPUs it speaks through gloo, on GPUs through NCCL, a GPU a process. Raises BadOption, TrainingFailed.
+    The backend is gloo on CPUs, and NCCL on GPUs, with one GPU a process. Raises BadOption, TrainingFailed.
     """
     size = os.environ.get("WORLD_SIZE", "")
     if not size.isdecimal() or int(size) < 2:

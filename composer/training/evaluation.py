@@ -1,8 +1,8 @@
 """Likelihood: how well a model predicts music that it was not trained on.
 
-All figures are in nats (natural logarithm), so that models with different vocabularies can be compared: summed over
-every token of a piece, its end included, and divided by its notes or beats; or, for a tokenizer that writes frames,
-summed over the tokens of frames and divided by those.
+All figures are in nats (natural logarithm), so that models with different vocabularies can be compared. Nats are summed
+over every token of a piece, its end included, and divided by its notes or beats. For a tokenizer that writes frames,
+they are also summed over the tokens of frames, and divided by the number of frames.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 UNLIMITED = Request(most_bars=1_000_000)
-"""A piece that is evaluated is as long as it is, and not as one that is asked for."""
+"""Without a limit of bars: real pieces have any length."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,19 @@ class Likelihood:
 
     @property
     def nats_per_note(self) -> float:
-        """Of all tokens, over all notes."""
+        """Nats of all tokens, divided by all notes."""
         return self.nats / max(self.notes, 1)
 
     @property
     def nats_per_beat(self) -> float:
-        """Of all tokens, over all beats."""
+        """Nats of all tokens, divided by all beats."""
         return self.nats / max(self.beats, 1e-9)
 
     @property
     def nats_per_frame(self) -> float | None:
-        """Of the tokens of all frames but the first of each piece, over these frames; None if there are none.
+        """Nats of the tokens of all frames but the first of each piece, divided by these frames; None without frames.
 
-        So figures on piano rolls are defined where they can be compared: Bai, Kolter and Koltun, An Empirical
+        This is the definition of published figures on piano rolls: Bai, Kolter and Koltun, An Empirical
         Evaluation of Generic Convolutional and Recurrent Networks for Sequence Modeling, 2018 (arXiv:1803.01271).
         """
         return self.frame_nats / self.frames if self.frames else None

@@ -1,6 +1,6 @@
 """The training loop: one for every architecture. It sees tokens and modules, and no music.
 
-Everything that varies is passed in. The loop is resumed exactly: its place in the data is one number, and a checkpoint,
+Everything that varies is passed in. The loop is resumed exactly: its position in the data is one number. A checkpoint,
 always between two batches, holds the weights, the best so far, the optimiser, the random state and the sums.
 """
 
@@ -79,7 +79,7 @@ class Settings:
 
 
 FINETUNING = Settings(steps=600, evaluations=20, learning_rate=5e-4, average=0.99, warmup=0.1)
-"""How to train on from a trained model: fewer steps, and smaller ones, so that it keeps what it knows."""
+"""Defaults for finetuning: fewer and smaller steps, so that the model does not forget."""
 
 
 def train(
@@ -95,12 +95,12 @@ def train(
 ) -> Trained:
     """Train on a corpus and keep the weights with the best validation loss.
 
-    `beginning` are weights of this architecture to start from, instead of drawn ones. With `folder`, the run is saved
-    there after every validation and every `checkpoint_every` seconds, and taken up from what is there. Killed at any
-    moment and taken up again, it ends as if nothing had happened, on a CPU to the bit. KeyboardInterrupt ends the run
-    and keeps the best so far, and so does a loss that is no number any more. Raises TrainingFailed if there is nothing
-    to keep, BadModelFile if the beginning does not fit. The processes of a `team` train as one; all must call this.
-    All `listeners` are told of each moment of the run, in their order; what one raises ends the run.
+    `beginning` are weights of this architecture to start from, instead of random ones. With `folder`, the run is saved
+    there after every validation and every `checkpoint_every` seconds, and resumed from its newest checkpoint. A run
+    killed at any moment and resumed equals an uninterrupted one; on a CPU, bit for bit. KeyboardInterrupt and a loss of
+    NaN end the run, and keep the best weights so far. Raises TrainingFailed if there are none, BadModelFile if the
+    beginning does not fit. The processes of a group train as one; all must call this. All `listeners` are notified of
+    each moment, in order; an exception in one of them ends the run.
     """
     import torch
 
@@ -124,7 +124,7 @@ def train(
                 raise
             failure = str(error)
         assert run.best is not None  # noqa: S101  (a run is validated at least once)
-        with contextlib.suppress(KeyboardInterrupt):  # whoever stops a listener now keeps the model
+        with contextlib.suppress(KeyboardInterrupt):  # the model is kept, even if a listener is interrupted now
             telling.end(run.best)
     parameters = sum(p.numel() for p in run.module.parameters())
     with autocast(device, settings.precision):
@@ -321,8 +321,8 @@ def _update(
         loss.backward()
     loss = team.summed(loss, list(run.module.parameters()))
     norm = torch.nn.utils.clip_grad_norm_(run.module.parameters(), settings.clip)
-    # A gradient that is no number is not applied, and the loss tells of it when the meter is read. The optimiser looks
-    # at the flag where it computes, as it does for torch's GradScaler: nobody waits for a GPU.
+    # A gradient of NaN is not applied; the loss becomes NaN, which the meter reports. The optimiser reads the flag on
+    # its own device, as it does for torch's GradScaler, so that no step waits for a GPU.
     sound = torch.isfinite(norm)
     run.optimiser.found_inf = (~sound).float()  # type: ignore[attr-defined]
     run.optimiser.step()
@@ -357,7 +357,7 @@ class Meter:
 
     @property
     def is_due(self) -> bool:
-        """Whether somebody who watches should hear of it."""
+        """Whether the next report of progress is due."""
         return monotonic() - self._shown > REPORT_EVERY
 
     def tick(self) -> None:

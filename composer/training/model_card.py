@@ -31,16 +31,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 ASKED = 50
-"""Pieces written for each wish."""
+"""Pieces generated for each condition."""
 
 MOST = 50
-"""Pieces that are listened to at most."""
+"""The most pieces to compare."""
 
 MOST_REAL, MOST_HELD_OUT = 5000, 500
-"""Pieces of the training split whose reach is measured at most, and of the validation split whose likelihood is."""
+"""The most pieces of the training split to measure, and of the validation split to evaluate."""
 
 LEVEL = 0.99
-"""Share of sets of real pieces that lie in a band."""
+"""Share of sets of real pieces that lie in a reference range."""
 
 
 def measured_model(model: Model, *, seed: int = 0) -> Model:
@@ -87,8 +87,8 @@ def originality(pieces: Sequence[Score], corpus: Corpus, tokenizer: Tokenizer) -
 def reach(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any]:
     """Measure real pieces for a card: `metres`, `repetition` and the rules of `ranking` from the training split.
 
-    The nats per note, a median over pieces, are within the grammar and of the validation split, since the model knows
-    the one and is judged by the test split. Of large splits, so many pieces are taken as stand evenly spaced.
+    The nats per note, a median over pieces, are masked by the grammar. They are of the validation split: the model has
+    seen the training split, and is judged by the test split. From large splits, evenly spaced pieces are taken.
     """
     trained = _spaced(corpus.split("train"), MOST_REAL)
     held_out = _spaced(corpus.split("valid"), MOST_HELD_OUT)
@@ -96,7 +96,7 @@ def reach(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, 
     nats = piece_nats(module, corpus, tokenizer, held_out, masked=True) / np.maximum(corpus.notes[held_out], 1)
     metres = Counter(metre for score in scores for metre in {str(signature) for signature in score.time_signatures})
     return {
-        "metres": dict(metres.most_common()),  # in so many pieces
+        "metres": dict(metres.most_common()),  # pieces with each
         degeneration.CARD: {**asdict(degeneration.reached(scores)), "pieces": len(scores)},
         ranking.CARD: {**asdict(ranking.standard(scores, nats)), "pieces": len(scores), "held_out": len(nats)},
     }
@@ -130,7 +130,7 @@ def listen(player: Generator, count: int, seed: int) -> list[Score]:
 
 @dataclass(frozen=True, eq=False)
 class Beside:
-    """What a model writes beside real pieces, measured by the same metrics."""
+    """Generated pieces beside real ones, measured by the same metrics."""
 
     model: Measured
     real: Measured
@@ -153,7 +153,8 @@ def beside(
 ) -> Beside:
     """Measure `count` pieces, requested as the card suggests, beside those of one split of a corpus.
 
-    Of 0, as many as there are real ones, 50 at most. Raises UnknownName for a metric, EmptyDataset for no real pieces.
+    A `count` of 0 means as many as real pieces, at most 50. Raises UnknownName for a metric, EmptyDataset for no real
+    pieces.
     """
     chosen = metrics.metrics(names)
     numbers = corpus.split(split).tolist()
@@ -180,7 +181,7 @@ def judged_again(player: Generator) -> tuple[Figure, ...]:
 def wishes(player: Generator, real: Sequence[Score], seed: int) -> dict[str, Any]:
     """Measure whether conditions are met: pieces for each of the two commonest metres and keys, beside real ones.
 
-    Metres are heard in the profile of onsets, keys in that of pitch classes; neither sees bar lines or signatures.
+    Metres show in the profile of onsets, keys in that of pitch classes; neither profile sees bar lines or signatures.
     """
     return {
         "time_signature": _wish(player, real, seed, "time_signature", _metre, metrics.onset_profile),

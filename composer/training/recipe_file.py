@@ -1,6 +1,6 @@
 """Recipes as files: every choice of a training in TOML, and back.
 
-A recipe is read to plain values; what the command line says is put over them; then its things are made.
+A recipe is read as plain values; options of the command line replace some of them; then its objects are made.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from composer.training.recipes import Beginning, Plain, Recipe
 from composer.types import Callback, Dataset
 
 LARGEST = 2**20
-"""Bytes of a recipe at most."""
+"""The most bytes of a recipe."""
 
 WIDEST = 64
-"""Bits of a whole number."""
+"""The most bits of an integer."""
 
 KEYS: Mapping[str, tuple[type, str]] = {
     "dataset": (str, "a name of `composer datasets`, or folder:PATH"),
@@ -43,13 +43,13 @@ KEYS: Mapping[str, tuple[type, str]] = {
     "callbacks": (dict, ""),
     "started": (dict, ""),
 }
-"""What a recipe may hold, in the order in which it is written: the type of each value, and what it is."""
+"""The keys of a recipe, in the order of writing: type and comment of each value."""
 
 CALLBACKS = ("samples",)
-"""What listens to a run that is kept, where it is installed and the recipe does not say `samples = false`."""
+"""Default callbacks of a run with a folder, if installed, and unless the recipe has `samples = false`."""
 
 THINGS = ("tokenizer", "architecture")
-"""Keys whose tables hold the `name` of a thing and its options."""
+"""Keys whose tables hold the `name` of a plugin's object and its options."""
 
 _TYPES = {str: "a text", bool: "true or false", dict: "a table"}
 
@@ -100,7 +100,7 @@ def _check_callbacks(callbacks: Plain) -> None:
 def make_callbacks(plain: Plain) -> dict[str, Callback]:
     """Make the callbacks of a recipe, by their names.
 
-    Raises BadOption for one that writes into the folder of a run where there is none.
+    Raises BadOption for a callback that writes into the folder of a run, if there is no folder.
     """
     _check_callbacks(plain.get("callbacks", {}))
     usual = {name: True for name in CALLBACKS if "run" in plain and name in registry().offers["callbacks"]}
@@ -194,7 +194,7 @@ def _thing(kind: str, table: Plain) -> Any:
 def _settings(plain: Plain, suggested: Plain = MappingProxyType({})) -> Settings:
     """Make the settings: those of the recipe over `suggested` ones.
 
-    Raises BadOption for an unknown key and for a value that makes no sense.
+    Raises BadOption for an unknown key and for an invalid value.
     """
     known = {option.name: option for option in schema(Settings)}
     given = plain.get("training", {})

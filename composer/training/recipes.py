@@ -42,13 +42,13 @@ class Recipe:
 
     @property
     def suggested(self) -> dict[str, Any]:
-        """What to ask of the model: as the dataset says, and else as the model does that it began from."""
+        """The suggested request: that of the dataset, over that of the model it began from."""
         before = self.beginning.model.card.get("suggested", {}) if self.beginning else {}
         return {**before, **self.dataset.suggested}
 
     @property
     def licence(self) -> str:
-        """That of the music, and of the model that it began from."""
+        """The licence of the music, and of the model that it began from."""
         before = self.beginning.model.card.get("licence", "not stated") if self.beginning else self.dataset.licence
         if before == self.dataset.licence:
             return self.dataset.licence

@@ -1,11 +1,11 @@
 """The folder of a run: its recipe, its metrics, and the models it has written.
 
-recipe.toml               every choice, and where and by what line the run was started
+recipe.toml               every choice, the folder and the command with which the run was started
 metrics.jsonl             a line a validation
-written.json              the models that the run has written to its file, by their digests
+written.json              digests of the models that the run has written to its file
 step-000500.checkpoint    the last two (composer.training.checkpoints)
 
-Whatever else is in it, such as samples, comes from callbacks.
+Other files in it, such as samples, come from callbacks.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from composer.training.recipes import Plain
 RECIPE, WRITTEN, METRICS = "recipe.toml", "written.json", "metrics.jsonl"
 
 LARGEST = 2**26
-"""Bytes of what is written there a line at a time."""
+"""The most bytes of a file written there line by line."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ class Started:
     command: str
     music: str  # the corpus by its content
     beginning: str = ""  # the model that it began from by its hash, if from any
-    seal: str = ""  # by which the user's own words on where the model goes are known
+    seal: str = ""  # proof that the user chose the path of the model
 
 
 def check(folder: Path, writes: Iterable[str] = ()) -> None:
     """Raise CannotWrite for a path that is no folder, and for a folder without a run where files would be lost.
 
-    `writes` are names of files and folders that callbacks make there.
+    `writes` are the names of the callbacks' files and folders.
     """
     shown = printable(str(folder), 200)
     if folder.exists() and not folder.is_dir():
@@ -101,7 +101,7 @@ def begin(folder: Path, plain: Plain, started: Started) -> None:
     if path.exists():
         _check_same(reopen(folder)[0], tomllib.loads(recipe), shown)
         for scratch in (*folder.glob(".composer-*"), *folder.glob("*/.composer-*")):
-            scratch.unlink(missing_ok=True)  # what was being written when the run was killed
+            scratch.unlink(missing_ok=True)  # left by a killed run
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -163,7 +163,7 @@ def metrics(folder: Path) -> Record:
         try:
             there = read_bytes(path, LARGEST, CannotWrite) if path.exists() else b""
             lines = there.decode("utf-8", "replace").splitlines()
-            # A line of this step or a later one is of a run that was killed before its checkpoint.
+            # Lines from this step on are left by a run that was killed before its checkpoint.
             kept = [line for line in lines if _step(line) < progress.step]
             if len(kept) < len(lines):
                 with whole_file(path) as scratch:

@@ -28,7 +28,7 @@ class Point:
 class Run:
     """A run in progress: the content of a checkpoint."""
 
-    about: Mapping[str, Any]  # settings, architecture and music, as in JSON: what makes it this run
+    about: Mapping[str, Any]  # settings, architecture and music, as in JSON: the identity of the run
     module: nn.Module
     average: nn.Module  # the same, with the weights averaged over the steps (Polyak and Juditsky 1992)
     optimiser: torch.optim.Optimizer
@@ -42,7 +42,7 @@ class Run:
 
     @property
     def best_point(self) -> Point | None:
-        """The validation whose weights are kept."""
+        """The validation with the best weights."""
         return min(self.history, key=lambda point: point.valid, default=None)
 
 
@@ -50,7 +50,7 @@ class Run:
 class Trained:
     """The outcome of a run: the best weights, and its history.
 
-    `interrupted` if it was stopped early by the user; `failure` says why, if it could not go on.
+    `interrupted`: the user stopped it early. `failure`: why it could not go on, if so.
     """
 
     weights: Weights
@@ -63,5 +63,5 @@ class Trained:
 
     @property
     def best(self) -> Point:
-        """The validation whose weights these are."""
+        """The validation of these weights."""
         return min(self.history, key=lambda point: point.valid)

@@ -40,10 +40,10 @@ def train_recipe(
 ) -> Model | None:
     """Train, evaluate the stored weights once on the test split, and write the model file.
 
-    Raises TrainingFailed for a run that could not go on, after writing the best that it came to, if there is any. With
-    `folder`, the run is kept there (see `composer.training.run_folder`), and gone on with if it was begun. All
-    `listeners` and `callbacks`, these by name, are told of it. Of a `team`, the process that leads does all but the
-    training alone; the others come back without a model.
+    Raises TrainingFailed for a run that could not go on, after writing its best weights, if there are any. With
+    `folder`, the run is stored there (see `composer.training.run_folder`), and resumed if it was begun. All `listeners`
+    and `callbacks`, these by name, are notified. In a process group, the main process does everything except the shared
+    training; the others return no model.
     """
     seed, record = recipe.settings.seed, None if folder is None else run_folder.metrics(folder)
     around = Surroundings(partial(make_model, recipe), Corpus(corpus.folder), recipe.tokenizer, seed, folder)
