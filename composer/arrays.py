@@ -14,7 +14,7 @@ from composer.types import Array
 
 def namespace(array: Array) -> Any:
     """Return the array API functions of the library of `array`."""
-    if type(array) is np.ndarray:  # NumPy 2 is such a namespace itself, and wrapping it would cost more than its work
+    if type(array) is np.ndarray:  # NumPy 2 is such a namespace; wrapping it would cost more than its work
         return np
     if hasattr(array, "__array_namespace__"):
         return array.__array_namespace__()
@@ -56,9 +56,9 @@ def with_column(array: Array, column: int, values: Array) -> Array:
     return xp.concat([array[:, :column], values[:, None], array[:, column + 1 :]], axis=1)
 
 
-def latest(values: NDArray[Any], said: NDArray[np.bool_], first: int) -> NDArray[Any]:
-    """Return (T,) the latest of `values` (T,) at each position where `said` (T,) is true so far, or `first`."""
-    place = np.maximum.accumulate(np.where(said, np.arange(len(said)), -1))
-    found = values[place]
-    found[: np.searchsorted(place, 0)] = first  # places never fall: those of -1 are in front
+def latest(values: NDArray[Any], stated: NDArray[np.bool_], first: int) -> NDArray[Any]:
+    """Return (T,) the latest of `values` (T,) at each position where `stated` (T,) is true so far, or `first`."""
+    index = np.maximum.accumulate(np.where(stated, np.arange(len(stated)), -1))
+    found = values[index]
+    found[: np.searchsorted(index, 0)] = first  # indices never fall: those of -1 are in front
     return found

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     import torch
 
 AMD = Path("/dev/kfd")
-"""There where the driver of an AMD GPU is, which torch calls `cuda`, too."""
+"""The driver of an AMD GPU, which torch calls `cuda` too."""
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 BF16 = "COMPOSER_BF16"
-"""Of the environment: whether the processor is taken to have bf16, 0 or 1, so that tests try both on any machine."""
+"""Environment variable, 0 or 1, that overrides detection of bf16, so that tests try both on any machine."""
 
 
 def processors() -> int:
@@ -62,8 +62,8 @@ def has_bfloat16(device: torch.device) -> bool:
 
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if said := os.environ.get(BF16):
-        return said == "1"
+    if override := os.environ.get(BF16):
+        return override == "1"
     found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return bool(found.get("avx512_bf16") or found.get("amx_bf16") or found.get("sve_bf16"))
 
@@ -85,7 +85,7 @@ def without_onednn() -> Iterator[None]:
     import torch
 
     onednn: Any = torch.backends.mkldnn
-    before = onednn.enabled  # `mkldnn.flags` would set TF32 as well, and warn of hardware that is not here
+    before = onednn.enabled  # `mkldnn.flags` would set TF32 as well, and warn of missing hardware
     onednn.enabled = False
     try:
         yield

@@ -1,7 +1,7 @@
 """Checks that weights fit an architecture: names, shapes, its cell and its module.
 
-The weights of a stranger's model are not trusted, and no more is what its header asks for: steppers take sizes from
-one array for another, and a network could fill any memory. So all is compared before any of it is used.
+Neither the weights of a stranger's model nor its header are trusted: backends take sizes from one array for another,
+and a network could fill any memory. So everything is checked before use.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Unfit(ValueError):
 def check_shapes(shapes: Iterable[tuple[str, Shape]], weights: Weights, counts: Container[str] = ()) -> None:
     """Raise Unfit unless the weights have these names and shapes, no others, and hold floating-point numbers.
 
-    Only arrays named in `counts` may hold whole numbers. Shapes are asked for one by one, up to the first that is not
-    met: a number of layers from a file costs nothing.
+    Only arrays named in `counts` may hold integers. Shapes are checked one by one up to the first mismatch, so that a
+    huge number of layers in a file costs nothing.
     """
     known = set()
     for name, shape in shapes:
@@ -50,7 +50,7 @@ def check_weights(
 ) -> None:
     """Raise Unfit unless the weights have the names and shapes that the architecture lists.
 
-    One that does not say is taken at the word of its cell, or of its module.
+    An architecture that lists no shapes is checked by its cell or module instead.
     """
     if isinstance(architecture, HasShapes):
         check_shapes(architecture.shapes(column_sizes, vocabulary_size), weights)
@@ -79,9 +79,9 @@ def _told(shape: Sequence[int]) -> str:
 
 @dataclass(frozen=True)
 class _Gates:
-    sums: int  # G of a unit
+    sums: int  # gates and candidates of a unit, G
     parts: int
-    recurrent: bool  # F is G, or else 0
+    recurrent: bool  # whether recurrent weights have G rows a unit, or none
 
 
 GATES = {
@@ -91,7 +91,7 @@ GATES = {
     "mingru": _Gates(2, 1, False),
     "minlstm": _Gates(3, 1, False),
 }
-"""What a layer has whose gates are known by name."""
+"""The gates of a layer, by name."""
 
 
 def check_cell(cell: Cell, column_sizes: Sequence[int], vocabulary_size: int) -> None:
@@ -126,7 +126,7 @@ def _check_layer(name: str, layer: Layer, below: int, hidden: int) -> None:
 
 def _check_pointer(cell: Cell, column_sizes: Sequence[int], seen: int) -> None:
     """Check that a pointer has a row for each feature that it points from, and that these features are tokens."""
-    if not all(0 <= place < len(column_sizes) and column_sizes[place] <= len(cell.bias) for place in cell.pointed):
+    if not all(0 <= index < len(column_sizes) and column_sizes[index] <= len(cell.bias) for index in cell.pointed):
         raise Unfit("a pointer points from a column that holds no tokens")
     if cell.pointer is None or cell.pointer_bias is None:
         if cell.pointed or cell.pointer is not None or cell.pointer_bias is not None:

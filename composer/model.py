@@ -1,7 +1,7 @@
 """A trained model in one safetensors file: weights, architecture, tokenizer, card. It needs no torch.
 
-The header holds one JSON text under `composer`. Nothing is ever unpickled, and nothing that a header names is imported
-until the model is used.
+The header holds one JSON text under `composer`. Nothing is ever unpickled. Plugins that a header names are imported
+when the model is used.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ FORMAT = 1
 LARGEST_HEADER = 16 * 2**20
 
 LARGEST = 4 * 2**30
-"""Bytes of a file: far more than a recurrent network that anybody would wait for."""
+"""The most bytes of a file, far above any practical recurrent network."""
 
 KINDS = ("F16", "F32")
-"""What weights are, as safetensors calls them."""
+"""Data types of weights, as safetensors names them."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Made:
         made = Made(**values)
         texts = (made.name, made.plugin, made.version)
         if not (isinstance(made.options, Mapping) and all(isinstance(text, str) for text in texts)):
-            raise TypeError("a name, options, and a plugin with its version are asked for")
+            raise TypeError("expected a name, options, and a plugin with its version")
         return made
 
 
@@ -74,7 +74,7 @@ class Model:
     vocabulary: tuple[str, ...]
     weights: Mapping[str, NDArray[Any]]
     card: Mapping[str, Any] = field(default_factory=dict)
-    file: str = ""  # where it was read from, safe to print; its refusals begin with it
+    file: str = ""  # its path, safe to print; error messages begin with it
 
     @cached_property
     def hash(self) -> str:
@@ -128,7 +128,7 @@ class Model:
         from composer.fitting import Unfit
 
         try:
-            with torch.random.fork_rng(devices=[]):  # initialising draws numbers, which are not ours to use up
+            with torch.random.fork_rng(devices=[]):  # initialising must not advance the caller's random numbers
                 module = build(architecture, sizes, len(self.vocabulary), self.weights)
         except Unfit as error:
             raise self._unfit(error) from error

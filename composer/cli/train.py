@@ -222,7 +222,7 @@ def _follow(
                 corpus = build(recipe.dataset, recipe.tokenizer, name=name, workers=workers or 1)
         if not us.leads:
             with contextlib.suppress(TrainingFailed):  # the first process tells of it
-                train_recipe(recipe, corpus, out, folder=folder, team=us)
+                train_recipe(recipe, corpus, out, folder=folder, processes=us)
             return
         if folder is not None:
             whole = recipes.plain(recipe, name)
@@ -231,7 +231,7 @@ def _follow(
             run_folder.begin(folder, whole, run_folder.Started(str(Path.cwd()), command, corpus.folder.name, begun))
         with Watch() as watch:
             told: dict[str, Any] = {"listeners": [watch.listen], "callbacks": callbacks}
-            model = train_recipe(recipe, corpus, out, command=command, folder=folder, team=us, **told)
+            model = train_recipe(recipe, corpus, out, command=command, folder=folder, processes=us, **told)
     if model is not None:
         _say(model, out, folder)
 

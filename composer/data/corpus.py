@@ -1,8 +1,8 @@
 """A corpus: the pieces of a dataset as tokens on disk, memory-mapped and split.
 
-Built once for a dataset and a tokenizer, in parallel, and cached by the content of both and the sides that the dataset
-gives; a digest tells whether it is still what was written. Its folder holds `tokens.bin` (N,) and `inputs.bin` (N, C)
-of all pieces end to end, `pieces.npz` with a few numbers a piece, `names.json` and `corpus.json`.
+It is built once for a dataset and a tokenizer, in parallel, and cached by the content of both and by predefined splits.
+A digest detects damage. Its folder holds `tokens.bin` (N,) and `inputs.bin` (N, C) of all pieces end to end,
+`pieces.npz` with a few numbers a piece, `names.json` and `corpus.json`.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from composer.storage.cache import cache_folder, clear, digest_of, make, put, wr
 from composer.types import Dataset, Learning, Tokenizer, Tokens
 
 CHUNK, CHUNK_SECONDS = 64, 0.25
-"""Sources that one call reads at most, and the time that it should take, so that progress is told often."""
+"""The most sources of one call, and the time that it should take, so that progress is reported often."""
 
 GROUP = 250_000
-"""Tokens of the pieces whose inputs are made by one call: many pieces side by side, and a bounded memory."""
+"""Tokens of the pieces whose inputs one call makes: many pieces side by side, in bounded memory."""
 
 FORMAT = 2
-"""Of what is in the folder; one of another number is built anew."""
+"""Version of the files; a corpus of another version is rebuilt."""
 
 Report = Callable[[int, int], None]
-"""Told of progress: sources done, sources in all."""
+"""Called with progress: sources done, sources in all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class Corpus:
 
     @cached_property
     def about(self) -> Mapping[str, Any]:
-        """What it was built from, how many pieces were kept, every refused one with its reason, and `Remarks.plain`."""
+        """Its origin, the number of pieces, every refused piece with its reason, and `Remarks.plain`."""
         return json.loads((self.folder / "corpus.json").read_text())
 
     @cached_property
@@ -67,7 +67,7 @@ class Corpus:
 
     @cached_property
     def inputs(self) -> NDArray[np.uint16]:
-        """(N, C) what a model is given to predict each token."""
+        """(N, C) the model inputs for each token."""
         flat = np.memmap(self.folder / "inputs.bin", dtype=np.uint16, mode="r")
         return flat.reshape(len(self.tokens), -1)
 
@@ -78,7 +78,7 @@ class Corpus:
 
     @property
     def offsets(self) -> NDArray[np.int64]:
-        """(P + 1,) where each piece begins among the tokens."""
+        """(P + 1,) the index of each piece's first token."""
         return self._pieces["offsets"]
 
     @property
@@ -103,7 +103,7 @@ class Corpus:
 
     @property
     def refused(self) -> list[Refused]:
-        """The pieces that were not taken."""
+        """The refused pieces."""
         return [Refused(**row) for row in self.about["refused"]]
 
     def split(self, name: str) -> NDArray[np.int64]:
@@ -127,7 +127,7 @@ def build(
 ) -> Corpus:
     """Build the corpus of a dataset, or take it from the cache. Raises EmptyDataset, with reasons, if no piece is left.
 
-    `name` is how the user calls the dataset. With more `workers` a long build is shared among processes; they import
+    `name` is the user's name for the dataset. With more `workers`, a long build is shared among processes. They import
     the main module, which must then keep its work under `if __name__ == "__main__"`.
     """
     sources = list(dataset.sources())
@@ -145,10 +145,10 @@ def build(
     key = hashlib.blake2b(json.dumps(made_of, sort_keys=True).encode(), digest_size=16)
     for source in sources:
         key.update(json.dumps([source, dataset.fingerprint(source), given_side(dataset, source)]).encode())
-    place = Path("corpora", key.hexdigest())
-    folder = (cache or cache_folder()) / place
+    key_path = Path("corpora", key.hexdigest())
+    folder = (cache or cache_folder()) / key_path
     if not _is_whole(folder):
-        folder = (cache or writable_cache()) / place
+        folder = (cache or writable_cache()) / key_path
         about = {"name": name, "title": dataset.title, "licence": dataset.licence}
         try:
             clear(folder, _is_whole)
@@ -178,7 +178,7 @@ def _digest(folder: Path, about: Mapping[str, Any]) -> str:
 def fitted(tokenizer: Tokenizer, corpus: Callable[[], Corpus]) -> Tokenizer:
     """Fit the tokenizer to the training pieces, if it is trainable and not trained yet.
 
-    `corpus` gives the music in the tokenizer's own tokens; it is asked for only then.
+    `corpus` builds the music in the untrained tokenizer's tokens; it is called only then.
     """
     if not isinstance(tokenizer, Learning) or tokenizer.learnt:
         return tokenizer
@@ -226,7 +226,7 @@ def _write(
             **{field: np.array(pieces[field]) for field in ("notes", "beats", "lowest", "highest")},
             "splits": _splits(pieces["sides"], pieces["groups"], refused),
         }
-        np.savez(scratch / "pieces.npz", **arrays)  # type: ignore[arg-type]  # names an option that is not given
+        np.savez(scratch / "pieces.npz", **arrays)  # type: ignore[arg-type]  # mypy takes a name for an option
         (scratch / "names.json").write_text(json.dumps(pieces["names"]))
         about = {**about, "kept": len(pieces["names"]), "refused": [asdict(r) for r in refused], **remarks.plain()}
         (scratch / "corpus.json").write_text(json.dumps({**about, "digest": _digest(scratch, about)}, indent=1))

@@ -19,7 +19,7 @@ from composer.request import Request
 from composer.types import Dataset, Divided, Grammar, Tokenizer, Tokens, Unrolled
 
 LONGEST = 50_000
-"""A piece of more tokens is refused: a recurrent model would be trained on little else."""
+"""A piece of more tokens is refused: it would dominate the training."""
 
 MOST_NOTES = 4 * LONGEST
 """A piece of more notes is not even encoded."""
@@ -27,10 +27,10 @@ MOST_NOTES = 4 * LONGEST
 MOST_BARS = 100_000
 
 AT_ONCE = 64
-"""Pieces that are read before they are encoded, since a processor that does one thing at a time is faster…"""
+"""Pieces read before they are encoded, since a processor is faster at one task at a time…"""
 
 NOTES_AT_ONCE = 2**20
-"""…and their notes, of which memory holds a few times as many at most."""
+"""…and their notes, which bound the memory."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Encoded:
     beats: float
     lowest: int  # MIDI pitch in its tokens, 0 if there is none
     highest: int
-    group: int  # pieces of one group stay on one side of a split, unless…
-    side: str  # …the dataset gives the side itself; "" if it does not
+    group: int  # pieces of one group stay in one split, unless…
+    side: str  # …the dataset has predefined splits; "" if not
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ def encode(dataset: Dataset, tokenizer: Tokenizer, sources: Sequence[str]) -> En
     kept: list[Encoded] = []
     refused: list[Refused] = []
     remarks = Remarks()
-    with watching(), warnings.catch_warnings(record=True) as said:
+    with watching(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ReadingWarning)
-        for found in _batches(dataset, sources, said, remarks):
+        for found in _batches(dataset, sources, caught, remarks):
             for name, score, side in found:
                 result = score if isinstance(score, Exception) else _encode(tokenizer, name, score, side)
                 if isinstance(result, Encoded):
@@ -86,12 +86,12 @@ _Found: TypeAlias = "tuple[str, Score | Exception, str]"
 
 
 def _batches(
-    dataset: Dataset, sources: Sequence[str], said: list[warnings.WarningMessage], remarks: Remarks
+    dataset: Dataset, sources: Sequence[str], caught: list[warnings.WarningMessage], remarks: Remarks
 ) -> Iterator[list[_Found]]:
-    """Yield the pieces of the sources with their splits, some at a time. Warnings in `said` become remarks."""
+    """Yield the pieces of the sources with their splits, some at a time. Warnings in `caught` become remarks."""
     found: list[_Found] = []
     notes = 0
-    divided = isinstance(dataset, Divided)  # asked once: a protocol takes its time
+    divided = isinstance(dataset, Divided)  # once: checking a protocol is slow
     for source in sources:
         side = given_side(dataset, source) if divided else ""
         for name, score in _pieces(dataset, source):
@@ -100,9 +100,9 @@ def _batches(
             if len(found) >= AT_ONCE or notes >= NOTES_AT_ONCE:
                 yield found
                 found, notes = [], 0
-        if said:
-            remarks.note(warning.message for warning in said)
-            said.clear()
+        if caught:
+            remarks.note(warning.message for warning in caught)
+            caught.clear()
     yield found
 
 
@@ -121,7 +121,7 @@ def _reason(name: str, error: Exception) -> str:
 def _pieces(dataset: Dataset, source: str) -> Iterator[tuple[str, Score | Exception]]:
     try:
         yield from dataset.read(source)
-    except Exception as error:  # foreign parsers raise anything, and one file is not the end of a thousand
+    except Exception as error:  # third-party parsers raise anything, and one bad file must not stop the others
         text = str(error) if isinstance(error, ComposerError) else f"cannot be read ({type(error).__name__}: {error})"
         yield source, ComposerError(text)
 

@@ -1,7 +1,7 @@
 """Splits by content: training, validation and test pieces.
 
-Pieces with the same melody, whatever its key, rhythm or accompaniment, always fall on one side, unless their dataset
-gives its sides itself.
+Pieces with the same melody, in any key, rhythm or accompaniment, always fall into one split, unless their dataset has
+predefined splits.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def content_hash(score: Score) -> int:
 def melody(score: Score) -> NDArray[np.int16]:
     """Compute the melody of the first pitched track: the intervals between the highest notes at successive onsets.
 
-    Intervals, not pitches, so that transpositions agree; repeated notes count once, so that rhythms may differ.
+    Intervals are in semitones, so that transpositions agree. Repeated notes count once, so that rhythms may differ.
     """
     tracks = [track.notes for track in score.tracks if not track.is_drum and len(track.notes)]
     if not tracks:
@@ -53,12 +53,12 @@ def assign(groups: Sequence[int] | NDArray[np.uint64]) -> NDArray[np.int8]:
             f"there are {len(found)} different pieces among {len(groups)}, and at least 3 are needed to train, "
             "to validate and to test."
         )
-    places = np.array([_spread(group) / _SCALE for group in found])
-    # Too few pieces do not meet every side by chance: the nearest groups move over.
-    test = min(max(int(np.count_nonzero(places < SHARES["test"])), 1), len(found) - 2)
-    valid = min(max(int(np.count_nonzero(places < SHARES["test"] + SHARES["valid"])), test + 1), len(found) - 1)
-    side = {group: 2 if n < test else 1 if n < valid else 0 for n, group in enumerate(found)}
-    return np.array([side[int(group)] for group in groups], dtype=np.int8)
+    points = np.array([_spread(group) / _SCALE for group in found])
+    # A few pieces may leave a split empty by chance: then the nearest groups fill it.
+    test = min(max(int(np.count_nonzero(points < SHARES["test"])), 1), len(found) - 2)
+    valid = min(max(int(np.count_nonzero(points < SHARES["test"] + SHARES["valid"])), test + 1), len(found) - 1)
+    split = {group: 2 if n < test else 1 if n < valid else 0 for n, group in enumerate(found)}
+    return np.array([split[int(group)] for group in groups], dtype=np.int8)
 
 
 def given(sides: Sequence[str]) -> NDArray[np.int8]:

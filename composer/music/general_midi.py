@@ -1,7 +1,7 @@
 """The instruments of General MIDI: names and pitch ranges.
 
-Source: General MIDI 1 sound set (MMA, 1991). Ranges are those of players with good instruments, as books of
-orchestration give them (sounding pitches); where instruments of one name differ, the widest.
+Source: General MIDI 1 sound set (MMA, 1991). Ranges are sounding pitches of players with good instruments, from books
+on orchestration; where instruments of one name differ, the widest.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _RANGES = {
 # fmt: on
 
 _MOST = 3
-"""Tracks that are named; a file may have thousands."""
+"""The most tracks to name; a file may have thousands."""
 
 
 def name(program: int, *, is_drum: bool = False) -> str:

@@ -94,7 +94,7 @@ def estimate_key(
     weights = np.bincount(np.asarray(pitches) % 12, weights=durations, minlength=12)
     if not (spread := weights.std()):
         return Key(0 if final is None else final % 12) if among is ALL_KEYS else among[0]
-    scores = _STANDARD_PROFILES @ weights / (spread * 12)  # rows of mean 0: the mean of the weights does not matter
+    scores = _STANDARD_PROFILES @ weights / (spread * 12)  # rows have mean 0: the mean of the weights does not matter
     if final is not None:
         scores[final % 12 == _TONICS] += _FINAL_NOTE_BONUS
     return among[int(scores[[key.place for key in among]].argmax())]

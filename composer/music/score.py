@@ -1,7 +1,7 @@
 """Score: the music that tokenizers, datasets, readers and exporters share.
 
-Time is counted in ticks, `TICKS_PER_QUARTER` to a quarter note, from the first sounding place of the piece
-(the start of the upbeat, where there is one). Bars and beats follow from the time signatures.
+Time is counted in ticks, `TICKS_PER_QUARTER` to a quarter note, from the beginning of the piece (of the pickup, if
+there is one). Bars and beats follow from the time signatures.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NOTE = np.dtype([("start", "<i8"), ("duration", "<i8"), ("pitch", "<i2"), ("velo
 """A note: start and duration in ticks, MIDI pitch 0..127, velocity 1..127."""
 
 END = "end"
-"""The text of a marker that says how long a piece lasts, where silence follows its last note."""
+"""The text of a marker at the end of a piece, where silence follows its last note."""
 
 Notes = NDArray[Any]
 
@@ -63,7 +63,7 @@ class Track:
         same = (self.name, self.program, self.is_drum) == (other.name, other.program, other.is_drum)
         return same and np.array_equal(self.notes, other.notes)
 
-    __hash__ = None  # type: ignore[assignment]  # holds an array
+    __hash__ = None  # type: ignore[assignment]  # it holds an array
 
 
 @dataclass(frozen=True, order=True)
@@ -123,7 +123,7 @@ class Score:
     """A piece of music. Frozen; every list is sorted by tick.
 
     `upbeat` is the length in ticks of an incomplete first bar (0: the piece begins on a downbeat). The first time
-    signature counts from tick 0; without one, 4/4 is meant.
+    signature counts from tick 0; the default is 4/4.
     """
 
     tracks: tuple[Track, ...] = ()
@@ -160,19 +160,19 @@ class Score:
 class Bars:
     """The begins of a score's bars, in ticks, and each bar's time signature; the pickup is a bar of its own.
 
-    `nominal` is where a bar would begin if it were complete: it differs from `starts` for an upbeat alone, so that
-    a place in the bar is `tick - nominal`.
+    `nominal` is the begin of the complete bar. It differs from `starts` only for a pickup; a position in the bar is
+    `tick - nominal`.
     """
 
     starts: NDArray[np.int64]  # (bars + 1,), the last one is the end of the last bar
     nominal: NDArray[np.int64]  # (bars,)
     metres: tuple[TimeSignature, ...]  # those of the score, 4/4 if it states none
-    which: NDArray[np.int64]  # (bars,) places in `metres`
+    which: NDArray[np.int64]  # (bars,) indices in `metres`
 
     @property
     def signatures(self) -> tuple[TimeSignature, ...]:
         """Each bar's time signature, (bars,)."""
-        return tuple(self.metres[place] for place in self.which.tolist())
+        return tuple(self.metres[index] for index in self.which.tolist())
 
 
 def bars(score: Score, end: int | None = None, most: int = 100_000) -> Bars:
@@ -190,15 +190,15 @@ def bars(score: Score, end: int | None = None, most: int = 100_000) -> Bars:
     if upbeat:
         begins.append(np.zeros(1, dtype=np.int64))
         tick = score.upbeat
-    for place, metre in enumerate(metres):
-        until = min(end, metres[place + 1].tick) if place + 1 < len(metres) else end
+    for number, metre in enumerate(metres):
+        until = min(end, metres[number + 1].tick) if number + 1 < len(metres) else end
         count = max(-((tick - until) // metre.bar_ticks), 0)
         total += count
         if total + upbeat > most:
             raise ValueError(f"more than {most} bars")
         begins.append(np.arange(count) * metre.bar_ticks + tick)
         counts.append(count)
-        tick = max(until, 0) if place + 1 < len(metres) else tick + count * metre.bar_ticks
+        tick = max(until, 0) if number + 1 < len(metres) else tick + count * metre.bar_ticks
     counts[0] += upbeat
     starts = np.concatenate([*begins, [max(tick, end)]])
     nominal = starts[:-1].copy()

@@ -12,7 +12,7 @@ from composer.music.keys import parse_key
 from composer.music.score import NOTE, KeySignature, Score, Tempo, Text, TimeSignature, Track
 
 LAST_TICK = 2**40
-"""That a score may reach."""
+"""The latest tick of a score."""
 
 
 def score_to_json(score: Score) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def _tick(value: int) -> int:
 
 def _bpm(value: float) -> float:
     if not (isinstance(value, int | float) and 0 < value < math.inf):
-        raise ValueError(f"{value} is no tempo")
+        raise ValueError(f"invalid tempo {value}")
     return float(value)
 
 

@@ -14,7 +14,7 @@ Change = TypeVar("Change", Tempo, KeySignature)
 def section(score: Score, start: int, end: int, *, sustains: bool = False) -> Score:
     """Cut out the notes that begin from `start` up to `end`, with ticks counted from `start`.
 
-    With `sustains`, what sounds on at `start` begins there: such tokens do not tell it from what is struck again.
+    With `sustains`, a note that sounds on at `start` begins there: such tokens do not mark re-articulation.
     """
     tracks = []
     for track in score.tracks:

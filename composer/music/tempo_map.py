@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from composer.music.score import TICKS_PER_QUARTER, Score
 
 USUAL_TEMPO = 120.0
-"""Quarter notes a minute where a piece states none, as MIDI has it."""
+"""Quarter notes a minute of a piece without a tempo, as in MIDI."""
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,13 @@ class Timing:
 
     def second(self, tick: float) -> float:
         """Convert a tick to seconds from tick 0."""
-        place = max(bisect_right(self.ticks, tick) - 1, 0)
-        return self.seconds[place] + (tick - self.ticks[place]) * self.rates[place]
+        index = max(bisect_right(self.ticks, tick) - 1, 0)
+        return self.seconds[index] + (tick - self.ticks[index]) * self.rates[index]
 
     def tick(self, second: float) -> float:
         """Convert seconds from tick 0 to a tick."""
-        place = max(bisect_right(self.seconds, second) - 1, 0)
-        return self.ticks[place] + (second - self.seconds[place]) / self.rates[place]
+        index = max(bisect_right(self.seconds, second) - 1, 0)
+        return self.ticks[index] + (second - self.seconds[index]) / self.rates[index]
 
 
 def timing(score: Score) -> Timing:
@@ -36,6 +36,6 @@ def timing(score: Score) -> Timing:
     ticks = sorted(changes)
     rates = [60.0 / changes[tick] / TICKS_PER_QUARTER for tick in ticks]
     seconds = [0.0]
-    for place in range(1, len(ticks)):
-        seconds.append(seconds[-1] + (ticks[place] - ticks[place - 1]) * rates[place - 1])
+    for index in range(1, len(ticks)):
+        seconds.append(seconds[-1] + (ticks[index] - ticks[index - 1]) * rates[index - 1])
     return Timing(tuple(ticks), tuple(seconds), tuple(rates))

@@ -36,7 +36,7 @@ def whole_folder(path: Path) -> Iterator[None]:
 
     Raises CannotWrite.
     """
-    made = [place for place in (path, *path.parents) if not place.exists()]
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
     if path.exists() and not path.is_dir():
         raise CannotWrite(f"{printable(str(path))}: is a file; several pieces need a folder.")
     try:
@@ -47,20 +47,20 @@ def whole_folder(path: Path) -> Iterator[None]:
         yield
     except BaseException:
         with suppress(OSError):  # it is not empty
-            for place in made:
-                place.rmdir()
+            for folder in made:
+                folder.rmdir()
         raise
 
 
 _NEW: ContextVar[frozenset[Path]] = ContextVar("composer.storage.atomic.new", default=frozenset())
-"""Files that `whole_file` puts where nothing is."""
+"""Files that `whole_file` must not replace."""
 
 
 @contextmanager
 def replacing_none(paths: Iterable[Path]) -> Iterator[None]:
     """Keep `whole_file` from replacing these files, should another program write them meanwhile.
 
-    What was made then goes to the next free name beside it, such as `x-1.mid`, and CannotWrite says so.
+    The new file then takes the next free name beside it, such as `x-1.mid`, and CannotWrite names it.
     """
     token = _NEW.set(_NEW.get() | {path.absolute() for path in paths})
     try:
@@ -73,8 +73,7 @@ def replacing_none(paths: Iterable[Path]) -> Iterator[None]:
 def whole_file(path: Path) -> Iterator[Path]:
     """Provide a path beside `path` to write to. It replaces `path` on success, and vanishes otherwise.
 
-    Within `replacing_none` it takes no file's place. Raises CannotWrite, in one sentence, for any fault of the file
-    system.
+    Within `replacing_none` it replaces no file. Raises CannotWrite, in one sentence, for any fault of the file system.
     """
     scratch = None
     try:
@@ -99,7 +98,7 @@ def _put(scratch: Path, path: Path) -> None:
     if _moved(scratch, path):
         return
     beside = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(1))
-    found = next(place for place in beside if _moved(scratch, place))
+    found = next(other for other in beside if _moved(scratch, other))
     raise CannotWrite(
         f"{printable(str(path))}: was written by another program meanwhile, and is kept; "
         f"what was made here is {printable(str(found))}."
@@ -112,7 +111,7 @@ def _moved(scratch: Path, path: Path) -> bool:
         os.link(scratch, path)
     except FileExistsError:
         return False
-    except OSError:  # this file system has no links: an empty file holds the place until the rename
+    except OSError:  # this file system has no links: an empty file reserves the name until the rename
         try:
             path.open("xb").close()
         except FileExistsError:

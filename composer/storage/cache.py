@@ -1,7 +1,7 @@
 """The cache folder: files that can be made again, kept between runs.
 
-What lies there is believed, and some of it is run. So the folder is the user's own: one that others can write to is
-not used.
+Its content is trusted, and some of it is executed. So the folder must be the user's own: a folder that others can write
+to is not used.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from composer.storage.paths import from_home
 CACHE = "COMPOSER_CACHE"
 
 _WE = (os.getuid(), 0) if hasattr(os, "getuid") else ()
-"""Who may own the folder: the user and the administrator. Where users have no numbers, anybody."""
+"""Permitted owners of the folder: the user and the administrator; anybody on systems without user ids."""
 
 
 def cache_folder() -> Path:
     """Find the platform's cache folder, or `COMPOSER_CACHE`.
 
-    Where others can write to it, it is another for this process, with a warning.
+    If others can write to it, this process uses a temporary one, with a warning.
     """
     folder = _chosen()
     if why := _fault(folder):
@@ -71,7 +71,7 @@ def _is_alone(group: int) -> bool:
 def writable_cache() -> Path:
     """Find the cache folder, and make it if need be.
 
-    Where nothing can be written there, it is another for this process, with a warning.
+    If it cannot be written, this process uses a temporary one, with a warning.
     """
     import tempfile
 
@@ -86,7 +86,7 @@ def writable_cache() -> Path:
 
 
 def make(folder: Path) -> None:
-    """Make a folder, and the cache that it is in, into which nobody else can write. Raises OSError."""
+    """Make a folder, and the cache around it, which nobody else can write to. Raises OSError."""
     cache = _chosen()
     if cache in (folder, *folder.parents):
         cache.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ def make(folder: Path) -> None:
 
 
 def _for_this_process(why: str) -> Path:
-    """Make a cache that ends with this process, from now on; the processes that this one starts find it, too."""
+    """Make a cache that is deleted at the end of this process; child processes use it too."""
     import atexit  # seldom
     import tempfile
 

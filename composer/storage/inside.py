@@ -1,7 +1,7 @@
 """Files inside a folder that may come from anybody: a batch, a run, a comparison, the cache.
 
-Here, and nowhere else, a name that stands in a file becomes a path. It stays in its folder: it is no `..`, and no
-symbolic link on the way is followed. What is opened is a regular file.
+Here, and nowhere else, a name from a file becomes a path. It stays in its folder: `..` is refused, and symbolic links
+are not followed. Only regular files are opened.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import BinaryIO, Literal
 from composer.errors import CannotWrite, ComposerError, printable
 
 LONGEST = 255
-"""Bytes of a name."""
+"""The most bytes of a name."""
 
 _ONLY_NEW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _HOW = {
@@ -28,7 +28,7 @@ _HOW = {
 def inside(folder: Path, *names: str, error: type[ComposerError] = CannotWrite) -> Path:
     """Make the path of something in a folder from the names on the way; it need not exist.
 
-    Raises `error` for a name that is none, and where anything on the way is a symbolic link.
+    Raises `error` for an invalid name, and for a symbolic link on the way.
     """
     path = folder
     for name in names:
@@ -53,7 +53,7 @@ def is_name(name: object) -> bool:
 def open_inside(path: Path, how: Literal["read", "append", "hold"]) -> BinaryIO:
     """Open a regular file to read, append or lock it; the last two create it if need be.
 
-    No link is followed. Raises OSError.
+    Links are not followed. Raises OSError.
     """
     handle = os.open(path, _HOW[how] | _ONLY_NEW | getattr(os, "O_BINARY", 0), 0o666)
     try:

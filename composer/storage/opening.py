@@ -1,6 +1,6 @@
 """Files from outside: opened only if they are regular, and read only up to a limit.
 
-A named pipe waits for somebody who writes, a device may never end, and either may be called `x.mid`.
+Reading a named pipe may block, reading a device may never end, and either may be called `x.mid`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ for _name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY", "O_CLOEXEC"):  # each where 
 def open_regular(path: Path, error: type[ComposerError] = UnreadableFile) -> BinaryIO:
     """Open a regular file to be read as bytes.
 
-    Raises `error`, in one sentence, for a pipe, a socket, a device or a folder, and for what cannot be opened.
+    Raises `error`, in one sentence, for a pipe, a socket, a device or a folder, and if opening fails.
     """
     return os.fdopen(_opened(path, error)[0], "rb")
 
@@ -67,7 +67,7 @@ def _opened(path: Path, error: type[ComposerError]) -> tuple[int, int]:
         _check_mode(path.stat().st_mode, path, error)
         handle = os.open(path, _FLAGS)
         found = os.fstat(handle)
-        _check_mode(found.st_mode, path, error)  # it may be another by now
+        _check_mode(found.st_mode, path, error)  # it may have been replaced
         return handle, found.st_size
     except BaseException as fault:
         if handle >= 0:

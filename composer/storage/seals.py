@@ -13,7 +13,7 @@ from composer.storage.cache import cache_folder, make
 from composer.storage.inside import open_inside
 
 NAME, SIZE = "key", 32
-"""The file of the key, and its bytes."""
+"""The file of the key, and its size in bytes."""
 
 
 def seal(*words: str) -> str:

@@ -78,9 +78,9 @@ def train(
     return open_model(path)
 
 
-def _recipe(source: str, given: Mapping[str, Any]) -> Plain:
-    """Read the recipe in a file or of a dataset, and put the other arguments over it."""
-    stated = {key: value for key, value in given.items() if value is not None}
+def _recipe(source: str, arguments: Mapping[str, Any]) -> Plain:
+    """Read the recipe in a file or of a dataset, and put the arguments over it."""
+    stated = {key: value for key, value in arguments.items() if value is not None}
     plain: Plain = {"dataset": source}
     if source.endswith(".toml"):
         plain = recipe_file.read(from_home(source))

@@ -56,7 +56,7 @@ def save(run: Run, folder: Path, device: torch.device) -> None:
     if device.type == "cuda":
         found["random.cuda"] = torch.cuda.get_rng_state(device)
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in found.items()}
-    place = {
+    position = {
         "batch": run.batch,
         "step": run.step,
         "tokens": run.tokens,
@@ -64,7 +64,7 @@ def save(run: Run, folder: Path, device: torch.device) -> None:
         "history": [asdict(point) for point in run.history],
         "about": run.about,
     }
-    header = json.dumps(place)
+    header = json.dumps(position)
     content = in_bytes(tensors, {"run": header, "digest": _digest(header, tensors)})
     try:
         with whole_file(folder / f"step-{run.step:06d}.checkpoint") as scratch, scratch.open("wb") as file:
@@ -90,22 +90,22 @@ def load(run: Run, folder: Path, device: torch.device) -> None:
     damaged: list[BadModelFile] = []
     for path in newest_first(folder):
         try:
-            place, tensors = _read(path)
+            position, tensors = _read(path)
         except BadModelFile as error:
             damaged.append(error)
             continue
-        about = place["about"]
+        about = position["about"]
         if others := [name for name in {*run.about, *about} if run.about.get(name) != about.get(name)]:
             shown, what = printable(str(path)), printable(" and ".join(sorted(others)), 160)
             raise BadModelFile(f"{shown}: was begun with other {what}; delete it to start anew.")
         try:
-            _check(run, place, tensors)
+            _check(run, position, tensors)
         except ValueError as error:
             damaged.append(BadModelFile(f"{path.name}: is not of this run ({printable(str(error), 160)})."))
             continue
         if damaged:
             warnings.warn(f"{damaged[0]} The one before it, {path.name}, is taken.", RunWarning, stacklevel=2)
-        _restore(run, place, tensors, device)
+        _restore(run, position, tensors, device)
         return
     if damaged:
         raise BadModelFile(f"{damaged[0]} Delete it to start anew.")
@@ -122,17 +122,17 @@ def _read(path: Path) -> tuple[Mapping[str, Any], Mapping[str, torch.Tensor]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
         if digest != _digest(header, tensors):
             raise ValueError("its digest does not match its content")
-        place = json.loads(header)
-        if not isinstance(place["about"], dict):
+        position = json.loads(header)
+        if not isinstance(position["about"], dict):
             raise ValueError("it does not describe its run")
-        return place, tensors
+        return position, tensors
     except (SafetensorError, KeyError, TypeError, ValueError, OSError, RuntimeError) as error:
         raise BadModelFile(f"{path.name}: is damaged ({printable(str(error), 120)}).") from error
 
 
-def _check(run: Run, place: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> None:
+def _check(run: Run, position: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> None:
     """Raise ValueError for a checkpoint that no run like this can have saved. Its folder may come from anybody."""
-    _check_place(run, place, has_best=bool(_under(tensors, "best")))
+    _check_place(run, position, has_best=bool(_under(tensors, "best")))
     state = run.module.state_dict()
     for part in ("weights", "average", *(["best"] if _under(tensors, "best") else [])):
         _check_tensors(part, _under(tensors, part), state)
@@ -143,17 +143,17 @@ def _check(run: Run, place: Mapping[str, Any], tensors: Mapping[str, torch.Tenso
             raise ValueError(f"'{name}' has another shape")
 
 
-def _check_place(run: Run, place: Mapping[str, Any], *, has_best: bool) -> None:
-    counts, figures, history = ("batch", "step"), ("tokens", "seconds"), place.get("history")
-    if not all(type(place.get(name)) is int and 0 <= place[name] < MOST for name in counts):
+def _check_place(run: Run, position: Mapping[str, Any], *, has_best: bool) -> None:
+    counts, figures, history = ("batch", "step"), ("tokens", "seconds"), position.get("history")
+    if not all(type(position.get(name)) is int and 0 <= position[name] < MOST for name in counts):
         raise ValueError("its step counts are invalid")
-    if not all(_is_figure(place.get(name)) for name in figures) or not isinstance(history, list):
+    if not all(_is_figure(position.get(name)) for name in figures) or not isinstance(history, list):
         raise ValueError("its figures are invalid")
     names = {field.name for field in fields(Point)}
     for point in history:
         if not isinstance(point, dict) or set(point) != names or not all(map(_is_figure, point.values())):
             raise ValueError("it holds an invalid validation")
-    ended = place["step"] >= run.about["settings"]["steps"]
+    ended = position["step"] >= run.about["settings"]["steps"]
     if has_best != bool(history) or (ended and not history):
         raise ValueError("it has no weights of its validations")
 
@@ -197,15 +197,15 @@ def _digest(header: str, tensors: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _restore(run: Run, place: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], device: torch.device) -> None:
+def _restore(run: Run, position: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], device: torch.device) -> None:
     import torch
 
     run.module.load_state_dict(_under(tensors, "weights"))
     run.average.load_state_dict(_under(tensors, "average"))
     _restore_optimiser(run.optimiser, _under(tensors, "optimiser"))
-    run.batch, run.step, run.seconds = place["batch"], place["step"], place["seconds"]
-    run.nats, run.tokens = tensors["since.nats"].to(device), place["tokens"]
-    run.history = [Point(**point) for point in place["history"]]
+    run.batch, run.step, run.seconds = position["batch"], position["step"], position["seconds"]
+    run.nats, run.tokens = tensors["since.nats"].to(device), position["tokens"]
+    run.history = [Point(**point) for point in position["history"]]
     run.best = {name: tensor.numpy() for name, tensor in _under(tensors, "best").items()} or None
     try:
         torch.set_rng_state(tensors["random.cpu"])

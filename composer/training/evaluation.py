@@ -137,11 +137,11 @@ def _batch_nats(module: nn.Module, stream: Stream, number: int, masks: NDArray[n
     lengths = stream.lengths[stream.batch(number)]
     nats = np.zeros((len(lengths), int(lengths.max())))
     state: tuple[torch.Tensor, ...] | None = None
-    place = 0
+    begin = 0
     with torch.no_grad():
         for chunk in stream.chunks(number):
             count, width = chunk.targets.shape
-            here = np.s_[:count, place : place + width]
+            here = np.s_[:count, begin : begin + width]
             if chunk.rows is not None and state is not None:
                 state = tuple(tensor[: chunk.rows] for tensor in state)
             logits, state = module(torch.from_numpy(chunk.inputs).to(device), state)
@@ -152,7 +152,7 @@ def _batch_nats(module: nn.Module, stream: Stream, number: int, masks: NDArray[n
                 logits.flatten(0, 1).double(), targets.flatten(), ignore_index=IGNORED, reduction="none"
             )
             nats[here] = losses.view(targets.shape).cpu().numpy()
-            place += width
+            begin += width
     return nats
 
 

@@ -91,7 +91,7 @@ def train(
     beginning: Weights | None = None,
     listeners: Sequence[Listener] = (),
     folder: Path | None = None,
-    team: Team = ALONE,
+    processes: Team = ALONE,
 ) -> Trained:
     """Train on a corpus and keep the weights with the best validation loss.
 
@@ -110,11 +110,11 @@ def train(
         run = _start(corpus, tokenizer, architecture, settings, device, beginning)
         if folder is not None:
             checkpoints.load(run, folder, device)
-        team.begin_alike(run.step, (run.module, run.average))
+        processes.begin_alike(run.step, (run.module, run.average))
         interrupted, failure = False, ""
         telling = Telling(listeners, lambda: weights_of(run.average))
         try:
-            _run(run, corpus, tokenizer, settings, device, telling, folder, team)
+            _run(run, corpus, tokenizer, settings, device, telling, folder, processes)
         except KeyboardInterrupt:
             if run.best is None:
                 raise TrainingFailed("the run was stopped before its first validation: nothing to keep.") from None
@@ -192,9 +192,9 @@ def _run(
     device: torch.device,
     telling: Telling,
     folder: Path | None,
-    team: Team,
+    processes: Team,
 ) -> None:
-    folder = folder if team.leads else None
+    folder = folder if processes.leads else None
     saved, unseen = monotonic(), corpus.split("valid")
     stream = training_stream(corpus, tokenizer, settings)
     notes_per_token = float(corpus.notes[stream.pieces].sum() / stream.lengths.sum())
@@ -205,7 +205,7 @@ def _run(
         passed = run.step * settings.evaluations // settings.steps  # one batch may pass several
         until = min(settings.steps, (passed + 1) * settings.steps / settings.evaluations)
         while run.step < until:
-            _batch(run, stream, settings, device, meter, team)
+            _batch(run, stream, settings, device, meter, processes)
             if meter.is_due:
                 telling.tell("step", meter.progress(run.batch / stream.batches))
             # At `until` comes the validation: a checkpoint before it would be taken for one after it.
@@ -213,7 +213,7 @@ def _run(
                 now = meter.progress(run.batch / stream.batches)  # raises if the run is not worth saving
                 saved = _save(run, folder, device, telling, now)
         now = meter.progress(run.batch / stream.batches)
-        valid = team.told(lambda: likelihood(run.average, corpus, tokenizer, unseen).nats_per_note)
+        valid = processes.told(lambda: likelihood(run.average, corpus, tokenizer, unseen).nats_per_note)
         valid, weights = _number(valid, run.step), weights_of(run.average)
         meter.tick()
         if run.best_point is None or valid < run.best_point.valid:
@@ -270,25 +270,25 @@ def rate_at(step: int, settings: Settings) -> float:
     rising = max(1, round(settings.warmup * settings.steps))
     if step < rising:
         return settings.learning_rate * (step + 1) / rising
-    place = min(1.0, (step - rising) / max(1, settings.steps - rising))
-    return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * place)))
+    part = min(1.0, (step - rising) / max(1, settings.steps - rising))
+    return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part)))
 
 
 def _batch(
-    run: Run, stream: Stream, settings: Settings, device: torch.device, meter: Meter, team: Team = ALONE
+    run: Run, stream: Stream, settings: Settings, device: torch.device, meter: Meter, processes: Team = ALONE
 ) -> None:
     """Train on one batch of pieces: one update a chunk, with the state carried along."""
     run.module.train()
-    team.draw_apart(settings.seed, run.batch)
+    processes.draw_apart(settings.seed, run.batch)
     state: tuple[torch.Tensor, ...] | None = None
     for chunk in stream.chunks(run.batch):
         for group in run.optimiser.param_groups:
             group["lr"] = rate_at(run.step, settings)
-        mine = team.share(chunk)
+        mine = processes.share(chunk)
         if state is not None:
             state = tuple(tensor.detach()[: mine.rows] for tensor in state)
         learnt = int(np.count_nonzero(chunk.targets != IGNORED))  # a chunk may hold nothing but ignored keys
-        loss, state = _update(run, mine, max(1, learnt), state, settings, device, team)
+        loss, state = _update(run, mine, max(1, learnt), state, settings, device, processes)
         run.step += 1
         _take_into_average(run, settings)
         meter.add(loss, chunk)
@@ -302,7 +302,7 @@ def _update(
     state: tuple[torch.Tensor, ...] | None,
     settings: Settings,
     device: torch.device,
-    team: Team,
+    processes: Team,
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...] | None]:
     """Make one update. Return the loss per token of the whole batch, and the state after this process's shard."""
     import torch
@@ -319,7 +319,7 @@ def _update(
         )
         loss = nats / tokens
         loss.backward()
-    loss = team.summed(loss, list(run.module.parameters()))
+    loss = processes.summed(loss, list(run.module.parameters()))
     norm = torch.nn.utils.clip_grad_norm_(run.module.parameters(), settings.clip)
     # A gradient of NaN is not applied; the loss becomes NaN, which the meter reports. The optimiser reads the flag on
     # its own device, as it does for torch's GradScaler, so that no step waits for a GPU.

@@ -129,8 +129,8 @@ def exchanged(plain: Plain, key: str, value: Any) -> dict[str, Any]:
         return {**plain, key: value}
     known = {option.name for option in registry().offer(f"{key}s", value.partition(":")[0]).options}
     table = "dataset_options" if key == "dataset" else key
-    kept = {name: option for name, option in plain.get(table, {}).items() if name in known}
-    return {**plain, table: kept, key: value} if key == "dataset" else {**plain, key: {**kept, "name": value}}
+    options = {name: option for name, option in plain.get(table, {}).items() if name in known}
+    return {**plain, table: options, key: value} if key == "dataset" else {**plain, key: {**options, "name": value}}
 
 
 def make(plain: Plain) -> Recipe:
@@ -197,12 +197,12 @@ def _settings(plain: Plain, suggested: Plain = MappingProxyType({})) -> Settings
     Raises BadOption for an unknown key and for an invalid value.
     """
     known = {option.name: option for option in schema(Settings)}
-    given = plain.get("training", {})
-    for name in given:
+    chosen = plain.get("training", {})
+    for name in chosen:
         if name not in known:
             raise BadOption(f"[training] has no '{printable(name)}': {nearest(name, known)}")
     usual = FINETUNING if "begin_from" in plain else replace(Settings(), **suggested)
-    return replace(usual, **{name: convert(value, known[name], "[training]") for name, value in given.items()})
+    return replace(usual, **{name: convert(value, known[name], "[training]") for name, value in chosen.items()})
 
 
 def text(plain: Plain) -> str:
@@ -260,4 +260,4 @@ def _value(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_value, value))}]"
-    raise BadRecipe(f"{printable(repr(value))} has no place in a recipe.")
+    raise BadRecipe(f"{printable(repr(value))} cannot be written in a recipe.")

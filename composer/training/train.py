@@ -36,7 +36,7 @@ def train_recipe(
     listeners: Sequence[Listener] = (),
     callbacks: Mapping[str, Callback] = MappingProxyType({}),
     folder: Path | None = None,
-    team: Team = ALONE,
+    processes: Team = ALONE,
 ) -> Model | None:
     """Train, evaluate the stored weights once on the test split, and write the model file.
 
@@ -53,11 +53,11 @@ def train_recipe(
         recipe.architecture,
         recipe.settings,
         beginning=recipe.beginning.model.weights if recipe.beginning else None,
-        listeners=[*listeners, Callbacks(callbacks, around, record)] if team.leads else [],
+        listeners=[*listeners, Callbacks(callbacks, around, record)] if processes.leads else [],
         folder=folder,
-        team=team,
+        processes=processes,
     )
-    if not team.leads:
+    if not processes.leads:
         return None
     model = make_model(recipe, trained.weights)
     if not all(np.isfinite(array).all() for array in model.weights.values()):

@@ -69,7 +69,7 @@ def run(path: Path, dataset: str | None, name: str, seed: int, seconds: float) -
     began = process_time()
     with tempfile.TemporaryDirectory() as folder:
         model = train_recipe(recipe, corpus, Path(folder) / "model.safetensors")
-    assert model is not None  # noqa: S101  (only a team has processes that come back without one)
+    assert model is not None  # noqa: S101  (only other processes of a group return none)
     card = model.card
     kept = {key: card[key] for key in ("seed", "parameters", "training", "test")}
     return {"recipe": path.name, "architecture": name, "seconds": round(process_time() - began, 1), **kept}
