@@ -1,4 +1,4 @@
-"""A `map` that moves to several processes once that pays."""
+"""A `map` that moves to several processes if the work is long."""
 
 from __future__ import annotations
 

@@ -158,9 +158,9 @@ class Score:
 
 @dataclass(frozen=True)
 class Bars:
-    """The begins of a score's bars, in ticks, and each bar's time signature; the pickup is a bar of its own.
+    """The starts of a score's bars, in ticks, and each bar's time signature; the pickup is a bar of its own.
 
-    `nominal` is the begin of the complete bar. It differs from `starts` only for a pickup; a position in the bar is
+    `nominal` is the start of the complete bar. It differs from `starts` only for a pickup; a position in the bar is
     `tick - nominal`.
     """
 

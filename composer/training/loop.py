@@ -124,7 +124,7 @@ def train(
                 raise
             failure = str(error)
         assert run.best is not None  # noqa: S101  (a run is validated at least once)
-        with contextlib.suppress(KeyboardInterrupt):  # the model is kept, even if a listener is interrupted now
+        with contextlib.suppress(KeyboardInterrupt):  # keep the model if a listener is interrupted now
             telling.end(run.best)
     parameters = sum(p.numel() for p in run.module.parameters())
     with autocast(device, settings.precision):

@@ -38,7 +38,7 @@ class Run:
     history: list[Point] = field(default_factory=list)
     seconds: float = 0.0
     nats: torch.Tensor | float = 0.0  # since the last validation…
-    tokens: float = 0  # …over so many tokens, as the corpus has them
+    tokens: float = 0  # …over that many tokens, counted as in the corpus
 
     @property
     def best_point(self) -> Point | None:
