@@ -108,8 +108,8 @@ class Callbacks:
     A callback that raises is reported in one line and dropped.
     """
 
-    def __init__(self, callbacks: Mapping[str, Callback], around: Surroundings, record: Record | None = None) -> None:
-        self._left, self._around, self._record = dict(callbacks), around, record
+    def __init__(self, callbacks: Mapping[str, Callback], context: Surroundings, record: Record | None = None) -> None:
+        self._left, self._context, self._record = dict(callbacks), context, record
         self.dropped: dict[str, str] = {}
 
     def __call__(self, moment: Moment) -> None:
@@ -117,7 +117,7 @@ class Callbacks:
         figures: dict[str, Any] = {}
         for name, callback in list(self._left.items()):
             try:
-                figures |= _called(callback, moment.event, self._around.view(moment))
+                figures |= _called(callback, moment.event, self._context.view(moment))
             except (Exception, SystemExit) as error:  # third-party code may raise anything
                 self._drop(name, error)
         if moment.event == "validation" and self._record is not None:

@@ -112,9 +112,9 @@ def train(
             checkpoints.load(run, folder, device)
         processes.begin_alike(run.step, (run.module, run.average))
         interrupted, failure = False, ""
-        telling = Telling(listeners, lambda: weights_of(run.average))
+        notifier = Telling(listeners, lambda: weights_of(run.average))
         try:
-            _run(run, corpus, tokenizer, settings, device, telling, folder, processes)
+            _run(run, corpus, tokenizer, settings, device, notifier, folder, processes)
         except KeyboardInterrupt:
             if run.best is None:
                 raise TrainingFailed("the run was stopped before its first validation: nothing to keep.") from None
@@ -125,7 +125,7 @@ def train(
             failure = str(error)
         assert run.best is not None  # noqa: S101  (a run is validated at least once)
         with contextlib.suppress(KeyboardInterrupt):  # keep the model if a listener is interrupted now
-            telling.end(run.best)
+            notifier.end(run.best)
     parameters = sum(p.numel() for p in run.module.parameters())
     with autocast(device, settings.precision):
         low = torch.is_autocast_enabled(device.type)
@@ -190,7 +190,7 @@ def _run(
     tokenizer: Tokenizer,
     settings: Settings,
     device: torch.device,
-    telling: Telling,
+    notifier: Telling,
     folder: Path | None,
     processes: Team,
 ) -> None:
@@ -199,7 +199,7 @@ def _run(
     stream = training_stream(corpus, tokenizer, settings)
     notes_per_token = float(corpus.notes[stream.pieces].sum() / stream.lengths.sum())
     meter = Meter(run, settings.steps, notes_per_token)
-    telling.tell("start", _validated(run, meter.progress(run.batch / stream.batches)))
+    notifier.tell("start", _validated(run, meter.progress(run.batch / stream.batches)))
     while run.step < settings.steps and not _exhausted(run, settings):
         meter = Meter(run, settings.steps, notes_per_token)
         passed = run.step * settings.evaluations // settings.steps  # one batch may pass several
@@ -207,11 +207,11 @@ def _run(
         while run.step < until:
             _batch(run, stream, settings, device, meter, processes)
             if meter.is_due:
-                telling.tell("step", meter.progress(run.batch / stream.batches))
+                notifier.tell("step", meter.progress(run.batch / stream.batches))
             # At `until` comes the validation: a checkpoint before it would be taken for one after it.
             if folder is not None and run.step < until and monotonic() - saved >= settings.checkpoint_every:
                 now = meter.progress(run.batch / stream.batches)  # raises if the run is not worth saving
-                saved = _save(run, folder, device, telling, now)
+                saved = _save(run, folder, device, notifier, now)
         now = meter.progress(run.batch / stream.batches)
         valid = processes.told(lambda: likelihood(run.average, corpus, tokenizer, unseen).nats_per_note)
         valid, weights = _number(valid, run.step), weights_of(run.average)
@@ -221,16 +221,16 @@ def _run(
         run.history.append(Point(run.step, now.epoch, now.train, valid, run.seconds))
         run.nats, run.tokens = 0.0, 0
         now = _validated(run, replace(now, seconds=run.seconds))
-        telling.tell("validation", now)
+        notifier.tell("validation", now)
         if folder is not None:
-            saved = _save(run, folder, device, telling, now)
+            saved = _save(run, folder, device, notifier, now)
 
 
-def _save(run: Run, folder: Path, device: torch.device, telling: Telling, now: Progress) -> float:
+def _save(run: Run, folder: Path, device: torch.device, notifier: Telling, now: Progress) -> float:
     """Write a checkpoint, notify listeners, and return its time."""
     checkpoints.save(run, folder, device)
     saved = monotonic()
-    telling.tell("checkpoint", now)
+    notifier.tell("checkpoint", now)
     return saved
 
 

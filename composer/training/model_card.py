@@ -48,16 +48,16 @@ def measured_model(model: Model, *, seed: int = 0) -> Model:
 
     Raises BadModelFile if its card names no dataset.
     """
-    player = Generator(_with_card(model, {"suggested": dict(dataset_of(model).suggested)}))
-    corpus = corpus_of(player)
-    real = real_scores(player, corpus)
+    generator = Generator(_with_card(model, {"suggested": dict(dataset_of(model).suggested)}))
+    corpus = corpus_of(generator)
+    real = real_scores(generator, corpus)
     test = [real[number] for number in corpus.split("test")]
     count = min(len(test), MOST)
-    pieces = listen(player, count, seed)
+    pieces = listen(generator, count, seed)
     found = {
         "listening": {
             "title": f"What it writes, beside {corpus.about['title']}",
-            "request": player.suggested.to_json(),
+            "request": generator.suggested.to_json(),
             "seed": seed,
             "pieces": count,
             "level": LEVEL,
@@ -65,11 +65,11 @@ def measured_model(model: Model, *, seed: int = 0) -> Model:
             "figures": _beside(pieces, real, test),
             "distance": distance(metrics.contrast(metrics.measure(pieces), metrics.measure(test), seed)),
         },
-        "originality": originality(pieces, corpus, player.tokenizer),
-        "wishes": wishes(player, real, seed),
-        **reach(model.make_module(), corpus, player.tokenizer),
+        "originality": originality(pieces, corpus, generator.tokenizer),
+        "wishes": wishes(generator, real, seed),
+        **reach(model.make_module(), corpus, generator.tokenizer),
     }
-    return _with_card(player.model, found)
+    return _with_card(generator.model, found)
 
 
 def distance(contrast: Contrast) -> dict[str, float | None]:
@@ -111,21 +111,21 @@ def _with_card(model: Model, more: Mapping[str, Any]) -> Model:
     return Model(model.architecture, model.tokenizer, model.vocabulary, model.weights, {**model.card, **more})
 
 
-def corpus_of(player: Generator) -> Corpus:
+def corpus_of(generator: Generator) -> Corpus:
     """Build the corpus that a model was trained on."""
-    return build(dataset_of(player.model), player.tokenizer, name=player.model.card["dataset"]["name"])
+    return build(dataset_of(generator.model), generator.tokenizer, name=generator.model.card["dataset"]["name"])
 
 
-def real_scores(player: Generator, corpus: Corpus | None = None) -> list[Score]:
+def real_scores(generator: Generator, corpus: Corpus | None = None) -> list[Score]:
     """Decode the pieces that a model was trained, validated and tested on."""
-    found = corpus or corpus_of(player)
-    return [player.tokenizer.decode(found.piece(number)) for number in range(len(found.names))]
+    found = corpus or corpus_of(generator)
+    return [generator.tokenizer.decode(found.piece(number)) for number in range(len(found.names))]
 
 
-def listen(player: Generator, count: int, seed: int) -> list[Score]:
+def listen(generator: Generator, count: int, seed: int) -> list[Score]:
     """Generate `count` pieces as the card suggests, each in one attempt, without retries."""
-    requests = [replace(player.suggested, seed=seed, index=index) for index in range(count)]
-    return [piece.score for piece in generate(player, requests, redraws=0)]
+    requests = [replace(generator.suggested, seed=seed, index=index) for index in range(count)]
+    return [piece.score for piece in generate(generator, requests, redraws=0)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +143,7 @@ class Beside:
 
 
 def beside(
-    player: Generator,
+    generator: Generator,
     corpus: Corpus,
     split: str = "test",
     *,
@@ -158,9 +158,9 @@ def beside(
     """
     chosen = metrics.metrics(names)
     numbers = corpus.split(split).tolist()
-    real = [replace(player.tokenizer.decode(corpus.piece(n)), title=corpus.names[n]) for n in numbers]
+    real = [replace(generator.tokenizer.decode(corpus.piece(n)), title=corpus.names[n]) for n in numbers]
     theirs = metrics.measure(real, chosen)
-    ours = metrics.measure(listen(player, count or min(len(real), MOST), seed), chosen)
+    ours = metrics.measure(listen(generator, count or min(len(real), MOST), seed), chosen)
     return Beside(ours, theirs, metrics.contrast(ours, theirs, seed))
 
 
@@ -170,22 +170,22 @@ def _beside(pieces: Sequence[Score], real: Sequence[Score], test: Sequence[Score
     return [{**figure.to_json(), "test": of_test[figure.name]} for figure in figures]
 
 
-def judged_again(player: Generator) -> tuple[Figure, ...]:
+def judged_again(generator: Generator) -> tuple[Figure, ...]:
     """Recompute the card's table from the model: the same requests, compared with the card's reference ranges."""
-    card = player.model.card["listening"]
+    card = generator.model.card["listening"]
     texts = [{name: row[name] for name in Band.__dataclass_fields__} for row in card["figures"]]
     bands = [Band(**row) for row in texts]
-    return metrics.judge(listen(player, card["pieces"], card["seed"]), bands, card["references"])
+    return metrics.judge(listen(generator, card["pieces"], card["seed"]), bands, card["references"])
 
 
-def wishes(player: Generator, real: Sequence[Score], seed: int) -> dict[str, Any]:
+def wishes(generator: Generator, real: Sequence[Score], seed: int) -> dict[str, Any]:
     """Measure whether conditions are met: pieces for each of the two commonest metres and keys, beside real ones.
 
     Metres show in the profile of onsets, keys in that of pitch classes; neither profile sees bar lines or signatures.
     """
     return {
-        "time_signature": _wish(player, real, seed, "time_signature", _metre, metrics.onset_profile),
-        "key": _wish(player, real, seed, "key", _key, metrics.pitch_class_profile),
+        "time_signature": _wish(generator, real, seed, "time_signature", _metre, metrics.onset_profile),
+        "key": _wish(generator, real, seed, "key", _key, metrics.pitch_class_profile),
     }
 
 
@@ -198,15 +198,15 @@ def _key(score: Score) -> str:
 
 
 def _wish(
-    player: Generator, real: Sequence[Score], seed: int, field: str, value_of: Any, profile: Any
+    generator: Generator, real: Sequence[Score], seed: int, field: str, value_of: Any, profile: Any
 ) -> dict[str, Any]:
     common = [value for value, _ in Counter(filter(None, map(value_of, real))).most_common(2)]
     profiles = {value: profile([score for score in real if value_of(score) == value]) for value in common}
     found: dict[str, Any] = {}
     for value in common if len(common) == 2 else []:
         other = next(v for v in common if v != value)
-        asked = _asked(player.suggested, seed, {field: value})
-        pieces = [piece.score for piece in generate(player, asked, redraws=0)]
+        requests = _asked(generator.suggested, seed, {field: value})
+        pieces = [piece.score for piece in generate(generator, requests, redraws=0)]
         single = [metrics.nearer(profile([score]), profiles[value], profiles[other]) for score in pieces]
         found[value] = {
             "nearer_than": other,

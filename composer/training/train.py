@@ -46,14 +46,14 @@ def train_recipe(
     training; the others return no model.
     """
     seed, record = recipe.settings.seed, None if folder is None else run_folder.metrics(folder)
-    around = Surroundings(partial(make_model, recipe), Corpus(corpus.folder), recipe.tokenizer, seed, folder)
+    context = Surroundings(partial(make_model, recipe), Corpus(corpus.folder), recipe.tokenizer, seed, folder)
     trained = loop.train(
         corpus,
         recipe.tokenizer,
         recipe.architecture,
         recipe.settings,
         beginning=recipe.beginning.model.weights if recipe.beginning else None,
-        listeners=[*listeners, Callbacks(callbacks, around, record)] if processes.leads else [],
+        listeners=[*listeners, Callbacks(callbacks, context, record)] if processes.leads else [],
         folder=folder,
         processes=processes,
     )
