@@ -250,10 +250,12 @@ def _stream(
             remarks.add(result.remarks)
             yield from result.kept
 
-    for group in each(partial(with_inputs, tokenizer), _groups(kept())):
-        for piece, columns in group:
+    groups: Iterator[list[tuple[Encoded, NDArray[np.uint16]]]]
+    groups = each(partial(with_inputs, tokenizer), _groups(kept()))
+    for group in groups:
+        for piece, features in group:
             tokens.write(piece.tokens.tobytes())
-            inputs.write(columns.tobytes())
+            inputs.write(features.tobytes())
             pieces["names"].append(piece.name)
             pieces["sides"].append(piece.side)
             pieces["groups"].append(piece.group)
