@@ -1,4 +1,4 @@
-"""The array library behind an array: NumPy at once, any other through `array_api_compat`; it knows no music."""
+"""Array libraries: NumPy directly, any other through `array_api_compat`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from composer.types import Array
 
 
 def namespace(array: Array) -> Any:
-    """The functions of the array API that fit `array`."""
-    if type(array) is np.ndarray:  # NumPy 2 is such a namespace itself, and wrapping it would cost more than its work
+    """Return the array API functions of the library of `array`."""
+    if type(array) is np.ndarray:  # NumPy 2 is such a namespace; wrapping it would cost more than its work
         return np
     if hasattr(array, "__array_namespace__"):
         return array.__array_namespace__()
@@ -24,14 +24,14 @@ def namespace(array: Array) -> Any:
 
 
 def like(constant: NDArray[Any], array: Array) -> Array:
-    """A NumPy constant as an array of the library, and on the device, of `array`."""
+    """Convert a NumPy constant to the library and device of `array`."""
     if type(array) is np.ndarray:
         return constant
     return namespace(array).asarray(constant, device=array.device)
 
 
 def numbers(count: int, array: Array) -> Array:
-    """(1, count) the numbers from 0, where `array` lives."""
+    """Return (1, count) the numbers from 0, in the library and on the device of `array`."""
     return like(_numbers(count), array)
 
 
@@ -41,24 +41,24 @@ def _numbers(count: int) -> NDArray[np.int64]:
 
 
 def side_by_side(columns: Sequence[Array]) -> Array:
-    """(B, N) of N arrays (B,); twice as fast as `stack`, which looks at each of them once more."""
+    """Join N arrays (B,) to (B, N); twice as fast as `stack`, which checks each array once more."""
     return namespace(columns[0]).concat([column[:, None] for column in columns], axis=1)
 
 
 def nowhere(mask: Array) -> bool:
-    """Whether a mask is known to be false everywhere; no GPU is asked, since one would wait for the answer."""
+    """Tell whether a mask is known to be false everywhere. A mask on a GPU is not read: that would wait."""
     return type(mask) is np.ndarray and not mask.any()
 
 
 def with_column(array: Array, column: int, values: Array) -> Array:
-    """A copy of `array` (B, S) with `values` (B,) in one column."""
+    """Copy `array` (B, S) with `values` (B,) in one column."""
     xp = namespace(array)
     return xp.concat([array[:, :column], values[:, None], array[:, column + 1 :]], axis=1)
 
 
-def latest(values: NDArray[Any], said: NDArray[np.bool_], first: int) -> NDArray[Any]:
-    """(T,) at each place along a piece, the last of `values` (T,) that was `said` (T,) up to there, or `first`."""
-    place = np.maximum.accumulate(np.where(said, np.arange(len(said)), -1))
-    found = values[place]
-    found[: np.searchsorted(place, 0)] = first  # places never fall: those of -1 are in front
+def latest(values: NDArray[Any], stated: NDArray[np.bool_], first: int) -> NDArray[Any]:
+    """Return (T,) the latest of `values` (T,) at each position where `stated` (T,) is true so far, or `first`."""
+    index = np.maximum.accumulate(np.where(stated, np.arange(len(stated)), -1))
+    found = values[index]
+    found[: np.searchsorted(index, 0)] = first  # indices never fall: those of -1 are in front
     return found

@@ -1,6 +1,6 @@
-"""Building a network that may not outgrow the machine, or the weights that it is built for.
+"""Networks built within limits: of the machine's memory, or of the weights they are built for.
 
-A layer's parameters are told to torch before anything is written to them, and so are refused before they cost any.
+torch registers a layer's parameters before their memory is written, so that they are refused at no cost.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     from torch import nn
 
 TIMES, SPARE_ARRAYS, SPARE_NUMBERS = 4, 16, 2**20
-"""So many times the weights, and so many more, may be made: a network may give some up at once, such as tied ones."""
+"""Limits relative to the weights: a network may make more at first, and drop some, such as tied ones."""
 
 MOST_ARRAYS = 10_000
-"""Of a network that is made to be trained."""
+"""The most arrays of a network to be trained."""
 
 USUAL_MEMORY = 2**36
-"""Bytes, where the system does not say."""
+"""Bytes of memory to assume if the system does not tell."""
 
 
 def build(architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int, weights: Weights) -> nn.Module:
-    """Build the network of an architecture with these weights, as fp32. Raises Unfit, before much memory is taken."""
+    """Build the network of an architecture with these weights, in fp32. Raises Unfit before much memory is taken."""
     check_weights(architecture, column_sizes, vocabulary_size, weights)
     try:
         with _within(weights):
             module = architecture.module(column_sizes, vocabulary_size)
         _fill(module, weights)
     except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
-        raise Unfit(str(error).partition("\n")[0]) from error  # torch goes on with its own traceback
+        raise Unfit(str(error).partition("\n")[0]) from error  # torch appends its own traceback
     return module
 
 
@@ -50,28 +50,28 @@ def _fill(module: nn.Module, weights: Weights) -> None:
 
 @contextmanager
 def _within(weights: Weights) -> Iterator[None]:
-    """What is built here raises Unfit where it makes far more parameters than there are weights."""
+    """Raise Unfit if a network built inside makes far more parameters than there are weights."""
     arrays = TIMES * len(weights) + SPARE_ARRAYS
     numbers = TIMES * sum(array.size for array in weights.values()) + SPARE_NUMBERS
-    with _limited(arrays, numbers, f"it asks for far more than the {len(weights)} arrays that there are"):
+    with _limited(arrays, numbers, f"it needs far more arrays than the {len(weights)} of the file"):
         yield
 
 
 def build_new(architecture: Architecture, sizes: Sequence[int], words: int) -> nn.Module:
-    """Build the network of an architecture to be trained, for columns of these sizes and a vocabulary of so many words.
+    """Build the network of an architecture for training, with these feature sizes and `words` in its vocabulary.
 
-    Raises BadOption for one that this machine cannot hold.
+    Raises BadOption for a network too large for this machine.
     """
     try:
         with _limited(MOST_ARRAYS, _memory() // 4, "it would take more than all memory"):
             return architecture.module(list(sizes), words)
     except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
-        what = printable(str(error).partition("\n")[0], 160)  # torch goes on with its own traceback
+        what = printable(str(error).partition("\n")[0], 160)  # torch appends its own traceback
         raise BadOption(f"the architecture cannot be made with these sizes ({what}); take smaller ones.") from error
 
 
 def _memory() -> int:
-    """The bytes of this machine."""
+    """Return the memory of this machine in bytes."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -80,12 +80,12 @@ def _memory() -> int:
 
 @contextmanager
 def _limited(arrays: int, numbers: int, what: str) -> Iterator[None]:
-    """What is built here raises Unfit, which says `what`, where it makes more parameters."""
+    """Raise Unfit with the text `what` if a network built inside makes more parameters."""
     from torch.nn.modules.module import register_module_parameter_registration_hook as on_parameter
 
-    def count(*told: Any) -> None:
+    def count(*arguments: Any) -> None:
         nonlocal arrays, numbers
-        parameter = told[-1]  # after the module, and its name there
+        parameter = arguments[-1]  # after the module, and its name there
         arrays, numbers = arrays - 1, numbers - (0 if parameter is None else parameter.numel())
         if arrays < 0 or numbers < 0:
             raise Unfit(what)

@@ -1,4 +1,4 @@
-"""Devices and precisions: what this machine has, and what is used of it; it knows no model."""
+"""Devices and precisions: which this machine has, and which are used."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     import torch
 
 AMD = Path("/dev/kfd")
-"""There where the driver of an AMD GPU is, which torch calls `cuda`, too."""
+"""The driver of an AMD GPU, which torch calls `cuda` too."""
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 BF16 = "COMPOSER_BF16"
-"""Of the environment: whether the processor is taken to have bf16, 0 or 1, so that tests try both on any machine."""
+"""Environment variable, 0 or 1, that overrides detection of bf16, so that tests try both on any machine."""
 
 
 def processors() -> int:
@@ -30,7 +30,7 @@ def processors() -> int:
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device of that name; `auto` is a GPU where there is one. BadOption for a device that is not here."""
+    """Return the device of that name; `auto` is a GPU where there is one. Raises BadOption for a missing device."""
     if name.partition(":")[0] == "cuda" and _no_driver():
         raise BadOption(f"there is no device '{printable(name)}' here; 'cpu' always works.")
     import torch
@@ -46,7 +46,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def _no_driver() -> bool:
-    """Whether this machine has surely no driver of a GPU that torch would call `cuda`; found without torch."""
+    """Tell whether this machine surely lacks a driver for a GPU that torch would call `cuda`; asked without torch."""
     if sys.platform != "linux" or AMD.exists():
         return False
     try:
@@ -57,19 +57,19 @@ def _no_driver() -> bool:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether the device computes in bf16 itself, and not by detours."""
+    """Tell whether the device computes in bf16 natively."""
     import torch
 
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if said := os.environ.get(BF16):
-        return said == "1"
+    if override := os.environ.get(BF16):
+        return override == "1"
     found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return bool(found.get("avx512_bf16") or found.get("amx_bf16") or found.get("sve_bf16"))
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """A context in which a model runs at that precision; `auto` is bf16 where the device has it, else fp32."""
+    """Return a context in which a model runs at that precision; `auto` is bf16 where the device has it, else fp32."""
     import torch
 
     if precision not in PRECISIONS:
@@ -81,11 +81,11 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
 
 @contextmanager
 def without_onednn() -> Iterator[None]:
-    """Plain arithmetic inside: oneDNN lays a layer's weights out anew at every call, which one step does not repay."""
+    """Disable oneDNN inside: it repacks a layer's weights at every call, which one step does not repay."""
     import torch
 
     onednn: Any = torch.backends.mkldnn
-    before = onednn.enabled  # `mkldnn.flags` would set TF32 as well, and warn of hardware that is not here
+    before = onednn.enabled  # `mkldnn.flags` would set TF32 as well, and warn of missing hardware
     onednn.enabled = False
     try:
         yield
@@ -95,7 +95,7 @@ def without_onednn() -> Iterator[None]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One thread for torch inside: fastest for one small step at a time, and the same sums on any machine."""
+    """Limit torch to one thread inside: fastest for small single steps, and the same sums on any machine."""
     import torch
 
     threads = torch.get_num_threads()

@@ -1,7 +1,7 @@
-"""Whether weights fit an architecture: their names and shapes, and the cell and the module that are made of them.
+"""Checks that weights fit an architecture: names, shapes, its cell and its module.
 
-The weights of a stranger's model are not trusted, and no more is what its header asks for: steppers take sizes from
-one array for another, and a network could fill any memory. So all is compared before any of it is used.
+Neither the weights of a stranger's model nor its header are trusted: backends take sizes from one array for another,
+and a network could fill any memory. So everything is checked before use.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Shape = tuple[int, ...]
 
 
 class Unfit(ValueError):
-    """Weights are not those of the architecture; the text says which."""
+    """Weights that do not fit the architecture; the text says which."""
 
 
 # --- arrays by name ---------------------------------------------------------------------------------------------------
@@ -30,8 +30,8 @@ class Unfit(ValueError):
 def check_shapes(shapes: Iterable[tuple[str, Shape]], weights: Weights, counts: Container[str] = ()) -> None:
     """Raise Unfit unless the weights have these names and shapes, no others, and hold floating-point numbers.
 
-    Only arrays named in `counts` may hold whole numbers. Shapes are asked for one by one, up to the first that is not
-    met: a number of layers from a file costs nothing.
+    Only arrays named in `counts` may hold integers. Shapes are checked one by one up to the first mismatch, so that a
+    huge number of layers in a file costs nothing.
     """
     known = set()
     for name, shape in shapes:
@@ -48,9 +48,9 @@ def check_shapes(shapes: Iterable[tuple[str, Shape]], weights: Weights, counts: 
 def check_weights(
     architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int, weights: Weights
 ) -> None:
-    """Raise Unfit unless the weights are those that an architecture says it has.
+    """Raise Unfit unless the weights have the names and shapes that the architecture lists.
 
-    One that does not say is taken at the word of its cell, or of its module.
+    An architecture that lists no shapes is checked by its cell or module instead.
     """
     if isinstance(architecture, HasShapes):
         check_shapes(architecture.shapes(column_sizes, vocabulary_size), weights)
@@ -69,7 +69,7 @@ def _check_kind(name: str, array: NDArray[Any]) -> None:
 
 
 def _told(shape: Sequence[int]) -> str:
-    """A shape in a sentence; numbers from a file may have any number of digits."""
+    """Format a shape for a sentence; numbers from a file may have any number of digits."""
     sizes = [str(size) if abs(size) < 2**63 else "2^63 or more" for size in shape]
     return " x ".join(sizes) if sizes else "a single number"
 
@@ -79,9 +79,9 @@ def _told(shape: Sequence[int]) -> str:
 
 @dataclass(frozen=True)
 class _Gates:
-    sums: int  # G of a unit
+    sums: int  # gates and candidates of a unit, G
     parts: int
-    recurrent: bool  # F is G, or else 0
+    recurrent: bool  # whether recurrent weights have G rows a unit, or none
 
 
 GATES = {
@@ -91,11 +91,11 @@ GATES = {
     "mingru": _Gates(2, 1, False),
     "minlstm": _Gates(3, 1, False),
 }
-"""What a layer has whose gates are known by name."""
+"""The gates of a layer, by name."""
 
 
 def check_cell(cell: Cell, column_sizes: Sequence[int], vocabulary_size: int) -> None:
-    """Raise Unfit unless the arrays of a cell fit each other, a model's input and its vocabulary."""
+    """Raise Unfit unless the arrays of a cell fit each other, the input features and the vocabulary."""
     if len(cell.columns) != len(column_sizes) or not cell.columns or not cell.layers:
         raise Unfit(f"a cell has {len(cell.columns)} columns and {len(cell.layers)} layers")
     width, hidden = _width("the first column", cell.columns[0]), _width("layer 1: recurrent", cell.layers[0].recurrent)
@@ -125,8 +125,8 @@ def _check_layer(name: str, layer: Layer, below: int, hidden: int) -> None:
 
 
 def _check_pointer(cell: Cell, column_sizes: Sequence[int], seen: int) -> None:
-    """A pointer has a row for each column that it points from, whose values are tokens."""
-    if not all(0 <= place < len(column_sizes) and column_sizes[place] <= len(cell.bias) for place in cell.pointed):
+    """Check that a pointer has a row for each feature that it points from, and that these features are tokens."""
+    if not all(0 <= index < len(column_sizes) and column_sizes[index] <= len(cell.bias) for index in cell.pointed):
         raise Unfit("a pointer points from a column that holds no tokens")
     if cell.pointer is None or cell.pointer_bias is None:
         if cell.pointed or cell.pointer is not None or cell.pointer_bias is not None:
@@ -137,7 +137,7 @@ def _check_pointer(cell: Cell, column_sizes: Sequence[int], seen: int) -> None:
 
 
 def check_columns(columns: NDArray[np.int64], column_sizes: NDArray[np.int64]) -> None:
-    """Raise BadModelFile unless the columns (B, C) of a step hold numbers from 0 to one less than their sizes (C,)."""
+    """Raise BadModelFile unless the features (B, C) of a step are from 0 to one less than their sizes (C,)."""
     beyond = (columns < 0) | (columns >= column_sizes)
     if beyond.any():
         row, column = np.argwhere(beyond)[0].tolist()

@@ -1,7 +1,7 @@
-"""A trained model in one safetensors file: weights, architecture, tokenizer, card; it knows no training and no torch.
+"""A trained model in one safetensors file: weights, architecture, tokenizer, card. It needs no torch.
 
-The header holds one JSON text under `composer`. Nothing is ever unpickled, and nothing that a header names is imported
-until the model is used.
+The header holds one JSON text under `composer`. Nothing is ever unpickled. Plugins that a header names are imported
+when the model is used.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ FORMAT = 1
 LARGEST_HEADER = 16 * 2**20
 
 LARGEST = 4 * 2**30
-"""Bytes of a file: far more than a recurrent network that anybody would wait for."""
+"""The most bytes of a file, far above any practical recurrent network."""
 
 KINDS = ("F16", "F32")
-"""What weights are, as safetensors calls them."""
+"""Data types of weights, as safetensors names them."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """A thing that a plugin makes, as written in a file: its name, its options, who offers it."""
+    """A plugin's object as written in a file: name, options, and the plugin that offers it."""
 
     name: str
     options: Mapping[str, Any]
@@ -51,30 +51,30 @@ class Made:
 
     @staticmethod
     def of(kind: str, name: str, thing: Any) -> Made:
-        """How to make `thing` again: it is a dataclass of its options."""
+        """Describe `thing`, a dataclass of its options, so that it can be made again."""
         plugin = registry().offer(kind, name).plugin
         return Made(name, asdict(thing), plugin.distribution, plugin.version)
 
     @staticmethod
     def read(values: Mapping[str, Any]) -> Made:
-        """The reverse of `asdict`. Raises TypeError for values of other types."""
+        """Read the result of `asdict`. Raises TypeError for values of other types."""
         made = Made(**values)
         texts = (made.name, made.plugin, made.version)
         if not (isinstance(made.options, Mapping) and all(isinstance(text, str) for text in texts)):
-            raise TypeError("a name, options, and a plugin with its version are asked for")
+            raise TypeError("expected a name, options, and a plugin with its version")
         return made
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """What a model file holds. `card` says how it came about; it does not change what the model does."""
+    """The content of a model file. `card` describes its origin, and does not change its output."""
 
     architecture: Made
     tokenizer: Made
     vocabulary: tuple[str, ...]
     weights: Mapping[str, NDArray[Any]]
     card: Mapping[str, Any] = field(default_factory=dict)
-    file: str = ""  # where it was read from, safe to print; its refusals begin with it
+    file: str = ""  # its path, safe to print; error messages begin with it
 
     @cached_property
     def hash(self) -> str:
@@ -88,7 +88,7 @@ class Model:
         return digest.hexdigest()
 
     def make_tokenizer(self) -> Tokenizer:
-        """The tokenizer. Raises BadModelFile if it is not installed, or no longer the same."""
+        """Make the tokenizer. Raises BadModelFile if it is not installed, or has changed."""
         tokenizer: Tokenizer = self._make("tokenizers", self.tokenizer)
         if tokenizer.vocabulary != self.vocabulary:
             raise self._bad(
@@ -98,12 +98,12 @@ class Model:
         return tokenizer
 
     def make_architecture(self) -> Architecture:
-        """The architecture. Raises BadModelFile if it is not installed."""
+        """Make the architecture. Raises BadModelFile if it is not installed."""
         architecture: Architecture = self._make("architectures", self.architecture)
         return architecture
 
     def make_cell(self) -> Cell:
-        """The network as arrays, in fp32, for an architecture that describes it. BadModelFile if they do not fit."""
+        """Make the cell: the network as arrays, in fp32. Raises BadModelFile if there is none, or it does not fit."""
         from composer.fitting import check_cell
 
         architecture = self.make_architecture()
@@ -119,7 +119,7 @@ class Model:
         return cell
 
     def make_module(self) -> nn.Module:
-        """The torch module with its weights in fp32, ready to use. Raises BadModelFile if they do not fit."""
+        """Make the torch module with its weights in fp32, ready to use. Raises BadModelFile if they do not fit."""
         architecture = self.make_architecture()
         sizes = self._fitting_sizes(architecture)  # before torch is imported
         import torch
@@ -128,14 +128,14 @@ class Model:
         from composer.fitting import Unfit
 
         try:
-            with torch.random.fork_rng(devices=[]):  # initialising draws numbers, which are not ours to use up
+            with torch.random.fork_rng(devices=[]):  # initialising must not advance the caller's random numbers
                 module = build(architecture, sizes, len(self.vocabulary), self.weights)
         except Unfit as error:
             raise self._unfit(error) from error
         return module.eval()
 
     def _fitting_sizes(self, architecture: Architecture) -> list[int]:
-        """The sizes of the input's columns. Raises BadModelFile for weights that do not fit them and the options."""
+        """Return the sizes of the categorical features. Raises BadModelFile if the weights do not fit."""
         from composer.fitting import Unfit, check_weights
 
         sizes = [column.size for column in self.make_tokenizer().grammar.columns]
@@ -178,7 +178,7 @@ def save(model: Model, path: Path) -> None:
 
 
 def load(path: Path) -> Model:
-    """Read a model file. Raises BadModelFile, in one sentence, for anything that is not one."""
+    """Read a model file. Raises BadModelFile, in one sentence, for anything else."""
     from safetensors import SafetensorError, safe_open
 
     shown = printable(str(path))
@@ -220,7 +220,7 @@ def _vocabulary(values: Any) -> tuple[str, ...]:
 
 
 def _header(path: Path, shown: str) -> Mapping[str, Any]:
-    """The JSON under `composer`, read without trusting any length in the file."""
+    """Read the JSON under `composer`, without trusting any length in the file."""
     try:
         with open_regular(path, BadModelFile) as file:
             size = os.fstat(file.fileno()).st_size
@@ -242,7 +242,7 @@ def _header(path: Path, shown: str) -> Mapping[str, Any]:
 
 
 def find(name: str) -> Path:
-    """The file of a model by its registered name, or of a path that ends in `.safetensors`."""
+    """Find the file of a model by its registered name, or by a path that ends in `.safetensors`."""
     offers = registry().offers["models"]
     if name in offers:
         path = Path(offers[name].make())

@@ -102,13 +102,14 @@ def lstm():
 def model_file(corpus, tokenizer, lstm, tmp_path_factory):
     """A model file trained for a moment on the random walks."""
     from composer.training.loop import Settings
-    from composer.training.recipes import Recipe, run
+    from composer.training.recipes import Recipe
+    from composer.training.train import train_recipe
 
     path = tmp_path_factory.mktemp("model") / "walks.safetensors"
     settings = Settings(
         steps=150, evaluations=3, chunk=32, learning_rate=0.02, transpose=2, device="cpu", precision="float32"
     )
-    run(Recipe(Walks(), "voices", tokenizer, "lstm", lstm, settings), corpus, path)
+    train_recipe(Recipe(Walks(), "voices", tokenizer, "lstm", lstm, settings), corpus, path)
     return path
 
 

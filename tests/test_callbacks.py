@@ -16,7 +16,8 @@ from composer.model import load
 from composer.plugins.registry import registry
 from composer.testing import BrokenRule, check_callback
 from composer.training.loop import Settings
-from composer.training.recipes import Recipe, run
+from composer.training.recipes import Recipe
+from composer.training.train import train_recipe
 from composer.types import Callback
 
 SETTINGS = Settings(steps=24, evaluations=4, batch_size=4, chunk=32, transpose=2, device="cpu", precision="float32")
@@ -40,7 +41,7 @@ def train(corpus, tokenizer, small, tmp_path, monkeypatch):
         (tmp_path / "run").mkdir(exist_ok=True)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", RunWarning)
-            model = run(recipe, corpus, tmp_path / "mine.safetensors", callbacks=callbacks, folder=folder)
+            model = train_recipe(recipe, corpus, tmp_path / "mine.safetensors", callbacks=callbacks, folder=folder)
         said = [str(one.message) for one in caught if issubclass(one.category, RunWarning)]
         return SimpleNamespace(model=model, said=said)
 
@@ -232,11 +233,11 @@ def test_callbacks_with_options_are_kept_in_the_recipe_of_the_run(run, here):
 
 
 def test_a_run_goes_on_with_its_callbacks_and_more(run, here, monkeypatch):
-    from composer.training import recipes
+    from composer.training import train
 
     seen = []
-    train = recipes.run
-    monkeypatch.setattr(recipes, "run", lambda *a, **o: (seen.append(o["callbacks"]), train(*a, **o))[1])
+    real = train.train_recipe
+    monkeypatch.setattr(train, "train_recipe", lambda *a, **o: (seen.append(o["callbacks"]), real(*a, **o))[1])
     assert run(*LINE, "--run", "run", "--callback-option", "samples.bars=2").status == 0
     assert run("train", "--resume", "run", "--originality", "--workers", 1).status == 0
     assert [sorted(one) for one in seen] == [["samples"], ["originality", "samples"]]

@@ -23,7 +23,8 @@ from composer.plugins import registry as plugins
 from composer.plugins.registry import registry
 from composer.request import Link, Request
 from composer.training.loop import Settings
-from composer.training.recipes import Recipe, run
+from composer.training.recipes import Recipe
+from composer.training.train import train_recipe
 
 KINDS = ("architectures", "tokenizers", "samplers", "steppers", "exporters")
 
@@ -140,7 +141,7 @@ def made(kind, name):
 def trained(architecture, tokenizer, corpus, path):
     settings = Settings(steps=2, evaluations=1, chunk=16, batch_size=4, device="cpu", precision="float32")
     things = (tokenizer, made("tokenizers", tokenizer), architecture, made("architectures", architecture))
-    run(Recipe(Walks(6), *things, settings), corpus, path)
+    train_recipe(Recipe(Walks(6), *things, settings), corpus, path)
     return open_model(path)
 
 

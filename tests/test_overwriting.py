@@ -191,7 +191,7 @@ def no_work(monkeypatch):
     for work in (
         "composer.generation.composer.open_model",
         "composer.io.formats.read",
-        "composer.training.recipes.run",
+        "composer.training.train.train_recipe",
         "composer.data.corpus.build",
         "composer.metrics.measure",
         "composer_batch.reports.write",
@@ -511,7 +511,7 @@ def test_a_run_that_was_stopped_goes_on_to_its_model(run, here, monkeypatch):
     best = load(here / "x.safetensors")
     assert best.card["training"]["interrupted"]
     with monkeypatch.context() as patched:
-        patched.setattr("composer.training.recipes.save", lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
+        patched.setattr("composer.training.train.save", lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
         assert run("train", "--resume", "run").status == 1
     assert run("train", "--resume", "run").status == 0
     assert load(here / "x.safetensors").card["training"]["steps"] == 8

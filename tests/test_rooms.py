@@ -30,7 +30,6 @@ EXCEPTIONS = {
     ("types", "io.objects"),  # a piece writes itself, and goes to other libraries
     ("types", "io.notebook"),  # and shows itself
     ("types", "storage.inside"),  # the files of a callback stay in the folder of their run
-    ("data.datasets", "training.loop"),  # options of a training that a dataset suggests
 }
 
 
@@ -101,8 +100,7 @@ def reached(name):
 
 KNOWN = (
     "io.formats", "io.isolation", "io.notebook", "io.objects", "plugins.cache", "plugins.commands", "plugins.options",
-    "plugins.probing", "plugins.registry", "training.checkpoints", "training.loop", "training.recipe_file",
-    "training.recipes", "training.run_folder", "types",
+    "plugins.probing", "plugins.registry", "types",
 )  # fmt: skip
 """Modules that import each other round about, in functions: a list that only gets shorter."""
 

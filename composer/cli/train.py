@@ -207,6 +207,7 @@ def _follow(
     from composer.data.corpus import build
     from composer.training import recipe_file, recipes, run_folder
     from composer.training.distributed import team
+    from composer.training.train import train_recipe
 
     workers = how.workers
     recipe = recipe_file.make(plain)
@@ -221,7 +222,7 @@ def _follow(
                 corpus = build(recipe.dataset, recipe.tokenizer, name=name, workers=workers or 1)
         if not us.leads:
             with contextlib.suppress(TrainingFailed):  # the first process tells of it
-                recipes.run(recipe, corpus, out, folder=folder, team=us)
+                train_recipe(recipe, corpus, out, folder=folder, processes=us)
             return
         if folder is not None:
             whole = recipes.plain(recipe, name)
@@ -230,7 +231,7 @@ def _follow(
             run_folder.begin(folder, whole, run_folder.Started(str(Path.cwd()), command, corpus.folder.name, begun))
         with Watch() as watch:
             told: dict[str, Any] = {"listeners": [watch.listen], "callbacks": callbacks}
-            model = recipes.run(recipe, corpus, out, command=command, folder=folder, team=us, **told)
+            model = train_recipe(recipe, corpus, out, command=command, folder=folder, processes=us, **told)
     if model is not None:
         _say(model, out, folder)
 

@@ -1,8 +1,8 @@
-"""Batches: which pieces run side by side through a training, moved to which key; it knows no network.
+"""Batches: the pieces that a network sees side by side in training, and their transpositions.
 
-Pieces of like length form a batch, which is cut into chunks along time. The recurrent state goes from chunk to chunk
-inside a batch and starts anew with the next, so that nothing leaks from one piece into another; a row whose piece has
-ended is dropped at the next chunk. The whole stream is a function of (seed, batch number), so its place is one number.
+Pieces of similar length form a batch, which is cut into chunks along time. The recurrent state goes from chunk to chunk
+inside a batch, and is reset for the next one: nothing leaks from one piece into another. A row whose piece has ended is
+dropped at the next chunk. The whole stream is a function of (seed, batch number), so its position is one number.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from composer.tokens.vocabulary import BOS, movable, transposition
 from composer.types import Moving, Tokenizer
 
 IGNORED = -1
-"""The target of a place that is not learnt from: padding, and the key of a transposed piece."""
+"""The target of positions without a loss: padding, and the key of a transposed piece."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A stretch of a batch. `rows` are those rows of the chunk before that go on (None at a batch's beginning)."""
+    """A stretch of a batch. `rows`: how many rows of the chunk before go on (None at a batch's beginning)."""
 
     inputs: NDArray[np.int64]  # (B, T, C)
-    targets: NDArray[np.int64]  # (B, T), IGNORED where nothing is to be learnt
-    rows: int | None  # rows are sorted by length: the first so many go on
-    stretch: float = 1.0  # tokens that the corpus has for one of this batch: others may say a piece that was moved
+    targets: NDArray[np.int64]  # (B, T), IGNORED where there is no loss
+    rows: int | None  # rows are sorted by length: the first ones go on
+    stretch: float = 1.0  # corpus tokens per token of this batch: a transposed piece may have more or fewer
 
 
 @dataclass(frozen=True, eq=False)
 class _Row:
-    """A piece of a batch, with so many semitones by which its tokens are still to be moved."""
+    """A piece of a batch, with the semitones by which its tokens are still to be transposed."""
 
     inputs: NDArray[np.integer]  # (L, C)
     tokens: NDArray[np.integer]  # (L,)
@@ -51,7 +51,7 @@ class Stream:
     pieces: NDArray[np.int64]
     batch_size: int = 16
     chunk: int = 128
-    transpose: int = 0  # at most so many semitones, within the range of the corpus; 0 where tokens cannot be moved
+    transpose: int = 0  # the most semitones, within the pitch range of the corpus; 0 for no transposition
     seed: int = 0
 
     @cached_property
@@ -65,29 +65,29 @@ class Stream:
         return -(-len(self.pieces) // self.batch_size)
 
     def batch(self, number: int) -> NDArray[np.int64]:
-        """Places in `pieces` of the rows of a batch, the longest first."""
-        epoch, place = divmod(number, self.batches)
+        """Return the indices in `pieces` of the rows of a batch, the longest first."""
+        epoch, index = divmod(number, self.batches)
         if epoch not in self._epoch:
             self._epoch.clear()
             self._epoch[epoch] = self._order(epoch)
         order, cuts = self._epoch[epoch]
-        rows = order[cuts[place] : cuts[place] + self.batch_size]
+        rows = order[cuts[index] : cuts[index] + self.batch_size]
         return rows[np.argsort(-self.lengths[rows], kind="stable")]
 
     @cached_property
     def _epoch(self) -> dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """The order of the epoch that was last asked for."""
+        """A cache of the order of the latest epoch."""
         return {}
 
     def _order(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """All places in `pieces`, and where each batch of an epoch begins among them."""
+        """Draw the order of `pieces` in an epoch, and the positions at which its batches begin."""
         rng = np.random.default_rng((self.seed, epoch, 0))
-        # Neighbours in length, but not the same neighbours every time.
+        # Neighbours in length, but other ones in each epoch.
         order = np.argsort(-self.lengths * rng.uniform(0.97, 1.03, len(self.lengths)), kind="stable")
         return order, rng.permutation(np.arange(0, len(order), self.batch_size))
 
     def chunks(self, number: int) -> Iterator[Chunk]:
-        """The chunks of one batch."""
+        """Yield the chunks of one batch."""
         rows = self._rows(number)
         lengths = np.array([len(row.tokens) for row in rows])
         stretch = float(self.lengths[self.batch(number)].sum() / lengths.sum())
@@ -97,14 +97,14 @@ class Stream:
             width = min(self.chunk, int(lengths[0]) - start)
             inputs = np.zeros((running, width, self.corpus.inputs.shape[1]), dtype=np.int64)
             targets = np.full((running, width), IGNORED, dtype=np.int64)
-            for place, row in enumerate(rows[:running]):
+            for index, row in enumerate(rows[:running]):
                 stop = min(width, len(row.tokens) - start)
-                self._fill(inputs[place, :stop], targets[place, :stop], row, slice(start, start + stop))
+                self._fill(inputs[index, :stop], targets[index, :stop], row, slice(start, start + stop))
             yield Chunk(inputs, targets, None if before is None else running, stretch)
             before = running
 
     def _rows(self, number: int) -> list[_Row]:
-        """The pieces of a batch, the longest first."""
+        """Read the pieces of a batch, the longest first."""
         rows = self.batch(number)
         moves = self._moves(number, rows)
         begins, lengths = self.corpus.offsets[self.pieces[rows]], self.lengths[rows]
@@ -118,27 +118,27 @@ class Stream:
         )
 
     def _moved(self, rows: list[_Row]) -> list[_Row]:
-        """The same, those that are to be moved by the tokenizer written anew."""
-        away = [i for i, row in enumerate(rows) if row.shift]
-        if not isinstance(self.tokenizer, Moving) or not away:
+        """Transpose rows whose tokens only the tokenizer can transpose."""
+        transposed = [i for i, row in enumerate(rows) if row.shift]
+        if not isinstance(self.tokenizer, Moving) or not transposed:
             return rows
-        tokens = [self.tokenizer.moved(rows[i].tokens.astype(np.int64), rows[i].shift) for i in away]
-        anew = zip(away, tokens, model_inputs(self.tokenizer, tokens), strict=True)
-        of_place = {i: _Row(inputs, written, 0) for i, written, inputs in anew}
-        return [of_place.get(i, row) for i, row in enumerate(rows)]
+        tokens = [self.tokenizer.moved(rows[i].tokens.astype(np.int64), rows[i].shift) for i in transposed]
+        rewritten = zip(transposed, tokens, model_inputs(self.tokenizer, tokens), strict=True)
+        by_index = {i: _Row(inputs, written, 0) for i, written, inputs in rewritten}
+        return [by_index.get(i, row) for i, row in enumerate(rows)]
 
     def _fill(self, inputs: NDArray[np.int64], targets: NDArray[np.int64], row: _Row, part: slice) -> None:
         inputs[:] = row.inputs[part]
         targets[:] = row.tokens[part]
         if row.shift:
             table = self._transpositions[row.shift]
-            # A column may name a pitch that is out of reach after the move: then it names none.
+            # A feature's pitch may be out of range after the transposition: then it becomes BOS, for none.
             inputs[:, self._token_columns] = np.maximum(table[inputs[:, self._token_columns]], BOS)
-            # Which keys are common is learnt from the music as it is, not from its transpositions.
+            # The model learns how common keys are from untransposed pieces alone.
             targets[:] = np.where(self._is_key[targets], IGNORED, table[targets])
 
     def _moves(self, number: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The transposition of each row, in semitones."""
+        """Draw the transposition of each row, in semitones."""
         if not self.transpose or not (self._movable or isinstance(self.tokenizer, Moving)):
             return np.zeros_like(rows)
         rng = np.random.default_rng((self.seed, number, 1))
@@ -146,13 +146,12 @@ class Stream:
         down = np.minimum(lows[rows] - lows.min(), self.transpose)
         up = np.minimum(highs.max() - highs[rows], self.transpose)
         moves = rng.integers(-down, up + 1)
-        # What is written in C is sampled in C alone: half of it stays there, and the rest keeps it from being learnt
-        # by heart.
+        # Pieces of relative pitch are sampled in C alone: half of them stay there; the others prevent overfitting.
         return moves * rng.integers(0, 2, len(rows)) if "Tone" in self.tokenizer.meaning.kind else moves
 
     @cached_property
     def _movable(self) -> bool:
-        """Whether tokens can be moved one by one; of those that were learnt, some are of a pitch in one place alone."""
+        """Whether tokens transpose one by one. Learnt tokens may not: some pitches have one in a single position."""
         return movable(self.tokenizer.vocabulary, self.tokenizer.meaning.pitch)
 
     @cached_property
@@ -176,13 +175,13 @@ class Stream:
 
 
 def real_share(stream: Stream, batches: int | None = None) -> float:
-    """The share of real tokens among all places that a model is run over in an epoch."""
-    real = places = 0
+    """Compute the share of real tokens, without padding, among all positions of an epoch."""
+    real = positions = 0
     for number in range(stream.batches if batches is None else batches):
         lengths = stream.lengths[stream.batch(number)]
         for start in range(0, int(lengths[0]), stream.chunk):
             width = min(stream.chunk, int(lengths[0]) - start)
             running = lengths[lengths > start] - start
             real += int(np.minimum(running, width).sum())
-            places += len(running) * width
-    return real / places
+            positions += len(running) * width
+    return real / positions

@@ -1,8 +1,8 @@
-"""A corpus: the pieces of a dataset as tokens on disk, memory-mapped and split; it knows no network.
+"""A corpus: the pieces of a dataset as tokens on disk, memory-mapped and split.
 
-Built once for a dataset and a tokenizer, in parallel, and cached by the content of both and the sides that the dataset
-gives; a digest tells whether it is still what was written. Its folder holds `tokens.bin` (N,) and `inputs.bin` (N, C)
-of all pieces end to end, `pieces.npz` with a few numbers a piece, `names.json` and `corpus.json`.
+It is built once for a dataset and a tokenizer, in parallel, and cached by the content of both and by predefined splits.
+A digest detects damage. Its folder holds `tokens.bin` (N,) and `inputs.bin` (N, C) of all pieces end to end,
+`pieces.npz` with a few numbers a piece, `names.json` and `corpus.json`.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from composer.storage.cache import cache_folder, clear, digest_of, make, put, wr
 from composer.types import Dataset, Learning, Tokenizer, Tokens
 
 CHUNK, CHUNK_SECONDS = 64, 0.25
-"""Sources that one call reads at most, and the time that it should take, so that progress is told often."""
+"""The most sources of one call, and the time that it should take, so that progress is reported often."""
 
 GROUP = 250_000
-"""Tokens of the pieces whose inputs are made by one call: many pieces side by side, and a bounded memory."""
+"""Tokens of the pieces whose inputs one call makes: many pieces side by side, in bounded memory."""
 
 FORMAT = 2
-"""Of what is in the folder; one of another number is built anew."""
+"""Version of the files; a corpus of another version is rebuilt."""
 
 Report = Callable[[int, int], None]
-"""Told of progress: sources done, sources in all."""
+"""Called with progress: sources done, sources in all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class Corpus:
 
     @cached_property
     def about(self) -> Mapping[str, Any]:
-        """What it was built from, how many pieces were kept, every refused one with its reason, and `Remarks.plain`."""
+        """Its origin, the number of pieces, every refused piece with its reason, and `Remarks.plain`."""
         return json.loads((self.folder / "corpus.json").read_text())
 
     @cached_property
@@ -67,7 +67,7 @@ class Corpus:
 
     @cached_property
     def inputs(self) -> NDArray[np.uint16]:
-        """(N, C) what a model is given to predict each token."""
+        """(N, C) the model inputs for each token."""
         flat = np.memmap(self.folder / "inputs.bin", dtype=np.uint16, mode="r")
         return flat.reshape(len(self.tokens), -1)
 
@@ -78,7 +78,7 @@ class Corpus:
 
     @property
     def offsets(self) -> NDArray[np.int64]:
-        """(P + 1,) where each piece begins among the tokens."""
+        """(P + 1,) the index of each piece's first token."""
         return self._pieces["offsets"]
 
     @property
@@ -103,15 +103,15 @@ class Corpus:
 
     @property
     def refused(self) -> list[Refused]:
-        """The pieces that were not taken."""
+        """The refused pieces."""
         return [Refused(**row) for row in self.about["refused"]]
 
     def split(self, name: str) -> NDArray[np.int64]:
-        """The numbers of the pieces of one split."""
+        """Return the indices of the pieces of one split."""
         return np.flatnonzero(self._pieces["splits"] == SPLITS.index(name))
 
     def piece(self, number: int) -> Tokens:
-        """The tokens of one piece."""
+        """Return the tokens of one piece."""
         start, end = self.offsets[number : number + 2]
         return self.tokens[start:end].astype(np.int64)
 
@@ -125,9 +125,9 @@ def build(
     workers: int = 1,
     report: Report | None = None,
 ) -> Corpus:
-    """The corpus of a dataset, from the cache or built now. Raises EmptyDataset, with reasons, if nothing is left.
+    """Build the corpus of a dataset, or take it from the cache. Raises EmptyDataset, with reasons, if no piece is left.
 
-    `name` is how the user calls the dataset. With more `workers` a long build is shared among processes; they import
+    `name` is the user's name for the dataset. With more `workers`, a long build is shared among processes. They import
     the main module, which must then keep its work under `if __name__ == "__main__"`.
     """
     sources = list(dataset.sources())
@@ -145,10 +145,10 @@ def build(
     key = hashlib.blake2b(json.dumps(made_of, sort_keys=True).encode(), digest_size=16)
     for source in sources:
         key.update(json.dumps([source, dataset.fingerprint(source), given_side(dataset, source)]).encode())
-    place = Path("corpora", key.hexdigest())
-    folder = (cache or cache_folder()) / place
+    key_path = Path("corpora", key.hexdigest())
+    folder = (cache or cache_folder()) / key_path
     if not _is_whole(folder):
-        folder = (cache or writable_cache()) / place
+        folder = (cache or writable_cache()) / key_path
         about = {"name": name, "title": dataset.title, "licence": dataset.licence}
         try:
             clear(folder, _is_whole)
@@ -161,7 +161,7 @@ def build(
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether there is a corpus as it was written: what a disk has spoilt is built anew."""
+    """Tell whether a folder holds a corpus, unchanged since it was built."""
     try:
         about = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
         return bool(about.pop("digest") == _digest(folder, about))
@@ -170,15 +170,15 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _digest(folder: Path, about: Mapping[str, Any]) -> str:
-    """Of all that a corpus holds."""
+    """Hash the whole content of a corpus."""
     files = digest_of(folder / name for name in ("tokens.bin", "inputs.bin", "pieces.npz", "names.json"))
     return hashlib.blake2b(json.dumps([about, files], sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def fitted(tokenizer: Tokenizer, corpus: Callable[[], Corpus]) -> Tokenizer:
-    """The tokenizer, and if it has something to learn, that learnt from the pieces to train on.
+    """Fit the tokenizer to the training pieces, if it is trainable and not trained yet.
 
-    `corpus` gives the music in the tokenizer's own tokens; it is asked for only then.
+    `corpus` builds the music in the untrained tokenizer's tokens; it is called only then.
     """
     if not isinstance(tokenizer, Learning) or tokenizer.learnt:
         return tokenizer
@@ -187,11 +187,11 @@ def fitted(tokenizer: Tokenizer, corpus: Callable[[], Corpus]) -> Tokenizer:
 
 
 def _untold(done: int, total: int) -> None:
-    """Nobody wants to know."""
+    """Ignore a report."""
 
 
 def _told(encodings: Iterable[Encodings], total: int, report: Report) -> Iterator[Encodings]:
-    """The same, with a report after each."""
+    """Yield the encodings, and report progress after each."""
     done = 0
     for result in encodings:
         yield result
@@ -200,7 +200,7 @@ def _told(encodings: Iterable[Encodings], total: int, report: Report) -> Iterato
 
 
 def _chunks(sources: Sequence[str]) -> Iterator[Sequence[str]]:
-    """All sources, so many at a time as have been taken lately in `CHUNK_SECONDS`."""
+    """Yield all sources, as many at a time as lately took `CHUNK_SECONDS`."""
     began, done = monotonic(), 0
     while done < len(sources):
         pace = done / max(monotonic() - began, 1e-3)
@@ -212,7 +212,7 @@ def _chunks(sources: Sequence[str]) -> Iterator[Sequence[str]]:
 def _write(
     folder: Path, encodings: Iterable[Encodings], tokenizer: Tokenizer, each: Map, about: Mapping[str, Any]
 ) -> None:
-    """A corpus folder that appears whole or not at all."""
+    """Write a corpus folder that appears whole or not at all."""
     make(folder.parent)
     scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
     try:
@@ -226,7 +226,7 @@ def _write(
             **{field: np.array(pieces[field]) for field in ("notes", "beats", "lowest", "highest")},
             "splits": _splits(pieces["sides"], pieces["groups"], refused),
         }
-        np.savez(scratch / "pieces.npz", **arrays)  # type: ignore[arg-type]  # names an option that is not given
+        np.savez(scratch / "pieces.npz", **arrays)  # type: ignore[arg-type]  # mypy takes a name for an option
         (scratch / "names.json").write_text(json.dumps(pieces["names"]))
         about = {**about, "kept": len(pieces["names"]), "refused": [asdict(r) for r in refused], **remarks.plain()}
         (scratch / "corpus.json").write_text(json.dumps({**about, "digest": _digest(scratch, about)}, indent=1))
@@ -238,7 +238,7 @@ def _write(
 def _stream(
     encodings: Iterable[Encodings], tokenizer: Tokenizer, each: Map, tokens: BinaryIO, inputs: BinaryIO
 ) -> tuple[dict[str, MutableSequence[Any]], list[Refused], Remarks]:
-    """Write tokens and inputs as they come; memory holds a few groups, and of each piece its name and a few numbers."""
+    """Write tokens and inputs as they come. Memory holds a few groups, and of each piece a name and a few numbers."""
     pieces: dict[str, MutableSequence[Any]] = {"names": [], "sides": [], "groups": array("Q")}
     pieces |= {field: array("q") for field in ("lengths", "notes", "lowest", "highest")} | {"beats": array("d")}
     refused: list[Refused] = []
@@ -250,10 +250,12 @@ def _stream(
             remarks.add(result.remarks)
             yield from result.kept
 
-    for group in each(partial(with_inputs, tokenizer), _groups(kept())):
-        for piece, columns in group:
+    groups: Iterator[list[tuple[Encoded, NDArray[np.uint16]]]]
+    groups = each(partial(with_inputs, tokenizer), _groups(kept()))
+    for group in groups:
+        for piece, features in group:
             tokens.write(piece.tokens.tobytes())
-            inputs.write(columns.tobytes())
+            inputs.write(features.tobytes())
             pieces["names"].append(piece.name)
             pieces["sides"].append(piece.side)
             pieces["groups"].append(piece.group)
@@ -264,7 +266,7 @@ def _stream(
 
 
 def _groups(pieces: Iterable[Encoded]) -> Iterator[list[Encoded]]:
-    """The pieces in groups of about `GROUP` tokens."""
+    """Yield the pieces in groups of about `GROUP` tokens."""
     group: list[Encoded] = []
     tokens = 0
     for piece in pieces:
@@ -285,7 +287,7 @@ def _splits(sides: Sequence[str], groups: Sequence[int], refused: Sequence[Refus
 
 
 def _reasons(refused: Sequence[Refused]) -> str:
-    """A sentence on the first few refused pieces, if there are any."""
+    """Write a sentence on the first few refused pieces, if there are any."""
     if not refused:
         return ""
     shown = [f"{printable(r.name, 60)}: {r.reason.rstrip('.')}" for r in refused[:3]]

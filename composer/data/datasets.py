@@ -1,8 +1,7 @@
-"""Datasets by the name that a user types, `name` or `name:argument`, and what they suggest; it knows none of them."""
+"""Datasets by the name that a user types: `name` or `name:argument`."""
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 from composer.errors import BadModelFile, BadOption
@@ -12,7 +11,7 @@ from composer.types import Dataset
 
 
 def make_dataset(name: str, /, **options: Any) -> Dataset:
-    """The dataset; what stands after a colon is its first option. Raises UnknownName, BadOption."""
+    """Make a dataset; its first option stands after the colon. Raises UnknownName, BadOption."""
     kind, _, argument = name.partition(":")
     names = [option.name for option in registry().offer("datasets", kind).options]
     if argument and not names:
@@ -22,21 +21,8 @@ def make_dataset(name: str, /, **options: Any) -> Dataset:
     return dataset
 
 
-def suggested_training(dataset: Dataset, architecture: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What suits a dataset: fields of `composer.training.loop.Settings`, and options of that architecture."""
-    from composer.training.loop import Settings
-
-    in_training = {field.name for field in fields(Settings)}
-    in_architecture = {option.name for option in registry().offer("architectures", architecture).options}
-    wanted = dataset.training_options
-    return (
-        {name: value for name, value in wanted.items() if name in in_training},
-        {name: value for name, value in wanted.items() if name in in_architecture},
-    )
-
-
 def dataset_of(model: Model) -> Dataset:
-    """The dataset that a model was trained on. Raises BadModelFile if its card does not say."""
+    """Make the dataset that a model was trained on. Raises BadModelFile if its card names none."""
     try:
         about = model.card["dataset"]
         return make_dataset(about["name"].partition(":")[0], **about["options"])

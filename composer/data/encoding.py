@@ -1,4 +1,4 @@
-"""Scores to what a corpus stores of them: tokens, the model's inputs, and counts; it knows no file of a corpus."""
+"""Scores as a corpus stores them: tokens, the model's inputs, and counts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from composer.request import Request
 from composer.types import Dataset, Divided, Grammar, Tokenizer, Tokens, Unrolled
 
 LONGEST = 50_000
-"""A piece of more tokens is refused: a recurrent model would be trained on little else."""
+"""A piece of more tokens is refused: it would dominate the training."""
 
 MOST_NOTES = 4 * LONGEST
 """A piece of more notes is not even encoded."""
@@ -27,10 +27,10 @@ MOST_NOTES = 4 * LONGEST
 MOST_BARS = 100_000
 
 AT_ONCE = 64
-"""Pieces that are read before they are encoded, since a processor that does one thing at a time is faster…"""
+"""Pieces read before they are encoded, since a processor is faster at one task at a time…"""
 
 NOTES_AT_ONCE = 2**20
-"""…and their notes, of which memory holds a few times as many at most."""
+"""…and their notes, which bound the memory."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class Encoded:
     beats: float
     lowest: int  # MIDI pitch in its tokens, 0 if there is none
     highest: int
-    group: int  # pieces of one group stay on one side of a split, unless…
-    side: str  # …the dataset gives the side itself; "" if it does not
+    group: int  # pieces of one group stay in one split, unless…
+    side: str  # …the dataset has predefined splits; "" if not
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A piece that a corpus does not take, and why."""
+    """A piece that a corpus refuses, and the reason."""
 
     name: str
     reason: str
@@ -57,7 +57,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Encodings:
-    """What came of some sources: every piece is in one of the two lists; and what readers said of the files."""
+    """The result of encoding some sources: each piece is kept or refused; `remarks` are the readers' warnings."""
 
     sources: int
     kept: tuple[Encoded, ...]
@@ -66,13 +66,13 @@ class Encodings:
 
 
 def encode(dataset: Dataset, tokenizer: Tokenizer, sources: Sequence[str]) -> Encodings:
-    """Every piece of these sources, encoded or refused; no piece is the end of the others."""
+    """Encode every piece of these sources, or refuse it. One bad piece does not stop the others."""
     kept: list[Encoded] = []
     refused: list[Refused] = []
     remarks = Remarks()
-    with watching(), warnings.catch_warnings(record=True) as said:
+    with watching(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ReadingWarning)
-        for found in _batches(dataset, sources, said, remarks):
+        for found in _batches(dataset, sources, caught, remarks):
             for name, score, side in found:
                 result = score if isinstance(score, Exception) else _encode(tokenizer, name, score, side)
                 if isinstance(result, Encoded):
@@ -86,12 +86,12 @@ _Found: TypeAlias = "tuple[str, Score | Exception, str]"
 
 
 def _batches(
-    dataset: Dataset, sources: Sequence[str], said: list[warnings.WarningMessage], remarks: Remarks
+    dataset: Dataset, sources: Sequence[str], caught: list[warnings.WarningMessage], remarks: Remarks
 ) -> Iterator[list[_Found]]:
-    """The pieces of the sources with the sides they are on, some at a time; what is `said` of each is noted."""
+    """Yield the pieces of the sources with their splits, some at a time. Warnings in `caught` become remarks."""
     found: list[_Found] = []
     notes = 0
-    divided = isinstance(dataset, Divided)  # asked once: a protocol takes its time
+    divided = isinstance(dataset, Divided)  # once: checking a protocol is slow
     for source in sources:
         side = given_side(dataset, source) if divided else ""
         for name, score in _pieces(dataset, source):
@@ -100,19 +100,19 @@ def _batches(
             if len(found) >= AT_ONCE or notes >= NOTES_AT_ONCE:
                 yield found
                 found, notes = [], 0
-        if said:
-            remarks.note(warning.message for warning in said)
-            said.clear()
+        if caught:
+            remarks.note(warning.message for warning in caught)
+            caught.clear()
     yield found
 
 
 def given_side(dataset: Dataset, source: str) -> str:
-    """The side of a split that a dataset gives the pieces of a source itself; "" if it does not."""
+    """Return the split of a source's pieces, where the dataset has predefined splits; otherwise ""."""
     return dataset.side(source) if isinstance(dataset, Divided) else ""
 
 
 def _reason(name: str, error: Exception) -> str:
-    """What is wrong, in one line; without the path that it begins with, where that ends in the name."""
+    """Write the error in one line, without the path at its beginning if that ends in the name."""
     text = printable(" ".join(str(error).split()), 200)
     before, found, after = text.partition(f"{printable(name)}: ")
     return after if found and (not before or before.endswith(("/", "\\"))) else text
@@ -121,7 +121,7 @@ def _reason(name: str, error: Exception) -> str:
 def _pieces(dataset: Dataset, source: str) -> Iterator[tuple[str, Score | Exception]]:
     try:
         yield from dataset.read(source)
-    except Exception as error:  # foreign parsers raise anything, and one file is not the end of a thousand
+    except Exception as error:  # third-party parsers raise anything, and one bad file must not stop the others
         text = str(error) if isinstance(error, ComposerError) else f"cannot be read ({type(error).__name__}: {error})"
         yield source, ComposerError(text)
 
@@ -144,7 +144,7 @@ def _encode(tokenizer: Tokenizer, name: str, score: Score, side: str) -> Encoded
 
 
 def beat_count(score: Score) -> float:
-    """How many beats a score lasts, by its time signatures. Raises CannotExpress if that is beyond all measure."""
+    """Count the beats of a score by its time signatures. Raises CannotExpress for more than `MOST_BARS` bars."""
     metres = score.time_signatures or (TimeSignature(0, 4, 4),)
     end = score.end
     ends = [min(metre.tick, end) for metre in metres[1:]] + [end]
@@ -155,12 +155,12 @@ def beat_count(score: Score) -> float:
 
 
 def with_inputs(tokenizer: Tokenizer, pieces: Sequence[Encoded]) -> list[tuple[Encoded, NDArray[np.uint16]]]:
-    """Pieces with what a model is given to predict each of their tokens, (T, C)."""
+    """Pair pieces with their model inputs (T, C)."""
     return list(zip(pieces, model_inputs(tokenizer, [piece.tokens for piece in pieces]), strict=True))
 
 
 def model_inputs(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> list[NDArray[np.uint16]]:
-    """What a model is given to predict each token of each sequence, (T, C)."""
+    """Compute the model inputs (T, C) for each token of each sequence."""
     grammar = tokenizer.grammar
     if not isinstance(grammar, Unrolled):
         return _side_by_side(grammar, sequences)
@@ -168,7 +168,7 @@ def model_inputs(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> list[NDAr
 
 
 def _side_by_side(grammar: Grammar, sequences: Sequence[Tokens]) -> list[NDArray[np.uint16]]:
-    """The same by any grammar: token by token, over all sequences at once, the longest first."""
+    """Compute the same by any grammar: token by token, over all sequences at once, the longest first."""
     if not sequences:
         return []
     order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))

@@ -1,4 +1,4 @@
-"""A `map` that is shared among processes once that pays; it knows nothing of what is done."""
+"""A `map` that moves to several processes if the work is long."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from typing import Any, TypeAlias
 from composer.errors import ComposerError
 
 POOL_AFTER = 2.0
-"""Seconds after which the rest of long work is shared; short work is done before other processes have begun."""
+"""Seconds after which the rest of long work is shared; short work ends before other processes have started."""
 
 Map: TypeAlias = Callable[..., Iterator[Any]]
-"""What the built-in `map` is, but perhaps in other processes: `(function, arguments) -> results`."""
+"""The built-in `map`, perhaps in other processes: `(function, arguments) -> results`."""
 
 
 @contextmanager
 def shared(workers: int) -> Iterator[Map]:
-    """A `map` that is shared among processes from the first argument of `long` work that comes after `POOL_AFTER`.
+    """Provide a `map` that uses processes for `long` work, from the first argument after `POOL_AFTER` seconds.
 
-    Results come in order, and only so many calls are made ahead as keep the processes busy, so that the results that
-    wait to be taken are few. Raises ComposerError if the system ends one of the processes.
+    Results come in order. Only a few calls are made ahead, so that few results wait in memory. Raises ComposerError if
+    the system ends one of the processes.
     """
     began, pool = monotonic(), None
     with ExitStack() as stack, _told():

@@ -1,7 +1,7 @@
-"""Splits by content: which pieces are for training, validation and test; it knows no file and no token.
+"""Splits by content: training, validation and test pieces.
 
-Pieces with the same melody, whatever its key, rhythm or accompaniment, always fall on one side, unless their dataset
-gives its sides itself.
+Pieces with the same melody, in any key, rhythm or accompaniment, always fall into one split, unless their dataset has
+predefined splits.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _SCALE = 2**64
 
 
 def content_hash(score: Score) -> int:
-    """64 bits that depend only on the `melody`."""
+    """Hash the `melody` to 64 bits."""
     digest = hashlib.blake2b(melody(score).tobytes(), digest_size=8).digest()
     return int.from_bytes(digest, "little")
 
 
 def melody(score: Score) -> NDArray[np.int16]:
-    """The steps in semitones from the highest note at each onset of the first pitched track to the next.
+    """Compute the melody of the first pitched track: the intervals between the highest notes at successive onsets.
 
-    Intervals, not pitches, so that transpositions agree; repeated notes count once, so that rhythms may differ.
+    Intervals are in semitones, so that transpositions agree. Repeated notes count once, so that rhythms may differ.
     """
     tracks = [track.notes for track in score.tracks if not track.is_drum and len(track.notes)]
     if not tracks:
@@ -43,7 +43,7 @@ def melody(score: Score) -> NDArray[np.int16]:
 
 
 def assign(groups: Sequence[int] | NDArray[np.uint64]) -> NDArray[np.int8]:
-    """(P,) the place in `SPLITS` of each piece, from its group's hash alone; none of the three is left empty.
+    """Assign each piece (P,) its index in `SPLITS`, by its group's hash alone; no split is left empty.
 
     Raises EmptyDataset for fewer than three groups.
     """
@@ -53,21 +53,21 @@ def assign(groups: Sequence[int] | NDArray[np.uint64]) -> NDArray[np.int8]:
             f"there are {len(found)} different pieces among {len(groups)}, and at least 3 are needed to train, "
             "to validate and to test."
         )
-    places = np.array([_spread(group) / _SCALE for group in found])
-    # Too few pieces do not meet every side by chance: the nearest groups move over.
-    test = min(max(int(np.count_nonzero(places < SHARES["test"])), 1), len(found) - 2)
-    valid = min(max(int(np.count_nonzero(places < SHARES["test"] + SHARES["valid"])), test + 1), len(found) - 1)
-    side = {group: 2 if n < test else 1 if n < valid else 0 for n, group in enumerate(found)}
-    return np.array([side[int(group)] for group in groups], dtype=np.int8)
+    points = np.array([_spread(group) / _SCALE for group in found])
+    # A few pieces may leave a split empty by chance: then the nearest groups fill it.
+    test = min(max(int(np.count_nonzero(points < SHARES["test"])), 1), len(found) - 2)
+    valid = min(max(int(np.count_nonzero(points < SHARES["test"] + SHARES["valid"])), test + 1), len(found) - 1)
+    split = {group: 2 if n < test else 1 if n < valid else 0 for n, group in enumerate(found)}
+    return np.array([split[int(group)] for group in groups], dtype=np.int8)
 
 
 def given(sides: Sequence[str]) -> NDArray[np.int8]:
-    """(P,) the place in `SPLITS` of each piece, where a dataset gives its side. EmptyDataset if a side has none."""
+    """Convert predefined splits to indices in `SPLITS`, (P,). Raises EmptyDataset if a split has no pieces."""
     if empty := [side for side in SPLITS if side not in sides]:
         raise EmptyDataset(f"the dataset divides its pieces itself, and has none to use for {' and '.join(empty)}.")
     return np.array([SPLITS.index(side) for side in sides], dtype=np.int8)
 
 
 def _spread(group: int) -> int:
-    """The group's place on a line from 0 to 2^64, unrelated to the hash itself."""
+    """Map a group to a point from 0 to 2^64, unrelated to its own hash."""
     return int.from_bytes(hashlib.blake2b(group.to_bytes(8, "little"), digest_size=8).digest(), "little")

@@ -1,7 +1,7 @@
-"""The instruments of General MIDI: what they are called, and which pitches they have; it knows no file.
+"""The instruments of General MIDI: names and pitch ranges.
 
-Source: General MIDI 1 sound set (MMA, 1991). Ranges are those of players with good instruments, as books of
-orchestration give them (sounding pitches); where instruments of one name differ, the widest.
+Source: General MIDI 1 sound set (MMA, 1991). Ranges are sounding pitches of players with good instruments, from books
+on orchestration; where instruments of one name differ, the widest.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ _RANGES = {
 # fmt: on
 
 _MOST = 3
-"""Tracks that are named; a file may have thousands."""
+"""The most tracks to name; a file may have thousands."""
 
 
 def name(program: int, *, is_drum: bool = False) -> str:
-    """What plays a track; empty for a program that there is not."""
+    """Name the instrument of a track; empty for an unknown program."""
     return "Drums" if is_drum else NAMES[program] if 0 <= program < len(NAMES) else ""
 
 
 def out_of_range(score: Score) -> str:
-    """A sentence that names the tracks with notes that their instruments have not; empty if there is none."""
+    """Write a sentence on tracks with notes outside their instruments' ranges; empty if there is none."""
     found = list(islice(_out_of_range(score), _MOST + 1))
     more = " and other tracks" if len(found) > _MOST else ""
     return f"notes that no player reaches: {', '.join(found[:_MOST])}{more}." if found else ""

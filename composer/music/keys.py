@@ -1,4 +1,4 @@
-"""Keys by name, and the key that a piece seems to be in; it knows pitch classes and no file format.
+"""Keys by name, and key estimation.
 
 The estimate correlates duration-weighted pitch classes with the probe-tone profiles of Krumhansl and Kessler
 (Psychological Review 89, 1982), and adds a little for the key whose tonic is the lowest final note.
@@ -32,17 +32,17 @@ class Key:
         return _MINOR_NAMES[self.tonic] + "m" if self.minor else _MAJOR_NAMES[self.tonic]
 
     def transposed(self, semitones: int) -> Key:
-        """The key so many semitones higher."""
+        """Return the key that many semitones higher."""
         return Key((self.tonic + semitones) % 12, self.minor)
 
     @property
     def place(self) -> int:
-        """Where it stands in `ALL_KEYS`."""
+        """Its index in `ALL_KEYS`."""
         return self.tonic + 12 * self.minor
 
     @property
     def home(self) -> int:
-        """Semitones from C to the tonic by the shorter way, -5..6: a tone in C sounds so much higher in this key."""
+        """The tonic offset: semitones from C to the tonic by the shorter way, -5..6."""
         return self.tonic if self.tonic <= 6 else self.tonic - 12
 
     @property
@@ -56,7 +56,7 @@ ALL_KEYS = tuple(Key(tonic, minor) for minor in (False, True) for tonic in range
 
 
 def parse_key(text: str) -> Key:
-    """`"Dm"`, `"F#"`, `"Bb major"` as a Key; a lower-case letter alone is minor. ValueError if it is none."""
+    """Parse `"Dm"`, `"F#"` or `"Bb major"`; a lower-case letter alone is minor. Raises ValueError for anything else."""
     found = _NAME.match(text.strip())
     if not found:
         raise ValueError(f"'{text}' is not a key such as C, F#, Bb or Dm")
@@ -67,7 +67,7 @@ def parse_key(text: str) -> Key:
 
 
 def key_of_signature(fifths: int, minor: bool) -> Key:
-    """The key of a signature with so many sharps (positive) or flats (negative)."""
+    """Return the key of a signature with so many sharps (positive) or flats (negative)."""
     major = fifths * 7 % 12
     return Key((major + 9) % 12 if minor else major, minor)
 
@@ -87,26 +87,26 @@ def estimate_key(
     final: int | None = None,
     among: Sequence[Key] = ALL_KEYS,
 ) -> Key:
-    """Estimate the likeliest key, of those in `among`, of notes of these pitches and durations (any unit).
+    """Estimate the likeliest key, of those in `among`, of notes with these pitches and durations (any unit).
 
     `final` is the pitch of the lowest note of the last chord, which is nearly always the tonic.
     """
     weights = np.bincount(np.asarray(pitches) % 12, weights=durations, minlength=12)
     if not (spread := weights.std()):
         return Key(0 if final is None else final % 12) if among is ALL_KEYS else among[0]
-    scores = _STANDARD_PROFILES @ weights / (spread * 12)  # rows of mean 0: the mean of the weights does not matter
+    scores = _STANDARD_PROFILES @ weights / (spread * 12)  # rows have mean 0: the mean of the weights does not matter
     if final is not None:
         scores[final % 12 == _TONICS] += _FINAL_NOTE_BONUS
     return among[int(scores[[key.place for key in among]].argmax())]
 
 
 def pitch_name(pitch: int) -> str:
-    """MIDI pitch 60 as `C4`."""
+    """Name a MIDI pitch: 60 is `C4`."""
     return f"{_SHARP_SIDE[pitch % 12]}{pitch // 12 - 1}"
 
 
 def parse_pitch(text: str) -> int:
-    """`C4`, `F#3`, `Bb5` or a MIDI number as a MIDI pitch; ValueError if it is none of 0..127."""
+    """Parse `C4`, `F#3`, `Bb5` or a MIDI number. Raises ValueError unless it is from 0 to 127."""
     if text.isdecimal() and int(text) < 128:
         return int(text)
     found = re.match(r"^([A-Ga-g])(#|b)?(-?\d)$", text)

@@ -1,7 +1,7 @@
-"""Splicing: new notes set into a score whose other notes stay as they are; it knows no model.
+"""Merging: new notes in a score whose other notes stay as they are.
 
-A model hears a score on its grid and in its own voices, and so it answers. What is given comes from the score itself:
-its tracks, velocities and exact times. Only what is new is taken from the answer.
+A model sees a score encoded: on its grid, and in its own voices. Its answer is in that form. Fixed notes come from the
+score itself, with their tracks, velocities and exact times. Only new notes come from the answer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from composer.music.score import (
 from composer.types import Span
 
 NEAR = TICKS_PER_QUARTER // 2
-"""Ticks by which a tokenizer may move a note that is still the same."""
+"""Ticks by which encoding may move a note."""
 
 Row = tuple[int, int, int, int]
 """A note: start, duration, pitch, velocity."""
@@ -34,52 +34,52 @@ Row = tuple[int, int, int, int]
 Change = TypeVar("Change", TimeSignature, KeySignature, Text)
 
 Place = tuple[int, int]
-"""A note of a score: its track, and its place there."""
+"""A note of a score: its track, and its index there."""
 
 
 @dataclass(frozen=True)
 class _Voice:
-    """A track that was heard: the track of the score that it is (None: there is none), and its notes by beginning."""
+    """A track after encoding: the track of the score that it stands for, if any, and its notes by onset."""
 
     home: int | None
-    heard: dict[tuple[int, int], tuple[Row, Place | None]]  # (start, pitch): as heard, and where in the score
+    heard: dict[tuple[int, int], tuple[Row, Place | None]]  # (start, pitch): the note as encoded, and in the score
 
 
-def spliced(score: Score, heard: Score, answer: Score, given: Sequence[Span]) -> Score:
-    """`score` with the notes of `answer` where nothing is given.
+def spliced(score: Score, encoded: Score, answer: Score, fixed: Sequence[Span]) -> Score:
+    """Put the notes of `answer` into `score` wherever no notes are fixed.
 
-    `heard` is what the tokenizer makes of `score`, and `given` are spans of its tracks. Notes that the tokenizer drops
-    (drums, mostly) stay where they are, but for pitched ones where no voice is given.
+    `encoded` is `score` after encoding and decoding, and `fixed` are spans of its tracks. Notes that the tokenizer
+    drops (drums, mostly) stay where they are, except pitched ones where no voice is fixed.
     """
-    voices = _voices(score, heard)
-    rows = _unheard(score, voices, given)
-    names = [(track.name, track.program, track.is_drum) for track in heard.tracks]
+    voices = _voices(score, encoded)
+    rows = _unheard(score, voices, fixed)
+    names = [(track.name, track.program, track.is_drum) for track in encoded.tracks]
     one_loudness = len({int(v) for track in answer.tracks for v in track.notes["velocity"]}) == 1
     added: list[Track] = []
     for track in answer.tracks:
         name = track.name, track.program, track.is_drum
         number = names.index(name) if name in names else None
-        home = None if number is None else voices[number].home
-        own: list[Row] = [(*note[:3], _loudness(score, home) if one_loudness else note[3]) for note in _rows(track)]
+        owner = None if number is None else voices[number].home
+        own: list[Row] = [(*note[:3], _loudness(score, owner) if one_loudness else note[3]) for note in _rows(track)]
         if number is not None:
             for i, note in enumerate(own):
-                if is_given(given, number, note[0]):
+                if is_given(fixed, number, note[0]):
                     own[i] = _as_before(score, voices[number], note)
-        if home is not None:
-            rows[home] += own
+        if owner is not None:
+            rows[owner] += own
         elif own:
             added.append(replace(track, notes=make_notes(own)))
     tracks = [replace(track, notes=make_notes(own)) for track, own in zip(score.tracks, rows, strict=True)]
     return replace(score, tracks=(*tracks, *added))
 
 
-def continued(score: Score, heard: Score, answer: Score, start: int) -> Score:
-    """`score` as it stands, with its tempos, and after it what `answer` has from the tick `start` on.
+def continued(score: Score, encoded: Score, answer: Score, start: int) -> Score:
+    """Append to `score`, with its tempos, what `answer` has from the tick `start` on.
 
-    `heard` is what the tokenizer makes of `score`, and ends at `start`; `answer` begins with it. What `answer` holds on
-    from there is struck anew. A marker of where `score` ends is left out.
+    `encoded` is `score` after encoding and decoding, and ends at `start`; `answer` begins with it. Notes that `answer`
+    sustains from there are re-articulated. A marker at the end of `score` is left out.
     """
-    whole = spliced(score, heard, _struck_anew(heard, answer, start), (Span(0, start),))
+    whole = spliced(score, encoded, _struck_anew(encoded, answer, start), (Span(0, start),))
     metres = score.time_signatures or answer.time_signatures[:1]
     return replace(
         whole,
@@ -92,7 +92,7 @@ def continued(score: Score, heard: Score, answer: Score, start: int) -> Score:
 
 
 def _apart(track: Track, start: int) -> Track:
-    """The track with the notes from `start` on no earlier than one of their pitch that began before has ended."""
+    """Delay notes from `start` on until earlier notes of the same pitch have ended."""
     ends: dict[int, int] = {}
     rows: list[Row] = []
     for begin, length, pitch, velocity in _rows(track):
@@ -104,13 +104,13 @@ def _apart(track: Track, start: int) -> Track:
     return replace(track, notes=make_notes(rows))
 
 
-def voiced(score: Score, heard: Score) -> Score:
-    """`score` with its notes in tracks that have the names and programs of the voices in which they are heard."""
-    homes = {voice.home: track for voice, track in zip(_voices(score, heard), heard.tracks, strict=True)}
+def voiced(score: Score, encoded: Score) -> Score:
+    """Rename the tracks of `score` after the voices that the tokenizer puts them in, with their programs."""
+    owners = {voice.home: track for voice, track in zip(_voices(score, encoded), encoded.tracks, strict=True)}
     return replace(
         score,
         tracks=tuple(
-            replace(track, name=homes[n].name, program=homes[n].program) if n in homes else track
+            replace(track, name=owners[n].name, program=owners[n].program) if n in owners else track
             for n, track in enumerate(score.tracks)
         ),
     )
@@ -120,10 +120,13 @@ def _later(changes: Sequence[Change], start: int) -> list[Change]:
     return [change for change in changes if change.tick >= start]
 
 
-def _struck_anew(heard: Score, answer: Score, start: int) -> Score:
-    """`answer` with the notes before `start` as long as they were heard; what sounds on is a note of its own."""
+def _struck_anew(encoded: Score, answer: Score, start: int) -> Score:
+    """Cut sustained notes of `answer` at `start` to their encoded lengths; the rest of each is a new note."""
     lengths = {
-        (track.name, note[0], note[2]): note[1] for track in heard.tracks for note in _rows(track) if not track.is_drum
+        (track.name, note[0], note[2]): note[1]
+        for track in encoded.tracks
+        for note in _rows(track)
+        if not track.is_drum
     }
     tracks = []
     for track in answer.tracks:
@@ -137,59 +140,59 @@ def _struck_anew(heard: Score, answer: Score, start: int) -> Score:
     return replace(answer, tracks=tuple(tracks))
 
 
-def check_begins(score: Score, heard: Score) -> None:
-    """Raise CannotExpress if a tokenizer that has no upbeats moved the score on, to begin with a whole bar."""
+def check_begins(score: Score, encoded: Score) -> None:
+    """Raise CannotExpress if a tokenizer without pickups has moved the score to begin with a whole bar."""
     begins = [
         min(
             (int(track.notes["start"].min()) for track in of.tracks if len(track.notes) and not track.is_drum),
             default=0,
         )
-        for of in (score, heard)
+        for of in (score, encoded)
     ]
-    if score.upbeat > 0 and heard.upbeat == 0 and begins[1] - begins[0] >= NEAR:
+    if score.upbeat > 0 and encoded.upbeat == 0 and begins[1] - begins[0] >= NEAR:
         raise CannotExpress(
             "the piece begins with an upbeat, and this model's tokens have none; put a rest before it that makes the "
             "first bar whole."
         )
 
 
-def is_given(given: Sequence[Span], track: int, tick: int) -> bool:
-    """Whether a track is given at a tick."""
-    return any(span.start <= tick < span.end and span.track in (None, track) for span in given)
+def is_given(fixed: Sequence[Span], track: int, tick: int) -> bool:
+    """Tell whether a track is fixed at a tick."""
+    return any(span.start <= tick < span.end and span.track in (None, track) for span in fixed)
 
 
 def _rows(track: Track) -> list[Row]:
     return track.notes.tolist()
 
 
-def _unheard(score: Score, voices: Sequence[_Voice], given: Sequence[Span]) -> list[list[Row]]:
-    """For each track of the score the notes that were not heard, and stay."""
-    heard = {place for voice in voices for _, place in voice.heard.values()}
-    some = [(span.start, span.end) for span in given]
+def _unheard(score: Score, voices: Sequence[_Voice], fixed: Sequence[Span]) -> list[list[Row]]:
+    """List, for each track of the score, the notes that were not encoded and stay."""
+    matched = {index for voice in voices for _, index in voice.heard.values()}
+    some = [(span.start, span.end) for span in fixed]
     return [
         [
             note
             for n, note in enumerate(_rows(track))
-            if (t, n) not in heard and (track.is_drum or any(start <= note[0] < end for start, end in some))
+            if (t, n) not in matched and (track.is_drum or any(start <= note[0] < end for start, end in some))
         ]
         for t, track in enumerate(score.tracks)
     ]
 
 
 def _as_before(score: Score, voice: _Voice, note: Row) -> Row:
-    """The note of the score that `note` is; it may end elsewhere now."""
-    as_heard, place = voice.heard.get((note[0], note[2]), (note, None))
-    if place is None:
+    """Return the original note of the score that `note` stands for; its end may differ now."""
+    as_encoded, index = voice.heard.get((note[0], note[2]), (note, None))
+    if index is None:
         return note
-    before: Row = _rows(score.tracks[place[0]])[place[1]]
-    if as_heard[1] == note[1]:
+    before: Row = _rows(score.tracks[index[0]])[index[1]]
+    if as_encoded[1] == note[1]:
         return before
     return before[0], max(note[0] + note[1] - before[0], 1), before[2], before[3]
 
 
-def _loudness(score: Score, home: int | None) -> int:
-    """Of new notes, where the tokenizer writes one loudness for all: the median of their track, or of all tracks."""
-    own = score.tracks[home].notes["velocity"] if home is not None else np.zeros(0)
+def _loudness(score: Score, owner: int | None) -> int:
+    """Return the velocity of new notes where the tokenizer has only one: the median of their track, or of all."""
+    own = score.tracks[owner].notes["velocity"] if owner is not None else np.zeros(0)
     velocities = own if len(own) else np.concatenate([track.notes["velocity"] for track in score.tracks])
     return int(np.median(velocities))
 
@@ -197,24 +200,24 @@ def _loudness(score: Score, home: int | None) -> int:
 # --- which note is which ----------------------------------------------------------------------------------------------
 
 
-def _voices(score: Score, heard: Score) -> list[_Voice]:
-    """Each track that was heard; no note of the score is two notes of them."""
+def _voices(score: Score, encoded: Score) -> list[_Voice]:
+    """Match each encoded track to the score; each note of the score is matched once."""
     left = [_by_pitch(track) for track in score.tracks]
-    homes: list[int | None] = []
-    for number, track in enumerate(heard.tracks):
-        homes.append(_home(score, track, number, left, homes))
+    owners: list[int | None] = []
+    for number, track in enumerate(encoded.tracks):
+        owners.append(_home(score, track, number, left, owners))
     voices = []
-    for home, track in zip(homes, heard.tracks, strict=True):
-        first = [] if home is None else [home]
-        tracks = [*first, *(t for t in range(len(score.tracks)) if t != home)]
+    for owner, track in zip(owners, encoded.tracks, strict=True):
+        first = [] if owner is None else [owner]
+        tracks = [*first, *(t for t in range(len(score.tracks)) if t != owner)]
         tracks = [t for t in tracks if score.tracks[t].is_drum == track.is_drum]
         found = {(note[0], note[2]): (note, _claimed(left, tracks, note)) for note in _rows(track)}
-        voices.append(_Voice(home, found))
+        voices.append(_Voice(owner, found))
     return voices
 
 
 def _by_pitch(track: Track) -> dict[int, list[tuple[int, int]]]:
-    """(start, place) of the notes of each pitch."""
+    """Group notes by pitch, as (start, index)."""
     found: dict[int, list[tuple[int, int]]] = {}
     for n, note in enumerate(_rows(track)):
         found.setdefault(note[2], []).append((note[0], n))
@@ -228,7 +231,7 @@ def _home(
     left: Sequence[dict[int, list[tuple[int, int]]]],
     taken: Sequence[int | None],
 ) -> int | None:
-    """The track of the score that holds most of the notes of `track`, if possible one that is nobody's home yet."""
+    """Find the track of the score that holds most of the notes of `track`, preferably one not matched yet."""
     same = [t for t, other in enumerate(score.tracks) if other.is_drum == track.is_drum]
     counts = {t: sum(_nearest(left[t].get(note[2], []), note[0]) is not None for note in _rows(track)) for t in same}
     best = max(same, key=lambda t: (counts[t], t not in taken, -t), default=None)
@@ -239,16 +242,16 @@ def _home(
 
 
 def _nearest(notes: Sequence[tuple[int, int]], start: int) -> int | None:
-    """Where among `notes` the one nearest to `start` is, if it is near enough."""
-    place = min(range(len(notes)), key=lambda i: abs(notes[i][0] - start), default=None)
-    return place if place is not None and abs(notes[place][0] - start) < NEAR else None
+    """Find the index of the note nearest to `start`, if it is near enough."""
+    index = min(range(len(notes)), key=lambda i: abs(notes[i][0] - start), default=None)
+    return index if index is not None and abs(notes[index][0] - start) < NEAR else None
 
 
 def _claimed(left: Sequence[dict[int, list[tuple[int, int]]]], tracks: Sequence[int], note: Row) -> Place | None:
-    """The note of the score that was heard as `note`; no other note is it from now on."""
+    """Take the note of the score that was encoded as `note`; it is matched once."""
     for t in tracks:
         candidates = left[t].get(note[2], [])
-        place = _nearest(candidates, note[0])
-        if place is not None:
-            return t, candidates.pop(place)[1]
+        index = _nearest(candidates, note[0])
+        if index is not None:
+            return t, candidates.pop(index)[1]
     return None

@@ -1,4 +1,4 @@
-"""Tokens as notes: which pitch each would strike, and what was struck lately; it knows no tokenizer and no rule."""
+"""Tokens as notes: the pitch of each token, and recent notes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from composer.types import Array, Context, Facts, Meaning, Struck
 
 
 def pitches(meaning: Meaning, facts: Facts) -> Array:
-    """(B, V) the pitch that each token sounds, -1 for none."""
+    """Compute (B, V) the pitch that each token sounds, -1 for none."""
     xp, written = namespace(facts.shift), like(meaning.pitch, facts.shift)[None, :]
     return xp.where(written < 0, -1, written + facts.shift[:, None])
 
 
 def strikes(context: Context) -> Array:
-    """(B, V) which tokens strike a note with a pitch: not those by which one that sounds already sounds on."""
+    """Mask (B, V) tokens that begin a note: pitched tokens, except those that sustain a sounding note."""
     pitched = like(context.meaning.pitch >= 0, context.allowed)[None, :]
     if not context.meaning.sustains:
         return namespace(pitched).broadcast_to(pitched, context.allowed.shape)
@@ -23,7 +23,7 @@ def strikes(context: Context) -> Array:
 
 
 def sounds_on(context: Context) -> Array:
-    """(B, V) which tokens are pitches that sound already, where such a one is not struck again."""
+    """Mask (B, V) tokens whose pitch sounds already, where the tokenizer sustains such a note."""
     xp, pitch = namespace(context.allowed), pitches(context.meaning, context.facts)
     if not context.meaning.sustains:
         return xp.zeros_like(context.allowed)
@@ -31,12 +31,12 @@ def sounds_on(context: Context) -> Array:
 
 
 def none_struck(rows: int, lookback: int) -> Struck:
-    """The last notes at the beginning of pieces: none."""
+    """Return the recent notes at the beginning of pieces: none."""
     return Struck(*(np.full((rows, lookback), -1) for _ in range(3)))
 
 
 def struck_after(struck: Struck, facts: Facts, meaning: Meaning, tokens: Array) -> Struck:
-    """The last notes after `tokens` (B,)."""
+    """Update the recent notes with `tokens` (B,)."""
     if not struck.tick.shape[1]:
         return struck
     xp = namespace(tokens)

@@ -1,7 +1,7 @@
-"""Score: the music that tokenizers, datasets, readers and exporters share; it knows no file format and no token.
+"""Score: the music that tokenizers, datasets, readers and exporters share.
 
-Time is counted in ticks, `TICKS_PER_QUARTER` to a quarter note, from the first sounding place of the piece
-(the start of the upbeat, where there is one). Bars and beats follow from the time signatures.
+Time is counted in ticks, `TICKS_PER_QUARTER` to a quarter note, from the beginning of the piece (of the pickup, if
+there is one). Bars and beats follow from the time signatures.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ NOTE = np.dtype([("start", "<i8"), ("duration", "<i8"), ("pitch", "<i2"), ("velo
 """A note: start and duration in ticks, MIDI pitch 0..127, velocity 1..127."""
 
 END = "end"
-"""The text of a marker that says how long a piece lasts, where silence follows its last note."""
+"""The text of a marker at the end of a piece, where silence follows its last note."""
 
 Notes = NDArray[Any]
 
 
 def make_notes(rows: Iterable[tuple[int, int, int, int]]) -> Notes:
-    """An array of `NOTE` from rows of (start, duration, pitch, velocity), sorted by start, then pitch."""
+    """Make an array of `NOTE` from rows of (start, duration, pitch, velocity), sorted by start, then pitch."""
     notes = np.array(list(rows), dtype=NOTE)
     return notes[np.lexsort((notes["pitch"], notes["start"]))]
 
 
 def joined(parts: Sequence[Notes]) -> Notes:
-    """The notes of all parts, one after the other (`np.concatenate` would compare their fields by name each time)."""
+    """Concatenate notes (`np.concatenate` would compare their fields by name each time)."""
     notes = np.empty(sum(map(len, parts)), dtype=NOTE)
     begin = 0
     for part in parts:
@@ -54,7 +54,7 @@ class Track:
     is_drum: bool = False
 
     def __post_init__(self) -> None:
-        """Clean the name, wherever it comes from."""
+        """Clean the name, whatever its origin."""
         object.__setattr__(self, "name", clean(self.name))
 
     def __eq__(self, other: object) -> bool:
@@ -63,12 +63,12 @@ class Track:
         same = (self.name, self.program, self.is_drum) == (other.name, other.program, other.is_drum)
         return same and np.array_equal(self.notes, other.notes)
 
-    __hash__ = None  # type: ignore[assignment]  # holds an array
+    __hash__ = None  # type: ignore[assignment]  # it holds an array
 
 
 @dataclass(frozen=True, order=True)
 class Tempo:
-    """From `tick` on, so many quarter notes per minute."""
+    """A tempo from `tick` on, in quarter notes per minute."""
 
     tick: int
     bpm: float
@@ -76,7 +76,7 @@ class Tempo:
 
 @dataclass(frozen=True, order=True)
 class TimeSignature:
-    """From `tick` on, bars of `numerator` notes of value 1/`denominator`."""
+    """A time signature from `tick` on: bars of `numerator` notes of value 1/`denominator`."""
 
     tick: int
     numerator: int
@@ -100,7 +100,7 @@ class TimeSignature:
 
 @dataclass(frozen=True, order=True)
 class KeySignature:
-    """From `tick` on, this key."""
+    """A key from `tick` on."""
 
     tick: int
     key: Key
@@ -108,13 +108,13 @@ class KeySignature:
 
 @dataclass(frozen=True, order=True)
 class Text:
-    """A word at a place: a marker or a chord symbol."""
+    """A text at a tick: a marker or a chord symbol."""
 
     tick: int
     text: str
 
     def __post_init__(self) -> None:
-        """Clean the text, wherever it comes from."""
+        """Clean the text, whatever its origin."""
         object.__setattr__(self, "text", clean(self.text))
 
 
@@ -123,7 +123,7 @@ class Score:
     """A piece of music. Frozen; every list is sorted by tick.
 
     `upbeat` is the length in ticks of an incomplete first bar (0: the piece begins on a downbeat). The first time
-    signature counts from tick 0; without one, 4/4 is meant.
+    signature counts from tick 0; the default is 4/4.
     """
 
     tracks: tuple[Track, ...] = ()
@@ -136,7 +136,7 @@ class Score:
     title: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        """Clean the title, wherever it comes from."""
+        """Clean the title, whatever its origin."""
         object.__setattr__(self, "title", clean(self.title))
 
     @property
@@ -147,36 +147,36 @@ class Score:
 
     @property
     def length(self) -> int:
-        """The tick at which the piece ends: where a marker says `END`, if that is after the last note, or there."""
+        """The tick at which the piece ends: at a marker `END` after the last note, or with the last note."""
         return max([self.end, *(marker.tick for marker in self.markers if marker.text == END)])
 
     @property
     def note_count(self) -> int:
-        """How many notes there are in all tracks."""
+        """The number of notes in all tracks."""
         return sum(len(track.notes) for track in self.tracks)
 
 
 @dataclass(frozen=True)
 class Bars:
-    """Where the bars of a score begin, in ticks, and each bar's time signature; the upbeat is a bar of its own.
+    """The starts of a score's bars, in ticks, and each bar's time signature; the pickup is a bar of its own.
 
-    `nominal` is where a bar would begin if it were complete: it differs from `starts` for an upbeat alone, so that
-    a place in the bar is `tick - nominal`.
+    `nominal` is the start of the complete bar. It differs from `starts` only for a pickup; a position in the bar is
+    `tick - nominal`.
     """
 
     starts: NDArray[np.int64]  # (bars + 1,), the last one is the end of the last bar
     nominal: NDArray[np.int64]  # (bars,)
     metres: tuple[TimeSignature, ...]  # those of the score, 4/4 if it states none
-    which: NDArray[np.int64]  # (bars,) places in `metres`
+    which: NDArray[np.int64]  # (bars,) indices in `metres`
 
     @property
     def signatures(self) -> tuple[TimeSignature, ...]:
         """Each bar's time signature, (bars,)."""
-        return tuple(self.metres[place] for place in self.which.tolist())
+        return tuple(self.metres[index] for index in self.which.tolist())
 
 
 def bars(score: Score, end: int | None = None, most: int = 100_000) -> Bars:
-    """The bars of `score` up to `end` (its last note's end if not given).
+    """Compute the bars of `score` up to `end` (default: the end of its last note).
 
     A time signature in the middle of a bar ends that bar there. Raises ValueError beyond `most` bars.
     """
@@ -190,15 +190,15 @@ def bars(score: Score, end: int | None = None, most: int = 100_000) -> Bars:
     if upbeat:
         begins.append(np.zeros(1, dtype=np.int64))
         tick = score.upbeat
-    for place, metre in enumerate(metres):
-        until = min(end, metres[place + 1].tick) if place + 1 < len(metres) else end
+    for number, metre in enumerate(metres):
+        until = min(end, metres[number + 1].tick) if number + 1 < len(metres) else end
         count = max(-((tick - until) // metre.bar_ticks), 0)
         total += count
         if total + upbeat > most:
             raise ValueError(f"more than {most} bars")
         begins.append(np.arange(count) * metre.bar_ticks + tick)
         counts.append(count)
-        tick = max(until, 0) if place + 1 < len(metres) else tick + count * metre.bar_ticks
+        tick = max(until, 0) if number + 1 < len(metres) else tick + count * metre.bar_ticks
     counts[0] += upbeat
     starts = np.concatenate([*begins, [max(tick, end)]])
     nominal = starts[:-1].copy()
@@ -208,7 +208,7 @@ def bars(score: Score, end: int | None = None, most: int = 100_000) -> Bars:
 
 
 def parse_time_signature(text: str) -> TimeSignature:
-    """`"3/4"` as a TimeSignature at tick 0; ValueError if it is not one (1..64 over a power of two up to 64)."""
+    """Parse a time signature such as `"3/4"`, at tick 0: 1..64 over a power of two up to 64. Raises ValueError."""
     numerator, slash, denominator = text.partition("/")
     if slash and numerator.isdecimal() and denominator.isdecimal():
         top, bottom = int(numerator), int(denominator)

@@ -1,4 +1,4 @@
-"""Scores as plain values, ready for JSON, and back; it knows no file."""
+"""Scores as plain values for JSON, and back."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from composer.music.keys import parse_key
 from composer.music.score import NOTE, KeySignature, Score, Tempo, Text, TimeSignature, Track
 
 LAST_TICK = 2**40
-"""That a score may reach."""
+"""The latest tick of a score."""
 
 
 def score_to_json(score: Score) -> dict[str, Any]:
-    """Lists of numbers and texts; what a score has not is left out."""
+    """Convert a score to lists of numbers and texts, without its empty fields."""
     values = {
         "tracks": [
             {"name": t.name, "program": t.program, "is_drum": t.is_drum, "notes": [list(n) for n in t.notes.tolist()]}
@@ -34,7 +34,7 @@ def score_to_json(score: Score) -> dict[str, Any]:
 
 
 def score_from_json(values: Mapping[str, Any]) -> Score:
-    """The reverse of `score_to_json`. Raises TypeError, KeyError, ValueError or OverflowError for what is no score."""
+    """Reverse `score_to_json`. Raises TypeError, KeyError, ValueError or OverflowError for other values."""
     return Score(
         tracks=tuple(_track(track) for track in values.get("tracks", ())),
         tempos=tuple(Tempo(_tick(tick), _bpm(bpm)) for tick, bpm in values.get("tempos", ())),
@@ -71,7 +71,7 @@ def _tick(value: int) -> int:
 
 def _bpm(value: float) -> float:
     if not (isinstance(value, int | float) and 0 < value < math.inf):
-        raise ValueError(f"{value} is no tempo")
+        raise ValueError(f"invalid tempo {value}")
     return float(value)
 
 

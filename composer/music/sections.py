@@ -1,4 +1,4 @@
-"""Scores in sections: one cut out of a score, and several one after the other; it knows no form and no model."""
+"""Sections of scores: cut out, and joined."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Change = TypeVar("Change", Tempo, KeySignature)
 
 
 def section(score: Score, start: int, end: int, *, sustains: bool = False) -> Score:
-    """What begins from `start` up to `end`, counted from there and cut at the end.
+    """Cut out the notes that begin from `start` up to `end`, with ticks counted from `start`.
 
-    With `sustains`, what sounds on at `start` begins there: such tokens do not tell it from what is struck again.
+    With `sustains`, a note that sounds on at `start` begins there: such tokens do not mark re-articulation.
     """
     tracks = []
     for track in score.tracks:
@@ -31,14 +31,14 @@ def section(score: Score, start: int, end: int, *, sustains: bool = False) -> Sc
 
 
 def _changes(changes: Sequence[Change], start: int, end: int) -> tuple[Change, ...]:
-    """What is in force at `start`, and what changes up to `end`, counted from `start`."""
+    """Select the change in force at `start`, and those up to `end`, with ticks counted from `start`."""
     first = max((n for n, change in enumerate(changes) if change.tick <= start), default=0)
     inside: Sequence[Change] = [change for change in changes[first:] if change.tick < end]
     return tuple([replace(change, tick=max(change.tick - start, 0)) for change in inside])
 
 
 def joined(sections: Sequence[Score], ticks: int) -> Score:
-    """Sections of so many ticks one after the other, each cut where the next begins."""
+    """Join sections of `ticks` each, cut where the next one begins."""
     last = len(sections) - 1
     parts = [part if n == last else section(part, 0, ticks) for n, part in enumerate(sections)]
     return replace(
@@ -50,7 +50,7 @@ def joined(sections: Sequence[Score], ticks: int) -> Score:
 
 
 def _tracks(parts: Sequence[Score], ticks: int) -> tuple[Track, ...]:
-    """The tracks of all parts; those of one name, program and place among such are one."""
+    """Join the tracks of all parts that have the same name, program and position among their like."""
     rows: dict[Any, list[tuple[int, int, int, int]]] = {}
     for n, part in enumerate(parts):
         alike: dict[Any, int] = {}
@@ -63,7 +63,7 @@ def _tracks(parts: Sequence[Score], ticks: int) -> tuple[Track, ...]:
 
 
 def _one_after_another(parts: Iterable[Sequence[Change]], ticks: int) -> tuple[Change, ...]:
-    """The changes of all parts, without those that change nothing."""
+    """Join the changes of all parts, without repetitions."""
     found: list[Change] = []
     for n, part in enumerate(parts):
         for change in part:

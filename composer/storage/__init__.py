@@ -1,10 +1,10 @@
-"""Files and folders on disk, whatever is in them.
+"""Files and folders on disk, whatever their content.
 
 atomic.py   files and folders that appear whole or not at all
-opening.py  regular files alone
-paths.py    paths as they are typed
-inside.py   paths inside a folder that may come from anybody
-seals.py    whether a folder is this user's own
-cache.py    where things are kept
+opening.py  regular files only
+paths.py    paths as users type them
+inside.py   paths in a folder from anybody
+seals.py    proof that a user wrote a text
+cache.py    the cache folder
 toml.py     TOML, bounded
 """

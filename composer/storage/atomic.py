@@ -14,7 +14,7 @@ from composer.errors import CannotWrite, printable
 
 
 def check_place(path: Path) -> None:
-    """Raise CannotWrite now, and not after the work, if no file could be written to `path`."""
+    """Raise CannotWrite before the work if no file could be written to `path`."""
     shown = printable(str(path))
     if not os.path.isdir(path.absolute().parent):  # noqa: PTH112  (Path raises for a name that is too long)
         raise CannotWrite(f"{shown}: there is no folder {printable(str(path.parent))}.")
@@ -32,11 +32,11 @@ def check_place(path: Path) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[None]:
-    """A folder to write to, made where it is not there; what was made vanishes if it is empty after an error.
+    """Make a folder to write to, if it is not there. After an error, new folders that are empty are removed.
 
     Raises CannotWrite.
     """
-    made = [place for place in (path, *path.parents) if not place.exists()]
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
     if path.exists() and not path.is_dir():
         raise CannotWrite(f"{printable(str(path))}: is a file; several pieces need a folder.")
     try:
@@ -47,20 +47,20 @@ def whole_folder(path: Path) -> Iterator[None]:
         yield
     except BaseException:
         with suppress(OSError):  # it is not empty
-            for place in made:
-                place.rmdir()
+            for folder in made:
+                folder.rmdir()
         raise
 
 
 _NEW: ContextVar[frozenset[Path]] = ContextVar("composer.storage.atomic.new", default=frozenset())
-"""Files that `whole_file` puts where nothing is."""
+"""Files that `whole_file` must not replace."""
 
 
 @contextmanager
 def replacing_none(paths: Iterable[Path]) -> Iterator[None]:
-    """Let `whole_file` replace none of these, should another program put a file there before it is done.
+    """Keep `whole_file` from replacing these files, should another program write them meanwhile.
 
-    What was made then goes to the next free name beside it, such as `x-1.mid`, and CannotWrite says so.
+    The new file then takes the next free name beside it, such as `x-1.mid`, and CannotWrite names it.
     """
     token = _NEW.set(_NEW.get() | {path.absolute() for path in paths})
     try:
@@ -71,10 +71,9 @@ def replacing_none(paths: Iterable[Path]) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes the place of `path` when all went well, and else vanishes.
+    """Provide a path beside `path` to write to. It replaces `path` on success, and vanishes otherwise.
 
-    Within `replacing_none` it takes no file's place. Raises CannotWrite, in one sentence, for any fault of the file
-    system.
+    Within `replacing_none` it replaces no file. Raises CannotWrite, in one sentence, for any fault of the file system.
     """
     scratch = None
     try:
@@ -95,11 +94,11 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def _put(scratch: Path, path: Path) -> None:
-    """Move a file where nothing is, or beside what is there; raise CannotWrite in that case."""
+    """Move a file to a free path, or beside the file that is there; raise CannotWrite in that case."""
     if _moved(scratch, path):
         return
     beside = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(1))
-    found = next(place for place in beside if _moved(scratch, place))
+    found = next(other for other in beside if _moved(scratch, other))
     raise CannotWrite(
         f"{printable(str(path))}: was written by another program meanwhile, and is kept; "
         f"what was made here is {printable(str(found))}."
@@ -107,12 +106,12 @@ def _put(scratch: Path, path: Path) -> None:
 
 
 def _moved(scratch: Path, path: Path) -> bool:
-    """Whether a file is at `path` now where nothing was: by a link, since a rename replaces what is there."""
+    """Move a file to a free path, and tell whether it was free. It links, since a rename would replace."""
     try:
         os.link(scratch, path)
     except FileExistsError:
         return False
-    except OSError:  # this file system has no links: an empty file holds the place until the rename
+    except OSError:  # this file system has no links: an empty file reserves the name until the rename
         try:
             path.open("xb").close()
         except FileExistsError:

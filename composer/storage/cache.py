@@ -1,7 +1,7 @@
-"""Where things that can be made again are kept between runs; it knows none of them.
+"""The cache folder: files that can be made again, kept between runs.
 
-What lies there is believed, and some of it is run. So the folder is the user's own: one that others can write to is
-not used.
+Its content is trusted, and some of it is executed. So the folder must be the user's own: a folder that others can write
+to is not used.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from composer.storage.paths import from_home
 CACHE = "COMPOSER_CACHE"
 
 _WE = (os.getuid(), 0) if hasattr(os, "getuid") else ()
-"""Who may own the folder: the user and the administrator. Where users have no numbers, anybody."""
+"""Permitted owners of the folder: the user and the administrator; anybody on systems without user ids."""
 
 
 def cache_folder() -> Path:
     """Find the platform's cache folder, or `COMPOSER_CACHE`.
 
-    Where others can write to it, it is another for this process, with a warning.
+    If others can write to it, this process uses a temporary one, with a warning.
     """
     folder = _chosen()
     if why := _fault(folder):
@@ -45,7 +45,7 @@ def _chosen() -> Path:
 
 
 def _fault(folder: Path) -> str:
-    """Why what lies in a folder is not believed; empty for one of the user's own, or that is not there yet."""
+    """Say why a folder's content cannot be trusted; empty for the user's own folder, or a missing one."""
     try:
         found = folder.stat()
     except OSError:
@@ -57,7 +57,7 @@ def _fault(folder: Path) -> str:
 
 
 def _is_alone(group: int) -> bool:
-    """Whether the user is the one member of a group, as many systems make one for each."""
+    """Tell whether the user is the only member of a group, as many systems make one for each."""
     import grp
     import pwd
 
@@ -71,7 +71,7 @@ def _is_alone(group: int) -> bool:
 def writable_cache() -> Path:
     """Find the cache folder, and make it if need be.
 
-    Where nothing can be written there, it is another for this process, with a warning.
+    If it cannot be written, this process uses a temporary one, with a warning.
     """
     import tempfile
 
@@ -86,7 +86,7 @@ def writable_cache() -> Path:
 
 
 def make(folder: Path) -> None:
-    """Make a folder, and the cache that it is in, into which nobody else can write. Raises OSError."""
+    """Make a folder, and the cache around it, which nobody else can write to. Raises OSError."""
     cache = _chosen()
     if cache in (folder, *folder.parents):
         cache.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ def make(folder: Path) -> None:
 
 
 def _for_this_process(why: str) -> Path:
-    """Make a cache that ends with this process, from now on; the processes that this one starts find it, too."""
+    """Make a cache that is deleted at the end of this process; child processes use it too."""
     import atexit  # seldom
     import tempfile
 
@@ -110,7 +110,7 @@ def _for_this_process(why: str) -> Path:
 
 
 def clear(folder: Path, is_whole: Callable[[Path], bool]) -> None:
-    """Take away a folder that a disk has spoilt, and none that another process has just put there. Raises OSError."""
+    """Remove a folder that is damaged, unless another process has just replaced it. Raises OSError."""
     import tempfile
 
     if not folder.exists() or is_whole(folder):
@@ -123,7 +123,7 @@ def clear(folder: Path, is_whole: Callable[[Path], bool]) -> None:
 
 
 def put(made: Path, folder: Path, is_whole: Callable[[Path], bool]) -> None:
-    """Move what was made to its place, unless another process was first. Raises OSError."""
+    """Move a finished folder to its path, unless another process was first. Raises OSError."""
     try:
         made.rename(folder)
     except OSError:
@@ -132,7 +132,7 @@ def put(made: Path, folder: Path, is_whole: Callable[[Path], bool]) -> None:
 
 
 def digest_of(paths: Iterable[Path]) -> str:
-    """Another one for files of other content. Raises OSError."""
+    """Hash the content of files. Raises OSError."""
     import hashlib
 
     digest = hashlib.blake2b(digest_size=16)

@@ -1,7 +1,7 @@
-"""Files inside a folder that composer works in and that may come from anybody: a batch, a run, a comparison, the cache.
+"""Files inside a folder that may come from anybody: a batch, a run, a comparison, the cache.
 
-Here, and nowhere else, a name that stands in a file becomes a path. It stays in its folder: it is no `..`, and no
-symbolic link on the way is followed. What is opened is a regular file.
+Here, and nowhere else, a name from a file becomes a path. It stays in its folder: `..` is refused, and symbolic links
+are not followed. Only regular files are opened.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import BinaryIO, Literal
 from composer.errors import CannotWrite, ComposerError, printable
 
 LONGEST = 255
-"""Bytes of a name."""
+"""The most bytes of a name."""
 
 _ONLY_NEW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _HOW = {
@@ -26,9 +26,9 @@ _HOW = {
 
 
 def inside(folder: Path, *names: str, error: type[ComposerError] = CannotWrite) -> Path:
-    """Make the path of something in a folder, of the names of folders on the way and its own, there or not.
+    """Make the path of something in a folder from the names on the way; it need not exist.
 
-    Raises `error` for a name that is none, and where anything on the way is a symbolic link.
+    Raises `error` for an invalid name, and for a symbolic link on the way.
     """
     path = folder
     for name in names:
@@ -41,7 +41,7 @@ def inside(folder: Path, *names: str, error: type[ComposerError] = CannotWrite) 
 
 
 def is_name(name: object) -> bool:
-    """Say whether a value is the name of one file or folder, which leads nowhere else."""
+    """Tell whether a value is the name of one file or folder, and leads nowhere else."""
     if not isinstance(name, str) or name in ("", ".", "..") or any(letter in "/\\\0" for letter in name):
         return False
     try:
@@ -51,9 +51,9 @@ def is_name(name: object) -> bool:
 
 
 def open_inside(path: Path, how: Literal["read", "append", "hold"]) -> BinaryIO:
-    """Open a regular file, to be read, made longer, or held; the last two make it if need be.
+    """Open a regular file to read, append or lock it; the last two create it if need be.
 
-    No link is followed. Raises OSError.
+    Links are not followed. Raises OSError.
     """
     handle = os.open(path, _HOW[how] | _ONLY_NEW | getattr(os, "O_BINARY", 0), 0o666)
     try:

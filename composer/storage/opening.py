@@ -1,6 +1,6 @@
-"""Opens files from outside: regular ones alone, so that nothing is waited for, and no more of them than is asked for.
+"""Files from outside: opened only if they are regular, and read only up to a limit.
 
-A named pipe waits for somebody who writes, a device may never end, and either may be called `x.mid`.
+Reading a named pipe may block, reading a device may never end, and either may be called `x.mid`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ for _name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY", "O_CLOEXEC"):  # each where 
 def open_regular(path: Path, error: type[ComposerError] = UnreadableFile) -> BinaryIO:
     """Open a regular file to be read as bytes.
 
-    Raises `error`, in one sentence, for a pipe, a socket, a device or a folder, and for what cannot be opened.
+    Raises `error`, in one sentence, for a pipe, a socket, a device or a folder, and if opening fails.
     """
     return os.fdopen(_opened(path, error)[0], "rb")
 
@@ -53,7 +53,7 @@ def read_bytes(path: Path, most: int, error: type[ComposerError] = UnreadableFil
 
 
 def check_regular(path: Path, error: type[ComposerError] = UnreadableFile) -> None:
-    """Raise `error`, in one sentence, unless there is a regular file; it is not opened."""
+    """Raise `error`, in one sentence, unless there is a regular file. It is not opened."""
     try:
         _check_mode(path.stat().st_mode, path, error)
     except (OSError, ValueError) as fault:
@@ -61,13 +61,13 @@ def check_regular(path: Path, error: type[ComposerError] = UnreadableFile) -> No
 
 
 def _opened(path: Path, error: type[ComposerError]) -> tuple[int, int]:
-    """A handle, and the size in bytes. What is no regular file is not opened, which its owner might notice."""
+    """Open a file and return its handle and size. Only regular files are opened: opening others may have effects."""
     handle = -1
     try:
         _check_mode(path.stat().st_mode, path, error)
         handle = os.open(path, _FLAGS)
         found = os.fstat(handle)
-        _check_mode(found.st_mode, path, error)  # it may be another by now
+        _check_mode(found.st_mode, path, error)  # it may have been replaced
         return handle, found.st_size
     except BaseException as fault:
         if handle >= 0:

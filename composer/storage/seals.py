@@ -1,4 +1,4 @@
-"""Seals by which a user's own words are told from a stranger's: made with a key that never leaves the user's cache."""
+"""Seals that tell a user's own words from a stranger's, with a key that never leaves the user's cache."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from composer.storage.cache import cache_folder, make
 from composer.storage.inside import open_inside
 
 NAME, SIZE = "key", 32
-"""The file of the key, and its bytes."""
+"""The file of the key, and its size in bytes."""
 
 
 def seal(*words: str) -> str:
@@ -24,7 +24,7 @@ def seal(*words: str) -> str:
 
 
 def is_ours(mark: str, *words: str) -> bool:
-    """Say whether this user has sealed these words."""
+    """Tell whether this user has sealed these words."""
     try:
         key = _key()
     except OSError:
@@ -37,7 +37,7 @@ def _mark(key: bytes, words: tuple[str, ...]) -> str:
 
 
 def _key() -> bytes:
-    """The key; empty where there is none yet. Raises OSError."""
+    """Read the key; empty where there is none yet. Raises OSError."""
     try:
         with open_inside(_place(), "read") as file:
             found = file.read(SIZE)
@@ -49,7 +49,7 @@ def _key() -> bytes:
 
 
 def _new_key() -> bytes:
-    """A key, or that which another process has put there meanwhile. Raises OSError."""
+    """Make a key, or read the one that another process has written meanwhile. Raises OSError."""
     make(_place().parent)
     with tempfile.NamedTemporaryFile(dir=_place().parent) as file:  # nobody else reads it
         file.write(os.urandom(SIZE))

@@ -1,4 +1,4 @@
-"""TOML from anybody: read by the standard library, after a look at what would take it long; it knows no key."""
+"""TOML from anybody: checked for patterns that take long, then read by the standard library."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import tomllib
 from typing import Any
 
 MOST_PARTS = 8
-"""Of a dotted key: the time that one takes grows with the square of them."""
+"""The most parts of a dotted key: parsing takes quadratic time in them."""
 
 MOST_VALUES = 250_000
-"""Values, keys and tables together: each may take a kilobyte."""
+"""The most values, keys and tables together: each may take a kilobyte."""
 
 LONGEST_WORD = 500
-"""Characters of a number, a date or a key without quotation marks."""
+"""The most characters of a number, a date or an unquoted key."""
 
 _QUOTED = re.compile(
     r'"""(?:[^"\\]++|\\.|"{1,2}(?!"))*+(?:"{3,5}|\Z)'
@@ -23,16 +23,16 @@ _QUOTED = re.compile(
     r"|#[^\n]*+",
     re.DOTALL,
 )
-"""Texts and comments; one that does not end goes on to the end of its line, or of the file."""
+"""Texts and comments; an unterminated one extends to the end of its line, or of the file."""
 
 _DOTTED = re.compile(rf'(?:\.[ \t]*+[\w"-]*+[ \t]*+){{{MOST_PARTS}}}')
 _WORD = re.compile(rf"(?<![\w.+-])[\w.+-]{{{LONGEST_WORD + 1}}}")
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Read the tables in a TOML text, in a time and a memory that are bounded by its length.
+    """Parse a TOML text, in time and memory bounded by its length.
 
-    Raises ValueError, which says what is wrong with it.
+    Raises ValueError with the reason.
     """
     bare = _QUOTED.sub('"', text)
     if _DOTTED.search(bare):

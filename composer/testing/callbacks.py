@@ -18,8 +18,10 @@ from composer.plugins.registry import registry
 from composer.testing.music import part
 from composer.testing.rules import rule
 from composer.training.callbacks import Callbacks, Event, Moment, Surroundings
-from composer.training.loop import Settings, Trained, train
-from composer.training.recipes import Recipe, model_of
+from composer.training.loop import Settings, train
+from composer.training.recipes import Recipe
+from composer.training.state import Trained
+from composer.training.train import make_model
 from composer.types import Callback
 
 SETTINGS = Settings(steps=6, evaluations=3, batch_size=4, chunk=16, transpose=0, device="cpu", precision="float32")
@@ -99,7 +101,7 @@ def _required(offer: Any) -> bool:
 
 
 def _listener(callback: Callback, recipe: Recipe, corpus: Corpus, folder: Path | None) -> Callbacks:
-    around = Surroundings(lambda weights: model_of(recipe, weights), corpus, recipe.tokenizer, 0, folder)
+    around = Surroundings(lambda weights: make_model(recipe, weights), corpus, recipe.tokenizer, 0, folder)
     return _Thorough({"it": callback}, around)
 
 

@@ -1,13 +1,15 @@
-"""Training and evaluation: one loop, and what is kept of a run.
+"""Training and evaluation: one loop, and the record of a run.
 
 loop.py         the training loop
-callbacks.py    what listens to it, and cannot harm it
-recipes.py      all choices of a training as a value, and the run of one
-recipe_file.py  the same as TOML
-run_folder.py   the folder in which a run is kept
+callbacks.py    listeners, and callbacks that cannot harm a run
+recipes.py      all choices of a training as a value
+recipe_file.py  recipes as TOML
+train.py        the training of a recipe, from corpus to model file
+state.py        a run in progress, and its outcome
+run_folder.py   the folder of a run
 checkpoints.py  the state of a run on disk
-distributed.py  several processes as one
+distributed.py  process groups
 evaluation.py   the likelihood of pieces
-model_card.py   what a model's card says, measured
+model_card.py   figures for a model's card
 asking.py       training and evaluation in one call, for Python
 """

@@ -1,4 +1,4 @@
-"""Training and evaluation in Python, each in one call; options have the names that the command line gives them.
+"""Training and evaluation in Python, each in one call; options are named as on the command line.
 
 import composer
 
@@ -25,6 +25,7 @@ from composer.plugins.registry import registry
 from composer.storage.paths import from_home
 from composer.training import evaluation, recipe_file, recipes, run_folder
 from composer.training.loop import Settings
+from composer.training.train import train_recipe
 from composer.types import Dataset, Tokenizer
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from composer.training.recipes import Plain
 
 ARCHITECTURE = "lstm"
-"""The architecture, unless another is named."""
+"""The default architecture."""
 
 SPLITS = ("test", "valid", "train")
 
@@ -53,12 +54,12 @@ def train(
     force: bool = False,
     **options: Any,
 ) -> Composer:
-    """Train a model on a dataset, or as a recipe (.toml) says, write it to `out`, and open it.
+    """Train a model on a dataset, or by a recipe (.toml), write it to `out`, and open it.
 
-    As `composer train` does, or, with a model to `begin_from`, `composer finetune`. Options are those of the training
-    loop, the dataset, the tokenizer and the architecture: `steps=2000`, `hidden_size=256`. With `run`, the run is kept
-    in that folder, and goes on if it is there already. `callbacks` are names, or options by name; `listeners` hear of
-    each moment. Raises BadOption, BadRecipe, CannotWrite, EmptyDataset, TrainingFailed.
+    It corresponds to `composer train`, or with a model to `begin_from`, to `composer finetune`. Options are those of
+    the training loop, the dataset, the tokenizer and the architecture: `steps=2000`, `hidden_size=256`. With `run`, the
+    run is stored in that folder, and resumed if it is there already. `callbacks` are names, or options by name;
+    `listeners` are notified of each moment. Raises BadOption, BadRecipe, CannotWrite, EmptyDataset, TrainingFailed.
     """
     places = {"out": str(out), "run": None if run is None else str(run)}
     things = {"dataset": dataset, "architecture": architecture, "tokenizer": tokenizer}
@@ -78,9 +79,9 @@ def train(
     return open_model(path)
 
 
-def _recipe(source: str, given: Mapping[str, Any]) -> Plain:
-    """Read the recipe in a file or of a dataset, and put over it what else is given."""
-    stated = {key: value for key, value in given.items() if value is not None}
+def _recipe(source: str, arguments: Mapping[str, Any]) -> Plain:
+    """Read the recipe in a file or of a dataset, and put the arguments over it."""
+    stated = {key: value for key, value in arguments.items() if value is not None}
     plain: Plain = {"dataset": source}
     if source.endswith(".toml"):
         plain = recipe_file.read(from_home(source))
@@ -94,7 +95,7 @@ def _recipe(source: str, given: Mapping[str, Any]) -> Plain:
 
 
 def _with_options(plain: Plain, options: Mapping[str, Any]) -> Plain:
-    """Put options into the tables of their things. Raises BadOption for one that none of them has."""
+    """Put options into the tables that know them. Raises BadOption for one that no table knows."""
     kind = plain["dataset"].partition(":")[0]
     offer = registry().offer("datasets", kind)
     tables = {"training": dict(plain.get("training", {})), "dataset_options": dict(plain.get("dataset_options", {}))}
@@ -116,7 +117,7 @@ def _with_options(plain: Plain, options: Mapping[str, Any]) -> Plain:
 
 
 def _own_name(name: str, key: str) -> str:
-    """Take the kind from `architecture_seed`, as an option is called that the training loop has as well."""
+    """Strip the kind from an option such as `architecture_seed`, whose short name the training loop has too."""
     return name.removeprefix(f"{key.removesuffix('_options')}_")
 
 
@@ -124,8 +125,8 @@ def _names(options: Sequence[Any]) -> list[str]:
     return [option.name for option in options]
 
 
-def _follow(plain: Plain, out: Path, folder: Path | None, workers: int, told: dict[str, Any]) -> None:
-    """Train as a recipe says; `told` are those that are told of it."""
+def _follow(plain: Plain, out: Path, folder: Path | None, workers: int, hooks: dict[str, Any]) -> None:
+    """Train by a recipe; `hooks` are its listeners and callbacks."""
     recipe, name = recipe_file.make(plain), plain["dataset"]
     recipe = replace(recipe, tokenizer=_fitted(recipe.dataset, recipe.tokenizer, name, workers))
     corpus = build(recipe.dataset, recipe.tokenizer, name=name, workers=workers)
@@ -133,7 +134,7 @@ def _follow(plain: Plain, out: Path, folder: Path | None, workers: int, told: di
         whole = recipes.plain(recipe, name) | {key: plain[key] for key in ("out", "run", "callbacks") if key in plain}
         begun = recipe.beginning.model.hash if recipe.beginning else ""
         run_folder.begin(folder, whole, run_folder.Started(str(Path.cwd()), "", corpus.folder.name, begun))
-    recipes.run(recipe, corpus, out, folder=folder, **told)
+    train_recipe(recipe, corpus, out, folder=folder, **hooks)
 
 
 def _fitted(dataset: Dataset, tokenizer: Tokenizer, name: str, workers: int) -> Tokenizer:
@@ -158,8 +159,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure how well a model predicts the pieces of a dataset, in nats, as `composer evaluate --json` does.
 
-    With `metrics`, `"all"` or names, the model also writes `count` pieces, which are measured beside the real ones of
-    the dataset, or of the one named by `against`. Options are those of the dataset. Raises BadOption, UnknownName.
+    With `metrics`, `"all"` or names, the model also generates `count` pieces, which are compared with the real pieces
+    of the dataset, or of the dataset named by `against`. Options are those of the dataset. Raises BadOption,
+    UnknownName.
     """
     if split not in SPLITS:
         raise BadOption(f"there is no split '{printable(split)}'; {nearest(split, SPLITS)}")
@@ -180,7 +182,7 @@ def evaluate(
 
 
 def _corpus(generator: Generator, name: str, options: Mapping[str, Any], workers: int | None) -> Corpus:
-    """Build the corpus of a dataset as the model was trained on it, unless options say otherwise."""
+    """Build the corpus of a dataset, with the options of the model's own training as defaults."""
     recipe = generator.model.card.get("recipe", {})
     same_kind = recipe.get("dataset", "").partition(":")[0] == name.partition(":")[0]
     trained = recipe.get("dataset_options", {}) if same_kind else {}

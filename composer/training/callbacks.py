@@ -1,4 +1,4 @@
-"""Listeners to a training run: the moments that they are told of, and callbacks, which cannot harm it."""
+"""Listeners to a training run, the moments they hear of, and callbacks, which cannot harm the run."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from composer.errors import ComposerError, RunWarning, printable
 
 if TYPE_CHECKING:
     from composer.data.corpus import Corpus
+    from composer.fitting import Weights
     from composer.model import Model
-    from composer.training.loop import Weights
     from composer.types import Callback, RunView, Tokenizer
 
 Event: TypeAlias = Literal["start", "step", "validation", "checkpoint", "end"]
@@ -23,9 +23,9 @@ Event: TypeAlias = Literal["start", "step", "validation", "checkpoint", "end"]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come. Likelihoods are nats per note, without the grammar's mask.
+    """The progress of a run. Likelihoods are nats per note, without the grammar's mask.
 
-    After a validation there are `valid` and the `best` of all so far.
+    After a validation, `valid` is its result, and `best` the best so far.
     """
 
     step: int
@@ -41,7 +41,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Moment:
-    """What listeners are told: what happened, how far the run is, and how to get a copy of its weights."""
+    """A notification to listeners: the event, the progress, and access to a copy of the weights."""
 
     event: Event
     progress: Progress
@@ -49,23 +49,23 @@ class Moment:
 
 
 Listener: TypeAlias = Callable[[Moment], None]
-"""Told of the start, of progress a few times a second, of each validation and checkpoint, and of the end."""
+"""Called at the start, with progress a few times a second, at each validation and checkpoint, and at the end."""
 
 
 class Telling:
-    """Tells all listeners of each moment, in their order, and remembers the last one for the end."""
+    """Notifies all listeners of each moment, in order, and remembers the last moment for the end."""
 
     def __init__(self, listeners: Sequence[Listener], weights: Callable[[], Weights]) -> None:
         self._listeners, self._weights = listeners, weights
         self._last: Progress | None = None
 
     def tell(self, event: Event, progress: Progress) -> None:
-        """Tell of a moment, with the weights as they are now."""
+        """Notify listeners of a moment, with the weights as they are now."""
         self._last = progress
         self._tell(Moment(event, progress, self._weights))
 
     def end(self, best: Weights) -> None:
-        """Tell of the end of a run that has begun, with the weights that are kept."""
+        """Notify listeners of the end of a run that has begun, with the best weights."""
         if self._last is not None:
             self._tell(Moment("end", self._last, lambda: {name: array.copy() for name, array in best.items()}))
 
@@ -76,7 +76,7 @@ class Telling:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What callbacks may know of a run beside its progress."""
+    """The context of a run for its callbacks: corpus, tokenizer, seed, folder."""
 
     model_of: Callable[[Weights], Model]
     corpus: Corpus
@@ -85,7 +85,7 @@ class Surroundings:
     folder: Path | None = None
 
     def view(self, moment: Moment) -> RunView:
-        """The run as a callback sees it; each model is a copy of its own."""
+        """Make the run as a callback sees it; each model is a copy."""
         from composer.types import RunView
 
         return RunView(
@@ -99,26 +99,26 @@ class Surroundings:
 
 
 Record: TypeAlias = Callable[[Progress, Mapping[str, Any]], None]
-"""Keeps the progress at a validation, with the figures that callbacks have added."""
+"""Stores the progress at a validation, with the figures that callbacks have added."""
 
 
 class Callbacks:
-    """The callbacks of a run as one listener: what they change outside themselves is undone, what they raise told.
+    """The callbacks of a run as one listener. Their changes to torch are undone, and their errors are caught.
 
-    One that raises is reported in a line and dropped.
+    A callback that raises is reported in one line and dropped.
     """
 
-    def __init__(self, callbacks: Mapping[str, Callback], around: Surroundings, record: Record | None = None) -> None:
-        self._left, self._around, self._record = dict(callbacks), around, record
+    def __init__(self, callbacks: Mapping[str, Callback], context: Surroundings, record: Record | None = None) -> None:
+        self._left, self._context, self._record = dict(callbacks), context, record
         self.dropped: dict[str, str] = {}
 
     def __call__(self, moment: Moment) -> None:
-        """Tell each callback, and then keep the figures of a validation."""
+        """Call each callback, then record the figures of a validation."""
         figures: dict[str, Any] = {}
         for name, callback in list(self._left.items()):
             try:
-                figures |= _called(callback, moment.event, self._around.view(moment))
-            except (Exception, SystemExit) as error:  # a callback may be anybody's
+                figures |= _called(callback, moment.event, self._context.view(moment))
+            except (Exception, SystemExit) as error:  # third-party code may raise anything
                 self._drop(name, error)
         if moment.event == "validation" and self._record is not None:
             self._record(moment.progress, figures)
@@ -132,7 +132,7 @@ class Callbacks:
 
 
 def _called(callback: Callback, event: Event, run: RunView) -> dict[str, Any]:
-    """The figures that a callback adds; TypeError or ValueError for what JSON cannot hold."""
+    """Call a callback and return the figures it adds. Raises TypeError or ValueError for what JSON cannot hold."""
     with _undone():
         found = getattr(callback, f"on_{event}")(run)
     return dict(json.loads(json.dumps(dict(found)))) if event == "validation" and found else {}
@@ -140,7 +140,7 @@ def _called(callback: Callback, event: Event, run: RunView) -> dict[str, Any]:
 
 @contextmanager
 def _undone() -> Iterator[None]:
-    """Undo what somebody does to torch as a whole: its random numbers, its threads, whether it keeps gradients."""
+    """Undo changes to torch's global state: random numbers, threads, gradient mode."""
     import torch
 
     threads = torch.get_num_threads()

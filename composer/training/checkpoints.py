@@ -1,7 +1,7 @@
-"""Checkpoints: a training run on disk, from which it goes on exactly; it knows no data and no loop.
+"""Checkpoints: a training run on disk, resumed exactly.
 
-A folder holds the last two. Each is one safetensors file: the weights, their average, the best of it, the optimiser's
-tensors, the random states; its header says where the run was. Nothing is ever unpickled.
+A folder holds the last two. Each is one safetensors file: the weights, their average, its best version, the optimiser's
+tensors and the random states. Its header holds the position of the run. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -20,30 +20,29 @@ from typing import TYPE_CHECKING, Any
 from composer.errors import BadModelFile, CannotWrite, RunWarning, printable
 from composer.storage.atomic import whole_file
 from composer.storage.opening import check_regular
+from composer.training.state import Point, Run
 
 if TYPE_CHECKING:
     import torch
 
-    from composer.training.loop import Run
-
 MOST = 2**53
-"""What is counted is less."""
+"""Counts and figures are less than this."""
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-"""What AdamW holds of each parameter."""
+"""AdamW's tensors for each parameter."""
 
 KEPT = 2
-"""Checkpoints that are kept: should the newest be damaged, there is the one before."""
+"""Checkpoints in a folder: should the newest be damaged, the one before it is left."""
 
 
 def newest_first(folder: Path) -> list[Path]:
-    """The checkpoints in a folder."""
+    """List the checkpoints in a folder, the newest first."""
     paths = [path for path in folder.glob("step-*.checkpoint") if re.fullmatch(r"[0-9]{1,18}", path.stem[5:])]
     return sorted(paths, key=lambda path: int(path.stem[5:]), reverse=True)
 
 
 def save(run: Run, folder: Path, device: torch.device) -> None:
-    """Write the run to `folder`, whole or not at all. Raises CannotWrite; the checkpoints before are untouched then."""
+    """Write the run to `folder`, whole or not at all. Raises CannotWrite; earlier checkpoints stay as they are then."""
     import torch
     from safetensors.torch import save as in_bytes
 
@@ -57,7 +56,7 @@ def save(run: Run, folder: Path, device: torch.device) -> None:
     if device.type == "cuda":
         found["random.cuda"] = torch.cuda.get_rng_state(device)
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in found.items()}
-    place = {
+    position = {
         "batch": run.batch,
         "step": run.step,
         "tokens": run.tokens,
@@ -65,7 +64,7 @@ def save(run: Run, folder: Path, device: torch.device) -> None:
         "history": [asdict(point) for point in run.history],
         "about": run.about,
     }
-    header = json.dumps(place)
+    header = json.dumps(position)
     content = in_bytes(tensors, {"run": header, "digest": _digest(header, tensors)})
     try:
         with whole_file(folder / f"step-{run.step:06d}.checkpoint") as scratch, scratch.open("wb") as file:
@@ -84,36 +83,36 @@ def save(run: Run, folder: Path, device: torch.device) -> None:
 
 
 def load(run: Run, folder: Path, device: torch.device) -> None:
-    """Put `run` where the newest checkpoint in `folder` that is whole left it; without one it stays at its beginning.
+    """Restore `run` from the newest intact checkpoint in `folder`; without one it stays at its beginning.
 
-    Raises BadModelFile if all are damaged, or if it was another run.
+    Raises BadModelFile if all are damaged, or if they belong to another run.
     """
     damaged: list[BadModelFile] = []
     for path in newest_first(folder):
         try:
-            place, tensors = _read(path)
+            position, tensors = _read(path)
         except BadModelFile as error:
             damaged.append(error)
             continue
-        about = place["about"]
+        about = position["about"]
         if others := [name for name in {*run.about, *about} if run.about.get(name) != about.get(name)]:
             shown, what = printable(str(path)), printable(" and ".join(sorted(others)), 160)
             raise BadModelFile(f"{shown}: was begun with other {what}; delete it to start anew.")
         try:
-            _check(run, place, tensors)
+            _check(run, position, tensors)
         except ValueError as error:
             damaged.append(BadModelFile(f"{path.name}: is not of this run ({printable(str(error), 160)})."))
             continue
         if damaged:
             warnings.warn(f"{damaged[0]} The one before it, {path.name}, is taken.", RunWarning, stacklevel=2)
-        _restore(run, place, tensors, device)
+        _restore(run, position, tensors, device)
         return
     if damaged:
         raise BadModelFile(f"{damaged[0]} Delete it to start anew.")
 
 
 def _read(path: Path) -> tuple[Mapping[str, Any], Mapping[str, torch.Tensor]]:
-    """Where the run was, and its tensors. Raises BadModelFile for anything but what was written."""
+    """Read the position of the run, and its tensors. Raises BadModelFile unless the content matches its digest."""
     from safetensors import SafetensorError, safe_open
 
     check_regular(path, BadModelFile)
@@ -122,18 +121,18 @@ def _read(path: Path) -> tuple[Mapping[str, Any], Mapping[str, torch.Tensor]]:
             header, digest = (file.metadata()[name] for name in ("run", "digest"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
         if digest != _digest(header, tensors):
-            raise ValueError("its content is not what was written")
-        place = json.loads(header)
-        if not isinstance(place["about"], dict):
-            raise ValueError("it does not say what it was begun with")
-        return place, tensors
+            raise ValueError("its digest does not match its content")
+        position = json.loads(header)
+        if not isinstance(position["about"], dict):
+            raise ValueError("it does not describe its run")
+        return position, tensors
     except (SafetensorError, KeyError, TypeError, ValueError, OSError, RuntimeError) as error:
         raise BadModelFile(f"{path.name}: is damaged ({printable(str(error), 120)}).") from error
 
 
-def _check(run: Run, place: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> None:
-    """Raise ValueError for what no run like this has saved: a folder of a run may come from anybody."""
-    _check_place(run, place, has_best=bool(_under(tensors, "best")))
+def _check(run: Run, position: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> None:
+    """Raise ValueError for a checkpoint that no run like this can have saved. Its folder may come from anybody."""
+    _check_place(run, position, has_best=bool(_under(tensors, "best")))
     state = run.module.state_dict()
     for part in ("weights", "average", *(["best"] if _under(tensors, "best") else [])):
         _check_tensors(part, _under(tensors, part), state)
@@ -144,19 +143,17 @@ def _check(run: Run, place: Mapping[str, Any], tensors: Mapping[str, torch.Tenso
             raise ValueError(f"'{name}' has another shape")
 
 
-def _check_place(run: Run, place: Mapping[str, Any], *, has_best: bool) -> None:
-    from composer.training.loop import Point
-
-    counts, figures, history = ("batch", "step"), ("tokens", "seconds"), place.get("history")
-    if not all(type(place.get(name)) is int and 0 <= place[name] < MOST for name in counts):
-        raise ValueError("its steps are not counted right")
-    if not all(_is_figure(place.get(name)) for name in figures) or not isinstance(history, list):
-        raise ValueError("its figures are none")
+def _check_place(run: Run, position: Mapping[str, Any], *, has_best: bool) -> None:
+    counts, figures, history = ("batch", "step"), ("tokens", "seconds"), position.get("history")
+    if not all(type(position.get(name)) is int and 0 <= position[name] < MOST for name in counts):
+        raise ValueError("its step counts are invalid")
+    if not all(_is_figure(position.get(name)) for name in figures) or not isinstance(history, list):
+        raise ValueError("its figures are invalid")
     names = {field.name for field in fields(Point)}
     for point in history:
         if not isinstance(point, dict) or set(point) != names or not all(map(_is_figure, point.values())):
-            raise ValueError("a validation in it is none")
-    ended = place["step"] >= run.about["settings"]["steps"]
+            raise ValueError("it holds an invalid validation")
+    ended = position["step"] >= run.about["settings"]["steps"]
     if has_best != bool(history) or (ended and not history):
         raise ValueError("it has no weights of its validations")
 
@@ -169,7 +166,7 @@ def _check_tensors(part: str, found: Mapping[str, torch.Tensor], wanted: Mapping
 
 
 def _check_moments(found: Mapping[str, torch.Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise ValueError unless they are those of AdamW, all three of each parameter that has any."""
+    """Raise ValueError unless these are AdamW's tensors, all three of each parameter that has any."""
     for name, tensor in found.items():
         number, _, what = name.partition(".")
         if number not in shapes or what not in MOMENTS:
@@ -200,24 +197,22 @@ def _digest(header: str, tensors: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _restore(run: Run, place: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], device: torch.device) -> None:
+def _restore(run: Run, position: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], device: torch.device) -> None:
     import torch
-
-    from composer.training.loop import Point
 
     run.module.load_state_dict(_under(tensors, "weights"))
     run.average.load_state_dict(_under(tensors, "average"))
     _restore_optimiser(run.optimiser, _under(tensors, "optimiser"))
-    run.batch, run.step, run.seconds = place["batch"], place["step"], place["seconds"]
-    run.nats, run.tokens = tensors["since.nats"].to(device), place["tokens"]
-    run.history = [Point(**point) for point in place["history"]]
+    run.batch, run.step, run.seconds = position["batch"], position["step"], position["seconds"]
+    run.nats, run.tokens = tensors["since.nats"].to(device), position["tokens"]
+    run.history = [Point(**point) for point in position["history"]]
     run.best = {name: tensor.numpy() for name, tensor in _under(tensors, "best").items()} or None
     try:
         torch.set_rng_state(tensors["random.cpu"])
         if device.type == "cuda" and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"], device)
     except (RuntimeError, TypeError) as error:
-        raise BadModelFile(f"a checkpoint holds random numbers that are none ({printable(str(error), 120)}).") from None
+        raise BadModelFile(f"a checkpoint holds invalid random states ({printable(str(error), 120)}).") from None
 
 
 def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -1,8 +1,8 @@
-"""Several processes that train as one; it knows no loop and no music.
+"""A process group that trains as one process would.
 
-`torchrun` starts them, and says through the environment who is who. All make the same batches, and each takes its share
-of the rows. Losses and gradients are added up, which gives those of the whole batch: the course is that of one process,
-up to rounding. That is more in bf16, in which each process rounds the gradient of its own rows before they are added.
+`torchrun` starts the processes, and sets rank and size in the environment. All make the same batches, and each takes
+its shard of the rows. Losses and gradients are summed (all-reduce), which gives those of the whole batch: training
+equals that of one process, up to rounding. In bf16 rounding is coarser, since each process rounds its own gradient.
 """
 
 from __future__ import annotations
@@ -25,39 +25,39 @@ if TYPE_CHECKING:
     from torch import nn
 
 PATIENCE = timedelta(days=1)
-"""How long a process waits for the others, such as for the first while it validates."""
+"""How long a process waits for the others, for example while rank 0 validates."""
 
 
 @dataclass(frozen=True)
 class Team:
-    """The processes of a run, and the place of this one among all and on its machine. The first leads."""
+    """The process group of a run: rank, size, and local rank on this machine. Rank 0 is the main process."""
 
     place: int = 0
     size: int = 1
     place_here: int = 0
-    device: str = "cpu"  # through whose memory they speak
+    device: str = "cpu"  # whose memory collective operations use
 
     @property
     def leads(self) -> bool:
-        """Whether this is the process that validates, reports and writes."""
+        """Whether this is the main process, which validates, reports and writes."""
         return self.place == 0
 
     def share(self, chunk: Chunk) -> Chunk:
-        """The rows of a chunk that are this process's; there may be none."""
+        """Take this process's shard of a chunk's rows; it may be empty."""
         if self.size == 1:
             return chunk
         inputs, targets = (np.ascontiguousarray(a[self.place :: self.size]) for a in (chunk.inputs, chunk.targets))
         return Chunk(inputs, targets, None if chunk.rows is None else len(inputs))
 
     def draw_apart(self, seed: int, batch: int) -> None:
-        """Let this process draw other random numbers in a batch than the first does, and the same ones every time."""
+        """Seed this process's random numbers for a batch: reproducible, and different on each rank."""
         import torch
 
         if not self.leads:
             torch.manual_seed(int(np.random.SeedSequence((seed, batch, self.place)).generate_state(1, np.uint64)[0]))
 
     def summed(self, loss: torch.Tensor, parameters: Sequence[nn.Parameter]) -> torch.Tensor:
-        """The loss, and in their places the gradients, added up over all processes."""
+        """Sum the loss over all processes, and the gradients in place (all-reduce)."""
         if self.size == 1:
             return loss
         import torch
@@ -72,7 +72,7 @@ class Team:
         return flat[0]
 
     def told(self, find: Callable[[], float]) -> float:
-        """What the first process finds; the others wait for it."""
+        """Return the value that the main process finds; the other processes wait for it."""
         if self.size == 1:
             return find()
         import torch
@@ -83,7 +83,7 @@ class Team:
         return float(found)
 
     def begin_alike(self, step: int, modules: Sequence[nn.Module]) -> None:
-        """Give all processes the weights of the first. Raises TrainingFailed if they are not at the same step."""
+        """Broadcast the weights of rank 0. Raises TrainingFailed if the processes are not at the same step."""
         if self.size == 1:
             return
         from torch import distributed
@@ -96,7 +96,7 @@ class Team:
 
     @contextmanager
     def first_here_first(self) -> Iterator[None]:
-        """A part that one process of each machine goes through before the others, who find there what it made."""
+        """Run a block on one process of each machine first; the others then find its files."""
         if self.place_here:
             self._meet()
         yield
@@ -112,9 +112,9 @@ ALONE = Team()
 
 @contextmanager
 def team(device: str = "auto") -> Iterator[Team]:
-    """The team that this process was started in, by `torchrun`; ALONE if it was not.
+    """Join the process group that `torchrun` has started this process in; ALONE without one.
 
-    On CPUs it speaks through gloo, on GPUs through NCCL, a GPU a process. Raises BadOption, TrainingFailed.
+    The backend is gloo on CPUs, and NCCL on GPUs, with one GPU a process. Raises BadOption, TrainingFailed.
     """
     size = os.environ.get("WORLD_SIZE", "")
     if not size.isdecimal() or int(size) < 2:
@@ -139,7 +139,7 @@ def team(device: str = "auto") -> Iterator[Team]:
 
 
 def _device_of(device: str, here: int) -> torch.device:
-    """The device of a process of this machine; a GPU becomes the one that torch means by 'cuda'."""
+    """Choose the device of a process on this machine. A GPU becomes torch's current 'cuda' device."""
     import torch
 
     chosen = choose_device(device)

@@ -1,8 +1,8 @@
-"""Likelihood: how well a model foretells music it was not trained on; it knows no training.
+"""Likelihood: how well a model predicts music that it was not trained on.
 
-All figures are in nats (natural logarithm), so that models with different vocabularies can be compared: summed over
-every token of a piece, its end included, and divided by its notes or beats; or, for a tokenizer that writes frames,
-summed over the tokens of frames and divided by those.
+All figures are in nats (natural logarithm), so that models with different vocabularies can be compared. Nats are summed
+over every token of a piece, its end included, and divided by its notes or beats. For a tokenizer that writes frames,
+they are also summed over the tokens of frames, and divided by the number of frames.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 UNLIMITED = Request(most_bars=1_000_000)
-"""A piece that is evaluated is as long as it is, and not as one that is asked for."""
+"""Without a limit of bars: real pieces have any length."""
 
 
 @dataclass(frozen=True)
 class Likelihood:
-    """The likelihood of some pieces. `masked` says that the grammar was part of the model's distribution."""
+    """The likelihood of some pieces. `masked`: the grammar masked the model's distribution."""
 
     nats: float
     tokens: int
@@ -44,25 +44,25 @@ class Likelihood:
 
     @property
     def nats_per_note(self) -> float:
-        """Of all tokens, over all notes."""
+        """Nats of all tokens, divided by all notes."""
         return self.nats / max(self.notes, 1)
 
     @property
     def nats_per_beat(self) -> float:
-        """Of all tokens, over all beats."""
+        """Nats of all tokens, divided by all beats."""
         return self.nats / max(self.beats, 1e-9)
 
     @property
     def nats_per_frame(self) -> float | None:
-        """Of the tokens of all frames but the first of each piece, over these frames; None if there are none.
+        """Nats of the tokens of all frames but the first of each piece, divided by these frames; None without frames.
 
-        So figures on piano rolls are defined where they can be compared: Bai, Kolter and Koltun, An Empirical
+        This is the definition of published figures on piano rolls: Bai, Kolter and Koltun, An Empirical
         Evaluation of Generic Convolutional and Recurrent Networks for Sequence Modeling, 2018 (arXiv:1803.01271).
         """
         return self.frame_nats / self.frames if self.frames else None
 
     def figures(self) -> dict[str, Any]:
-        """What a card states, ready for JSON; those per frame only where there are frames."""
+        """Return the figures for a card, ready for JSON; those per frame only where there are frames."""
         found = {
             "nats_per_note": round(self.nats_per_note, 5),
             "nats_per_beat": round(self.nats_per_beat, 5),
@@ -76,7 +76,7 @@ class Likelihood:
 
 
 def evaluate(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, split: str = "test") -> dict[str, Any]:
-    """The figures of one split of a corpus, and under `masked` the same figures within the grammar."""
+    """Compute the figures of one split of a corpus, and under `masked` the same figures with the grammar's mask."""
     pieces = corpus.split(split)
     plain, masked = (likelihood(module, corpus, tokenizer, pieces, masked=masked) for masked in (False, True))
     return {**plain.figures(), "masked": masked.figures()}
@@ -85,7 +85,7 @@ def evaluate(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, split: str
 def likelihood(
     module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64], *, masked: bool = False
 ) -> Likelihood:
-    """The likelihood of these pieces of a corpus. Published figures are without the mask."""
+    """Compute the likelihood of these pieces of a corpus. Published figures are without the mask."""
     nats = frame_nats = 0.0
     frames = 0
     for rows, losses in token_nats(module, corpus, tokenizer, pieces, masked=masked):
@@ -103,7 +103,7 @@ def likelihood(
 def piece_nats(
     module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64], *, masked: bool = False
 ) -> NDArray[np.float64]:
-    """(P,) the negative log-likelihood of each piece."""
+    """Compute (P,) the negative log-likelihood of each piece."""
     total = np.zeros(len(pieces))
     for rows, losses in token_nats(module, corpus, tokenizer, pieces, masked=masked):
         total[rows] = losses.sum(axis=1)
@@ -113,7 +113,10 @@ def piece_nats(
 def token_nats(
     module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64], *, masked: bool = False
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """Batch by batch: the places in `pieces` of its rows (B,), and the nats of their tokens (B, T), 0 after the end."""
+    """Yield, for each batch, the indices in `pieces` of its rows (B,) and the nats of their tokens (B, T).
+
+    Nats are 0 after the end of a piece.
+    """
     stream = Stream(corpus, tokenizer, pieces, batch_size=32, chunk=512)
     training = module.training
     module.eval()
@@ -127,18 +130,18 @@ def token_nats(
 
 
 def _batch_nats(module: nn.Module, stream: Stream, number: int, masks: NDArray[np.bool_] | None) -> NDArray[np.float64]:
-    """(B, T) the nats of every token of one batch, 0 after the end of a piece."""
+    """Compute (B, T) the nats of every token of one batch, 0 after the end of a piece."""
     import torch
 
     device = next(module.parameters()).device
     lengths = stream.lengths[stream.batch(number)]
     nats = np.zeros((len(lengths), int(lengths.max())))
     state: tuple[torch.Tensor, ...] | None = None
-    place = 0
+    begin = 0
     with torch.no_grad():
         for chunk in stream.chunks(number):
             count, width = chunk.targets.shape
-            here = np.s_[:count, place : place + width]
+            here = np.s_[:count, begin : begin + width]
             if chunk.rows is not None and state is not None:
                 state = tuple(tensor[: chunk.rows] for tensor in state)
             logits, state = module(torch.from_numpy(chunk.inputs).to(device), state)
@@ -149,12 +152,12 @@ def _batch_nats(module: nn.Module, stream: Stream, number: int, masks: NDArray[n
                 logits.flatten(0, 1).double(), targets.flatten(), ignore_index=IGNORED, reduction="none"
             )
             nats[here] = losses.view(targets.shape).cpu().numpy()
-            place += width
+            begin += width
     return nats
 
 
 def _masks(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> NDArray[np.bool_]:
-    """(B, T, V) what the grammar allows at each place of each sequence; all true after its end."""
+    """Compute (B, T, V) the grammar's mask at each token of each sequence; all true after its end."""
     grammar = tokenizer.grammar
     longest = max(len(s) for s in sequences)
     masks = np.ones((len(sequences), longest, len(tokenizer.vocabulary)), dtype=bool)

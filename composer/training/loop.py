@@ -1,6 +1,6 @@
-"""The training loop: one for every architecture; it knows tokens and modules, and no music.
+"""The training loop: one for every architecture. It sees tokens and modules, and no music.
 
-Everything that varies is passed in. The loop is resumed exactly: its place in the data is one number, and a checkpoint,
+Everything that varies is passed in. The loop is resumed exactly: its position in the data is one number. A checkpoint,
 always between two batches, holds the weights, the best so far, the optimiser, the random state and the sums.
 """
 
@@ -11,30 +11,30 @@ import copy
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-from numpy.typing import NDArray
 
 from composer.building import build_new
 from composer.data.batches import IGNORED, Chunk, Stream
 from composer.data.corpus import Corpus
 from composer.devices import PRECISIONS, autocast, choose_device
 from composer.errors import BadModelFile, BadOption, TrainingFailed, printable
+from composer.fitting import Weights
+from composer.training import checkpoints
 from composer.training.callbacks import Listener, Progress, Telling
 from composer.training.distributed import ALONE, Team
 from composer.training.evaluation import likelihood
+from composer.training.state import Point, Run, Trained
 from composer.types import Architecture, Tokenizer
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-Weights = Mapping[str, NDArray[Any]]
 
 REPORT_EVERY = 0.25
 """Seconds between two reports of progress."""
@@ -42,7 +42,7 @@ REPORT_EVERY = 0.25
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train; the defaults make a listenable model of the chorales on a laptop."""
+    """Hyperparameters of a training; the defaults train a listenable model of the chorales on a laptop."""
 
     steps: Annotated[int, "updates of the weights, of about batch_size x chunk tokens each"] = 5000
     evaluations: Annotated[int, "validations on the way, evenly spread; the best weights are kept"] = 40
@@ -61,7 +61,7 @@ class Settings:
     checkpoint_every: Annotated[float, "seconds between two checkpoints of a run that is kept"] = 300.0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained with."""
+        """Raise BadOption for values out of range."""
         if min(self.steps, self.evaluations, self.batch_size, self.chunk, self.patience) < 1:
             raise BadOption("steps, evaluations, batch_size, chunk and patience must be at least 1.")
         if not (self.learning_rate > 0 and self.clip > 0 and 0 <= self.warmup <= 1 and self.weight_decay >= 0):
@@ -79,61 +79,7 @@ class Settings:
 
 
 FINETUNING = Settings(steps=600, evaluations=20, learning_rate=5e-4, average=0.99, warmup=0.1)
-"""How to train on from a trained model: fewer steps, and smaller ones, so that it keeps what it knows."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """One validation. `epoch` counts passes over the training pieces."""
-
-    step: int
-    epoch: float
-    train: float
-    valid: float
-    seconds: float
-
-
-@dataclass
-class Run:
-    """A run in progress: all that a checkpoint must hold."""
-
-    about: Mapping[str, Any]  # settings, architecture and music, as in JSON: what makes it this run
-    module: nn.Module
-    average: nn.Module  # the same, with the weights averaged over the steps (Polyak and Juditsky 1992)
-    optimiser: torch.optim.Optimizer
-    batch: int = 0  # the next one of the stream
-    step: int = 0
-    best: Weights | None = None
-    history: list[Point] = field(default_factory=list)
-    seconds: float = 0.0
-    nats: torch.Tensor | float = 0.0  # since the last validation…
-    tokens: float = 0  # …over so many tokens, as the corpus has them
-
-    @property
-    def best_point(self) -> Point | None:
-        """The validation whose weights are kept."""
-        return min(self.history, key=lambda point: point.valid, default=None)
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What came of a run: the best weights, and the course of it.
-
-    `interrupted` if it was stopped early by the user; `failure` says why, if it could not go on.
-    """
-
-    weights: Weights
-    history: tuple[Point, ...]
-    parameters: int
-    interrupted: bool
-    precision: str
-    device: str
-    failure: str = ""
-
-    @property
-    def best(self) -> Point:
-        """The validation whose weights these are."""
-        return min(self.history, key=lambda point: point.valid)
+"""Defaults for finetuning: fewer and smaller steps, so that the model does not forget."""
 
 
 def train(
@@ -145,20 +91,18 @@ def train(
     beginning: Weights | None = None,
     listeners: Sequence[Listener] = (),
     folder: Path | None = None,
-    team: Team = ALONE,
+    processes: Team = ALONE,
 ) -> Trained:
-    """Train on a corpus and keep the weights that foretold its validation pieces best.
+    """Train on a corpus and keep the weights with the best validation loss.
 
-    `beginning` are weights of this architecture to start from, instead of drawn ones. With `folder`, the run is saved
-    there after every validation and every `checkpoint_every` seconds, and taken up from what is there. Killed at any
-    moment and taken up again, it ends as if nothing had happened, on a CPU to the bit. KeyboardInterrupt ends the run
-    and keeps the best so far, and so does a loss that is no number any more. Raises TrainingFailed if there is nothing
-    to keep, BadModelFile if the beginning does not fit. The processes of a `team` train as one; all must call this.
-    All `listeners` are told of each moment of the run, in their order; what one raises ends the run.
+    `beginning` are weights of this architecture to start from, instead of random ones. With `folder`, the run is saved
+    there after every validation and every `checkpoint_every` seconds, and resumed from its newest checkpoint. A run
+    killed at any moment and resumed equals an uninterrupted one; on a CPU, bit for bit. KeyboardInterrupt and a loss of
+    NaN end the run, and keep the best weights so far. Raises TrainingFailed if there are none, BadModelFile if the
+    beginning does not fit. The processes of a group train as one; all must call this. All `listeners` are notified of
+    each moment, in order; an exception in one of them ends the run.
     """
     import torch
-
-    from composer.training import checkpoints
 
     device = choose_device(settings.device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -166,11 +110,11 @@ def train(
         run = _start(corpus, tokenizer, architecture, settings, device, beginning)
         if folder is not None:
             checkpoints.load(run, folder, device)
-        team.begin_alike(run.step, (run.module, run.average))
+        processes.begin_alike(run.step, (run.module, run.average))
         interrupted, failure = False, ""
-        telling = Telling(listeners, lambda: weights_of(run.average))
+        notifier = Telling(listeners, lambda: weights_of(run.average))
         try:
-            _run(run, corpus, tokenizer, settings, device, telling, folder, team)
+            _run(run, corpus, tokenizer, settings, device, notifier, folder, processes)
         except KeyboardInterrupt:
             if run.best is None:
                 raise TrainingFailed("the run was stopped before its first validation: nothing to keep.") from None
@@ -180,8 +124,8 @@ def train(
                 raise
             failure = str(error)
         assert run.best is not None  # noqa: S101  (a run is validated at least once)
-        with contextlib.suppress(KeyboardInterrupt):  # whoever stops a listener now keeps the model
-            telling.end(run.best)
+        with contextlib.suppress(KeyboardInterrupt):  # keep the model if a listener is interrupted now
+            notifier.end(run.best)
     parameters = sum(p.numel() for p in run.module.parameters())
     with autocast(device, settings.precision):
         low = torch.is_autocast_enabled(device.type)
@@ -246,30 +190,30 @@ def _run(
     tokenizer: Tokenizer,
     settings: Settings,
     device: torch.device,
-    telling: Telling,
+    notifier: Telling,
     folder: Path | None,
-    team: Team,
+    processes: Team,
 ) -> None:
-    folder = folder if team.leads else None
+    folder = folder if processes.leads else None
     saved, unseen = monotonic(), corpus.split("valid")
     stream = training_stream(corpus, tokenizer, settings)
     notes_per_token = float(corpus.notes[stream.pieces].sum() / stream.lengths.sum())
     meter = Meter(run, settings.steps, notes_per_token)
-    telling.tell("start", _validated(run, meter.progress(run.batch / stream.batches)))
+    notifier.tell("start", _validated(run, meter.progress(run.batch / stream.batches)))
     while run.step < settings.steps and not _exhausted(run, settings):
         meter = Meter(run, settings.steps, notes_per_token)
         passed = run.step * settings.evaluations // settings.steps  # one batch may pass several
         until = min(settings.steps, (passed + 1) * settings.steps / settings.evaluations)
         while run.step < until:
-            _batch(run, stream, settings, device, meter, team)
+            _batch(run, stream, settings, device, meter, processes)
             if meter.is_due:
-                telling.tell("step", meter.progress(run.batch / stream.batches))
+                notifier.tell("step", meter.progress(run.batch / stream.batches))
             # At `until` comes the validation: a checkpoint before it would be taken for one after it.
             if folder is not None and run.step < until and monotonic() - saved >= settings.checkpoint_every:
                 now = meter.progress(run.batch / stream.batches)  # raises if the run is not worth saving
-                saved = _save(run, folder, device, telling, now)
+                saved = _save(run, folder, device, notifier, now)
         now = meter.progress(run.batch / stream.batches)
-        valid = team.told(lambda: likelihood(run.average, corpus, tokenizer, unseen).nats_per_note)
+        valid = processes.told(lambda: likelihood(run.average, corpus, tokenizer, unseen).nats_per_note)
         valid, weights = _number(valid, run.step), weights_of(run.average)
         meter.tick()
         if run.best_point is None or valid < run.best_point.valid:
@@ -277,23 +221,21 @@ def _run(
         run.history.append(Point(run.step, now.epoch, now.train, valid, run.seconds))
         run.nats, run.tokens = 0.0, 0
         now = _validated(run, replace(now, seconds=run.seconds))
-        telling.tell("validation", now)
+        notifier.tell("validation", now)
         if folder is not None:
-            saved = _save(run, folder, device, telling, now)
+            saved = _save(run, folder, device, notifier, now)
 
 
-def _save(run: Run, folder: Path, device: torch.device, telling: Telling, now: Progress) -> float:
-    """Write a checkpoint and tell of it; when it was written."""
-    from composer.training import checkpoints
-
+def _save(run: Run, folder: Path, device: torch.device, notifier: Telling, now: Progress) -> float:
+    """Write a checkpoint, notify listeners, and return its time."""
     checkpoints.save(run, folder, device)
     saved = monotonic()
-    telling.tell("checkpoint", now)
+    notifier.tell("checkpoint", now)
     return saved
 
 
 def _validated(run: Run, now: Progress) -> Progress:
-    """The same with the last validation, if there was one."""
+    """Add the last validation to the progress, if there was one."""
     if not run.history:
         return now
     return replace(now, valid=run.history[-1].valid, best=min(point.valid for point in run.history))
@@ -306,7 +248,7 @@ def _number(nats: float, step: int) -> float:
 
 
 def training_stream(corpus: Corpus, tokenizer: Tokenizer, settings: Settings) -> Stream:
-    """The batches that a run with these settings sees."""
+    """Build the stream of batches that a run with these settings sees."""
     return Stream(
         corpus,
         tokenizer,
@@ -324,29 +266,29 @@ def _exhausted(run: Run, settings: Settings) -> bool:
 
 
 def rate_at(step: int, settings: Settings) -> float:
-    """The learning rate: a linear rise, then half a cosine down to a hundredth."""
+    """Compute the learning rate: a linear warm-up, then half a cosine down to a hundredth."""
     rising = max(1, round(settings.warmup * settings.steps))
     if step < rising:
         return settings.learning_rate * (step + 1) / rising
-    place = min(1.0, (step - rising) / max(1, settings.steps - rising))
-    return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * place)))
+    part = min(1.0, (step - rising) / max(1, settings.steps - rising))
+    return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part)))
 
 
 def _batch(
-    run: Run, stream: Stream, settings: Settings, device: torch.device, meter: Meter, team: Team = ALONE
+    run: Run, stream: Stream, settings: Settings, device: torch.device, meter: Meter, processes: Team = ALONE
 ) -> None:
-    """One batch of pieces: an update a chunk, the state carried along."""
+    """Train on one batch of pieces: one update a chunk, with the state carried along."""
     run.module.train()
-    team.draw_apart(settings.seed, run.batch)
+    processes.draw_apart(settings.seed, run.batch)
     state: tuple[torch.Tensor, ...] | None = None
     for chunk in stream.chunks(run.batch):
         for group in run.optimiser.param_groups:
             group["lr"] = rate_at(run.step, settings)
-        mine = team.share(chunk)
+        mine = processes.share(chunk)
         if state is not None:
             state = tuple(tensor.detach()[: mine.rows] for tensor in state)
         learnt = int(np.count_nonzero(chunk.targets != IGNORED))  # a chunk may hold nothing but ignored keys
-        loss, state = _update(run, mine, max(1, learnt), state, settings, device, team)
+        loss, state = _update(run, mine, max(1, learnt), state, settings, device, processes)
         run.step += 1
         _take_into_average(run, settings)
         meter.add(loss, chunk)
@@ -360,9 +302,9 @@ def _update(
     state: tuple[torch.Tensor, ...] | None,
     settings: Settings,
     device: torch.device,
-    team: Team,
+    processes: Team,
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...] | None]:
-    """The loss a token of the whole batch, of which `chunk` is this process's share, and the state after it."""
+    """Make one update. Return the loss per token of the whole batch, and the state after this process's shard."""
     import torch
 
     run.optimiser.zero_grad(set_to_none=True)
@@ -377,10 +319,10 @@ def _update(
         )
         loss = nats / tokens
         loss.backward()
-    loss = team.summed(loss, list(run.module.parameters()))
+    loss = processes.summed(loss, list(run.module.parameters()))
     norm = torch.nn.utils.clip_grad_norm_(run.module.parameters(), settings.clip)
-    # A gradient that is no number is not applied, and the loss tells of it when the meter is read. The optimiser looks
-    # at the flag where it computes, as it does for torch's GradScaler: nobody waits for a GPU.
+    # A gradient of NaN is not applied; the loss becomes NaN, which the meter reports. The optimiser reads the flag on
+    # its own device, as it does for torch's GradScaler, so that no step waits for a GPU.
     sound = torch.isfinite(norm)
     run.optimiser.found_inf = (~sound).float()  # type: ignore[attr-defined]
     run.optimiser.step()
@@ -397,7 +339,7 @@ def _take_into_average(run: Run, settings: Settings) -> None:
 
 
 class Meter:
-    """Adds up losses where they are computed, so that a GPU is not waited for at every step.
+    """Sums losses on their device, so that no step waits for a GPU.
 
     The sums are the run's, and last from one validation to the next.
     """
@@ -415,17 +357,17 @@ class Meter:
 
     @property
     def is_due(self) -> bool:
-        """Whether somebody who watches should hear of it."""
+        """Whether the next report of progress is due."""
         return monotonic() - self._shown > REPORT_EVERY
 
     def tick(self) -> None:
-        """Count the time up to now as the run's."""
+        """Add the time since the last tick to the run."""
         now = monotonic()
         self._run.seconds += now - self._ticked
         self._ticked = now
 
     def progress(self, epoch: float) -> Progress:
-        """The run as it stands. Raises TrainingFailed if a loss was no number."""
+        """Compute the progress of the run. Raises TrainingFailed if a loss was NaN."""
         run = self._run
         nats = _number(float(run.nats), run.step)
         self.tick()
@@ -438,5 +380,5 @@ class Meter:
 
 
 def weights_of(module: nn.Module) -> Weights:
-    """A copy of a module's weights as NumPy arrays."""
+    """Copy a module's weights to NumPy arrays."""
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in module.state_dict().items()}

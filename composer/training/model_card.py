@@ -1,4 +1,4 @@
-"""Measuring a model by what it writes, and the music it was trained on; the results go into its card."""
+"""The figures in a model's card: of the pieces it writes, and of the music it was trained on."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ if TYPE_CHECKING:
     from torch import nn
 
 ASKED = 50
-"""Pieces written for each wish."""
+"""Pieces generated for each condition."""
 
 MOST = 50
-"""Pieces that are listened to at most."""
+"""The most pieces to compare."""
 
 MOST_REAL, MOST_HELD_OUT = 5000, 500
-"""Pieces of the training split whose reach is measured at most, and of the validation split whose likelihood is."""
+"""The most pieces of the training split to measure, and of the validation split to evaluate."""
 
 LEVEL = 0.99
-"""Share of sets of real pieces that lie in a band."""
+"""Share of sets of real pieces that lie in a reference range."""
 
 
 def measured_model(model: Model, *, seed: int = 0) -> Model:
-    """The model with figures of it and of its music in its card, asked for pieces as its dataset suggests now.
+    """Return the model with figures in its card, for pieces requested as its dataset suggests now.
 
     Raises BadModelFile if its card names no dataset.
     """
-    player = Generator(_with_card(model, {"suggested": dict(dataset_of(model).suggested)}))
-    corpus = corpus_of(player)
-    real = real_scores(player, corpus)
+    generator = Generator(_with_card(model, {"suggested": dict(dataset_of(model).suggested)}))
+    corpus = corpus_of(generator)
+    real = real_scores(generator, corpus)
     test = [real[number] for number in corpus.split("test")]
     count = min(len(test), MOST)
-    pieces = listen(player, count, seed)
+    pieces = listen(generator, count, seed)
     found = {
         "listening": {
             "title": f"What it writes, beside {corpus.about['title']}",
-            "request": player.suggested.to_json(),
+            "request": generator.suggested.to_json(),
             "seed": seed,
             "pieces": count,
             "level": LEVEL,
@@ -65,30 +65,30 @@ def measured_model(model: Model, *, seed: int = 0) -> Model:
             "figures": _beside(pieces, real, test),
             "distance": distance(metrics.contrast(metrics.measure(pieces), metrics.measure(test), seed)),
         },
-        "originality": originality(pieces, corpus, player.tokenizer),
-        "wishes": wishes(player, real, seed),
-        **reach(model.make_module(), corpus, player.tokenizer),
+        "originality": originality(pieces, corpus, generator.tokenizer),
+        "wishes": wishes(generator, real, seed),
+        **reach(model.make_module(), corpus, generator.tokenizer),
     }
-    return _with_card(player.model, found)
+    return _with_card(generator.model, found)
 
 
 def distance(contrast: Contrast) -> dict[str, float | None]:
-    """The Fréchet feature distance with its interval, and that of halves of the real pieces, for a card."""
+    """Return the Fréchet feature distance with its interval, and that between halves of the real pieces, for a card."""
     found = {name: getattr(contrast.distance, name) for name in ("value", "low", "high", "halves")}
     return {name: round(value, 5) if isfinite(value) else None for name, value in found.items()}
 
 
 def originality(pieces: Sequence[Score], corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any]:
-    """What some pieces share with the training split, and under `held_out` what the test split shares with it."""
+    """Measure what pieces share with the training split; `held_out`: what the test split shares with it."""
     music = indexed(corpus, tokenizer).against("train")
     return {**shared([compare(piece, music) for piece in pieces]), "least": LEAST, "held_out": held_out(music.index)}
 
 
 def reach(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any]:
-    """What real pieces reach, for a card: `metres`, `repetition` and the rules of `ranking` from the training split.
+    """Measure real pieces for a card: `metres`, `repetition` and the rules of `ranking` from the training split.
 
-    The nats per note, a median over pieces, are within the grammar and of the validation split, since the model knows
-    the one and is judged by the test split. Of large splits, so many pieces are taken as stand evenly spaced.
+    The nats per note, a median over pieces, are masked by the grammar. They are of the validation split: the model has
+    seen the training split, and is judged by the test split. From large splits, evenly spaced pieces are taken.
     """
     trained = _spaced(corpus.split("train"), MOST_REAL)
     held_out = _spaced(corpus.split("valid"), MOST_HELD_OUT)
@@ -96,14 +96,14 @@ def reach(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, 
     nats = piece_nats(module, corpus, tokenizer, held_out, masked=True) / np.maximum(corpus.notes[held_out], 1)
     metres = Counter(metre for score in scores for metre in {str(signature) for signature in score.time_signatures})
     return {
-        "metres": dict(metres.most_common()),  # in so many pieces
+        "metres": dict(metres.most_common()),  # pieces with each
         degeneration.CARD: {**asdict(degeneration.reached(scores)), "pieces": len(scores)},
         ranking.CARD: {**asdict(ranking.standard(scores, nats)), "pieces": len(scores), "held_out": len(nats)},
     }
 
 
 def _spaced(numbers: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """At most so many of the numbers, evenly spaced."""
+    """Take at most `most` of the numbers, evenly spaced."""
     return numbers[:: -(-len(numbers) // most)]
 
 
@@ -111,39 +111,39 @@ def _with_card(model: Model, more: Mapping[str, Any]) -> Model:
     return Model(model.architecture, model.tokenizer, model.vocabulary, model.weights, {**model.card, **more})
 
 
-def corpus_of(player: Generator) -> Corpus:
-    """The corpus that a model was trained on."""
-    return build(dataset_of(player.model), player.tokenizer, name=player.model.card["dataset"]["name"])
+def corpus_of(generator: Generator) -> Corpus:
+    """Build the corpus that a model was trained on."""
+    return build(dataset_of(generator.model), generator.tokenizer, name=generator.model.card["dataset"]["name"])
 
 
-def real_scores(player: Generator, corpus: Corpus | None = None) -> list[Score]:
-    """The pieces that a model was trained, validated and tested on."""
-    found = corpus or corpus_of(player)
-    return [player.tokenizer.decode(found.piece(number)) for number in range(len(found.names))]
+def real_scores(generator: Generator, corpus: Corpus | None = None) -> list[Score]:
+    """Decode the pieces that a model was trained, validated and tested on."""
+    found = corpus or corpus_of(generator)
+    return [generator.tokenizer.decode(found.piece(number)) for number in range(len(found.names))]
 
 
-def listen(player: Generator, count: int, seed: int) -> list[Score]:
-    """So many pieces as the card suggests to ask for them, the first attempt at each: what the model itself does."""
-    requests = [replace(player.suggested, seed=seed, index=index) for index in range(count)]
-    return [piece.score for piece in generate(player, requests, redraws=0)]
+def listen(generator: Generator, count: int, seed: int) -> list[Score]:
+    """Generate `count` pieces as the card suggests, each in one attempt, without retries."""
+    requests = [replace(generator.suggested, seed=seed, index=index) for index in range(count)]
+    return [piece.score for piece in generate(generator, requests, redraws=0)]
 
 
 @dataclass(frozen=True, eq=False)
 class Beside:
-    """What a model writes beside real pieces, measured by the same metrics."""
+    """Generated pieces beside real ones, measured by the same metrics."""
 
     model: Measured
     real: Measured
     contrast: Contrast
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values of the sets, of each piece and of each bar."""
+        """Return plain values of both sets, of each piece and of each bar."""
         counts = {"pieces": len(self.model), "real_pieces": list(self.real.titles)}
         return {**counts, **values.beside(self.contrast, self.model, self.real)}
 
 
 def beside(
-    player: Generator,
+    generator: Generator,
     corpus: Corpus,
     split: str = "test",
     *,
@@ -151,15 +151,16 @@ def beside(
     count: int = 0,
     seed: int = 0,
 ) -> Beside:
-    """So many pieces, as the card suggests to ask for them, beside those of one side of a corpus of the same tokenizer.
+    """Measure `count` pieces, requested as the card suggests, beside those of one split of a corpus.
 
-    Of 0, as many as there are real ones, 50 at most. Raises UnknownName for a metric, EmptyDataset for no real pieces.
+    A `count` of 0 means as many as real pieces, at most 50. Raises UnknownName for a metric, EmptyDataset for no real
+    pieces.
     """
     chosen = metrics.metrics(names)
     numbers = corpus.split(split).tolist()
-    real = [replace(player.tokenizer.decode(corpus.piece(n)), title=corpus.names[n]) for n in numbers]
+    real = [replace(generator.tokenizer.decode(corpus.piece(n)), title=corpus.names[n]) for n in numbers]
     theirs = metrics.measure(real, chosen)
-    ours = metrics.measure(listen(player, count or min(len(real), MOST), seed), chosen)
+    ours = metrics.measure(listen(generator, count or min(len(real), MOST), seed), chosen)
     return Beside(ours, theirs, metrics.contrast(ours, theirs, seed))
 
 
@@ -169,22 +170,22 @@ def _beside(pieces: Sequence[Score], real: Sequence[Score], test: Sequence[Score
     return [{**figure.to_json(), "test": of_test[figure.name]} for figure in figures]
 
 
-def judged_again(player: Generator) -> tuple[Figure, ...]:
-    """The card's table made anew from the model: the same requests, held against the card's bands."""
-    card = player.model.card["listening"]
+def judged_again(generator: Generator) -> tuple[Figure, ...]:
+    """Recompute the card's table from the model: the same requests, compared with the card's reference ranges."""
+    card = generator.model.card["listening"]
     texts = [{name: row[name] for name in Band.__dataclass_fields__} for row in card["figures"]]
     bands = [Band(**row) for row in texts]
-    return metrics.judge(listen(player, card["pieces"], card["seed"]), bands, card["references"])
+    return metrics.judge(listen(generator, card["pieces"], card["seed"]), bands, card["references"])
 
 
-def wishes(player: Generator, real: Sequence[Score], seed: int) -> dict[str, Any]:
-    """Whether asked metres and keys are heard: pieces asked for each of the two commonest, beside real ones in each.
+def wishes(generator: Generator, real: Sequence[Score], seed: int) -> dict[str, Any]:
+    """Measure whether conditions are met: pieces for each of the two commonest metres and keys, beside real ones.
 
-    Metres are heard in the profile of onsets, keys in that of pitch classes; neither sees bar lines or signatures.
+    Metres show in the profile of onsets, keys in that of pitch classes; neither profile sees bar lines or signatures.
     """
     return {
-        "time_signature": _wish(player, real, seed, "time_signature", _metre, metrics.onset_profile),
-        "key": _wish(player, real, seed, "key", _key, metrics.pitch_class_profile),
+        "time_signature": _wish(generator, real, seed, "time_signature", _metre, metrics.onset_profile),
+        "key": _wish(generator, real, seed, "key", _key, metrics.pitch_class_profile),
     }
 
 
@@ -197,15 +198,15 @@ def _key(score: Score) -> str:
 
 
 def _wish(
-    player: Generator, real: Sequence[Score], seed: int, field: str, value_of: Any, profile: Any
+    generator: Generator, real: Sequence[Score], seed: int, field: str, value_of: Any, profile: Any
 ) -> dict[str, Any]:
     common = [value for value, _ in Counter(filter(None, map(value_of, real))).most_common(2)]
     profiles = {value: profile([score for score in real if value_of(score) == value]) for value in common}
     found: dict[str, Any] = {}
     for value in common if len(common) == 2 else []:
         other = next(v for v in common if v != value)
-        asked = _asked(player.suggested, seed, {field: value})
-        pieces = [piece.score for piece in generate(player, asked, redraws=0)]
+        requests = _asked(generator.suggested, seed, {field: value})
+        pieces = [piece.score for piece in generate(generator, requests, redraws=0)]
         single = [metrics.nearer(profile([score]), profiles[value], profiles[other]) for score in pieces]
         found[value] = {
             "nearer_than": other,

@@ -1,6 +1,6 @@
-"""Recipes as files: every choice of a training in TOML, and back; it knows no corpus and no loop.
+"""Recipes as files: every choice of a training in TOML, and back.
 
-A recipe is read to plain values; what the command line says is put over them; then its things are made.
+A recipe is read as plain values; options of the command line replace some of them; then its objects are made.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from composer.data.datasets import make_dataset, suggested_training
+from composer.data.datasets import make_dataset
 from composer.errors import BadOption, BadRecipe, ComposerError, nearest, printable
 from composer.model import find, load
 from composer.plugins.options import convert, schema
@@ -25,10 +25,10 @@ from composer.training.recipes import Beginning, Plain, Recipe
 from composer.types import Callback, Dataset
 
 LARGEST = 2**20
-"""Bytes of a recipe at most."""
+"""The most bytes of a recipe."""
 
 WIDEST = 64
-"""Bits of a whole number."""
+"""The most bits of an integer."""
 
 KEYS: Mapping[str, tuple[type, str]] = {
     "dataset": (str, "a name of `composer datasets`, or folder:PATH"),
@@ -43,19 +43,19 @@ KEYS: Mapping[str, tuple[type, str]] = {
     "callbacks": (dict, ""),
     "started": (dict, ""),
 }
-"""What a recipe may hold, in the order in which it is written: the type of each value, and what it is."""
+"""The keys of a recipe, in the order of writing: type and comment of each value."""
 
 CALLBACKS = ("samples",)
-"""What listens to a run that is kept, where it is installed and the recipe does not say `samples = false`."""
+"""Default callbacks of a run with a folder, if installed, and unless the recipe has `samples = false`."""
 
 THINGS = ("tokenizer", "architecture")
-"""Keys whose tables hold the `name` of a thing and its options."""
+"""Keys whose tables hold the `name` of a plugin's object and its options."""
 
 _TYPES = {str: "a text", bool: "true or false", dict: "a table"}
 
 
 def read(path: Path) -> Plain:
-    """The recipe in a file. Raises BadRecipe, which names the file and the key, for anything that is not one."""
+    """Read the recipe in a file. Raises BadRecipe, with file and key, for anything else."""
     shown = printable(str(path))
     try:
         plain = parse(read_bytes(path, LARGEST, BadRecipe).decode())
@@ -69,7 +69,7 @@ def read(path: Path) -> Plain:
 
 
 def check(plain: Plain) -> None:
-    """Raise BadRecipe, BadOption or UnknownName for a key, a name or a value that a recipe cannot have."""
+    """Raise BadRecipe, BadOption or UnknownName for an invalid key, name or value."""
     for key, value in plain.items():
         if key not in KEYS:
             raise BadRecipe(f"a recipe has no '{printable(key)}': {nearest(key, KEYS)}")
@@ -90,7 +90,7 @@ def check(plain: Plain) -> None:
 
 
 def _check_callbacks(callbacks: Plain) -> None:
-    """Raise BadRecipe or UnknownName for what is no callback, or neither a table of options nor true or false."""
+    """Raise BadRecipe or UnknownName unless each callback has a table of options, or true or false."""
     for name, options in callbacks.items():
         registry().offer("callbacks", name)
         if not isinstance(options, dict | bool):
@@ -100,7 +100,7 @@ def _check_callbacks(callbacks: Plain) -> None:
 def make_callbacks(plain: Plain) -> dict[str, Callback]:
     """Make the callbacks of a recipe, by their names.
 
-    Raises BadOption for one that writes into the folder of a run where there is none.
+    Raises BadOption for a callback that writes into the folder of a run, if there is no folder.
     """
     _check_callbacks(plain.get("callbacks", {}))
     usual = {name: True for name in CALLBACKS if "run" in plain and name in registry().offers["callbacks"]}
@@ -115,7 +115,7 @@ def make_callbacks(plain: Plain) -> dict[str, Callback]:
 
 
 def _check_numbers(key: str, value: Any) -> None:
-    """Raise BadRecipe for a whole number that nothing counts."""
+    """Raise BadRecipe for an integer of more than `WIDEST` bits."""
     if isinstance(value, int) and value.bit_length() > WIDEST:
         raise BadRecipe(f"'{printable(key)}' is a number of {value.bit_length():,} bits; {WIDEST} are the most.")
     listed = [(key, one) for one in value] if isinstance(value, list) else []
@@ -124,17 +124,17 @@ def _check_numbers(key: str, value: Any) -> None:
 
 
 def exchanged(plain: Plain, key: str, value: Any) -> dict[str, Any]:
-    """The recipe with another value, be it the name of a thing; the thing keeps the options that it has, too."""
+    """Set a value of a recipe. A new tokenizer, architecture or dataset keeps the options that it knows."""
     if key != "dataset" and key not in THINGS:
         return {**plain, key: value}
     known = {option.name for option in registry().offer(f"{key}s", value.partition(":")[0]).options}
     table = "dataset_options" if key == "dataset" else key
-    kept = {name: option for name, option in plain.get(table, {}).items() if name in known}
-    return {**plain, table: kept, key: value} if key == "dataset" else {**plain, key: {**kept, "name": value}}
+    options = {name: option for name, option in plain.get(table, {}).items() if name in known}
+    return {**plain, table: options, key: value} if key == "dataset" else {**plain, key: {**options, "name": value}}
 
 
 def make(plain: Plain) -> Recipe:
-    """The recipe with its things made.
+    """Make the recipe, with its dataset, tokenizer and architecture.
 
     It must name a dataset, and an architecture or a model to begin from; the dataset suggests a tokenizer.
     """
@@ -149,7 +149,7 @@ def make(plain: Plain) -> Recipe:
     if tokenizer["name"] == dataset.tokenizer:
         tokenizer = {**dataset.tokenizer_options, **tokenizer}
     architecture = plain["architecture"]
-    settings, options = suggested_training(dataset, architecture["name"])
+    settings, options = _suggest_options(dataset, architecture["name"])
     return Recipe(
         dataset,
         tokenizer["name"],
@@ -175,27 +175,38 @@ def _begun(plain: Plain, dataset: Dataset) -> Recipe:
     )
 
 
+def _suggest_options(dataset: Dataset, architecture: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split a dataset's training options into fields of `Settings` and options of the architecture."""
+    in_training = {field.name for field in fields(Settings)}
+    in_architecture = {option.name for option in registry().offer("architectures", architecture).options}
+    wanted = dataset.training_options
+    return (
+        {name: value for name, value in wanted.items() if name in in_training},
+        {name: value for name, value in wanted.items() if name in in_architecture},
+    )
+
+
 def _thing(kind: str, table: Plain) -> Any:
     options = dict(table)
     return registry().make(f"{kind}s", options.pop("name"), **options)
 
 
 def _settings(plain: Plain, suggested: Plain = MappingProxyType({})) -> Settings:
-    """How to train, as `suggested` unless the recipe says otherwise.
+    """Make the settings: those of the recipe over `suggested` ones.
 
-    Raises BadOption for an unknown key and for a value that makes no sense.
+    Raises BadOption for an unknown key and for an invalid value.
     """
     known = {option.name: option for option in schema(Settings)}
-    given = plain.get("training", {})
-    for name in given:
+    chosen = plain.get("training", {})
+    for name in chosen:
         if name not in known:
             raise BadOption(f"[training] has no '{printable(name)}': {nearest(name, known)}")
     usual = FINETUNING if "begin_from" in plain else replace(Settings(), **suggested)
-    return replace(usual, **{name: convert(value, known[name], "[training]") for name, value in given.items()})
+    return replace(usual, **{name: convert(value, known[name], "[training]") for name, value in chosen.items()})
 
 
 def text(plain: Plain) -> str:
-    """A recipe as TOML, with what each option is beside it. Raises BadRecipe for a value that TOML cannot hold."""
+    """Write a recipe as TOML, with a comment on each option. Raises BadRecipe for a value that TOML cannot hold."""
     lines = [_line(key, plain.get(key), about) for key, (kind, about) in KEYS.items() if kind is not dict]
     for key, (kind, _) in KEYS.items():
         if key == "callbacks":
@@ -210,7 +221,7 @@ def _lines(table: Plain, about: Mapping[str, str]) -> list[str]:
 
 
 def _callback_lines(callbacks: Plain) -> list[str]:
-    """A table for all that have no options, and one for each of the others."""
+    """Write one table for all callbacks without options, and one for each of the others."""
     keys = {name: name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _value(name) for name in callbacks}
     bare = {keys[name]: value for name, value in callbacks.items() if isinstance(value, bool)}
     lines = ["", "[callbacks]", *_lines(bare, {})] if bare else []
@@ -222,7 +233,7 @@ def _callback_lines(callbacks: Plain) -> list[str]:
 
 
 def _about(plain: Plain, key: str) -> Mapping[str, str]:
-    """What each option of a table is."""
+    """Look up the help text of each option of a table."""
     if key == "training":
         options = schema(Settings)
     elif key == "started" or (key == "dataset_options" and "dataset" not in plain):
@@ -235,7 +246,7 @@ def _about(plain: Plain, key: str) -> Mapping[str, str]:
 
 
 def _line(name: str, value: Any, about: str) -> str:
-    """TOML has no word for nothing: an option without a value is written as a comment."""
+    """Write one assignment. TOML has no null: an option without a value becomes a comment."""
     assignment = f"# {name} =" if value is None else f"{name} = {_value(value)}"
     return f"{assignment:<28}  # {about}" if about else assignment
 
@@ -249,4 +260,4 @@ def _value(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_value, value))}]"
-    raise BadRecipe(f"{printable(repr(value))} has no place in a recipe.")
+    raise BadRecipe(f"{printable(repr(value))} cannot be written in a recipe.")

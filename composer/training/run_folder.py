@@ -1,11 +1,11 @@
-"""The folder of a run: what was asked for, and how it goes; it knows no loop.
+"""The folder of a run: its recipe, its metrics, and the models it has written.
 
-recipe.toml               every choice, and where and by what line the run was started
+recipe.toml               every choice, the folder and the command with which the run was started
 metrics.jsonl             a line a validation
-written.json              the models that the run has written to its file, by their digests
+written.json              digests of the models that the run has written to its file
 step-000500.checkpoint    the last two (composer.training.checkpoints)
 
-Whatever else is in it, such as samples, comes from callbacks.
+Other files in it, such as samples, come from callbacks.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ from composer.training.recipes import Plain
 RECIPE, WRITTEN, METRICS = "recipe.toml", "written.json", "metrics.jsonl"
 
 LARGEST = 2**26
-"""Bytes of what is written there a line at a time."""
+"""The most bytes of a file written there line by line."""
 
 
 @dataclass(frozen=True)
 class Started:
-    """How a run was started; with its recipe, all that is needed to go on with it from anywhere."""
+    """How a run was started: with its recipe, enough to resume it from anywhere."""
 
     folder: str  # relative paths of the recipe are from there
     command: str
     music: str  # the corpus by its content
     beginning: str = ""  # the model that it began from by its hash, if from any
-    seal: str = ""  # by which the user's own words on where the model goes are known
+    seal: str = ""  # proof that the user chose the path of the model
 
 
 def check(folder: Path, writes: Iterable[str] = ()) -> None:
-    """Raise CannotWrite for what is no folder, and for one without a run in which files of a run would be lost.
+    """Raise CannotWrite for a path that is no folder, and for a folder without a run where files would be lost.
 
-    `writes` are names of files and folders that callbacks make there.
+    `writes` are the names of the callbacks' files and folders.
     """
     shown = printable(str(folder), 200)
     if folder.exists() and not folder.is_dir():
@@ -67,13 +67,13 @@ def check(folder: Path, writes: Iterable[str] = ()) -> None:
 
 
 def note(folder: Path, model: Model) -> None:
-    """Note a model before the run in a folder writes it to its file, which it may then replace. Raises CannotWrite."""
+    """Record a model before the run writes it to its file, which the run may replace later. Raises CannotWrite."""
     with whole_file(folder / WRITTEN) as scratch:
         scratch.write_text(json.dumps([*_written(folder), _digest(model)]) + "\n", encoding="utf-8")
 
 
 def has_written(folder: Path, out: Path) -> bool:
-    """Whether a file is a model as the run in a folder has written it."""
+    """Tell whether a file is a model that the run in a folder has written."""
     try:
         return (folder / WRITTEN).is_file() and out.is_file() and _digest(load(out)) in _written(folder)
     except BadModelFile:
@@ -88,7 +88,7 @@ def _written(folder: Path) -> list[str]:
 
 
 def _digest(model: Model) -> str:
-    """Of all that a model file holds, its card too."""
+    """Hash the content of a model file, its card included."""
     card = json.dumps(json.loads(json.dumps(model.card)), sort_keys=True)
     return hashlib.blake2b(f"{model.hash}{card}".encode(), digest_size=16).hexdigest()
 
@@ -101,7 +101,7 @@ def begin(folder: Path, plain: Plain, started: Started) -> None:
     if path.exists():
         _check_same(reopen(folder)[0], tomllib.loads(recipe), shown)
         for scratch in (*folder.glob(".composer-*"), *folder.glob("*/.composer-*")):
-            scratch.unlink(missing_ok=True)  # what was being written when the run was killed
+            scratch.unlink(missing_ok=True)  # left by a killed run
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,7 @@ def begin(folder: Path, plain: Plain, started: Started) -> None:
 
 
 def reopen(folder: Path) -> tuple[Plain, Started]:
-    """The recipe of the run in a folder, and how it was started. Raises BadRecipe if there is none."""
+    """Read the recipe of the run in a folder, and how it was started. Raises BadRecipe if there is none."""
     shown = printable(str(folder))
     if not is_file(inside(folder, RECIPE)):
         raise BadRecipe(f"{shown}: contains no run: it has no {RECIPE}.")
@@ -130,7 +130,7 @@ def reopen(folder: Path) -> tuple[Plain, Started]:
 
 
 def check_out(folder: Path, plain: Plain, started: Started) -> None:
-    """Raise BadOption where the model would be written outside a run that this user has not begun."""
+    """Raise BadOption if the model would be written outside a run that this user has not begun."""
     out = Path(started.folder) / from_home(plain["out"])
     if is_ours(started.seal, plain["out"], started.folder) or out.resolve().is_relative_to(folder.resolve()):
         return
@@ -141,7 +141,7 @@ def check_out(folder: Path, plain: Plain, started: Started) -> None:
 
 
 def _check_same(there: Plain, here: Plain, shown: str) -> None:
-    """Raise CannotWrite if the run in a folder is not this one. The line that was typed may differ."""
+    """Raise CannotWrite if the folder holds another run. The typed command may differ."""
     for name, what in (("music", "the music, or the version of composer,"), ("beginning", "the model to begin from")):
         if there["started"].get(name) != here["started"][name]:
             raise CannotWrite(
@@ -153,7 +153,7 @@ def _check_same(there: Plain, here: Plain, shown: str) -> None:
 
 
 def metrics(folder: Path) -> Record:
-    """Write a line into `metrics.jsonl` after each validation, with the figures of callbacks at its end."""
+    """Return a function that writes a line into `metrics.jsonl` after each validation, with the callbacks' figures."""
     path = folder / METRICS
 
     def note(progress: Progress, figures: Mapping[str, Any]) -> None:
@@ -163,7 +163,7 @@ def metrics(folder: Path) -> Record:
         try:
             there = read_bytes(path, LARGEST, CannotWrite) if path.exists() else b""
             lines = there.decode("utf-8", "replace").splitlines()
-            # A line of this step or a later one is of a run that was killed before its checkpoint.
+            # Lines from this step on are left by a run that was killed before its checkpoint.
             kept = [line for line in lines if _step(line) < progress.step]
             if len(kept) < len(lines):
                 with whole_file(path) as scratch:
@@ -177,7 +177,7 @@ def metrics(folder: Path) -> Record:
 
 
 def _step(line: str) -> float:
-    """The step of a line; a torn one, which a power cut may leave, comes after all."""
+    """Read the step of a line. A torn line, which a power cut may leave, comes after all others."""
     try:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):

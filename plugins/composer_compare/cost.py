@@ -13,8 +13,9 @@ import numpy as np
 
 from composer.devices import choose_device
 from composer.training import loop
-from composer.training.loop import Trained
-from composer.training.recipes import Recipe, model_of
+from composer.training.recipes import Recipe
+from composer.training.state import Trained
+from composer.training.train import make_model
 from composer_compare import counting
 from composer_compare.material import music_of, recipe_of
 from composer_compare.plan import TRIED, Run
@@ -66,7 +67,7 @@ def _writing(recipe: Recipe, trained: Trained, columns: int) -> Result:
     """Seconds of a token at batch 1 by the reference stepper, and at 1 and 64 by the one that is fastest here."""
     from composer.generation.generator import Generator
 
-    model = model_of(recipe, trained.weights)
+    model = make_model(recipe, trained.weights)
     player = Generator(model, "")
     usual = player.resolved(replace(player.suggested, device="cpu"))
     found: Result = {"stepper": usual.stepper}

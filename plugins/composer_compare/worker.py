@@ -19,8 +19,10 @@ from composer.errors import ComposerError, TrainingFailed, printable
 from composer.plugins.registry import registry
 from composer.storage.inside import inside
 from composer.training import evaluation, loop
-from composer.training.loop import Settings, Trained
-from composer.training.recipes import Recipe, model_of
+from composer.training.loop import Settings
+from composer.training.recipes import Recipe
+from composer.training.state import Trained
+from composer.training.train import make_model
 from composer.types import Architecture, Tokenizer
 from composer_compare import perturbed_data, probes, recall_task
 from composer_compare.cost import Result, pace
@@ -101,7 +103,7 @@ def final(run: Run, scratch: Path) -> Result:
     """What a training comes to, its test pieces scored once by the best weights, and how far back these look."""
     corpus, tokenizer = music_of(run)
     recipe, trained = _train(run, altered_of(run, corpus, tokenizer, scratch), tokenizer, scratch)
-    model = model_of(replace(recipe, half=False), trained.weights)
+    model = make_model(replace(recipe, half=False), trained.weights)
     module, test, valid = model.make_module(), corpus.split("test"), corpus.split("valid")
     learnt = _spaced(corpus.split("train"), MOST_TRAINING_PIECES)
     found = {

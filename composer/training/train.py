@@ -1,0 +1,136 @@
+"""The training of a recipe: the run, the test figures, the card and the model file."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from composer import __version__
+from composer.data.corpus import Corpus
+from composer.errors import TrainingFailed, printable
+from composer.fitting import Weights
+from composer.model import Made, Model, save
+from composer.training import loop, recipes, run_folder
+from composer.training.callbacks import Callbacks, Listener, Surroundings
+from composer.training.distributed import ALONE, Team
+from composer.training.evaluation import evaluate
+from composer.training.model_card import reach
+from composer.training.recipes import Beginning, Recipe
+from composer.training.state import Trained
+from composer.types import Callback, Tokenizer
+
+
+def train_recipe(
+    recipe: Recipe,
+    corpus: Corpus,
+    out: Path,
+    *,
+    command: str = "",
+    listeners: Sequence[Listener] = (),
+    callbacks: Mapping[str, Callback] = MappingProxyType({}),
+    folder: Path | None = None,
+    processes: Team = ALONE,
+) -> Model | None:
+    """Train, evaluate the stored weights once on the test split, and write the model file.
+
+    Raises TrainingFailed for a run that could not go on, after writing its best weights, if there are any. With
+    `folder`, the run is stored there (see `composer.training.run_folder`), and resumed if it was begun. All `listeners`
+    and `callbacks`, these by name, are notified. In a process group, the main process does everything except the shared
+    training; the others return no model.
+    """
+    seed, record = recipe.settings.seed, None if folder is None else run_folder.metrics(folder)
+    context = Surroundings(partial(make_model, recipe), Corpus(corpus.folder), recipe.tokenizer, seed, folder)
+    trained = loop.train(
+        corpus,
+        recipe.tokenizer,
+        recipe.architecture,
+        recipe.settings,
+        beginning=recipe.beginning.model.weights if recipe.beginning else None,
+        listeners=[*listeners, Callbacks(callbacks, context, record)] if processes.leads else [],
+        folder=folder,
+        processes=processes,
+    )
+    if not processes.leads:
+        return None
+    model = make_model(recipe, trained.weights)
+    if not all(np.isfinite(array).all() for array in model.weights.values()):
+        raise TrainingFailed("the weights are too large to be stored; try --full, or a lower --learning-rate.")
+    module = model.make_module()
+    card = {
+        **_make_card(recipe, corpus, trained, command),
+        **reach(module, corpus, recipe.tokenizer),
+        "test": evaluate(module, corpus, recipe.tokenizer),
+    }
+    if recipe.beginning:
+        card["finetuned_from"] = _describe_origin(recipe.beginning, corpus, recipe.tokenizer)
+    model = replace(model, card=card)
+    if folder is not None:
+        run_folder.note(folder, model)
+    save(model, out)
+    if trained.failure:
+        kept = f"of step {trained.best.step}, is kept in {printable(str(out))}"
+        raise TrainingFailed(f"{trained.failure} The best model up to then, {kept}.")
+    return model
+
+
+def make_model(recipe: Recipe, weights: Weights) -> Model:
+    """Make the model with these weights, as it is stored. Its card holds only what generation needs."""
+    kind = np.float16 if recipe.half else np.float32
+    return Model(
+        architecture=Made.of("architectures", recipe.architecture_name, recipe.architecture),
+        tokenizer=Made.of("tokenizers", recipe.tokenizer_name, recipe.tokenizer),
+        vocabulary=recipe.tokenizer.vocabulary,
+        weights={name: array.astype(kind) for name, array in weights.items()},
+        card={"licence": recipe.licence, "suggested": recipe.suggested},
+    )
+
+
+def _describe_origin(beginning: Beginning, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any]:
+    """Describe the model that a training began from, with its figures on the same test split."""
+    model = beginning.model
+    about = {"name": beginning.name, "hash": model.hash}
+    about |= {name: model.card[name] for name in ("title", "licence") if name in model.card}
+    return {**about, "test": evaluate(model.make_module(), corpus, tokenizer)}
+
+
+def _make_card(recipe: Recipe, corpus: Corpus, trained: Trained, command: str) -> Mapping[str, Any]:
+    dataset = recipe.dataset
+    begun = f", begun from {recipe.beginning.name}" if recipe.beginning else ""
+    return {
+        "title": f"{recipe.architecture_name} on {dataset.title}{begun}",
+        "licence": recipe.licence,
+        "dataset": {
+            "name": corpus.about["name"],
+            "options": asdict(dataset),  # type: ignore[call-overload]
+            "title": dataset.title,
+            "source": dataset.source,
+            "citation": dataset.citation,
+            "kept": corpus.about["kept"],
+            "refused": len(corpus.refused),
+            "split": {side: len(corpus.split(side)) for side in ("train", "valid", "test")},
+        },
+        "command": command,
+        "recipe": recipes.plain(recipe, corpus.about["name"]),
+        "seed": recipe.settings.seed,
+        "parameters": trained.parameters,
+        "training": {
+            "steps": trained.history[-1].step,
+            "epochs": round(trained.history[-1].epoch, 1),
+            "best_step": trained.best.step,
+            "seconds": round(trained.history[-1].seconds, 1),
+            "valid_nats_per_note": round(trained.best.valid, 5),
+            "interrupted": trained.interrupted,
+            "failure": trained.failure,
+            "precision": trained.precision,
+            "machine": f"{platform.machine()} {trained.device}, Python {platform.python_version()}",
+            "composer": __version__,
+        },
+        "suggested": recipe.suggested,
+    }
