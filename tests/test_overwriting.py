@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -183,7 +184,7 @@ def refusal(ran):
 
 @pytest.fixture
 def no_work(monkeypatch):
-    """Nothing that takes long is begun."""
+    """Nothing that takes long is begun; modules that were imported meanwhile hold what stands for it, and are dropped."""
 
     def begun(*_, **__):
         raise AssertionError("the work was begun")
@@ -197,6 +198,14 @@ def no_work(monkeypatch):
         "composer_batch.reports.write",
     ):
         monkeypatch.setattr(work, begun)
+    before = set(sys.modules)
+    yield
+    for name in sys.modules.keys() - before:
+        if name.startswith("composer"):
+            parent, _, last = name.rpartition(".")
+            if parent in sys.modules:
+                vars(sys.modules[parent]).pop(last, None)
+            del sys.modules[name]
 
 
 # --- every command ----------------------------------------------------------------------------------------------------
