@@ -1,4 +1,4 @@
-"""Given frames: masks that keep what sounds in a score; it knows the grammar of `frames`."""
+"""Masks of `frames` that keep fixed notes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Given:
-    """A function from states to masks: in a span a frame has the pitches of the score, and no others.
+    """A function from states to masks: a frame in a span has the pitches of the score, and no others.
 
-    A pitch that is struck where a span begins does not sound in the frame before it, or it would only be held.
-    Tables are (frames + 1, pitches); their last row, of free frames, stands for all later ones.
+    A pitch with an onset where a span begins is barred from the frame before: it would only be sustained.
+    Tables are (frames + 1, pitches). Their last row, of free frames, stands for all later ones.
     """
 
     def __init__(self, grammar: FramesGrammar, score: Score, spans: Sequence[Span]) -> None:
@@ -58,7 +58,7 @@ class Given:
         self.least = int(needed[-1]) + 1 if len(needed) else 0
 
     def __call__(self, state: Array) -> Array:
-        """Mask (B, V)."""
+        """Return the mask (B, V)."""
         xp, grammar = namespace(state), self.grammar
         frame = state[:, Field.FRAME]
         row = xp.clip(frame, 0, len(self.given) - 1)

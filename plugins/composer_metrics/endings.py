@@ -1,4 +1,4 @@
-"""Metrics of how a piece ends, and after how long; they know no voices."""
+"""Metrics of the length and the end of a piece."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TRIADS = {False: (0, 4, 7), True: (0, 3, 4, 7)}
 
 
 def length() -> Metric:
-    """Bars of a piece up to the end of its last note, an upbeat not counted; the mean over pieces."""
+    """Count the bars of a piece up to the end of its last note, without a pickup; the mean over pieces."""
 
     def count(heard: Heard) -> Counts:
         counts = of_piece(heard, 0, 1)
@@ -25,7 +25,7 @@ def length() -> Metric:
 
 
 def ends_on_the_tonic() -> Metric:
-    """Pieces whose last chord (the notes that sound at the last onset) has the tonic at its top or its bottom."""
+    """Count pieces whose last chord (the notes that sound at the last onset) has the tonic at its top or its bottom."""
 
     def count(heard: Heard) -> Counts:
         chord = above_tonic(final_chord(heard.notes), heard.key)
@@ -35,7 +35,7 @@ def ends_on_the_tonic() -> Metric:
 
 
 def ends_on_the_tonic_chord() -> Metric:
-    """Pieces whose last chord (the notes that sound at the last onset) has only notes of the tonic triad.
+    """Count pieces whose last chord (the notes that sound at the last onset) has only notes of the tonic triad.
 
     In minor its third may be major.
     """

@@ -1,4 +1,4 @@
-"""Metrics of texture: how many notes sound at once; they know no voices."""
+"""Metrics of texture: notes that sound at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from composer.types import Metric
 
 @dataclass(frozen=True, eq=False)
 class Sounding:
-    """How many pitches sound in each stretch of time (M,) in which nothing begins or ends, cut at bar lines."""
+    """The number of sounding pitches in each segment (M,) between onsets, ends and bar lines."""
 
     starts: NDArray[np.int64]
     ticks: NDArray[np.int64]
@@ -23,7 +23,7 @@ class Sounding:
 
 
 def sounding(heard: Heard) -> Sounding:
-    """The stretches of a piece, from its beginning to its end; a pitch that several notes sound is one."""
+    """Divide a piece into such segments, from its beginning to its end; several notes of one pitch count once."""
     begun, ended = _spans(heard)
     bar_lines = np.minimum(heard.starts, heard.score.length)
     times = np.unique(np.concatenate([bar_lines, begun, ended]))
@@ -32,9 +32,9 @@ def sounding(heard: Heard) -> Sounding:
 
 
 def _spans(heard: Heard) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """From where to where pitches sound, without a break; notes of one pitch that overlap are one."""
+    """Return the begins and ends of sounding pitches; overlapping notes of one pitch are one."""
     notes = heard.notes[np.lexsort((heard.notes["start"], heard.notes["pitch"]))]
-    after = heard.score.end + 1  # pitches are laid one after another, so that each has its own stretch of numbers
+    after = heard.score.end + 1  # shift each pitch to its own range of numbers
     starts, stops = (ticks + notes["pitch"].astype(np.int64) * after for ticks in (notes["start"], ends(notes)))
     reached = np.maximum.accumulate(stops)
     is_new = np.r_[True, starts[1:] > reached[:-1]][: len(notes)]
@@ -43,7 +43,7 @@ def _spans(heard: Heard) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def polyphony() -> Metric:
-    """Pitches that sound at once: the mean over the time in which one does (after Dong et al. 2020, MusPy).
+    """Count pitches that sound at once: the mean over the time with any (after Dong et al. 2020, MusPy).
 
     Time is exact, not sampled.
     """
@@ -57,7 +57,7 @@ def polyphony() -> Metric:
 
 
 def polyphony_rate() -> Metric:
-    """Time in which two pitches or more sound, of all time up to the piece's end (after Dong et al. 2018, MuseGAN).
+    """Measure the time in which two pitches or more sound, of the whole piece (after Dong et al. 2018, MuseGAN).
 
     Time is exact, not sampled.
     """

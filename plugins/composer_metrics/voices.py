@@ -1,7 +1,7 @@
-"""Metrics of voice-leading in four parts: ranges, crossings, parallels, spacing, leaps; they know no key.
+"""Metrics of voice-leading in four parts: ranges, crossings, parallels, spacing, leaps.
 
-They are of pieces of exactly four tracks with notes (drums left out), in none of which two notes overlap, with voices
-in the order of the tracks; of any other piece nothing is counted.
+They apply to pieces of exactly four tracks with notes (drums left out), in none of which two notes overlap. Voices are
+in the order of the tracks. Any other piece counts nothing.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ _LOW, _HIGH = 5, 95
 
 
 def four_voices() -> Metric:
-    """Pieces of exactly four tracks with notes (drums left out), in none of which two notes overlap.
+    """Count pieces of exactly four tracks with notes (drums left out), in none of which two notes overlap.
 
-    All metrics of voices are of such pieces alone, with voices in the order of the tracks.
+    All metrics of voices apply to such pieces alone, with voices in the order of the tracks.
     """
     return Metric("% of pieces", lambda heard: of_piece(heard, bool(heard.lines), 1), share())
 
 
 def voice_crossings() -> Metric:
-    """Time with some voice below a lower one, of the time in which two voices or more sound."""
+    """Measure the time with some voice below a lower one, of the time in which two voices or more sound."""
 
     def count(heard: Heard) -> Counts:
         upper, lower = pairs_of(heard.texture.pitches)
@@ -52,9 +52,9 @@ def voice_crossings() -> Metric:
 
 
 def wide_spacing() -> Metric:
-    """Time with more than an octave between soprano and alto or alto and tenor.
+    """Measure the time with more than an octave between soprano and alto or alto and tenor.
 
-    It is a share of the time in which all three sound.
+    The figure is a share of the time in which all three sound.
     """
 
     def count(heard: Heard) -> Counts:
@@ -66,25 +66,25 @@ def wide_spacing() -> Metric:
 
 
 def _time(heard: Heard, part: Any, whole: Any) -> Counts:
-    """(rows, 2) the ticks of some stretches of the texture, and of others."""
+    """Sum the ticks of some segments of the texture, and of others, (rows, 2)."""
     starts, ticks = heard.texture.starts, heard.texture.ticks
     return pairs(number_of(heard, starts, ticks * part), number_of(heard, starts, ticks * whole))
 
 
 def parallel_fifths() -> Metric:
-    """Parallel perfect fifths of any two voices.
+    """Count parallel perfect fifths of any two voices.
 
-    Two voices that sound a perfect fifth (or with octaves) at two successive moments at which any voice strikes, and
-    both move in the same direction between them; each pair of voices counts.
+    Two voices are a perfect fifth apart (or with octaves) at two successive onsets of any voice, and both move in the
+    same direction between them. Each pair of voices counts.
     """
     return Metric("per 100 beats", partial(_parallels, interval=FIFTH), share())
 
 
 def parallel_octaves() -> Metric:
-    """Parallel unisons and octaves of any two voices.
+    """Count parallel unisons and octaves of any two voices.
 
-    Two voices that sound a unison or octaves at two successive moments at which any voice strikes, and both move in
-    the same direction between them; each pair of voices counts.
+    Two voices are a unison or octaves apart at two successive onsets of any voice, and both move in the same direction
+    between them. Each pair of voices counts.
     """
     return Metric("per 100 beats", partial(_parallels, interval=UNISON), share())
 
@@ -95,7 +95,7 @@ def _parallels(heard: Heard, interval: int) -> Counts:
 
 
 def leaps_beyond_an_octave() -> Metric:
-    """Steps from note to note of a voice that are wider than an octave, over the notes of all voices."""
+    """Count steps from note to note of a voice that are wider than an octave, over the notes of all voices."""
 
     def count(heard: Heard) -> Counts:
         counts = np.zeros((heard.rows, 2))
@@ -123,9 +123,9 @@ def _of_voice(number: int, value: Callable[[Counts], Counts], text: str) -> Call
 
 
 _RANGES: dict[str, tuple[Callable[[Counts], Counts], str]] = {
-    "mean": (mean, "Mean MIDI pitch of the notes of the {}."),
-    "low": (quantile(_LOW), f"The lowest pitch at or below which {_LOW} % of the notes of the {{}} lie."),
-    "high": (quantile(_HIGH), f"The lowest pitch at or below which {_HIGH} % of the notes of the {{}} lie."),
+    "mean": (mean, "Measure the mean MIDI pitch of the notes of the {}."),
+    "low": (quantile(_LOW), f"Find the lowest pitch at or below which {_LOW} % of the notes of the {{}} lie."),
+    "high": (quantile(_HIGH), f"Find the lowest pitch at or below which {_HIGH} % of the notes of the {{}} lie."),
 }
 
 METRICS: dict[str, Callable[[], Metric]] = {

@@ -1,4 +1,4 @@
-"""The first track of a file: its title, tempos, signatures, texts and markers as bytes; it knows no file and no notes.
+"""The first track of a file as bytes: title, tempos, signatures, texts and markers.
 
 Source of the events: Standard MIDI Files 1.0, RP-001, MIDI Manufacturers Association 1996.
 """
@@ -16,9 +16,10 @@ CLOCKS_PER_QUARTER = 24
 
 
 def conductor(score: Score, title: str, signatures: Sequence[TimeSignature], own_text: str, end: int) -> bytes:
-    """The track's events, with the end mark at tick `end`, or after the last of them.
+    """Encode the first track, with the end mark at tick `end` or after its last event.
 
-    At one tick, tempos come before time and key signatures, and those before texts. `signatures` are those to be shown.
+    At one tick, tempos come before time and key signatures, and those before texts. `signatures` have the
+    pickup as a short first bar.
     """
     events = [*_tempos(score), *_time_signatures(signatures), *_key_signatures(score), *_texts(score, own_text)]
     written = bytearray(name_event(title))
@@ -30,18 +31,18 @@ def conductor(score: Score, title: str, signatures: Sequence[TimeSignature], own
 
 
 def name_event(name: str) -> bytes:
-    """The event at tick 0 that names a track; nothing for no name."""
+    """Encode the name of a track as an event at tick 0. An empty name has no event."""
     raw = name.encode("utf-8", "replace")
     return b"\x00" + _meta(_NAME, raw) if raw else b""
 
 
 def end_of_track(time: int) -> bytes:
-    """The end mark, so many ticks after the event before it."""
+    """Encode the end mark, `time` ticks after the event before it."""
     return size_of(max(time, 0)) + _meta(_END_OF_TRACK, b"")
 
 
 def size_of(number: int) -> bytes:
-    """A variable-length quantity."""
+    """Encode a variable-length quantity."""
     digits = [number & 0x7F]
     while number := number >> 7:
         digits.append(number & 0x7F | 0x80)
@@ -58,7 +59,7 @@ def _tempos(score: Score) -> Iterator[tuple[int, bytes]]:
 
 
 def _time_signatures(signatures: Sequence[TimeSignature]) -> Iterator[tuple[int, bytes]]:
-    """A metronome clicks once a beat, also where that is not a quarter note: after 36 MIDI clocks in 6/8."""
+    """Encode time signatures. The metronome clicks once a beat, such as every 36 MIDI clocks in 6/8."""
     for signature in signatures:
         clocks = signature.beat_ticks * CLOCKS_PER_QUARTER // TICKS_PER_QUARTER
         power = signature.denominator.bit_length() - 1

@@ -1,4 +1,4 @@
-"""Notes as the bytes of note events, those of all tracks at once; it knows no file."""
+"""Notes as the bytes of note events, for all tracks at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _VELOCITY_OF_END = 0
 
 
 def note_events(notes: Notes, channel: int) -> bytes:
-    """Each note's beginning and end, from tick 0, by time; of those at one tick, ends come first, lower pitches first.
+    """Encode note-ons and note-offs from tick 0, sorted by time. At one tick, note-offs and lower pitches come first.
 
     An end is a beginning of velocity 0. Ticks are below 2^28.
     """
@@ -21,7 +21,7 @@ def note_events(notes: Notes, channel: int) -> bytes:
 
 
 def events_of_parts(parts: Sequence[Notes], channels: Sequence[int]) -> list[bytes]:
-    """The same of several parts, each from tick 0 and on its channel."""
+    """Encode the notes of several parts, each from tick 0 and on its own channel."""
     notes = joined(parts)
     part = np.tile(np.repeat(np.arange(len(parts)), [len(its) for its in parts]), 2)
     tick = np.concatenate((notes["start"], notes["start"] + notes["duration"]))
@@ -39,7 +39,7 @@ def events_of_parts(parts: Sequence[Notes], channels: Sequence[int]) -> list[byt
 def _written(
     time: NDArray[np.int64], status: NDArray[np.uint8], pitch: NDArray[np.int16], velocity: NDArray[np.int16]
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Seven bytes for each event, and which of them are written: a time has as many as it needs."""
+    """Lay out seven bytes for each event (events, 7), and a mask of the bytes in use: short times need fewer."""
     events = np.empty((len(time), 7), dtype=np.uint8)
     stands = np.ones(events.shape, dtype=np.bool_)
     for place in range(4):

@@ -1,4 +1,4 @@
-"""The exporter of Standard MIDI files; it reads none."""
+"""The exporter of Standard MIDI files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from composer_midifile.notes import apart
 from composer_midifile.provenance import UPBEAT, pack
 from composer_midifile.ranges import check, event_ticks
 
-_TYPE = 1  # tracks that sound together
+_TYPE = 1  # parallel tracks
 _PROGRAM, _PORT = 0xC0, 0x21
 
 
@@ -29,12 +29,12 @@ class MidiExporter:
     """Writes one piece to a Standard MIDI file of type 1, every tick as it is in the Score.
 
     The first track holds the title, tempos, signatures, markers, and one text event: `composer:` and the provenance as
-    JSON, with the upbeat. An upbeat is shown as a short first bar as well, so that bar lines are right in other
-    programs. Chord symbols are left out: the format has none.
+    JSON, with the pickup. A pickup is also written as a short first bar, so that bar lines are right in other programs.
+    Chord symbols are left out: the format has none.
 
-    Every other track is named, has its own channel (see `channels`), and its program before its first note. Where notes
-    of one pitch overlap in a track, which a channel cannot hold, the earlier one ends where the next begins. All tracks
-    end where the piece does.
+    Every other track is named, has its own channel (see `channels`), and its program before its first note. A channel
+    cannot hold overlapping notes of one pitch: the earlier one ends where the next begins. All tracks end with the
+    piece.
     """
 
     def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
@@ -68,7 +68,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def _sounding(score: Score, end: int) -> Iterator[bytes]:
-    """The tracks of the score: name, port where there are several, program, notes, and the end of the piece."""
+    """Encode the tracks of the score: name, port if there are several, program, notes, and the end of the piece."""
     found = places(score.tracks)
     notes = apart([track.notes for track in score.tracks])
     has_ports = any(place.port for place in found)
@@ -81,7 +81,7 @@ def _sounding(score: Score, end: int) -> Iterator[bytes]:
 
 
 def _own_text(provenance: Mapping[str, Any], upbeat: int, signatures: tuple[TimeSignature, ...]) -> str:
-    """What made the piece, and the upbeat where a reader would take it, or a bar line, for another."""
+    """Encode the provenance, and the pickup if a reader would guess another, or move a bar line."""
     values = {key: value for key, value in provenance.items() if key != UPBEAT}
     if upbeat or (not values and not upbeats.is_plain(signatures)):
         values[UPBEAT] = int(upbeat)

@@ -1,4 +1,4 @@
-"""Reading: the tokens of `remi` as tracks and tempos; it knows no bars."""
+"""Decoding of `remi`: tokens to tracks and tempos."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from composer_remi.events import DRUMS, Events
 from composer_remi.sounds import Ints, Sounds, cut, ordered
 
 VELOCITY = 80
-"""Of all notes where velocities are not kept."""
+"""Of all notes if velocities are not kept."""
 
 
 def tracks_of(events: Events, steps: Ints, tokens: Tokens, end: int | None) -> tuple[Track, ...]:
-    """One track a program from tokens at these steps; nothing sounds beyond the step `end`, if there is one."""
+    """Decode a track for each program from tokens at these steps; notes are cut at the step `end`, if any."""
     sounds = cut(ordered(_sounds(events, steps, tokens)))
     lengths = sounds.lengths if end is None else np.minimum(sounds.lengths, end - sounds.steps)
     tracks = []
@@ -29,7 +29,7 @@ def tracks_of(events: Events, steps: Ints, tokens: Tokens, end: int | None) -> t
 
 
 def _sounds(events: Events, steps: Ints, tokens: Tokens) -> Sounds:
-    """The complete notes; one that was cut short is none."""
+    """Decode the complete notes; an incomplete note at the end is dropped."""
     place = {kind: _of(events, kind, tokens) for kind in events.count}
     loud = 1 if events.velocities else 0  # tokens between a sound and what follows its velocity
     drums = np.flatnonzero(place["Drum"] >= 0)
@@ -49,13 +49,13 @@ def _sounds(events: Events, steps: Ints, tokens: Tokens) -> Sounds:
 
 
 def _of(events: Events, kind: str, tokens: Tokens) -> Ints:
-    """(tokens,) the place of each among the tokens of a type; -1 for those of others."""
+    """Return the index of each token within its type, (tokens,); -1 for other types."""
     place = tokens - events.first[kind]
     return np.where((place >= 0) & (place < events.count[kind]), place, -1)
 
 
 def tempos_of(events: Events, steps: Ints, tokens: Tokens) -> tuple[Tempo, ...]:
-    """The tempos; the first is in force from the beginning."""
+    """Decode the tempos. The first one applies from the beginning."""
     places = _of(events, "Tempo", tokens)
     said = np.flatnonzero(places >= 0)
     ticks = steps[said] * events.grid.step_ticks

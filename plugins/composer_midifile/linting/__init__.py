@@ -1,4 +1,4 @@
-"""A linter of Standard MIDI files: what a sequencer's user would object to; it reads bytes, and changes nothing."""
+"""A linter of Standard MIDI files, from the view of a sequencer's user."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GRAVEST_FIRST = ("error", "warning", "hint")
 
 
 def lint(data: bytes) -> list[Finding]:
-    """What is wrong with the bytes of a MIDI file, the gravest first, then by place; it never raises."""
+    """Lint the bytes of a MIDI file. Findings are sorted by severity, then by track and tick. Never raises."""
     log = Log()
     bars = None
     if len(data) > MOST_BYTES:

@@ -1,4 +1,4 @@
-"""Ports, channels, programs, drums and controllers of tracks; it knows no bar."""
+"""Rules for ports, channels, programs, drums and controllers."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ SUSTAIN, SOSTENUTO, ALL_SOUND_OFF, ALL_NOTES_OFF = 64, 66, 120, 123
 PEDALS = {SUSTAIN: "sustain pedal", SOSTENUTO: "sostenuto pedal"}
 
 DRUM_SOUNDS = range(35, 82)
-"""Of General MIDI; and those of General MIDI 2: """
+"""Drum sounds of General MIDI."""
+
 MORE_DRUM_SOUNDS = range(27, 88)
+"""Drum sounds of General MIDI 2."""
 
 _DRUM_NAME = re.compile(r"drum|percussion|\bkit\b", re.IGNORECASE)
 _PITCHED_DRUMS = {47, *range(112, 120)}  # timpani, steel drums, taiko…: melodic programs
@@ -29,8 +31,8 @@ _Place = tuple[int, int]
 
 
 def check(file: File, notes: Sequence[list[Note]], names: Mapping[int, str], log: Log) -> None:
-    """Log what is wrong; `notes` has those of each track."""
-    programs: dict[_Place, dict[int, int]] = defaultdict(dict)  # the first of each track that plays there
+    """Log breaches of these rules; `notes` has those of each track."""
+    programs: dict[_Place, dict[int, int]] = defaultdict(dict)  # by port and channel: the first program of each track
     for track, its in zip(file.tracks, notes, strict=True):
         port = _port(track, log)
         channels = _channels(its)
@@ -51,7 +53,7 @@ def _channels(notes: Iterable[Note]) -> set[int]:
 
 
 def _port(track: Track, log: Log) -> int:
-    """The first that a track names."""
+    """Return the first port that a track states."""
     port, played = None, False
     for event in track.events:
         if event.kind == PORT and port is None:
@@ -63,7 +65,7 @@ def _port(track: Track, log: Log) -> int:
 
 
 def _programs(track: Track, notes: Sequence[Note], log: Log) -> dict[int, int]:
-    """The first program of each channel of a track."""
+    """Return the first program of each channel of a track."""
     first_note: dict[int, int] = {}
     for note in notes:
         first_note[note.channel] = min(note.start, first_note.get(note.channel, note.start))
@@ -135,7 +137,7 @@ def _check_shared(programs: Mapping[_Place, Mapping[int, int]], log: Log) -> Non
 
 
 def _check_missing(file: File, notes: Sequence[list[Note]], log: Log) -> None:
-    """Whether each channel is told its program by some track; drums need none."""
+    """Log channels without a program in any track, except drums."""
     told = {event.status & 0xF for track in file.tracks for event in track.events if event.status & 0xF0 == 0xC0}
     for track, its in zip(file.tracks, notes, strict=True):
         for channel in sorted(_channels(its) - told - {DRUMS}):
@@ -143,7 +145,7 @@ def _check_missing(file: File, notes: Sequence[list[Note]], log: Log) -> None:
 
 
 def _check_crossing(file: File, notes: Sequence[list[Note]], log: Log) -> None:
-    """Whether two tracks play one pitch of one channel at a time: the first to end it ends both."""
+    """Log pitches that sound in two tracks on one channel: the first note-off ends both."""
     ports = [_port(track, Log()) for track in file.tracks]
     shared = Counter((port, channel) for port, its in zip(ports, notes, strict=True) for channel in _channels(its))
     by_key: dict[tuple[int, int, int], list[tuple[int, int, int]]] = defaultdict(list)
