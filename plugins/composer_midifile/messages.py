@@ -13,9 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from composer_midifile.events import TrackEvents
-
-NOTE_ON, AFTERTOUCH, CONTROLLER, BEND = 0x90, 0xA0, 0xB0, 0xE0
+from composer_midifile.walking import TrackData
 
 _Bytes: TypeAlias = NDArray[np.uint8]
 _Longs: TypeAlias = NDArray[np.int64]
@@ -50,11 +48,11 @@ class Messages:
         return self.reached[begin + stretches] - self.reached[begin] + others
 
 
-def read_messages(tracks: Sequence[TrackEvents]) -> Messages:
+def read_messages(tracks: Sequence[TrackData]) -> Messages:
     """Decode the messages of these tracks."""
     stretches = [stretch for track in tracks for stretch in track.stretches]
     begins = list(accumulate([len(track.stretches) for track in tracks], initial=0))
-    lengths = [len(stretch.translate(None, _HIGH)) // 3 for stretch in stretches]
+    lengths = [count_messages(stretch) for stretch in stretches]
     counts = list(accumulate(lengths, initial=0))
     raw = np.frombuffer(b"".join(stretches), dtype=np.uint8)
     (low,) = (raw < 0x80).nonzero()  # three to a message: the end of its time, and its two data bytes
@@ -74,6 +72,11 @@ def read_messages(tracks: Sequence[TrackEvents]) -> Messages:
         reached,
         begins,
     )
+
+
+def count_messages(stretch: bytes) -> int:
+    """Count the messages of a stretch."""
+    return len(stretch.translate(None, _HIGH)) // 3  # the last byte of a time, and two data bytes
 
 
 def _times(raw: _Bytes, ends: _Longs, last: _Bytes, before: _Bytes) -> _Longs:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.music.score import Notes, joined
+from composer_midifile.codes import NOTE_ON
 
 _VELOCITY_OF_END = 0
 
@@ -31,7 +32,7 @@ def events_of_parts(parts: Sequence[Notes], channels: Sequence[int]) -> list[byt
     part, tick = part[order], tick[order]
     time = tick.copy()
     time[1:] -= np.where(part[1:] == part[:-1], tick[:-1], 0)
-    status = np.asarray([0x90 | channel for channel in channels], dtype=np.uint8)[part]
+    status = np.asarray([NOTE_ON | channel for channel in channels], dtype=np.uint8)[part]
     velocity = np.concatenate((notes["velocity"], np.full(len(notes), _VELOCITY_OF_END)))
     return _split(_written(time, status, pitch[order], velocity[order]), part, len(parts))
 

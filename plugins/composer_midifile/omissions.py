@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from composer_midifile.codes import AFTERTOUCH, BEND, CONTROLLER
 from composer_midifile.events import TrackEvents
-from composer_midifile.messages import AFTERTOUCH, BEND, CONTROLLER, Messages
+from composer_midifile.messages import Messages
 from composer_midifile.pedal import SUSTAIN
 
 PEDAL = "sustain pedal"

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer_midifile.chunks import Damaged
-from composer_midifile.messages import AFTERTOUCH, NOTE_ON, Messages
+from composer_midifile.codes import AFTERTOUCH, NOTE_ON
+from composer_midifile.messages import Messages
 from composer_midifile.notes import Column
 
 _Longs: TypeAlias = NDArray[np.int64]

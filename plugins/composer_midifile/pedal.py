@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer_midifile.channels import DRUMS
+from composer_midifile.codes import CONTROLLER
 from composer_midifile.events import TrackEvents
-from composer_midifile.messages import CONTROLLER, Messages
+from composer_midifile.messages import Messages
 from composer_midifile.programs import channel_of
 
 SUSTAIN, RESET = 64, 121

@@ -14,7 +14,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from composer_midifile.events import PROGRAM, TrackEvents
+from composer_midifile.codes import PROGRAM
+from composer_midifile.events import TrackEvents
 from composer_midifile.messages import Messages
 from composer_midifile.pairing import Pairs
 

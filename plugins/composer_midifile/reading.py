@@ -18,10 +18,10 @@ from composer.types import Finding
 from composer_midifile import upbeats
 from composer_midifile.channels import DRUMS
 from composer_midifile.chunks import Damaged
+from composer_midifile.codes import KEY_SIGNATURE, MARKER, NOTE_ON, TEMPO, TEXT, TIME_SIGNATURE
 from composer_midifile.conversion import Conversion, Placed
-from composer_midifile.events import KEY_SIGNATURE, MARKER, TEMPO, TEXT, TIME_SIGNATURE
 from composer_midifile.inspection import Inspected, inspect
-from composer_midifile.messages import NOTE_ON, Messages, read_messages
+from composer_midifile.messages import Messages, read_messages
 from composer_midifile.notes import notes_of_lines
 from composer_midifile.omissions import PEDAL, left_out
 from composer_midifile.pairing import Pairs, pair_notes

@@ -13,6 +13,7 @@ from composer.storage.atomic import whole_file
 from composer.types import Piece
 from composer_midifile import upbeats
 from composer_midifile.channels import places
+from composer_midifile.codes import META, PORT, PROGRAM
 from composer_midifile.conductor import conductor, end_of_track, name_event
 from composer_midifile.events import MOST_CHARACTERS
 from composer_midifile.note_events import events_of_parts
@@ -21,7 +22,6 @@ from composer_midifile.provenance import UPBEAT, pack
 from composer_midifile.ranges import check, event_ticks
 
 _TYPE = 1  # parallel tracks
-_PROGRAM, _PORT = 0xC0, 0x21
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def _sounding(score: Score, end: int) -> Iterator[bytes]:
     has_ports = any(place.port for place in found)
     events_of = events_of_parts(notes, [place.channel for place in found])
     for track, place, its, events in zip(score.tracks, found, notes, events_of, strict=True):
-        port = bytes([0, 0xFF, _PORT, 1, place.port]) if has_ports else b""
-        program = bytes([0, _PROGRAM | place.channel, int(track.program)])
+        port = bytes([0, META, PORT, 1, place.port]) if has_ports else b""
+        program = bytes([0, PROGRAM | place.channel, int(track.program)])
         last = int((its["start"] + its["duration"]).max()) if len(its) else 0
         yield name_event(track.name) + port + program + events + end_of_track(end - last)
 

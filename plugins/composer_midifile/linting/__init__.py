@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from composer.types import Finding
+from composer_midifile.inspection import MOST_BYTES
 from composer_midifile.linting import instruments, metre, sounding, texts
 from composer_midifile.linting.rules import SEVERITY, Found, Log
 from composer_midifile.linting.scanning import scan
 
 __all__ = ["lint"]
-
-MOST_BYTES = 16 * 2**20
-"""A larger file is not looked at."""
 
 _GRAVEST_FIRST = ("error", "warning", "hint")
 

@@ -6,14 +6,11 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from composer_midifile.channels import DRUMS
+from composer_midifile.codes import BEND, CONTROLLER, NOTE_ON, PORT, PROGRAM, SYSEX, SYSEX_REST
 from composer_midifile.linting.rules import Log
-from composer_midifile.linting.scanning import File, Track
+from composer_midifile.linting.scanning import Event, File, Track
 from composer_midifile.linting.sounding import Note, pitch_name
-from composer_midifile.linting.walking import Event
-
-PORT = 0x21
-DRUMS = 9
-"""Channel 10, as musicians count."""
 
 SUSTAIN, SOSTENUTO, ALL_SOUND_OFF, ALL_NOTES_OFF = 64, 66, 120, 123
 PEDALS = {SUSTAIN: "sustain pedal", SOSTENUTO: "sostenuto pedal"}
@@ -73,9 +70,9 @@ def _programs(track: Track, notes: Sequence[Note], log: Log) -> dict[int, int]:
     played: set[int] = set()
     for event in track.events:
         channel = event.status & 0xF
-        if event.status & 0xF0 == 0x90 and event.data[1]:
+        if event.status & 0xF0 == NOTE_ON and event.data[1]:
             played.add(channel)
-        if event.status & 0xF0 == 0xC0:
+        if event.status & 0xF0 == PROGRAM:
             _check_program(track.number, event, found.get(channel), channel in played, log)
             found.setdefault(channel, event.data[0])
     return found
@@ -91,7 +88,7 @@ def _check_program(track: int, event: Event, before: int | None, played: bool, l
 
 
 def _check_drums(track: Track, notes: Sequence[Note], name: str, log: Log) -> None:
-    programs = {event.data[0] for event in track.events if event.status & 0xF0 == 0xC0}
+    programs = {event.data[0] for event in track.events if event.status & 0xF0 == PROGRAM}
     channels = _channels(notes)
     if notes and DRUMS not in channels and _DRUM_NAME.search(name) and not programs & _PITCHED_DRUMS:
         text = f"The track is named for drums and plays on channel {min(channels) + 1}; drums belong on channel 10."
@@ -108,14 +105,14 @@ def _check_controllers(track: Track, log: Log) -> None:
     last: dict[tuple[int, int], Event] = {}
     for event in track.events:
         kind = event.status & 0xF0
-        if kind == 0xB0 and event.data[0] in (ALL_SOUND_OFF, ALL_NOTES_OFF):
+        if kind == CONTROLLER and event.data[0] in (ALL_SOUND_OFF, ALL_NOTES_OFF):
             text = "All notes are switched off by a controller, which many programs leave out."
             log.add("all-notes-off", text, track.number, event.tick)
-        if kind == 0xB0 and event.data[0] in PEDALS:
+        if kind == CONTROLLER and event.data[0] in PEDALS:
             last[event.status, event.data[0]] = event
-        elif kind == 0xE0:
+        elif kind == BEND:
             last[event.status, -1] = event
-        elif event.status in (0xF0, 0xF7):
+        elif event.status in (SYSEX, SYSEX_REST):
             text = "There is a system exclusive message, which speaks to one make of instrument."
             log.add("sysex", text, track.number, event.tick)
     for (_, controller), event in last.items():
@@ -138,7 +135,7 @@ def _check_shared(programs: Mapping[_Place, Mapping[int, int]], log: Log) -> Non
 
 def _check_missing(file: File, notes: Sequence[list[Note]], log: Log) -> None:
     """Log channels without a program in any track, except drums."""
-    told = {event.status & 0xF for track in file.tracks for event in track.events if event.status & 0xF0 == 0xC0}
+    told = {event.status & 0xF for track in file.tracks for event in track.events if event.status & 0xF0 == PROGRAM}
     for track, its in zip(file.tracks, notes, strict=True):
         for channel in sorted(_channels(its) - told - {DRUMS}):
             log.add("no-program", f"Channel {channel + 1} has no program; a piano is meant.", track.number)

@@ -6,15 +6,12 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from composer_midifile.codes import KEY_SIGNATURE, TEMPO, TIME_SIGNATURE
+from composer_midifile.conversion import FASTEST, SLOWEST
 from composer_midifile.linting.rules import Log
-from composer_midifile.linting.scanning import File
-from composer_midifile.linting.walking import Event
+from composer_midifile.linting.scanning import Event, File
 
-TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = 0x51, 0x58, 0x59
 NAMES = {TEMPO: "tempo", TIME_SIGNATURE: "time signature", KEY_SIGNATURE: "key signature"}
-
-SLOWEST, FASTEST = 5.0, 1000.0
-"""Limits of plausible tempos, in quarter notes a minute."""
 
 SILENT_QUARTERS, HUGE_QUARTERS = 64, 1024
 """Longer silences are findings."""

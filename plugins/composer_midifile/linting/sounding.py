@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from composer_midifile.codes import NOTE_OFF, NOTE_ON
 from composer_midifile.linting.rules import Log
-from composer_midifile.linting.scanning import Track
-from composer_midifile.linting.walking import Event
+from composer_midifile.linting.scanning import Event, Track
 
 LOUDEST, FEW = 127, 16
 """The highest velocity, and the fewest notes for a finding if all have it."""
@@ -55,7 +55,7 @@ class _Held:
         """End the first of the sounding notes of a pitch."""
         held = self.sounding[key]
         if not held:
-            self.ends += event.status & 0xF0 == 0x90
+            self.ends += event.status & 0xF0 == NOTE_ON
             text = f"{pitch_name(key[1])} is ended where it does not sound."
             self.log.add("orphan-note-off", text, self.track, event.tick)
             return
@@ -94,9 +94,9 @@ def notes_of(track: Track, log: Log) -> list[Note]:
     held = _Held(track.number, log)
     for event in track.events:
         kind = event.status & 0xF0
-        if kind == 0x90 and event.data[1]:
+        if kind == NOTE_ON and event.data[1]:
             held.strike((event.status & 0xF, event.data[0]), event)
-        elif kind in (0x80, 0x90):
+        elif kind in (NOTE_OFF, NOTE_ON):
             held.release((event.status & 0xF, event.data[0]), event)
     held.finish()
     return held.notes

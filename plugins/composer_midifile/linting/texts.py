@@ -6,15 +6,13 @@ import unicodedata
 from collections.abc import Sequence
 
 from composer.errors import printable
+from composer_midifile.codes import INSTRUMENT, NAME
 from composer_midifile.linting.rules import Log
-from composer_midifile.linting.scanning import File, Track
+from composer_midifile.linting.scanning import Event, File, Track
 from composer_midifile.linting.sounding import Note
-from composer_midifile.linting.walking import Event
 
 TEXTS = range(0x01, 0x10)
 """Meta events with a text."""
-
-TEXT, NAME, INSTRUMENT = 0x01, 0x03, 0x04
 
 LONGEST_NAME = 255
 """Bytes that every program can show."""
