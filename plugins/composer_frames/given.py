@@ -30,9 +30,9 @@ class Given:
             check_track(span, 1)
         notes = joined([track.notes for track in score.tracks if not track.is_drum])
         if len(notes) and not (notes["pitch"] - grammar.lowest >= 0).all():
-            raise CannotExpress(f"the pitch {notes['pitch'].min()} is to be kept; the lowest is {grammar.lowest}.")
+            raise CannotExpress(f"the fixed pitch {notes['pitch'].min()} is too low for this model.")
         if len(notes) and not (notes["pitch"] - grammar.lowest < grammar.pitches).all():
-            raise CannotExpress(f"the pitch {notes['pitch'].max()} is to be kept; it is too high for this model.")
+            raise CannotExpress(f"the fixed pitch {notes['pitch'].max()} is too high for this model.")
         starts, ends = (
             notes["start"] // grammar.frame_ticks,
             (notes["start"] + notes["duration"]) // grammar.frame_ticks,

@@ -104,7 +104,7 @@ class FramesGrammar:
         if request.key is not None:
             raise BadOption("this model knows no keys; leave --key out.")
         if request.time_signature is not None and str(parse_time_signature(request.time_signature)) != "4/4":
-            raise BadOption("this model writes bars of 4/4 alone; leave --time-signature out.")
+            raise BadOption("this model writes bars of 4/4 only; leave --time-signature out.")
         floor = -(-request.primer_ticks // self.frame_ticks)
         before = -(-floor // self.bar_frames) * self.bar_frames
         state = np.zeros((rows, self.agreements_begin + len(self.lookback)), dtype=np.int64)

@@ -38,8 +38,8 @@ class Frames:
     lowest: Annotated[int, "lowest MIDI pitch"] = 21
     highest: Annotated[int, "highest MIDI pitch"] = 108
     most_notes: Annotated[int, "pitches in a frame at most"] = 12
-    shown: Annotated[int, "pitches of this frame, and of the one before, that a model is shown"] = 4
-    lookback: Annotated[tuple[int, ...], "frames ago that a model is reminded of, such as those of phrases before"] = ()
+    shown: Annotated[int, "pitches of this frame, and of the one before, in the model's input"] = 4
+    lookback: Annotated[tuple[int, ...], "distances in frames of the earlier frames in the model's input"] = ()
     in_c: Annotated[bool, "the music is in C already, whatever it was written in"] = False
     program: Annotated[int, "General MIDI program of what is written"] = 0
 
@@ -50,11 +50,11 @@ class Frames:
         if not 0 <= self.lowest <= self.highest <= 127:
             raise ValueError("pitches go from 0 to 127, and lowest must not be above highest")
         if not 1 <= self.shown <= self.most_notes <= 128:
-            raise ValueError("shown must be at least 1, and most_notes from there to 128")
+            raise ValueError("shown must be from 1 to most_notes, and most_notes at most 128")
         if not all(1 <= frames <= MOST_LOOKBACK for frames in self.lookback):
-            raise ValueError(f"lookback goes from 1 to {MOST_LOOKBACK} frames")
+            raise ValueError(f"lookback must be from 1 to {MOST_LOOKBACK} frames")
         if len(set(self.lookback)) < len(self.lookback):
-            raise ValueError("lookback names no number of frames twice")
+            raise ValueError("lookback must not repeat a number of frames")
         if not 0 <= self.program <= 127:
             raise ValueError("programs go from 0 to 127")
 

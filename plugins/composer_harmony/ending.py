@@ -74,9 +74,9 @@ class Ending:
     def _check(self, context: Context) -> None:
         meaning = context.meaning
         if self._own_key < 0 and not np.any(meaning.key >= 0):
-            raise BadOption("this model writes no keys; say in which key an ending is to be, with --ending-key.")
+            raise BadOption("this model writes no keys; state the key of the ending with --ending-key.")
         if _any(context.allowed[:, EOS] & (context.facts.bars_left == 0)):
-            raise BadOption("this model does not say beforehand where it ends; ask for --bars with an ending.")
+            raise BadOption("this model does not announce its end; --ending needs --bars.")
 
     def _at_end(self, context: Context, chord: Array, tonic: Array) -> Array:
         """Mask tokens on the last strong beat, (B, V): tones of the chord, and no other sustained notes."""

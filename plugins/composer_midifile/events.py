@@ -56,7 +56,7 @@ def read_events(data: bytes, start: int, end: int, most_others: int, *, broken_o
     Raises Damaged, with the byte in `data`, if the next event cannot be decoded, and for more than `most_others` events
     other than notes, controllers and bends.
     """
-    walk = _Reading(data, start, end, most_others, broken_off)
+    walk = _ReaderWalk(data, start, end, most_others, broken_off)
     while walk.at < walk.end:
         walk.step()
     if not (walk.ended or walk.broken_off):
@@ -64,7 +64,7 @@ def read_events(data: bytes, start: int, end: int, most_others: int, *, broken_o
     return walk.found
 
 
-class _Reading(TrackWalk):
+class _ReaderWalk(TrackWalk):
     """The walk of the reader."""
 
     found: TrackEvents

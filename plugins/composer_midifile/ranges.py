@@ -24,7 +24,7 @@ def check(score: Score) -> None:
         _demand(0 <= track.program <= 127, f"track {number} has the program {track.program}, not one of 0..127")
     _demand(score.length <= MOST_TICKS, f"it is longer than {MOST_TICKS:,} ticks")
     _demand(
-        all(0 <= tick <= MOST_TICKS for tick in event_ticks(score)), "a tempo, signature or marker is out of its time"
+        all(0 <= tick <= MOST_TICKS for tick in event_ticks(score)), "a tempo, signature or marker has an invalid tick"
     )
     for tempo in score.tempos:
         _demand(SLOWEST <= tempo.bpm <= FASTEST, f"a tempo of {tempo.bpm} is not in {SLOWEST:g}..{FASTEST:g}")

@@ -34,7 +34,7 @@ class Range:
         """Refuse an invalid range."""
         for voice, (low, high) in self.bounds.items():
             if low > high:
-                raise ValueError(f"the range of {voice} in {self.range} is upside down")
+                raise ValueError(f"the range of {voice} in {self.range} has its bounds reversed")
 
     @cached_property
     def bounds(self) -> Mapping[str, tuple[int, int]]:
@@ -73,7 +73,7 @@ def _limits(wanted: Range, meaning: Meaning) -> NDArray[np.int64]:
     for name, (low, high) in wanted.bounds.items():
         if high < reach[0] or low > reach[1]:
             asked, there = (":".join(map(pitch_name, bounds)) for bounds in ((low, high), reach))
-            raise BadOption(f"the range {asked} of {name} is outside {there}, which is all that this model writes.")
+            raise BadOption(f"the range {asked} of {name} is outside {there}, the range of this model.")
     everywhere = wanted.bounds.get(ALL, (0, 127))
     own = [wanted.bounds.get(name, (0, 127)) for name in names]
     limits = [(max(low, everywhere[0]), min(high, everywhere[1])) for low, high in own]

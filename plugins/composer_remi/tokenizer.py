@@ -49,13 +49,13 @@ class Remi:
         if not 0 <= self.lowest <= self.highest <= 127:
             raise ValueError("pitches go from 0 to 127, and lowest must not be above highest")
         if not 0 <= self.velocities <= 64:
-            raise ValueError("there are 0 to 64 velocities")
+            raise ValueError("velocities must be from 0 to 64")
         if not (self.tempos == 0 or 2 <= self.tempos <= 64):
-            raise ValueError("there are 0 or 2 to 64 tempos")
+            raise ValueError("tempos must be 0, or from 2 to 64")
         if not 0 <= self.program <= 127:
             raise ValueError("programs go from 0 to 127")
         if not 1 <= self.longest_duration <= 1000:
-            raise ValueError("the longest duration is 1 to 1000 quarters")
+            raise ValueError("longest_duration must be from 1 to 1000 quarters")
         Grid(self.steps_per_quarter, self.time_signatures)
 
     @cached_property

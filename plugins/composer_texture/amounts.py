@@ -61,7 +61,7 @@ class Density:
         if not 1 <= self.density <= MOST_DENSITY:
             raise ValueError(f"density must be from 1 to {MOST_DENSITY}")
         if self.per not in ("bar", "beat"):
-            raise ValueError("density is per bar or per beat")
+            raise ValueError("per must be bar or beat")
 
     @property
     def lookback(self) -> int:

@@ -142,6 +142,6 @@ def _check_window(wanted: NoRepeat, meaning: Meaning) -> None:
     pitches_there = len(np.unique(meaning.pitch[meaning.pitch >= 0]))
     if wanted.n == 1 and wanted.window >= pitches_there * max(len(meaning.voices), 1):
         raise BadOption(
-            f"no-repeat '1' lets no note come again among {wanted.window}, and this model has {pitches_there} pitches; "
-            "take a smaller --no-repeat-window, or longer figures."
+            f"no-repeat '1' bars a pitch for {wanted.window} notes, and this model has {pitches_there} pitches; "
+            "choose a smaller --no-repeat-window, or longer figures."
         )

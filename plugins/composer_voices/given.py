@@ -35,7 +35,7 @@ class Given:
         for span in spans:
             check_track(span, voices)
         parts = lines(score, voices, grid.step_ticks, relative=grammar.relative)
-        check_range((("what is to be kept", line) for line in parts), grammar.lowest, grammar.highest)
+        check_range((("the fixed music", line) for line in parts), grammar.lowest, grammar.highest)
         found = measures(grid, score, max(int(line.ends.max(initial=1)) for line in parts) * grid.step_ticks)
         steps = int(found.starts[-1])
         of = [(span, range(voices) if span.track is None else [span.track]) for span in spans]

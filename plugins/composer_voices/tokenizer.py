@@ -40,7 +40,7 @@ class Voices:
     def __post_init__(self) -> None:
         """Refuse options without a valid vocabulary."""
         if not 1 <= len(self.names) <= 16:
-            raise ValueError("there are 1 to 16 voices")
+            raise ValueError("names must be of 1 to 16 voices")
         if not 0 <= self.lowest <= self.highest <= 127:
             raise ValueError("pitches go from 0 to 127, and lowest must not be above highest")
         if not 0 <= self.program <= 127:

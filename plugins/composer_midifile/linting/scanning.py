@@ -112,7 +112,7 @@ def _scan_tracks(data: bytes, chunks: Sequence[tuple[int, int]], log: Log) -> li
     scanned: list[_Scanned] = []
     room = MOST_EVENTS
     for start, end in chunks:
-        walk = _Scan(data, start, end, room)
+        walk = _LinterWalk(data, start, end, room)
         walk.run()
         scanned.append(walk.found)
         room = walk.room
@@ -170,7 +170,7 @@ class _Broken(Exception):
     """The rest of a track cannot be decoded: the rule, a sentence, and ticks of the event that breaks it."""
 
 
-class _Scan(TrackWalk):
+class _LinterWalk(TrackWalk):
     """The walk of the linter."""
 
     found: _Scanned
