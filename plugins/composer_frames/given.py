@@ -40,20 +40,20 @@ class Given:
         length = max([int(ends.max(initial=0)), *(-(-span.end // grammar.frame_ticks) for span in spans)])
         length = min(length, int(ends.max(initial=0)) + 1)
         sounding = np.zeros((length + 1, grammar.pitches), dtype=bool)
-        struck = sounding.copy()
+        onsets = sounding.copy()
         for start, end, pitch in zip(
             starts, np.maximum(ends, starts + 1), notes["pitch"] - grammar.lowest, strict=True
         ):
             sounding[start:end, pitch] = True
-            struck[start, pitch] = True
-        given = np.zeros(length + 1, dtype=bool)
+            onsets[start, pitch] = True
+        fixed = np.zeros(length + 1, dtype=bool)
         for span in spans:
             first, end = (-(-max(tick, 0) // grammar.frame_ticks) for tick in (span.start, span.end))
-            given[first : end if end <= length else None] = True
-        begins = np.append(given[1:] & ~given[:-1], False)
-        self.grammar, self.given = grammar, given
-        self.wanted = sounding & given[:, None]
-        self.barred = np.where(begins[:, None], np.roll(struck, -1, axis=0), False)
+            fixed[first : end if end <= length else None] = True
+        begins = np.append(fixed[1:] & ~fixed[:-1], False)
+        self.grammar, self.fixed = grammar, fixed
+        self.wanted = sounding & fixed[:, None]
+        self.barred = np.where(begins[:, None], np.roll(onsets, -1, axis=0), False)
         needed = np.flatnonzero(self.wanted.any(axis=1))
         self.least = int(needed[-1]) + 1 if len(needed) else 0
 
@@ -61,12 +61,12 @@ class Given:
         """Return the mask (B, V)."""
         xp, grammar = namespace(state), self.grammar
         frame = state[:, Field.FRAME]
-        row = xp.clip(frame, 0, len(self.given) - 1)
-        given = xp.take(like(self.given, state), row)[:, None]
+        row = xp.clip(frame, 0, len(self.fixed) - 1)
+        fixed = xp.take(like(self.fixed, state), row)[:, None]
         tokens = numbers(grammar.pitches, state) + grammar.first_pitch
         remains = xp.take(like(self.wanted, state), row, axis=0) & (tokens < grammar.ceiling(state)[:, None])
         highest = xp.max(xp.where(remains, tokens, 0 * tokens), axis=1)[:, None]
         barred = xp.take(like(self.barred, state), row, axis=0)
-        pitches = xp.where(given, remains & (tokens == highest), ~barred)
+        pitches = xp.where(fixed, remains & (tokens == highest), ~barred)
         end = (frame >= self.least)[:, None]
-        return xp.concat([xp.zeros_like(end), end, ~given | (highest == 0), pitches], axis=1)
+        return xp.concat([xp.zeros_like(end), end, ~fixed | (highest == 0), pitches], axis=1)

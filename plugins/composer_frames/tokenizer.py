@@ -120,9 +120,9 @@ class Frames:
         """Decode a score of one track; an incomplete last frame counts as far as it goes."""
         tokens = np.asarray(tokens)
         frame = np.cumsum(tokens == FRAME) - (tokens == FRAME)
-        struck = tokens >= self.grammar.first_pitch
+        is_pitch = tokens >= self.grammar.first_pitch
         sounding = np.zeros((int(frame.max(initial=-1)) + 2, self.highest - self.lowest + 1), dtype=np.int8)
-        sounding[frame[struck], tokens[struck] - self.grammar.first_pitch] = 1
+        sounding[frame[is_pitch], tokens[is_pitch] - self.grammar.first_pitch] = 1
         changes = np.diff(sounding, axis=0, prepend=np.zeros_like(sounding[:1]))
         pitches, starts = np.nonzero(changes.T == 1)
         _, ends = np.nonzero(changes.T == -1)  # of each pitch as many, in the same order

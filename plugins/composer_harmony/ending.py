@@ -123,8 +123,8 @@ class Ending:
         xp, facts, kinds = namespace(chord), context.facts, context.meaning.kind
         place = facts.place[:, None]
         after = place > middle
-        struck_here = context.struck.tick[:, -1:] == facts.tick[:, None]
-        final = strong & struck_here & _final(facts.written, chord, tonic)
+        begins_here = context.struck.tick[:, -1:] == facts.tick[:, None]
+        final = strong & begins_here & _final(facts.written, chord, tonic)
         if np.any(context.meaning.ticks >= 0):
             final = final & (place == middle)
         end = like(kinds == "EOS", chord)[None, :]
@@ -174,9 +174,9 @@ def _are_inside(sounds: Array, chord: Array, tonic: Array) -> Array:
 
 def _is_held(context: Context, chord: Array, tonic: Array, middle: Array) -> Array:
     """Tell whether the last notes were a final chord on the last strong beat, and nothing else sounds, (B, 1)."""
-    xp, facts, struck = namespace(chord), context.facts, context.struck
-    there = struck.tick == facts.tick[:, None] - facts.place[:, None] + middle
-    final = _final(xp.where(there, struck.pitch, -1), chord, tonic)
+    xp, facts, past = namespace(chord), context.facts, context.struck
+    there = past.tick == facts.tick[:, None] - facts.place[:, None] + middle
+    final = _final(xp.where(there, past.pitch, -1), chord, tonic)
     return there[:, -1:] & final & _are_inside(facts.sounding, chord, tonic)
 
 

@@ -32,27 +32,27 @@ class Alike:
     notes: NDArray[np.int64]  # in both bars together
 
 
-def alike(heard: Heard, content: Content, lag: int) -> Alike:
+def alike(view: Heard, content: Content, lag: int) -> Alike:
     """Compare the contents of each bar with those `lag` bars before. Duplicates count once, pickups not at all."""
     size = int(content.what.max(initial=0)) + 1
     cells = np.unique(content.rows * size + content.what)
     again = cells[np.isin(cells - lag * size, cells, assume_unique=True)]
-    own, common = (np.bincount(found // size, minlength=heard.rows) for found in (cells, again))
+    own, common = (np.bincount(found // size, minlength=view.rows) for found in (cells, again))
     earlier = np.zeros_like(own)
     earlier[lag:] = own[:-lag]
-    compared = heard.is_bar.copy()
+    compared = view.is_bar.copy()
     compared[:lag] = False
-    compared[lag:] &= heard.is_bar[:-lag]
+    compared[lag:] &= view.is_bar[:-lag]
     return Alike(np.where(compared, common, 0), np.where(compared, own + earlier, 0))
 
 
 def self_similarity(lag: int) -> Callable[[], Metric]:
     """Make the metric of similarity at a distance of `lag` bars."""
 
-    def count(heard: Heard) -> Counts:
-        rows = heard.rows_of_notes
-        what = (heard.notes["start"] - heard.origins[rows]) * 128 + heard.notes["pitch"]
-        found = alike(heard, Content(rows, what), lag)
+    def count(view: Heard) -> Counts:
+        rows = view.rows_of_notes
+        what = (view.notes["start"] - view.origins[rows]) * 128 + view.notes["pitch"]
+        found = alike(view, Content(rows, what), lag)
         return pairs(2 * found.common, found.notes)
 
     def self_similarity_at() -> Metric:

@@ -36,8 +36,8 @@ def pitch_classes() -> Metric:
     return Metric(DISTANCE, _pitch_classes)
 
 
-def _pitch_classes(heard: Heard) -> Counts:
-    return histogram_of(heard, heard.notes["start"], above_tonic(heard.notes["pitch"], heard.key), 12)
+def _pitch_classes(view: Heard) -> Counts:
+    return histogram_of(view, view.notes["start"], above_tonic(view.notes["pitch"], view.key), 12)
 
 
 def melodic_intervals() -> Metric:
@@ -47,10 +47,10 @@ def melodic_intervals() -> Metric:
     base 2, from the histogram of the real pieces (Lin 1991).
     """
 
-    def count(heard: Heard) -> Counts:
-        line = heard.top_line
+    def count(view: Heard) -> Counts:
+        line = view.top_line
         places = np.clip(steps(line["pitch"]), -WIDEST, WIDEST) + WIDEST
-        return histogram_of(heard, line["start"][1:], places, 2 * WIDEST + 1)
+        return histogram_of(view, line["start"][1:], places, 2 * WIDEST + 1)
 
     return Metric(DISTANCE, count)
 
@@ -58,10 +58,10 @@ def melodic_intervals() -> Metric:
 def repeated_notes() -> Metric:
     """Count steps of the top line (the notes at whose onset no higher one sounds) that stay on their pitch."""
 
-    def count(heard: Heard) -> Counts:
-        line = heard.top_line
+    def count(view: Heard) -> Counts:
+        line = view.top_line
         later = line["start"][1:]
-        return pairs(number_of(heard, later[steps(line["pitch"]) == 0]), number_of(heard, later))
+        return pairs(number_of(view, later[steps(line["pitch"]) == 0]), number_of(view, later))
 
     return Metric("% of steps", count, share())
 
@@ -69,9 +69,9 @@ def repeated_notes() -> Metric:
 def notes_outside_the_key() -> Metric:
     """Count notes outside the scale of the first key signature; in minor the raised sixth and seventh belong to it."""
 
-    def count(heard: Heard) -> Counts:
-        starts = heard.notes["start"]
-        return pairs(number_of(heard, starts[outside(heard.notes["pitch"], heard.key)]), number_of(heard, starts))
+    def count(view: Heard) -> Counts:
+        starts = view.notes["start"]
+        return pairs(number_of(view, starts[outside(view.notes["pitch"], view.key)]), number_of(view, starts))
 
     return Metric("% of notes", count, share())
 
@@ -83,8 +83,8 @@ def scale_consistency() -> Metric:
     piece.
     """
 
-    def count(heard: Heard) -> Counts:
-        classes = _pitch_classes(heard)
+    def count(view: Heard) -> Counts:
+        classes = _pitch_classes(view)
         best = int(np.argmax(classes.sum(axis=0) @ _IN_SCALE))
         return pairs(classes @ _IN_SCALE[:, best], classes.sum(axis=1))
 
@@ -94,9 +94,9 @@ def scale_consistency() -> Metric:
 def pitch_range() -> Metric:
     """Measure semitones from the lowest to the highest note of a piece (Yang and Lerch 2020); the mean over pieces."""
 
-    def count(heard: Heard) -> Counts:
-        pitches = heard.notes["pitch"]
-        return of_piece(heard, np.ptp(pitches) if len(pitches) else 0, len(pitches) > 0)
+    def count(view: Heard) -> Counts:
+        pitches = view.notes["pitch"]
+        return of_piece(view, np.ptp(pitches) if len(pitches) else 0, len(pitches) > 0)
 
     return Metric("semitones", count, share(1.0))
 
@@ -104,12 +104,12 @@ def pitch_range() -> Metric:
 def pitch_range_per_bar() -> Metric:
     """Measure semitones from the lowest to the highest onset in a bar; the mean over bars with an onset."""
 
-    def count(heard: Heard) -> Counts:
-        pitches, rows = heard.notes["pitch"].astype(np.int64), heard.rows_of_notes
-        low, high = np.full(heard.rows, 127), np.zeros(heard.rows, dtype=np.int64)
+    def count(view: Heard) -> Counts:
+        pitches, rows = view.notes["pitch"].astype(np.int64), view.rows_of_notes
+        low, high = np.full(view.rows, 127), np.zeros(view.rows, dtype=np.int64)
         np.minimum.at(low, rows, pitches)
         np.maximum.at(high, rows, pitches)
-        return pairs(np.maximum(high - low, 0), number_of(heard, heard.notes["start"]) > 0)
+        return pairs(np.maximum(high - low, 0), number_of(view, view.notes["start"]) > 0)
 
     return Metric("semitones", count, share(1.0))
 
@@ -117,9 +117,9 @@ def pitch_range_per_bar() -> Metric:
 def entropy(bars: int, text: str) -> Callable[[], Metric]:
     """Make the metric of the entropy of `bars` bars."""
 
-    def count(heard: Heard) -> Counts:
-        classes = np.cumsum(np.pad(_pitch_classes(heard), ((bars, 0), (0, 0))), axis=0)
-        complete = np.cumsum(np.pad(heard.is_bar, (bars, 0)))
+    def count(view: Heard) -> Counts:
+        classes = np.cumsum(np.pad(_pitch_classes(view), ((bars, 0), (0, 0))), axis=0)
+        complete = np.cumsum(np.pad(view.is_bar, (bars, 0)))
         notes = classes[bars:] - classes[:-bars]
         counted = (complete[bars:] - complete[:-bars] == bars) & notes.any(axis=1)
         return pairs(np.where(counted, _bits(notes), 0.0), counted)

@@ -24,8 +24,8 @@ def durations() -> Metric:
     The figure is the Jensen-Shannon divergence, base 2, from the histogram of the real pieces (Lin 1991).
     """
 
-    def count(heard: Heard) -> Counts:
-        return histogram_of(heard, heard.notes["start"], duration_class(heard.notes["duration"]), len(_CLASS_TICKS) + 1)
+    def count(view: Heard) -> Counts:
+        return histogram_of(view, view.notes["start"], duration_class(view.notes["duration"]), len(_CLASS_TICKS) + 1)
 
     return Metric(DISTANCE, count)
 
@@ -40,8 +40,8 @@ def duration_class(ticks: NDArray[np.int64]) -> NDArray[np.int64]:
 def notes_per_beat() -> Metric:
     """Count notes of all tracks but drums, over the beats up to the end of the last note (dotted in compound time)."""
 
-    def count(heard: Heard) -> Counts:
-        return pairs(number_of(heard, heard.notes["start"]), heard.bar_beats)
+    def count(view: Heard) -> Counts:
+        return pairs(number_of(view, view.notes["start"]), view.bar_beats)
 
     return Metric("notes", count, share(1.0))
 
@@ -53,27 +53,27 @@ def empty_beats() -> Metric:
     piece.
     """
 
-    def count(heard: Heard) -> Counts:
-        begins, stops = beats_of(heard)
-        return pairs(number_of(heard, begins[silent(heard, begins, stops)]), number_of(heard, begins))
+    def count(view: Heard) -> Counts:
+        begins, stops = beats_of(view)
+        return pairs(number_of(view, begins[silent(view, begins, stops)]), number_of(view, begins))
 
     return Metric("% of beats", count, share())
 
 
-def beats_of(heard: Heard) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def beats_of(view: Heard) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the begin and the end of each beat, in ticks; cut at bar lines and at the end of the piece."""
-    stops = np.minimum(heard.starts[1:], heard.score.length)
-    first = (heard.starts[:-1] - heard.origins) // heard.beat_ticks
-    counts = np.maximum(-((heard.origins - stops) // heard.beat_ticks) - first, 0)
-    row = np.repeat(np.arange(heard.rows), counts)
+    stops = np.minimum(view.starts[1:], view.score.length)
+    first = (view.starts[:-1] - view.origins) // view.beat_ticks
+    counts = np.maximum(-((view.origins - stops) // view.beat_ticks) - first, 0)
+    row = np.repeat(np.arange(view.rows), counts)
     number = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts) + first[row]
-    begins = heard.origins[row] + number * heard.beat_ticks[row]
-    return np.maximum(begins, heard.starts[row]), np.minimum(begins + heard.beat_ticks[row], stops[row])
+    begins = view.origins[row] + number * view.beat_ticks[row]
+    return np.maximum(begins, view.starts[row]), np.minimum(begins + view.beat_ticks[row], stops[row])
 
 
-def silent(heard: Heard, begins: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.bool_]:
+def silent(view: Heard, begins: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Tell whether no note sounds from each tick of `begins` up to that of `stops`."""
-    begun, ended = np.sort(heard.notes["start"]), np.sort(ends(heard.notes))
+    begun, ended = np.sort(view.notes["start"]), np.sort(ends(view.notes))
     # A segment is silent if all notes that begin before its end have ended by its begin.
     return np.searchsorted(begun, stops) <= np.searchsorted(ended, begins, side="right")
 
@@ -84,9 +84,9 @@ def empty_bars() -> Metric:
     A bar ends where the next begins. Bars extend to the end of the piece.
     """
 
-    def count(heard: Heard) -> Counts:
-        nothing = silent(heard, heard.starts[:-1], heard.starts[1:])
-        return pairs(heard.is_bar & nothing, heard.is_bar)
+    def count(view: Heard) -> Counts:
+        nothing = silent(view, view.starts[:-1], view.starts[1:])
+        return pairs(view.is_bar & nothing, view.is_bar)
 
     return Metric("% of bars", count, share())
 
@@ -98,11 +98,11 @@ def groove_consistency() -> Metric:
     both are silent. There are twelve positions to a quarter; a note counts for the nearest.
     """
 
-    def count(heard: Heard) -> Counts:
-        grid = (heard.notes["start"] + _STEP // 2) // _STEP * _STEP
-        rows = heard.bar_of(grid)
-        found = alike(heard, Content(rows, grid - heard.starts[rows]), lag=1)
-        ticks = np.diff(heard.starts)
+    def count(view: Heard) -> Counts:
+        grid = (view.notes["start"] + _STEP // 2) // _STEP * _STEP
+        rows = view.bar_of(grid)
+        found = alike(view, Content(rows, grid - view.starts[rows]), lag=1)
+        ticks = np.diff(view.starts)
         compared = (found.notes > 0) & (ticks == np.roll(ticks, 1))
         differing = (found.notes - 2 * found.common) * _STEP / np.maximum(ticks, 1)
         return pairs(np.where(compared, 1 - differing, 0.0), compared)

@@ -22,19 +22,19 @@ class Sounding:
     pitches: NDArray[np.int64]
 
 
-def sounding(heard: Heard) -> Sounding:
+def sounding(view: Heard) -> Sounding:
     """Divide a piece into such segments, from its beginning to its end; several notes of one pitch count once."""
-    begun, ended = _spans(heard)
-    bar_lines = np.minimum(heard.starts, heard.score.length)
+    begun, ended = _spans(view)
+    bar_lines = np.minimum(view.starts, view.score.length)
     times = np.unique(np.concatenate([bar_lines, begun, ended]))
     counts = [np.searchsorted(np.sort(ticks), times[:-1], side="right") for ticks in (begun, ended)]
     return Sounding(times[:-1], np.diff(times), counts[0] - counts[1])
 
 
-def _spans(heard: Heard) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _spans(view: Heard) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the begins and ends of sounding pitches; overlapping notes of one pitch are one."""
-    notes = heard.notes[np.lexsort((heard.notes["start"], heard.notes["pitch"]))]
-    after = heard.score.end + 1  # shift each pitch to its own range of numbers
+    notes = view.notes[np.lexsort((view.notes["start"], view.notes["pitch"]))]
+    after = view.score.end + 1  # shift each pitch to its own range of numbers
     starts, stops = (ticks + notes["pitch"].astype(np.int64) * after for ticks in (notes["start"], ends(notes)))
     reached = np.maximum.accumulate(stops)
     is_new = np.r_[True, starts[1:] > reached[:-1]][: len(notes)]
@@ -48,10 +48,10 @@ def polyphony() -> Metric:
     Time is exact, not sampled.
     """
 
-    def count(heard: Heard) -> Counts:
-        found = sounding(heard)
+    def count(view: Heard) -> Counts:
+        found = sounding(view)
         ticks = np.where(found.pitches > 0, found.ticks, 0)
-        return pairs(number_of(heard, found.starts, ticks * found.pitches), number_of(heard, found.starts, ticks))
+        return pairs(number_of(view, found.starts, ticks * found.pitches), number_of(view, found.starts, ticks))
 
     return Metric("pitches", count, share(1.0))
 
@@ -62,10 +62,10 @@ def polyphony_rate() -> Metric:
     Time is exact, not sampled.
     """
 
-    def count(heard: Heard) -> Counts:
-        found = sounding(heard)
+    def count(view: Heard) -> Counts:
+        found = sounding(view)
         several = np.where(found.pitches > 1, found.ticks, 0)
-        return pairs(number_of(heard, found.starts, several), number_of(heard, found.starts, found.ticks))
+        return pairs(number_of(view, found.starts, several), number_of(view, found.starts, found.ticks))
 
     return Metric("% of time", count, share())
 

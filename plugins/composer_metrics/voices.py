@@ -37,16 +37,16 @@ def four_voices() -> Metric:
 
     All metrics of voices apply to such pieces alone, with voices in the order of the tracks.
     """
-    return Metric("% of pieces", lambda heard: of_piece(heard, bool(heard.lines), 1), share())
+    return Metric("% of pieces", lambda view: of_piece(view, bool(view.lines), 1), share())
 
 
 def voice_crossings() -> Metric:
     """Measure the time with some voice below a lower one, of the time in which two voices or more sound."""
 
-    def count(heard: Heard) -> Counts:
-        upper, lower = pairs_of(heard.texture.pitches)
+    def count(view: Heard) -> Counts:
+        upper, lower = pairs_of(view.texture.pitches)
         both = (upper >= 0) & (lower >= 0)
-        return _time(heard, (both & (upper < lower)).any(axis=0), both.any(axis=0))
+        return _time(view, (both & (upper < lower)).any(axis=0), both.any(axis=0))
 
     return Metric("% of time", count, share())
 
@@ -57,18 +57,18 @@ def wide_spacing() -> Metric:
     The figure is a share of the time in which all three sound.
     """
 
-    def count(heard: Heard) -> Counts:
-        three = heard.texture.pitches[:3]
+    def count(view: Heard) -> Counts:
+        three = view.texture.pitches[:3]
         complete = (three >= 0).all(axis=0)
-        return _time(heard, complete & (np.abs(np.diff(three, axis=0)) > OCTAVE).any(axis=0), complete)
+        return _time(view, complete & (np.abs(np.diff(three, axis=0)) > OCTAVE).any(axis=0), complete)
 
     return Metric("% of time", count, share())
 
 
-def _time(heard: Heard, part: Any, whole: Any) -> Counts:
+def _time(view: Heard, part: Any, whole: Any) -> Counts:
     """Sum the ticks of some segments of the texture, and of others, (rows, 2)."""
-    starts, ticks = heard.texture.starts, heard.texture.ticks
-    return pairs(number_of(heard, starts, ticks * part), number_of(heard, starts, ticks * whole))
+    starts, ticks = view.texture.starts, view.texture.ticks
+    return pairs(number_of(view, starts, ticks * part), number_of(view, starts, ticks * whole))
 
 
 def parallel_fifths() -> Metric:
@@ -89,29 +89,29 @@ def parallel_octaves() -> Metric:
     return Metric("per 100 beats", partial(_parallels, interval=UNISON), share())
 
 
-def _parallels(heard: Heard, interval: int) -> Counts:
-    found = number_of(heard, parallels(heard.texture, interval))
-    return pairs(found, heard.bar_beats * bool(heard.lines))
+def _parallels(view: Heard, interval: int) -> Counts:
+    found = number_of(view, parallels(view.texture, interval))
+    return pairs(found, view.bar_beats * bool(view.lines))
 
 
 def leaps_beyond_an_octave() -> Metric:
     """Count steps from note to note of a voice that are wider than an octave, over the notes of all voices."""
 
-    def count(heard: Heard) -> Counts:
-        counts = np.zeros((heard.rows, 2))
-        for line in heard.lines:
+    def count(view: Heard) -> Counts:
+        counts = np.zeros((view.rows, 2))
+        for line in view.lines:
             wide = np.abs(steps(line["pitch"])) > OCTAVE
-            counts += pairs(number_of(heard, line["start"][1:][wide]), number_of(heard, line["start"]))
+            counts += pairs(number_of(view, line["start"][1:][wide]), number_of(view, line["start"]))
         return counts
 
     return Metric("per 100 notes", count, share())
 
 
-def _pitches(heard: Heard, voice: int) -> Counts:
-    if not heard.lines:
-        return np.zeros((heard.rows, PITCHES))
-    line = heard.lines[voice]
-    return histogram_of(heard, line["start"], line["pitch"], PITCHES)
+def _pitches(view: Heard, voice: int) -> Counts:
+    if not view.lines:
+        return np.zeros((view.rows, PITCHES))
+    line = view.lines[voice]
+    return histogram_of(view, line["start"], line["pitch"], PITCHES)
 
 
 def _of_voice(number: int, value: Callable[[Counts], Counts], text: str) -> Callable[[], Metric]:

@@ -38,16 +38,16 @@ class Held:
 
 def hold(messages: Messages, tracks: Sequence[TrackEvents], begin: _Longs, end: _Longs) -> Held:
     """Extend notes to the release of the pedal, given the indices of their messages, (notes,)."""
-    let_go = messages.tick[end]
+    released = messages.tick[end]
     moves = np.flatnonzero((messages.status & 0xF0 == CONTROLLER) & np.isin(messages.first, (SUSTAIN, RESET)))
     if not _goes_down(messages, moves).any():
-        return Held(let_go, 0)
+        return Held(released, 0)
     ports = np.array([channel_of(track, 0) for track in tracks])
     channel = ports[messages.track] | messages.status & 0xF
     rises, is_last = _rises(messages, channel, moves, end)
-    held = np.flatnonzero((rises > let_go) & (messages.status[end] & 0xF != DRUMS))
-    again = _struck_again(channel[begin] << 7 | messages.first[begin], messages.tick[begin], let_go)
-    sounds = let_go.copy()
+    held = np.flatnonzero((rises > released) & (messages.status[end] & 0xF != DRUMS))
+    again = _struck_again(channel[begin] << 7 | messages.first[begin], messages.tick[begin], released)
+    sounds = released.copy()
     sounds[held] = np.minimum(rises, again)[held]
     return Held(sounds, len(np.unique(channel[end[held[is_last[held]]]])))
 
@@ -83,9 +83,9 @@ def _rises(messages: Messages, channel: _Longs, moves: _Longs, end: _Longs) -> t
     return found
 
 
-def _struck_again(line: _Longs, struck: _Longs, let_go: _Longs) -> _Longs:
+def _struck_again(line: _Longs, onset: _Longs, released: _Longs) -> _Longs:
     """Find the next onset of the pitch of each note, not before its key is released; `_NEVER` for none."""
-    begins = np.sort(line << 32 | struck)
-    found = np.searchsorted(begins, line << 32 | np.maximum(let_go, struck + 1))
+    begins = np.sort(line << 32 | onset)
+    found = np.searchsorted(begins, line << 32 | np.maximum(released, onset + 1))
     again = np.append(begins, -1)[found]
     return np.where(again >> 32 == line, again & 0xFFFFFFFF, _NEVER)

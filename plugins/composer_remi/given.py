@@ -35,15 +35,15 @@ class Given:
         found = measures(grid, score, int((sounds.steps + sounds.lengths).max()) * grid.step_ticks)
         steps = int(found.starts[-1])
         cover = covered(grid, [(span, _parts(events, score, span)) for span in spans], len(events.parts), steps)
-        given = cover[sounds.parts, sounds.steps]
-        rows = tokens_of(events, score, sounds)[given]
+        fixed = cover[sounds.parts, sounds.steps]
+        rows = tokens_of(events, score, sounds)[fixed]
         self.grammar, self.events = grammar, events
         self.bars = given_bars(grid, found, cover)
         self.cover = np.ascontiguousarray(cover.T)
         self.tempos = tempos_at(events, score, np.arange(steps + 1)) if events.tempos else np.zeros(1, dtype=np.int64)
         # The fixed notes in the order of their tokens, and one that is never due.
-        self.steps, self.parts = np.append(sounds.steps[given], NEVER), np.append(sounds.parts[given], -1)
-        self.order = self._order(self.steps, self.parts, np.append(sounds.pitches[given], -1))
+        self.steps, self.parts = np.append(sounds.steps[fixed], NEVER), np.append(sounds.parts[fixed], -1)
+        self.order = self._order(self.steps, self.parts, np.append(sounds.pitches[fixed], -1))
         self.sounds, self.velocities, self.durations = (np.append(rows[:, column], -1) for column in (2, 3, 4))
 
     def _order(self, steps: Any, parts: Any, pitches: Any) -> Any:
@@ -94,14 +94,14 @@ class Given:
         tokens = numbers(self.events.count[kind], places) + self.events.first[kind]
         return tokens == self._pick(table, places)[:, None]
 
-    def _tempos(self, state: Array, all_given: Array) -> tuple[Array, Array]:
+    def _tempos(self, state: Array, all_fixed: Array) -> tuple[Array, Array]:
         """Mask tempos (B, tempos) to the score's where all parts are fixed.
 
         Also returns whether that tempo is in force already, (B,).
         """
         now = state[:, Own.TEMPO]
         wanted = self._pick(self.tempos, here(state, len(self.tempos)))
-        bound = all_given & (state[:, Own.ASKED_TEMPO] == 0)
+        bound = all_fixed & (state[:, Own.ASKED_TEMPO] == 0)
         tokens = numbers(self.events.count["Tempo"], state) + self.events.first["Tempo"]
         in_time = (wanted == now) | ~bound | (state[:, Field.SLOT] != Turn.OPEN)
         return ~bound[:, None] | (tokens == wanted[:, None]), in_time
@@ -128,8 +128,8 @@ class Given:
         """Mask durations (B, durations) to the fixed one, or the longest that fits before the end."""
         xp = namespace(state)
         fitting = xp.sum(xp.astype(self.grammar.durations(state), xp.int64), axis=1)
-        given = self._pick(self.durations, place) - self.events.first["Duration"]
-        return numbers(self.events.count["Duration"], state) == xp.minimum(given, fitting - 1)[:, None]
+        fixed = self._pick(self.durations, place) - self.events.first["Duration"]
+        return numbers(self.events.count["Duration"], state) == xp.minimum(fixed, fitting - 1)[:, None]
 
 
 def _parts(events: Events, score: Score, span: Span) -> Sequence[int]:

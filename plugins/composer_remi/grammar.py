@@ -131,47 +131,49 @@ class RemiGrammar:
     def advance(self, state: Array, tokens: Array) -> Array:
         """Return the states after `tokens`."""
         xp = namespace(state)
-        said = {kind: self._is(kind, tokens) for kind in self.events.count}
+        of_kind = {kind: self._is(kind, tokens) for kind in self.events.count}
         shared = bar_grammar.advance(self.grid, state, tokens)
-        shared = with_column(shared, Field.SLOT, self._slot(said, state[:, Own.PROGRAM], shared[:, Field.SLOT]))
-        after = xp.concat([shared, self._in_force(said, state, tokens), self._lasting(said, state, tokens)], axis=1)
+        shared = with_column(shared, Field.SLOT, self._slot(of_kind, state[:, Own.PROGRAM], shared[:, Field.SLOT]))
+        after = xp.concat(
+            [shared, self._in_force(of_kind, state, tokens), self._lasting(of_kind, state, tokens)], axis=1
+        )
         return xp.where((state[:, Field.SLOT] == Slot.END)[:, None], state, after)
 
     def _is(self, kind: str, tokens: Array) -> Array:
         first = self.events.first[kind]
         return (tokens >= first) & (tokens < first + self.events.count[kind])
 
-    def _slot(self, said: dict[str, Array], program: Array, slot: Array) -> Array:
+    def _slot(self, of_kind: dict[str, Array], program: Array, slot: Array) -> Array:
         """Choose the next slot (B,), given the current program; `slot` is that of the shared part."""
         xp = namespace(slot)
         loud = bool(self.events.velocities)
         drums = program == self.events.drum_program
-        slot = xp.where(said["Tempo"], Turn.BEGIN, slot)
-        slot = xp.where(said["Program"], Turn.SOUND, slot)
-        slot = xp.where(said["Pitch"], Turn.VELOCITY if loud else Turn.DURATION, slot)
-        slot = xp.where(said["Drum"], Turn.VELOCITY if loud else Turn.MORE, slot)
-        slot = xp.where(said["Velocity"], xp.where(drums, Turn.MORE, Turn.DURATION), slot)
-        return xp.where(said["Duration"], Turn.MORE, slot)
+        slot = xp.where(of_kind["Tempo"], Turn.BEGIN, slot)
+        slot = xp.where(of_kind["Program"], Turn.SOUND, slot)
+        slot = xp.where(of_kind["Pitch"], Turn.VELOCITY if loud else Turn.DURATION, slot)
+        slot = xp.where(of_kind["Drum"], Turn.VELOCITY if loud else Turn.MORE, slot)
+        slot = xp.where(of_kind["Velocity"], xp.where(drums, Turn.MORE, Turn.DURATION), slot)
+        return xp.where(of_kind["Duration"], Turn.MORE, slot)
 
-    def _in_force(self, said: dict[str, Array], state: Array, tokens: Array) -> Array:
+    def _in_force(self, of_kind: dict[str, Array], state: Array, tokens: Array) -> Array:
         """Compute the columns from `PROGRAM` to `SOUND`, (B, 5)."""
         xp = namespace(state)
         first, last = self.grid.first["Position"], self.grid.last["Position"]
-        position, sound = (tokens >= first) & (tokens < last), said["Pitch"] | said["Drum"]
-        program = xp.where(said["Program"], tokens, state[:, Own.PROGRAM])
+        position, sound = (tokens >= first) & (tokens < last), of_kind["Pitch"] | of_kind["Drum"]
+        program = xp.where(of_kind["Program"], tokens, state[:, Own.PROGRAM])
         above = xp.where(sound, tokens, state[:, Own.ABOVE])
         columns = [
             xp.where(position, 0, program),
-            xp.where(position | said["Program"], 0, above),
-            xp.where(said["Tempo"], tokens, state[:, Own.TEMPO]),
+            xp.where(position | of_kind["Program"], 0, above),
+            xp.where(of_kind["Tempo"], tokens, state[:, Own.TEMPO]),
             state[:, Own.ASKED_TEMPO],
             xp.where(sound, tokens, state[:, Own.SOUND]),
         ]
         return xp.stack(columns, axis=1)
 
-    def _lasting(self, said: dict[str, Array], state: Array, tokens: Array) -> Array:
+    def _lasting(self, of_kind: dict[str, Array], state: Array, tokens: Array) -> Array:
         """Compute the columns from `END` on, (B, 2 + 2 RECENT). A note is complete with its duration."""
-        xp, complete = namespace(state), said["Duration"]
+        xp, complete = namespace(state), of_kind["Duration"]
         place = xp.where(complete, tokens - self.events.first["Duration"], 0)
         end = bar_grammar.reached(state) + xp.take(like(self.events.steps, state), place)
         furthest = xp.maximum(state[:, Own.END], xp.where(complete, end, 0))
@@ -186,19 +188,19 @@ class RemiGrammar:
     def states(self, tokens: Tokens) -> NDArray[np.int64]:
         """Compute the states before each token of a piece, (T, S), equal to those of `advance`."""
         shared, before = bar_grammar.states(self.grid, tokens), bar_grammar.before(tokens)
-        said = {kind: self._is(kind, before) for kind in self.events.count}
+        of_kind = {kind: self._is(kind, before) for kind in self.events.count}
         first, last = self.grid.first["Position"], self.grid.last["Position"]
-        position, sound = (before >= first) & (before < last), said["Pitch"] | said["Drum"]
-        program = latest(np.where(position, 0, before), position | said["Program"], 0)
-        shared[:, Field.SLOT] = self._slot(said, program, shared[:, Field.SLOT])
+        position, sound = (before >= first) & (before < last), of_kind["Pitch"] | of_kind["Drum"]
+        program = latest(np.where(position, 0, before), position | of_kind["Program"], 0)
+        shared[:, Field.SLOT] = self._slot(of_kind, program, shared[:, Field.SLOT])
         in_force = [
             program,
-            latest(np.where(sound, before, 0), position | said["Program"] | sound, 0),
-            latest(before, said["Tempo"], 0),
+            latest(np.where(sound, before, 0), position | of_kind["Program"] | sound, 0),
+            latest(before, of_kind["Tempo"], 0),
             np.zeros_like(before),
             latest(before, sound, 0),
         ]
-        lasting = self._lasted(said["Duration"], before, in_force[-1], bar_grammar.reached(shared))
+        lasting = self._lasted(of_kind["Duration"], before, in_force[-1], bar_grammar.reached(shared))
         return np.concatenate([shared.T, in_force, lasting]).T
 
     def _lasted(self, complete: NDArray[np.bool_], tokens: Tokens, sound: Tokens, here: Tokens) -> NDArray[np.int64]:

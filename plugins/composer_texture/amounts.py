@@ -76,8 +76,8 @@ class Density:
         length = xp.where(length > 0, length, 1)
         begin = facts.place - facts.place % length  # of the bar or beat, in ticks of the bar
         since = facts.tick - facts.place + begin
-        struck = context.struck.tick
-        full = xp.sum(xp.where((struck >= since[:, None]) & (struck >= 0), 1, 0), axis=1) >= self.density
+        onsets = context.struck.tick
+        full = xp.sum(xp.where((onsets >= since[:, None]) & (onsets >= 0), 1, 0), axis=1) >= self.density
         place = like(context.meaning.place, since)[None, :]
         stays = (place >= 0) & (place < (begin + length)[:, None])
         return ~full[:, None] | ~(strikes(context) | stays)

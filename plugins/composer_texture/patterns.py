@@ -74,9 +74,9 @@ class Rhythm:
         notes = strikes(context) | like(context.meaning.kind == "Drum", here)[None, :]
         places = like(context.meaning.place, here)[None, :]
         off = (places >= 0) & ~self._begins(xp.where(places < 0, 0, places), length[:, None])
-        struck = here[:, None] | ~notes
-        left = xp.any(context.allowed & struck & ~off, axis=1)  # a primer may end off the grid
-        return struck & (~off | ~left[:, None])
+        allowed = here[:, None] | ~notes
+        left = xp.any(context.allowed & allowed & ~off, axis=1)  # a primer may end off the grid
+        return allowed & (~off | ~left[:, None])
 
 
 @lru_cache(maxsize=64)
@@ -120,11 +120,11 @@ class NoRepeat:
         Raises BadOption for single notes and a window that may exhaust the pitches of a voice.
         """
         _check_window(self, context.meaning)
-        xp, struck, n = namespace(context.allowed), context.struck, self.n
+        xp, past, n = namespace(context.allowed), context.struck, self.n
         recent = slice(-self.window, None)
-        own = (struck.voice[:, recent] == context.facts.voice[:, None]) & (struck.tick[:, recent] >= 0)
+        own = (past.voice[:, recent] == context.facts.voice[:, None]) & (past.tick[:, recent] >= 0)
         order = xp.argsort(xp.where(own, 1, 0), axis=1, stable=True)  # notes of the voice last, oldest first
-        line = xp.take_along_axis(xp.where(own, struck.pitch[:, recent], -1), order, axis=1)
+        line = xp.take_along_axis(xp.where(own, past.pitch[:, recent], -1), order, axis=1)
         ends = line[:, n - 1 :]  # where a figure of n may end
         same = ends >= 0
         size = line.shape[1]

@@ -129,25 +129,25 @@ class VoicesGrammar:
         shared = with_column(shared, Field.SLOT, xp.where(own, slot, shared[:, Field.SLOT]))
         moves = own & (tokens != self.hold)
         opened = shared[:, Field.SLOT] == Slot.OWN  # a frame that has just begun
-        struck = xp.where(opened, xp.zeros_like(voice), xp.where(moves, xp.ones_like(voice), state[:, STRUCK]))
+        has_moved = xp.where(opened, xp.zeros_like(voice), xp.where(moves, xp.ones_like(voice), state[:, STRUCK]))
         here = moves[:, None] & (numbers(self.voices, state) == voice[:, None])
         sounding = xp.where(here, tokens[:, None], self.sounding(state))
         before = xp.where(opened[:, None], sounding, state[:, FIRST_VOICE + self.voices :])
-        return xp.concat([shared, struck[:, None], sounding, before], axis=1)
+        return xp.concat([shared, has_moved[:, None], sounding, before], axis=1)
 
     def states(self, tokens: Tokens) -> NDArray[np.int64]:
         """Compute the states before each token of a piece, (T, S), equal to those of `advance`."""
-        shared, said = bar_grammar.states(self.grid, tokens), bar_grammar.before(tokens)
-        own, places = said >= self.hold, np.arange(len(said))
+        shared, previous = bar_grammar.states(self.grid, tokens), bar_grammar.before(tokens)
+        own, places = previous >= self.hold, np.arange(len(previous))
         voice = places - latest(places, ~own, 0) - 1  # the position precedes the first voice
         slot = np.where(voice == self.voices - 1, Slot.MOVE, voice + Slot.OWN + 1)
         shared[:, Field.SLOT] = np.where(own, slot, shared[:, Field.SLOT])
-        moves = own & (said != self.hold)
+        moves = own & (previous != self.hold)
         opened = shared[:, Field.SLOT] == Slot.OWN
-        struck = latest(np.where(moves, 1, 0), opened | moves, 0)
-        sounding = [latest(said, moves & (voice == turn), self.rest) for turn in range(self.voices)]
+        has_moved = latest(np.where(moves, 1, 0), opened | moves, 0)
+        sounding = [latest(previous, moves & (voice == turn), self.rest) for turn in range(self.voices)]
         before = [latest(sounds, opened, self.rest) for sounds in sounding]
-        return np.concatenate([shared.T, [struck], sounding, before]).T
+        return np.concatenate([shared.T, [has_moved], sounding, before]).T
 
     def inputs(self, state: Array) -> Array:
         """Compute the features of the model's input, (B, C)."""
