@@ -95,11 +95,11 @@ class _ReaderWalk(TrackWalk):
         """Keep a remark."""
         self.found.remarks.append("an event without a kind was taken for one like those before")
 
-    def take_short(self, status: int, data: bytes) -> None:
+    def take_short(self, status: int, value: int) -> None:
         """Keep a program; count aftertouch as left out."""
         if status < 0xD0:
-            self._add(status, data)
-        elif data[0]:
+            self._add(status, bytes([value]))
+        elif value:
             self.found.left_out["aftertouch"] += 1
 
     def take_system(self, status: int, at: int) -> None:

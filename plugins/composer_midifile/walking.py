@@ -56,14 +56,6 @@ class Header(NamedTuple):
         return self.begin + 8 + max(self.length, 6)
 
 
-class Chunk(NamedTuple):
-    """A chunk after the header: its contents are `data[start:end]`, and may be longer than the file."""
-
-    name: bytes
-    start: int
-    end: int
-
-
 def find_header(data: bytes) -> Header | None:
     """Find the header of a file; None if it has no whole one."""
     begin = data.find(HEADER, 0, DEEPEST_HEADER + len(HEADER))
@@ -72,15 +64,17 @@ def find_header(data: bytes) -> Header | None:
     return Header(begin, *struct.unpack_from(">IHHH", data, begin + 4))
 
 
-def walk_chunks(data: bytes, at: int) -> Iterator[Chunk]:
-    """Yield the chunks from `at` on, up to anything that is no whole chunk; a last track may be cut short."""
+def walk_chunks(data: bytes, at: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, start and end of the chunks from `at` on, up to anything else.
+
+    A last track may be cut short: its stated end is beyond the file.
+    """
     while at + 8 <= len(data):
-        chunk = Chunk(data[at : at + 4], at + 8, at + 8 + int.from_bytes(data[at + 4 : at + 8], "big"))
-        is_alien = chunk.end <= len(data) and chunk.name.isascii() and chunk.name.isalnum()
-        if chunk.name != TRACK and not is_alien:
+        name, start = data[at : at + 4], at + 8
+        at = start + int.from_bytes(data[at + 4 : start], "big")
+        if name != TRACK and (at > len(data) or not (name.isascii() and name.isalnum())):
             return
-        yield chunk
-        at = chunk.end
+        yield name, start, at
 
 
 class Fault(Enum):
@@ -123,7 +117,7 @@ class TrackWalk(ABC):
         self.ended = False  # by an end mark
 
     @abstractmethod
-    def take_short(self, status: int, data: bytes) -> None:
+    def take_short(self, status: int, value: int) -> None:
         """Take a message of one data byte."""
 
     @abstractmethod
@@ -152,8 +146,9 @@ class TrackWalk(ABC):
 
     def take_stretch(self, stretch: bytes) -> None:
         """Take messages of two data bytes."""
-        self.found.stretches.append(stretch)
-        self.found.before.append(self.found.ticks)
+        found = self.found
+        found.stretches.append(stretch)
+        found.before.append(found.ticks)
 
     def step(self) -> None:
         """Decode a stretch of messages of two data bytes, or one event of another kind."""
@@ -171,6 +166,8 @@ class TrackWalk(ABC):
                 return self.refuse(Fault.NO_STATUS, body)
             if self.crossed:
                 self.take_crossing()
+        if status == META:
+            return self._walk_meta(body)
         if status >= 0xF0:
             return self._walk_system(status, body)
         return self._walk_short(status, body) if 0xC0 <= status < 0xE0 else self._walk_stretch(status, body)
@@ -183,7 +180,8 @@ class TrackWalk(ABC):
             metas.append((raw[at], raw[at + 2 : after]))
             at = after + 2
         self.take_plain(metas)
-        self._count(len(metas))
+        self.found.others += len(metas)
+        self._check_others()
 
     def _refuse_time(self, body: int) -> None:
         """Refuse an event whose delta time is cut short, too long, or without anything after it."""
@@ -208,11 +206,11 @@ class TrackWalk(ABC):
         return self.take_stretch(self.time + bytes([status]) + self.data[body:reached])
 
     def _walk_short(self, status: int, body: int) -> None:
-        if body == self.end or self.data[body] > 127:
+        if body == self.end or (value := self.data[body]) > 127:
             return self._refuse_data(body, 1)
         self.at, self.running, self.crossed = body + 1, status, False
         self._pass_time()
-        return self.take_short(status, self.data[body : body + 1])
+        return self.take_short(status, value)
 
     def _refuse_data(self, body: int, size: int) -> None:
         """Refuse data bytes of which one is above 127, or which the track cuts short."""
@@ -220,9 +218,7 @@ class TrackWalk(ABC):
         self.refuse(Fault.DATA_BYTE if is_bad else Fault.CUT_SHORT, body, size)
 
     def _walk_system(self, status: int, body: int) -> None:
-        self.crossed = status < 0xF8 or status == META
-        if status == META:
-            return self._walk_meta(body)
+        self.crossed = status < 0xF8
         if status in (SYSEX, SYSEX_REST):
             return self._walk_sysex(status, body)
         self.at = body + _SYSTEM_DATA.get(status, 0)
@@ -236,6 +232,7 @@ class TrackWalk(ABC):
             self.take_sysex(status, content)
 
     def _walk_meta(self, body: int) -> None:
+        self.crossed = True
         content = self._walk_content(body + 1)
         if content is not None:
             self._pass_time()
@@ -263,11 +260,13 @@ class TrackWalk(ABC):
 
     def _pass_time(self) -> None:
         """Count an event and its delta time."""
-        self.found.ticks += self.time[0] if len(self.time) == 1 else decode_quantity(self.time)
-        self._count(1)
+        found, time = self.found, self.time
+        found.ticks += time[0] if len(time) == 1 else decode_quantity(time)
+        found.others += 1
+        if found.others > self.most_others:
+            self._check_others()
 
-    def _count(self, events: int) -> None:
-        self.found.others += events
+    def _check_others(self) -> None:
         if self.found.others > self.most_others:
             self.refuse(Fault.CROWDED, self.at)
 

@@ -244,9 +244,9 @@ class _LinterWalk(TrackWalk):
         if self.room < 0:
             self._check_room()
 
-    def take_short(self, status: int, data: bytes) -> None:
+    def take_short(self, status: int, value: int) -> None:
         """Keep it."""
-        self._add(status, data)
+        self._add(status, bytes([value]))
 
     def take_system(self, status: int, at: int) -> None:
         """Raise _Broken: what follows depends on its meaning."""
