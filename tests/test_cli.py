@@ -282,7 +282,7 @@ def clutter(here):
         (["x.mid", *MODEL, "--repetition-penalty-window", "3"], "needs the option 'penalty'"),
         (
             ["x.mid", *SOME, "--pitch-range", "C0:D0"],
-            "the range C0:D0 of all is outside C2:E6, which is all that this model writes.",
+            "the range C0:D0 of all is outside C2:E6, the range of this model.",
         ),
         (["x.mid", *MODEL, "--tempreature", "1"], "No such option"),
         (["x.mid", *MODEL, "--primer", "none.mid"], "none.mid: no such file."),

@@ -331,14 +331,19 @@ TURNAROUND = "Dm7 G7 | Cmaj7 | Am7 D7 | Gmaj7"
         ("tunes", {"key": "F#"}, {"ending": {}, "scale": {"scale": "D dorian"}}, "ending and scale 'D dorian'"),
         ("chorales", {}, {"range": {"range": "bas=E2:C4"}}, "this model has no voice 'bas' for a range: did you mean"),
         ("remi", {}, {"range": {"range": "drum=E2:C4"}}, "this model has no voice 'drum' for a range: did you mean"),
-        ("frames", {}, {"range": {"range": "C0:D0"}}, "the range C0:D0 of all is outside A0:C8, which is all"),
+        (
+            "frames",
+            {},
+            {"range": {"range": "C0:D0"}},
+            "the range C0:D0 of all is outside A0:C8, the range of this model",
+        ),
         (
             "frames",
             {"bars": 2},
             {"ending": {}},
-            "writes no keys; say in which key an ending is to be",
+            "writes no keys; state the key of the ending",
         ),
-        ("frames", {}, {"ending": {"key": "C"}}, "does not say beforehand where it ends; ask for --bars"),
+        ("frames", {}, {"ending": {"key": "C"}}, "does not announce its end; --ending needs --bars"),
     ],
 )
 def test_wishes_that_contradict_each_other_are_refused_in_one_sentence(model, wishes, links, said):
@@ -425,7 +430,7 @@ def test_the_examples_of_the_command_line(run, tmp_path, monkeypatch):
         ("--chords", "Dm7 | H7", "'H7' is not a chord"),
         ("--chords", "Dm7 || G7", "has no chord"),
         ("--range", "bass=E2", "'bass=E2' is not a range"),
-        ("--range", "bass=C4:E2", "upside down"),
+        ("--range", "bass=C4:E2", "has its bounds reversed"),
         ("--range", "bass=E2:C4,bass=C3:C4", "two ranges of bass"),
         ("--polyphony", "0", "polyphony must be from 1 to 32"),
         ("--density", "many", "is 'many', which is not int"),

@@ -80,7 +80,7 @@ def test_what_cannot_be_expressed_is_refused(music, said):
 
 @pytest.mark.parametrize(
     ("wish", "said"),
-    [({"key": "Dm"}, "knows no keys"), ({"time_signature": "3/4"}, "bars of 4/4 alone")],
+    [({"key": "Dm"}, "knows no keys"), ({"time_signature": "3/4"}, "bars of 4/4 only")],
 )
 def test_wishes_that_there_are_no_tokens_for_are_refused(wish, said):
     with pytest.raises(BadOption, match=said):
@@ -92,9 +92,9 @@ def test_wishes_that_there_are_no_tokens_for_are_refused(wish, said):
     [
         ({"frames_per_quarter": 7}, "must divide 480"),
         ({"lowest": 70, "highest": 60}, "lowest must not be above"),
-        ({"shown": 9, "most_notes": 8}, "shown must be at least 1, and most_notes from there"),
-        ({"lookback": (8, 0)}, "lookback goes from 1 to 256"),
-        ({"lookback": (8, 4, 8)}, "lookback names no number of frames twice"),
+        ({"shown": 9, "most_notes": 8}, "shown must be from 1 to most_notes"),
+        ({"lookback": (8, 0)}, "lookback must be from 1 to 256"),
+        ({"lookback": (8, 4, 8)}, "lookback must not repeat a number of frames"),
         ({"program": 128}, "programs go from 0 to 127"),
     ],
 )
@@ -186,6 +186,6 @@ def test_with_everything_given_only_the_score_itself_can_be_written():
 
 
 def test_a_pitch_out_of_reach_cannot_be_given():
-    for pitch, said in ((12, "the pitch 12 is to be kept"), (120, "the pitch 120 is to be kept")):
+    for pitch, said in ((12, "the fixed pitch 12 is too low"), (120, "the fixed pitch 120 is too high")):
         with pytest.raises(CannotExpress, match=said):
             QUARTERS.grammar.given(score(line((pitch, 1))), [Span(0, QUARTER)])

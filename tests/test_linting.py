@@ -178,6 +178,10 @@ def test_what_many_tracks_break_is_told_of_a_few():
     assert told[-1].text == "The track has no notes, and so it is in 2,994 more tracks."
 
 
+def test_a_program_change_may_use_running_status():
+    assert grave(header() + track(NAME, TEMPO, METRE, "00 C0 05  00 06", C4, END)) == []
+
+
 def test_a_track_that_breaks_off_is_not_said_to_be_empty():
     assert "no-notes" not in rules(tune("00 F8"))
 

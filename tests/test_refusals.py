@@ -67,7 +67,7 @@ REFUSED = {
     "generate o.mid --key C --range alto=C1:D1": ["range 'alto=C1:D1' leaves not a note for Alto anywhere"],
     "generate o.mid --time-signature 4/4 --rhythm .....x.": ["rhythm '.....x.' leaves not a note", "a bar of 4/4."],
     "generate o.mid --rhythm 1/5": ["rhythm '1/5' does not fit this model", "grid of 60 ticks"],
-    "generate o.mid --model tunes --no-repeat 1": ["no-repeat '1'", "take a smaller --no-repeat-window"],
+    "generate o.mid --model tunes --no-repeat 1": ["no-repeat '1'", "choose a smaller --no-repeat-window"],
     # …and around what is given
     "harmonize melody.mid o.mid --scale C --chords F#": ["scale 'C' and chords 'F#'", "for Alto on beat 1 of bar 1."],
     "harmonize melody.mid o.mid --range alto=C1:D1": ["range 'alto=C1:D1'", "for Alto"],

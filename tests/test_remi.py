@@ -144,10 +144,10 @@ def test_drums_alone_are_no_notes_for_a_tokenizer_without_drums():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"velocities": 65}, "0 to 64 velocities"),
-        ({"tempos": 1}, "0 or 2 to 64 tempos"),
+        ({"velocities": 65}, "velocities must be from 0 to 64"),
+        ({"tempos": 1}, "tempos must be 0, or from 2 to 64"),
         ({"lowest": 90, "highest": 80}, "lowest must not be above highest"),
-        ({"longest_duration": 0}, "1 to 1000 quarters"),
+        ({"longest_duration": 0}, "longest_duration must be from 1 to 1000"),
         ({"program": -1}, "from 0 to 127"),
         ({"steps_per_quarter": 7}, "must divide 480"),
     ],

@@ -8,7 +8,7 @@ from composer import hookimpl
 
 @hookimpl
 def register_tokenizers() -> dict[str, Callable[..., Any]]:
-    """Offer `frames`."""
+    """Register `frames`."""
     from composer_frames.tokenizer import Frames
 
     return {"frames": Frames}

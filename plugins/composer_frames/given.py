@@ -1,4 +1,4 @@
-"""Given frames: masks that keep what sounds in a score; it knows the grammar of `frames`."""
+"""Masks of `frames` that keep fixed notes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Given:
-    """A function from states to masks: in a span a frame has the pitches of the score, and no others.
+    """A function from states to masks: a frame in a span has the pitches of the score, and no others.
 
-    A pitch that is struck where a span begins does not sound in the frame before it, or it would only be held.
-    Tables are (frames + 1, pitches); their last row, of free frames, stands for all later ones.
+    A pitch with an onset where a span begins is barred from the frame before: it would only be sustained.
+    Tables are (frames + 1, pitches). Their last row, of free frames, stands for all later ones.
     """
 
     def __init__(self, grammar: FramesGrammar, score: Score, spans: Sequence[Span]) -> None:
@@ -30,9 +30,9 @@ class Given:
             check_track(span, 1)
         notes = joined([track.notes for track in score.tracks if not track.is_drum])
         if len(notes) and not (notes["pitch"] - grammar.lowest >= 0).all():
-            raise CannotExpress(f"the pitch {notes['pitch'].min()} is to be kept; the lowest is {grammar.lowest}.")
+            raise CannotExpress(f"the fixed pitch {notes['pitch'].min()} is too low for this model.")
         if len(notes) and not (notes["pitch"] - grammar.lowest < grammar.pitches).all():
-            raise CannotExpress(f"the pitch {notes['pitch'].max()} is to be kept; it is too high for this model.")
+            raise CannotExpress(f"the fixed pitch {notes['pitch'].max()} is too high for this model.")
         starts, ends = (
             notes["start"] // grammar.frame_ticks,
             (notes["start"] + notes["duration"]) // grammar.frame_ticks,
@@ -40,33 +40,33 @@ class Given:
         length = max([int(ends.max(initial=0)), *(-(-span.end // grammar.frame_ticks) for span in spans)])
         length = min(length, int(ends.max(initial=0)) + 1)
         sounding = np.zeros((length + 1, grammar.pitches), dtype=bool)
-        struck = sounding.copy()
+        onsets = sounding.copy()
         for start, end, pitch in zip(
             starts, np.maximum(ends, starts + 1), notes["pitch"] - grammar.lowest, strict=True
         ):
             sounding[start:end, pitch] = True
-            struck[start, pitch] = True
-        given = np.zeros(length + 1, dtype=bool)
+            onsets[start, pitch] = True
+        fixed = np.zeros(length + 1, dtype=bool)
         for span in spans:
             first, end = (-(-max(tick, 0) // grammar.frame_ticks) for tick in (span.start, span.end))
-            given[first : end if end <= length else None] = True
-        begins = np.append(given[1:] & ~given[:-1], False)
-        self.grammar, self.given = grammar, given
-        self.wanted = sounding & given[:, None]
-        self.barred = np.where(begins[:, None], np.roll(struck, -1, axis=0), False)
+            fixed[first : end if end <= length else None] = True
+        begins = np.append(fixed[1:] & ~fixed[:-1], False)
+        self.grammar, self.fixed = grammar, fixed
+        self.wanted = sounding & fixed[:, None]
+        self.barred = np.where(begins[:, None], np.roll(onsets, -1, axis=0), False)
         needed = np.flatnonzero(self.wanted.any(axis=1))
         self.least = int(needed[-1]) + 1 if len(needed) else 0
 
     def __call__(self, state: Array) -> Array:
-        """Mask (B, V)."""
+        """Return the mask (B, V)."""
         xp, grammar = namespace(state), self.grammar
         frame = state[:, Field.FRAME]
-        row = xp.clip(frame, 0, len(self.given) - 1)
-        given = xp.take(like(self.given, state), row)[:, None]
+        row = xp.clip(frame, 0, len(self.fixed) - 1)
+        fixed = xp.take(like(self.fixed, state), row)[:, None]
         tokens = numbers(grammar.pitches, state) + grammar.first_pitch
         remains = xp.take(like(self.wanted, state), row, axis=0) & (tokens < grammar.ceiling(state)[:, None])
         highest = xp.max(xp.where(remains, tokens, 0 * tokens), axis=1)[:, None]
         barred = xp.take(like(self.barred, state), row, axis=0)
-        pitches = xp.where(given, remains & (tokens == highest), ~barred)
+        pitches = xp.where(fixed, remains & (tokens == highest), ~barred)
         end = (frame >= self.least)[:, None]
-        return xp.concat([xp.zeros_like(end), end, ~given | (highest == 0), pitches], axis=1)
+        return xp.concat([xp.zeros_like(end), end, ~fixed | (highest == 0), pitches], axis=1)

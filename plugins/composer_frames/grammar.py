@@ -1,4 +1,4 @@
-"""The grammar of `frames`: which token may follow which, over a batch; it knows no score but in `given`."""
+"""The grammar of `frames`, over a batch."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ FRAME = 2
 """The token Frame_None, the end of a frame."""
 
 OLDEST = 16
-"""Frames: what sounds longer is told to a model as sounding for so many."""
+"""Longest age of a note in the model's input, in frames."""
 
 CYCLES = (16, 12)
-"""Frames are counted modulo these in a model's input: they fit bars in two, three and four."""
+"""Frames are counted modulo these in a model's input. They fit bars of two, three and four beats."""
 
 NO_DEGREE = 12
 
 
 AGREED = 16
-"""Frames: a longer agreement with what was looked back at is told as one of so many."""
+"""Longest agreement with a frame of the lookback in the model's input, in frames."""
 
 
 class Field:
     """Columns of a state, before `most_notes` tokens of this frame, as many of the one before, and their ages.
 
-    Then, where a model looks back, come the frames before that one, the latest first, and for how long each that is
-    looked back at has agreed.
+    A model with a lookback has further columns: the frames before that one, the latest first, and how long each frame
+    of the lookback has agreed.
     """
 
     TOKEN = 0
-    FRAME = 1  # that is being written
-    NOTES = 2  # written of it so far
-    LEAST = 3  # frames that a piece must have
-    MOST = 4  # frames that it may have
+    FRAME = 1  # the current one
+    NOTES = 2  # in the current frame so far
+    LEAST = 3  # frames of the piece, at least
+    MOST = 4  # frames of the piece, at most
     ENDED = 5
     OWN = 6
 
@@ -76,11 +76,11 @@ class FramesGrammar:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """The last token; place in the frame and in time; the pitches of this frame and of the one before.
+        """The last token; its position in the frame and in time; the pitches of this frame and of the one before.
 
-        `held` is the highest pitch of the frame before that may still come: the one that would sound on. `as 8 ago` is
-        the token that comes next if this frame is as the one 8 before, and `agreed with 8 ago` how many frames in a
-        row have been so, 0 once this one is not; after Magenta's Lookback RNN (Waite 2016).
+        `held` is the highest pitch of the frame before that may still follow: it would be sustained. `as 8 ago` is the
+        next token if this frame repeats the one 8 before. `agreed with 8 ago` counts frames in a row that did so, 0
+        once this one does not. After Magenta's Lookback RNN (Waite 2016).
         """
         now, before = ([f"{when} {number + 1}" for number in range(self.shown)] for when in ("now", "before"))
         return (
@@ -100,11 +100,11 @@ class FramesGrammar:
         )
 
     def start(self, request: Request, rows: int) -> NDArray[np.int64]:
-        """States before the first token. Raises BadOption for a key, or another metre than 4/4."""
+        """Return states before the first token. Raises BadOption for a key, or another time signature than 4/4."""
         if request.key is not None:
             raise BadOption("this model knows no keys; leave --key out.")
         if request.time_signature is not None and str(parse_time_signature(request.time_signature)) != "4/4":
-            raise BadOption("this model writes bars of 4/4 alone; leave --time-signature out.")
+            raise BadOption("this model writes bars of 4/4 only; leave --time-signature out.")
         floor = -(-request.primer_ticks // self.frame_ticks)
         before = -(-floor // self.bar_frames) * self.bar_frames
         state = np.zeros((rows, self.agreements_begin + len(self.lookback)), dtype=np.int64)
@@ -115,29 +115,29 @@ class FramesGrammar:
         return state
 
     def now(self, state: Array) -> Array:
-        """(B, most_notes) the tokens of this frame from the top, BOS for none."""
+        """Return the tokens of this frame from the top, (B, most_notes); BOS for none."""
         return state[:, Field.OWN : Field.OWN + self.most_notes]
 
     def before(self, state: Array) -> Array:
-        """(B, most_notes) the tokens of the frame before from the top, BOS for none."""
+        """Return the tokens of the frame before from the top, (B, most_notes); BOS for none."""
         return state[:, Field.OWN + self.most_notes : Field.OWN + 2 * self.most_notes]
 
     def ages(self, state: Array) -> Array:
-        """(B, most_notes) for how many frames each of those has sounded, 0 for none."""
+        """Return the number of frames for which each of those has sounded, (B, most_notes); 0 for none."""
         return state[:, Field.OWN + 2 * self.most_notes : self.older_begin]
 
     @property
     def older_begin(self) -> int:
-        """The first column of the frames that are only looked back at."""
+        """The first column of older frames of the lookback."""
         return Field.OWN + 3 * self.most_notes
 
     @property
     def agreements_begin(self) -> int:
-        """The first column of how long those have agreed."""
+        """The first column of the agreements of the lookback."""
         return self.older_begin + (max(self.lookback, default=1) - 1) * self.most_notes
 
     def _ago(self, state: Array) -> Array:
-        """(B, L, most_notes) the frames that are looked back at, seen from the one that is being written."""
+        """Return the frames of the lookback, relative to the current one, (B, L, most_notes)."""
         xp, most = namespace(state), self.most_notes
         begins = [
             self.older_begin + (frames - 2) * most if frames > 1 else Field.OWN + most for frames in self.lookback
@@ -145,23 +145,23 @@ class FramesGrammar:
         return xp.stack([state[:, begin : begin + most] for begin in begins], axis=1)
 
     def _agreed(self, state: Array) -> Array:
-        """(B, L) whether this frame, as far as it is written, begins as those that are looked back at."""
+        """Tell whether this frame, as far as it is written, equals each frame of the lookback, (B, L)."""
         xp = namespace(state)
         unwritten = numbers(self.most_notes, state) >= state[:, Field.NOTES][:, None]
         same = (self._ago(state) == self.now(state)[:, None, :]) | unwritten[:, None, :]
         return self._exist(state) & xp.all(same, axis=2)
 
     def _exist(self, state: Array) -> Array:
-        """(B, L) whether the piece had begun so many frames ago."""
+        """Tell whether the piece is long enough for each lookback, (B, L)."""
         return state[:, Field.FRAME][:, None] >= like(np.array([self.lookback]), state)
 
     def ceiling(self, state: Array) -> Array:
-        """(B,) what a pitch's token must be below: the last pitch of this frame."""
+        """Return the exclusive upper bound of the next pitch token, (B,): the last pitch of this frame."""
         xp, token = namespace(state), state[:, Field.TOKEN]
         return xp.where(state[:, Field.NOTES] > 0, token, xp.full_like(token, self.size))
 
     def allowed(self, state: Array) -> Array:
-        """Mask (B, V)."""
+        """Return the mask of allowed tokens, (B, V)."""
         xp = namespace(state)
         frame, notes, ended = state[:, Field.FRAME], state[:, Field.NOTES], state[:, Field.ENDED] != 0
         writing = ~ended & (frame < state[:, Field.MOST])
@@ -172,7 +172,7 @@ class FramesGrammar:
         return xp.concat([xp.zeros_like(ended)[:, None], end[:, None], writing[:, None], pitches], axis=1)
 
     def advance(self, state: Array, tokens: Array) -> Array:
-        """States after `tokens`."""
+        """Return the states after `tokens`."""
         xp = namespace(state)
         is_end = (tokens == FRAME)[:, None]
         is_pitch = tokens >= self.first_pitch
@@ -204,7 +204,7 @@ class FramesGrammar:
         return xp.where((state[:, Field.ENDED] != 0)[:, None], state, xp.concat([shared, *own], axis=1))
 
     def _looked_back(self, state: Array) -> Iterator[tuple[Array, Array]]:
-        """The columns of what is looked back at, after the end of this frame and before it."""
+        """Yield the columns of the lookback as pairs: after the end of this frame, and before it."""
         xp = namespace(state)
         older, agreements = state[:, self.older_begin : self.agreements_begin], state[:, self.agreements_begin :]
         yield xp.concat([self.before(state), older], axis=1)[:, : older.shape[1]], older
@@ -212,17 +212,19 @@ class FramesGrammar:
         yield xp.where(whole, xp.clip(agreements + 1, 0, AGREED), 0 * agreements), agreements
 
     def states(self, tokens: Tokens) -> NDArray[np.int64]:
-        """The states (T, S) before each token of a whole piece."""
+        """Compute the states before each token of a whole piece, (T, S)."""
         from composer_frames.replay import states
 
         return states(self, tokens)
 
     def inputs(self, state: Array) -> Array:
-        """What the model is given, (B, C)."""
+        """Compute the features of the model's input, (B, C)."""
         xp, shown = namespace(state), self.shown
         now, before, ages = self.now(state), self.before(state), self.ages(state)
         last = state[:, Field.TOKEN]
-        above = xp.sum(xp.where(before >= self.ceiling(state)[:, None], 1, 0), axis=1)  # those that can come no more
+        above = xp.sum(
+            xp.where(before >= self.ceiling(state)[:, None], 1, 0), axis=1
+        )  # pitches that can no longer follow
         place = xp.clip(above, 0, self.most_notes - 1)[:, None]
         remains = (above < self.most_notes)[:, None]
         held = xp.where(remains, xp.take_along_axis(before, place, axis=1), BOS * place)
@@ -244,7 +246,7 @@ class FramesGrammar:
         return xp.concat(columns, axis=1)
 
     def _as_ago(self, state: Array) -> Array:
-        """(B, L) the token that comes next if this frame is as each that is looked back at, BOS if there is none."""
+        """Return the next token if this frame repeats each frame of the lookback, (B, L); BOS for none."""
         xp, ago = namespace(state), self._ago(state)
         lower = ago < self.ceiling(state)[:, None, None]
         following = xp.max(xp.where(lower, ago, 0 * ago), axis=2)
@@ -252,16 +254,16 @@ class FramesGrammar:
         return xp.where(self._exist(state), following, BOS)
 
     def _degrees(self, tokens: Array) -> Array:
-        """Semitones above C, without octaves; they stay as they are when music in C is moved."""
+        """Compute semitones above C, without octaves. They stay as they are when relative pitches are transposed."""
         xp = namespace(tokens)
         pitched = tokens >= self.first_pitch
         return xp.where(pitched, (tokens - self.first_pitch + self.lowest) % 12, xp.full_like(tokens, NO_DEGREE))
 
     def facts(self, state: Array) -> Facts:
-        """The same in musical terms."""
+        """Interpret states in musical terms."""
         xp = namespace(state)
         frame, bar, most = state[:, Field.FRAME], self.bar_frames, state[:, Field.MOST]
-        # Where nothing can be written any more, the place is that of the last frame.
+        # After the end, the position is that of the last frame.
         over = (state[:, Field.ENDED] != 0) | (frame == most)
         reached = xp.where(over, frame - 1, frame)
         left = most // bar - reached // bar
@@ -284,11 +286,14 @@ class FramesGrammar:
         )
 
     def _pitches(self, tokens: Array) -> Array:
-        """The pitches of tokens, -1 for BOS."""
+        """Convert tokens to MIDI pitches; -1 for BOS."""
         return namespace(tokens).where(tokens == BOS, -1, tokens - self.first_pitch + self.lowest)
 
     def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
-        """Masks (B, V) that keep what sounds in `score` in `spans`; its notes of all tracks are one."""
+        """Return a function from states to masks (B, V) that keep the notes of `score` in `spans`.
+
+        The notes of all tracks are one.
+        """
         from composer_frames.given import Given
 
         return Given(self, score, tuple(spans))

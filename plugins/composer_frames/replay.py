@@ -1,4 +1,4 @@
-"""The states of the grammar of `frames` along a whole piece, all at once; it knows no model and no score."""
+"""The states of the grammar of `frames` along a whole piece, computed at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def states(grammar: FramesGrammar, tokens: Tokens) -> NDArray[np.int64]:
-    """The states (T, S) before each token of a piece that began from a plain request; `advance` reaches the same."""
+    """Compute the states before each token of a piece from a default request, (T, S), equal to those of `advance`."""
     places = np.arange(len(tokens))
     ends = np.flatnonzero(tokens == FRAME)
     begins = np.concatenate([[0], ends + 1])
@@ -42,7 +42,7 @@ def states(grammar: FramesGrammar, tokens: Tokens) -> NDArray[np.int64]:
 
 
 def _ages(chords: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """(frames, notes) for how many frames each token of the `chords` has sounded, 0 for none."""
+    """Count the frames for which each token of `chords` has sounded, (frames, notes); 0 for none."""
     sounds = np.zeros((len(chords), size), dtype=bool)
     sounds[np.arange(len(chords))[:, None], chords] = True
     sounds[:, BOS] = False
@@ -50,13 +50,13 @@ def _ages(chords: NDArray[np.int64], size: int) -> NDArray[np.int64]:
 
 
 def _ago(rows: NDArray[np.int64], frames: int) -> NDArray[np.int64]:
-    """For each frame the row of so many frames ago, zeros before the first."""
+    """Shift rows by `frames` frames, with zeros before the first."""
     moved = np.zeros_like(rows)
     moved[frames:] = rows[:-frames]
     return moved
 
 
 def _run(true: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """For how many frames in a row, this one included, each column has been true."""
+    """Count frames in a row, up to and including each, in which each column is true."""
     frames = np.arange(len(true)).reshape(-1, *[1] * (true.ndim - 1))
     return frames - np.maximum.accumulate(np.where(true, -1, frames), axis=0)

@@ -1,11 +1,11 @@
-"""Frames: scores as the sets of pitches that sound in equal stretches of time, to tokens and back; it knows no model.
+"""The tokenizer `frames`: scores as sets of sounding pitches in equal frames of time.
 
-Each frame is its pitches from the top, `Pitch_67 Pitch_64 Pitch_60`, and `Frame_None`, which ends it; a silent frame is
-that alone. So the tokens of a frame say one of all 2^P sets of pitches, and their probabilities multiply to the joint
-one, which is what likelihoods of binary piano rolls are measured by (Boulanger-Lewandowski et al., 2012).
+Each frame is its pitches from the top, `Pitch_67 Pitch_64 Pitch_60`, and `Frame_None`, which ends it. A silent frame is
+that token alone. The tokens of a frame select one of all 2^P sets of pitches, and their probabilities multiply to the
+joint one. Likelihoods of binary piano rolls are measured by it (Boulanger-Lewandowski et al., 2012).
 
-Kept: which pitches sound in each frame, and how many silent ones end the piece. All parts become one; a pitch that
-sounds on and one that is struck again are the same. There are no keys, and all bars are of 4/4.
+Kept: the pitches that sound in each frame, and the number of silent frames at the end. All parts become one, and a
+re-articulated pitch equals a sustained one. There are no keys, and all bars are of 4/4.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ class Frames:
     lowest: Annotated[int, "lowest MIDI pitch"] = 21
     highest: Annotated[int, "highest MIDI pitch"] = 108
     most_notes: Annotated[int, "pitches in a frame at most"] = 12
-    shown: Annotated[int, "pitches of this frame, and of the one before, that a model is shown"] = 4
-    lookback: Annotated[tuple[int, ...], "frames ago that a model is reminded of, such as those of phrases before"] = ()
+    shown: Annotated[int, "pitches of this frame, and of the one before, in the model's input"] = 4
+    lookback: Annotated[tuple[int, ...], "distances in frames of the earlier frames in the model's input"] = ()
     in_c: Annotated[bool, "the music is in C already, whatever it was written in"] = False
     program: Annotated[int, "General MIDI program of what is written"] = 0
 
     def __post_init__(self) -> None:
-        """Refuse options that make no vocabulary."""
+        """Refuse options without a valid vocabulary."""
         if self.frames_per_quarter < 1 or TICKS_PER_QUARTER % self.frames_per_quarter:
             raise ValueError(f"frames_per_quarter must divide {TICKS_PER_QUARTER}")
         if not 0 <= self.lowest <= self.highest <= 127:
             raise ValueError("pitches go from 0 to 127, and lowest must not be above highest")
         if not 1 <= self.shown <= self.most_notes <= 128:
-            raise ValueError("shown must be at least 1, and most_notes from there to 128")
+            raise ValueError("shown must be from 1 to most_notes, and most_notes at most 128")
         if not all(1 <= frames <= MOST_LOOKBACK for frames in self.lookback):
-            raise ValueError(f"lookback goes from 1 to {MOST_LOOKBACK} frames")
+            raise ValueError(f"lookback must be from 1 to {MOST_LOOKBACK} frames")
         if len(set(self.lookback)) < len(self.lookback):
-            raise ValueError("lookback names no number of frames twice")
+            raise ValueError("lookback must not repeat a number of frames")
         if not 0 <= self.program <= 127:
             raise ValueError("programs go from 0 to 127")
 
@@ -71,17 +71,17 @@ class Frames:
 
     @cached_property
     def meaning(self) -> Meaning:
-        """What each token says."""
+        """The description of each token."""
         return meaning(self.vocabulary, self.frame_ticks, sustains=True)
 
     @cached_property
     def grammar(self) -> FramesGrammar:
-        """Which tokens may follow which."""
+        """The rules for the next token."""
         pitches = self.highest - self.lowest + 1
         return FramesGrammar(self.frame_ticks, self.lowest, pitches, self.most_notes, self.shown, self.lookback)
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
-        """Tokens of a score. Raises CannotExpress for one without notes, too long, or with pitches out of reach."""
+        """Encode a score. Raises CannotExpress for one without notes, too long, or with pitches out of reach."""
         frames = self.roll(score)
         silent = (score.length + self.frame_ticks // 2) // self.frame_ticks - len(frames) if ends else 0
         if silent > 0:
@@ -91,14 +91,14 @@ class Frames:
             raise CannotExpress(f"{crowded} pitches sound at once; there is room for {self.most_notes}.")
         sounding, pitches = np.nonzero(frames[:, ::-1])  # from the top
         tokens = np.full(len(sounding) + len(frames) + ends, FRAME)
-        places = np.arange(len(sounding)) + sounding  # each end of a frame before moves them by one
+        places = np.arange(len(sounding)) + sounding  # each end of a frame before shifts them by one
         tokens[places] = self.grammar.first_pitch + self.highest - self.lowest - pitches
         if ends:
             tokens[-1] = EOS
         return tokens
 
     def roll(self, score: Score) -> NDArray[np.bool_]:
-        """(frames, pitches) which pitches sound. Raises CannotExpress."""
+        """Compute the piano roll of a score, (frames, pitches). Raises CannotExpress."""
         found = joined([track.notes for track in score.tracks if not track.is_drum])
         if not len(found):
             raise CannotExpress("contains no notes.")
@@ -117,12 +117,12 @@ class Frames:
         return edges.cumsum(axis=0)[:-1] > 0
 
     def decode(self, tokens: Tokens) -> Score:
-        """A score of one track; a frame that was cut short counts as far as it goes."""
+        """Decode a score of one track; an incomplete last frame counts as far as it goes."""
         tokens = np.asarray(tokens)
         frame = np.cumsum(tokens == FRAME) - (tokens == FRAME)
-        struck = tokens >= self.grammar.first_pitch
+        is_pitch = tokens >= self.grammar.first_pitch
         sounding = np.zeros((int(frame.max(initial=-1)) + 2, self.highest - self.lowest + 1), dtype=np.int8)
-        sounding[frame[struck], tokens[struck] - self.grammar.first_pitch] = 1
+        sounding[frame[is_pitch], tokens[is_pitch] - self.grammar.first_pitch] = 1
         changes = np.diff(sounding, axis=0, prepend=np.zeros_like(sounding[:1]))
         pitches, starts = np.nonzero(changes.T == 1)
         _, ends = np.nonzero(changes.T == -1)  # of each pitch as many, in the same order
@@ -136,6 +136,6 @@ class Frames:
         return Score(tracks=(Track(notes, program=self.program),), markers=markers)
 
     def frames(self, tokens: Tokens) -> NDArray[np.int64]:
-        """(T,) the frame that each token belongs to, counted from 0; -1 for EOS."""
+        """Assign each token to its frame, counted from 0, (T,); -1 for EOS."""
         ends = tokens == FRAME
         return np.where(tokens == EOS, -1, np.cumsum(ends) - ends)

@@ -8,7 +8,7 @@ from composer import hookimpl
 
 @hookimpl
 def register_samplers() -> dict[str, Callable[..., Any]]:
-    """Offer the three constraints."""
+    """Register the three constraints."""
     from composer_harmony.chords import Chords
     from composer_harmony.ending import Ending
     from composer_harmony.scale import Scale

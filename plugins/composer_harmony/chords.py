@@ -1,4 +1,4 @@
-"""The constraint `chords`; it knows chord names, and no grammar."""
+"""The constraint `chords`, and names of chords."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ Classes = frozenset[int]
 
 
 def parse_chord(text: str) -> Classes:
-    """The pitch classes of `Am7b5` or `D/F#`, the bass after the slash among them; ValueError if it is no chord."""
+    """Parse the pitch classes of `Am7b5` or `D/F#`, including the bass after the slash. Raises ValueError."""
     found = _NAME.match(text)
     if not found or found[3] not in QUALITIES:
         raise ValueError(f"'{printable(text)}' is not a chord such as C, Dm7, G7, Bdim or D/F#")
@@ -68,20 +68,19 @@ def parse_chord(text: str) -> Classes:
 
 @dataclass(frozen=True)
 class Chords:
-    """Keep to chords: struck on a beat, tones of its chord; between beats, of any; held notes and drums are free.
+    """Keep to chords: an onset on a beat is a tone of its chord, between beats of any; other notes and drums are free.
 
-    The n-th bar of the progression holds for the n-th whole bar of a piece, an upbeat takes the last one, and after the
-    last bar it begins again. Chords share their bar equally: of k chords in a bar of length L, that in force t after
-    the bar line is number floor(t k / L). A note that is struck on a beat is a tone of the chord in force, in any
-    octave and voice; a note that is struck between two beats is a tone of any chord of the progression; a note that is
-    held into another chord is free. Where keys are written and none was asked for, only those are that have the most
-    of the chords' tones.
+    The n-th bar of the progression applies to the n-th whole bar of a piece. A pickup takes the last bar, after which
+    the progression begins again. Chords share their bar equally: of k chords in a bar of length L, the chord at t after
+    the bar line is number floor(t k / L). An onset on a beat is a tone of that chord, in any octave and voice. An onset
+    between two beats is a tone of any chord of the progression. A note sustained into another chord is free. If the
+    model writes keys and none was requested, only keys with the most tones of the chords are allowed.
     """
 
     chords: Annotated[str, 'bars of chords: "Dm7 G7 | Cmaj7 | Am7 D7 | Gmaj7"', "Dm7 G7 | Cmaj7"]
 
     def __post_init__(self) -> None:
-        """Refuse what is no progression."""
+        """Refuse an invalid progression."""
         self.bars  # noqa: B018  (for its ValueError)
 
     @cached_property
@@ -112,7 +111,7 @@ class Chords:
         return frozenset(key.place for key, count in zip(ALL_KEYS, held, strict=True) if count == max(held))
 
     def mask(self, context: Context) -> Array:
-        """True for tokens without a pitch and for notes that the progression admits at their place."""
+        """Mask notes outside the progression. Tokens without a pitch are free."""
         xp, facts = namespace(context.allowed), context.facts
         first, counts, tones = (like(table, facts.bar) for table in self._tables)
         bar = (facts.bar - xp.where(facts.upbeat > 0, 1, 0)) % len(self.bars)

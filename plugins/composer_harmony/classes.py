@@ -1,4 +1,4 @@
-"""Pitch classes: names of them, tokens by them, and keys that may be written; it knows no scale and no chord."""
+"""Pitch classes: their names, and masks of tokens by pitch class and key."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ TONIC = re.compile(r"([A-Ga-g])(#|b)?")
 
 
 def pitch_class(letter: str, accidental: str | None) -> int:
-    """The pitch class of a letter with a sharp, a flat or nothing."""
+    """Return the pitch class of a letter with a sharp, a flat or nothing."""
     return (LETTERS[letter.upper()] + {"#": 1, "b": -1}.get(accidental or "", 0)) % 12
 
 
 @lru_cache(maxsize=32)
 def _written_classes(meaning: Meaning) -> NDArray[np.int64]:
-    """(V,) each token's pitch class less the shift, 12 for none."""
+    """Return the written pitch class of each token, (V,); 12 for none."""
     return np.where(meaning.pitch < 0, 12, meaning.pitch % 12)
 
 
 def of_classes(context: Context, admitted: Array) -> Array:
-    """(B, V) which tokens have no pitch, or one of the classes that are `admitted` (B, 12)."""
+    """Mask (B, V) to tokens without a pitch, or of the pitch classes in `admitted` (B, 12)."""
     xp, shift = namespace(admitted), context.facts.shift
     turned = xp.take_along_axis(admitted, (numbers(12, admitted) + shift[:, None]) % 12, axis=1)
     unpitched = xp.ones_like(turned[:, :1])
@@ -36,7 +36,7 @@ def of_classes(context: Context, admitted: Array) -> Array:
 
 
 def in_keys(context: Context, mask: Array, keys: frozenset[int]) -> Array:
-    """The mask (B, V) without the tokens of other keys than these, where that leaves any."""
+    """Remove the tokens of other keys from a mask (B, V), unless none would be left."""
     xp, meaning = namespace(mask), context.meaning
     kept = mask & like(_of_keys(meaning, keys), mask)[None, :]
     left = xp.any(kept & context.allowed, axis=1)

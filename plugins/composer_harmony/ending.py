@@ -1,4 +1,4 @@
-"""The constraint `ending`; it knows the tonic chord of a key, and no grammar."""
+"""The constraint `ending`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from composer.types import Array, Context, Facts
 from composer_harmony.classes import of_classes
 
 MAJOR, MINOR = (0, 4, 7), (0, 3, 4, 7)
-"""Degrees of the final chord, in semitones; in minor with either third, since a piece in minor may end in major."""
+"""Degrees of the final chord, in semitones. In minor either third is right: a piece in minor may end in major."""
 
 CHORDS = np.array([np.isin((np.arange(12) - key.tonic) % 12, MINOR if key.minor else MAJOR) for key in ALL_KEYS])
 TONICS = np.array([key.tonic for key in ALL_KEYS])
@@ -25,15 +25,15 @@ TONICS = np.array([key.tonic for key in ALL_KEYS])
 
 @dataclass(frozen=True)
 class Ending:
-    """End with the tonic chord on a strong beat of the last bar, held to its end.
+    """End with the tonic chord on a strong beat of the last bar, sustained to its end.
 
-    Strong are the first beat of a bar and, of 4, 6, 8… beats, the middle one. The last notes of the piece are struck on
-    a strong beat of its last bar. All that sounds from there on sounds to the end of the bar and is of the tonic triad
-    (in minor with either third, not both), and the lowest of it is the tonic; so a single melody ends on the tonic.
-    Where voices hold and rest, the lowest voice has it. Where lengths are stated, or frames written one by one, the
-    last notes are struck on the last strong beat; elsewhere on any. Nothing is held over into notes of stated length,
-    and they are as long as the bar, if there is a token for that. Drums are free, but come no later than these notes.
-    The key is the one in force at the end, or the one that is named.
+    Strong are the first beat of a bar and, of 4, 6, 8… beats, the middle one. The last onsets of the piece are on a
+    strong beat of its last bar. All notes from there on last to the end of the bar. They are of the tonic triad (in
+    minor with either third, not both), and the lowest is the tonic; so a single melody ends on the tonic. With voices
+    that sustain and rest, the lowest voice has the tonic. With durations or frames as tokens, the last onsets are on
+    the last strong beat; otherwise on any. No note with a duration is sustained into the final chord, whose notes are
+    as long as the bar, if a token exists for that. Drums are free, but end with these onsets. The key is the one in
+    force at the end, or the option.
     """
 
     ending: Annotated[bool, "end with a cadence"] = True
@@ -42,7 +42,7 @@ class Ending:
     lookback = 8  # notes of the final chord
 
     def __post_init__(self) -> None:
-        """Refuse what is no key."""
+        """Refuse an invalid key."""
         self._own_key  # noqa: B018  (for its ValueError)
 
     @cached_property
@@ -50,7 +50,7 @@ class Ending:
         return parse_key(self.key).place if self.key else -1
 
     def mask(self, context: Context) -> Array:
-        """True for what leads to such an ending. Raises BadOption where no key or no end is announced beforehand."""
+        """Mask tokens that preclude such an ending. Raises BadOption if the model announces no key or no end."""
         xp, facts = namespace(context.allowed), context.facts
         if not self.ending:
             return xp.ones_like(context.allowed)
@@ -67,24 +67,24 @@ class Ending:
         may = may & (~at_end | self._at_end(context, chord, tonic))
         may = may & (~after_end | ~strikes(context))
         may = may & self._lengths(context, middle, last)
-        if not np.any(context.meaning.kind == "Frame"):  # tokens may not say beforehand that they pass the chord by
+        if not np.any(context.meaning.kind == "Frame"):  # a frame cannot announce that it passes the chord by
             may = may & (~after_end | _is_held(context, chord, tonic, middle))
         return may & self._leaving(context, chord, tonic, last, strong, middle)
 
     def _check(self, context: Context) -> None:
         meaning = context.meaning
         if self._own_key < 0 and not np.any(meaning.key >= 0):
-            raise BadOption("this model writes no keys; say in which key an ending is to be, with --ending-key.")
+            raise BadOption("this model writes no keys; state the key of the ending with --ending-key.")
         if _any(context.allowed[:, EOS] & (context.facts.bars_left == 0)):
-            raise BadOption("this model does not say beforehand where it ends; ask for --bars with an ending.")
+            raise BadOption("this model does not announce its end; --ending needs --bars.")
 
     def _at_end(self, context: Context, chord: Array, tonic: Array) -> Array:
-        """(B, V) on the last strong beat: tones of the chord, and nothing else that sounds on."""
+        """Mask tokens on the last strong beat, (B, V): tones of the chord, and no other sustained notes."""
         xp, facts, meaning = namespace(chord), context.facts, context.meaning
         pitch = pitches(meaning, facts)
         lowest = _is_tonic(pitch, tonic)
         may = of_classes(context, chord & ~_other_third(facts.written, tonic))
-        if np.any(meaning.ticks >= 0):  # notes come in any order, and each may be the last
+        if np.any(meaning.ticks >= 0):  # notes come in any order, so that each may be the last
             below = xp.min(xp.where(facts.written < 0, 128, facts.written), axis=1)[:, None]
             grounded = _is_tonic(below, tonic) & (below < 128)
             may = may & ((pitch < 0) | xp.where(pitch < below, lowest, grounded))
@@ -102,14 +102,14 @@ class Ending:
         return may & ~like(kinds == "Rest", chord)[None, :]
 
     def _lengths(self, context: Context, middle: Array, last: Array) -> Array:
-        """(B, V) lengths that end before the final chord, or are its own: the longest that there is."""
+        """Mask durations, (B, V): they end before the final chord, or are its own, the longest."""
         xp, facts = namespace(middle), context.facts
         ticks = like(context.meaning.ticks, middle)[None, :]
         if not np.any(context.meaning.ticks >= 0):
             return ticks < 0
         left = facts.bars_left[:, None]
         place = facts.place[:, None]
-        # Bars to come may be in another metre: a quarter at least.
+        # Later bars may have another time signature: a quarter at least.
         until = xp.where(last, middle, facts.bar_ticks[:, None] + 480 * (left - 2)) - place
         before = (ticks <= until) | (left == 0)
         allowed = xp.where(context.allowed, ticks, -1)
@@ -119,17 +119,17 @@ class Ending:
     def _leaving(
         self, context: Context, chord: Array, tonic: Array, last: Array, strong: Array, middle: Array
     ) -> Array:
-        """(B, V) the end of the piece, and in the last bar that of a frame, only where it is as it should be."""
+        """Mask the end of the piece, and of frames in the last bar, (B, V), until the final chord is right."""
         xp, facts, kinds = namespace(chord), context.facts, context.meaning.kind
         place = facts.place[:, None]
         after = place > middle
-        struck_here = context.struck.tick[:, -1:] == facts.tick[:, None]
-        final = strong & struck_here & _final(facts.written, chord, tonic)
+        begins_here = context.struck.tick[:, -1:] == facts.tick[:, None]
+        final = strong & begins_here & _final(facts.written, chord, tonic)
         if np.any(context.meaning.ticks >= 0):
             final = final & (place == middle)
         end = like(kinds == "EOS", chord)[None, :]
         if not np.any(kinds == "Frame"):
-            return ~end | ~last | final | after  # where it is held, or nothing would be allowed
+            return ~end | ~last | final | after  # once it is sustained; otherwise no token would be left
         held = _count(facts.written) == _count(facts.sounding)
         frame = like(kinds == "Frame", chord)[None, :]
         at_frame = xp.where(after, held, (place != middle) | final)
@@ -137,7 +137,7 @@ class Ending:
 
 
 def _middle(facts: Facts) -> Array:
-    """(B,) ticks from the beginning of a bar to its last strong beat."""
+    """Return ticks from the beginning of a bar to its last strong beat, (B,)."""
     beat = facts.beat_ticks + (facts.beat_ticks == 0)
     beats = facts.bar_ticks // beat
     halved = (beats >= 4) & (beats % 2 == 0)
@@ -145,12 +145,12 @@ def _middle(facts: Facts) -> Array:
 
 
 def _is_tonic(pitch: Array, tonic: Array) -> Array:
-    """Whether pitches (B, n) are the tonic; any is where that is not known."""
+    """Tell whether pitches (B, n) are the tonic; all are if the tonic is unknown."""
     return (pitch % 12 == tonic[:, None]) | (tonic < 0)[:, None]
 
 
 def _other_third(written: Array, tonic: Array) -> Array:
-    """(B, 12) the third of the other mode, once one is written."""
+    """Mark the third of the other mode, (B, 12), once one is written."""
     xp, classes = namespace(written), numbers(12, written)
     degree = xp.where((written < 0) | (tonic < 0)[:, None], -1, (written - tonic[:, None]) % 12)
     minor, major = (xp.any(degree == third, axis=1)[:, None] for third in (3, 4))
@@ -159,24 +159,24 @@ def _other_third(written: Array, tonic: Array) -> Array:
 
 
 def _final(sounds: Array, chord: Array, tonic: Array) -> Array:
-    """(B, 1) whether what sounds (B, n) is of the chord, with one third, and the lowest of it the tonic."""
+    """Tell whether the sounds (B, n) are of the chord, with one third, and the tonic lowest, (B, 1)."""
     xp = namespace(sounds)
     lowest = xp.min(xp.where(sounds < 0, 128, sounds), axis=1)[:, None]
     return _are_inside(sounds, chord, tonic) & (lowest < 128) & _is_tonic(lowest, tonic)
 
 
 def _are_inside(sounds: Array, chord: Array, tonic: Array) -> Array:
-    """(B, 1) whether all that sounds (B, n) is of the chord, with one third."""
+    """Tell whether all sounds (B, n) are of the chord, with one third, (B, 1)."""
     xp, silent = namespace(sounds), sounds < 0
     inside = xp.take_along_axis(chord & ~_other_third(sounds, tonic), xp.where(silent, 0, sounds % 12), axis=1)
     return xp.all(silent | inside, axis=1)[:, None]
 
 
 def _is_held(context: Context, chord: Array, tonic: Array, middle: Array) -> Array:
-    """(B, 1) whether the last notes were a final chord on the last strong beat, and nothing else sounds."""
-    xp, facts, struck = namespace(chord), context.facts, context.struck
-    there = struck.tick == facts.tick[:, None] - facts.place[:, None] + middle
-    final = _final(xp.where(there, struck.pitch, -1), chord, tonic)
+    """Tell whether the last notes were a final chord on the last strong beat, and nothing else sounds, (B, 1)."""
+    xp, facts, past = namespace(chord), context.facts, context.struck
+    there = past.tick == facts.tick[:, None] - facts.place[:, None] + middle
+    final = _final(xp.where(there, past.pitch, -1), chord, tonic)
     return there[:, -1:] & final & _are_inside(facts.sounding, chord, tonic)
 
 

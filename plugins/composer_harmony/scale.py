@@ -1,4 +1,4 @@
-"""The constraint `scale`; it knows the names of scales, and no grammar."""
+"""The constraint `scale`, and names of scales."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ SCALES = {
     "whole tone": (0, 2, 4, 6, 8, 10),
     "chromatic": tuple(range(12)),
 }
-"""Semitones above the tonic. A minor key has its sixth and seventh raised and natural; the modes have one form."""
+"""Semitones above the tonic. `minor` has its sixth and seventh both raised and natural."""
 
 SHORT = {"": "major", "maj": "major", "m": "minor", "min": "minor", "pentatonic": "major pentatonic"}
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Strike only notes of a scale; drums are free.
+    """Begin only notes of a scale; drums are free.
 
-    A note of pitch p may be struck if (p - tonic) mod 12 is in the scale, in any octave. `minor` admits the raised
-    sixth and seventh beside the natural ones; natural, harmonic and melodic minor and the modes have their seven notes.
-    Where keys are written and none was asked for, only that of the scale's tonic is.
+    A pitch p may begin if (p - tonic) mod 12 is in the scale, in any octave. `minor` admits the raised sixth and
+    seventh beside the natural ones. Natural, harmonic and melodic minor and the modes have their seven notes. If the
+    model writes keys and none was requested, only the key of the scale's tonic is allowed.
     """
 
     scale: Annotated[str, 'a tonic and a mode: "D dorian", "A minor", "Bb", "C major pentatonic"', "D dorian"]
 
     def __post_init__(self) -> None:
-        """Refuse what is no scale."""
+        """Refuse an invalid scale."""
         self.parsed  # noqa: B018  (for its ValueError)
 
     @cached_property
@@ -87,7 +87,7 @@ class Scale:
         return np.isin(np.arange(12), sorted(self.classes))[None, :]
 
     def mask(self, context: Context) -> Array:
-        """True for tokens without a pitch and for notes of the scale."""
+        """Mask notes outside the scale. Tokens without a pitch are free."""
         rows = context.allowed.shape[0]
         admitted = namespace(context.allowed).broadcast_to(like(self._admitted, context.allowed), (rows, 12))
         return in_keys(context, of_classes(context, admitted) | sounds_on(context), self._keys)

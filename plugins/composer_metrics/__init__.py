@@ -1,4 +1,4 @@
-"""Measures of music: pitch, rhythm, texture, endings, voice-leading and likeness from bar to bar."""
+"""Metrics of music: pitch, rhythm, texture, endings, voice-leading and similarity of bars."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from composer import hookimpl
 
 @hookimpl
 def register_metrics() -> dict[str, Callable[..., Any]]:
-    """Offer them in the order in which a table shows them."""
+    """Register the metrics, in the order of tables."""
     from composer_metrics import endings, likeness, pitch, rhythm, texture, voices
 
     return {

@@ -1,4 +1,4 @@
-"""Metrics of how a piece ends, and after how long; they know no voices."""
+"""Metrics of the length and the end of a piece."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ _TRIADS = {False: (0, 4, 7), True: (0, 3, 4, 7)}
 
 
 def length() -> Metric:
-    """Bars of a piece up to the end of its last note, an upbeat not counted; the mean over pieces."""
+    """Count the bars of a piece up to the end of its last note, without a pickup; the mean over pieces."""
 
-    def count(heard: Heard) -> Counts:
-        counts = of_piece(heard, 0, 1)
-        counts[:, 0] = heard.is_bar & (heard.starts[:-1] < heard.score.end)
+    def count(view: Heard) -> Counts:
+        counts = of_piece(view, 0, 1)
+        counts[:, 0] = view.is_bar & (view.starts[:-1] < view.score.end)
         return counts
 
     return Metric("bars", count, share(1.0))
 
 
 def ends_on_the_tonic() -> Metric:
-    """Pieces whose last chord (the notes that sound at the last onset) has the tonic at its top or its bottom."""
+    """Count pieces whose last chord (the notes that sound at the last onset) has the tonic at its top or its bottom."""
 
-    def count(heard: Heard) -> Counts:
-        chord = above_tonic(final_chord(heard.notes), heard.key)
-        return of_piece(heard, len(chord) > 0 and 0 in (chord[0], chord[-1]), 1)
+    def count(view: Heard) -> Counts:
+        chord = above_tonic(final_chord(view.notes), view.key)
+        return of_piece(view, len(chord) > 0 and 0 in (chord[0], chord[-1]), 1)
 
     return Metric("% of pieces", count, share())
 
 
 def ends_on_the_tonic_chord() -> Metric:
-    """Pieces whose last chord (the notes that sound at the last onset) has only notes of the tonic triad.
+    """Count pieces whose last chord (the notes that sound at the last onset) has only notes of the tonic triad.
 
     In minor its third may be major.
     """
 
-    def count(heard: Heard) -> Counts:
-        chord = above_tonic(final_chord(heard.notes), heard.key)
-        return of_piece(heard, len(chord) > 0 and bool(np.isin(chord, _TRIADS[heard.key.minor]).all()), 1)
+    def count(view: Heard) -> Counts:
+        chord = above_tonic(final_chord(view.notes), view.key)
+        return of_piece(view, len(chord) > 0 and bool(np.isin(chord, _TRIADS[view.key.minor]).all()), 1)
 
     return Metric("% of pieces", count, share())
 

@@ -1,4 +1,4 @@
-"""Metrics of likeness from bar to bar, at a distance; they know no key."""
+"""Metrics of similarity between bars, at a distance."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from composer.metrics.heard import Heard
 from composer.types import Metric
 
 LAGS = (1, 2, 4, 8)
-"""How many bars back a bar is compared."""
+"""Distances in bars."""
 
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """What lies in bars: whole numbers (N,), in rows (N,) of a piece."""
+    """The contents of bars: whole numbers (N,), and the row of each, (N,)."""
 
     rows: NDArray[np.int64]
     what: NDArray[np.int64]
@@ -26,33 +26,33 @@ class Content:
 
 @dataclass(frozen=True, eq=False)
 class Alike:
-    """What each bar (rows,) has in common with an earlier one; 0 where there is none to compare it with."""
+    """The contents that each bar (rows,) shares with an earlier one; 0 without a bar to compare."""
 
     common: NDArray[np.int64]
     notes: NDArray[np.int64]  # in both bars together
 
 
-def alike(heard: Heard, content: Content, lag: int) -> Alike:
-    """The content of each bar beside that of the bar `lag` before; what comes twice counts once, upbeats are none."""
+def alike(view: Heard, content: Content, lag: int) -> Alike:
+    """Compare the contents of each bar with those `lag` bars before. Duplicates count once, pickups not at all."""
     size = int(content.what.max(initial=0)) + 1
     cells = np.unique(content.rows * size + content.what)
     again = cells[np.isin(cells - lag * size, cells, assume_unique=True)]
-    own, common = (np.bincount(found // size, minlength=heard.rows) for found in (cells, again))
+    own, common = (np.bincount(found // size, minlength=view.rows) for found in (cells, again))
     earlier = np.zeros_like(own)
     earlier[lag:] = own[:-lag]
-    compared = heard.is_bar.copy()
+    compared = view.is_bar.copy()
     compared[:lag] = False
-    compared[lag:] &= heard.is_bar[:-lag]
+    compared[lag:] &= view.is_bar[:-lag]
     return Alike(np.where(compared, common, 0), np.where(compared, own + earlier, 0))
 
 
 def self_similarity(lag: int) -> Callable[[], Metric]:
-    """The metric of likeness at a distance of so many bars."""
+    """Make the metric of similarity at a distance of `lag` bars."""
 
-    def count(heard: Heard) -> Counts:
-        rows = heard.rows_of_notes
-        what = (heard.notes["start"] - heard.origins[rows]) * 128 + heard.notes["pitch"]
-        found = alike(heard, Content(rows, what), lag)
+    def count(view: Heard) -> Counts:
+        rows = view.rows_of_notes
+        what = (view.notes["start"] - view.origins[rows]) * 128 + view.notes["pitch"]
+        found = alike(view, Content(rows, what), lag)
         return pairs(2 * found.common, found.notes)
 
     def self_similarity_at() -> Metric:
@@ -60,8 +60,8 @@ def self_similarity(lag: int) -> Callable[[], Metric]:
 
     before = "the bar before" if lag == 1 else f"the bar {lag} before"
     self_similarity_at.__doc__ = (
-        f"Notes struck in a bar and in {before} at the same place and pitch, twice their number over the notes of both"
-        " bars (the coefficient of Dice 1945, in the place of the lag matrix of Foote 1999); upbeats are left out."
+        f"Count onsets in a bar and in {before} at the same position and pitch, twice their number over the notes of"
+        " both bars (the coefficient of Dice 1945, at a lag as in the matrix of Foote 1999), without pickups."
     )
     return self_similarity_at
 

@@ -1,4 +1,4 @@
-"""Metrics of rhythm: durations, density, length, silence and groove; they know no pitch."""
+"""Metrics of rhythm: durations, density, length, silence and groove."""
 
 from __future__ import annotations
 
@@ -15,94 +15,94 @@ from composer_metrics.likeness import Content, alike
 from composer_metrics.pitch import DISTANCE
 
 _CLASS_TICKS = np.array([quarter * TICKS_PER_QUARTER // 12 for quarter in (3, 4, 6, 8, 9, 12, 18, 24, 36, 48)])
-_STEP = TICKS_PER_QUARTER // 12  # of a groove: sixteenths and triplets fall on it
+_STEP = TICKS_PER_QUARTER // 12  # of the groove: a grid for sixteenths and triplets
 
 
 def durations() -> Metric:
-    """Notes by exact length: 1/4, 1/3, 1/2, 2/3, 3/4, 1, 1.5, 2, 3, 4 quarters or another.
+    """Count notes by exact length: 1/4, 1/3, 1/2, 2/3, 3/4, 1, 1.5, 2, 3, 4 quarters or another.
 
-    Told by the Jensen-Shannon divergence, base 2, from the histogram of the real pieces (Lin 1991).
+    The figure is the Jensen-Shannon divergence, base 2, from the histogram of the real pieces (Lin 1991).
     """
 
-    def count(heard: Heard) -> Counts:
-        return histogram_of(heard, heard.notes["start"], duration_class(heard.notes["duration"]), len(_CLASS_TICKS) + 1)
+    def count(view: Heard) -> Counts:
+        return histogram_of(view, view.notes["start"], duration_class(view.notes["duration"]), len(_CLASS_TICKS) + 1)
 
     return Metric(DISTANCE, count)
 
 
 def duration_class(ticks: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The class of each length in ticks; only exact lengths have one of their own."""
+    """Return the class of each length in ticks; lengths without a class of their own share the last."""
     place = np.searchsorted(_CLASS_TICKS, ticks)
     exact = _CLASS_TICKS[np.minimum(place, len(_CLASS_TICKS) - 1)] == ticks
     return np.where(exact, place, len(_CLASS_TICKS))
 
 
 def notes_per_beat() -> Metric:
-    """Notes of all tracks but drums, over the beats up to the end of the last note (dotted in compound metres)."""
+    """Count notes of all tracks but drums, over the beats up to the end of the last note (dotted in compound time)."""
 
-    def count(heard: Heard) -> Counts:
-        return pairs(number_of(heard, heard.notes["start"]), heard.bar_beats)
+    def count(view: Heard) -> Counts:
+        return pairs(number_of(view, view.notes["start"]), view.bar_beats)
 
     return Metric("notes", count, share(1.0))
 
 
 def empty_beats() -> Metric:
-    """Beats in which no note sounds (after Dong et al. 2020, MusPy), dotted in compound metres.
+    """Count beats in which no note sounds (after Dong et al. 2020, MusPy), dotted in compound time.
 
-    A beat lasts up to where the next begins: a note that ends there does not fill the next. Beats go up to the end of
-    the piece.
+    A beat ends where the next begins: a note that ends there does not fill the next. Beats extend to the end of the
+    piece.
     """
 
-    def count(heard: Heard) -> Counts:
-        begins, stops = beats_of(heard)
-        return pairs(number_of(heard, begins[silent(heard, begins, stops)]), number_of(heard, begins))
+    def count(view: Heard) -> Counts:
+        begins, stops = beats_of(view)
+        return pairs(number_of(view, begins[silent(view, begins, stops)]), number_of(view, begins))
 
     return Metric("% of beats", count, share())
 
 
-def beats_of(heard: Heard) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where each beat begins and ends, in ticks; cut at bar lines and at the end of the piece."""
-    stops = np.minimum(heard.starts[1:], heard.score.length)
-    first = (heard.starts[:-1] - heard.origins) // heard.beat_ticks
-    counts = np.maximum(-((heard.origins - stops) // heard.beat_ticks) - first, 0)
-    row = np.repeat(np.arange(heard.rows), counts)
+def beats_of(view: Heard) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the begin and the end of each beat, in ticks; cut at bar lines and at the end of the piece."""
+    stops = np.minimum(view.starts[1:], view.score.length)
+    first = (view.starts[:-1] - view.origins) // view.beat_ticks
+    counts = np.maximum(-((view.origins - stops) // view.beat_ticks) - first, 0)
+    row = np.repeat(np.arange(view.rows), counts)
     number = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts) + first[row]
-    begins = heard.origins[row] + number * heard.beat_ticks[row]
-    return np.maximum(begins, heard.starts[row]), np.minimum(begins + heard.beat_ticks[row], stops[row])
+    begins = view.origins[row] + number * view.beat_ticks[row]
+    return np.maximum(begins, view.starts[row]), np.minimum(begins + view.beat_ticks[row], stops[row])
 
 
-def silent(heard: Heard, begins: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether no note sounds from each of these ticks up to the other."""
-    begun, ended = np.sort(heard.notes["start"]), np.sort(ends(heard.notes))
-    # Nothing sounds where all notes that begin before a stretch ends have ended by its beginning.
+def silent(view: Heard, begins: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell whether no note sounds from each tick of `begins` up to that of `stops`."""
+    begun, ended = np.sort(view.notes["start"]), np.sort(ends(view.notes))
+    # A segment is silent if all notes that begin before its end have ended by its begin.
     return np.searchsorted(begun, stops) <= np.searchsorted(ended, begins, side="right")
 
 
 def empty_bars() -> Metric:
-    """Bars in which no note sounds (after Dong et al. 2018, MuseGAN), an upbeat left out.
+    """Count bars in which no note sounds (after Dong et al. 2018, MuseGAN), without a pickup.
 
-    A bar lasts up to where the next begins. Bars go up to the end of the piece.
+    A bar ends where the next begins. Bars extend to the end of the piece.
     """
 
-    def count(heard: Heard) -> Counts:
-        nothing = silent(heard, heard.starts[:-1], heard.starts[1:])
-        return pairs(heard.is_bar & nothing, heard.is_bar)
+    def count(view: Heard) -> Counts:
+        nothing = silent(view, view.starts[:-1], view.starts[1:])
+        return pairs(view.is_bar & nothing, view.is_bar)
 
     return Metric("% of bars", count, share())
 
 
 def groove_consistency() -> Metric:
-    """1 less the share of places in the bar that are struck in one of two neighbouring bars but not in the other.
+    """Measure 1 less the share of positions in the bar with an onset in only one of two neighbouring bars.
 
-    The mean over bars and the bar before (after Dong et al. 2020, MusPy), of equal length, an upbeat left out, unless
-    both are silent. There are twelve places to a quarter; a note counts for the nearest.
+    The mean over bars and the bar before (after Dong et al. 2020, MusPy), of equal length, without a pickup, unless
+    both are silent. There are twelve positions to a quarter; a note counts for the nearest.
     """
 
-    def count(heard: Heard) -> Counts:
-        grid = (heard.notes["start"] + _STEP // 2) // _STEP * _STEP
-        rows = heard.bar_of(grid)
-        found = alike(heard, Content(rows, grid - heard.starts[rows]), lag=1)
-        ticks = np.diff(heard.starts)
+    def count(view: Heard) -> Counts:
+        grid = (view.notes["start"] + _STEP // 2) // _STEP * _STEP
+        rows = view.bar_of(grid)
+        found = alike(view, Content(rows, grid - view.starts[rows]), lag=1)
+        ticks = np.diff(view.starts)
         compared = (found.notes > 0) & (ticks == np.roll(ticks, 1))
         differing = (found.notes - 2 * found.common) * _STEP / np.maximum(ticks, 1)
         return pairs(np.where(compared, 1 - differing, 0.0), compared)

@@ -1,4 +1,4 @@
-"""Metrics of texture: how many notes sound at once; they know no voices."""
+"""Metrics of texture: notes that sound at once."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from composer.types import Metric
 
 @dataclass(frozen=True, eq=False)
 class Sounding:
-    """How many pitches sound in each stretch of time (M,) in which nothing begins or ends, cut at bar lines."""
+    """The number of sounding pitches in each segment (M,) between onsets, ends and bar lines."""
 
     starts: NDArray[np.int64]
     ticks: NDArray[np.int64]
     pitches: NDArray[np.int64]
 
 
-def sounding(heard: Heard) -> Sounding:
-    """The stretches of a piece, from its beginning to its end; a pitch that several notes sound is one."""
-    begun, ended = _spans(heard)
-    bar_lines = np.minimum(heard.starts, heard.score.length)
+def sounding(view: Heard) -> Sounding:
+    """Divide a piece into such segments, from its beginning to its end; several notes of one pitch count once."""
+    begun, ended = _spans(view)
+    bar_lines = np.minimum(view.starts, view.score.length)
     times = np.unique(np.concatenate([bar_lines, begun, ended]))
     counts = [np.searchsorted(np.sort(ticks), times[:-1], side="right") for ticks in (begun, ended)]
     return Sounding(times[:-1], np.diff(times), counts[0] - counts[1])
 
 
-def _spans(heard: Heard) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """From where to where pitches sound, without a break; notes of one pitch that overlap are one."""
-    notes = heard.notes[np.lexsort((heard.notes["start"], heard.notes["pitch"]))]
-    after = heard.score.end + 1  # pitches are laid one after another, so that each has its own stretch of numbers
+def _spans(view: Heard) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the begins and ends of sounding pitches; overlapping notes of one pitch are one."""
+    notes = view.notes[np.lexsort((view.notes["start"], view.notes["pitch"]))]
+    after = view.score.end + 1  # shift each pitch to its own range of numbers
     starts, stops = (ticks + notes["pitch"].astype(np.int64) * after for ticks in (notes["start"], ends(notes)))
     reached = np.maximum.accumulate(stops)
     is_new = np.r_[True, starts[1:] > reached[:-1]][: len(notes)]
@@ -43,29 +43,29 @@ def _spans(heard: Heard) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def polyphony() -> Metric:
-    """Pitches that sound at once: the mean over the time in which one does (after Dong et al. 2020, MusPy).
+    """Count pitches that sound at once: the mean over the time with any (after Dong et al. 2020, MusPy).
 
     Time is exact, not sampled.
     """
 
-    def count(heard: Heard) -> Counts:
-        found = sounding(heard)
+    def count(view: Heard) -> Counts:
+        found = sounding(view)
         ticks = np.where(found.pitches > 0, found.ticks, 0)
-        return pairs(number_of(heard, found.starts, ticks * found.pitches), number_of(heard, found.starts, ticks))
+        return pairs(number_of(view, found.starts, ticks * found.pitches), number_of(view, found.starts, ticks))
 
     return Metric("pitches", count, share(1.0))
 
 
 def polyphony_rate() -> Metric:
-    """Time in which two pitches or more sound, of all time up to the piece's end (after Dong et al. 2018, MuseGAN).
+    """Measure the time in which two pitches or more sound, of the whole piece (after Dong et al. 2018, MuseGAN).
 
     Time is exact, not sampled.
     """
 
-    def count(heard: Heard) -> Counts:
-        found = sounding(heard)
+    def count(view: Heard) -> Counts:
+        found = sounding(view)
         several = np.where(found.pitches > 1, found.ticks, 0)
-        return pairs(number_of(heard, found.starts, several), number_of(heard, found.starts, found.ticks))
+        return pairs(number_of(view, found.starts, several), number_of(view, found.starts, found.ticks))
 
     return Metric("% of time", count, share())
 

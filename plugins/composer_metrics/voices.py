@@ -1,7 +1,7 @@
-"""Metrics of voice-leading in four parts: ranges, crossings, parallels, spacing, leaps; they know no key.
+"""Metrics of voice-leading in four parts: ranges, crossings, parallels, spacing, leaps.
 
-They are of pieces of exactly four tracks with notes (drums left out), in none of which two notes overlap, with voices
-in the order of the tracks; of any other piece nothing is counted.
+They apply to pieces of exactly four tracks with notes (drums left out), in none of which two notes overlap. Voices are
+in the order of the tracks. Any other piece counts nothing.
 """
 
 from __future__ import annotations
@@ -33,85 +33,85 @@ _LOW, _HIGH = 5, 95
 
 
 def four_voices() -> Metric:
-    """Pieces of exactly four tracks with notes (drums left out), in none of which two notes overlap.
+    """Count pieces of exactly four tracks with notes (drums left out), in none of which two notes overlap.
 
-    All metrics of voices are of such pieces alone, with voices in the order of the tracks.
+    All metrics of voices apply to such pieces alone, with voices in the order of the tracks.
     """
-    return Metric("% of pieces", lambda heard: of_piece(heard, bool(heard.lines), 1), share())
+    return Metric("% of pieces", lambda view: of_piece(view, bool(view.lines), 1), share())
 
 
 def voice_crossings() -> Metric:
-    """Time with some voice below a lower one, of the time in which two voices or more sound."""
+    """Measure the time with some voice below a lower one, of the time in which two voices or more sound."""
 
-    def count(heard: Heard) -> Counts:
-        upper, lower = pairs_of(heard.texture.pitches)
+    def count(view: Heard) -> Counts:
+        upper, lower = pairs_of(view.texture.pitches)
         both = (upper >= 0) & (lower >= 0)
-        return _time(heard, (both & (upper < lower)).any(axis=0), both.any(axis=0))
+        return _time(view, (both & (upper < lower)).any(axis=0), both.any(axis=0))
 
     return Metric("% of time", count, share())
 
 
 def wide_spacing() -> Metric:
-    """Time with more than an octave between soprano and alto or alto and tenor.
+    """Measure the time with more than an octave between soprano and alto or alto and tenor.
 
-    It is a share of the time in which all three sound.
+    The figure is a share of the time in which all three sound.
     """
 
-    def count(heard: Heard) -> Counts:
-        three = heard.texture.pitches[:3]
+    def count(view: Heard) -> Counts:
+        three = view.texture.pitches[:3]
         complete = (three >= 0).all(axis=0)
-        return _time(heard, complete & (np.abs(np.diff(three, axis=0)) > OCTAVE).any(axis=0), complete)
+        return _time(view, complete & (np.abs(np.diff(three, axis=0)) > OCTAVE).any(axis=0), complete)
 
     return Metric("% of time", count, share())
 
 
-def _time(heard: Heard, part: Any, whole: Any) -> Counts:
-    """(rows, 2) the ticks of some stretches of the texture, and of others."""
-    starts, ticks = heard.texture.starts, heard.texture.ticks
-    return pairs(number_of(heard, starts, ticks * part), number_of(heard, starts, ticks * whole))
+def _time(view: Heard, part: Any, whole: Any) -> Counts:
+    """Sum the ticks of some segments of the texture, and of others, (rows, 2)."""
+    starts, ticks = view.texture.starts, view.texture.ticks
+    return pairs(number_of(view, starts, ticks * part), number_of(view, starts, ticks * whole))
 
 
 def parallel_fifths() -> Metric:
-    """Parallel perfect fifths of any two voices.
+    """Count parallel perfect fifths of any two voices.
 
-    Two voices that sound a perfect fifth (or with octaves) at two successive moments at which any voice strikes, and
-    both move in the same direction between them; each pair of voices counts.
+    Two voices are a perfect fifth apart (or with octaves) at two successive onsets of any voice, and both move in the
+    same direction between them. Each pair of voices counts.
     """
     return Metric("per 100 beats", partial(_parallels, interval=FIFTH), share())
 
 
 def parallel_octaves() -> Metric:
-    """Parallel unisons and octaves of any two voices.
+    """Count parallel unisons and octaves of any two voices.
 
-    Two voices that sound a unison or octaves at two successive moments at which any voice strikes, and both move in
-    the same direction between them; each pair of voices counts.
+    Two voices are a unison or octaves apart at two successive onsets of any voice, and both move in the same direction
+    between them. Each pair of voices counts.
     """
     return Metric("per 100 beats", partial(_parallels, interval=UNISON), share())
 
 
-def _parallels(heard: Heard, interval: int) -> Counts:
-    found = number_of(heard, parallels(heard.texture, interval))
-    return pairs(found, heard.bar_beats * bool(heard.lines))
+def _parallels(view: Heard, interval: int) -> Counts:
+    found = number_of(view, parallels(view.texture, interval))
+    return pairs(found, view.bar_beats * bool(view.lines))
 
 
 def leaps_beyond_an_octave() -> Metric:
-    """Steps from note to note of a voice that are wider than an octave, over the notes of all voices."""
+    """Count steps from note to note of a voice that are wider than an octave, over the notes of all voices."""
 
-    def count(heard: Heard) -> Counts:
-        counts = np.zeros((heard.rows, 2))
-        for line in heard.lines:
+    def count(view: Heard) -> Counts:
+        counts = np.zeros((view.rows, 2))
+        for line in view.lines:
             wide = np.abs(steps(line["pitch"])) > OCTAVE
-            counts += pairs(number_of(heard, line["start"][1:][wide]), number_of(heard, line["start"]))
+            counts += pairs(number_of(view, line["start"][1:][wide]), number_of(view, line["start"]))
         return counts
 
     return Metric("per 100 notes", count, share())
 
 
-def _pitches(heard: Heard, voice: int) -> Counts:
-    if not heard.lines:
-        return np.zeros((heard.rows, PITCHES))
-    line = heard.lines[voice]
-    return histogram_of(heard, line["start"], line["pitch"], PITCHES)
+def _pitches(view: Heard, voice: int) -> Counts:
+    if not view.lines:
+        return np.zeros((view.rows, PITCHES))
+    line = view.lines[voice]
+    return histogram_of(view, line["start"], line["pitch"], PITCHES)
 
 
 def _of_voice(number: int, value: Callable[[Counts], Counts], text: str) -> Callable[[], Metric]:
@@ -123,9 +123,9 @@ def _of_voice(number: int, value: Callable[[Counts], Counts], text: str) -> Call
 
 
 _RANGES: dict[str, tuple[Callable[[Counts], Counts], str]] = {
-    "mean": (mean, "Mean MIDI pitch of the notes of the {}."),
-    "low": (quantile(_LOW), f"The lowest pitch at or below which {_LOW} % of the notes of the {{}} lie."),
-    "high": (quantile(_HIGH), f"The lowest pitch at or below which {_HIGH} % of the notes of the {{}} lie."),
+    "mean": (mean, "Measure the mean MIDI pitch of the notes of the {}."),
+    "low": (quantile(_LOW), f"Find the lowest pitch at or below which {_LOW} % of the notes of the {{}} lie."),
+    "high": (quantile(_HIGH), f"Find the lowest pitch at or below which {_HIGH} % of the notes of the {{}} lie."),
 }
 
 METRICS: dict[str, Callable[[], Metric]] = {

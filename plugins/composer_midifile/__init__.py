@@ -1,4 +1,4 @@
-"""Plugin: Standard MIDI files, read and written; it knows the hooks and nothing of what is in a file."""
+"""Plugin: Standard MIDI files, read, written and linted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from composer.types import Offers
 
 @hookimpl
 def register_readers() -> Offers:
-    """Offer the three usual suffixes of a Standard MIDI file."""
+    """Register the reader for the three usual suffixes."""
     from composer_midifile.reading import MidiReader
 
     return {".mid": MidiReader, ".midi": MidiReader, ".kar": MidiReader}
@@ -16,7 +16,7 @@ def register_readers() -> Offers:
 
 @hookimpl
 def register_exporters() -> Offers:
-    """Offer `.mid` and `.midi`."""
+    """Register the exporter for `.mid` and `.midi`."""
     from composer_midifile.writing import MidiExporter
 
     return {".mid": MidiExporter, ".midi": MidiExporter}

@@ -1,8 +1,8 @@
-"""Which port and channel each track of a file plays on; it knows no event.
+"""Assignment of tracks to ports and channels.
 
 A port has sixteen channels, the tenth of them for drums. A file with more than fifteen melodic tracks numbers its
-ports (meta event 21 hex), as notation programs write it and most sequencers read it. A player that knows no ports hears
-all of them as one: a track on a later port therefore takes, where it can, a channel that has its program already.
+ports (meta event 21 hex), as notation programs write it and most sequencers read it. A player without ports merges
+them. So a track on a later port prefers a channel that has its program already.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from composer.music.score import Track
 
 DRUMS = 9
-"""Channel 10, as musicians count."""
+"""Channel 10, counted from 1."""
 
 MELODIC = tuple(channel for channel in range(16) if channel != DRUMS)
 
 PORTS = 128
-"""As many as a file can number; tracks beyond share channels with the first ones."""
+"""Most ports of a file; further tracks share channels with the first ones."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Place:
 
 
 def places(tracks: Sequence[Track]) -> list[Place]:
-    """A place for each track: melodic ones each have their own, and drums share channel 10 if they share their kit."""
+    """Assign a channel to each track: one for each melodic track, and channel 10 for all drums with the same kit."""
     found: dict[int, Place] = {}
     drums = [number for number, track in enumerate(tracks) if track.is_drum]
     kits = list(dict.fromkeys(int(tracks[number].program) for number in drums))

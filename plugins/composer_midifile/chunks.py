@@ -1,69 +1,54 @@
-"""A MIDI file's header and where its tracks lie, by the sizes it states; it knows no event.
-
-Source: Standard MIDI Files 1.0, RP-001, MIDI Manufacturers Association 1996.
-"""
+"""The chunks of a MIDI file, checked for the reader."""
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 
-MOST_CHUNKS = 65_535
-"""As many tracks as a header can promise."""
+from composer_midifile.walking import DEEPEST_HEADER, HEADER, TRACK, Header, find_header, walk_chunks
 
-_DEEPEST_HEADER = 256  # where wrappers (RIFF: 20 bytes, MacBinary: 128) put it at the latest
+MOST_CHUNKS = 65_535
+"""The most tracks that a header can promise."""
 
 
 class Damaged(Exception):
-    """The bytes are no MIDI file that can be read; the text says why, without the file's name."""
-
-
-@dataclass(frozen=True)
-class Header:
-    """What the first chunk says; `end` is where the next one begins."""
-
-    kind: int
-    tracks: int
-    division: int
-    end: int
+    """The bytes are not a readable MIDI file; the text is the reason, without the file's name."""
 
 
 @dataclass(frozen=True)
 class Chunks:
-    """Ticks to a quarter note, the (start, end) of every track's events in the file, and what is to be said."""
+    """Ticks to a quarter note, the (start, end) of every track's events in the file, and remarks."""
 
     division: int
     tracks: tuple[tuple[int, int], ...]
-    broken_off: bool  # the last track should be longer than the file
+    broken_off: bool  # whether the last track is longer than the file
     remarks: tuple[str, ...]
 
 
 def find_chunks(data: bytes) -> Chunks:
-    """The tracks of a MIDI file. Raises Damaged if it is none, or if its music cannot be told from its bytes."""
+    """Find the tracks of a MIDI file. Raises Damaged for anything else, and for music without a clear meaning."""
     remarks: list[str] = []
-    header = _header(data, remarks)
-    tracks, broken_off = _tracks(data, header.end, remarks)
+    header = _check_header(data, remarks)
+    tracks, broken_off = _find_tracks(data, header.end, remarks)
     _check_count(header, len(tracks), remarks)
     return Chunks(header.division, tuple(tracks), broken_off, tuple(remarks))
 
 
-def _header(data: bytes, remarks: list[str]) -> Header:
+def _check_header(data: bytes, remarks: list[str]) -> Header:
     if not data:
         raise Damaged("is empty.")
-    at = data.find(b"MThd", 0, _DEEPEST_HEADER + 4)
-    if at < 0:
-        raise Damaged("is not a MIDI file: it does not begin with 'MThd'.")
-    if at + 14 > len(data):
+    header = find_header(data)
+    if header is None and HEADER in data[: DEEPEST_HEADER + len(HEADER)]:
         raise Damaged("ends within its header; copy or export it again.")
-    length, kind, tracks, division = struct.unpack_from(">IHHH", data, at + 4)
-    if length < 6:
-        raise Damaged(f"has a header of {length} bytes where there are at least 6; export it again.")
-    _check_division(division)
-    if at:
-        remarks.append(f"the first {at} bytes, before the MIDI header, were skipped")
-    if length > 6:
-        remarks.append(f"the header is {length - 6} bytes longer than known; they were skipped")
-    return Header(kind, tracks, division, at + 8 + length)
+    if header is None:
+        raise Damaged("is not a MIDI file: it does not begin with 'MThd'.")
+    if header.length < 6:
+        raise Damaged(f"has a header of {header.length} bytes where there are at least 6; export it again.")
+    _check_division(header.division)
+    if header.begin:
+        remarks.append(f"the first {header.begin} bytes, before the MIDI header, were skipped")
+    if header.length > 6:
+        remarks.append(f"the header is {header.length - 6} bytes longer than known; they were skipped")
+    return header
 
 
 def _check_division(division: int) -> None:
@@ -73,16 +58,12 @@ def _check_division(division: int) -> None:
         raise Damaged("counts time in film frames (SMPTE), not in beats; export it with ticks per quarter note.")
 
 
-def _tracks(data: bytes, at: int, remarks: list[str]) -> tuple[list[tuple[int, int]], bool]:
+def _find_tracks(data: bytes, at: int, remarks: list[str]) -> tuple[list[tuple[int, int]], bool]:
     tracks: list[tuple[int, int]] = []
     alien = 0
-    while at + 8 <= len(data):
-        name, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "big")
-        start, end = at + 8, at + 8 + length
-        if name == b"MTrk":
+    for name, start, end in walk_chunks(data, at):
+        if name == TRACK:
             tracks.append((start, min(end, len(data))))
-        elif end > len(data) or not (name.isascii() and name.isalnum()):
-            break
         else:
             alien += 1
         if len(tracks) + alien > MOST_CHUNKS:

@@ -1,6 +1,6 @@
-"""Events and ticks of a file, turned into those of a Score; it knows no track.
+"""Conversion of events and ticks of a file to those of a Score.
 
-Every list comes sorted, in the ticks of a Score. Of two tempos or signatures at one tick, the later one in the file
+Every list is sorted, in the ticks of a Score. Of two tempos or signatures at one tick, the later one in the file
 counts.
 """
 
@@ -20,30 +20,30 @@ from composer.music.score import TICKS_PER_QUARTER, KeySignature, Tempo, Text, T
 from composer_midifile import upbeats
 
 SLOWEST, FASTEST = 5.0, 1000.0
-"""Tempos outside these, in quarter notes a minute, are set to them."""
+"""Limits of tempos, in quarter notes a minute."""
 
 DENOMINATORS = (1, 2, 4, 8, 16, 32, 64)
 
 Placed: TypeAlias = tuple[int, bytes]
-"""The tick of an event, in those of the file, and its content."""
+"""The tick of an event in the file, and its content."""
 
 
 @dataclass
 class Conversion:
-    """A file's ticks to a quarter note, and what is to be said of what was found in it."""
+    """Ticks to a quarter note of a file, and remarks on its contents."""
 
     division: int
     remarks: Counter[str] = field(default_factory=Counter)
     moved: int = 0  # notes that begin or end between the ticks of a Score
-    left_out: Counter[str] = field(default_factory=Counter)  # what a Score has no place for, by kind
+    left_out: Counter[str] = field(default_factory=Counter)  # contents without a counterpart in a Score, by kind
 
     def remark(self, text: str, times: int = 1) -> None:
-        """Take note that something happened so many times."""
+        """Count `times` occurrences of a remark."""
         if times > 0:
             self.remarks[text] += times
 
     def scaled(self, ticks: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The ticks of a Score nearest to those of the file at which notes begin and end, (2, notes)."""
+        """Scale onsets and ends of notes (2, notes) to the nearest ticks of a Score."""
         if TICKS_PER_QUARTER % self.division == 0:
             return ticks * (TICKS_PER_QUARTER // self.division)
         half = self.division // 2
@@ -53,7 +53,7 @@ class Conversion:
         return found
 
     def tempos(self, found: Iterable[Placed]) -> tuple[Tempo, ...]:
-        """Tempo changes; those that no metronome has are set to the next that one has."""
+        """Convert tempo changes, clamped to `SLOWEST` and `FASTEST`."""
         result, wild, none = {}, 0, 0
         for time, content in found:
             tick, micros = self._tick(time), int.from_bytes(content, "big")
@@ -68,7 +68,7 @@ class Conversion:
         return tuple(sorted(result.values()))
 
     def time_signatures(self, found: Iterable[Placed]) -> tuple[TimeSignature, ...]:
-        """Time signatures; if the first one comes later, 4/4 stands before it, as the format has it."""
+        """Convert time signatures. If the first one comes later, 4/4 precedes it, the default of the format."""
         result, bad = {}, 0
         for time, content in found:
             tick, (top, power) = self._tick(time), content[:2]
@@ -82,14 +82,14 @@ class Conversion:
         return tuple(sorted(result.values()))
 
     def at_bar_lines(self, signatures: tuple[TimeSignature, ...]) -> tuple[TimeSignature, ...]:
-        """The same with those that stand a tick or two of the file beside a bar line moved to it."""
+        """Align signatures that stand a tick or two of the file beside a bar line."""
         reach = max(upbeats.BESIDE, upbeats.BESIDE * TICKS_PER_QUARTER // self.division)
         found, moved = upbeats.aligned(signatures, reach)
         self.remark("a time signature a tick or two beside a bar line was moved to it", moved)
         return found
 
     def key_signatures(self, found: Iterable[Placed]) -> tuple[KeySignature, ...]:
-        """Key signatures of up to seven sharps or flats."""
+        """Convert key signatures of up to seven sharps or flats."""
         result, bad = {}, 0
         for time, content in found:
             tick, fifths, mode = self._tick(time), int.from_bytes(content[:1], "big", signed=True), content[1]
@@ -101,7 +101,7 @@ class Conversion:
         return tuple(sorted(result.values()))
 
     def markers(self, found: Iterable[Placed]) -> tuple[Text, ...]:
-        """Markers, by time."""
+        """Convert markers, sorted by time."""
         texts = [Text(self._tick(time), content.decode()) for time, content in found]
         return tuple(sorted(texts, key=lambda text: text.tick))
 
@@ -111,7 +111,7 @@ class Conversion:
 
 @lru_cache(maxsize=4096)
 def beats_per_minute(micros: int) -> float:
-    """The roundest tempo that a file would hold as so many microseconds to a quarter note."""
+    """Return the roundest tempo that is stored as `micros` microseconds to a quarter note."""
     exact = 60_000_000 / micros
     for places in range(6):
         rounded = round(exact, places)

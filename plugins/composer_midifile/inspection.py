@@ -1,7 +1,4 @@
-"""A MIDI file's bytes as the events of its tracks; it builds no Score.
-
-Source: Standard MIDI Files 1.0, RP-001, MIDI Manufacturers Association 1996.
-"""
+"""A MIDI file's bytes as the events of its tracks, for the reader."""
 
 from __future__ import annotations
 
@@ -15,25 +12,25 @@ MOST_BYTES = 16 * 2**20
 """A larger file is refused: no piece of music is that long."""
 
 MOST_OTHER_EVENTS = 100_000
-"""Texts, tempos, programs… of all tracks together."""
+"""Texts, tempos, programs and the like, in all tracks together."""
 
 
 @dataclass(frozen=True)
 class Inspected:
-    """A MIDI file, of which every event is known to be what it says."""
+    """The events of a MIDI file, all valid."""
 
     division: int
     tracks: list[TrackEvents]
-    remarks: Counter[str]  # what was dropped or mended, and how often
+    remarks: Counter[str]  # on dropped and mended events, with counts
 
     @property
     def own_text(self) -> bytes:
-        """What made the piece, as the first track says."""
+        """The provenance of the piece, as the first track states it."""
         return self.tracks[0].own_text if self.tracks else b""
 
 
 def inspect(data: bytes) -> Inspected:
-    """The events of a file. Raises Damaged if they cannot be told from these bytes."""
+    """Read the events of a file. Raises Damaged if they cannot be decoded."""
     chunks = find_chunks(data)
     tracks = _tracks(data, chunks)
     remarks = Counter([*chunks.remarks, *(remark for track in tracks for remark in track.remarks)])

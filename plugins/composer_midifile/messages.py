@@ -1,6 +1,6 @@
-"""The channel messages of a file as columns, read from its bytes without a loop over them; it knows no note.
+"""The channel messages of a file as columns, decoded without a Python loop over messages.
 
-They are those with two data bytes (notes, controllers, bends), which are nearly all of most files.
+They are those with two data bytes (notes, controllers, bends): nearly all events of most files.
 """
 
 from __future__ import annotations
@@ -13,48 +13,46 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from composer_midifile.events import TrackEvents
-
-NOTE_ON, AFTERTOUCH, CONTROLLER, BEND = 0x90, 0xA0, 0xB0, 0xE0
+from composer_midifile.walking import TrackData
 
 _Bytes: TypeAlias = NDArray[np.uint8]
 _Longs: TypeAlias = NDArray[np.int64]
 
 
 FEW_TRACKS = 32
-"""So many, with 16 channels of 128 pitches each, are numbered in 16 bits, which are sorted faster."""
+"""Lines of so few tracks, with 16 channels of 128 pitches each, fit into 16 bits, which sort faster."""
 
 _HIGH = bytes(range(0x80, 0x100))
 
 
 @dataclass(frozen=True, eq=False)
 class Messages:
-    """The messages of all tracks, one track after the other as in the file; each column is (messages,)."""
+    """The messages of all tracks, one track after the other as in the file. Each column is (messages,)."""
 
-    track: NDArray[Any]  # 16 bits wide where there are few tracks, so that lines of notes are
+    track: NDArray[Any]  # 16 bits wide for few tracks, and so are lines of notes
     tick: _Longs  # of the file, from the beginning of the track
     status: _Bytes
     first: _Bytes
     second: _Bytes
-    counts: list[int]  # how many messages there are in the first 0, 1… stretches
-    reached: list[int]  # how many ticks these last
-    begins: list[int]  # how many stretches there are in the first 0, 1… tracks
+    counts: list[int]  # messages in the first 0, 1… stretches
+    reached: list[int]  # ticks of these
+    begins: list[int]  # stretches in the first 0, 1… tracks
 
     def place(self, track: int, stretches: int) -> int:
-        """How many messages come before an event that follows so many stretches of its track."""
+        """Return the number of messages before an event that follows `stretches` stretches of its track."""
         return self.counts[self.begins[track] + stretches]
 
     def time(self, track: int, stretches: int, others: int) -> int:
-        """The tick of an event that follows so many stretches of its track, and other events that last so long."""
+        """Return the tick of an event that follows `stretches` stretches, and other events of `others` ticks."""
         begin = self.begins[track]
         return self.reached[begin + stretches] - self.reached[begin] + others
 
 
-def read_messages(tracks: Sequence[TrackEvents]) -> Messages:
-    """The messages of these tracks."""
+def read_messages(tracks: Sequence[TrackData]) -> Messages:
+    """Decode the messages of these tracks."""
     stretches = [stretch for track in tracks for stretch in track.stretches]
     begins = list(accumulate([len(track.stretches) for track in tracks], initial=0))
-    lengths = [len(stretch.translate(None, _HIGH)) // 3 for stretch in stretches]
+    lengths = [count_messages(stretch) for stretch in stretches]
     counts = list(accumulate(lengths, initial=0))
     raw = np.frombuffer(b"".join(stretches), dtype=np.uint8)
     (low,) = (raw < 0x80).nonzero()  # three to a message: the end of its time, and its two data bytes
@@ -76,10 +74,15 @@ def read_messages(tracks: Sequence[TrackEvents]) -> Messages:
     )
 
 
-def _times(raw: _Bytes, ends: _Longs, last: _Bytes, before: _Bytes) -> _Longs:
-    """The time of each message; given are where each ends, its last byte, and the byte before that.
+def count_messages(stretch: bytes) -> int:
+    """Count the messages of a stretch."""
+    return len(stretch.translate(None, _HIGH)) // 3  # the last byte of a time, and two data bytes
 
-    Before the first stands the last byte of all, which is a data byte.
+
+def _times(raw: _Bytes, ends: _Longs, last: _Bytes, before: _Bytes) -> _Longs:
+    """Decode the delta time of each message, given its end in `raw`, its last byte, and the byte before that.
+
+    The byte before the first is the last of all, which is a data byte.
     """
     times = last + ((np.maximum(before, 0x80) - 0x80).astype(np.int64) << 7)
     (longer,) = (before >= 0x80).nonzero()
@@ -92,7 +95,7 @@ def _times(raw: _Bytes, ends: _Longs, last: _Bytes, before: _Bytes) -> _Longs:
 
 
 def _statuses(before: _Bytes) -> _Bytes:
-    """The status of each message, the one before where it is left out; given is the byte before its data bytes."""
+    """Return the status of each message with running status filled in, given the byte before its data bytes."""
     (stated,) = (before >= 0x80).nonzero()
     if len(stated) == len(before):
         return before

@@ -1,4 +1,4 @@
-"""Notes as the bytes of note events, those of all tracks at once; it knows no file."""
+"""Notes as the bytes of note events, for all tracks at once."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.music.score import Notes, joined
+from composer_midifile.codes import NOTE_ON
 
 _VELOCITY_OF_END = 0
 
 
 def note_events(notes: Notes, channel: int) -> bytes:
-    """Each note's beginning and end, from tick 0, by time; of those at one tick, ends come first, lower pitches first.
+    """Encode note-ons and note-offs from tick 0, sorted by time. At one tick, note-offs and lower pitches come first.
 
     An end is a beginning of velocity 0. Ticks are below 2^28.
     """
@@ -21,7 +22,7 @@ def note_events(notes: Notes, channel: int) -> bytes:
 
 
 def events_of_parts(parts: Sequence[Notes], channels: Sequence[int]) -> list[bytes]:
-    """The same of several parts, each from tick 0 and on its channel."""
+    """Encode the notes of several parts, each from tick 0 and on its own channel."""
     notes = joined(parts)
     part = np.tile(np.repeat(np.arange(len(parts)), [len(its) for its in parts]), 2)
     tick = np.concatenate((notes["start"], notes["start"] + notes["duration"]))
@@ -31,7 +32,7 @@ def events_of_parts(parts: Sequence[Notes], channels: Sequence[int]) -> list[byt
     part, tick = part[order], tick[order]
     time = tick.copy()
     time[1:] -= np.where(part[1:] == part[:-1], tick[:-1], 0)
-    status = np.asarray([0x90 | channel for channel in channels], dtype=np.uint8)[part]
+    status = np.asarray([NOTE_ON | channel for channel in channels], dtype=np.uint8)[part]
     velocity = np.concatenate((notes["velocity"], np.full(len(notes), _VELOCITY_OF_END)))
     return _split(_written(time, status, pitch[order], velocity[order]), part, len(parts))
 
@@ -39,7 +40,7 @@ def events_of_parts(parts: Sequence[Notes], channels: Sequence[int]) -> list[byt
 def _written(
     time: NDArray[np.int64], status: NDArray[np.uint8], pitch: NDArray[np.int16], velocity: NDArray[np.int16]
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Seven bytes for each event, and which of them are written: a time has as many as it needs."""
+    """Lay out seven bytes for each event (events, 7), and a mask of the bytes in use: short times need fewer."""
     events = np.empty((len(time), 7), dtype=np.uint8)
     stands = np.ones(events.shape, dtype=np.bool_)
     for place in range(4):

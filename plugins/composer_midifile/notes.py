@@ -1,7 +1,7 @@
-"""The notes of all tracks at once, made into those of a Score; it knows no message.
+"""The notes of all tracks at once, made into those of a Score.
 
-At once, since a call of NumPy costs more than the notes of a short track. A `line` is one pitch of one part, as
-`part << 7 | pitch`.
+All tracks are processed together, since a call of NumPy costs more than the notes of a short track. A `line` is one
+pitch of one part, as `part << 7 | pitch`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _Longs: TypeAlias = NDArray[np.int64]
 
 
 def notes_of_lines(line: _Longs, start: _Longs, end: _Longs, velocity: Column, remarks: Counter[str]) -> list[Notes]:
-    """The notes of each part that has any, sorted; none of a part lies over another of its pitch.
+    """Build the sorted notes of each part that has any, without overlaps of one pitch.
 
-    They come sorted by line, then start; times are in ticks of a Score, below 2^32. What is dropped or shortened is
-    counted in `remarks`.
+    The arguments are sorted by line, then start; times are in ticks of a Score, below 2^32. Dropped and shortened notes
+    are counted in `remarks`.
     """
     end = np.maximum(end, start + 1)
     if _over(line, start, end).any():
@@ -40,7 +40,7 @@ def notes_of_lines(line: _Longs, start: _Longs, end: _Longs, velocity: Column, r
 
 
 def apart(parts: Sequence[Notes]) -> list[Notes]:
-    """The same, of notes that a Score has already, and of parts that may have none."""
+    """Separate overlapping notes of one pitch, in the parts of a Score. Parts may be empty."""
     used = [number for number, notes in enumerate(parts) if len(notes)]
     found = list(parts)
     if used:
@@ -58,7 +58,7 @@ def apart(parts: Sequence[Notes]) -> list[Notes]:
 def _untangled(
     line: _Longs, start: _Longs, end: _Longs, velocity: Column, remarks: Counter[str]
 ) -> tuple[_Longs, _Longs, _Longs, Column]:
-    """Of notes that begin together the longest stays; an earlier one ends where the next begins."""
+    """Keep the longest of notes with one onset, and cut a note at the next onset of its line."""
     order = np.lexsort((end, start, line))
     line, start, end, velocity = line[order], start[order], end[order], velocity[order]
     stays = np.append((line[:-1] != line[1:]) | (start[:-1] != start[1:]), True)
@@ -71,6 +71,6 @@ def _untangled(
 
 
 def _over(line: _Longs, start: _Longs, end: _Longs) -> NDArray[np.bool_]:
-    """Whether each note but the last ends after the next of its line begins."""
+    """Tell whether each note but the last ends after the next onset of its line, (notes - 1,)."""
     over: NDArray[np.bool_] = (line[:-1] == line[1:]) & (end[:-1] > start[1:])
     return over

@@ -1,7 +1,7 @@
-"""What a file has besides notes that a Score has no place for, by kind; it knows no note.
+"""Contents of a file without a counterpart in a Score, counted by kind.
 
-What says the same as nothing, such as a bend to the middle or a volume as instruments have it when they are switched
-on, is not counted. Sources: MIDI 1.0 Detailed Specification; General MIDI System Level 1 (RP-003); RP-015.
+Default values, such as a centred bend or the power-on volume, are not counted.
+Sources: MIDI 1.0 Detailed Specification; General MIDI System Level 1 (RP-003); RP-015.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from composer_midifile.codes import AFTERTOUCH, BEND, CONTROLLER
 from composer_midifile.events import TrackEvents
-from composer_midifile.messages import AFTERTOUCH, BEND, CONTROLLER, Messages
+from composer_midifile.messages import Messages
 from composer_midifile.pedal import SUSTAIN
 
 PEDAL = "sustain pedal"
@@ -25,13 +26,13 @@ _NUMBERS = {
     PEDAL: (SUSTAIN,), "sostenuto pedal": (66,), "soft pedal": (67,), "volume": (7, 39), "expression": (11, 43),
     "pan": (8, 10, 40, 42), "modulation": (1, 33), "bank selects": (0, 32), "": range(120, 128),
 }  # fmt: skip
-"""Of controllers; those from 120 on say no more than that nothing sounds."""
+"""Controllers by kind; those from 120 on only silence notes."""
 
 _UNMOVED = {7: 100, 11: 127, 8: 64, 10: 64, 98: 127, 99: 127, 100: 127, 101: 127}
-"""What controllers say when nobody has moved them, where it is not 0."""
+"""Default values of controllers, if not 0."""
 
 _NOTHING = np.zeros((256, 128), dtype=np.int16)
-"""The second data byte that says the same as no message, by status and first data byte; -1 for none."""
+"""The second data byte of a default value, by status and first data byte; -1 for none."""
 
 _KIND = np.zeros((256, 128), dtype=np.int8)
 for _kind, _numbers in {"other controllers": range(128), **_NUMBERS}.items():
@@ -45,7 +46,7 @@ _NOTHING[BEND : BEND + 16, 0] = 64
 
 
 def left_out(messages: Messages, tracks: Sequence[TrackEvents]) -> Counter[str]:
-    """How often there is anything of each kind."""
+    """Count what a Score leaves out, by kind."""
     found: Counter[str] = Counter()
     (its,) = (messages.status >= AFTERTOUCH).nonzero()
     if len(its):

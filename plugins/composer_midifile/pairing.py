@@ -1,6 +1,6 @@
-"""Messages paired to notes, those of all tracks at once; it knows no program and no pedal.
+"""Note-ons paired with note-offs, for all tracks at once.
 
-An end belongs to the first of the notes of its pitch, channel and track that sound; an end of nothing is none.
+A note-off ends the first sounding note of its pitch, channel and track. One without a sounding note is ignored.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer_midifile.chunks import Damaged
-from composer_midifile.messages import AFTERTOUCH, NOTE_ON, Messages
+from composer_midifile.codes import AFTERTOUCH, NOTE_ON
+from composer_midifile.messages import Messages
 from composer_midifile.notes import Column
 
 _Longs: TypeAlias = NDArray[np.int64]
@@ -22,19 +23,19 @@ MOST_NOTES = 1_000_000
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Notes as the places of their messages, sorted by line, then begin.
+    """Notes as indices of their messages, sorted by line, then onset.
 
-    A part is what a track plays on a channel, as `track << 4 | channel`.
+    A part is the notes of a track on a channel, as `track << 4 | channel`.
     """
 
     line: _Longs  # (notes,) part << 7 | pitch
     begin: _Longs  # (notes,)
     end: _Longs  # (notes,)
-    unfinished: int = 0  # notes that have no end, and are left out
+    unfinished: int = 0  # notes without an end, which are left out
 
 
 def pair_notes(messages: Messages) -> Pairs:
-    """The notes that begin and end in a track. Raises Damaged if there are too many."""
+    """Pair the note-ons and note-offs of each track. Raises Damaged for too many notes."""
     status = messages.status
     is_note = status < AFTERTOUCH
     is_begin = is_note & (status >= NOTE_ON) & (messages.second > 0)
@@ -50,14 +51,14 @@ def pair_notes(messages: Messages) -> Pairs:
 
 
 def _sorted(line: Column, places: _Longs) -> tuple[Column, _Longs]:
-    """The lines of messages, and their places, sorted by line, then place."""
+    """Sort messages by line, then index. Returns their lines and indices."""
     its = line[places]
     order = its.argsort(kind="stable")
     return its[order], places[order]
 
 
 def _paired(line: _Longs, begin: _Longs, end: _Longs) -> Pairs:
-    """The notes where some messages have no other half."""
+    """Pair notes where some messages have no counterpart."""
     end = end[~_is_end_of_none(line, begin, end)]
     of_begin, of_end = line[begin], line[end]
     number = np.arange(len(begin)) - np.searchsorted(of_begin, of_begin)  # in its line
@@ -68,7 +69,7 @@ def _paired(line: _Longs, begin: _Longs, end: _Longs) -> Pairs:
 
 
 def _is_end_of_none(line: _Longs, begin: _Longs, end: _Longs) -> NDArray[np.bool_]:
-    """Which ends come where no note of their line sounds: where more have ended than begun as never before."""
+    """Mark note-offs without a sounding note: ends exceed onsets in their line by more than ever before."""
     places = np.concatenate((begin, end))
     order = np.lexsort((places, line[places]))
     line, is_begin = line[places[order]], order < len(begin)
@@ -77,7 +78,7 @@ def _is_end_of_none(line: _Longs, begin: _Longs, end: _Longs) -> NDArray[np.bool
     step = np.where(is_begin, 1, -1)
     sounding = np.cumsum(step)
     sounding -= np.repeat((sounding - step)[first], sizes)
-    apart = np.repeat(np.arange(len(first)) * (len(line) + 1), sizes)  # so that each line is below those before it
+    apart = np.repeat(np.arange(len(first)) * (len(line) + 1), sizes)  # puts each line below those before it
     lowest = np.minimum.accumulate(np.minimum(sounding, 0) - apart) + apart
     before = np.append(0, lowest[:-1])
     before[first] = 0

@@ -1,7 +1,7 @@
-"""Notes that sound on while a sustain pedal is down; it knows no part and no Score.
+"""Notes sustained by a sustain pedal.
 
-A pedal belongs to a channel of a port, whichever track moves it. It is down from a value of 64 on. A note whose key is
-let go while it is down sounds until it comes up, or until its pitch is struck again on its channel.
+A pedal belongs to a channel of a port, in whichever track its controller is. It is down from a value of 64 on. A note
+released while it is down sounds until the pedal is released, or until the next onset of its pitch on its channel.
 Source: MIDI 1.0 Detailed Specification, controller 64, and RP-015 (reset all controllers).
 """
 
@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer_midifile.channels import DRUMS
+from composer_midifile.codes import CONTROLLER
 from composer_midifile.events import TrackEvents
-from composer_midifile.messages import CONTROLLER, Messages
+from composer_midifile.messages import Messages
 from composer_midifile.programs import channel_of
 
 SUSTAIN, RESET = 64, 121
@@ -29,24 +30,24 @@ _Longs: TypeAlias = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """The tick at which each note ends, (notes,), and on how many channels a pedal stays down for ever."""
+    """The tick at which each note ends, (notes,), and the number of channels whose pedal is never released."""
 
     end: _Longs
     never_released: int
 
 
 def hold(messages: Messages, tracks: Sequence[TrackEvents], begin: _Longs, end: _Longs) -> Held:
-    """The ends of notes, of which the places of their messages are given, (notes,), as the pedals hold them."""
-    let_go = messages.tick[end]
+    """Extend notes to the release of the pedal, given the indices of their messages, (notes,)."""
+    released = messages.tick[end]
     moves = np.flatnonzero((messages.status & 0xF0 == CONTROLLER) & np.isin(messages.first, (SUSTAIN, RESET)))
     if not _goes_down(messages, moves).any():
-        return Held(let_go, 0)
+        return Held(released, 0)
     ports = np.array([channel_of(track, 0) for track in tracks])
     channel = ports[messages.track] | messages.status & 0xF
     rises, is_last = _rises(messages, channel, moves, end)
-    held = np.flatnonzero((rises > let_go) & (messages.status[end] & 0xF != DRUMS))
-    again = _struck_again(channel[begin] << 7 | messages.first[begin], messages.tick[begin], let_go)
-    sounds = let_go.copy()
+    held = np.flatnonzero((rises > released) & (messages.status[end] & 0xF != DRUMS))
+    again = _struck_again(channel[begin] << 7 | messages.first[begin], messages.tick[begin], released)
+    sounds = released.copy()
     sounds[held] = np.minimum(rises, again)[held]
     return Held(sounds, len(np.unique(channel[end[held[is_last[held]]]])))
 
@@ -57,7 +58,10 @@ def _goes_down(messages: Messages, moves: _Longs) -> NDArray[np.bool_]:
 
 
 def _rises(messages: Messages, channel: _Longs, moves: _Longs, end: _Longs) -> tuple[_Longs, NDArray[np.bool_]]:
-    """When the pedal that is down at each end comes up, (notes,): -1 for none, and whether it does at the last end."""
+    """Find the tick at which the pedal, if down at a note-off, is released next, (notes,): -1 if it is up.
+
+    Also marks notes whose pedal is never released: they last until the last note-off.
+    """
     places = np.concatenate((moves, end))
     order = np.lexsort((places, messages.tick[places], channel[places]))
     places = places[order]
@@ -79,9 +83,9 @@ def _rises(messages: Messages, channel: _Longs, moves: _Longs, end: _Longs) -> t
     return found
 
 
-def _struck_again(line: _Longs, struck: _Longs, let_go: _Longs) -> _Longs:
-    """When the pitch of each note is struck next, not before its key is let go; later than any tick if never."""
-    begins = np.sort(line << 32 | struck)
-    found = np.searchsorted(begins, line << 32 | np.maximum(let_go, struck + 1))
+def _struck_again(line: _Longs, onset: _Longs, released: _Longs) -> _Longs:
+    """Find the next onset of the pitch of each note, not before its key is released; `_NEVER` for none."""
+    begins = np.sort(line << 32 | onset)
+    found = np.searchsorted(begins, line << 32 | np.maximum(released, onset + 1))
     again = np.append(begins, -1)[found]
     return np.where(again >> 32 == line, again & 0xFFFFFFFF, _NEVER)

@@ -1,7 +1,7 @@
-"""Which program plays each note: the last one that its channel was given; it knows no Score.
+"""The program of each note: the last one that its channel received.
 
-A channel belongs to a port, and to all tracks that play on it. A track's own programs go before those that other
-tracks give to its channel, since files in which tracks share a channel mean each for itself.
+A channel belongs to a port, and to all tracks that use it. Programs of the own track precede those of other tracks:
+if tracks share a channel, each means its own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from composer_midifile.events import PROGRAM, TrackEvents
+from composer_midifile.codes import PROGRAM
+from composer_midifile.events import TrackEvents
 from composer_midifile.messages import Messages
 from composer_midifile.pairing import Pairs
 
@@ -23,7 +24,7 @@ _Longs: TypeAlias = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Part:
-    """What one track plays on one channel with one program."""
+    """The notes of one track on one channel with one program."""
 
     track: int
     channel: int
@@ -31,7 +32,7 @@ class Part:
 
 
 class _Change(NamedTuple):
-    """A program that a part gives its channel at a tick, after so many messages of the file."""
+    """A program change of a part at a tick, after `place` messages of the file."""
 
     tick: int
     place: int
@@ -40,7 +41,7 @@ class _Change(NamedTuple):
 
 
 def parts_of(pairs: Pairs, messages: Messages, tracks: Sequence[TrackEvents]) -> tuple[Pairs, list[Part]]:
-    """The notes, and their parts: those of `pairs`, divided where a channel changes its program."""
+    """Divide the notes of `pairs` where a channel changes its program. Returns the notes and their parts."""
     given = _Given(messages, tracks)
     numbers = np.bincount(pairs.line >> 7).nonzero()[0].tolist()
     programs = [given.constant(part) for part in numbers]
@@ -59,13 +60,13 @@ def parts_of(pairs: Pairs, messages: Messages, tracks: Sequence[TrackEvents]) ->
 
 
 class _Given:
-    """The programs that a file gives, by track and channel, and by channel alone."""
+    """The program changes of a file, by track and channel, and by channel alone."""
 
     def __init__(self, messages: Messages, tracks: Sequence[TrackEvents]) -> None:
         self.messages, self.tracks = messages, tracks
         self.by_part: dict[int, list[_Change]] = defaultdict(list)
         self.by_channel: dict[int, list[_Change]] = defaultdict(list)
-        self.lines: dict[int, _Line] = {}  # by channel, of those that were asked for
+        self.lines: dict[int, _Line] = {}  # by channel, filled on demand
         for number, track in enumerate(tracks):
             for stretches, others, kind, content in track.events:
                 if kind & 0xF0 == PROGRAM:
@@ -75,14 +76,14 @@ class _Given:
                     self.by_channel[channel_of(track, kind)].append(change)
 
     def constant(self, part: int) -> int | None:
-        """The program of all notes of a track and channel; None where it is not clear that they have the same."""
+        """Return the one program of a track and channel; None if it may change."""
         own = self.by_part.get(part)
         if own:
             return own[0].program if len(own) == 1 and own[0].place == self.messages.place(part >> 4, 0) else None
         return None if channel_of(self.tracks[part >> 4], part) in self.by_channel else 0
 
     def of_notes(self, part: int, begin: _Longs) -> _Longs:
-        """The program of each of these notes of a track and channel, (notes,)."""
+        """Return the program of each of these notes of a track and channel, (notes,)."""
         others = self._of_channel(channel_of(self.tracks[part >> 4], part))
         from_others = others.before(self.messages.tick[begin], part)
         own = self.by_part.get(part, [])
@@ -100,20 +101,20 @@ class _Given:
 
 
 class _Line(NamedTuple):
-    """The programs that any part gives a channel, by time; each column is (changes,)."""
+    """The program changes of a channel by any part, sorted by time. Each column is (changes,)."""
 
     tick: _Longs
     part: _Longs
     program: _Longs
-    begins: _Longs  # where the changes begin that the same part makes one after the other
+    begins: _Longs  # where the run of changes by the same part begins
 
     def before(self, ticks: _Longs, part: int) -> _Longs:
-        """The last program up to each of these ticks that another part than this has given; 0 for none."""
+        """Return the last program at each of these ticks from any other part; 0 for none."""
         last = np.searchsorted(self.tick, ticks, side="right") - 1
         last = np.where((last >= 0) & (self.part[last] == part), self.begins[last] - 1, last)
         return np.where(last >= 0, self.program[last], 0)
 
 
 def channel_of(track: TrackEvents, channel: int) -> int:
-    """A port and a channel of it as one number; only the last four bits of `channel` count."""
+    """Combine a port and a channel into one number; only the last four bits of `channel` count."""
     return track.port << 4 | channel & 0xF

@@ -1,4 +1,4 @@
-"""The text event in which a MIDI file carries what made it, and its upbeat; it knows no other event."""
+"""The text event that stores provenance and pickup in a MIDI file."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from composer_midifile.events import OWN_TEXT
 from composer_midifile.inspection import MOST_BYTES, inspect
 
 UPBEAT = "upbeat"
-"""The key that a score's upbeat has in the text event, in ticks of a Score."""
+"""The key of the pickup in the text event, in ticks of a Score."""
 
 
 def provenance(path: Path) -> dict[str, Any]:
-    """What made the piece in a MIDI file, as it was given to the exporter; `{}` if the file does not say.
+    """Read the provenance of the piece in a MIDI file; `{}` if the file states none.
 
-    Raises UnreadableFile for a file that is no MIDI file or cannot be opened. The values are a stranger's: check them.
+    Raises UnreadableFile for anything but a readable MIDI file. The values are untrusted: check them.
     """
     shown = printable(str(path))
     try:
@@ -31,17 +31,17 @@ def provenance(path: Path) -> dict[str, Any]:
 
 
 def bytes_of(path: Path) -> bytes:
-    """A file's content. Raises UnreadableFile for more than `MOST_BYTES`, and if it cannot be had at all."""
+    """Read a file. Raises UnreadableFile for more than `MOST_BYTES`, and for a file that cannot be opened."""
     return read_bytes(path, MOST_BYTES)
 
 
 def pack(values: Mapping[str, Any]) -> str:
-    """The text event's text, ASCII, the same for equal values. Raises TypeError or ValueError for what is no JSON."""
+    """Encode values as the text of the event, ASCII, equal for equal values. Raises TypeError or ValueError."""
     return OWN_TEXT.decode() + json.dumps(values, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
 
 
 def unpack(raw: bytes) -> dict[str, Any]:
-    """The values in the text event's bytes after its first word; `{}` for anything but a JSON object."""
+    """Decode the values after the first word of the text event; `{}` for anything but a JSON object."""
     try:
         values = json.loads(raw)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""What a Standard MIDI file can hold, checked before one is written; it knows no bytes."""
+"""Checks of a Score against the limits of a Standard MIDI file."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ MOST_TICKS = 2**28 - 1
 """The longest time between two events."""
 
 MOST_TRACKS = 32_766
-"""Beside the first one; some programs read the number of tracks as a signed one."""
+"""Tracks beside the first one; some programs read their number as a signed one."""
 
 
 def check(score: Score) -> None:
-    """Raise ValueError, naming what a file cannot hold."""
+    """Raise ValueError, with the reason, for a score that a file cannot hold."""
     _demand(len(score.tracks) <= MOST_TRACKS, f"it has {len(score.tracks):,} tracks, and {MOST_TRACKS:,} are possible")
     for number, track in enumerate(score.tracks, 1):
         _check_notes(track.notes, f"track {number}")
         _demand(0 <= track.program <= 127, f"track {number} has the program {track.program}, not one of 0..127")
     _demand(score.length <= MOST_TICKS, f"it is longer than {MOST_TICKS:,} ticks")
     _demand(
-        all(0 <= tick <= MOST_TICKS for tick in event_ticks(score)), "a tempo, signature or marker is out of its time"
+        all(0 <= tick <= MOST_TICKS for tick in event_ticks(score)), "a tempo, signature or marker has an invalid tick"
     )
     for tempo in score.tempos:
         _demand(SLOWEST <= tempo.bpm <= FASTEST, f"a tempo of {tempo.bpm} is not in {SLOWEST:g}..{FASTEST:g}")
@@ -41,7 +41,7 @@ def _check_notes(notes: Notes, title: str) -> None:
 
 
 def event_ticks(score: Score) -> Iterator[int]:
-    """When there is anything but notes."""
+    """Yield the ticks of all events except notes."""
     for events in (score.tempos, score.time_signatures, score.key_signatures, score.markers):
         yield from (event.tick for event in events)
 

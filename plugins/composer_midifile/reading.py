@@ -1,4 +1,4 @@
-"""The reader of Standard MIDI files; how a damaged file is mended it leaves to others."""
+"""The reader of Standard MIDI files."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from composer.types import Finding
 from composer_midifile import upbeats
 from composer_midifile.channels import DRUMS
 from composer_midifile.chunks import Damaged
+from composer_midifile.codes import KEY_SIGNATURE, MARKER, NOTE_ON, TEMPO, TEXT, TIME_SIGNATURE
 from composer_midifile.conversion import Conversion, Placed
-from composer_midifile.events import KEY_SIGNATURE, MARKER, TEMPO, TEXT, TIME_SIGNATURE
 from composer_midifile.inspection import Inspected, inspect
-from composer_midifile.messages import NOTE_ON, Messages, read_messages
+from composer_midifile.messages import Messages, read_messages
 from composer_midifile.notes import notes_of_lines
 from composer_midifile.omissions import PEDAL, left_out
 from composer_midifile.pairing import Pairs, pair_notes
@@ -30,7 +30,7 @@ from composer_midifile.programs import Part, parts_of
 from composer_midifile.provenance import UPBEAT, bytes_of, provenance, unpack
 
 MOST_TICKS = 2**31 - 1
-"""Of the file's own, and of a Score's."""
+"""Longest track, both in ticks of the file and in those of a Score."""
 
 _DRUM_NAME = re.compile(r"drum|percussion|\bkit\b", re.IGNORECASE)
 
@@ -39,26 +39,26 @@ _DRUM_NAME = re.compile(r"drum|percussion|\bkit\b", re.IGNORECASE)
 class MidiReader:
     """Reads Standard MIDI files of type 0 and 1.
 
-    Ticks become the nearest ones of a Score. Notes of one pitch in a track do not overlap afterwards: of those that
-    begin together the longest stays, and an earlier one ends where the next begins. Where notes of one pitch and
-    channel overlap in the file, the first to begin is the first to end. While the sustain pedal of a channel is down
-    (64 or more), its notes sound on until it comes up or their pitch is struck again; drums do not. A track plays with
-    the program that it gives its channel, or else with the one that another track does. A first bar that is cut short
-    by a second time signature is an upbeat, and a time signature a tick or two beside a bar line is moved to it. The
-    title is the name of a first track without notes, or else the file's.
+    Ticks become the nearest ones of a Score. Notes of one pitch in a track do not overlap afterwards: of those with one
+    onset the longest stays, and an earlier one ends where the next begins. If notes of one pitch and channel overlap in
+    the file, the first to begin is the first to end. While the sustain pedal of a channel is down (64 or more), its
+    notes are sustained until its release or the next onset of their pitch; drums are not. A track has the program that
+    it sets for its channel, or else that of another track. A first bar cut short by a second time signature is a
+    pickup. A time signature a tick or two beside a bar line is moved to it. The title is the name of a first track
+    without notes, or else the file's.
     """
 
     is_bounded: ClassVar[bool] = True
 
-    drums_by_name: Annotated[bool, "take a track whose name speaks of drums for one, on any channel"] = False
+    drums_by_name: Annotated[bool, "take a track named for drums as one, on any channel"] = False
     pedal: Annotated[
-        Literal["extend", "ignore"], "let notes sound on while the sustain pedal is down (extend), or not (ignore)"
+        Literal["extend", "ignore"], "sustain notes while the sustain pedal is down (extend), or not (ignore)"
     ] = "extend"
 
     def __call__(self, path: Path) -> Score:
-        """The score in the file. Raises UnreadableFile; warns with ReadingWarning of what was dropped or mended.
+        """Read the score in a file. Raises UnreadableFile; warns with ReadingWarning of anything dropped or mended.
 
-        What is no note and has no place in a Score is a LeftOutWarning, notes between its ticks are a RoundingWarning.
+        Contents without a counterpart in a Score raise a LeftOutWarning, notes between its ticks a RoundingWarning.
         """
         try:
             score, to = self._read(bytes_of(path), path.stem)
@@ -77,11 +77,11 @@ class MidiReader:
         return score
 
     def provenance(self, path: Path) -> dict[str, Any]:
-        """What made the piece, as the file says; `{}` if it does not. Raises UnreadableFile."""
+        """Read the provenance of the piece; `{}` if the file states none. Raises UnreadableFile."""
         return provenance(path)
 
     def inspect(self, path: Path) -> Sequence[Finding]:
-        """What a sequencer's user would object to in a file. Raises UnreadableFile if it cannot be opened."""
+        """Lint a file from the view of a sequencer's user. Raises UnreadableFile if it cannot be opened."""
         from composer_midifile.linting import lint
 
         try:
@@ -100,7 +100,7 @@ class MidiReader:
             to.remark("contains no notes")
         events = _events(found, messages)
         to.left_out = left_out(messages, found.tracks)
-        if texts := sum(tick > 0 for tick, _ in events[TEXT]):  # those before the music are remarks on the file
+        if texts := sum(tick > 0 for tick, _ in events[TEXT]):  # texts at tick 0 are remarks on the file
             to.left_out["texts"] = texts
         signatures, upbeat = _metre(events[TIME_SIGNATURE], unpack(found.own_text) if found.own_text else {}, to)
         score = Score(
@@ -115,7 +115,7 @@ class MidiReader:
         return score, to
 
     def _tracks(self, found: Inspected, messages: Messages, pairs: Pairs, to: Conversion) -> tuple[Track, ...]:
-        """Those that have notes; in each, notes are sorted, and none lies over another of its pitch."""
+        """Build the tracks that have notes, each sorted and without overlaps of one pitch."""
         if not len(pairs.line):
             return ()
         pairs, parts = parts_of(pairs, messages, found.tracks)
@@ -137,7 +137,7 @@ class MidiReader:
 
 
 def _check_length(found: Inspected, messages: Messages) -> None:
-    """Raise Damaged for too long a track."""
+    """Raise Damaged for a track that is too long."""
     ends = (messages.time(i, len(track.stretches), track.ticks) for i, track in enumerate(found.tracks))
     longest = max(ends, default=0)
     if longest > min(MOST_TICKS, MOST_TICKS * found.division // TICKS_PER_QUARTER):
@@ -146,7 +146,7 @@ def _check_length(found: Inspected, messages: Messages) -> None:
 
 
 def _events(found: Inspected, messages: Messages) -> Mapping[int, list[Placed]]:
-    """The events of each kind with their ticks, in the order of the file."""
+    """Group events by kind, with their ticks, in the order of the file."""
     events: dict[int, list[Placed]] = defaultdict(list)
     for number, track in enumerate(found.tracks):
         for stretches, others, kind, content in track.events:
@@ -155,7 +155,7 @@ def _events(found: Inspected, messages: Messages) -> Mapping[int, list[Placed]]:
 
 
 def _title(found: Inspected, messages: Messages) -> str:
-    """The name of a first track in which no note begins."""
+    """Return the name of the first track if it has no notes, or else an empty string."""
     if not found.tracks or not (title := found.tracks[0].name):
         return ""
     its = slice(0, messages.place(1, 0))
@@ -164,7 +164,7 @@ def _title(found: Inspected, messages: Messages) -> str:
 
 
 def _metre(found: Iterable[Placed], own: dict[str, Any], to: Conversion) -> tuple[tuple[TimeSignature, ...], int]:
-    """The signatures and the upbeat: the one that the file states if it is ours, and else the one it shows."""
+    """Determine the time signatures and the pickup: stated by a file of ours, guessed for any other."""
     signatures = to.time_signatures(found)
     if not own:
         return upbeats.guessed(to.at_bar_lines(signatures))

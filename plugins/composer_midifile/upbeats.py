@@ -1,6 +1,6 @@
-"""Where time signatures stand, and how they show an upbeat, which MIDI has no word for: a short first bar.
+"""Positions of time signatures, and pickups: MIDI has none, and shows them as a short first bar.
 
-Music programs place their bar lines by them. Time signatures here begin at tick 0.
+Music programs derive bar lines from time signatures. Time signatures here begin at tick 0.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from dataclasses import replace
 from composer.music.score import TICKS_PER_QUARTER, TimeSignature
 
 BESIDE = 2
-"""Ticks by which a time signature in a file may miss a bar line."""
+"""Ticks by which a misplaced time signature may miss a bar line."""
 
 MOST_REACH = TICKS_PER_QUARTER // 32
-"""A time signature farther from a bar line is meant to be there."""
+"""A time signature farther from a bar line is intended."""
 
 _Signatures = tuple[TimeSignature, ...]
 
 
 def shown(signatures: _Signatures, upbeat: int) -> _Signatures:
-    """The signatures with one of a single short bar before them, where there is one of that length."""
+    """Insert a short first bar for the pickup, if a time signature of that length exists."""
     short = _short_bar(upbeat)
     if not signatures or short is None or upbeat >= signatures[0].bar_ticks:
         return signatures
@@ -29,16 +29,16 @@ def shown(signatures: _Signatures, upbeat: int) -> _Signatures:
 
 
 def folded(signatures: _Signatures, upbeat: int) -> _Signatures:
-    """What was `shown` for this upbeat; other signatures stay as they are."""
+    """Remove the short first bar of `shown` for this pickup; other signatures stay as they are."""
     if upbeat and len(signatures) > 1 and signatures[0] == _short_bar(upbeat) and signatures[1].tick == upbeat:
         return (replace(signatures[1], tick=0), *signatures[2:])
     return signatures
 
 
 def guessed(signatures: _Signatures) -> tuple[_Signatures, int]:
-    """The signatures, and the upbeat that they seem to show: a second one before the first bar is full.
+    """Guess the pickup from a second signature before the first bar is full. Returns the signatures and the pickup.
 
-    A first bar that is shorter than those after it counts as well.
+    A first bar shorter than those after it also counts as a pickup.
     """
     if len(signatures) < 2:
         return signatures, 0
@@ -49,10 +49,9 @@ def guessed(signatures: _Signatures) -> tuple[_Signatures, int]:
 
 
 def aligned(signatures: _Signatures, reach: int) -> tuple[_Signatures, int]:
-    """The signatures, where those beside a bar line are moved to it, and how many were.
+    """Move signatures beside a bar line to it. Returns the signatures and the number of moves.
 
-    Beside is by at most `reach` ticks, and a small part of a bar. Of several that come to stand at one place, the last
-    one counts.
+    Beside means at most `reach` ticks, and a small part of a bar. Of signatures at one tick the last one counts.
     """
     found: dict[int, TimeSignature] = {}
     line, bar, moved = 0, TimeSignature(0, 4, 4).bar_ticks, 0
@@ -68,7 +67,7 @@ def aligned(signatures: _Signatures, reach: int) -> tuple[_Signatures, int]:
 
 
 def is_plain(signatures: _Signatures) -> bool:
-    """Whether a reader takes them for what they are, with no upbeat, in a file of the ticks of a Score."""
+    """Tell whether a reader takes signatures as they are, without a pickup, in a file with the ticks of a Score."""
     return guessed(aligned(signatures, BESIDE)[0]) == (signatures, 0)
 
 

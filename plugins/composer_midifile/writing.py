@@ -1,4 +1,4 @@
-"""The exporter of Standard MIDI files; it reads none."""
+"""The exporter of Standard MIDI files."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from composer.storage.atomic import whole_file
 from composer.types import Piece
 from composer_midifile import upbeats
 from composer_midifile.channels import places
+from composer_midifile.codes import META, PORT, PROGRAM
 from composer_midifile.conductor import conductor, end_of_track, name_event
 from composer_midifile.events import MOST_CHARACTERS
 from composer_midifile.note_events import events_of_parts
@@ -20,8 +21,7 @@ from composer_midifile.notes import apart
 from composer_midifile.provenance import UPBEAT, pack
 from composer_midifile.ranges import check, event_ticks
 
-_TYPE = 1  # tracks that sound together
-_PROGRAM, _PORT = 0xC0, 0x21
+_TYPE = 1  # parallel tracks
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class MidiExporter:
     """Writes one piece to a Standard MIDI file of type 1, every tick as it is in the Score.
 
     The first track holds the title, tempos, signatures, markers, and one text event: `composer:` and the provenance as
-    JSON, with the upbeat. An upbeat is shown as a short first bar as well, so that bar lines are right in other
-    programs. Chord symbols are left out: the format has none.
+    JSON, with the pickup. A pickup is also written as a short first bar, so that bar lines are right in other programs.
+    Chord symbols are left out: the format has none.
 
-    Every other track is named, has its own channel (see `channels`), and its program before its first note. Where notes
-    of one pitch overlap in a track, which a channel cannot hold, the earlier one ends where the next begins. All tracks
-    end where the piece does.
+    Every other track is named, has its own channel (see `channels`), and its program before its first note. A channel
+    cannot hold overlapping notes of one pitch: the earlier one ends where the next begins. All tracks end with the
+    piece.
     """
 
     def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
@@ -68,20 +68,20 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def _sounding(score: Score, end: int) -> Iterator[bytes]:
-    """The tracks of the score: name, port where there are several, program, notes, and the end of the piece."""
+    """Encode the tracks of the score: name, port if there are several, program, notes, and the end of the piece."""
     found = places(score.tracks)
     notes = apart([track.notes for track in score.tracks])
     has_ports = any(place.port for place in found)
     events_of = events_of_parts(notes, [place.channel for place in found])
     for track, place, its, events in zip(score.tracks, found, notes, events_of, strict=True):
-        port = bytes([0, 0xFF, _PORT, 1, place.port]) if has_ports else b""
-        program = bytes([0, _PROGRAM | place.channel, int(track.program)])
+        port = bytes([0, META, PORT, 1, place.port]) if has_ports else b""
+        program = bytes([0, PROGRAM | place.channel, int(track.program)])
         last = int((its["start"] + its["duration"]).max()) if len(its) else 0
         yield name_event(track.name) + port + program + events + end_of_track(end - last)
 
 
 def _own_text(provenance: Mapping[str, Any], upbeat: int, signatures: tuple[TimeSignature, ...]) -> str:
-    """What made the piece, and the upbeat where a reader would take it, or a bar line, for another."""
+    """Encode the provenance, and the pickup if a reader would guess another, or move a bar line."""
     values = {key: value for key, value in provenance.items() if key != UPBEAT}
     if upbeat or (not values and not upbeats.is_plain(signatures)):
         values[UPBEAT] = int(upbeat)

@@ -1,4 +1,4 @@
-"""The constraint `range`, also called `pitch-range`: no note outside a range, of all voices or of one."""
+"""The constraint `range`, also called `pitch-range`: bounds of pitch, of all voices or of one."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ ALL = "all"
 class Range:
     """Write no note below or above these pitches, in all voices or in those named.
 
-    A pitch p may be written in a voice if lowest <= p <= highest, by the voice's own range and by that of `all`, where
-    they are given. Voices are those of the tokenizer: `bass` of the chorales; General MIDI programs, as in `32=E1:G3`.
+    A pitch p is allowed in a voice if lowest <= p <= highest, by the range of the voice and by that of `all`, if they
+    are set. Voices are those of the tokenizer: `bass` of the chorales; General MIDI programs, as in `32=E1:G3`.
     """
 
     range: Annotated[str, "lowest:highest, as in C3:G5 or 48:79, or of voices, as in bass=E2:C4,tenor=C3:G4", "C3:C6"]
 
     def __post_init__(self) -> None:
-        """Refuse what is no range."""
+        """Refuse an invalid range."""
         for voice, (low, high) in self.bounds.items():
             if low > high:
-                raise ValueError(f"the range of {voice} in {self.range} is upside down")
+                raise ValueError(f"the range of {voice} in {self.range} has its bounds reversed")
 
     @cached_property
     def bounds(self) -> Mapping[str, tuple[int, int]]:
@@ -52,7 +52,7 @@ class Range:
         return found
 
     def mask(self, context: Context) -> Array:
-        """True for tokens without a pitch, or with one in its range. Raises BadOption for a voice that is not there."""
+        """Mask pitches out of range. Raises BadOption for an unknown voice."""
         xp, facts = namespace(context.allowed), context.facts
         limits = xp.take(like(_limits(self, context.meaning), facts.voice), facts.voice + 1, axis=0)
         pitch = pitches(context.meaning, facts)
@@ -62,18 +62,18 @@ class Range:
 
 @lru_cache(maxsize=64)
 def _limits(wanted: Range, meaning: Meaning) -> NDArray[np.int64]:
-    """(voices + 1, 2) the bounds of no voice, and of each."""
+    """Return the bounds (voices + 1, 2): of no voice, and of each."""
     names = [voice.lower() for voice in meaning.voices]
     for name in wanted.bounds:
         if name != ALL and name not in names:
             raise BadOption(f"this model has no voice '{printable(name)}' for a range: {nearest(name, [*names, ALL])}")
-    moves = 6 if "Tone" in meaning.kind else 0  # semitones by which a key may move what is written in C
+    moves = 6 if "Tone" in meaning.kind else 0  # semitones between a key and C
     written = meaning.pitch[meaning.pitch >= 0]
     reach = max(int(written.min()) - moves, 0), min(int(written.max()) + moves, 127)
     for name, (low, high) in wanted.bounds.items():
         if high < reach[0] or low > reach[1]:
             asked, there = (":".join(map(pitch_name, bounds)) for bounds in ((low, high), reach))
-            raise BadOption(f"the range {asked} of {name} is outside {there}, which is all that this model writes.")
+            raise BadOption(f"the range {asked} of {name} is outside {there}, the range of this model.")
     everywhere = wanted.bounds.get(ALL, (0, 127))
     own = [wanted.bounds.get(name, (0, 127)) for name in names]
     limits = [(max(low, everywhere[0]), min(high, everywhere[1])) for low, high in own]
@@ -82,5 +82,5 @@ def _limits(wanted: Range, meaning: Meaning) -> NDArray[np.int64]:
 
 @hookimpl
 def register_samplers() -> dict[str, Callable[..., Any]]:
-    """Offer `range`, also by its older name."""
+    """Register `range`, also by its older name."""
     return {"range": Range, "pitch-range": Range}

@@ -8,7 +8,7 @@ from composer import hookimpl
 
 @hookimpl
 def register_tokenizers() -> dict[str, Callable[..., Any]]:
-    """Offer `remi`."""
+    """Register `remi`."""
     from composer_remi.tokenizer import Remi
 
     return {"remi": Remi}

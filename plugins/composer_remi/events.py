@@ -1,4 +1,4 @@
-"""Events: the tokens that stand at a position, and their places in the vocabulary; it knows no score."""
+"""The tokens at a position, and their ids in the vocabulary."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SLOWEST, FASTEST = 40, 240
 
 @dataclass(frozen=True)
 class Events:
-    """What can be said at a position, and where its tokens are."""
+    """The types of tokens at a position, and their ids."""
 
     grid: Grid
     tempos: tuple[int, ...]  # quarters per minute, rising
@@ -45,7 +45,7 @@ class Events:
 
     @cached_property
     def count(self) -> dict[str, int]:
-        """How many tokens there are of each type."""
+        """The number of tokens of each type."""
         return {
             "Tempo": len(self.tempos),
             "Program": len(self.parts) if self.named else 0,
@@ -57,45 +57,45 @@ class Events:
 
     @cached_property
     def first(self) -> dict[str, int]:
-        """Where the tokens of each type begin; a type without tokens begins where the next one does."""
+        """The first token of each type; a type without tokens begins where the next one does."""
         begins = np.cumsum([len(self.grid.tokens), *self.count.values()])
         return dict(zip(self.count, map(int, begins), strict=False))
 
     @cached_property
     def drum_part(self) -> int:
-        """The drums' place among the parts; -1 if there are none."""
+        """The index of the drums among the parts; -1 for none."""
         return len(self.parts) - 1 if DRUMS in self.parts else -1
 
     @cached_property
     def drum_program(self) -> int:
-        """The token of the drums' program; -1 if there are none."""
+        """The token of the drums' program; -1 for none."""
         return self.first["Program"] + self.drum_part if DRUMS in self.parts else -1
 
     @cached_property
     def steps(self) -> NDArray[np.int64]:
-        """(durations,) in steps."""
+        """The durations in steps, (durations,)."""
         return np.array(self.durations)
 
     @cached_property
     def place_of_length(self) -> NDArray[np.int64]:
-        """(longest + 1,) the place of the longest duration that is not longer than so many steps; -1 for none."""
+        """(longest + 1,) the index of the longest duration within each number of steps; -1 for none."""
         return np.searchsorted(self.steps, np.arange(self.durations[-1] + 1), side="right") - 1
 
     @cached_property
     def velocity_tokens(self) -> NDArray[np.int64]:
-        """(128,) the token of each velocity, -1 where none is kept."""
+        """(128,) the token of each velocity; -1 if velocities are not kept."""
         degrees = len(self.velocities)
         return np.arange(128) * degrees // 128 + self.first["Velocity"] if degrees else np.full(128, -1)
 
     @cached_property
     def tempo_borders(self) -> NDArray[np.float64]:
-        """(tempos - 1,) the tempos halfway, by ratio, between neighbours."""
+        """(tempos - 1,) the geometric means of neighbouring tempos."""
         tempos = np.array(self.tempos, dtype=np.float64)
         return np.sqrt(tempos[:-1] * tempos[1:])
 
 
 def durations(steps_per_quarter: int, longest: int) -> tuple[int, ...]:
-    """Lengths in steps: each one up to 4 quarters, by half quarters up to 8, by quarters up to 16, and so on.
+    """List durations in steps: every step up to 4 quarters, by half quarters up to 8, by quarters up to 16, and so on.
 
     `longest` is in quarters.
     """
@@ -110,10 +110,10 @@ def durations(steps_per_quarter: int, longest: int) -> tuple[int, ...]:
 
 
 def tempos(count: int) -> tuple[int, ...]:
-    """So many tempos in quarters per minute, in equal ratios from `SLOWEST` to `FASTEST`."""
+    """List `count` tempos in quarters per minute, in equal ratios from `SLOWEST` to `FASTEST`."""
     return tuple(int(tempo) for tempo in np.rint(np.geomspace(SLOWEST, FASTEST, count)))
 
 
 def velocities(count: int) -> tuple[int, ...]:
-    """The middles of so many equal parts of 0..127."""
+    """List the middles of `count` equal parts of 0..127."""
     return tuple((2 * part + 1) * 64 // count for part in range(count))

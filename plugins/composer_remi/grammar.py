@@ -1,4 +1,4 @@
-"""The grammar of `remi`: which token may follow which, over a batch; it knows no score but in `given`."""
+"""The grammar of `remi`, over a batch."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from composer_remi.events import Events
 from composer_remi.writing import tempo_token
 
 RECENT = 32
-"""How many of the latest notes `facts` can say whether they still sound."""
+"""The number of latest notes that a state remembers, with their ends."""
 
 
 class Turn:
-    """What comes next at a position; slots beyond the shared ones."""
+    """The type of the next token at a position: slots beyond the shared ones."""
 
     OPEN = Slot.OWN  # a tempo, or the first note
     BEGIN = Slot.OWN + 1  # the first note
     SOUND = Slot.OWN + 2  # a pitch, or a drum
     VELOCITY = Slot.OWN + 3
     DURATION = Slot.OWN + 4
-    MORE = Slot.OWN + 5  # another note, another program, or on
+    MORE = Slot.OWN + 5  # another note, another program, or a later position
     COUNT = Slot.OWN + 6
 
 
 class Own:
     """Columns of the state beyond the shared ones."""
 
-    PROGRAM = Field.OWN  # token in force, 0 for none so far at this position
+    PROGRAM = Field.OWN  # current token, 0 for none yet at this position
     ABOVE = Field.OWN + 1  # token of the last note of this program at this position, 0 for none
-    TEMPO = Field.OWN + 2  # token in force, 0 for none
+    TEMPO = Field.OWN + 2  # current token, 0 for none
     ASKED_TEMPO = Field.OWN + 3  # token, 0 for none
     SOUND = Field.OWN + 4  # token of the last pitch or drum anywhere, 0 for none
-    END = Field.OWN + 5  # step at which the note that sounds longest ends
-    OLDER = Field.OWN + 6  # step at which the last of the notes before the RECENT latest ends
+    END = Field.OWN + 5  # step at which the last note ends
+    OLDER = Field.OWN + 6  # step at which the last of the older notes ends
     PITCHES = Field.OWN + 7  # of the RECENT latest notes, oldest first, -1 for none
     ENDS = PITCHES + RECENT  # and their ends
     COUNT = ENDS + RECENT
@@ -51,7 +51,7 @@ class Own:
 
 @dataclass(frozen=True)
 class RemiGrammar:
-    """Positions with notes in one order only: programs rise at a position, and pitches in a program."""
+    """Positions with notes in one order: programs rise at a position, and pitches within a program."""
 
     events: Events
 
@@ -62,7 +62,7 @@ class RemiGrammar:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """The shared columns, the program in force, the last sound, and how far into the bar notes reach."""
+        """The shared columns, the current program, the last sound, and how far notes reach into the bar."""
         size = len(self.events.tokens)
         return (
             *self.grid.columns(size, Turn.COUNT),
@@ -72,17 +72,17 @@ class RemiGrammar:
         )
 
     def start(self, request: Request, rows: int) -> NDArray[np.int64]:
-        """States before the first token: silence."""
+        """Return states before the first token: silence."""
         own = np.zeros((rows, Own.COUNT - Field.OWN), dtype=np.int64)
         own[:, Own.PITCHES - Field.OWN : Own.ENDS - Field.OWN] = -1
         if request.tempo is not None and self.events.tempos:
             own[:, Own.ASKED_TEMPO - Field.OWN] = tempo_token(self.events, request.tempo)
         return np.concatenate([bar_grammar.start(self.grid, request, rows), own], axis=1)
 
-    # --- what may come ------------------------------------------------------------------------------------------------
+    # --- allowed tokens -----------------------------------------------------------------------------------------------
 
     def allowed(self, state: Array) -> Array:
-        """Mask (B, V)."""
+        """Return the mask of allowed tokens, (B, V)."""
         xp, slot = namespace(state), state[:, Field.SLOT]
         more = slot == Turn.MORE
         shared = bar_grammar.allowed(self.grid, state, more | (slot == Slot.MOVE))
@@ -102,11 +102,11 @@ class RemiGrammar:
         return xp.concat(blocks, axis=1)
 
     def _tempo_known(self, state: Array) -> Array:
-        """(B,) the first position begins with a tempo, if there are any."""
+        """Tell whether the opening tempo is written, or not needed, (B,)."""
         return (state[:, Own.TEMPO] != 0) | (not self.events.tempos)
 
     def _tokens(self, kind: str, state: Array) -> Array:
-        """(1, count) the tokens of a type."""
+        """Return the tokens of a type, (1, count)."""
         return numbers(self.events.count[kind], state) + self.events.first[kind]
 
     def _higher(self, state: Array, kind: str, column: int) -> Array:
@@ -118,60 +118,62 @@ class RemiGrammar:
         return new & (state[:, Field.SLOT] == Turn.OPEN)[:, None]
 
     def durations(self, state: Array) -> Array:
-        """(B, durations) where the end is announced, none that goes beyond it."""
+        """Mask durations (B, durations) to those within the piece, if its end is announced."""
         xp, left = namespace(state), state[:, Field.COUNTDOWN]
-        # Bars to come may be longer than this one, unless a time signature was asked for.
+        # Later bars may be longer than this one, unless a time signature was requested.
         longest = xp.where(state[:, Field.ASKED_METRE] == 0, self.grid.longest, state[:, Field.LENGTH])
         last = (state[:, Field.NEXT] + (left - 1) * longest)[:, None]
         ends = bar_grammar.reached(state)[:, None] + like(self.events.steps, state)[None, :]
         return ((ends <= last) | (left == 0)[:, None]) & (state[:, Field.SLOT] == Turn.DURATION)[:, None]
 
-    # --- what was said ------------------------------------------------------------------------------------------------
+    # --- transitions --------------------------------------------------------------------------------------------------
 
     def advance(self, state: Array, tokens: Array) -> Array:
-        """States after `tokens`."""
+        """Return the states after `tokens`."""
         xp = namespace(state)
-        said = {kind: self._is(kind, tokens) for kind in self.events.count}
+        of_kind = {kind: self._is(kind, tokens) for kind in self.events.count}
         shared = bar_grammar.advance(self.grid, state, tokens)
-        shared = with_column(shared, Field.SLOT, self._slot(said, state[:, Own.PROGRAM], shared[:, Field.SLOT]))
-        after = xp.concat([shared, self._in_force(said, state, tokens), self._lasting(said, state, tokens)], axis=1)
+        shared = with_column(shared, Field.SLOT, self._slot(of_kind, state[:, Own.PROGRAM], shared[:, Field.SLOT]))
+        after = xp.concat(
+            [shared, self._in_force(of_kind, state, tokens), self._lasting(of_kind, state, tokens)], axis=1
+        )
         return xp.where((state[:, Field.SLOT] == Slot.END)[:, None], state, after)
 
     def _is(self, kind: str, tokens: Array) -> Array:
         first = self.events.first[kind]
         return (tokens >= first) & (tokens < first + self.events.count[kind])
 
-    def _slot(self, said: dict[str, Array], program: Array, slot: Array) -> Array:
-        """(B,) what comes next, with this program in force; `slot` is what the shared part says of it."""
+    def _slot(self, of_kind: dict[str, Array], program: Array, slot: Array) -> Array:
+        """Choose the next slot (B,), given the current program; `slot` is that of the shared part."""
         xp = namespace(slot)
         loud = bool(self.events.velocities)
         drums = program == self.events.drum_program
-        slot = xp.where(said["Tempo"], Turn.BEGIN, slot)
-        slot = xp.where(said["Program"], Turn.SOUND, slot)
-        slot = xp.where(said["Pitch"], Turn.VELOCITY if loud else Turn.DURATION, slot)
-        slot = xp.where(said["Drum"], Turn.VELOCITY if loud else Turn.MORE, slot)
-        slot = xp.where(said["Velocity"], xp.where(drums, Turn.MORE, Turn.DURATION), slot)
-        return xp.where(said["Duration"], Turn.MORE, slot)
+        slot = xp.where(of_kind["Tempo"], Turn.BEGIN, slot)
+        slot = xp.where(of_kind["Program"], Turn.SOUND, slot)
+        slot = xp.where(of_kind["Pitch"], Turn.VELOCITY if loud else Turn.DURATION, slot)
+        slot = xp.where(of_kind["Drum"], Turn.VELOCITY if loud else Turn.MORE, slot)
+        slot = xp.where(of_kind["Velocity"], xp.where(drums, Turn.MORE, Turn.DURATION), slot)
+        return xp.where(of_kind["Duration"], Turn.MORE, slot)
 
-    def _in_force(self, said: dict[str, Array], state: Array, tokens: Array) -> Array:
-        """(B, 5) the columns from `PROGRAM` to `SOUND`."""
+    def _in_force(self, of_kind: dict[str, Array], state: Array, tokens: Array) -> Array:
+        """Compute the columns from `PROGRAM` to `SOUND`, (B, 5)."""
         xp = namespace(state)
         first, last = self.grid.first["Position"], self.grid.last["Position"]
-        position, sound = (tokens >= first) & (tokens < last), said["Pitch"] | said["Drum"]
-        program = xp.where(said["Program"], tokens, state[:, Own.PROGRAM])
+        position, sound = (tokens >= first) & (tokens < last), of_kind["Pitch"] | of_kind["Drum"]
+        program = xp.where(of_kind["Program"], tokens, state[:, Own.PROGRAM])
         above = xp.where(sound, tokens, state[:, Own.ABOVE])
         columns = [
             xp.where(position, 0, program),
-            xp.where(position | said["Program"], 0, above),
-            xp.where(said["Tempo"], tokens, state[:, Own.TEMPO]),
+            xp.where(position | of_kind["Program"], 0, above),
+            xp.where(of_kind["Tempo"], tokens, state[:, Own.TEMPO]),
             state[:, Own.ASKED_TEMPO],
             xp.where(sound, tokens, state[:, Own.SOUND]),
         ]
         return xp.stack(columns, axis=1)
 
-    def _lasting(self, said: dict[str, Array], state: Array, tokens: Array) -> Array:
-        """(B, 2 + 2 RECENT) the columns from `END` on: a note is complete with its duration."""
-        xp, complete = namespace(state), said["Duration"]
+    def _lasting(self, of_kind: dict[str, Array], state: Array, tokens: Array) -> Array:
+        """Compute the columns from `END` on, (B, 2 + 2 RECENT). A note is complete with its duration."""
+        xp, complete = namespace(state), of_kind["Duration"]
         place = xp.where(complete, tokens - self.events.first["Duration"], 0)
         end = bar_grammar.reached(state) + xp.take(like(self.events.steps, state), place)
         furthest = xp.maximum(state[:, Own.END], xp.where(complete, end, 0))
@@ -181,28 +183,28 @@ class RemiGrammar:
         recent = xp.where(complete[:, None], xp.concat(pushed, axis=1), state[:, Own.PITCHES :])
         return xp.concat([furthest[:, None], older[:, None], recent], axis=1)
 
-    # --- all that was said, at once -----------------------------------------------------------------------------------
+    # --- transitions of a whole piece ---------------------------------------------------------------------------------
 
     def states(self, tokens: Tokens) -> NDArray[np.int64]:
-        """The states before each token of a piece, (T, S), as `advance` makes them."""
+        """Compute the states before each token of a piece, (T, S), equal to those of `advance`."""
         shared, before = bar_grammar.states(self.grid, tokens), bar_grammar.before(tokens)
-        said = {kind: self._is(kind, before) for kind in self.events.count}
+        of_kind = {kind: self._is(kind, before) for kind in self.events.count}
         first, last = self.grid.first["Position"], self.grid.last["Position"]
-        position, sound = (before >= first) & (before < last), said["Pitch"] | said["Drum"]
-        program = latest(np.where(position, 0, before), position | said["Program"], 0)
-        shared[:, Field.SLOT] = self._slot(said, program, shared[:, Field.SLOT])
+        position, sound = (before >= first) & (before < last), of_kind["Pitch"] | of_kind["Drum"]
+        program = latest(np.where(position, 0, before), position | of_kind["Program"], 0)
+        shared[:, Field.SLOT] = self._slot(of_kind, program, shared[:, Field.SLOT])
         in_force = [
             program,
-            latest(np.where(sound, before, 0), position | said["Program"] | sound, 0),
-            latest(before, said["Tempo"], 0),
+            latest(np.where(sound, before, 0), position | of_kind["Program"] | sound, 0),
+            latest(before, of_kind["Tempo"], 0),
             np.zeros_like(before),
             latest(before, sound, 0),
         ]
-        lasting = self._lasted(said["Duration"], before, in_force[-1], bar_grammar.reached(shared))
+        lasting = self._lasted(of_kind["Duration"], before, in_force[-1], bar_grammar.reached(shared))
         return np.concatenate([shared.T, in_force, lasting]).T
 
     def _lasted(self, complete: NDArray[np.bool_], tokens: Tokens, sound: Tokens, here: Tokens) -> NDArray[np.int64]:
-        """(2 + 2 RECENT, T) the columns from `END` on: RECENT notes of silence, then one with each duration."""
+        """Compute the columns from `END` on, (2 + 2 RECENT, T), after RECENT notes of silence."""
         ends = here[complete] + self.events.steps[tokens[complete] - self.events.first["Duration"]]
         pitches = sound[complete] - self.events.first["Pitch"] + self.events.lowest
         ends = np.concatenate([np.zeros(RECENT, dtype=np.int64), ends])
@@ -211,19 +213,19 @@ class RemiGrammar:
         furthest = np.maximum.accumulate(np.concatenate([[0], ends]))  # before each of these notes
         return np.concatenate([furthest[recent[-1:] + 1], furthest[recent[:1]], pitches[recent], ends[recent]])
 
-    # --- what others are told -----------------------------------------------------------------------------------------
+    # --- views of a state ---------------------------------------------------------------------------------------------
 
     def inputs(self, state: Array) -> Array:
-        """What the model is given, (B, 10)."""
+        """Compute the features of the model's input, (B, 10)."""
         xp = namespace(state)
         end = xp.clip(state[:, Own.END] - state[:, Field.ORIGIN], 0, self.grid.longest + 1)
         own = xp.stack([state[:, Own.PROGRAM], state[:, Own.SOUND], end], axis=1)
         return xp.concat([bar_grammar.inputs(state), own], axis=1)
 
     def facts(self, state: Array) -> Facts:
-        """The same in musical terms: the voice is the program's place, and of the latest notes those that sound.
+        """Interpret states in musical terms: the voice is the index of the program.
 
-        Where an older one sounds, it may not be alone: the others are then as many as can be told, and all of those.
+        `sounding` has the recent notes that still sound. If an older one does as well, `others` counts RECENT more.
         """
         xp = namespace(state)
         program = state[:, Own.PROGRAM]
@@ -241,7 +243,10 @@ class RemiGrammar:
         )
 
     def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
-        """Masks (B, V) that keep the notes of `score` in `spans`; a span's track stands for all of its program."""
+        """Return a function from states to masks (B, V) that keep the notes of `score` in `spans`.
+
+        A span's track stands for all tracks of its program.
+        """
         from composer_remi.given import Given
 
         return Given(self, score, tuple(spans))

@@ -1,4 +1,4 @@
-"""Reading: the tokens of `remi` as tracks and tempos; it knows no bars."""
+"""Decoding of `remi`: tokens to tracks and tempos."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from composer_remi.events import DRUMS, Events
 from composer_remi.sounds import Ints, Sounds, cut, ordered
 
 VELOCITY = 80
-"""Of all notes where velocities are not kept."""
+"""Of all notes if velocities are not kept."""
 
 
 def tracks_of(events: Events, steps: Ints, tokens: Tokens, end: int | None) -> tuple[Track, ...]:
-    """One track a program from tokens at these steps; nothing sounds beyond the step `end`, if there is one."""
+    """Decode a track for each program from tokens at these steps; notes are cut at the step `end`, if any."""
     sounds = cut(ordered(_sounds(events, steps, tokens)))
     lengths = sounds.lengths if end is None else np.minimum(sounds.lengths, end - sounds.steps)
     tracks = []
@@ -29,37 +29,39 @@ def tracks_of(events: Events, steps: Ints, tokens: Tokens, end: int | None) -> t
 
 
 def _sounds(events: Events, steps: Ints, tokens: Tokens) -> Sounds:
-    """The complete notes; one that was cut short is none."""
-    place = {kind: _of(events, kind, tokens) for kind in events.count}
+    """Decode the complete notes; an incomplete note at the end is dropped."""
+    index = {kind: _of(events, kind, tokens) for kind in events.count}
     loud = 1 if events.velocities else 0  # tokens between a sound and what follows its velocity
-    drums = np.flatnonzero(place["Drum"] >= 0)
+    drums = np.flatnonzero(index["Drum"] >= 0)
     drums = drums[drums + loud < len(tokens)]
-    ends = np.flatnonzero(place["Duration"] >= 0)
+    ends = np.flatnonzero(index["Duration"] >= 0)
     pitched = ends - 1 - loud
     at = np.concatenate([pitched, drums])
-    said = np.maximum.accumulate(np.where(place["Program"] >= 0, np.arange(len(tokens)), 0)) if events.named else None
+    program_at = (
+        np.maximum.accumulate(np.where(index["Program"] >= 0, np.arange(len(tokens)), 0)) if events.named else None
+    )
     values = np.array(events.velocities or (VELOCITY,))
     return Sounds(
         steps=steps[at],
-        parts=np.zeros(len(at), dtype=np.int64) if said is None else place["Program"][said[at]],
-        pitches=np.concatenate([place["Pitch"][pitched] + events.lowest, place["Drum"][drums]]),
-        lengths=np.concatenate([events.steps[place["Duration"][ends]], np.ones_like(drums)]),
-        velocities=values[place["Velocity"][at + 1]] if loud else np.full(len(at), VELOCITY),
+        parts=np.zeros(len(at), dtype=np.int64) if program_at is None else index["Program"][program_at[at]],
+        pitches=np.concatenate([index["Pitch"][pitched] + events.lowest, index["Drum"][drums]]),
+        lengths=np.concatenate([events.steps[index["Duration"][ends]], np.ones_like(drums)]),
+        velocities=values[index["Velocity"][at + 1]] if loud else np.full(len(at), VELOCITY),
     )
 
 
 def _of(events: Events, kind: str, tokens: Tokens) -> Ints:
-    """(tokens,) the place of each among the tokens of a type; -1 for those of others."""
+    """Return the index of each token within its type, (tokens,); -1 for other types."""
     place = tokens - events.first[kind]
     return np.where((place >= 0) & (place < events.count[kind]), place, -1)
 
 
 def tempos_of(events: Events, steps: Ints, tokens: Tokens) -> tuple[Tempo, ...]:
-    """The tempos; the first is in force from the beginning."""
+    """Decode the tempos. The first one applies from the beginning."""
     places = _of(events, "Tempo", tokens)
-    said = np.flatnonzero(places >= 0)
-    ticks = steps[said] * events.grid.step_ticks
+    found = np.flatnonzero(places >= 0)
+    ticks = steps[found] * events.grid.step_ticks
     return tuple(
         Tempo(int(tick) if i else 0, float(events.tempos[place]))
-        for i, (tick, place) in enumerate(zip(ticks, places[said], strict=True))
+        for i, (tick, place) in enumerate(zip(ticks, places[found], strict=True))
     )

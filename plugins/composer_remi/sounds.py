@@ -1,4 +1,4 @@
-"""Sounds: the notes of a score on a grid, in the order in which they are written; it knows no tokens."""
+"""The notes of a score on a grid, in the order of their tokens."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Sounds:
-    """Notes by step, then part, then pitch, never two the same in these. All arrays are (notes,)."""
+    """Notes sorted by step, then part, then pitch, without duplicates in these. All arrays are (notes,)."""
 
     steps: Ints
-    parts: Ints  # places in a list of programs
+    parts: Ints  # indices of a list of programs
     pitches: Ints
     lengths: Ints  # in steps
     velocities: Ints
@@ -31,9 +31,9 @@ class Sounds:
 
 
 def on_grid(notes: Notes, parts: Ints, step_ticks: int) -> Sounds:
-    """The notes, each of which belongs to one of the `parts` (notes,), rounded to steps; a note keeps one at least.
+    """Quantise notes to steps, each at least one step long. `parts` (notes,) gives the part of each.
 
-    Of two notes that fall together the longer one stays; one that is struck again before its end ends there.
+    Of two notes at one step and pitch the longer one stays. A re-articulated note ends at the next onset.
     """
     steps = _steps(notes["start"], step_ticks)
     lengths = np.maximum(_steps(notes["start"] + notes["duration"], step_ticks) - steps, 1)
@@ -45,7 +45,7 @@ def _steps(ticks: Ints, step_ticks: int) -> Ints:
 
 
 def ordered(sounds: Sounds) -> Sounds:
-    """The same, sorted, and the longest of each that fall together."""
+    """Sort notes, and keep the longest of duplicates."""
     key = (sounds.steps << 8 | sounds.parts) << 7 | sounds.pitches
     order = np.argsort(key << 22 | _LONGEST - np.minimum(sounds.lengths, _LONGEST))
     fresh = changes(key[order])
@@ -53,11 +53,11 @@ def ordered(sounds: Sounds) -> Sounds:
 
 
 _LONGEST = 2**22 - 1
-"""Steps: longer notes are all one when it is asked which one is the longest."""
+"""Steps; longer notes are equal in length when the longest is chosen."""
 
 
 def cut(sounds: Sounds) -> Sounds:
-    """The same, where a note ends when the same pitch of the same part is struck again."""
+    """Cut notes at the next onset of the same pitch in the same part."""
     line = (sounds.parts * 128 + sounds.pitches).astype(np.int16)
     order = np.argsort(line, kind="stable")
     steps, lengths = sounds.steps[order], sounds.lengths.copy()

@@ -1,13 +1,13 @@
-"""Remi: scores of any number of parts to tokens and back; it knows no file and no model.
+"""The tokenizer `remi`: scores of any number of parts to tokens and back.
 
 After the opening and each bar line of `composer.tokens.bar_grammar` come positions: `Position_p`, then `Tempo_t` at the
-first and where it changes, then for each program that strikes notes, rising with the drums (-1) last, `Program_p` and
-its notes from the bottom: `Pitch_60 Velocity_72 Duration_12`, of drums `Drum_38 Velocity_72`. Durations count steps.
+first and at changes. Then follows each program with onsets, rising, the drums (-1) last: `Program_p` and its notes from
+the bottom, `Pitch_60 Velocity_72 Duration_12`, of drums `Drum_38 Velocity_72`. Durations count steps.
 This is REMI (Huang and Yang, Pop Music Transformer, 2020) for several parts (von Rütte et al., FIGARO, 2022).
 
-Kept: starts on the grid, durations (to the step up to 4 quarters, then shortened to a coarser one), pitches, velocities
-and tempos to the nearest value, programs, drum sounds without their length, time signatures, the first key, the upbeat.
-Tracks of one program become one; in it a note that is struck again ends there.
+Kept: onsets on the grid, durations (to the step up to 4 quarters, then shortened to a coarser one), pitches, velocities
+and tempos to the nearest value, programs, drum sounds without their length, time signatures, the first key, the pickup.
+Tracks of one program become one, in which a re-articulated note ends at the next onset.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from composer_remi.writing import sounds_of, tokens_of
 
 @dataclass(frozen=True)
 class Remi:
-    """Any music: bars, positions, and at each the notes that are struck, by program, with their durations."""
+    """Any music: bars, positions, and the onsets at each, by program, with durations."""
 
     steps_per_quarter: Annotated[int, "fineness of the grid"] = 12
     lowest: Annotated[int, "lowest MIDI pitch"] = 21
@@ -45,17 +45,17 @@ class Remi:
     time_signatures: Annotated[tuple[str, ...], "those that a piece may have"] = TIME_SIGNATURES
 
     def __post_init__(self) -> None:
-        """Refuse options that make no vocabulary."""
+        """Refuse options without a valid vocabulary."""
         if not 0 <= self.lowest <= self.highest <= 127:
             raise ValueError("pitches go from 0 to 127, and lowest must not be above highest")
         if not 0 <= self.velocities <= 64:
-            raise ValueError("there are 0 to 64 velocities")
+            raise ValueError("velocities must be from 0 to 64")
         if not (self.tempos == 0 or 2 <= self.tempos <= 64):
-            raise ValueError("there are 0 or 2 to 64 tempos")
+            raise ValueError("tempos must be 0, or from 2 to 64")
         if not 0 <= self.program <= 127:
             raise ValueError("programs go from 0 to 127")
         if not 1 <= self.longest_duration <= 1000:
-            raise ValueError("the longest duration is 1 to 1000 quarters")
+            raise ValueError("longest_duration must be from 1 to 1000 quarters")
         Grid(self.steps_per_quarter, self.time_signatures)
 
     @cached_property
@@ -79,17 +79,17 @@ class Remi:
 
     @cached_property
     def meaning(self) -> Meaning:
-        """What each token says."""
+        """The description of each token."""
         voices = ["drums" if program == DRUMS else str(program) for program in self.events.parts]
         return meaning(self.vocabulary, self.events.grid.step_ticks, voices if self.events.named else ())
 
     @cached_property
     def grammar(self) -> RemiGrammar:
-        """Which tokens may follow which."""
+        """The rules for the next token."""
         return RemiGrammar(self.events)
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
-        """Tokens of a score. Raises CannotExpress for one without notes, and for pitches and bars out of reach."""
+        """Encode a score. Raises CannotExpress for one without notes, and for pitches and bars out of reach."""
         events = self.events
         sounds = sounds_of(events, score)
         last = int((sounds.steps + sounds.lengths).max())
@@ -97,7 +97,7 @@ class Remi:
         return written(events.grid, found, sounds.steps, tokens_of(events, score, sounds), ends=ends)
 
     def decode(self, tokens: Tokens) -> Score:
-        """A score with one track a program; a note that was cut short is left out."""
+        """Decode a score with one track a program; an incomplete last note is dropped."""
         events, reading = self.events, Reading()
         pairs = np.array(list(walk(events.grid, tokens, reading)), dtype=np.int64).reshape(-1, 2)
         steps, own = pairs[:, 0], pairs[:, 1]

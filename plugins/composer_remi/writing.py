@@ -1,4 +1,4 @@
-"""Writing: the sounds and tempos of a score as the tokens of `remi`; it knows no bars."""
+"""Encoding of `remi`: notes and tempos to tokens."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from composer_remi.events import Events
 from composer_remi.sounds import Ints, Sounds, on_grid
 
 TEMPO = 120
-"""Where a score says nothing, as in MIDI."""
+"""Of a score without tempos, as in MIDI."""
 
 
 def sounds_of(events: Events, score: Score) -> Sounds:
-    """The notes of a score as tokens can say them. Raises CannotExpress."""
+    """Quantise the notes of a score to what tokens can express. Raises CannotExpress."""
     found = [(track, part) for track in score.tracks if (part := part_of(events, track)) is not None]
     notes = joined([track.notes for track, _ in found])
     if not len(notes):
@@ -30,7 +30,7 @@ def sounds_of(events: Events, score: Score) -> Sounds:
 
 
 def part_of(events: Events, track: Track) -> int | None:
-    """The place of a track among the parts; None if it is not written."""
+    """Return the index of a track's part; None if the track is not written."""
     if track.is_drum:
         return events.drum_part if events.drum_part >= 0 else None
     return events.parts.index(track.program) if track.program in events.parts else 0
@@ -44,12 +44,12 @@ def _check_range(events: Events, pitches: Ints, parts: Ints) -> None:
 
 
 def _durations(events: Events, lengths: Ints) -> Ints:
-    """(notes,) the places of the longest durations that are not longer than the notes."""
+    """Return the index of the longest duration within each note's length, (notes,)."""
     return events.place_of_length[np.minimum(lengths, len(events.place_of_length) - 1)]
 
 
 def tokens_of(events: Events, score: Score, sounds: Sounds) -> Ints:
-    """(notes, 5) tempo, program, sound, velocity and duration of each note, -1 where it is not said."""
+    """Encode notes as (notes, 5) tempo, program, sound, velocity and duration; -1 for no token."""
     begin, drums = events.first, events.drum_part
     rows = np.empty((len(sounds.steps), 5), dtype=np.int64)
     rows[:, :2] = -1
@@ -67,7 +67,7 @@ def tokens_of(events: Events, score: Score, sounds: Sounds) -> Ints:
 
 
 def tempos_at(events: Events, score: Score, steps: Ints) -> Ints:
-    """The token of the tempo in force at each step."""
+    """Return the token of the tempo at each step."""
     tick = events.grid.step_ticks
     tokens = [tempo_token(events, bpm) for bpm in (TEMPO, *(tempo.bpm for tempo in score.tempos))]
     begins = [(tempo.tick + tick // 2) // tick for tempo in score.tempos]
@@ -75,5 +75,5 @@ def tempos_at(events: Events, score: Score, steps: Ints) -> Ints:
 
 
 def tempo_token(events: Events, bpm: float) -> int:
-    """The token of the nearest tempo."""
+    """Return the token of the nearest tempo."""
     return events.first["Tempo"] + int(np.searchsorted(events.tempo_borders, bpm))

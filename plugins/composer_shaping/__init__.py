@@ -1,4 +1,4 @@
-"""The shaping links `temperature`, `top-k`, `top-p`, `min-p` and `repetition-penalty`."""
+"""The logits processors `temperature`, `top-k`, `top-p`, `min-p` and `repetition-penalty`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from composer import hookimpl
 
 @hookimpl
 def register_samplers() -> dict[str, Callable[..., Any]]:
-    """Offer the five links."""
+    """Register the five logits processors."""
     from composer_shaping.links import MinP, RepetitionPenalty, Temperature, TopK, TopP
 
     return {

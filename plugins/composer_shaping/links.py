@@ -1,7 +1,7 @@
-"""Links that shape a distribution over tokens; they know no grammar. Tokens at -inf are out of play and stay so.
+"""Logits processors. A token at -inf is out of play, and stays so.
 
-Sorting values is several times faster than sorting places; so each row's least value that stays is looked for, and
-places matter only where not all of its equals stay.
+Sorting values is several times faster than sorting indices. So each row's least value that stays is found first, and
+indices matter only if not all of its equals stay.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OUT = -inf
 """A token out of play."""
 
 FEW = 2048
-"""Numbers that it does not pay to look through for those out of play."""
+"""Logits so few that a search for those out of play does not pay."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class Temperature:
     temperature: Annotated[float, "1 leaves the model as it is", "0.9"]
 
     def __post_init__(self) -> None:
-        """Refuse what is no temperature."""
+        """Refuse a temperature out of range."""
         if not 0.01 <= self.temperature <= 100:
             raise ValueError("temperature must be from 0.01 to 100")
 
     def __call__(self, logits: Array, context: Context) -> Array:
-        """Logits over the temperature."""
+        """Return the logits divided by the temperature."""
         return logits / self.temperature
 
 
@@ -51,7 +51,7 @@ class TopK:
             raise ValueError("k must be at least 1")
 
     def __call__(self, logits: Array, context: Context) -> Array:
-        """Logits with all but k tokens out of play."""
+        """Return the logits with all but k tokens out of play."""
         rising = _negated(logits)
         if self.k >= rising.shape[1]:
             return logits
@@ -66,25 +66,28 @@ class TopP:
     p: Annotated[float, "the share to keep", "0.9"]
 
     def __post_init__(self) -> None:
-        """Refuse what is no share."""
+        """Refuse a probability out of range."""
         if not 0 < self.p <= 1:
             raise ValueError("p must be above 0 and at most 1")
 
     def __call__(self, logits: Array, context: Context) -> Array:
-        """Logits with the tail out of play; the likeliest token always stays."""
+        """Return the logits with the tail out of play; the likeliest token always stays."""
         if type(logits) is np.ndarray and len(logits) == 1:
             return self._alone(logits)
         xp = namespace(logits)
         rising = _negated(logits)
         rows, width = rising.shape
         mass = xp.cumulative_sum(xp.exp(rising[:, :1] - rising), axis=1)
-        last = xp.sum(mass[:, :-1] < self.p * mass[:, -1:], axis=1)  # place of the one that brings the share to p
+        last = xp.sum(mass[:, :-1] < self.p * mass[:, -1:], axis=1)  # index of the token that brings the share to p
         row = numbers(rows, logits)[0]
-        least, next_ = rising[row, last], rising[row, last + 1 - width]  # after all comes the first, which is less
+        least, next_ = (
+            rising[row, last],
+            rising[row, last + 1 - width],
+        )  # after the last column comes the first, which is less
         return _first(logits, -least[:, None], last[:, None] + 1, next_ == least)
 
     def _alone(self, logits: NDArray[np.floating]) -> Array:
-        """The same for one row: most of its time would go into calls."""
+        """Process a single row, with fewer calls: they would take most of the time."""
         rising = np.sort(-logits[0])
         mass = np.exp(rising[0] - rising).cumsum()
         last = min(int(mass.searchsorted(self.p * mass[-1])), len(rising) - 1)
@@ -99,12 +102,12 @@ class MinP:
     p: Annotated[float, "the share of the likeliest token's probability", "0.05"]
 
     def __post_init__(self) -> None:
-        """Refuse what is no share."""
+        """Refuse a probability out of range."""
         if not 0 <= self.p <= 1:
             raise ValueError("p must be from 0 to 1")
 
     def __call__(self, logits: Array, context: Context) -> Array:
-        """Logits with unlikely tokens out of play."""
+        """Return the logits with unlikely tokens out of play."""
         xp = namespace(logits)
         least = log(self.p) if self.p else OUT
         return _keep(logits, logits >= xp.max(logits, axis=1, keepdims=True) + least)
@@ -112,20 +115,20 @@ class MinP:
 
 @dataclass(frozen=True)
 class RepetitionPenalty:
-    """Make pitches that were written lately less likely (as Keskar et al. 2019, on pitches alone)."""
+    """Make recent pitches less likely (as Keskar et al. 2019, on pitches alone)."""
 
     penalty: Annotated[float, "1 changes nothing; above 1, repeated pitches lose log(penalty)", "1.2"]
     window: Annotated[int, "how many tokens to look back, at most 64"] = 32
 
     def __post_init__(self) -> None:
-        """Refuse what is no penalty."""
+        """Refuse a penalty or window out of range."""
         if not 0.1 <= self.penalty <= 100:
             raise ValueError("penalty must be from 0.1 to 100")
         if not 1 <= self.window <= 64:
             raise ValueError("window must be from 1 to 64")
 
     def __call__(self, logits: Array, context: Context) -> Array:
-        """Logits of recent pitches lowered; bars, holds and the like are left alone."""
+        """Return the logits with recent pitches lowered; other tokens, such as bars and holds, stay."""
         xp = namespace(logits)
         recent = context.history[:, -self.window :]
         seen = xp.any(recent[:, :, None] == numbers(logits.shape[1], logits)[None], axis=1)
@@ -135,7 +138,7 @@ class RepetitionPenalty:
 
 
 def _negated(logits: Array) -> Array:
-    """(B, V) each row, negated, in order: the likeliest first; (B, less) where the rest is known to be out of play."""
+    """Sort each row, negated, the likeliest first: (B, V), or fewer columns if the rest is out of play."""
     rising = namespace(logits).sort(-logits, axis=1)
     rows, width = logits.shape
     while rows * width > FEW and nowhere(rising[:, width // 2] < inf):
@@ -144,7 +147,7 @@ def _negated(logits: Array) -> Array:
 
 
 def _first(logits: Array, least: Array, count: Array | int, more: Array) -> Array:
-    """Logits of which `count` of each row stay, none below `least`; `more`, in which rows that would leave others."""
+    """Keep `count` tokens of each row, none below `least`. `more` marks rows with further tokens equal to `least`."""
     if nowhere(more):
         return _keep(logits, logits >= least)
     xp = namespace(logits)

@@ -8,7 +8,7 @@ from composer import hookimpl
 
 @hookimpl
 def register_samplers() -> dict[str, Callable[..., Any]]:
-    """Offer the four constraints."""
+    """Register the four constraints."""
     from composer_texture.amounts import Density, Polyphony
     from composer_texture.patterns import NoRepeat, Rhythm
 

@@ -1,4 +1,4 @@
-"""Constraints on when notes begin and what follows what: `rhythm` and `no-repeat`; they know no grammar."""
+"""The constraints `rhythm` and `no-repeat`, on positions of onsets and on melodic figures."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ MOST_WINDOW = 1024
 class Rhythm:
     """Let notes begin only on a grid, or on the beats of a pattern; drums, too.
 
-    With `1/8` a note may begin if its distance from the bar line is a multiple of an eighth note. With a pattern such
-    as `x..x..x.` a bar is shared equally among its signs, and a note may begin where one of the signs x does. An upbeat
-    is the end of a whole bar. Where places are written, nothing else is written at other places either.
+    With `1/8` a note may begin if its distance from the bar line is a multiple of an eighth note. A pattern such as
+    `x..x..x.` divides a bar into equal parts, and a note may begin where a part x does. A pickup is the end of a whole
+    bar. If positions are tokens, other positions are masked for all events.
     """
 
     rhythm: Annotated[str, "a note value, such as 1/8, or a pattern of a bar, such as x..x..x.", "1/8"]
 
     def __post_init__(self) -> None:
-        """Refuse what is neither."""
+        """Refuse anything but a note value or a pattern."""
         self._value, self._pattern  # noqa: B018  (for their ValueError)
 
     @cached_property
@@ -54,7 +54,7 @@ class Rhythm:
         return np.array([sign == "x" for sign in self.rhythm])
 
     def _begins(self, place: Array, length: Array) -> Array:
-        """Whether notes may begin at places of bars of these lengths, all in ticks."""
+        """Tell whether notes may begin at positions of bars of these lengths, all in ticks."""
         if self._value:
             return place % self._value == 0
         xp, signs = namespace(place), len(self._pattern)
@@ -63,9 +63,9 @@ class Rhythm:
         return (place * signs % length == 0) & chosen
 
     def mask(self, context: Context) -> Array:
-        """True for what strikes nothing off the grid, and moves to no place off it, where it need not.
+        """Mask onsets off the grid, and positions off the grid if others are left.
 
-        Raises BadOption for a note value that is neither so many steps of the model's grid nor a part of one.
+        Raises BadOption for a note value that is neither a multiple nor a part of the model's grid step.
         """
         xp, facts = namespace(context.allowed), context.facts
         _check_grid(self, context.meaning)
@@ -74,9 +74,9 @@ class Rhythm:
         notes = strikes(context) | like(context.meaning.kind == "Drum", here)[None, :]
         places = like(context.meaning.place, here)[None, :]
         off = (places >= 0) & ~self._begins(xp.where(places < 0, 0, places), length[:, None])
-        struck = here[:, None] | ~notes
-        left = xp.any(context.allowed & struck & ~off, axis=1)  # a primer may end off the grid
-        return struck & (~off | ~left[:, None])
+        allowed = here[:, None] | ~notes
+        left = xp.any(context.allowed & allowed & ~off, axis=1)  # a primer may end off the grid
+        return allowed & (~off | ~left[:, None])
 
 
 @lru_cache(maxsize=64)
@@ -92,18 +92,18 @@ def _check_grid(wanted: Rhythm, meaning: Meaning) -> None:
 
 @dataclass(frozen=True)
 class NoRepeat:
-    """Let no melodic figure come again soon: no n pitches in a row of a voice that it has had lately.
+    """Forbid melodic figures that recur soon: n pitches in a row that the same voice had lately.
 
-    A note may be struck unless the last n-1 pitches that its voice struck, and its own, are n successive pitches of
-    that voice among the last `window` notes of all voices. Where there are no voices, notes are in the order in which
-    they are written. A note that is held is no new one.
+    A note may begin unless the last n-1 pitches of its voice, and its own, are n successive pitches of that voice
+    among the last `window` notes of all voices. Without voices, notes are in the order of their tokens. A sustained
+    note is not a new one.
     """
 
     n: Annotated[int, "how many notes in a row", "4"]
     window: Annotated[int, "how many notes to look back, of all voices together"] = 64
 
     def __post_init__(self) -> None:
-        """Refuse what is no figure."""
+        """Refuse an invalid figure or window."""
         if not 1 <= self.n <= 64:
             raise ValueError("n must be from 1 to 64")
         if not self.n <= self.window <= MOST_WINDOW:
@@ -115,16 +115,16 @@ class NoRepeat:
         return self.window
 
     def mask(self, context: Context) -> Array:
-        """True for tokens without a pitch, and for pitches that end no figure of the window.
+        """Mask pitches that complete a figure of the window.
 
-        Raises BadOption for single notes in a window in which a voice may run out of pitches.
+        Raises BadOption for single notes and a window that may exhaust the pitches of a voice.
         """
         _check_window(self, context.meaning)
-        xp, struck, n = namespace(context.allowed), context.struck, self.n
+        xp, past, n = namespace(context.allowed), context.struck, self.n
         recent = slice(-self.window, None)
-        own = (struck.voice[:, recent] == context.facts.voice[:, None]) & (struck.tick[:, recent] >= 0)
-        order = xp.argsort(xp.where(own, 1, 0), axis=1, stable=True)  # the voice's own last, oldest first
-        line = xp.take_along_axis(xp.where(own, struck.pitch[:, recent], -1), order, axis=1)
+        own = (past.voice[:, recent] == context.facts.voice[:, None]) & (past.tick[:, recent] >= 0)
+        order = xp.argsort(xp.where(own, 1, 0), axis=1, stable=True)  # notes of the voice last, oldest first
+        line = xp.take_along_axis(xp.where(own, past.pitch[:, recent], -1), order, axis=1)
         ends = line[:, n - 1 :]  # where a figure of n may end
         same = ends >= 0
         size = line.shape[1]
@@ -142,6 +142,6 @@ def _check_window(wanted: NoRepeat, meaning: Meaning) -> None:
     pitches_there = len(np.unique(meaning.pitch[meaning.pitch >= 0]))
     if wanted.n == 1 and wanted.window >= pitches_there * max(len(meaning.voices), 1):
         raise BadOption(
-            f"no-repeat '1' lets no note come again among {wanted.window}, and this model has {pitches_there} pitches; "
-            "take a smaller --no-repeat-window, or longer figures."
+            f"no-repeat '1' bars a pitch for {wanted.window} notes, and this model has {pitches_there} pitches; "
+            "choose a smaller --no-repeat-window, or longer figures."
         )

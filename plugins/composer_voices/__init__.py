@@ -8,7 +8,7 @@ from composer import hookimpl
 
 @hookimpl
 def register_tokenizers() -> dict[str, Callable[..., Any]]:
-    """Offer `voices`."""
+    """Register `voices`."""
     from composer_voices.tokenizer import Voices
 
     return {"voices": Voices}

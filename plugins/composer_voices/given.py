@@ -1,4 +1,4 @@
-"""Given voices: masks that keep the notes of a score where they are given; it knows the grammar of `voices`."""
+"""Masks of `voices` that keep fixed notes."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Table = NDArray[np.int64]
 
 
 class Given:
-    """A function from states to masks. Where a voice is given, it sounds as in the score: struck, held or silent.
+    """A function from states to masks. A fixed voice has the onsets, sustained notes and rests of the score.
 
-    A span may begin in the middle of a note; where something else sounds then, the note is struck there. The bars are
-    the score's up to the last one in which something is given. Tables are (voices, steps + 1), flat; their last
-    step stands for all later ones.
+    A span may begin in the middle of a note. If something else sounds then, the note is re-articulated there. The bars
+    are the score's up to the last bar with fixed notes. Tables are (voices, steps + 1), flat. Their last step stands
+    for all later ones.
     """
 
     def __init__(self, grammar: VoicesGrammar, score: Score, spans: Sequence[Span]) -> None:
@@ -35,80 +35,80 @@ class Given:
         for span in spans:
             check_track(span, voices)
         parts = lines(score, voices, grid.step_ticks, relative=grammar.relative)
-        check_range((("what is to be kept", line) for line in parts), grammar.lowest, grammar.highest)
+        check_range((("the fixed music", line) for line in parts), grammar.lowest, grammar.highest)
         found = measures(grid, score, max(int(line.ends.max(initial=1)) for line in parts) * grid.step_ticks)
         steps = int(found.starts[-1])
         of = [(span, range(voices) if span.track is None else [span.track]) for span in spans]
-        given = covered(grid, of, voices, steps)
-        sounds, struck = _played(grammar, parts, steps)
+        fixed = covered(grid, of, voices, steps)
+        sounds, onsets = _played(grammar, parts, steps)
         self.grammar = grammar
-        self.bars = given_bars(grid, found, given)
+        self.bars = given_bars(grid, found, fixed)
         self.steps = steps + 1
-        self.given, self.sounds, self.struck = given.ravel(), sounds.ravel(), struck.ravel()
-        self.next_given = np.stack([_next(row) for row in given]).ravel()
-        self.next_change = np.stack([_next_change(*rows) for rows in zip(given, sounds, struck, strict=True)]).ravel()
+        self.fixed, self.sounds, self.onsets = fixed.ravel(), sounds.ravel(), onsets.ravel()
+        self.next_fixed = np.stack([_next(row) for row in fixed]).ravel()
+        self.next_change = np.stack([_next_change(*rows) for rows in zip(fixed, sounds, onsets, strict=True)]).ravel()
 
     def __call__(self, state: Array) -> Array:
-        """Mask (B, V)."""
+        """Return the mask (B, V)."""
         return namespace(state).concat([self.bars.mask(state, self._need(state)), self._turn(state)], axis=1)
 
     def _at(self, table: NDArray[np.generic], steps: Array) -> Array:
-        """(B, voices) a table at `steps` (B,) or (B, voices)."""
+        """Look up a table (B, voices) at `steps` (B,) or (B, voices)."""
         xp, voices = namespace(steps), numbers(self.grammar.voices, steps)
         places = voices * self.steps + (steps[:, None] if steps.ndim == 1 else steps)
         return xp.reshape(xp.take(like(table, steps), xp.reshape(places, (-1,))), places.shape)
 
     def _need(self, state: Array) -> Array:
-        """(B,) the next step at which what sounds now is not what the score has, or a note is struck."""
+        """Find the next step (B,) at which the score differs from the current sound, or has an onset."""
         xp = namespace(state)
-        first = self._at(self.next_given, here(state, self.steps, 1))
+        first = self._at(self.next_fixed, here(state, self.steps, 1))
         at_first = xp.clip(first, 0, self.steps - 1)
-        differs = self._at(self.struck, at_first) | (self._at(self.sounds, at_first) != self.grammar.sounding(state))
+        differs = self._at(self.onsets, at_first) | (self._at(self.sounds, at_first) != self.grammar.sounding(state))
         need = xp.where(differs, first, self._at(self.next_change, at_first))
         return xp.min(xp.where(first == NEVER, NEVER, need), axis=1)
 
     def _turn(self, state: Array) -> Array:
-        """(B, V - G) which of the grammar's own tokens keep the voice whose turn it is."""
+        """Mask the grammar's own tokens (B, V - G) to those that keep the voice in turn."""
         from composer_voices.grammar import STRUCK
 
         xp, grammar = namespace(state), self.grammar
         step = here(state, self.steps)
-        given, sounds = self._at(self.given, step), self._at(self.sounds, step)
-        moves = self._at(self.struck, step) | (sounds != self.grammar.sounding(state))
+        fixed, sounds = self._at(self.fixed, step), self._at(self.sounds, step)
+        moves = self._at(self.onsets, step) | (sounds != self.grammar.sounding(state))
         voice = xp.clip(state[:, Field.SLOT] - Slot.OWN, 0, grammar.voices - 1)[:, None]
         wanted = xp.take_along_axis(xp.where(moves, sounds, grammar.hold), voice, axis=1)
-        # A free voice moves if nothing has moved and all after it are given and hold.
+        # A free voice moves if no voice has moved and all later ones are fixed and sustain.
         later = numbers(grammar.voices, state) > voice
-        may_wait = (state[:, STRUCK] != 0) | xp.any(later & (~given | moves), axis=1)
+        may_wait = (state[:, STRUCK] != 0) | xp.any(later & (~fixed | moves), axis=1)
         tokens = numbers(grammar.size - grammar.hold, state) + grammar.hold
         free = (tokens != grammar.hold) | may_wait[:, None]
-        return xp.where(xp.take_along_axis(given, voice, axis=1), tokens == wanted, free)
+        return xp.where(xp.take_along_axis(fixed, voice, axis=1), tokens == wanted, free)
 
 
 def _played(grammar: VoicesGrammar, parts: Sequence[Line], steps: int) -> tuple[Table, NDArray[np.bool_]]:
-    """(voices, steps + 1) the token that sounds in each voice at each step, and whether it is struck there."""
+    """List the token that sounds in each voice at each step, (voices, steps + 1), and its onsets."""
     sounds = np.full((len(parts), steps + 1), grammar.rest)
-    struck = np.zeros(sounds.shape, dtype=bool)
+    onsets = np.zeros(sounds.shape, dtype=bool)
     for voice, line in enumerate(parts):
         lengths = line.ends - line.starts
         inside = np.repeat(line.starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
         sounds[voice, inside] = np.repeat(line.pitches - grammar.lowest + grammar.first_pitch, lengths)
-        struck[voice, line.starts] = True
-    return sounds, struck
+        onsets[voice, line.starts] = True
+    return sounds, onsets
 
 
 def _next(marked: NDArray[np.bool_]) -> Table:
-    """(steps + 1,) the first marked step from each on, NEVER after the last."""
+    """Find the first marked step from each step on, (steps + 1,); NEVER after the last."""
     steps = np.where(marked, np.arange(len(marked)), NEVER)
     return np.minimum.accumulate(steps[::-1])[::-1]
 
 
-def _next_change(given: NDArray[np.bool_], sounds: Table, struck: NDArray[np.bool_]) -> Table:
-    """(steps + 1,) for each given step the next one at which something is struck or other than at the given one before.
+def _next_change(fixed: NDArray[np.bool_], sounds: Table, onsets: NDArray[np.bool_]) -> Table:
+    """Find the next change after each fixed step, (steps + 1,): an onset, or another sound than before.
 
-    Between two spans a voice is taken to sound on; where it does not, it is the next given step that counts.
+    Between two spans a voice is assumed to sustain. If it does not, the next fixed step counts.
     """
-    places = np.flatnonzero(given)
-    changes = np.zeros(len(given), dtype=bool)
-    changes[places[1:]] = struck[places[1:]] | (sounds[places[1:]] != sounds[places[:-1]])
+    places = np.flatnonzero(fixed)
+    changes = np.zeros(len(fixed), dtype=bool)
+    changes[places[1:]] = onsets[places[1:]] | (sounds[places[1:]] != sounds[places[:-1]])
     return np.append(_next(changes)[1:], NEVER)

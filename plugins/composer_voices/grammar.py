@@ -1,4 +1,4 @@
-"""The grammar of `voices`: which token may follow which, over a batch; it knows no score but in `given`."""
+"""The grammar of `voices`, over a batch."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from composer.tokens.vocabulary import BOS
 from composer.types import Array, Column, Facts, Span, Tokens
 
 STRUCK = Field.OWN
-"""State column: whether anything has moved in this frame so far."""
+"""State column: whether a voice has moved in this frame so far."""
 
 FIRST_VOICE = Field.OWN + 1
-"""First of the state's columns with the token that sounds in each voice; as many follow with what sounded in each
-before this frame."""
+"""First of the state's columns with the sounding token of each voice. As many follow for the sound before this
+frame."""
 
 SILENT = 12
-"""The degree of a voice that is silent."""
+"""The degree of a silent voice."""
 
 ENDINGS = (0, 3, 4, 7)
 """Degrees, in semitones, of the major and the minor tonic chord."""
 
 PERFECT = (0, 7)
-"""Semitones, without octaves, of the intervals that part-writing keeps from moving in parallel."""
+"""Semitones, without octaves, of the intervals that must not move in parallel."""
 
 _ENDINGS = np.array([ENDINGS])
 _HOMES = np.array([known.home for known in ALL_KEYS])
@@ -41,13 +41,13 @@ _MINORS = np.array([known.minor for known in ALL_KEYS])
 
 @dataclass(frozen=True)
 class VoicesGrammar:
-    """Frames of one token a voice; the slot `Slot.OWN + v` is voice v's turn."""
+    """Frames of one token a voice; in the slot `Slot.OWN + v` it is the turn of voice v."""
 
     grid: Grid
     voices: int
     lowest: int
     highest: int
-    relative: bool = False  # whether pitches are written as they would be in C
+    relative: bool = False  # whether pitches are transposed to C
 
     @property
     def hold(self) -> int:
@@ -71,10 +71,10 @@ class VoicesGrammar:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """The shared columns; what sounds in each voice, as a token and as a degree; the home of what is written in C.
+        """The shared columns; the sound of each voice, as a token and as a degree; the tonic offset if it is relative.
 
-        For the voice whose turn it is, the nearest pitches with which a piece can end; where there are several voices,
-        what sounds in it, and what would move it in parallel.
+        For the voice in turn, the nearest pitches of a final chord. With several voices, also its sound, and the
+        pitches that would move in parallel.
         """
         names = [f"voice {voice + 1}" for voice in range(self.voices)]
         columns = [
@@ -91,36 +91,36 @@ class VoicesGrammar:
         return tuple(columns)
 
     def start(self, request: Request, rows: int) -> NDArray[np.int64]:
-        """States before the first token: silence in every voice."""
+        """Return states before the first token: silence in every voice."""
         own = np.full((rows, 1 + 2 * self.voices), self.rest, dtype=np.int64)
         own[:, 0] = 0
         return np.concatenate([bar_grammar.start(self.grid, request, rows), own], axis=1)
 
     def allowed(self, state: Array) -> Array:
-        """Mask (B, V)."""
+        """Return the mask of allowed tokens, (B, V)."""
         xp = namespace(state)
         slot = state[:, Field.SLOT]
         writing = slot >= Slot.OWN
         shared = bar_grammar.allowed(self.grid, state, slot == Slot.MOVE)
         silent = self._sounding_in_turn(state) == self.rest
-        # A frame in which nothing moves does not exist.
+        # In every frame some voice moves.
         last = slot == Slot.OWN + self.voices - 1
         hold = writing & ~(last & (state[:, STRUCK] == 0))
         pitches = xp.broadcast_to(writing[:, None], (state.shape[0], self.highest - self.lowest + 1))
         return xp.concat([shared, hold[:, None], (writing & ~silent)[:, None], pitches], axis=1)
 
     def sounding(self, state: Array) -> Array:
-        """(B, voices) the token that sounds in each voice."""
+        """Return the token that sounds in each voice, (B, voices)."""
         return state[:, FIRST_VOICE : FIRST_VOICE + self.voices]
 
     def _sounding_in_turn(self, state: Array) -> Array:
-        """(B,) what sounds in the voice whose turn it is; any voice's where it is none's."""
+        """Return the token that sounds in the voice in turn, (B,); any voice's between turns."""
         xp = namespace(state)
         voice = xp.clip(state[:, Field.SLOT] - Slot.OWN, 0, self.voices - 1)
         return xp.take_along_axis(state, (FIRST_VOICE + voice)[:, None], axis=1)[:, 0]
 
     def advance(self, state: Array, tokens: Array) -> Array:
-        """States after `tokens`."""
+        """Return the states after `tokens`."""
         xp = namespace(state)
         shared = bar_grammar.advance(self.grid, state, tokens)
         voice = state[:, Field.SLOT] - Slot.OWN
@@ -129,28 +129,28 @@ class VoicesGrammar:
         shared = with_column(shared, Field.SLOT, xp.where(own, slot, shared[:, Field.SLOT]))
         moves = own & (tokens != self.hold)
         opened = shared[:, Field.SLOT] == Slot.OWN  # a frame that has just begun
-        struck = xp.where(opened, xp.zeros_like(voice), xp.where(moves, xp.ones_like(voice), state[:, STRUCK]))
+        has_moved = xp.where(opened, xp.zeros_like(voice), xp.where(moves, xp.ones_like(voice), state[:, STRUCK]))
         here = moves[:, None] & (numbers(self.voices, state) == voice[:, None])
         sounding = xp.where(here, tokens[:, None], self.sounding(state))
         before = xp.where(opened[:, None], sounding, state[:, FIRST_VOICE + self.voices :])
-        return xp.concat([shared, struck[:, None], sounding, before], axis=1)
+        return xp.concat([shared, has_moved[:, None], sounding, before], axis=1)
 
     def states(self, tokens: Tokens) -> NDArray[np.int64]:
-        """The states before each token of a piece, (T, S), as `advance` makes them."""
-        shared, said = bar_grammar.states(self.grid, tokens), bar_grammar.before(tokens)
-        own, places = said >= self.hold, np.arange(len(said))
-        voice = places - latest(places, ~own, 0) - 1  # the position stands before the first voice
+        """Compute the states before each token of a piece, (T, S), equal to those of `advance`."""
+        shared, previous = bar_grammar.states(self.grid, tokens), bar_grammar.before(tokens)
+        own, places = previous >= self.hold, np.arange(len(previous))
+        voice = places - latest(places, ~own, 0) - 1  # the position precedes the first voice
         slot = np.where(voice == self.voices - 1, Slot.MOVE, voice + Slot.OWN + 1)
         shared[:, Field.SLOT] = np.where(own, slot, shared[:, Field.SLOT])
-        moves = own & (said != self.hold)
+        moves = own & (previous != self.hold)
         opened = shared[:, Field.SLOT] == Slot.OWN
-        struck = latest(np.where(moves, 1, 0), opened | moves, 0)
-        sounding = [latest(said, moves & (voice == turn), self.rest) for turn in range(self.voices)]
+        has_moved = latest(np.where(moves, 1, 0), opened | moves, 0)
+        sounding = [latest(previous, moves & (voice == turn), self.rest) for turn in range(self.voices)]
         before = [latest(sounds, opened, self.rest) for sounds in sounding]
-        return np.concatenate([shared.T, [struck], sounding, before]).T
+        return np.concatenate([shared.T, [has_moved], sounding, before]).T
 
     def inputs(self, state: Array) -> Array:
-        """What the model is given, (B, C)."""
+        """Compute the features of the model's input, (B, C)."""
         xp = namespace(state)
         columns = [bar_grammar.inputs(state), self.sounding(state), self._degrees(state)]
         if self.relative:
@@ -164,9 +164,9 @@ class VoicesGrammar:
         return xp.concat(columns, axis=1)
 
     def _endings(self, state: Array, turn: Array) -> Array:
-        """(B, 4) in the last bar the tokens of the tonic chord that are nearest to `turn` (B, 1), and BOS before it.
+        """Find the tones of the tonic chord nearest to `turn` (B, 1) in the last bar, (B, 4); BOS before it.
 
-        `turn` is what sounds in the voice in turn; where that is no pitch, or the nearest is out of reach, BOS.
+        `turn` is the sound of the voice in turn. BOS also if it is silent, or if the nearest tone is out of reach.
         """
         xp = namespace(state)
         tonic = 0 if self.relative else self._home(state)[:, None]
@@ -176,23 +176,23 @@ class VoicesGrammar:
         return xp.where(exists & (state[:, Field.COUNTDOWN] == 1)[:, None], near, xp.full_like(near, BOS))
 
     def _degrees(self, state: Array) -> Array:
-        """(B, voices) semitones of what sounds above the tonic, without octaves."""
+        """Compute semitones of each voice above the tonic, without octaves, (B, voices)."""
         xp, sounding = namespace(state), self.sounding(state)
         tonic = 0 if self.relative else self._home(state)[:, None]
         degrees = (sounding - self.first_pitch + self.lowest - tonic) % 12
         return xp.where(sounding == self.rest, xp.full_like(degrees, SILENT), degrees)
 
     def _written_key(self, state: Array) -> Array:
-        """(B,) the token of C or C minor, after the mode of the piece; BOS before its key is known."""
+        """Return the token of C or C minor by the mode of the piece, (B,); BOS before its key."""
         xp, key, first = namespace(state), state[:, Field.KEY], self.grid.first["Key"]
         major, minor = (xp.full_like(key, first + Key(0, minor=mode).place) for mode in (False, True))
         is_minor = xp.take(like(_MINORS, state), self._place(key))
         return xp.where(key == BOS, key, xp.where(is_minor, minor, major))
 
     def _parallels(self, state: Array) -> Array:
-        """(B, voices) the token with which the voice in turn would move in parallel fifths or octaves with each other.
+        """Find the token of a parallel fifth or octave of the voice in turn with each other voice, (B, voices).
 
-        BOS where nothing of the kind threatens: that voice has not moved, or stood in no such interval.
+        BOS if the other voice has not moved, or was in no such interval.
         """
         xp = namespace(state)
         now, before = self.sounding(state), state[:, FIRST_VOICE + self.voices :]
@@ -206,7 +206,7 @@ class VoicesGrammar:
         return xp.where(perfect & pitched & moved & exists, parallel, xp.full_like(now, BOS))
 
     def facts(self, state: Array) -> Facts:
-        """The same in musical terms."""
+        """Interpret states in musical terms."""
         xp = namespace(state)
         slot, sounding = state[:, Field.SLOT], self.sounding(state)
         shift = self._shift(state)
@@ -226,21 +226,24 @@ class VoicesGrammar:
         )
 
     def _shift(self, state: Array) -> Array:
-        """(B,) semitones from what is written to what sounds."""
+        """Return semitones from written to sounding pitches, (B,)."""
         return self._home(state) if self.relative else namespace(state).zeros_like(state[:, Field.KEY])
 
     def _home(self, state: Array) -> Array:
-        """(B,) semitones from C to the tonic, 0 before the key is known."""
+        """Return semitones from C to the tonic, (B,); 0 before the key."""
         xp, key = namespace(state), state[:, Field.KEY]
         homes = xp.take(like(_HOMES, state), self._place(key))
         return xp.where(key == BOS, xp.zeros_like(key), homes)
 
     def _place(self, key: Array) -> Array:
-        """(B,) the place of a key's token among all keys; any for BOS."""
+        """Return the index of a key's token among all keys, (B,); any for BOS."""
         return namespace(key).clip(key - self.grid.first["Key"], 0, len(ALL_KEYS) - 1)
 
     def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
-        """Masks (B, V) that keep the notes of `score` in `spans`; a span's track is the voice."""
+        """Return a function from states to masks (B, V) that keep the notes of `score` in `spans`.
+
+        A span's track is the voice.
+        """
         from composer_voices.given import Given
 
         return Given(self, score, tuple(spans))

@@ -1,4 +1,4 @@
-"""Parts: the single lines of a score on a grid, one for each voice; it knows no tokens."""
+"""The single lines of a score on a grid, one for each voice."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from composer.tokens.bar_encoding import key_of
 
 @dataclass(frozen=True)
 class Line:
-    """The notes of one voice: it never holds two at once. All arrays are (notes,), in grid steps."""
+    """The notes of one voice, without overlaps. All arrays are (notes,), in grid steps."""
 
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
     pitches: NDArray[np.int64]
-    shift: int = 0  # semitones that the pitches sound above what is written
+    shift: int = 0  # semitones from written to sounding pitches
 
 
 def check_range(named: Iterable[tuple[str, Line]], lowest: int, highest: int) -> None:
-    """Raise CannotExpress, in pitches as they sound, for a note outside `lowest` to `highest` as written."""
+    """Raise CannotExpress, in sounding pitches, for a note outside `lowest` to `highest` as written."""
     for name, line in named:
         outside = line.pitches[(line.pitches < lowest) | (line.pitches > highest)]
         if len(outside):
@@ -33,10 +33,10 @@ def check_range(named: Iterable[tuple[str, Line]], lowest: int, highest: int) ->
 
 
 def lines(score: Score, voices: int, step_ticks: int, *, relative: bool = False) -> list[Line]:
-    """One line for each of so many voices. Raises CannotExpress if the score is not in so many single lines.
+    """Extract a line for each of `voices` voices. Raises CannotExpress for a score with more lines, or with chords.
 
-    A single track of chords is taken apart from the top; missing voices are silent. With `relative`, pitches are
-    moved to where they would be in C.
+    A single track of chords is separated from the top, and missing voices are silent. With `relative`, pitches are
+    transposed to C.
     """
     found = _lines(score, voices, step_ticks)
     shift = key_of(score).home if relative else 0
@@ -60,14 +60,14 @@ def _lines(score: Score, voices: int, step_ticks: int) -> list[Line]:
 
 
 def _steps(notes: Notes, step_ticks: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Starts and ends on the grid; a note keeps one step at least."""
+    """Quantise starts and ends to the grid; a note keeps at least one step."""
     starts = (notes["start"] + step_ticks // 2) // step_ticks
     ends = (notes["start"] + notes["duration"] + step_ticks // 2) // step_ticks
     return starts, np.maximum(ends, starts + 1)
 
 
 def _line(track: Track, step_ticks: int) -> Line | None:
-    """The track as a single line, or None if it holds chords. A note ends where the next begins."""
+    """Extract a track as a single line; None if it holds chords. A note ends at the next onset."""
     notes = track.notes
     starts, ends = _steps(notes, step_ticks)
     overlap = np.minimum(ends[:-1], ends[1:]) - starts[1:]
@@ -84,7 +84,7 @@ def _pitches(notes: Notes) -> NDArray[np.int64]:
 
 
 def _apart(notes: Notes, voices: int, step_ticks: int) -> list[Line]:
-    """Chords taken apart: at every onset, from the top, each note goes to the highest voice that is free."""
+    """Separate chords into lines: at every onset, from the top, each note goes to the highest free voice."""
     starts, ends = _steps(notes, step_ticks)
     busy_until = np.zeros(voices, dtype=np.int64)
     voice_of = np.empty(len(notes), dtype=np.int64)

@@ -1,8 +1,8 @@
-"""Voices: scores of a few single-line parts to tokens and back; it knows no file and no model.
+"""The tokenizer `voices`: scores of a few single-line parts to tokens and back.
 
 After the opening and each bar line of `composer.tokens.bar_grammar` come frames: `Position_p`, then one token a voice
-from the top, `Pitch_60` (struck), `Hold_None` (as before) or `Rest_None` (falls silent). Places where nothing happens
-have no frame. Kept: where notes start and end on the grid, pitches, voices, time signatures, the first key, the upbeat.
+from the top, `Pitch_60` (onset), `Hold_None` (as before) or `Rest_None` (falls silent). Positions without a change have
+no frame. Kept: starts and ends of notes on the grid, pitches, voices, time signatures, the first key, the pickup.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Voices:
     time_signatures: Annotated[tuple[str, ...], "those that a piece may have"] = TIME_SIGNATURES
 
     def __post_init__(self) -> None:
-        """Refuse options that make no vocabulary."""
+        """Refuse options without a valid vocabulary."""
         if not 1 <= len(self.names) <= 16:
-            raise ValueError("there are 1 to 16 voices")
+            raise ValueError("names must be of 1 to 16 voices")
         if not 0 <= self.lowest <= self.highest <= 127:
             raise ValueError("pitches go from 0 to 127, and lowest must not be above highest")
         if not 0 <= self.program <= 127:
@@ -61,16 +61,16 @@ class Voices:
 
     @cached_property
     def meaning(self) -> Meaning:
-        """What each token says."""
+        """The description of each token."""
         return meaning(self.vocabulary, self.grid.step_ticks, self.names)
 
     @cached_property
     def grammar(self) -> VoicesGrammar:
-        """Which tokens may follow which."""
+        """The rules for the next token."""
         return VoicesGrammar(self.grid, len(self.names), self.lowest, self.highest, self.relative)
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
-        """Tokens of a score whose parts are single lines. Raises CannotExpress."""
+        """Encode a score whose parts are single lines. Raises CannotExpress."""
         parts = lines(score, len(self.names), self.grid.step_ticks, relative=self.relative)
         last = max(int(line.ends.max(initial=0)) for line in parts)
         if not last:
@@ -78,13 +78,13 @@ class Voices:
             raise CannotExpress("contains drums alone." if drums else "contains no notes.")
         check_range(zip(self.names, parts, strict=True), self.lowest, self.highest)
         found = measures(self.grid, score, last * self.grid.step_ticks)
-        # The end of the piece itself is no event where the last bar is full or where the piece stays open.
+        # The end of the piece is no change if the last bar is full, or if the piece stays open.
         silent_from = last if not ends or last == found.starts[-1] else None
         steps, content = self._frames(parts, silent_from)
         return written(self.grid, found, steps, content, ends=ends)
 
     def _frames(self, parts: list[Line], silent_from: int | None) -> tuple[Tokens, Tokens]:
-        """The steps (E,) where something happens, and what each voice does there, (E, voices)."""
+        """Return the steps of all changes, (E,), and the token of each voice there, (E, voices)."""
         grammar = self.grammar
         stops = []
         for line in parts:
@@ -99,7 +99,7 @@ class Voices:
         return steps, content
 
     def decode(self, tokens: Tokens) -> Score:
-        """A score with one track a voice; a frame that was cut short counts as far as it goes."""
+        """Decode a score with one track a voice; an incomplete last frame counts as far as it goes."""
         grammar, reading = self.grammar, Reading()
         changes: list[list[tuple[int, int]]] = [[] for _ in self.names]
         at, voice = -1, 0
@@ -107,7 +107,7 @@ class Voices:
             at, voice = (step, 0) if step != at else (at, voice + 1)
             if token != grammar.hold:
                 changes[voice].append((step, token))
-        # An open piece stops with its last event: what sounds there gets a step at least.
+        # An open piece stops with its last frame, whose notes last at least one step.
         end = reading.end if reading.ended else max(reading.step + 1, *(c[-1][0] + 1 for c in changes if c), 1)
         shift = reading.key.home if self.relative and reading.key else 0
         tracks = (

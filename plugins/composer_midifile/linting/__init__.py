@@ -1,22 +1,20 @@
-"""A linter of Standard MIDI files: what a sequencer's user would object to; it reads bytes, and changes nothing."""
+"""A linter of Standard MIDI files, from the view of a sequencer's user."""
 
 from __future__ import annotations
 
 from composer.types import Finding
+from composer_midifile.inspection import MOST_BYTES
 from composer_midifile.linting import instruments, metre, sounding, texts
 from composer_midifile.linting.rules import SEVERITY, Found, Log
 from composer_midifile.linting.scanning import scan
 
 __all__ = ["lint"]
 
-MOST_BYTES = 16 * 2**20
-"""A larger file is not looked at."""
-
 _GRAVEST_FIRST = ("error", "warning", "hint")
 
 
 def lint(data: bytes) -> list[Finding]:
-    """What is wrong with the bytes of a MIDI file, the gravest first, then by place; it never raises."""
+    """Lint the bytes of a MIDI file. Findings are sorted by severity, then by track and tick. Never raises."""
     log = Log()
     bars = None
     if len(data) > MOST_BYTES:

@@ -1,4 +1,4 @@
-"""Ports, channels, programs, drums and controllers of tracks; it knows no bar."""
+"""Rules for ports, channels, programs, drums and controllers."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from composer_midifile.channels import DRUMS
+from composer_midifile.codes import BEND, CONTROLLER, NOTE_ON, PORT, PROGRAM, SYSEX, SYSEX_REST
 from composer_midifile.linting.rules import Log
-from composer_midifile.linting.scanning import File, Track
+from composer_midifile.linting.scanning import Event, File, Track
 from composer_midifile.linting.sounding import Note, pitch_name
-from composer_midifile.linting.walking import Event
-
-PORT = 0x21
-DRUMS = 9
-"""Channel 10, as musicians count."""
 
 SUSTAIN, SOSTENUTO, ALL_SOUND_OFF, ALL_NOTES_OFF = 64, 66, 120, 123
 PEDALS = {SUSTAIN: "sustain pedal", SOSTENUTO: "sostenuto pedal"}
 
 DRUM_SOUNDS = range(35, 82)
-"""Of General MIDI; and those of General MIDI 2: """
+"""Drum sounds of General MIDI."""
+
 MORE_DRUM_SOUNDS = range(27, 88)
+"""Drum sounds of General MIDI 2."""
 
 _DRUM_NAME = re.compile(r"drum|percussion|\bkit\b", re.IGNORECASE)
 _PITCHED_DRUMS = {47, *range(112, 120)}  # timpani, steel drums, taiko…: melodic programs
@@ -29,8 +28,8 @@ _Place = tuple[int, int]
 
 
 def check(file: File, notes: Sequence[list[Note]], names: Mapping[int, str], log: Log) -> None:
-    """Log what is wrong; `notes` has those of each track."""
-    programs: dict[_Place, dict[int, int]] = defaultdict(dict)  # the first of each track that plays there
+    """Log breaches of these rules; `notes` has those of each track."""
+    programs: dict[_Place, dict[int, int]] = defaultdict(dict)  # by port and channel: the first program of each track
     for track, its in zip(file.tracks, notes, strict=True):
         port = _port(track, log)
         channels = _channels(its)
@@ -51,7 +50,7 @@ def _channels(notes: Iterable[Note]) -> set[int]:
 
 
 def _port(track: Track, log: Log) -> int:
-    """The first that a track names."""
+    """Return the first port that a track states."""
     port, played = None, False
     for event in track.events:
         if event.kind == PORT and port is None:
@@ -63,7 +62,7 @@ def _port(track: Track, log: Log) -> int:
 
 
 def _programs(track: Track, notes: Sequence[Note], log: Log) -> dict[int, int]:
-    """The first program of each channel of a track."""
+    """Return the first program of each channel of a track."""
     first_note: dict[int, int] = {}
     for note in notes:
         first_note[note.channel] = min(note.start, first_note.get(note.channel, note.start))
@@ -71,9 +70,9 @@ def _programs(track: Track, notes: Sequence[Note], log: Log) -> dict[int, int]:
     played: set[int] = set()
     for event in track.events:
         channel = event.status & 0xF
-        if event.status & 0xF0 == 0x90 and event.data[1]:
+        if event.status & 0xF0 == NOTE_ON and event.data[1]:
             played.add(channel)
-        if event.status & 0xF0 == 0xC0:
+        if event.status & 0xF0 == PROGRAM:
             _check_program(track.number, event, found.get(channel), channel in played, log)
             found.setdefault(channel, event.data[0])
     return found
@@ -89,7 +88,7 @@ def _check_program(track: int, event: Event, before: int | None, played: bool, l
 
 
 def _check_drums(track: Track, notes: Sequence[Note], name: str, log: Log) -> None:
-    programs = {event.data[0] for event in track.events if event.status & 0xF0 == 0xC0}
+    programs = {event.data[0] for event in track.events if event.status & 0xF0 == PROGRAM}
     channels = _channels(notes)
     if notes and DRUMS not in channels and _DRUM_NAME.search(name) and not programs & _PITCHED_DRUMS:
         text = f"The track is named for drums and plays on channel {min(channels) + 1}; drums belong on channel 10."
@@ -106,14 +105,14 @@ def _check_controllers(track: Track, log: Log) -> None:
     last: dict[tuple[int, int], Event] = {}
     for event in track.events:
         kind = event.status & 0xF0
-        if kind == 0xB0 and event.data[0] in (ALL_SOUND_OFF, ALL_NOTES_OFF):
+        if kind == CONTROLLER and event.data[0] in (ALL_SOUND_OFF, ALL_NOTES_OFF):
             text = "All notes are switched off by a controller, which many programs leave out."
             log.add("all-notes-off", text, track.number, event.tick)
-        if kind == 0xB0 and event.data[0] in PEDALS:
+        if kind == CONTROLLER and event.data[0] in PEDALS:
             last[event.status, event.data[0]] = event
-        elif kind == 0xE0:
+        elif kind == BEND:
             last[event.status, -1] = event
-        elif event.status in (0xF0, 0xF7):
+        elif event.status in (SYSEX, SYSEX_REST):
             text = "There is a system exclusive message, which speaks to one make of instrument."
             log.add("sysex", text, track.number, event.tick)
     for (_, controller), event in last.items():
@@ -135,15 +134,15 @@ def _check_shared(programs: Mapping[_Place, Mapping[int, int]], log: Log) -> Non
 
 
 def _check_missing(file: File, notes: Sequence[list[Note]], log: Log) -> None:
-    """Whether each channel is told its program by some track; drums need none."""
-    told = {event.status & 0xF for track in file.tracks for event in track.events if event.status & 0xF0 == 0xC0}
+    """Log channels without a program in any track, except drums."""
+    told = {event.status & 0xF for track in file.tracks for event in track.events if event.status & 0xF0 == PROGRAM}
     for track, its in zip(file.tracks, notes, strict=True):
         for channel in sorted(_channels(its) - told - {DRUMS}):
             log.add("no-program", f"Channel {channel + 1} has no program; a piano is meant.", track.number)
 
 
 def _check_crossing(file: File, notes: Sequence[list[Note]], log: Log) -> None:
-    """Whether two tracks play one pitch of one channel at a time: the first to end it ends both."""
+    """Log pitches that sound in two tracks on one channel: the first note-off ends both."""
     ports = [_port(track, Log()) for track in file.tracks]
     shared = Counter((port, channel) for port, its in zip(ports, notes, strict=True) for channel in _channels(its))
     by_key: dict[tuple[int, int, int], list[tuple[int, int, int]]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""Tempos, metres, keys, bars and silence; it knows no channel."""
+"""Rules for tempos, time signatures, keys, bars and silence."""
 
 from __future__ import annotations
 
@@ -6,36 +6,33 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from composer_midifile.codes import KEY_SIGNATURE, TEMPO, TIME_SIGNATURE
+from composer_midifile.conversion import FASTEST, SLOWEST
 from composer_midifile.linting.rules import Log
-from composer_midifile.linting.scanning import File
-from composer_midifile.linting.walking import Event
+from composer_midifile.linting.scanning import Event, File
 
-TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = 0x51, 0x58, 0x59
 NAMES = {TEMPO: "tempo", TIME_SIGNATURE: "time signature", KEY_SIGNATURE: "key signature"}
 
-SLOWEST, FASTEST = 5.0, 1000.0
-"""Quarter notes a minute that a tempo is expected to be in."""
-
 SILENT_QUARTERS, HUGE_QUARTERS = 64, 1024
-"""A silence of more is told of."""
+"""Longer silences are findings."""
 
 
 @dataclass(frozen=True)
 class Bars:
-    """From each tick on, bars of so many ticks; the bar that begins there is that number, from 1."""
+    """Ticks at which the bar length changes, the length from there on, and the number of the bar there, from 1."""
 
     ticks: list[int]
     lengths: list[int]
     numbers: list[int]
 
     def bar(self, tick: int) -> int:
-        """The bar that a tick is in."""
+        """Return the bar that contains a tick."""
         place = bisect_right(self.ticks, tick) - 1
         return self.numbers[place] + (tick - self.ticks[place]) // self.lengths[place]
 
 
 def check(file: File, log: Log) -> Bars | None:
-    """Log what is wrong; the bars, unless time is not counted in quarter notes."""
+    """Log breaches of these rules. Returns the bars, or None if time is not counted in quarter notes."""
     for kind in NAMES:
         _check_places(file, kind, log)
     for number, event in _of(file, TEMPO):
@@ -49,7 +46,7 @@ def check(file: File, log: Log) -> Bars | None:
 
 
 def check_silence(file: File, notes: Sequence[tuple[int, int]], log: Log) -> None:
-    """Log long silences among notes (start, end), before them and after."""
+    """Log long silences before, among and after notes (start, end)."""
     sounded, known = 0, file.division
     end = max((track.end for track in file.tracks), default=0)
     for start, until in [*sorted(notes), (end, end)] if notes and known else []:
@@ -61,18 +58,18 @@ def check_silence(file: File, notes: Sequence[tuple[int, int]], log: Log) -> Non
 
 
 def struct_key(data: bytes) -> tuple[int, int]:
-    """Sharps (flats count below 0) and mode (1: minor)."""
+    """Decode a key signature: sharps (flats are negative) and mode (1: minor)."""
     return int.from_bytes(data[:1], "big", signed=True), data[1]
 
 
 def _of(file: File, kind: int) -> Iterator[tuple[int, Event]]:
-    """Track and event of each meta event of a kind, by tick."""
+    """Return track number and event of each meta event of a kind, sorted by tick."""
     found = [(track.number, event) for track in file.tracks for event in track.events if event.kind == kind]
     return iter(sorted(found, key=lambda each: each[1].tick))
 
 
 def _check_places(file: File, kind: int, log: Log) -> None:
-    """Whether they stand in the first track, one at a time, and from the beginning on."""
+    """Log events outside the first track, two at a tick, and a late first one."""
     name, rule = NAMES[kind], NAMES[kind].replace(" ", "-")
     before: Event | None = None
     for number, event in _of(file, kind):
@@ -115,7 +112,7 @@ def _bars(file: File, log: Log) -> Bars:
 
 
 def _change(bars: Bars, tick: int, length: int, track: int, log: Log) -> None:
-    """From this tick on, bars of this length."""
+    """Change the length of bars from this tick on."""
     rest = (tick - bars.ticks[-1]) % bars.lengths[-1]
     if rest:
         text = f"The metre changes within bar {bars.bar(tick)}, {rest:,} ticks after its beginning."

@@ -1,7 +1,7 @@
-"""The rules of the linter by name, how grave each is, and what was found so far; it knows no file.
+"""The rules of the linter by name, their severities, and a log of findings.
 
-An error is what programs refuse, or read differently. A warning is what a sequencer's user would have to mend. A hint
-is unusual, and may be meant.
+Programs refuse an error, or read it differently. A sequencer's user would have to mend a warning. A hint is unusual,
+and may be intended.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _RULES: Sequence[tuple[Severity, str]] = (("error", ERRORS), ("warning", WARNING
 SEVERITY: Mapping[str, Severity] = {rule: severity for severity, rules in _RULES for rule in rules.split()}
 
 MOST_TRACKS = 5
-"""Tracks in which one rule is told of; beyond, the last finding says in how many more."""
+"""Tracks reported for one rule; the last finding counts the rest."""
 
 
 @dataclass
 class Found:
-    """What one rule found in one track: the first place, and how often."""
+    """The findings of one rule in one track: the first tick, and their number."""
 
     rule: str
     text: str
@@ -52,13 +52,13 @@ class Found:
 
 @dataclass
 class Log:
-    """Findings by rule and track, in the order of their first places."""
+    """Findings by rule and track, in the order of their first ticks."""
 
     found: dict[tuple[str, int | None], Found] = field(default_factory=dict)
     by_rule: dict[str, list[Found]] = field(default_factory=lambda: {rule: [] for rule in SEVERITY})
 
     def add(self, rule: str, text: str, track: int | None = None, tick: int | None = None) -> None:
-        """Take note of one breach of a rule; `text` is a sentence that is safe to print."""
+        """Log one breach of a rule; `text` is a sentence that is safe to print."""
         if there := self.found.get((rule, track)):
             there.times += 1
             return
@@ -66,7 +66,7 @@ class Log:
         self.by_rule[rule].append(self.found[rule, track])
 
     def shown(self) -> Iterator[Found]:
-        """What was found, of each rule in a few tracks."""
+        """Yield the findings, at most `MOST_TRACKS` tracks of each rule."""
         for found in self.by_rule.values():
             yield from found[: MOST_TRACKS - 1]
             if rest := found[MOST_TRACKS - 1 :]:

@@ -1,4 +1,4 @@
-"""Notes from their beginnings and ends, and what is wrong with these; it knows no instrument."""
+"""Notes from note-ons and note-offs, and rules for both."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from composer_midifile.codes import NOTE_OFF, NOTE_ON
 from composer_midifile.linting.rules import Log
-from composer_midifile.linting.scanning import Track
-from composer_midifile.linting.walking import Event
+from composer_midifile.linting.scanning import Event, Track
 
 LOUDEST, FEW = 127, 16
-"""So many notes, all of the greatest velocity, are told of."""
+"""The highest velocity, and the fewest notes for a finding if all have it."""
 
 _NAMES = ["C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B"]
 
@@ -31,17 +31,17 @@ class Note(NamedTuple):
 
 @dataclass
 class _Held:
-    """What sounds at a place of a track, by channel and pitch."""
+    """The sounding notes at a position of a track, by channel and pitch."""
 
     track: int
     log: Log
     notes: list[Note] = field(default_factory=list)
     sounding: dict[_Key, list[Event]] = field(default_factory=lambda: defaultdict(list))
-    struck_again: dict[_Key, Event] = field(default_factory=dict)  # while it sounded
-    ends: int = 0  # by a velocity of 0, of nothing
+    struck_again: dict[_Key, Event] = field(default_factory=dict)  # the note-on that came while the pitch sounded
+    ends: int = 0  # note-ons of velocity 0 without a sounding note
 
     def strike(self, key: _Key, event: Event) -> None:
-        """A note begins."""
+        """Begin a note."""
         held = self.sounding[key]
         if held and held[-1].tick == event.tick:
             text = f"{pitch_name(key[1])} is struck twice at one tick."
@@ -52,10 +52,10 @@ class _Held:
         held.append(event)
 
     def release(self, key: _Key, event: Event) -> None:
-        """The first of the notes that sound there ends."""
+        """End the first of the sounding notes of a pitch."""
         held = self.sounding[key]
         if not held:
-            self.ends += event.status & 0xF0 == 0x90
+            self.ends += event.status & 0xF0 == NOTE_ON
             text = f"{pitch_name(key[1])} is ended where it does not sound."
             self.log.add("orphan-note-off", text, self.track, event.tick)
             return
@@ -66,7 +66,7 @@ class _Held:
         self.notes.append(Note(began.tick, event.tick, key[0], key[1], began.data[1]))
 
     def settle(self, key: _Key, released: int = -1) -> None:
-        """Say what a note that was struck while it sounded turns out to be."""
+        """Log a note-on during a sounding note as an overlap, or as a wrong order at one tick."""
         again = self.struck_again.pop(key, None)
         if again is None:
             return
@@ -78,7 +78,7 @@ class _Held:
             self.log.add("overlapping-notes", text, self.track, again.tick)
 
     def finish(self) -> None:
-        """The track is over."""
+        """Log unfinished notes at the end of the track."""
         for key in list(self.struck_again):
             self.settle(key)
         for key, held in self.sounding.items():
@@ -90,25 +90,25 @@ class _Held:
 
 
 def notes_of(track: Track, log: Log) -> list[Note]:
-    """The notes that begin and end in a track, in the order of their ends."""
+    """Pair the notes of a track, in the order of their ends."""
     held = _Held(track.number, log)
     for event in track.events:
         kind = event.status & 0xF0
-        if kind == 0x90 and event.data[1]:
+        if kind == NOTE_ON and event.data[1]:
             held.strike((event.status & 0xF, event.data[0]), event)
-        elif kind in (0x80, 0x90):
+        elif kind in (NOTE_OFF, NOTE_ON):
             held.release((event.status & 0xF, event.data[0]), event)
     held.finish()
     return held.notes
 
 
 def pitch_name(pitch: int) -> str:
-    """A MIDI pitch as musicians say it: 60 is C4."""
+    """Spell a MIDI pitch: 60 is C4."""
     return f"{_NAMES[pitch % 12]}{pitch // 12 - 1}"
 
 
 def check_velocities(notes: Iterable[Note], log: Log) -> None:
-    """Log music without dynamics, as loud as can be."""
+    """Log music without dynamics, all at the highest velocity."""
     velocities = [note.velocity for note in notes]
     if len(velocities) >= FEW and min(velocities) == LOUDEST:
         log.add("loud-notes", f"All {len(velocities):,} notes have the greatest velocity, 127.")

@@ -1,4 +1,4 @@
-"""Names and other texts of tracks; it knows no note."""
+"""Rules for names and other texts."""
 
 from __future__ import annotations
 
@@ -6,24 +6,22 @@ import unicodedata
 from collections.abc import Sequence
 
 from composer.errors import printable
+from composer_midifile.codes import INSTRUMENT, NAME
 from composer_midifile.linting.rules import Log
-from composer_midifile.linting.scanning import File, Track
+from composer_midifile.linting.scanning import Event, File, Track
 from composer_midifile.linting.sounding import Note
-from composer_midifile.linting.walking import Event
 
 TEXTS = range(0x01, 0x10)
-"""Meta events that hold a text."""
-
-TEXT, NAME, INSTRUMENT = 0x01, 0x03, 0x04
+"""Meta events with a text."""
 
 LONGEST_NAME = 255
-"""Bytes, which every program can show."""
+"""Bytes that every program can show."""
 
 _WHITE = "\t\r\n"
 
 
 def check(file: File, notes: Sequence[list[Note]], log: Log) -> dict[int, str]:
-    """Log what is wrong; the name of each track that has one."""
+    """Log breaches of these rules. Returns the name of each track that has one."""
     names: dict[int, str] = {}
     for track, its in zip(file.tracks, notes, strict=True):
         for event in track.events:
@@ -42,7 +40,7 @@ def check(file: File, notes: Sequence[list[Note]], log: Log) -> dict[int, str]:
 
 
 def decoded(raw: bytes) -> str | None:
-    """A text in UTF-8, of which ASCII is a part; None if it is in another encoding."""
+    """Decode UTF-8, of which ASCII is a part; None for another encoding."""
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -62,7 +60,7 @@ def _check_text(track: int, event: Event, log: Log) -> None:
 
 
 def _check_name(track: Track, log: Log) -> str | None:
-    """The first name of a track, which belongs before everything that sounds."""
+    """Return the first name of a track, and log a late or a second one."""
     name, played = None, False
     for event in track.events:
         played = played or event.status < 0xF0
