@@ -1,4 +1,4 @@
-"""Outlines and transformations as SVG writes them; it knows no glyph and no page."""
+"""Parse SVG outlines and transformations."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ Matrix: TypeAlias = tuple[float, float, float, float, float, float]
 """a, b, c, d, e, f as in SVG: x' = a x + c y + e, y' = b x + d y + f."""
 
 Segment: TypeAlias = tuple[str, tuple[float, ...]]
-"""M, L, C or Z with absolute places."""
+"""M, L, C or Z with absolute coordinates."""
 
 SAME: Matrix = (1, 0, 0, 1, 0, 0)
 _NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?")
 _COMMAND = re.compile(r"([MmLlHhVvCcSsQqZz])([^MmLlHhVvCcSsQqZz]*)")
 _TRANSFORM = re.compile(r"(translate|scale|rotate|matrix)\(([^)]*)\)")
-_CURVE = 0.5523  # how far the handles of a quarter of a circle reach, in radii
+_CURVE = 0.5523  # length of the Bézier handles of a quarter circle, in radii
 
 
 def numbers(text: str) -> list[float]:
-    """All numbers in a text."""
+    """Parse all numbers in a text."""
     return [float(number) for number in _NUMBER.findall(text)]
 
 
 def times(first: Matrix, second: Matrix) -> Matrix:
-    """The matrix that does `second`, and then `first`."""
+    """Multiply matrices: the result applies `second`, then `first`."""
     a, b, c, d, e, f = first
     g, h, i, j, k, m = second
     return (a * g + c * h, b * g + d * h, a * i + c * j, b * i + d * j, a * k + c * m + e, b * k + d * m + f)
 
 
 def matrix_of(text: str) -> Matrix:
-    """What a `transform` does."""
+    """Parse a `transform` attribute."""
     found = SAME
     for name, inside in _TRANSFORM.findall(text):
         given = numbers(inside)
@@ -58,7 +58,7 @@ def _turned(degrees: float, x: float = 0.0, y: float = 0.0) -> Matrix:
 
 
 def outline(path: str) -> Iterator[Segment]:
-    """The `d` of a path as absolute lines and cubic curves."""
+    """Parse the `d` of a path into absolute lines and cubic curves."""
     x = y = start_x = start_y = 0.0
     handle: tuple[float, float] | None = None
     for letter, inside in _COMMAND.findall(path):
@@ -95,7 +95,7 @@ def _absolute(command: str, given: list[float], x: float, y: float, *, is_relati
 def _cubic(
     command: str, places: tuple[float, ...], start: tuple[float, float], handle: tuple[float, float] | None
 ) -> tuple[float, ...]:
-    """A curve of any kind as a cubic one."""
+    """Return a curve of any kind as a cubic one."""
     (x, y) = start
     if command == "C":
         return places

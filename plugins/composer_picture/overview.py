@@ -1,4 +1,4 @@
-"""Many pieces as small rolls in a grid, to compare and to choose from; it knows no file format."""
+"""Many pieces as small rolls in a grid, for comparison."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BETWEEN, _HEAD, _ROLL = 22.0, 38.0, 132.0
 
 
 def drawing(pieces: Sequence[Piece], theme: Theme, *, width: float) -> Drawing:
-    """The picture of several pieces, `width` units wide. Raises ValueError for a piece of too many bars."""
+    """Draw several pieces, `width` units wide. Raises ValueError for a piece of too many bars."""
     columns = min(max(ceil(sqrt(len(pieces))), 2), max(int(width / 260), 1))
     cell = (width - 2 * MARGIN + _BETWEEN) / columns
     shapes: list[Shape] = []

@@ -1,4 +1,4 @@
-"""A piano roll of one piece: grid, keyboard, notes, velocities, markers, title; it knows no file format."""
+"""The piano roll of one piece: grid, keyboard, notes, velocities, markers, title."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from composer_picture.lanes import Lanes, is_black, lanes
 from composer_picture.shapes import Boxes, Drawing, Places, Shape, Words
 from composer_picture.themes import Theme
 
-MARGIN, LEFT, KEYS = 28.0, 62.0, 16.0  # LEFT of the roll stand pitch names and keys
+MARGIN, LEFT, KEYS = 28.0, 62.0, 16.0  # LEFT is for pitch names and keys
 _VELOCITY, _GAP, _BETWEEN = 34.0, 5.0, 26.0
-_MOST_NAMED = 12  # tracks of the legend
-_TALLEST = 3_600.0  # of all rows
+_MOST_NAMED = 12  # tracks in the legend
+_TALLEST = 3_600.0  # height of all rows
 
 
 Heights: TypeAlias = Callable[[Any], Any]
@@ -29,17 +29,17 @@ Heights: TypeAlias = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class _Frame:
-    """What all rows share: where a tick and a lane lie, and how high the parts are."""
+    """Layout common to all rows: scale of ticks and lanes, and heights of the parts."""
 
     score: Score
     theme: Theme
     grid: Grid
     lanes: Lanes
-    lane: float  # height of a lane, and
-    drum: float  # of one for a drum sound
+    lane: float  # height of a pitch lane
+    drum: float  # height of a drum lane
     left: float
     right: float
-    words: float  # height of what stands above the roll: numbers, chords, markers
+    words: float  # height of the texts above the roll: numbers, chords, markers
     parts: tuple[tuple[int, Track], ...]  # by colour
 
     @property
@@ -54,7 +54,7 @@ class _Frame:
         return self.left + (np.asarray(ticks, dtype=np.float64) - row.start) * self.grid.scale
 
     def top(self, lane: np.ndarray | int) -> np.ndarray:
-        """Units from the upper edge of the roll."""
+        """Compute the top of a lane, in units below the upper edge of the roll."""
         pitches = np.minimum(lane, self.lanes.pitches)
         return pitches * self.lane + (lane - pitches) * self.drum
 
@@ -63,7 +63,7 @@ class _Frame:
 
 
 def drawing(piece: Piece, theme: Theme, *, width: float, in_row: int = 0) -> Drawing:
-    """The picture of a piece, `width` units wide, with `in_row` bars in a row. Raises ValueError for too many bars."""
+    """Draw a piece, `width` units wide, with `in_row` bars in a row. Raises ValueError for too many bars."""
     score, tall = piece.score, lanes(piece.score.tracks)
     lane = float(np.clip(300 / tall.count, 3, 9))
     drum = max(lane, 11.0) if len(tall.drums) <= 16 else lane
@@ -114,12 +114,12 @@ def _legend(frame: _Frame, y: float) -> Iterator[Shape]:
 
 
 def colour_of(track: int, theme: Theme) -> str:
-    """The colour of a track, by its place in the piece."""
+    """Choose the colour of a track, by its index in the piece."""
     return theme.tracks[track % len(theme.tracks)]
 
 
 def coloured(tracks: Sequence[Track], colours: int) -> tuple[tuple[int, Track], ...]:
-    """Tracks by their colour, those of one colour joined: a piece of any number of tracks is drawn in a few strokes."""
+    """Group tracks by colour and join each group, so that many tracks are drawn in a few strokes."""
     groups: dict[tuple[int, bool], list[Notes]] = {}
     for number, track in enumerate(tracks):
         if len(track.notes):
@@ -146,7 +146,7 @@ def _row(frame: _Frame, row: Row, top: float) -> Iterator[Shape]:
 
 
 def ground(its: Lanes, theme: Theme, left: float, right: float, roll: float, top: Heights) -> Iterator[Shape]:
-    """The lanes, those of black keys darker, a line under each C, and one above the drums."""
+    """Draw the lanes, darker for black keys, a line under each C, and one above the drums."""
 
     def boxes(first: Sequence[int], last: Sequence[int], half: float = 0.0) -> Places:
         high, low = roll + top(np.array(first)) - half, roll + top(np.array(last)) + half
@@ -233,14 +233,14 @@ def _notes(frame: _Frame, row: Row, roll: float) -> Iterator[Shape]:
         notes = _within(frame, track.notes, row)
         if len(notes):
             places = note_boxes(frame.lanes.of(track, notes), notes, row, frame.grid.scale, frame.top)
-            if track.is_drum:  # what matters is when it is struck
+            if track.is_drum:  # its onset matters, not its duration
                 places[:, 2] = np.maximum(places[:, 2], places[:, 0] + min(5.0, frame.drum / 2))
             places += [frame.left, roll, frame.left, roll]
             yield Boxes(places, colour_of(number, frame.theme), min(2.0, frame.lane / 3))
 
 
 def note_boxes(lane: np.ndarray, notes: Notes, row: Row, scale: float, top: Heights) -> Places:
-    """Where notes lie, from the upper left corner of the roll; each place once, and at least one unit long."""
+    """Place notes relative to the upper left corner of the roll, without duplicates, each at least one unit long."""
     left = np.maximum(notes["start"] - row.start, 0) * scale
     right = (np.minimum(notes["start"] + notes["duration"], row.end) - row.start) * scale
     right = np.maximum(right - np.minimum(1.0, (right - left) / 4), left + 1)
@@ -282,7 +282,7 @@ def _texts(frame: _Frame, row: Row, roll: float) -> Iterator[Shape]:
 
 
 def _spaced(frame: _Frame, texts: Sequence[Text], row: Row) -> Iterator[tuple[float, str, float]]:
-    """Those of a row with where they stand and the room up to the next; one that has no room is left out."""
+    """Yield the texts of a row with x and the room up to the next; drop those without room."""
     inside = [text for text in texts if row.start <= text.tick < row.end]
     places = frame.x(np.array([text.tick for text in inside]), row).tolist()
     kept: list[tuple[float, str]] = []
