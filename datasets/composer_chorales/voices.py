@@ -11,7 +11,7 @@ from composer.music.keys import Key, estimate_key
 from composer.music.score import KeySignature, Notes, Score, Track, bars, joined
 
 NAMES = ("Soprano", "Alto", "Tenor", "Bass")
-MOST_BARS = 64
+MOST_CHORALE_BARS = 64
 _CHOIR = 52
 
 
@@ -24,8 +24,8 @@ def chorale(score: Score, shown: str) -> Score:
         Track(one_at_a_time(track.notes, lowest=name == "Bass"), name, _CHOIR)
         for name, track in zip(NAMES, _voices(score, shown), strict=True)
     )
-    if len(bars(score).signatures) > MOST_BARS:
-        raise UnreadableFile(f"{shown}: is longer than {MOST_BARS} bars, so hardly a chorale.")
+    if len(bars(score).signatures) > MOST_CHORALE_BARS:
+        raise UnreadableFile(f"{shown}: is longer than {MOST_CHORALE_BARS} bars, so hardly a chorale.")
     if longest_silence(tracks) >= score.time_signatures[0].bar_ticks:
         raise UnreadableFile(f"{shown}: the choir is silent for a bar or more, so this is no plain chorale.")
     keys = score.key_signatures

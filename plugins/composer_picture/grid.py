@@ -12,7 +12,6 @@ from composer.music.score import TICKS_PER_QUARTER, Bars, Score, bars
 
 _QUARTER = 17.0  # preferred units, unless there would be too many rows
 _STEPS = (1, 2, 4, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
-MOST_BARS = 100_000
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,8 @@ class Grid:
 
 
 def bars_of(score: Score) -> Bars:
-    """Return the bars of a piece, at least one. Raises ValueError for more than `MOST_BARS`."""
-    return bars(score, max(score.length, 1), most=MOST_BARS)
+    """Return the bars of a piece, at least one. Raises ValueError for too many bars."""
+    return bars(score, max(score.length, 1))
 
 
 def grid(score: Score, width: float, *, in_row: int = 0, most_rows: int = 1) -> Grid:
