@@ -67,7 +67,7 @@ def run(path: Path, dataset: str | None, name: str, seed: int, seconds: float) -
     began = process_time()
     with tempfile.TemporaryDirectory() as folder:
         model = recipes.run(recipe, corpus, Path(folder) / "model.safetensors")
-    assert model is not None  # noqa: S101  (only other ranks of a process group return none)
+    assert model is not None  # noqa: S101  (only a team has processes that come back without one)
     card = model.card
     figures = {key: card[key] for key in ("seed", "parameters", "training", "test")}
     return {"recipe": path.name, "architecture": name, "seconds": round(process_time() - began, 1), **figures}
