@@ -42,7 +42,7 @@ def measures(grid: Grid, score: Score, end: int) -> Measures:
         raise CannotExpress(f"the piece has {error}.") from None
     names = [str(metre) for metre in found.metres]
     unknown = {name for name in names if name not in grid.place_of}
-    if unknown and (used := [names[place] for place in found.which.tolist() if names[place] in unknown]):
+    if unknown and (used := [names[index] for index in found.which.tolist() if names[index] in unknown]):
         raise CannotExpress(f"this tokenizer has no bars of {used[0]}; it has {', '.join(grid.time_signatures)}.")
     which = np.array([grid.place_of.get(name, -1) for name in names])[found.which]
     starts, origins = found.starts // grid.step_ticks, found.nominal // grid.step_ticks
@@ -103,7 +103,7 @@ def written(
     is_token = content >= 0
     before = np.concatenate([[0], is_token.sum(axis=1).cumsum()])  # tokens before each row
     # The index of a bar line counts everything before it: the header, rows of earlier bars, earlier bar lines.
-    places = before[np.searchsorted(steps, found.starts[:total])] + np.arange(3, 3 + total)
+    indices = before[np.searchsorted(steps, found.starts[:total])] + np.arange(3, 3 + total)
     lines = np.full(total, grid.first["Bar"])
     if ends:
         last = min(COUNTDOWN, total)
@@ -112,13 +112,13 @@ def written(
     changed = np.flatnonzero(metres[1:] != metres[:-1]) + 1  # bars with a new time signature
     if len(changed):
         lines = np.concatenate([lines, metres[changed]])
-        places += np.searchsorted(changed, np.arange(total), side="right")
-        places = np.concatenate([places, places[changed] - 1])
+        indices += np.searchsorted(changed, np.arange(total), side="right")
+        indices = np.concatenate([indices, indices[changed] - 1])
     music = np.empty(3 + len(lines) + int(before[-1]) + ends, dtype=np.int64)
     is_content = np.ones(len(music), dtype=bool)
-    is_content[:3], is_content[places] = False, False
+    is_content[:3], is_content[indices] = False, False
     music[:3] = found.metres[0], found.key, grid.first["Upbeat"] + found.upbeat
-    music[places] = lines
+    music[indices] = lines
     if ends:
         music[-1], is_content[-1] = EOS, False
     music[is_content] = content[is_token]

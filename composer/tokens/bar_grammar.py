@@ -108,7 +108,7 @@ class Grid:
     @cached_property
     def place_of(self) -> dict[str, int]:
         """Index of each time signature."""
-        return {name: place for place, name in enumerate(self.time_signatures)}
+        return {name: index for index, name in enumerate(self.time_signatures)}
 
     @cached_property
     def bar_steps(self) -> NDArray[np.int64]:
@@ -227,8 +227,8 @@ def allowed(grid: Grid, state: Array, may_move: Array) -> Array:
 
 def _asked(state: Array, field: int, first: int, count: int) -> Array:
     """Mask (B, count) the requested token, or all if none is requested."""
-    asked = state[:, field][:, None]
-    return (asked == 0) | (numbers(count, state) + first == asked)
+    requested = state[:, field][:, None]
+    return (requested == 0) | (numbers(count, state) + first == requested)
 
 
 def _metre_choices(grid: Grid, state: Array, at_line: Array) -> Array:
@@ -383,7 +383,7 @@ def facts(grid: Grid, state: Array, **own: Array) -> Facts:
     """Interpret the shared part of a state as music. `own` holds the grammar's fields of MusicalState."""
     xp = namespace(state)
     step = here(state)
-    place = step - state[:, Field.ORIGIN]
+    position = step - state[:, Field.ORIGIN]
     known = state[:, Field.METRE] != BOS
     metre = xp.where(known, state[:, Field.METRE] - grid.first["TimeSignature"], 0)
     beat = xp.take(like(grid.beat_steps, state), metre)
@@ -391,8 +391,8 @@ def facts(grid: Grid, state: Array, **own: Array) -> Facts:
     return Facts(
         tick=step * grid.step_ticks,
         bar=state[:, Field.BAR],
-        beat=place // beat,
-        place=place * grid.step_ticks,
+        beat=position // beat,
+        place=position * grid.step_ticks,
         upbeat=state[:, Field.UPBEAT] * grid.step_ticks,
         bar_ticks=state[:, Field.LENGTH] * grid.step_ticks,
         beat_ticks=xp.where(known, beat * grid.step_ticks, 0),

@@ -93,8 +93,8 @@ class GivenBars:
 
 def given_bars(grid: Grid, found: Measures, cover: NDArray[np.bool_]) -> GivenBars:
     """Return the bars of a score that contain fixed notes; `cover` (parts, steps + 1) is true where notes are fixed."""
-    given = np.flatnonzero(cover.any(axis=0))
-    bars = int(np.searchsorted(found.starts[:-1], given[-1], side="right")) if len(given) else 0
+    fixed = np.flatnonzero(cover.any(axis=0))
+    bars = int(np.searchsorted(found.starts[:-1], fixed[-1], side="right")) if len(fixed) else 0
     return GivenBars(
         grid=grid,
         metres=np.append(found.metres[:bars], 0),

@@ -35,8 +35,8 @@ def meaning(
 
 def transposition(vocabulary: Sequence[str], semitones: int) -> NDArray[np.int64]:
     """Return (V,) the id of each token after a transposition, -1 where there is no such token."""
-    place = {token: i for i, token in enumerate(vocabulary)}
-    return np.array([place.get(_moved(token, semitones), -1) for token in vocabulary])
+    ids = {token: i for i, token in enumerate(vocabulary)}
+    return np.array([ids.get(_moved(token, semitones), -1) for token in vocabulary])
 
 
 def _moved(token: str, semitones: int) -> str:

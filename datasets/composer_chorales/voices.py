@@ -43,9 +43,9 @@ def one_at_a_time(notes: Notes, *, lowest: bool = False) -> Notes:
     """Return the highest (or lowest) note at each onset, cut at the next onset."""
     order = np.lexsort((notes["pitch"] if lowest else -notes["pitch"], notes["start"]))
     _, first = np.unique(notes["start"][order], return_index=True)
-    kept = notes[order][first].copy()
-    kept["duration"][:-1] = np.minimum(kept["duration"][:-1], np.diff(kept["start"]))
-    return kept
+    melody = notes[order][first].copy()
+    melody["duration"][:-1] = np.minimum(melody["duration"][:-1], np.diff(melody["start"]))
+    return melody
 
 
 def longest_silence(tracks: tuple[Track, ...]) -> int:

@@ -95,12 +95,12 @@ def _check(data: bytes, shown: str) -> None:
     order = {b"IM": "<", b"MI": ">"}.get(data[126:HEADER])
     if order is None or struct.unpack_from(f"{order}H", data, 124)[0] != 0x0100:
         raise UnreadableFile(f"{shown}: is not a MATLAB file of version 5 to 7, which 'save -v7' writes.")
-    place, size = HEADER, 0
-    while place + 8 <= len(data) and size <= LARGEST:
-        kind, length = struct.unpack_from(f"{order}II", data, place)
-        place += 8
-        size += _unpacked(data[place : place + length], shown) if kind == COMPRESSED else length
-        place += length
+    offset, size = HEADER, 0
+    while offset + 8 <= len(data) and size <= LARGEST:
+        kind, length = struct.unpack_from(f"{order}II", data, offset)
+        offset += 8
+        size += _unpacked(data[offset : offset + length], shown) if kind == COMPRESSED else length
+        offset += length
     if size > LARGEST:
         raise _too_large(shown)
 
@@ -109,8 +109,8 @@ def _unpacked(packed: bytes, shown: str) -> int:
     """Return the unpacked size. It is counted in parts, up to the limit."""
     unpacker, size, part = zlib.decompressobj(), 0, 2**14  # zlib expands at most 1032 times
     try:
-        for place in range(0, len(packed), part):
-            size += len(unpacker.decompress(packed[place : place + part]))
+        for offset in range(0, len(packed), part):
+            size += len(unpacker.decompress(packed[offset : offset + part]))
             if size > LARGEST:
                 break
     except zlib.error as error:

@@ -21,13 +21,13 @@ def met(played: Sequence[Written], is_joint: Sequence[bool]) -> list[Written]:
     """
     found: list[Written] = []
     filled, is_left_out = _before_upbeat(played), False
-    for place, measure in enumerate(played):
+    for index, measure in enumerate(played):
         if is_left_out:
             is_left_out = False
             continue
         filled += measure.length
-        if is_joint[place] and place + 1 < len(played):
-            following = played[place + 1]
+        if is_joint[index] and index + 1 < len(played):
+            following = played[index + 1]
             missing = _end(measure, following) - (filled % measure.bar or measure.bar)
             changed = _longer(measure, missing)
             is_left_out = missing == -following.length and changed is None

@@ -70,8 +70,8 @@ def document(pages: Sequence[drawing.Page], title: str = "") -> bytes:
         canvas.setPageSize((page.width * _POINTS_PER_UNIT, page.height * _POINTS_PER_UNIT))
         canvas.transform(_POINTS_PER_UNIT, 0, 0, -_POINTS_PER_UNIT, 0, page.height * _POINTS_PER_UNIT)
         canvas.setLineCap(0)
-        for thing in page.drawn:
-            pen.draw(thing, page)
+        for item in page.drawn:
+            pen.draw(item, page)
         canvas.showPage()
     canvas.save()
     return buffer.getvalue()
@@ -85,14 +85,14 @@ class _Pen:
     forms: dict[tuple[Segment, ...], str] = field(default_factory=dict)
     fonts: set[str] = field(default_factory=set)
 
-    def draw(self, thing: Drawn, page: drawing.Page) -> None:
+    def draw(self, item: Drawn, page: drawing.Page) -> None:
         """Draw one thing of a page."""
-        if isinstance(thing, Shape):
-            self._shape(thing)
-        elif isinstance(thing, Glyph):
-            self._glyph(page.glyphs.get(thing.name, ()), thing.matrix)
+        if isinstance(item, Shape):
+            self._shape(item)
+        elif isinstance(item, Glyph):
+            self._glyph(page.glyphs.get(item.name, ()), item.matrix)
         else:
-            self._words(thing)
+            self._words(item)
 
     def _shape(self, shape: Shape) -> None:
         self.canvas.saveState()
@@ -173,6 +173,6 @@ def _register(name: str) -> None:
 def _path(canvas: Any, outline: Sequence[Segment]) -> Any:
     path = canvas.beginPath()
     draw = {"M": path.moveTo, "L": path.lineTo, "C": path.curveTo, "Z": path.close}
-    for command, places in outline:
-        draw[command](*places)
+    for command, points in outline:
+        draw[command](*points)
     return path

@@ -14,13 +14,13 @@ from composer_miditok.tables import NO_PROGRAM, Tables
 def advance(tables: Tables, state: Array, tokens: Array) -> Array:
     """Return the states after `tokens`; after EOS they do not change."""
     xp = namespace(state)
-    after = {name: state[:, place] for place, name in enumerate(NAMES)}
+    after = {name: state[:, index] for index, name in enumerate(NAMES)}
     after["TOKEN"], after["TYPE"] = tokens, of(tables.last_type, tokens)
     _take_time(tables, after, tokens)
-    program, struck = of(tables.program, tokens), of(tables.struck, tokens)
+    program, onset = of(tables.program, tokens), of(tables.struck, tokens)
     after["PROGRAM"] = xp.where(program > NO_PROGRAM, program, after["PROGRAM"])
-    after["SOUND"] = xp.where(struck >= 0, of(tables.sound_token, tokens), after["SOUND"])
-    after["PENDING"] = xp.where(struck >= 0, code(after["PROGRAM"], struck), after["PENDING"])
+    after["SOUND"] = xp.where(onset >= 0, of(tables.sound_token, tokens), after["SOUND"])
+    after["PENDING"] = xp.where(onset >= 0, code(after["PROGRAM"], onset), after["PENDING"])
     notes = _notes(tables, state, after, tokens)
     row = xp.concat([side_by_side([after[name] for name in NAMES]), *notes], axis=1)
     return xp.where((state[:, Field.TOKEN] == EOS)[:, None], state, row)
@@ -39,8 +39,8 @@ def _take_time(tables: Tables, after: dict[str, Array], tokens: Array) -> None:
     after["POSITION"] = xp.where(bar, -1, after["POSITION"])
     after["METRE"] = xp.where(metre >= 0, metre, after["METRE"])
     after["LENGTH"] = xp.where(metre >= 0, of(tables.bars, xp.clip(metre, 0, None)), after["LENGTH"])
-    place = _place(tables, after, tokens)
-    position, shift = of(tables.position.reshape(-1), place), of(tables.shift.reshape(-1), place)
+    index = _place(tables, after, tokens)
+    position, shift = of(tables.position.reshape(-1), index), of(tables.shift.reshape(-1), index)
     after["TICK"] = xp.where(position >= 0, after["ORIGIN"] + position, after["TICK"])
     after["POSITION"] = xp.where(position >= 0, position, after["POSITION"])
     after["TICK"] = after["TICK"] + xp.clip(shift, 0, None)

@@ -70,10 +70,10 @@ class Here:
         """(B,) the current tick."""
         return self.state[:, Field.TICK] + 0  # a copy: torch's searchsorted needs a contiguous array
 
-    def table(self, table: np.ndarray, places: Array | None = None) -> Array:
+    def table(self, table: np.ndarray, indices: Array | None = None) -> Array:
         """Look up a table over time, or over fixed notes; its last entry stands for all beyond."""
-        places = self.tick if places is None else places
-        return of(table, namespace(places).clip(places, 0, len(table) - 1))
+        indices = self.tick if indices is None else indices
+        return of(table, namespace(indices).clip(indices, 0, len(table) - 1))
 
     # --- the next fixed note ------------------------------------------------------------------------------------------
 
@@ -82,9 +82,9 @@ class Here:
         """(B,) the part of the last onset at this tick, -1 for none."""
         xp, pending = namespace(self.state), self.state[:, Field.PENDING]
         codes, starts, _ = notes(self.state)
-        struck = xp.any((codes == pending[:, None]) & (starts == self.tick[:, None]), axis=1)
-        struck = (struck | of(self.given.unfinished, self.state[:, Field.TYPE])) & (pending >= 0)
-        return xp.where(struck, (pending // CODES - 1) % PARTS, -1)
+        onset = xp.any((codes == pending[:, None]) & (starts == self.tick[:, None]), axis=1)
+        onset = (onset | of(self.given.unfinished, self.state[:, Field.TYPE])) & (pending >= 0)
+        return xp.where(onset, (pending // CODES - 1) % PARTS, -1)
 
     @cached_property
     def following(self) -> Array:
@@ -104,11 +104,11 @@ class Here:
     def sounds(self) -> Array:
         """(B, V) the programs, notes, velocities and durations that may come; other tokens stay allowed."""
         tables, state = self.given.tables, self.state
-        struck, let_go = (like(table, state)[None, :] for table in (tables.struck, tables.let_go))
-        bare = (like(tables.program, state)[None, :] > NO_PROGRAM) & (struck < 0) & (let_go < 0)
+        onset, let_go = (like(table, state)[None, :] for table in (tables.struck, tables.let_go))
+        bare = (like(tables.program, state)[None, :] > NO_PROGRAM) & (onset < 0) & (let_go < 0)
         strikes, ends = self._strikes, self._ends
         return (
-            ((struck < 0) | (strikes & self._as_given)) & (~bare | strikes | ends) & ((let_go < 0) | ends) & self._told
+            ((onset < 0) | (strikes & self._as_given)) & (~bare | strikes | ends) & ((let_go < 0) | ends) & self._told
         )
 
     @cached_property
@@ -157,13 +157,13 @@ class Here:
     def _told(self) -> Array:
         """(B, V) velocities and durations; a fixed note has its own."""
         xp, tables = namespace(self.state), self.given.tables
-        struck = like(tables.struck, self.state)[None, :] >= 0
-        place = self.following[:, None] - xp.where(struck, 0, 1)
+        onset = like(tables.struck, self.state)[None, :] >= 0
+        index = self.following[:, None] - xp.where(onset, 0, 1)
         velocity = like(tables.velocity, self.state)[None, :]
-        may = (velocity < 0) | (velocity == self._note(self.given.velocities, place))
+        may = (velocity < 0) | (velocity == self._note(self.given.velocities, index))
         if self.given.holding is None:
             length = of(tables.length, metre(self.state))
-            wanted = xp.minimum(self._note(self.given.lengths, place), self._longest[:, None])
+            wanted = xp.minimum(self._note(self.given.lengths, index), self._longest[:, None])
             may = may & ((length < 0) | (length == wanted))
         return ~self._closed | may
 
@@ -174,10 +174,10 @@ class Here:
         step = of(self.given.tables.scheme.step, metre(state))
         return xp.where(state[:, Field.EXACT] == 1, xp.maximum(last_end(state) - self.tick, step), NEVER)
 
-    def _note(self, table: Ints, places: Array) -> Array:
+    def _note(self, table: Ints, indices: Array) -> Array:
         """Look up (B, V) a table over fixed notes."""
-        xp = namespace(places)
-        return xp.reshape(self.table(table, xp.reshape(places, (-1,))), places.shape)
+        xp = namespace(indices)
+        return xp.reshape(self.table(table, xp.reshape(indices, (-1,))), indices.shape)
 
     # --- sustained notes ----------------------------------------------------------------------------------------------
 

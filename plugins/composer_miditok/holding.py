@@ -37,16 +37,16 @@ class Holding:
         rows = np.searchsorted(self.known, self.plan.codes)
         for row, start, end in zip(rows, sounds.starts, sounds.ends, strict=True):
             must[start + 1 : end, row] = False
-        places = np.where(must, np.arange(len(must))[:, None], NEVER)
-        return np.ascontiguousarray(np.minimum.accumulate(places[::-1], axis=0)[::-1])
+        ticks = np.where(must, np.arange(len(must))[:, None], NEVER)
+        return np.ascontiguousarray(np.minimum.accumulate(ticks[::-1], axis=0)[::-1])
 
     def next_end(self, state: Array, later: int) -> Array:
         """Return (B, SOUNDS) the next tick, from `later` ticks on, at which each note must be released."""
         xp, (codes, _, _) = namespace(state), notes(state)
         flat = xp.reshape(codes, (-1,))
-        place = xp.clip(xp.searchsorted(like(self.known, state), flat), 0, len(self.known) - 1)
+        index = xp.clip(xp.searchsorted(like(self.known, state), flat), 0, len(self.known) - 1)
         part = (flat // CODES - 1) % PARTS if self.plan.cover.shape[1] > 1 else xp.zeros_like(flat)
-        row = xp.where(of(self.known, place) == flat, place, len(self.known) + part)
+        row = xp.where(of(self.known, index) == flat, index, len(self.known) + part)
         table = of(self.ends, xp.clip(state[:, Field.TICK] + later, 0, len(self.ends) - 1))
         return xp.take_along_axis(table, xp.reshape(row, codes.shape), axis=1)
 

@@ -64,9 +64,9 @@ def _sounds(tables: Tables, state: Array) -> Array:
     """Mask (B, V) the programs and notes that may come; other tokens stay allowed."""
     begins = _begins(tables, state)
     named = like(tables.program, state)[None, :] > NO_PROGRAM
-    struck = like(tables.struck, state)[None, :]
-    of_drums = (programs(tables, state) == DRUMS) == (struck >= DRUM)
-    may = (struck < 0) | (begins[:, None] & of_drums)
+    onset = like(tables.struck, state)[None, :]
+    of_drums = (programs(tables, state) == DRUMS) == (onset >= DRUM)
+    may = (onset < 0) | (begins[:, None] & of_drums)
     return may & (_let_go(tables, state, begins) if tables.scheme.held else ~named | begins[:, None])
 
 
@@ -118,12 +118,12 @@ def _positions(tables: Tables, state: Array) -> Array:
 def _metres(tables: Tables, state: Array) -> Array:
     """Mask (B, V) the time signatures that may come; other tokens stay allowed."""
     stated, now = like(tables.metre, state)[None, :], state[:, Field.METRE][:, None]
-    asked, origin = state[:, Field.ASKED][:, None], state[:, Field.ORIGIN][:, None]
-    wished = (asked < 0) | (stated == asked)
+    requested, origin = state[:, Field.ASKED][:, None], state[:, Field.ORIGIN][:, None]
+    matches = (requested < 0) | (stated == requested)
     before = (origin < state[:, Field.FLOOR][:, None]) & (now >= 0)
     if tables.by_position:
-        may = (before & (stated == now)) | (~before & wished)
+        may = (before & (stated == now)) | (~before & matches)
     else:
         at_line = (state[:, Field.TICK][:, None] == origin) & ~before & (stated != now)
-        may = wished & ((now < 0) | (at_line & (asked < 0)))
+        may = matches & ((now < 0) | (at_line & (requested < 0)))
     return (stated < 0) | may

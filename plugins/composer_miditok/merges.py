@@ -78,8 +78,8 @@ def _model(names: tuple[str, ...], merges: tuple[str, ...]) -> Any:
     """Build the encoder of these merges."""
     from tokenizers import Tokenizer, models
 
-    place = {name: i for i, name in enumerate(names)}
-    spelled = {name: "".join(_letter(place[part]) for part in split_name(name)) for name in names}
+    ids = {name: i for i, name in enumerate(names)}
+    spelled = {name: "".join(_letter(ids[part]) for part in split_name(name)) for name in names}
     pairs = [(spelled[left], spelled[right]) for left, right in (merge.split(" ") for merge in merges)]
     return Tokenizer(models.BPE(vocab={spelled[name]: i for i, name in enumerate(names)}, merges=pairs))
 

@@ -46,7 +46,7 @@ class Field:
 
 
 NAMES = sorted(
-    (name for name, place in vars(Field).items() if name.isupper() and place < Field.NOTES),
+    (name for name, index in vars(Field).items() if name.isupper() and index < Field.NOTES),
     key=lambda name: int(getattr(Field, name)),
 )
 """The columns of a state before the notes, in order."""
@@ -107,9 +107,9 @@ def code(program: Array, sound: Array) -> Array:
     return (program + 1) * CODES + sound
 
 
-def of(table: NDArray[np.generic], places: Array) -> Array:
+def of(table: NDArray[np.generic], indices: Array) -> Array:
     """Take the rows of a table at these indices."""
-    return namespace(places).take(like(table, places), places, axis=0)
+    return namespace(indices).take(like(table, indices), indices, axis=0)
 
 
 def among(wanted: Array, found: Array) -> Array:

@@ -121,8 +121,8 @@ class Tables:
     @cached_property
     def sound_token(self) -> Ints:
         """The unmerged token of the same onset; 0 for none."""
-        place = {int(sound): i for i, sound in reversed(list(enumerate(self.struck))) if "+" not in self.tokens[i]}
-        return np.array([place.get(int(sound), 0) if sound >= 0 else 0 for sound in self.struck])
+        index = {int(sound): i for i, sound in reversed(list(enumerate(self.struck))) if "+" not in self.tokens[i]}
+        return np.array([index.get(int(sound), 0) if sound >= 0 else 0 for sound in self.struck])
 
     @cached_property
     def velocity(self) -> Ints:
@@ -132,8 +132,8 @@ class Tables:
     @cached_property
     def metre(self) -> Ints:
         """The index of the time signature stated, -1 for none."""
-        place = {text: i for i, text in enumerate(self.scheme.time_signatures)}
-        return self._number(lambda kind, value: place[value] if kind == METRE else None)
+        index = {text: i for i, text in enumerate(self.scheme.time_signatures)}
+        return self._number(lambda kind, value: index[value] if kind == METRE else None)
 
     @cached_property
     def bar(self) -> NDArray[np.bool_]:
@@ -163,8 +163,8 @@ class Tables:
     @cached_property
     def lands(self) -> bool:
         """Whether a note must follow each move, so that moves cannot be added up."""
-        place = self.types.index("TimeShift") if "TimeShift" in self.types else -1
-        return place >= 0 and not self.follows[place, place]
+        index = self.types.index("TimeShift") if "TimeShift" in self.types else -1
+        return index >= 0 and not self.follows[index, index]
 
     @cached_property
     def by_position(self) -> bool:

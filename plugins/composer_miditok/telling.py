@@ -52,17 +52,17 @@ def facts(tables: Tables, state: Array) -> Facts:
     pitches = xp.where(sounding(state) & (sound < DRUM), sound, -1)
     none = xp.zeros_like(state[:, Field.TICK])
     beat = of(tables.beats, metre(state))
-    place = state[:, Field.TICK] - state[:, Field.ORIGIN]
+    position = state[:, Field.TICK] - state[:, Field.ORIGIN]
     program = state[:, Field.PROGRAM] if tables.scheme.programs else none - 1
     left = state[:, Field.LAST] - state[:, Field.BAR] + 1
     return Facts(
         tick=state[:, Field.TICK] * tick,
         bar=state[:, Field.BAR],
-        beat=place // beat,
+        beat=position // beat,
         voice=xp.where(program == DRUMS, 128, program) if tables.scheme.programs else program,
         sounding=pitches,
         shift=none,
-        place=place * tick,
+        place=position * tick,
         upbeat=none,
         bar_ticks=state[:, Field.LENGTH] * tick,
         beat_ticks=xp.where(state[:, Field.METRE] >= 0, beat * tick, 0),

@@ -85,7 +85,7 @@ class Structured:
         """Description of each token. Durations and positions are known only if all beats are equally long."""
         known, scheme = self._tables, self.scheme
         fixed = len({metre.denominator for metre in scheme.metres}) == 1
-        length, place = (
+        length, position = (
             np.where(times[0] >= 0, times[0] * scheme.tick, -1) for times in (known.length, known.position)
         )
         unknown = np.full_like(known.struck, -1)
@@ -93,7 +93,7 @@ class Structured:
             kind=np.array([token.partition("_")[0] for token in self.vocabulary]),
             pitch=np.where(known.struck < DRUM, known.struck, -1),
             ticks=length if fixed else unknown,
-            place=place if fixed else unknown,
+            place=position if fixed else unknown,
             key=unknown,
             voices=tuple(voice_of(program) for program in (*range(128), DRUMS)) if self.programs else (),
         )
@@ -109,8 +109,8 @@ class Structured:
         """Encode a score. Raises CannotExpress for music that MidiTok has no tokens for, and would drop or change."""
         music = self._tables.prepared(score)
         written = self.scheme.write(music.sounds, music.changes(self.scheme))
-        place = {theirs(token): i for i, token in enumerate(self._plain)}
-        tokens = np.array([place[token] for token in written], dtype=np.int64)
+        ids = {theirs(token): i for i, token in enumerate(self._plain)}
+        tokens = np.array([ids[token] for token in written], dtype=np.int64)
         tokens = merges.apply(self.vocabulary, self.merges, len(self._plain), tokens)
         return np.append(tokens, EOS) if ends else tokens
 
@@ -128,8 +128,8 @@ class Structured:
     @cached_property
     def _spelled(self) -> list[Tokens]:
         """The tokens of MidiTok that each token merges."""
-        place = {name: i for i, name in enumerate(self._plain)}
-        return [np.array([place[part] for part in merges.split_name(name)]) for name in self.vocabulary]
+        ids = {name: i for i, name in enumerate(self._plain)}
+        return [np.array([ids[part] for part in merges.split_name(name)]) for name in self.vocabulary]
 
     # --- learning -----------------------------------------------------------------------------------------------------
 

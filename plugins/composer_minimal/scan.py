@@ -22,8 +22,8 @@ def recurrence(decay: Tensor, fresh: Tensor, before: Tensor) -> Tensor:
 def sequential(decay: Tensor, fresh: Tensor, before: Tensor) -> Tensor:
     """Compute one time step after another: least work, in T small operations."""
     hidden = []
-    for kept, added in zip(decay.unbind(1), fresh.unbind(1), strict=True):
-        before = torch.addcmul(added, kept, before)
+    for factor, added in zip(decay.unbind(1), fresh.unbind(1), strict=True):
+        before = torch.addcmul(added, factor, before)
         hidden.append(before)
     return torch.stack(hidden, dim=1)
 

@@ -35,12 +35,12 @@ class Lanes:
         """Return the lane of each note, 0 at the top."""
         if not track.is_drum:
             return self.highest - notes["pitch"].astype(np.int64)
-        places = np.searchsorted(np.array(self.drums), notes["pitch"])
-        return self.pitches + len(self.drums) - 1 - places  # low sounds lie low
+        indices = np.searchsorted(np.array(self.drums), notes["pitch"])
+        return self.pitches + len(self.drums) - 1 - indices  # low sounds lie low
 
     def sounds(self) -> list[tuple[int, int]]:
         """Return (lane, drum sound) of the drum lanes."""
-        return [(self.pitches + len(self.drums) - 1 - place, sound) for place, sound in enumerate(self.drums)]
+        return [(self.pitches + len(self.drums) - 1 - index, sound) for index, sound in enumerate(self.drums)]
 
 
 def lanes(tracks: Sequence[Track]) -> Lanes:

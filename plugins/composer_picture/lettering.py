@@ -30,9 +30,9 @@ def cut(text: str, size: float, room: float, *, is_bold: bool = False) -> str:
     if width(text, size, is_bold=is_bold) <= room:
         return text
     for end in range(len(text) - 1, 0, -1):
-        shown = text[:end].rstrip() + "…"
-        if width(shown, size, is_bold=is_bold) <= room:
-            return shown
+        shortened = text[:end].rstrip() + "…"
+        if width(shortened, size, is_bold=is_bold) <= room:
+            return shortened
     return ""
 
 
@@ -40,5 +40,5 @@ def cut(text: str, size: float, room: float, *, is_bold: bool = False) -> str:
 def _folder() -> Path:
     """Find matplotlib's fonts without importing it, which would take longer than drawing."""
     spec = find_spec("matplotlib")
-    places = spec.submodule_search_locations if spec else None
-    return Path(next(iter(places), "")) / "mpl-data" / "fonts" / "ttf" if places else Path()
+    folders = spec.submodule_search_locations if spec else None
+    return Path(next(iter(folders), "")) / "mpl-data" / "fonts" / "ttf" if folders else Path()

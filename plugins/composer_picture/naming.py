@@ -56,8 +56,8 @@ def pitch(number: int) -> str:
 
 def drum(number: int) -> str:
     """Name a General MIDI drum sound; unknown ones by number."""
-    place = number - _FIRST_DRUM
-    return _DRUMS[place] if 0 <= place < len(_DRUMS) else f"Sound {number}"
+    index = number - _FIRST_DRUM
+    return _DRUMS[index] if 0 <= index < len(_DRUMS) else f"Sound {number}"
 
 
 def track(name: str, number: int, *, is_drum: bool) -> str:

@@ -50,9 +50,9 @@ def _cell(piece: Piece, number: int, theme: Theme, left: float, top: float, wide
     x = left + (frame.lines(row, 12) - row.start) * frame.scale
     lines = np.stack([x - 0.5, np.full_like(x, roll), x + 0.5, np.full_like(x, roll + _ROLL)], axis=1)
     yield Boxes(lines, theme.beat)
-    for place, track in coloured(score.tracks, len(theme.tracks)):
+    for index, track in coloured(score.tracks, len(theme.tracks)):
         boxes = placed(its.of(track, track.notes), track.notes, row, frame.scale, height)
         boxes += [left, roll, left, roll]
-        yield Boxes(boxes, colour_of(place, theme), min(1.0, lane / 4))
+        yield Boxes(boxes, colour_of(index, theme), min(1.0, lane / 4))
     if not score.note_count:
         yield Words(left + wide / 2, roll + _ROLL / 2 + 4, "no notes", 12, theme.muted, "middle")

@@ -63,5 +63,5 @@ def _rounded(wide: int, high: int, radius: float) -> Image.Image:
 
 def _words(pen: ImageDraw.ImageDraw, words: Words, scale: float) -> None:
     letters = lettering.font(words.size * scale, is_bold=words.is_bold)
-    place = (round(words.x * scale), round(words.y * scale))
-    pen.text(place, words.text, fill=words.colour, font=letters, anchor=_ANCHORS[words.anchor])
+    position = (round(words.x * scale), round(words.y * scale))
+    pen.text(position, words.text, fill=words.colour, font=letters, anchor=_ANCHORS[words.anchor])

@@ -101,12 +101,12 @@ def _head(piece: Piece, frame: _Frame) -> Iterator[Shape]:
 def _legend(frame: _Frame, y: float) -> Iterator[Shape]:
     x, theme = MARGIN, frame.theme
     sounding = [number for number, track in enumerate(frame.score.tracks) if len(track.notes)]
-    for place, number in enumerate(sounding):
+    for index, number in enumerate(sounding):
         track = frame.score.tracks[number]
         name = lettering.cut(naming.track(track.name, number, is_drum=track.is_drum), 12, 200)
         after = x + 16 + lettering.width(name, 12) + 20
-        if place == _MOST_NAMED or after > frame.right - 90:
-            yield Words(x, y, f"and {len(sounding) - place:,} more", 12, theme.muted)
+        if index == _MOST_NAMED or after > frame.right - 90:
+            yield Words(x, y, f"and {len(sounding) - index:,} more", 12, theme.muted)
             return
         yield Boxes(np.array([[x, y - 10, x + 10, y]]), colour_of(number, theme), 2.5)
         yield Words(x + 16, y, name, 12, theme.text)
@@ -153,12 +153,12 @@ def ground(its: Lanes, theme: Theme, left: float, right: float, roll: float, top
         return np.stack([np.full_like(high, left), high, np.full_like(high, right), low], axis=1)
 
     yield Boxes(boxes([0], [its.count]), theme.lane)
-    keys = [(place, its.highest - place) for place in range(its.pitches)]
-    dark = [place for place, pitch in keys if is_black(pitch)]
-    dark += [place for place, _ in its.sounds() if (place - its.pitches) % 2]
+    keys = [(index, its.highest - index) for index in range(its.pitches)]
+    dark = [index for index, pitch in keys if is_black(pitch)]
+    dark += [index for index, _ in its.sounds() if (index - its.pitches) % 2]
     if dark:
-        yield Boxes(boxes(dark, [place + 1 for place in dark]), theme.dark_lane)
-    edges = [place + 1 for place, pitch in keys if pitch % 12 == 0]
+        yield Boxes(boxes(dark, [index + 1 for index in dark]), theme.dark_lane)
+    edges = [index + 1 for index, pitch in keys if pitch % 12 == 0]
     edges += [its.pitches] if its.drums and its.pitches else []
     if edges:
         yield Boxes(boxes(edges, edges, 0.5), theme.octave)
@@ -185,21 +185,21 @@ def _upright(x: np.ndarray, half: float, top: float, bottom: float) -> Places:
 def _keyboard(frame: _Frame, roll: float) -> Iterator[Shape]:
     its, theme, lane = frame.lanes, frame.theme, frame.lane
     right, left = frame.left - 4, frame.left - 4 - KEYS
-    for place, sound in its.sounds():
+    for index, sound in its.sounds():
         if frame.drum >= 9:
             name = lettering.cut(naming.drum(sound), 9, LEFT + MARGIN - 16)
-            yield Words(right - 2, roll + float(frame.top(place)) + frame.drum / 2 + 3.2, name, 9, theme.muted, "end")
+            yield Words(right - 2, roll + float(frame.top(index)) + frame.drum / 2 + 3.2, name, 9, theme.muted, "end")
     if not its.pitches:
         return
-    keys = [its.highest - place for place in range(its.pitches)]
+    keys = [its.highest - index for index in range(its.pitches)]
     yield Boxes(np.array([[left - 1, roll - 1, right, roll + its.pitches * lane + 1]]), theme.bar)
     yield Boxes(np.array([[left, roll, right, roll + its.pitches * lane]]), theme.ivory)
     seams = [n + 1 for n, pitch in enumerate(keys[:-1]) if pitch % 12 in (0, 5)]
     if seams:
         yield Boxes(np.array([[left, roll + n * lane - 0.5, right, roll + n * lane + 0.5] for n in seams]), theme.bar)
     if black := [n for n, pitch in enumerate(keys) if is_black(pitch)]:
-        places = [[left + KEYS * 0.4, roll + n * lane + 0.5, right, roll + (n + 1) * lane - 0.5] for n in black]
-        yield Boxes(np.array(places), theme.ebony)
+        rectangles = [[left + KEYS * 0.4, roll + n * lane + 0.5, right, roll + (n + 1) * lane - 0.5] for n in black]
+        yield Boxes(np.array(rectangles), theme.ebony)
     shown = [n for n, pitch in enumerate(keys) if pitch % 12 == 0 or (lane >= 7 and pitch % 12 == 7)]
     for n in shown or [len(keys) - 1]:
         colour = theme.text if keys[n] % 12 == 0 else theme.muted
@@ -232,11 +232,11 @@ def _notes(frame: _Frame, row: Row, roll: float) -> Iterator[Shape]:
     for number, track in frame.parts:
         notes = _within(frame, track.notes, row)
         if len(notes):
-            places = note_boxes(frame.lanes.of(track, notes), notes, row, frame.grid.scale, frame.top)
+            rectangles = note_boxes(frame.lanes.of(track, notes), notes, row, frame.grid.scale, frame.top)
             if track.is_drum:  # its onset matters, not its duration
-                places[:, 2] = np.maximum(places[:, 2], places[:, 0] + min(5.0, frame.drum / 2))
-            places += [frame.left, roll, frame.left, roll]
-            yield Boxes(places, colour_of(number, frame.theme), min(2.0, frame.lane / 3))
+                rectangles[:, 2] = np.maximum(rectangles[:, 2], rectangles[:, 0] + min(5.0, frame.drum / 2))
+            rectangles += [frame.left, roll, frame.left, roll]
+            yield Boxes(rectangles, colour_of(number, frame.theme), min(2.0, frame.lane / 3))
 
 
 def note_boxes(lane: np.ndarray, notes: Notes, row: Row, scale: float, top: Heights) -> Places:
@@ -257,8 +257,8 @@ def _velocities(frame: _Frame, row: Row, top: float) -> Iterator[Shape]:
         if len(notes):
             x = np.round((frame.x(notes["start"], row) + number * 2.5 + 1) * 2) / 2
             high = base - np.clip(notes["velocity"], 1, 127) / 127 * (_VELOCITY - 2)
-            places = np.stack([x, np.round(high * 2) / 2, x + 2, np.full_like(x, base)], axis=1)
-            yield Boxes(np.unique(places, axis=0), colour_of(number, frame.theme))
+            rectangles = np.stack([x, np.round(high * 2) / 2, x + 2, np.full_like(x, base)], axis=1)
+            yield Boxes(np.unique(rectangles, axis=0), colour_of(number, frame.theme))
     yield Words(frame.left - 10, top + 11, "velocity", 9, frame.theme.muted, "end")
 
 
@@ -284,10 +284,10 @@ def _texts(frame: _Frame, row: Row, roll: float) -> Iterator[Shape]:
 def _spaced(frame: _Frame, texts: Sequence[Text], row: Row) -> Iterator[tuple[float, str, float]]:
     """Yield the texts of a row with x and the room up to the next; drop those without room."""
     inside = [text for text in texts if row.start <= text.tick < row.end]
-    places = frame.x(np.array([text.tick for text in inside]), row).tolist()
-    kept: list[tuple[float, str]] = []
-    for x, text in zip(places, inside, strict=True):
-        if not kept or x - kept[-1][0] >= 30:
-            kept.append((x, printable(text.text.strip(), 40)))
-    for place, (x, shown) in enumerate(kept):
-        yield x, shown, (kept[place + 1][0] if place + 1 < len(kept) else frame.right) - x
+    xs = frame.x(np.array([text.tick for text in inside]), row).tolist()
+    placed: list[tuple[float, str]] = []
+    for x, text in zip(xs, inside, strict=True):
+        if not placed or x - placed[-1][0] >= 30:
+            placed.append((x, printable(text.text.strip(), 40)))
+    for index, (x, shown) in enumerate(placed):
+        yield x, shown, (placed[index + 1][0] if index + 1 < len(placed) else frame.right) - x

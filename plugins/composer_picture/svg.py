@@ -49,8 +49,8 @@ def _boxes(boxes: Boxes) -> str:
 def _words(words: Words) -> str:
     anchor = f' text-anchor="{words.anchor}"' if words.anchor != "start" else ""
     weight = ' font-weight="bold"' if words.is_bold else ""
-    place = f'x="{_number(words.x)}" y="{_number(words.y)}" font-size="{_number(words.size)}"'
-    return f'<text {place} fill="{words.colour}"{anchor}{weight}>{escape(words.text)}</text>'
+    position = f'x="{_number(words.x)}" y="{_number(words.y)}" font-size="{_number(words.size)}"'
+    return f'<text {position} fill="{words.colour}"{anchor}{weight}>{escape(words.text)}</text>'
 
 
 def _number(value: float) -> str:

@@ -83,7 +83,7 @@ def described(
         layers=layers,
         head=head,
         bias=bias,
-        pointed=tuple(place for place, size in enumerate(column_sizes) if points and size == len(bias)),
+        pointed=tuple(number for number, size in enumerate(column_sizes) if points and size == len(bias)),
         pointer=weights.get("pointer.weight"),
         pointer_bias=weights.get("pointer.bias"),
         residual=residual,

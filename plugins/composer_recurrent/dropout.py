@@ -22,5 +22,5 @@ class Dropout(nn.Module):
             return x
         drawn = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
         levels = drawn.view(torch.int16)[: x.numel()].view(x.shape)
-        kept = levels >= self._dropped - _LEVELS // 2
-        return x * (kept.to(x.dtype) * (_LEVELS / (_LEVELS - self._dropped)))
+        mask = levels >= self._dropped - _LEVELS // 2
+        return x * (mask.to(x.dtype) * (_LEVELS / (_LEVELS - self._dropped)))

@@ -49,7 +49,7 @@ class RecurrentNetwork(nn.Module):
         else:
             self.head = nn.Linear(seen, vocabulary_size)
         # Columns of the vocabulary's size hold tokens.
-        self.pointed = [place for place, size in enumerate(column_sizes) if pointer and size == vocabulary_size]
+        self.pointed = [number for number, size in enumerate(column_sizes) if pointer and size == vocabulary_size]
         self.pointer = nn.Linear(seen, len(self.pointed)) if self.pointed else None
         nn.init.normal_(self.embedding.weight, std=0.25)
         if self.pointer is not None:
@@ -58,8 +58,8 @@ class RecurrentNetwork(nn.Module):
 
     def forward(self, inputs: Tensor, state: tuple[Tensor, ...] | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Compute (B, T, V) logits, and the state after the last token."""
-        rows, places, _ = inputs.shape
-        embedded = self.embedding((inputs + self.offsets).flatten(0, 1)).view(rows, places, -1)
+        rows, steps, _ = inputs.shape
+        embedded = self.embedding((inputs + self.offsets).flatten(0, 1)).view(rows, steps, -1)
         embedded = self.dropout(embedded)
         hidden, after = self.recurrence(embedded, None if state is None else self._layer_first(state))
         hidden = self.dropout(hidden)

@@ -49,9 +49,9 @@ def array_stepper(cell: Cell) -> Stepper:
             if to_output is not None:
                 out += _summed(to_output, columns)
         logits, rows = out[:, :size], np.arange(len(columns))
-        for place, column in enumerate(cell.pointed):  # one by one, since two may point at the same token
+        for index, column in enumerate(cell.pointed):  # one by one, since two may point at the same token
             tokens = columns[:, column]
-            logits[rows, tokens] += np.where(tokens == 0, np.float32(0), out[:, size + place])
+            logits[rows, tokens] += np.where(tokens == 0, np.float32(0), out[:, size + index])
         return logits, tuple(np.stack(parts, axis=1) for parts in zip(*after, strict=True))
 
     return step

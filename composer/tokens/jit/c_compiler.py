@@ -66,11 +66,11 @@ def _place(source: str, program: str, flags: Sequence[str]) -> Path:
 def _is_private(folder: Path) -> bool:
     """Tell whether only the user can replace files in a folder; create it if needed. Warns with RunWarning if not."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for place in (folder, folder.parent):
-        found = place.stat()
+    for directory in (folder, folder.parent):
+        found = directory.stat()
         if found.st_uid not in _TRUSTED or found.st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
             text = (
-                f"{printable(str(place), 200)}: can be written by others, so that nothing compiled is kept there, and"
+                f"{printable(str(directory), 200)}: can be written by others, so compiled code is not kept there, and"
             )
             warnings.warn(f"{text} pieces are written more slowly; `chmod go-w` mends it.", RunWarning, stacklevel=3)
             return False

@@ -88,14 +88,14 @@ class _Writer:
                 self._constant(name, node)
             elif node.size == 1 or uses[node] > 1 or node.operation not in _INLINE:
                 self._hold(node)
-        for place, result in enumerate(function.results):
-            self._put(f"out{place}", result)
+        for index, result in enumerate(function.results):
+            self._put(f"out{index}", result)
         for pointer, node in [(a.detail, a) for a in function.arguments] + [
-            (f"out{place}", result) for place, result in enumerate(function.results)
+            (f"out{index}", result) for index, result in enumerate(function.results)
         ]:
             self.lines.append(f"{pointer} += {node.size};")
         parameters = [f"const int64_t *{a.detail}" for a in function.arguments]
-        parameters += [f"{_type(result)} *out{place}" for place, result in enumerate(function.results)]
+        parameters += [f"{_type(result)} *out{index}" for index, result in enumerate(function.results)]
         body = "\n        ".join(self.lines)
         head = f"void {name}(int64_t rows, {', '.join(parameters)})"
         loop = f"    for (int64_t row = 0; row < rows; row++) {{\n        {body}\n    }}"
@@ -132,50 +132,50 @@ class _Writer:
         elif node not in self.names and node.operation in _REDUCTIONS:
             self._put_reduced(name, node)
         else:
-            heads, places = _loops(node.shape)
-            self.lines.append(f"{heads}{name}[{_flat(node.shape, places)}] = {self._element(node, places)};")
+            heads, indices = _loops(node.shape)
+            self.lines.append(f"{heads}{name}[{_flat(node.shape, indices)}] = {self._element(node, indices)};")
 
     def _put_parts(self, name: str, node: Traced) -> None:
         axis, begin = node.detail, 0
         for part in node.arguments:
-            heads, places = _loops(part.shape)
-            there = [f"({p} + {begin})" if a == axis else p for a, p in enumerate(places)]
+            heads, indices = _loops(part.shape)
+            there = [f"({p} + {begin})" if a == axis else p for a, p in enumerate(indices)]
             if part.size:
-                self.lines.append(f"{heads}{name}[{_flat(node.shape, there)}] = {self._element(part, places)};")
+                self.lines.append(f"{heads}{name}[{_flat(node.shape, there)}] = {self._element(part, indices)};")
             begin += part.shape[axis]
 
     def _put_reduced(self, name: str, node: Traced) -> None:
         (axis, keepdims), of = node.detail, node.arguments[0]
         first, step = _REDUCTIONS[node.operation]
-        heads, places = _loops(of.shape)
-        kept = ["0" if a == axis else p for a, p in enumerate(places) if keepdims or a != axis]
+        heads, indices = _loops(of.shape)
+        remaining = ["0" if a == axis else p for a, p in enumerate(indices) if keepdims or a != axis]
         clear, all_places = _loops(node.shape)
         self.lines.append(f"{clear}{name}[{_flat(node.shape, all_places)}] = {first};")
-        there = f"{name}[{_flat(node.shape, kept)}]"
-        self.lines.append(f"{heads}{there} = {step.format(there, self._element(of, places))};")
+        there = f"{name}[{_flat(node.shape, remaining)}]"
+        self.lines.append(f"{heads}{there} = {step.format(there, self._element(of, indices))};")
 
-    def _element(self, node: Traced, places: Sequence[str]) -> str:
+    def _element(self, node: Traced, indices: Sequence[str]) -> str:
         """Write one element as an expression."""
         if node in self.names:
             name = self.names[node]
             simple = node.size == 1 and node.operation != "argument"
             number = node.operation == "constant" and name.lstrip("-").isdecimal()
-            return name if simple or number else f"{name}[{_flat(node.shape, places)}]"
-        return self._made(node, places)
+            return name if simple or number else f"{name}[{_flat(node.shape, indices)}]"
+        return self._made(node, indices)
 
-    def _made(self, node: Traced, places: Sequence[str]) -> str:
+    def _made(self, node: Traced, indices: Sequence[str]) -> str:
         if node.operation == "index":
-            return self._element(node.arguments[0], [_moved(start, axis, places) for start, axis in node.detail])
+            return self._element(node.arguments[0], [_moved(start, axis, indices) for start, axis in node.detail])
         if node.operation == "take":
             values, where = node.arguments
-            place = self._element(where, _aligned(where.shape, places))
-            return self._element(values, [f"clamp_index({place}, {values.size})"])
+            index = self._element(where, _aligned(where.shape, indices))
+            return self._element(values, [f"clamp_index({index}, {values.size})"])
         if node.operation == "along":
             values, where = node.arguments
-            at = self._element(where, _aligned(where.shape, places))
-            there = [f"clamp_index({at}, {values.shape[a]})" if a == node.detail else p for a, p in enumerate(places)]
+            at = self._element(where, _aligned(where.shape, indices))
+            there = [f"clamp_index({at}, {values.shape[a]})" if a == node.detail else p for a, p in enumerate(indices)]
             return self._element(values, _aligned(values.shape, there))
-        parts = [self._element(a, _aligned(a.shape, places)) for a in node.arguments]
+        parts = [self._element(a, _aligned(a.shape, indices)) for a in node.arguments]
         if node.operation == "where":
             return f"({parts[0]} ? {parts[1]} : {parts[2]})"
         if node.operation in _INFIX:
@@ -207,28 +207,30 @@ def _zeros(node: Traced) -> list[str]:
 
 def _loops(shape: Shape) -> tuple[str, list[str]]:
     """Write the heads of loops over all elements; return them with the index on each axis."""
-    places = ["0" if size == 1 else f"i{axis}" for axis, size in enumerate(shape)]
-    heads = [f"for (int64_t {p} = 0; {p} < {n}; {p}++) " for p, n in zip(places, shape, strict=True) if n != 1]
-    return "".join(heads), places
+    indices = ["0" if size == 1 else f"i{axis}" for axis, size in enumerate(shape)]
+    heads = [f"for (int64_t {p} = 0; {p} < {n}; {p}++) " for p, n in zip(indices, shape, strict=True) if n != 1]
+    return "".join(heads), indices
 
 
-def _flat(shape: Shape, places: Sequence[str]) -> str:
+def _flat(shape: Shape, indices: Sequence[str]) -> str:
     """Write the index of an element in C order."""
     text = ""
-    for size, place in zip(shape, places, strict=True):
+    for size, index in zip(shape, indices, strict=True):
         if text and size != 1:
-            text = f"({text}) * {size} + {place}" if place != "0" else f"({text}) * {size}"
-        elif size != 1 and place != "0":
-            text = place
+            text = f"({text}) * {size} + {index}" if index != "0" else f"({text}) * {size}"
+        elif size != 1 and index != "0":
+            text = index
     return text or "0"
 
 
-def _aligned(shape: Shape, places: Sequence[str]) -> list[str]:
+def _aligned(shape: Shape, indices: Sequence[str]) -> list[str]:
     """Return the index into a broadcast array: the last axes, 0 where an axis has length 1."""
-    return ["0" if size == 1 else place for size, place in zip(shape, places[len(places) - len(shape) :], strict=True)]
+    return [
+        "0" if size == 1 else index for size, index in zip(shape, indices[len(indices) - len(shape) :], strict=True)
+    ]
 
 
-def _moved(start: int, axis: int | None, places: Sequence[str]) -> str:
-    if axis is None or places[axis] == "0":
+def _moved(start: int, axis: int | None, indices: Sequence[str]) -> str:
+    if axis is None or indices[axis] == "0":
         return str(start)
-    return f"({places[axis]} + {start})" if start else places[axis]
+    return f"({indices[axis]} + {start})" if start else indices[axis]

@@ -104,14 +104,14 @@ class _Call:
             raise ValueError("states or tokens have other shapes than the compiled ones")  # C would read beyond them
         sizes = [0 if is_bool else rows * math.prod(s) for s, is_bool in zip(self.shapes, self.bools, strict=True)]
         block = np.empty(sum(sizes), dtype=np.int64)
-        here, results, places = block.ctypes.data, [], []
+        here, results, pointers = block.ctypes.data, [], []
         begin = 0
         for shape, is_bool, size in zip(self.shapes, self.bools, sizes, strict=True):
             result = np.empty((rows, *shape), dtype=np.bool_) if is_bool else block[begin : begin + size]
-            places.append(result.ctypes.data if is_bool else here + begin * block.itemsize)
+            pointers.append(result.ctypes.data if is_bool else here + begin * block.itemsize)
             results.append(result.reshape(rows, *shape) if shape else result)
             begin += size
-        self.function(rows, *[a.ctypes.data for a in arrays], *places)
+        self.function(rows, *[a.ctypes.data for a in arrays], *pointers)
         return results
 
 

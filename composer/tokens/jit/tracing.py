@@ -290,25 +290,25 @@ def _concat(values: Sequence[Values], axis: int = 0) -> Traced:
 def _stack(values: Sequence[Values], axis: int = 0) -> Traced:
     parts = [traced(value) for value in values]
     axis %= parts[0].ndim + 1
-    place = tuple(None if a == axis else slice(None) for a in range(parts[0].ndim + 1))
-    return _concat([part[place] for part in parts], axis=axis)
+    index = tuple(None if a == axis else slice(None) for a in range(parts[0].ndim + 1))
+    return _concat([part[index] for part in parts], axis=axis)
 
 
-def _take(values: Values, places: Traced, axis: int | None = None) -> Traced:
+def _take(values: Values, indices: Traced, axis: int | None = None) -> Traced:
     of = traced(values)
     if of.ndim != 1 or not of.size or axis not in (None, 0, -1):
         raise Untraceable("take needs a 1-D array")
-    return Traced("take", (of, traced(places)), traced(places).shape, is_bool=of.is_bool)
+    return Traced("take", (of, traced(indices)), traced(indices).shape, is_bool=of.is_bool)
 
 
-def _take_along_axis(values: Traced, places: Traced, axis: int = -1) -> Traced:
+def _take_along_axis(values: Traced, indices: Traced, axis: int = -1) -> Traced:
     axis %= values.ndim
     if axis == 0:
         raise Untraceable("rows are combined")
-    shape = tuple(places.shape[a] if a == axis else n for a, n in enumerate(values.shape))
-    if np.broadcast_shapes(places.shape, shape) != shape or not values.shape[axis]:
+    shape = tuple(indices.shape[a] if a == axis else n for a, n in enumerate(values.shape))
+    if np.broadcast_shapes(indices.shape, shape) != shape or not values.shape[axis]:
         raise Untraceable("take_along_axis of shapes that do not match")
-    return Traced("along", (values, places), shape, axis, is_bool=values.is_bool)
+    return Traced("along", (values, indices), shape, axis, is_bool=values.is_bool)
 
 
 def _sum(value: Traced, axis: int | None = None, *, keepdims: bool = False) -> Traced:
