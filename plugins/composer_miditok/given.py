@@ -33,12 +33,12 @@ class Given:
 
     def __init__(self, tables: Tables, score: Score, spans: Sequence[Span]) -> None:
         self.tables, self.plan = tables, Plan.of(tables, score, spans)
-        given, sounds = self.plan.given, self.plan.music.sounds
-        starts = sounds.starts[given]
+        fixed, sounds = self.plan.given, self.plan.music.sounds
+        starts = sounds.starts[fixed]
         # The fixed notes in the order of their tokens, and a last one that never comes.
-        self.starts, self.parts = np.append(starts, NEVER), np.append(self.plan.parts[given], -1)
-        self.codes = np.append(self.plan.codes[given], -1)
-        self.lengths, self.velocities = (np.append(a[given], -1) for a in (self.plan.lengths, sounds.velocities))
+        self.starts, self.parts = np.append(starts, NEVER), np.append(self.plan.parts[fixed], -1)
+        self.codes = np.append(self.plan.codes[fixed], -1)
+        self.lengths, self.velocities = (np.append(a[fixed], -1) for a in (self.plan.lengths, sounds.velocities))
         self.order = _order(self.starts, self.parts, self.codes % CODES)
         unfinished = (*STRUCK, "Velocity") if not tables.scheme.held else ()
         self.unfinished = np.array([kind in unfinished for kind in tables.types])
@@ -104,11 +104,11 @@ class Here:
     def sounds(self) -> Array:
         """(B, V) the programs, notes, velocities and durations that may come; other tokens stay allowed."""
         tables, state = self.given.tables, self.state
-        onset, let_go = (like(table, state)[None, :] for table in (tables.struck, tables.let_go))
-        bare = (like(tables.program, state)[None, :] > NO_PROGRAM) & (onset < 0) & (let_go < 0)
+        onset, release = (like(table, state)[None, :] for table in (tables.struck, tables.let_go))
+        bare = (like(tables.program, state)[None, :] > NO_PROGRAM) & (onset < 0) & (release < 0)
         strikes, ends = self._strikes, self._ends
         return (
-            ((onset < 0) | (strikes & self._as_given)) & (~bare | strikes | ends) & ((let_go < 0) | ends) & self._told
+            ((onset < 0) | (strikes & self._as_given)) & (~bare | strikes | ends) & ((release < 0) | ends) & self._told
         )
 
     @cached_property
@@ -201,9 +201,9 @@ class Here:
             return xp.zeros_like(self._closed)
         codes, starts, ends = notes(state)
         may = (ends == OPEN) & (starts < self.tick[:, None]) & (self._to_end | ~self._closed_to(codes // CODES - 1))
-        let_go = like(self.given.tables.let_go, state)[None, :]
+        release = like(self.given.tables.let_go, state)[None, :]
         some = among(self._program, xp.where(may, codes // CODES - 1, NO_PROGRAM - 1))
-        return xp.where(let_go >= 0, among(code(self._program, let_go), xp.where(may, codes, -1)), some)
+        return xp.where(release >= 0, among(code(self._program, release), xp.where(may, codes, -1)), some)
 
     # --- time ---------------------------------------------------------------------------------------------------------
 

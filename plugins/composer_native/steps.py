@@ -148,16 +148,16 @@ def _paced(kernel: ctypes.CDLL, model: _Model, threads: int) -> Callable[..., in
     kernel.step.restype = c_int
     here, products = ctypes.addressof(model), _products(model)
     step: Callable[..., int] = kernel.step
-    paces: dict[int, Pace] = {}
+    tuners: dict[int, Pace] = {}
 
     def run(rows: int, *arrays: NDArray[Any]) -> int:
         addresses = [array.ctypes.data for array in arrays]
         if threads == 1 or rows * products < ENOUGH:
             return step(here, rows, *addresses, 1)
-        pace = paces.setdefault(rows.bit_length(), Pace(threads))
-        chosen, began = pace.threads(), perf_counter()
+        tuner = tuners.setdefault(rows.bit_length(), Pace(threads))
+        chosen, began = tuner.threads(), perf_counter()
         result = step(here, rows, *addresses, chosen)
-        pace.took(chosen, perf_counter() - began)
+        tuner.took(chosen, perf_counter() - began)
         return result
 
     return run
