@@ -302,7 +302,7 @@ def test_arrays_of_another_shape_never_reach_the_kernel(wrong):
         "another width of state": (columns, tuple(part[:, :, :7] for part in state)),
         "a part more": (columns, (*state, *state)),
     }[wrong]
-    with pytest.raises(ValueError, match="of another shape than the model's"):
+    with pytest.raises(ValueError, match="another shape"):
         step(*given)
-    with pytest.raises(ValueError, match="of another shape"):
+    with pytest.raises(ValueError, match="another shape"):
         step(columns[:2], state)

@@ -176,7 +176,7 @@ def test_what_has_no_tokens_is_refused(tune, music, said):
 
 @pytest.mark.parametrize(
     ("scheme", "said"),
-    [(MidiLike, "40 notes sound at once; at most 32"), (Tsd, "40 notes are struck at once; at most 32")],
+    [(MidiLike, "40 notes sound at once; at most 32"), (Tsd, "40 notes begin at once; at most 32")],
 )
 def test_more_notes_at_once_than_are_known_of_are_refused(scheme, said):
     with pytest.raises(CannotExpress, match=said):
@@ -207,7 +207,7 @@ def test_a_silence_that_structured_has_no_move_for_is_refused():
         ({"velocities": 128}, "0 to 127 velocities"),
         ({"time_signatures": ("3/4",)}, "needs 4/4"),
         ({"steps_per_beat": 7}, "must divide 240"),
-        ({"merges": ("Pitch_60 Duration_9.9.9",), "bpe": 1}, "merges join tokens of the vocabulary"),
+        ({"merges": ("Pitch_60 Duration_9.9.9",), "bpe": 1}, "merges are of tokens in the vocabulary"),
         ({"merges": ("Pitch_60",), "bpe": 1}, "pairs of tokens"),
     ],
 )

@@ -117,7 +117,7 @@ def test_many_pieces_are_small_rolls_in_a_grid(tmp_path):
         formats.write([Piece(TWO)] * count, tmp_path / "all.roll.svg")
         tree = fromstring((tmp_path / "all.roll.svg").read_text())
         assert [text.text for text in tree.iter(f"{SVG}text")].count("Two voices") == count
-    with pytest.raises(CannotWrite, match=r"a picture shows 400 pieces at most, and here are 401\."):
+    with pytest.raises(CannotWrite, match=r"a picture shows at most 400 pieces, and there are 401\."):
         formats.write([Piece(TWO)] * 401, tmp_path / "no.png")
     with pytest.raises(CannotWrite, match=r"no piece to draw\."):
         formats.write([], tmp_path / "no.png")

@@ -1,8 +1,8 @@
-"""What tokenizers share: vocabularies and grammars, by bars and positions in them.
+"""Vocabularies and grammars of tokens by bar and position, shared by tokenizers.
 
-vocabulary.py    tokens by name, and those that every vocabulary has
-bar_grammar.py   which tokens may follow, by bar and position, as tables
-bar_encoding.py  a score cut into bars, for tokenizers
-fixed_bars.py    tokens with notes that are fixed, for infilling
+vocabulary.py    tokens by name, and those in every vocabulary
+bar_grammar.py   the tokens that may follow, by bar and position
+bar_encoding.py  scores cut into bars
+fixed_bars.py    fixed notes, for infilling
 jit/             grammars traced and compiled to C
 """

@@ -1,4 +1,4 @@
-"""Scores to the grid's tokens and back: where bars fall, and events between bar lines; it knows no notes.
+"""Encode a score on a grid of bars and positions, and decode it.
 
 The tokens are those of `composer.tokens.bar_grammar`.
 """
@@ -20,30 +20,30 @@ from composer.tokens.vocabulary import EOS
 from composer.types import Tokens
 
 MOST_EMPTY_BARS = 64
-"""A longer silence, or a longer held note, is refused: it would be all bars and no music."""
+"""A longer silence, or a longer sustained note, is refused: its bars would have no notes."""
 
 
 @dataclass(frozen=True)
 class Measures:
-    """The bars of a score on a grid: what `written` needs. All steps count from the beginning of the piece."""
+    """The bars of a score on a grid. All steps count from the beginning of the piece."""
 
     starts: NDArray[np.int64]  # (bars + 1,)
-    origins: NDArray[np.int64]  # (bars,) where each bar would begin if it were whole
+    origins: NDArray[np.int64]  # (bars,) the first step of each bar, if it were whole
     metres: NDArray[np.int64]  # (bars,) token of each bar's time signature
     key: int  # token
-    upbeat: int
+    upbeat: int  # steps, 0 for none
 
 
 def measures(grid: Grid, score: Score, end: int) -> Measures:
-    """The bars of `score` on the grid up to `end` ticks. Raises CannotExpress for bars that the grid has not."""
+    """Find the bars of `score` up to `end` ticks. Raises CannotExpress for bars that the grid does not have."""
     try:
         found = bars(score, max(end, 1))
     except ValueError as error:
         raise CannotExpress(f"the piece has {error}.") from None
     names = [str(metre) for metre in found.metres]
-    strange = {name for name in names if name not in grid.place_of}
-    if strange and (heard := [names[place] for place in found.which.tolist() if names[place] in strange]):
-        raise CannotExpress(f"this tokenizer has no bars of {heard[0]}; it has {', '.join(grid.time_signatures)}.")
+    unknown = {name for name in names if name not in grid.place_of}
+    if unknown and (used := [names[index] for index in found.which.tolist() if names[index] in unknown]):
+        raise CannotExpress(f"this tokenizer has no bars of {used[0]}; it has {', '.join(grid.time_signatures)}.")
     which = np.array([grid.place_of.get(name, -1) for name in names])[found.which]
     starts, origins = found.starts // grid.step_ticks, found.nominal // grid.step_ticks
     if len(found.metres) > 1:
@@ -58,16 +58,18 @@ def measures(grid: Grid, score: Score, end: int) -> Measures:
 
 
 def _check_whole(found: Bars, lengths: NDArray[np.int64]) -> None:
-    """Raise CannotExpress if a new time signature cuts a bar short; `lengths` are those that bars should have."""
-    until_next = found.starts[1:-1] - found.nominal[:-1]  # an upbeat is as long as the whole bar that it ends
+    """Raise CannotExpress if a new time signature cuts a bar short; `lengths` are the full lengths."""
+    until_next = (
+        found.starts[1:-1] - found.nominal[:-1]
+    )  # a pickup begins where a whole bar would, so it has full length here
     if len(wrong := np.flatnonzero(until_next != lengths[:-1])):
         raise CannotExpress(f"bar {wrong[0] + 1} is not a whole bar of {found.signatures[wrong[0]]}.")
 
 
 def key_of(score: Score, *, ends: bool = True) -> Key:
-    """The key at the beginning of a score: as written, or else estimated from its notes.
+    """Return the key at the beginning of a score: the written one, or else an estimate from the notes.
 
-    With `ends=False` the music goes on, and its last note is none to end on.
+    With `ends=False` the music goes on, and the last note is no evidence of the tonic.
     """
     if score.key_signatures:
         return score.key_signatures[0].key
@@ -87,44 +89,44 @@ def written(
     *,
     ends: bool,
 ) -> Tokens:
-    """A whole piece in tokens: at `steps` (R, rising) the tokens of `rows` (R, K), where -1 says nothing.
+    """Assemble the tokens of a whole piece. `rows` (R, K) holds the tokens of `steps` (R, rising); -1 is no token.
 
-    The position is written before the first row of each step. With `ends=False` nothing is written of the end: bars
-    up to the last row, none announced.
+    A position comes before the first row of each step. With `ends=False` the bars stop at the last row, and no end is
+    announced.
     """
     bar_of = np.searchsorted(found.starts[:-1], steps, side="right") - 1
     total = len(found.metres) if ends else int(bar_of[-1]) + 1 if len(steps) else 0
     _check_silences(bar_of, total)
-    said = np.empty((len(steps), rows.shape[1] + 1), dtype=np.int64)
-    said[:, 0] = np.where(changes(steps), grid.first["Position"] + steps - found.origins[bar_of], -1)
-    said[:, 1:] = rows
-    is_said = said >= 0
-    before = np.concatenate([[0], is_said.sum(axis=1).cumsum()])  # tokens before each row
-    # A bar line moves on by all that comes before it: the opening, the rows of the bars before, and other lines.
-    places = before[np.searchsorted(steps, found.starts[:total])] + np.arange(3, 3 + total)
+    content = np.empty((len(steps), rows.shape[1] + 1), dtype=np.int64)
+    content[:, 0] = np.where(changes(steps), grid.first["Position"] + steps - found.origins[bar_of], -1)
+    content[:, 1:] = rows
+    is_token = content >= 0
+    before = np.concatenate([[0], is_token.sum(axis=1).cumsum()])  # tokens before each row
+    # The index of a bar line counts everything before it: the header, rows of earlier bars, earlier bar lines.
+    indices = before[np.searchsorted(steps, found.starts[:total])] + np.arange(3, 3 + total)
     lines = np.full(total, grid.first["Bar"])
     if ends:
         last = min(COUNTDOWN, total)
         lines[total - last :] += np.arange(last, 0, -1)
     metres = found.metres[:total]
-    anew = np.flatnonzero(metres[1:] != metres[:-1]) + 1  # the bars that a new time signature stands before
-    if len(anew):
-        lines = np.concatenate([lines, metres[anew]])
-        places += np.searchsorted(anew, np.arange(total), side="right")
-        places = np.concatenate([places, places[anew] - 1])
+    changed = np.flatnonzero(metres[1:] != metres[:-1]) + 1  # bars with a new time signature
+    if len(changed):
+        lines = np.concatenate([lines, metres[changed]])
+        indices += np.searchsorted(changed, np.arange(total), side="right")
+        indices = np.concatenate([indices, indices[changed] - 1])
     music = np.empty(3 + len(lines) + int(before[-1]) + ends, dtype=np.int64)
     is_content = np.ones(len(music), dtype=bool)
-    is_content[:3], is_content[places] = False, False
+    is_content[:3], is_content[indices] = False, False
     music[:3] = found.metres[0], found.key, grid.first["Upbeat"] + found.upbeat
-    music[places] = lines
+    music[indices] = lines
     if ends:
         music[-1], is_content[-1] = EOS, False
-    music[is_content] = said[is_said]
+    music[is_content] = content[is_token]
     return music
 
 
 def changes(values: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Where a value differs from the one before it; the first does."""
+    """Mark the values that differ from the one before; the first one does."""
     differ = np.empty(len(values), dtype=bool)
     differ[:1] = True
     np.not_equal(values[1:], values[:-1], out=differ[1:])
@@ -132,7 +134,7 @@ def changes(values: NDArray[np.integer]) -> NDArray[np.bool_]:
 
 
 def _check_silences(bar_of: NDArray[np.int64], total: int) -> None:
-    """Refuse a long silence between the bars of neighbouring events."""
+    """Raise CannotExpress for a long silence between the bars of neighbouring events."""
     steps = bar_of[1:] - bar_of[:-1]
     longest = max(bar_of[0], total - bar_of[-1], steps.max(initial=0)) if len(bar_of) else total
     if longest > MOST_EMPTY_BARS:
@@ -141,18 +143,18 @@ def _check_silences(bar_of: NDArray[np.int64], total: int) -> None:
 
 @dataclass
 class Reading:
-    """What `walk` has learnt of a piece so far; complete when it is used up."""
+    """The header and the position that `walk` has read so far; complete when its iterator ends."""
 
     key: Key | None = None
     upbeat: int = 0
     time_signatures: list[TimeSignature] = field(default_factory=list)
     step: int = 0  # of the last position
-    end: int = 0  # step of the end of the last bar
+    end: int = 0  # step at which the last bar ends
     ended: bool = False  # whether EOS was read
 
 
 def walk(grid: Grid, tokens: Tokens, reading: Reading) -> Iterator[tuple[int, int]]:
-    """The (step, token) of every token that is not the grid's, in order; the rest goes into `reading`."""
+    """Yield (step, token) for each token that is not the grid's, in order; collect the others in `reading`."""
     names = dict(enumerate(grid.tokens))
     length = bar_count = origin = following = 0
     for token in map(int, tokens):
@@ -181,7 +183,7 @@ def walk(grid: Grid, tokens: Tokens, reading: Reading) -> Iterator[tuple[int, in
 
 
 def heading(grid: Grid, reading: Reading) -> dict[str, Any]:
-    """The fields of a Score that the grid's tokens said."""
+    """Return the fields of a Score that the grid's tokens state."""
     return {
         "time_signatures": tuple(reading.time_signatures),
         "key_signatures": (KeySignature(0, reading.key),) if reading.key else (),

@@ -1,12 +1,13 @@
-"""Bars, beats and the lines between them as tokens: the part that grammars of written music share.
+"""A grammar of bars, beats and positions, shared by the grammars of written music.
 
-It knows time signatures, keys, upbeats, bars and positions on a grid of steps, and no notes. A piece reads
+Tokens state time signatures, keys, pickups, bars, and positions on a grid of steps. Notes are left to each grammar. A
+piece reads
 
     TimeSignature_3/4 Key_Dm Upbeat_4 (Bar_None (Position_8 …)*)* … (Bar_1 …) EOS_None
 
-with what happens at a position in place of the dots, and `TimeSignature` again before a bar that changes it. `Bar_k`
-announces the last bars: k bars are left, this one included; `Bar_None` is any bar before those. So a model can
-prepare an ending, and a piece of a given length can be asked for.
+Notes stand for the dots. `TimeSignature` comes again before a bar that changes it. `Bar_k` announces the end: k bars
+are left, this one included. Earlier bars are `Bar_None`. So a model can prepare an ending, and a request can set the
+length.
 """
 
 from __future__ import annotations
@@ -26,24 +27,23 @@ from composer.tokens.vocabulary import BOS, EOS
 from composer.types import Array, Column, Facts, Tokens
 
 COUNTDOWN = 8
-"""How many bars ahead an ending is announced."""
+"""Number of bars, counted from the end, that announce the ending."""
 
 TIME_SIGNATURES = (
     *("2/2", "3/2", "4/2", "1/4", "2/4", "3/4", "4/4", "5/4", "6/4", "7/4"),
     *("3/8", "4/8", "5/8", "6/8", "7/8", "9/8", "12/8"),
 )
-"""Those that a grid has if nobody says otherwise."""
+"""The default time signatures of a grid."""
 
 BAR_CYCLE = 16
 """Bars are counted modulo this in a model's input: phrases of 2, 4, 8 and 16 bars all fit."""
 
-
 KEY_COLUMN = 6
-"""The place of the key among the columns of a model's input."""
+"""Index of the key among the columns of a model's input."""
 
 
 class Slot:
-    """What comes next. Grammars add their own slots from `OWN` on."""
+    """The kind of token that comes next. Grammars add their own slots from `OWN` on."""
 
     METRE = 0
     KEY = 1
@@ -55,36 +55,36 @@ class Slot:
 
 
 class Field:
-    """Columns of the shared part of a grammar's state; steps are counted from the beginning of the piece."""
+    """Columns of the shared part of a grammar's state. Steps count from the beginning of the piece."""
 
     TOKEN = 0
     SLOT = 1
-    POSITION = 2  # step in the bar of what was written last, -1 at the bar's beginning
-    ORIGIN = 3  # step where the bar would begin if it were whole
-    NEXT = 4  # step where the next bar begins
-    LENGTH = 5  # of a bar in the metre in force
-    UPBEAT = 6  # steps
+    POSITION = 2  # last position in the bar, -1 before the first
+    ORIGIN = 3  # first step of the bar, if it were whole
+    NEXT = 4  # first step of the next bar
+    LENGTH = 5  # of a bar in the current time signature
+    UPBEAT = 6  # length of the pickup in steps
     BAR = 7  # 0 for the first, -1 before it
     COUNTDOWN = 8  # bars left, this one included; 0: not announced
     LEFT = 9  # whole bars that may still begin
-    EXACT = 10  # whether LEFT is a wish and not only a limit
+    EXACT = 10  # whether LEFT is requested, and not only a limit
     FLOOR = 11  # step before which nothing may be added (the end of a primer), -1 for none
-    METRE = 12  # token of the time signature in force
+    METRE = 12  # token of the current time signature
     KEY = 13  # token of the key
-    ASKED_METRE = 14  # token, 0 for none
-    ASKED_KEY = 15  # token, 0 for none
+    ASKED_METRE = 14  # token of the requested time signature, 0 for none
+    ASKED_KEY = 15  # token of the requested key, 0 for none
     OWN = 16
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A grid of `steps_per_quarter` steps to a quarter note, and the time signatures that music on it may have."""
+    """A grid of `steps_per_quarter` steps to a quarter note, and its time signatures."""
 
     steps_per_quarter: int
     time_signatures: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Refuse a grid on which bars have no whole number of steps."""
+        """Refuse a grid on which a bar is not a whole number of steps."""
         if self.steps_per_quarter < 1 or TICKS_PER_QUARTER % self.steps_per_quarter:
             raise ValueError(
                 f"steps_per_quarter must divide {TICKS_PER_QUARTER}, and {self.steps_per_quarter} does not"
@@ -107,8 +107,8 @@ class Grid:
 
     @cached_property
     def place_of(self) -> dict[str, int]:
-        """Where each time signature stands among them."""
-        return {name: place for place, name in enumerate(self.time_signatures)}
+        """Index of each time signature."""
+        return {name: index for index, name in enumerate(self.time_signatures)}
 
     @cached_property
     def bar_steps(self) -> NDArray[np.int64]:
@@ -122,7 +122,7 @@ class Grid:
 
     @cached_property
     def tokens(self) -> tuple[str, ...]:
-        """The tokens of this part; a vocabulary begins with them."""
+        """The grid's tokens; a vocabulary begins with them."""
         steps = range(int(self.bar_steps.max()))
         return (
             "BOS_None",
@@ -136,13 +136,13 @@ class Grid:
 
     @cached_property
     def first(self) -> dict[str, int]:
-        """Where the tokens of each type begin."""
+        """Id of the first token of each type."""
         types = [token.split("_")[0] for token in self.tokens]
         return {name: types.index(name) for name in dict.fromkeys(types)}
 
     @cached_property
     def last(self) -> dict[str, int]:
-        """Where the tokens of each type end: one past the last."""
+        """Id after the last token of each type."""
         types = [token.split("_")[0] for token in self.tokens]
         return {name: len(types) - types[::-1].index(name) for name in dict.fromkeys(types)}
 
@@ -152,7 +152,7 @@ class Grid:
         return int(self.bar_steps.max())
 
     def columns(self, vocabulary_size: int, slots: int) -> tuple[Column, ...]:
-        """The columns of a model's input that `inputs` gives."""
+        """Return the input columns that `make_inputs` fills."""
         return (
             Column("token", vocabulary_size, tokens=True),
             Column("slot", slots),
@@ -170,7 +170,7 @@ class Grid:
 
 
 def start(grid: Grid, request: Request, rows: int) -> NDArray[np.int64]:
-    """The shared part of a state before the first token, (rows, Field.OWN)."""
+    """Return the shared part of a state before the first token, (rows, Field.OWN)."""
     row = np.zeros(Field.OWN, dtype=np.int64)
     row[Field.TOKEN] = BOS
     row[Field.SLOT] = Slot.METRE
@@ -192,22 +192,22 @@ def _metre_token(grid: Grid, text: str) -> int:
 
 
 def reached(state: Array) -> Array:
-    """(B,) the step of what was written last, -1 before anything."""
+    """Compute (B,) the step of the last position or bar line, -1 before the first."""
     xp = namespace(state)
     here = state[:, Field.ORIGIN] + state[:, Field.POSITION]
     return xp.maximum(here, xp.full_like(here, -1))
 
 
 def behind(state: Array) -> Array:
-    """(B,) rows whose primer ends in this bar and has not been taken up: its end is where they must go on."""
+    """Tell (B,) which rows have yet to reach the end of a primer in this bar; they may go nowhere else."""
     return (reached(state) < state[:, Field.FLOOR]) & (state[:, Field.FLOOR] < state[:, Field.NEXT])
 
 
 def allowed(grid: Grid, state: Array, may_move: Array) -> Array:
-    """(B, G) which of the grid's G tokens may come next; `may_move` (B,) are the rows that may leave a position."""
+    """Mask (B, G) the grid's G tokens that may come next; `may_move` (B,) are rows that may leave a position."""
     xp = namespace(state)
     slot, last_bar = state[:, Field.SLOT], state[:, Field.COUNTDOWN] == 1
-    if nowhere(may_move | (slot < Slot.OWN)):  # in the middle of a position, as most rows are most of the time
+    if nowhere(may_move | (slot < Slot.OWN)):  # within a position: the most frequent case
         return np.zeros((len(state), len(grid.tokens)), dtype=bool)
     late = behind(state)
     leave = may_move & ~late
@@ -226,23 +226,23 @@ def allowed(grid: Grid, state: Array, may_move: Array) -> Array:
 
 
 def _asked(state: Array, field: int, first: int, count: int) -> Array:
-    """(B, count) the token that was asked for, or any if none was."""
-    asked = state[:, field][:, None]
-    return (asked == 0) | (numbers(count, state) + first == asked)
+    """Mask (B, count) the requested token, or all if none is requested."""
+    requested = state[:, field][:, None]
+    return (requested == 0) | (numbers(count, state) + first == requested)
 
 
 def _metre_choices(grid: Grid, state: Array, at_line: Array) -> Array:
     count, first = len(grid.signatures), grid.first["TimeSignature"]
     opening = (state[:, Field.SLOT] == Slot.METRE)[:, None] & _asked(state, Field.ASKED_METRE, first, count)
-    # Later the metre may change, unless one was asked for, and not before a primer ends.
+    # Later the time signature may change, unless one is requested, and not before a primer ends.
     change = (at_line & (state[:, Field.ASKED_METRE] == 0) & (state[:, Field.NEXT] >= state[:, Field.FLOOR]))[:, None]
     return opening | (change & (numbers(count, state) + first != state[:, Field.METRE][:, None]))
 
 
 def _bar_choices(state: Array) -> Array:
-    """(B, COUNTDOWN + 1) which `Bar_k` may begin the next bar.
+    """Mask (B, COUNTDOWN + 1) the `Bar_k` that may begin the next bar.
 
-    An upbeat, and bars that begin before a primer ends, are not counted among the bars asked for.
+    A pickup, and bars that begin before a primer ends, do not count towards the requested bars.
     """
     xp = namespace(state)
     announced = numbers(COUNTDOWN + 1, state)
@@ -262,20 +262,20 @@ def _bar_choices(state: Array) -> Array:
 def _position_choices(grid: Grid, state: Array, late: Array) -> Array:
     steps = numbers(grid.longest, state)
     onward = (steps > state[:, Field.POSITION][:, None]) & (steps < state[:, Field.LENGTH][:, None])
-    after_start = steps >= -state[:, Field.ORIGIN][:, None]  # inside an upbeat, the bar's head does not exist
+    after_start = steps >= -state[:, Field.ORIGIN][:, None]  # a pickup has no beginning of the bar
     floor = (state[:, Field.FLOOR] - state[:, Field.ORIGIN])[:, None]
     return onward & after_start & (steps >= floor) & (~late[:, None] | (steps == floor))
 
 
 def advance(grid: Grid, state: Array, tokens: Array) -> Array:
-    """The shared part (B, Field.OWN) after `tokens` (B,); the grammar then sets the slot after tokens of its own."""
+    """Return the shared part (B, Field.OWN) after `tokens` (B,). Grammars then set the slot after their own tokens."""
     xp = namespace(state)
     ended = state[:, Field.SLOT] == Slot.END
     if nowhere(ended | (tokens < len(grid.tokens))):
         return with_column(state[:, : Field.OWN], Field.TOKEN, tokens)
     columns = [state[:, i] for i in range(Field.OWN)]
     old = list(columns)
-    is_metre, is_key, is_upbeat, is_bar, is_position = said = _said(grid, tokens)
+    is_metre, is_key, is_upbeat, is_bar, is_position = kinds = _said(grid, tokens)
     bar_steps = like(grid.bar_steps, state)
     metre = xp.where(is_metre, tokens - grid.first["TimeSignature"], xp.zeros_like(tokens))
     columns[Field.TOKEN] = tokens
@@ -294,22 +294,22 @@ def advance(grid: Grid, state: Array, tokens: Array) -> Array:
     columns[Field.LEFT] = xp.where(counted, old[Field.LEFT] - 1, old[Field.LEFT])
     moved = xp.where(is_position, tokens - grid.first["Position"], old[Field.POSITION])
     columns[Field.POSITION] = xp.where(is_bar, xp.full_like(moved, -1), moved)
-    slot = _slot(said, first_bar, old[Field.SLOT])
+    slot = _slot(kinds, first_bar, old[Field.SLOT])
     columns[Field.SLOT] = xp.where(tokens == EOS, Slot.END, slot)
     return xp.where(ended[:, None], state[:, : Field.OWN], side_by_side(columns))
 
 
 def _said(grid: Grid, tokens: Array) -> tuple[Array, ...]:
-    """Masks (B,) of the tokens that are a time signature, a key, an upbeat, a bar, a position."""
+    """Return masks (B,) of the tokens that are a time signature, a key, a pickup, a bar, a position."""
     return tuple(
         (tokens >= grid.first[name]) & (tokens < grid.last[name])
         for name in ("TimeSignature", "Key", "Upbeat", "Bar", "Position")
     )
 
 
-def _slot(said: tuple[Array, ...], first_bar: Array, slot: Array) -> Array:
-    """(B,) what comes next; `slot` after any other token."""
-    is_metre, is_key, is_upbeat, is_bar, is_position = said
+def _slot(kinds: tuple[Array, ...], first_bar: Array, slot: Array) -> Array:
+    """Return (B,) the slot after these tokens; `slot` after a token that is not the grid's."""
+    is_metre, is_key, is_upbeat, is_bar, is_position = kinds
     xp = namespace(slot)
     slot = xp.where(is_metre, xp.where(first_bar, Slot.KEY, Slot.BAR), slot)
     slot = xp.where(is_key, Slot.UPBEAT, slot)
@@ -319,13 +319,13 @@ def _slot(said: tuple[Array, ...], first_bar: Array, slot: Array) -> Array:
 
 
 def states(grid: Grid, tokens: Tokens) -> NDArray[np.int64]:
-    """The shared part (T, Field.OWN) of the state before each token of a piece that nothing was asked of.
+    """Compute the shared part (T, Field.OWN) of the state before each token of a piece without conditions.
 
-    It is what `advance` makes of them one by one; the grammar then sets the slot after tokens of its own.
+    The result equals that of `advance`, token by token. Grammars then set the slot after their own tokens.
     """
     tokens = before(tokens)
     columns = list(np.repeat(start(grid, Request(), 1).T, len(tokens), axis=1))
-    is_metre, is_key, is_upbeat, is_bar, is_position = said = _said(grid, tokens)
+    is_metre, is_key, is_upbeat, is_bar, is_position = kinds = _said(grid, tokens)
     metre = np.where(is_metre, tokens - grid.first["TimeSignature"], 0)
     columns[Field.TOKEN] = tokens
     columns[Field.METRE] = latest(tokens, is_metre, 0)
@@ -341,19 +341,20 @@ def states(grid: Grid, tokens: Tokens) -> NDArray[np.int64]:
     columns[Field.LEFT] = columns[Field.LEFT] - np.cumsum(is_bar & ~short)
     moved = np.where(is_bar, -1, tokens - grid.first["Position"])
     columns[Field.POSITION] = latest(moved, is_bar | is_position, -1)
-    columns[Field.SLOT] = _slot(said, columns[Field.BAR] == -1, columns[Field.SLOT])
-    return np.stack(columns).T  # each column in one piece: that is how they are read
+    columns[Field.SLOT] = _slot(kinds, columns[Field.BAR] == -1, columns[Field.SLOT])
+    return np.stack(columns).T  # columns are contiguous, since they are read one by one
 
 
 def before(tokens: Tokens) -> Tokens:
-    """(T,) the token before each token, which its state comes after."""
+    """Return (T,) the token before each token."""
     return np.concatenate([[BOS], tokens])[:-1]
 
 
 def inputs(state: Array) -> Array:
-    """(B, 9) the shared columns of a model's input.
+    """Return (B, 9) the shared columns of a model's input.
 
-    The last is how many steps are left of the last bar, once it is announced, if it and the upbeat make a whole one.
+    The last column is the number of steps left in the last bar, which the pickup completes to a whole bar. It is 0
+    before that bar is announced.
     """
     xp = namespace(state)
     left = state[:, Field.LENGTH] - state[:, Field.UPBEAT] - xp.maximum(state[:, Field.POSITION], 0)
@@ -372,17 +373,17 @@ def inputs(state: Array) -> Array:
 
 
 def here(state: Array) -> Array:
-    """(B,) the step of the place of the note that comes next: the last position, or the bar's beginning."""
+    """Compute (B,) the step at which the next note begins: the last position, or the beginning of the bar."""
     xp = namespace(state)
     nothing = xp.zeros_like(state[:, Field.ORIGIN])
     return xp.maximum(state[:, Field.ORIGIN] + xp.maximum(state[:, Field.POSITION], nothing), nothing)
 
 
 def facts(grid: Grid, state: Array, **own: Array) -> Facts:
-    """The shared part of a state in musical terms, and the grammar's `own`: voice, sounding, shift, written, others."""
+    """Interpret the shared part of a state as music. `own` holds the grammar's fields of MusicalState."""
     xp = namespace(state)
     step = here(state)
-    place = step - state[:, Field.ORIGIN]
+    position = step - state[:, Field.ORIGIN]
     known = state[:, Field.METRE] != BOS
     metre = xp.where(known, state[:, Field.METRE] - grid.first["TimeSignature"], 0)
     beat = xp.take(like(grid.beat_steps, state), metre)
@@ -390,8 +391,8 @@ def facts(grid: Grid, state: Array, **own: Array) -> Facts:
     return Facts(
         tick=step * grid.step_ticks,
         bar=state[:, Field.BAR],
-        beat=place // beat,
-        place=place * grid.step_ticks,
+        beat=position // beat,
+        place=position * grid.step_ticks,
         upbeat=state[:, Field.UPBEAT] * grid.step_ticks,
         bar_ticks=state[:, Field.LENGTH] * grid.step_ticks,
         beat_ticks=xp.where(known, beat * grid.step_ticks, 0),

@@ -1,4 +1,4 @@
-"""The bars of a given score as a mask over the grid's tokens, shared by every `given`; it knows no notes."""
+"""Infilling: a mask over the grid's tokens that keeps the bars of a score."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from composer.tokens.bar_grammar import COUNTDOWN, Field, Grid, Slot, reached
 from composer.types import Array, Span
 
 NEVER = 2**40
-"""A step that no piece reaches: where nothing needs to be written any more."""
+"""A step that no piece reaches: no more fixed notes."""
 
 
 def covered(grid: Grid, spans: Sequence[tuple[Span, Sequence[int]]], parts: int, steps: int) -> NDArray[np.bool_]:
-    """(parts, steps + 1) where each part is given, by spans and the parts that each is for; the last step is all later.
+    """Mark (parts, steps + 1) where each part is fixed; the last step stands for all later ones.
 
-    A span that begins after `steps` gives nothing; one that goes beyond gives silence there.
+    Each span comes with the parts it covers. A span that begins after `steps` fixes nothing. One that goes beyond fixes
+    silence there.
     """
     cover = np.zeros((parts, steps + 1), dtype=bool)
     for span, of in spans:
@@ -32,30 +33,30 @@ def covered(grid: Grid, spans: Sequence[tuple[Span, Sequence[int]]], parts: int,
 
 
 def check_track(span: Span, tracks: int) -> None:
-    """Raise BadOption for a span of a track that is not there."""
+    """Raise BadOption for a span of a track that does not exist."""
     if span.track is not None and not 0 <= span.track < tracks:
         raise BadOption(f"there is no track {span.track} to keep; the tracks are 0 to {tracks - 1}.")
 
 
 @dataclass(frozen=True, eq=False)
 class GivenBars:
-    """The bars up to the end of what is given, as they are in the score, and places only where they are of use."""
+    """The bars of a score up to the last fixed note. Positions are allowed only where they are needed."""
 
     grid: Grid
-    metres: NDArray[np.int64]  # (bars + 1,) token of each bar's time signature; the last one, 0, stands for any
+    metres: NDArray[np.int64]  # (bars + 1,) token of each bar's time signature; the last one, 0, allows any
     upbeat: int  # steps, -1 for any
-    last: int  # the bar in which something is given for the last time
-    open: NDArray[np.bool_]  # (steps + 1,) whether anything is free at a step; the last one stands for all later
+    last: int  # the last bar with a fixed part
+    open: NDArray[np.bool_]  # (steps + 1,) whether any part is free at a step; the last one stands for all later
 
     def mask(self, state: Array, need: Array) -> Array:
-        """(B, G) which of the grid's G tokens keep what is given.
+        """Mask (B, G) the grid's G tokens that keep the fixed notes.
 
-        `need` (B,) is the next step at which something has to be written, NEVER for none. No place and no bar line
-        goes beyond it, and before it places are only where something is free.
+        `need` (B,) is the step of the next fixed note, NEVER for none. No position and no bar line goes beyond it.
+        Positions before it are allowed only where a part is free.
         """
         xp, slot = namespace(state), state[:, Field.SLOT]
         leave = need >= state[:, Field.NEXT]
-        end = (need >= len(self.open) - 1) | (slot == Slot.END)  # what sounds at the end of a piece ends there
+        end = (need >= len(self.open) - 1) | (slot == Slot.END)  # sounding notes end with the piece
         following = xp.clip(state[:, Field.BAR] + 1, 0, len(self.metres) - 1)
         wanted = xp.take(like(self.metres, state), following)
         as_wanted = (wanted == 0) | (wanted == state[:, Field.METRE])
@@ -79,7 +80,7 @@ class GivenBars:
         return (steps == self.upbeat) | (self.upbeat < 0 * steps)
 
     def _announced(self, state: Array) -> Array:
-        """(B, COUNTDOWN + 1) an end is not announced before what is given is over."""
+        """Mask (B, COUNTDOWN + 1) the bar lines: the end is not announced before the last fixed bar."""
         left = numbers(COUNTDOWN + 1, state)
         return (left == 0) | (state[:, Field.BAR][:, None] + left >= self.last)
 
@@ -91,9 +92,9 @@ class GivenBars:
 
 
 def given_bars(grid: Grid, found: Measures, cover: NDArray[np.bool_]) -> GivenBars:
-    """The bars of a score where `cover` (parts, steps + 1) says what is given of it."""
-    given = np.flatnonzero(cover.any(axis=0))
-    bars = int(np.searchsorted(found.starts[:-1], given[-1], side="right")) if len(given) else 0
+    """Return the bars of a score that contain fixed notes; `cover` (parts, steps + 1) is true where notes are fixed."""
+    fixed = np.flatnonzero(cover.any(axis=0))
+    bars = int(np.searchsorted(found.starts[:-1], fixed[-1], side="right")) if len(fixed) else 0
     return GivenBars(
         grid=grid,
         metres=np.append(found.metres[:bars], 0),
@@ -104,5 +105,5 @@ def given_bars(grid: Grid, found: Measures, cover: NDArray[np.bool_]) -> GivenBa
 
 
 def here(state: Array, length: int, further: int = 0) -> Array:
-    """(B,) the step that was reached, or one so much further, as a place in a table of so many steps."""
+    """Return (B,) the current step, plus `further`, clipped to a table of `length` rows."""
     return namespace(state).clip(reached(state) + further, 0, length - 1)

@@ -1,4 +1,4 @@
-"""Vocabularies of `Type_Value` tokens: what tokens mean and where a transposition moves them; it knows no grammar."""
+"""Vocabularies of `Type_Value` tokens, and their transposition."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from composer.music.keys import ALL_KEYS, parse_key
 from composer.types import Meaning
 
 BOS, EOS = 0, 1
-"""Places of `BOS_None` and `EOS_None` in every vocabulary."""
-
+"""Ids of `BOS_None` and `EOS_None` in every vocabulary."""
 
 PITCHED = ("Pitch", "Tone", "NoteOn", "NoteOff")
 """Types whose values are pitches."""
@@ -21,7 +20,7 @@ PITCHED = ("Pitch", "Tone", "NoteOn", "NoteOff")
 def meaning(
     vocabulary: Sequence[str], step_ticks: int, voices: Sequence[str] = (), *, sustains: bool = False
 ) -> Meaning:
-    """The meaning of each token; `Duration` and `Position` values count steps of `step_ticks` ticks."""
+    """Describe each token; `Duration` and `Position` values count steps of `step_ticks` ticks."""
     pairs = [token.split("_", 1) for token in vocabulary]
     return Meaning(
         kind=np.array([kind for kind, _ in pairs]),
@@ -35,13 +34,13 @@ def meaning(
 
 
 def transposition(vocabulary: Sequence[str], semitones: int) -> NDArray[np.int64]:
-    """(V,) where each token goes when music moves by so many semitones; -1 where there is no such token."""
-    place = {token: i for i, token in enumerate(vocabulary)}
-    return np.array([place.get(_moved(token, semitones), -1) for token in vocabulary])
+    """Return (V,) the id of each token after a transposition, -1 where there is no such token."""
+    ids = {token: i for i, token in enumerate(vocabulary)}
+    return np.array([ids.get(_moved(token, semitones), -1) for token in vocabulary])
 
 
 def _moved(token: str, semitones: int) -> str:
-    """The token that says the same elsewhere; of one that says several things, `A+B_1+2`, each is moved."""
+    """Transpose a token; of a merged token, `A+B_1+2`, each part."""
     kinds, values = token.split("_", 1)
     if "+" in kinds:
         pairs = zip(kinds.split("+"), values.split("+"), strict=True)
@@ -55,7 +54,7 @@ def _moved(token: str, semitones: int) -> str:
 
 
 def movable(vocabulary: Sequence[str], pitch: NDArray[np.int64]) -> bool:
-    """Whether what each token says can be said a semitone away, within the reach of `pitch` (V,) of a `Meaning`."""
+    """Tell whether each token can be moved by a semitone, within the range of `pitch` (V,)."""
     pitched = pitch >= 0
     if not pitched.any():
         return True

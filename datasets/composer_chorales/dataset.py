@@ -1,4 +1,4 @@
-"""The Bach chorales of music21's corpus as a Dataset; it knows files and parts, and leaves the notes to `voices`."""
+"""The Bach chorales in music21's corpus, as a Dataset."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Chorales:
     training_options: ClassVar[Mapping[str, Any]] = {}
     suggested: ClassVar[Mapping[str, Any]] = {
         "tempo": 84.0,
-        "most_bars": 40,  # as many as the longest has: in 3/4, of which there are few, a model may not find its end
+        "most_bars": 40,  # the length of the longest: in the rare 3/4 a model may not find an end
         "samplers": [
             {"name": "temperature", "options": {"temperature": 0.95}},
             {"name": "min-p", "options": {"p": 0.025}},
@@ -50,18 +50,18 @@ class Chorales:
     }
 
     def sources(self) -> Sequence[str]:
-        """File names in the corpus, sorted. Raises EmptyDataset if music21 came without its corpus."""
+        """List file names in the corpus, sorted. Raises EmptyDataset if music21 has no corpus."""
         names = sorted(path.name for path in _folder().glob("bwv*") if _PIECE.match(path.name))
         if not names:
             raise EmptyDataset("music21 is installed without its corpus of Bach chorales; reinstall it from the index.")
         return [name for name in names if name != _PRELUDE and not _is_there_again(name, names)]
 
     def fingerprint(self, source: str) -> str:
-        """The version of music21 and the size of the file."""
+        """Return the version of music21 and the size of the file."""
         return f"music21 {version('music21')} {(_folder() / source).stat().st_size}"
 
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
-        """The one chorale of a file, named after it, or why it is not used."""
+        """Yield the one chorale of a file, or its error."""
         name = source.rpartition(".")[0]
         try:
             yield name, _read(_folder() / source, name)
@@ -70,7 +70,7 @@ class Chorales:
 
 
 def _is_there_again(name: str, names: Sequence[str]) -> bool:
-    """Whether the corpus, which has this chorale with instruments, has it for its four voices alone as well."""
+    """Tell whether a chorale with instruments is also in the corpus with only its four voices."""
     return any(_WITH_INSTRUMENTS.sub(alone, name) in names for alone in (".", "-s.") if _WITH_INSTRUMENTS.search(name))
 
 
@@ -91,7 +91,7 @@ def _read(path: Path, name: str) -> Score:
 
 
 def _choir(parts: Sequence[Part], shown: str) -> list[Part]:
-    """The parts of the four voices, in order; UnreadableFile if one is missing or there twice."""
+    """Return the parts of the four voices in order. Raises UnreadableFile if one is missing or duplicated."""
     found = [[part for part in parts if part.name.split()[:1] == [name]] for name in NAMES]
     if any(len(same) != 1 for same in found):
         raise UnreadableFile(f"{shown}: is not for one soprano, alto, tenor and bass.")

@@ -1,4 +1,4 @@
-"""What makes a score a chorale: four voices of one note at a time, and a key; it knows no file and no music21."""
+"""Make a chorale of a score: four monophonic voices and a key."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from composer.music.keys import Key, estimate_key
 from composer.music.score import KeySignature, Notes, Score, Track, bars, joined
 
 NAMES = ("Soprano", "Alto", "Tenor", "Bass")
-MOST_BARS = 64
+MOST_CHORALE_BARS = 64
 _CHOIR = 52
 
 
 def chorale(score: Score, shown: str) -> Score:
-    """`score` with its four voices sung by one singer each, and in one key.
+    """Make four monophonic choir voices of `score`, in one key.
 
-    Raises UnreadableFile, naming `shown`, for what is no plain chorale: too long, or with the choir silent for a bar.
+    Raises UnreadableFile, naming `shown`, if it is too long, or the choir is silent for a bar.
     """
     tracks = tuple(
         Track(one_at_a_time(track.notes, lowest=name == "Bass"), name, _CHOIR)
         for name, track in zip(NAMES, _voices(score, shown), strict=True)
     )
-    if len(bars(score).signatures) > MOST_BARS:
-        raise UnreadableFile(f"{shown}: is longer than {MOST_BARS} bars, so hardly a chorale.")
+    if len(bars(score).signatures) > MOST_CHORALE_BARS:
+        raise UnreadableFile(f"{shown}: is longer than {MOST_CHORALE_BARS} bars, so hardly a chorale.")
     if longest_silence(tracks) >= score.time_signatures[0].bar_ticks:
         raise UnreadableFile(f"{shown}: the choir is silent for a bar or more, so this is no plain chorale.")
     keys = score.key_signatures
@@ -40,16 +40,16 @@ def _voices(score: Score, shown: str) -> tuple[Track, ...]:
 
 
 def one_at_a_time(notes: Notes, *, lowest: bool = False) -> Notes:
-    """The highest (or lowest) of notes that begin together, each ending where the next begins at the latest."""
+    """Return the highest (or lowest) note at each onset, cut at the next onset."""
     order = np.lexsort((notes["pitch"] if lowest else -notes["pitch"], notes["start"]))
     _, first = np.unique(notes["start"][order], return_index=True)
-    kept = notes[order][first].copy()
-    kept["duration"][:-1] = np.minimum(kept["duration"][:-1], np.diff(kept["start"]))
-    return kept
+    melody = notes[order][first].copy()
+    melody["duration"][:-1] = np.minimum(melody["duration"][:-1], np.diff(melody["start"]))
+    return melody
 
 
 def longest_silence(tracks: tuple[Track, ...]) -> int:
-    """The longest time in ticks, from the beginning to the last note, in which no voice sounds."""
+    """Return the longest silence of all voices before the last note, in ticks."""
     notes = joined([track.notes for track in tracks])
     notes = notes[np.argsort(notes["start"], kind="stable")]
     reached = np.maximum.accumulate(np.concatenate(([0], notes["start"] + notes["duration"])))[:-1]
@@ -57,10 +57,10 @@ def longest_silence(tracks: tuple[Track, ...]) -> int:
 
 
 def key_of(tracks: tuple[Track, ...], fifths: int | None) -> Key:
-    """The key that the notes and the last bass note speak for.
+    """Estimate the key from the notes and the last bass note.
 
-    Where that is three or more signs away from the signature, its parallel key is taken if that is nearer: a minor
-    piece that ends on a major chord.
+    If the estimate is three or more signs away from the signature, and its parallel key is nearer, return the parallel
+    key: a minor piece may end on a major chord.
     """
     notes = joined([track.notes for track in tracks])
     key = estimate_key(notes["pitch"], notes["duration"], int(tracks[-1].notes["pitch"][-1]))
@@ -71,6 +71,6 @@ def key_of(tracks: tuple[Track, ...], fifths: int | None) -> Key:
 
 
 def _distance(key: Key, fifths: int) -> int:
-    """How many signs apart, on the circle of fifths."""
+    """Return the distance in signs, on the circle of fifths."""
     apart = abs(key.fifths - fifths) % 12
     return min(apart, 12 - apart)

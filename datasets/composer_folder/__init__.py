@@ -6,7 +6,7 @@ from composer.types import Offers
 
 @hookimpl
 def register_datasets() -> Offers:
-    """Offer a folder of the user's own files."""
+    """Register a folder of the user's files."""
     from composer_folder.dataset import Folder
 
     return {"folder": Folder}

@@ -1,4 +1,4 @@
-"""A folder of the user's own music files as a Dataset; it knows files, and no format."""
+"""A folder of the user's music files, as a Dataset."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from composer.storage.paths import from_home, is_file, is_folder
 from composer.types import Reader
 
 LARGEST = 2**28
-"""Bytes of a file that is known by its content."""
+"""Most bytes of a file whose content is hashed."""
 
 
 @dataclass(frozen=True)
 class Folder:
-    """Every music file in a folder and the folders in it, of any format that a plugin reads; no hidden ones."""
+    """All music files in a folder and its subfolders, in any format that a plugin reads; hidden ones are skipped."""
 
     path: Annotated[str, "the folder"]
     drums_by_name: Annotated[bool, "take a track whose name speaks of drums for one, on any channel"] = False
@@ -46,11 +46,11 @@ class Folder:
         return self.path
 
     def sources(self) -> Sequence[str]:
-        """Paths of the files from the folder, sorted. Raises BadOption without a folder, EmptyDataset without files."""
+        """List paths in the folder, sorted. Raises BadOption without a folder, EmptyDataset without files."""
         root, shown = self._root(), printable(self.path)
         if not is_folder(root):
-            what = "is a file, not a folder" if is_file(root) else "there is no such folder"
-            raise BadOption(f"{shown}: {what}; give the folder that your music files are in.")
+            problem = "is a file, not a folder" if is_file(root) else "there is no such folder"
+            raise BadOption(f"{shown}: {problem}; give the folder that your music files are in.")
         found = music_files(root)
         if not found:
             known = ", ".join(registry().names("readers"))
@@ -58,7 +58,7 @@ class Folder:
         return found
 
     def fingerprint(self, source: str) -> str:
-        """A hash of the file's content; of a very large one, its size and time, since no reader takes it."""
+        """Return a hash of the file's content; of a very large file, which no reader accepts, size and time."""
         path = self._root() / source
         try:
             if (about := path.stat()).st_size > LARGEST:
@@ -68,7 +68,7 @@ class Folder:
             return "unreadable"
 
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
-        """The pieces of a file, named by its path in the folder, or why it cannot be read; `book.abc#3` in a book."""
+        """Yield the pieces of a file by path (`book.abc#3` in a book), or the error."""
         path = self._root() / source
         its_reader = _reader(path.suffix.lower(), self.drums_by_name, self.pedal)
         try:
@@ -88,8 +88,8 @@ def _expanded(path: str) -> Path:
 
 @lru_cache(maxsize=64)
 def _reader(suffix: str, drums_by_name: bool, pedal: str) -> Reader:
-    """What reads files of a suffix, made once; the options go to a reader that has them."""
+    """Return the cached reader of a suffix, with those options that it has."""
     known = {option.name for option in registry().offer("readers", suffix).options}
-    given = {"drums_by_name": drums_by_name, "pedal": pedal}
-    chosen = {name: value for name, value in given.items() if name in known}
+    options = {"drums_by_name": drums_by_name, "pedal": pedal}
+    chosen = {name: value for name, value in options.items() if name in known}
     return formats.reader(Path(f"x{suffix}"), **chosen)

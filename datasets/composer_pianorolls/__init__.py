@@ -1,4 +1,4 @@
-"""Piano rolls as a dataset: the files on which likelihoods of polyphonic music are published."""
+"""Piano rolls as a dataset: the files of published likelihoods of polyphonic music."""
 
 from composer import hookimpl
 from composer.types import Offers
@@ -6,7 +6,7 @@ from composer.types import Offers
 
 @hookimpl
 def register_datasets() -> Offers:
-    """Offer a file of piano rolls."""
+    """Register a file of piano rolls."""
     from composer_pianorolls.dataset import PianoRolls
 
     return {"piano-rolls": PianoRolls}

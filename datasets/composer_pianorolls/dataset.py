@@ -1,4 +1,4 @@
-"""A file of piano rolls as a Dataset, and one roll as a Score; it leaves the file itself to `matfile`."""
+"""A file of piano rolls as a Dataset, and a roll as a Score."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from composer.music.score import END, NOTE, TICKS_PER_QUARTER, Score, Text, Trac
 from composer_pianorolls.matfile import LOWEST, Contents, Roll, as_roll, contents
 
 VELOCITY = 80
-"""Of every note: a roll does not say how loud they are."""
+"""Velocity of all notes, since rolls have none."""
 
 
 @dataclass(frozen=True)
 class PianoRolls:
-    """Piano rolls in a MATLAB file (JSB Chorales, Nottingham, MuseData, Piano-midi.de), on the sides that it gives."""
+    """Piano rolls in a MATLAB file (JSB Chorales, Nottingham, MuseData, Piano-midi.de), with its own splits."""
 
     file: Annotated[str, "the .mat file"]
     frames_per_quarter: Annotated[int, "frames of a roll to a quarter note: 1 in JSB Chorales, else 2"] = 1
@@ -34,7 +34,7 @@ class PianoRolls:
     suggested: ClassVar[Mapping[str, Any]] = {}
 
     def __post_init__(self) -> None:
-        """Refuse frames of no whole number of ticks."""
+        """Refuse frames that are not a whole number of ticks."""
         if self.frames_per_quarter < 1 or TICKS_PER_QUARTER % self.frames_per_quarter:
             raise ValueError(f"frames_per_quarter must divide {TICKS_PER_QUARTER}; {self.frames_per_quarter} does not")
 
@@ -45,24 +45,24 @@ class PianoRolls:
 
     @property
     def tokenizer_options(self) -> Mapping[str, Any]:
-        """The frames of the rolls, which are in C major and C minor already."""
+        """The frame length, and `in_c`, since the rolls are in C major or minor."""
         return {"frames_per_quarter": self.frames_per_quarter, "in_c": True}
 
     def sources(self) -> Sequence[str]:
-        """`train/0001` and so on. Raises UnreadableFile, or BadOption without a file."""
+        """List sources such as `train/0001`. Raises UnreadableFile, or BadOption without a file."""
         rolls = self._contents().rolls
         return [f"{side}/{number:04d}" for side, found in rolls.items() for number in range(1, len(found) + 1)]
 
     def fingerprint(self, source: str) -> str:
-        """A hash of the file's content."""
+        """Return a hash of the file's content."""
         return self._contents().digest
 
     def side(self, source: str) -> str:
-        """As the file has it, for published figures are of its sides."""
+        """Return the split in the file, which published figures use."""
         return source.partition("/")[0]
 
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
-        """One roll, or why it is none."""
+        """Yield one roll, or its error."""
         side, _, number = source.partition("/")
         try:
             roll = as_roll(self._contents().rolls[side][int(number) - 1])
@@ -75,15 +75,15 @@ class PianoRolls:
 
 
 def score_of(roll: Roll, ticks: int, title: str = "") -> Score:
-    """A roll (frames, pitches) as notes, a frame being so many `ticks`; what is on in frames in a row is one note.
+    """Convert a roll (frames, pitches) to notes of `ticks` a frame; consecutive frames are one note.
 
-    Published figures score every frame. Silent ones at the beginning are before the first note, and a marker keeps
-    those after the last: a rest is nothing in a Score, and its end would be that of the last note.
+    Published figures score every frame, also silent ones. A Score ends with its last note, so a marker states the end
+    of a roll that ends in silence.
     """
     silence = np.zeros((1, roll.shape[1]), dtype=np.int8)
     changes = np.diff(np.concatenate([silence, roll, silence]), axis=0)
     pitches, starts = np.nonzero(changes.T == 1)
-    _, ends = np.nonzero(changes.T == -1)  # in the same order: in each column on and off take turns
+    _, ends = np.nonzero(changes.T == -1)  # in the same order: on and off alternate in each column
     notes = np.zeros(len(pitches), dtype=NOTE)
     notes["start"], notes["duration"] = starts * ticks, (ends - starts) * ticks
     notes["pitch"], notes["velocity"] = pitches + LOWEST, VELOCITY

@@ -1,7 +1,7 @@
-"""The rolls in a MATLAB file, as Boulanger-Lewandowski, Bengio and Vincent published them; it knows no Score.
+"""Read the rolls of a MATLAB file, as published by Boulanger-Lewandowski, Bengio and Vincent.
 
-Cells `traindata`, `validdata` and `testdata` hold a matrix for each piece: a row a frame, and 88 columns of 0 and 1, a
-column a key of the piano from the lowest, A0. A file is looked at before scipy takes memory for what it says it holds.
+Cells `traindata`, `validdata` and `testdata` hold a matrix of 0 and 1 for each piece: a row a frame, and a column for
+each of 88 piano keys from the lowest, A0. The size is checked before scipy allocates memory.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ LOWEST = 21
 KEYS = 88
 
 LARGEST = 2**29
-"""Bytes that a file may unpack to; Nottingham has 24 million."""
+"""Most bytes after unpacking; Nottingham has 24 million."""
 
 HEADER = 128
 COMPRESSED = 15
-"""Type of an element that holds another one, packed by zlib."""
+"""Type of an element that is compressed by zlib."""
 
 Roll = NDArray[np.int8]
 """(frames, 88) of 0 and 1."""
@@ -41,14 +41,14 @@ Roll = NDArray[np.int8]
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file holds: for each side what should be its rolls, and a hash of it all."""
+    """The rolls of each split, not yet validated, and a hash of the file."""
 
     rolls: Mapping[str, NDArray[Any]]
     digest: str
 
 
 def contents(name: str) -> Contents:
-    """What is in a file, read once while it does not change. Raises BadOption, UnreadableFile, EmptyDataset."""
+    """Read a file, once while it does not change. Raises BadOption, UnreadableFile, EmptyDataset."""
     path, shown = from_home(name), printable(name)
     if not is_file(path):
         raise BadOption(f"{shown}: no such file; give a .mat file of piano rolls.")
@@ -86,31 +86,31 @@ def _variables(data: bytes, shown: str) -> dict[str, Any]:
         ) from None
     try:
         return loadmat(BytesIO(data), variable_names=[f"{side}data" for side in SPLITS])
-    except Exception as error:  # what scipy makes of a damaged file is anything
+    except Exception as error:  # scipy may raise anything for a damaged file
         raise UnreadableFile(f"{shown}: is damaged ({printable(' '.join(str(error).split()), 100)}).") from error
 
 
 def _check(data: bytes, shown: str) -> None:
-    """Refuse what is no MATLAB 5 file, and one that unpacks to more than LARGEST bytes."""
+    """Refuse a file that is not MATLAB 5, or unpacks to more than LARGEST bytes."""
     order = {b"IM": "<", b"MI": ">"}.get(data[126:HEADER])
     if order is None or struct.unpack_from(f"{order}H", data, 124)[0] != 0x0100:
         raise UnreadableFile(f"{shown}: is not a MATLAB file of version 5 to 7, which 'save -v7' writes.")
-    place, size = HEADER, 0
-    while place + 8 <= len(data) and size <= LARGEST:
-        kind, length = struct.unpack_from(f"{order}II", data, place)
-        place += 8
-        size += _unpacked(data[place : place + length], shown) if kind == COMPRESSED else length
-        place += length
+    offset, size = HEADER, 0
+    while offset + 8 <= len(data) and size <= LARGEST:
+        kind, length = struct.unpack_from(f"{order}II", data, offset)
+        offset += 8
+        size += _unpacked(data[offset : offset + length], shown) if kind == COMPRESSED else length
+        offset += length
     if size > LARGEST:
         raise _too_large(shown)
 
 
 def _unpacked(packed: bytes, shown: str) -> int:
-    """How many bytes it is unpacked; they are counted part by part, and only until they are too many."""
-    unpacker, size, part = zlib.decompressobj(), 0, 2**14  # zlib unpacks to at most 1032 times as much
+    """Return the unpacked size. It is counted in parts, up to the limit."""
+    unpacker, size, part = zlib.decompressobj(), 0, 2**14  # zlib expands at most 1032 times
     try:
-        for place in range(0, len(packed), part):
-            size += len(unpacker.decompress(packed[place : place + part]))
+        for offset in range(0, len(packed), part):
+            size += len(unpacker.decompress(packed[offset : offset + part]))
             if size > LARGEST:
                 break
     except zlib.error as error:
@@ -123,7 +123,7 @@ def _too_large(shown: str) -> UnreadableFile:
 
 
 def as_roll(found: Any) -> Roll:
-    """A cell's matrix as a roll. Raises UnreadableFile for anything else."""
+    """Return a cell's matrix as a roll. Raises UnreadableFile for anything else."""
     roll = np.asarray(found)
     if roll.ndim != 2 or roll.dtype.kind not in "biuf":
         raise UnreadableFile("is not a matrix of numbers.")

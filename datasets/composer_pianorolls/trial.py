@@ -1,10 +1,9 @@
-"""One recipe with several architectures and seeds, each run for the same time; it knows none of them but by name.
+"""Train several architectures by one recipe, with several seeds, for equal processor time.
 
     python -m composer_pianorolls.trial jsb.toml --dataset piano-rolls:JSB_Chorales.mat --results jsb.jsonl
 
-A run that has ended is a line of JSON in the file of results, and is not run again. How many steps fit into the time
-is measured first, in the processor's time, so that other work on the machine is no disadvantage; with so many, and its
-seed, a run can be made again.
+Each finished run is a line of JSON in the file of results, and is not repeated. The number of steps is measured first,
+in processor time, so that other work on the machine does not matter. The number of steps and the seed reproduce a run.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 ARCHITECTURES = "rnn,lstm,gru,mingru,minlstm"
 
 TRIED = (20, 60)
-"""Steps of the two short runs of which the speed is taken."""
+"""Steps of the two short runs that measure the speed."""
 
 Result = Mapping[str, Any]
 
@@ -55,7 +54,7 @@ def main(recipe: Path, dataset: str | None, results: Path, architectures: str, s
 
 
 def run(path: Path, dataset: str | None, name: str, seed: int, seconds: float) -> Result:
-    """What one training of about so many seconds came to: the figures of its card."""
+    """Train for about `seconds`, and return figures of the model's card."""
     from composer.cli.train import build_corpus
     from composer.training import recipe_file
     from composer.training.train import train_recipe
@@ -71,12 +70,12 @@ def run(path: Path, dataset: str | None, name: str, seed: int, seconds: float) -
         model = train_recipe(recipe, corpus, Path(folder) / "model.safetensors")
     assert model is not None  # noqa: S101  (only other processes of a group return none)
     card = model.card
-    kept = {key: card[key] for key in ("seed", "parameters", "training", "test")}
-    return {"recipe": path.name, "architecture": name, "seconds": round(process_time() - began, 1), **kept}
+    figures = {key: card[key] for key in ("seed", "parameters", "training", "test")}
+    return {"recipe": path.name, "architecture": name, "seconds": round(process_time() - began, 1), **figures}
 
 
 def _steps(recipe: Recipe, corpus: Corpus, seconds: float) -> int:
-    """How many steps fit into the time, with the validations."""
+    """Estimate the number of steps in the time, validations included."""
     from composer.training.loop import train
 
     took = []
@@ -90,12 +89,12 @@ def _steps(recipe: Recipe, corpus: Corpus, seconds: float) -> int:
 
 
 def read(path: Path) -> list[Result]:
-    """The results in a file, none if there is no such file."""
+    """Read the results in a file; without the file, none."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def table(results: Sequence[Result]) -> list[str]:
-    """The lines of a table in Markdown: one for each architecture, the means over its seeds, the best first."""
+    """Return the lines of a Markdown table: one an architecture, means over seeds, best first."""
     rows = [(name, [row for row in results if row["architecture"] == name]) for name in _names(results)]
     rows.sort(key=lambda row: _mean(row[1], "test", "nats_per_frame"))
     head = "| architecture | parameters | steps | minutes | nats per frame: mean | of each seed |"

@@ -8,7 +8,7 @@ from composer.types import Offers
 
 @hookimpl
 def register_datasets() -> Offers:
-    """Offer the tune books of music21's corpus."""
+    """Register the tune books of music21's corpus."""
     from composer_tunes.dataset import Tunes
 
     return {"tunes": Tunes}
@@ -16,10 +16,10 @@ def register_datasets() -> Offers:
 
 @hookimpl
 def register_models() -> Offers:
-    """Offer the model trained on them."""
+    """Register the model trained on them."""
     return {"tunes": model_path}
 
 
 def model_path() -> Path:
-    """Where the trained model lies."""
+    """Return the path of the trained model."""
     return Path(__file__).parent / "tunes.safetensors"

@@ -1,4 +1,4 @@
-"""The tune books of music21's corpus as a Dataset; it knows files, and leaves the tunes to `tune`."""
+"""The tune books in music21's corpus, as a Dataset."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _READ_LATER = frozenset(
         "ryansMammoth/PausteenFawnJig#1",
     }
 )
-"""Tunes that could not be read when the shipped model was trained, so that its corpus stays what it was."""
+"""Tunes that were unreadable when the shipped model was trained; they stay excluded from its corpus."""
 _OPEN = (
     "The tunes are in the public domain; the transcriptions, by many contributors, are distributed with music21 by "
     "permission, and may be restricted in commercial use (music21/corpus/license.txt)"
@@ -57,31 +57,31 @@ class Tunes:
 
     @property
     def title(self) -> str:
-        """What it is called."""
+        """Title, by the books used."""
         return "Irish and American dance tunes" + (" and the Essen folk songs" if self.essen else "")
 
     @property
     def licence(self) -> str:
-        """What is known of the rights in it."""
+        """Licences of the books used."""
         return _OPEN + (_UNCLEAR if self.essen else "")
 
     @property
     def source(self) -> str:
-        """Where it is from."""
+        """Sources of the books used."""
         books = "William Bradbury Ryan, Mammoth Collection (1883); Francis O'Neill, Music of Ireland: 1850 (1903)"
         essen = "; Helmut Schaffrath, The Essen Folksong Collection"
         return f"The corpus of music21: {books}{essen if self.essen else ''}, in ABC"
 
     @property
     def citation(self) -> str:
-        """How to cite it."""
+        """Article to cite."""
         return (
             "Michael Scott Cuthbert and Christopher Ariza, music21: A Toolkit for Computer-Aided Musicology and "
             "Symbolic Music Data, ISMIR 2010"
         )
 
     def sources(self) -> Sequence[str]:
-        """Files by book and name, sorted. Raises EmptyDataset if music21 came without its corpus."""
+        """List files by book and name, sorted. Raises EmptyDataset if music21 has no corpus."""
         books = (*_BOOKS, _ESSEN) if self.essen else _BOOKS
         names = [f"{book}/{path.name}" for book in books for path in (_folder() / book).glob("*.abc")]
         if not names:
@@ -89,11 +89,11 @@ class Tunes:
         return sorted(names)
 
     def fingerprint(self, source: str) -> str:
-        """The version of music21 and the size of the file."""
+        """Return the version of music21 and the size of the file."""
         return f"music21 {version('music21')} {(_folder() / source).stat().st_size}"
 
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
-        """The tunes of one file, named after it and numbered, or why one is not used."""
+        """Yield the numbered tunes of one file, or their errors."""
         name = source.removesuffix(".abc")
         for number, tune in enumerate(tunes(text_of(_folder() / source), ends_at_empty_line=False), start=1):
             try:

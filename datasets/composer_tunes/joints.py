@@ -1,7 +1,7 @@
-"""Makes the sections of a tune meet on the beat, as players do; it knows measures and no ABC text.
+"""Join the sections of a tune on the beat, as players do.
 
-Tune books write the end of a section as if nothing followed: a full bar before an upbeat, or a bar that is short by an
-upbeat which the next section does not have. A player cuts or holds the last note, or goes on without the upbeat.
+Tune books do not adapt the end of a section to what follows: it may be a full bar before a pickup, or short by a pickup
+that the next section lacks. Players cut or sustain the last note, or leave out the pickup.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from composer_notation.abc.melody import Written
 
 
 def met(played: Sequence[Written], is_joint: Sequence[bool]) -> list[Written]:
-    """Measures in playing order, with sections that meet on the beat.
+    """Join measures in playing order, so that sections follow on the beat.
 
-    `is_joint` says of each measure whether a section ends after it. The last note of a section is cut or held; where
-    it is too short to be cut, the upbeat that follows is left out.
+    `is_joint` is true for the last measure of each section. The last note of a section is cut or sustained. If it is
+    too short to be cut, the following pickup is left out.
     """
     found: list[Written] = []
     filled, is_left_out = _before_upbeat(played), False
-    for place, measure in enumerate(played):
+    for index, measure in enumerate(played):
         if is_left_out:
             is_left_out = False
             continue
         filled += measure.length
-        if is_joint[place] and place + 1 < len(played):
-            following = played[place + 1]
+        if is_joint[index] and index + 1 < len(played):
+            following = played[index + 1]
             missing = _end(measure, following) - (filled % measure.bar or measure.bar)
             changed = _longer(measure, missing)
             is_left_out = missing == -following.length and changed is None
@@ -39,18 +39,18 @@ def met(played: Sequence[Written], is_joint: Sequence[bool]) -> list[Written]:
 
 
 def _before_upbeat(played: Sequence[Written]) -> Fraction:
-    """What an upbeat leaves of its bar."""
+    """Return the part of the first bar before a pickup."""
     first = played[0]
     return first.bar - first.length if first.length < first.bar else Fraction(0)
 
 
 def _end(measure: Written, following: Written) -> Fraction:
-    """How full the last bar of a section should be: whole, or short by the upbeat that follows."""
+    """Return the length of a section's last bar: whole, or short by the following pickup."""
     return measure.bar - following.length if following.length < following.bar else measure.bar
 
 
 def _longer(measure: Written, missing: Fraction) -> Written | None:
-    """The measure, longer or shorter by its last note or rest; None if that is too short, or there is none to hold."""
+    """Change the measure's length by its last note or rest; return None if that is impossible."""
     length = measure.length + missing
     if not missing or not measure.notes or length <= 0:
         return None

@@ -1,4 +1,4 @@
-"""A tune of a book as a Score: one note at a time, its sections meeting on the beat; it knows no file."""
+"""Convert a tune of a book to a monophonic Score, with sections joined on the beat."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ VIOLIN = 40
 
 
 def score_of(tune: Tune, *, is_mode_known: bool = True) -> Score:
-    """The Score of a tune: one track, one note at a time.
+    """Convert a tune to a Score with one monophonic track.
 
-    With `is_mode_known=False` the key is what the notes speak for, whatever the `K:` field says. ValueError, in words
-    that follow a tune's name, for what cannot be read, and for bars that are not as long as the metre says.
+    With `is_mode_known=False` the key is estimated from the notes, and the `K:` field is ignored. Raises ValueError for
+    an unreadable tune, and for bars of a wrong length; its text completes a sentence that begins with the tune's name.
     """
     if len(tune.voices) != 1:
         raise ValueError("does not have one voice")
@@ -48,7 +48,7 @@ def score_of(tune: Tune, *, is_mode_known: bool = True) -> Score:
 
 
 def check_bars(signs: Sequence[TimeSignature], written: Sequence[Written]) -> None:
-    """ValueError for a bar that is longer or shorter than the metre says: somewhere a length is wrong."""
+    """Raise ValueError for a bar whose length is not that of the time signature, since a note length is wrong."""
     metres = {(measure.numerator, measure.denominator) for measure in written}
     for sign in signs:
         if (sign.numerator, sign.denominator) not in metres:
@@ -56,7 +56,7 @@ def check_bars(signs: Sequence[TimeSignature], written: Sequence[Written]) -> No
 
 
 def _top(measure: Written) -> Written:
-    """The measure with the highest note of each chord alone, at one volume, until the next one begins at most."""
+    """Return the measure with the highest note of each chord, at one velocity, each cut at the next onset."""
     highest: dict[Fraction, Sounding] = {}
     for note in sorted(measure.notes, key=lambda note: note.start):
         highest[note.start] = max(note, highest.get(note.start, note), key=lambda n: n.pitch)

@@ -1,4 +1,4 @@
-"""Plugin: scores engraved, as SVG and PDF; it knows the hooks and nothing of notation."""
+"""Plugin: engraved scores, as SVG and PDF."""
 
 from composer import hookimpl
 from composer.types import Offers
@@ -6,7 +6,7 @@ from composer.types import Offers
 
 @hookimpl
 def register_exporters() -> Offers:
-    """Offer `.svg` (one tall page) and `.pdf`."""
+    """Register `.svg` (one tall page) and `.pdf`."""
     from composer_engraving.pdf import PdfExporter
     from composer_engraving.svg import SvgExporter
 

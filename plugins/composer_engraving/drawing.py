@@ -1,7 +1,7 @@
-"""A page of Verovio's SVG as what is drawn on it: outlines and words, with where and how large; it knows no PDF.
+"""Parse a page of Verovio's SVG into outlines and words, with their places and sizes.
 
-It reads the part of SVG that Verovio writes: groups, paths without arcs, rectangles, polygons, ellipses, glyphs that
-are used by reference, and words in runs. A run in the music font becomes glyphs, so that no such font is needed.
+The subset of SVG that Verovio writes is supported: groups, paths without arcs, rectangles, polygons, ellipses, glyphs
+by reference, and words in runs. A run in the music font becomes glyphs, so that no such font is needed.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from xml.etree.ElementTree import Element, fromstring
 
 from composer_engraving.outlines import OUTLINES, SAME, Matrix, Segment, matrix_of, numbers, outline, times
 
-_BOLD = {"ending", "fing", "reh", "tempo"}  # as Verovio's own style sheet has it
+_BOLD = {"ending", "fing", "reh", "tempo"}  # as in Verovio's style sheet
 _ITALIC = {"dir", "dynam", "mNum"}
 
 
 @dataclass(frozen=True)
 class Shape:
-    """An outline, filled or not, and stroked where it has a width."""
+    """An outline, filled or not; stroked if `stroke` is above 0."""
 
     outline: tuple[Segment, ...]
     matrix: Matrix
@@ -31,7 +31,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Glyph:
-    """A sign of the music font, by its name in the page or, as `U+ECA5`, by its code."""
+    """A sign of the music font, by its id in the page or its code, such as `U+ECA5`."""
 
     name: str
     matrix: Matrix
@@ -39,7 +39,7 @@ class Glyph:
 
 @dataclass(frozen=True)
 class Run:
-    """Words, or one glyph, of one size and style."""
+    """Words, or one music sign, of one size and style."""
 
     text: str
     size: float
@@ -50,7 +50,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Words:
-    """Runs in a line that begins, ends or has its middle at a place."""
+    """Runs in a line that starts, ends or is centred at a point, by `anchor`."""
 
     runs: tuple[Run, ...]
     anchor: str  # start, middle or end
@@ -64,7 +64,7 @@ Drawn: TypeAlias = Shape | Glyph | Words
 
 @dataclass(frozen=True)
 class Page:
-    """What is drawn on a page of that size, in order, and the outlines of the glyphs that it uses."""
+    """The contents of a page in drawing order, and the outlines of its glyphs."""
 
     width: float
     height: float
@@ -83,7 +83,7 @@ class _Style:
 
 @dataclass
 class _Line:
-    """Words being gathered."""
+    """A line of words, being gathered."""
 
     anchor: str
     x: float
@@ -92,7 +92,7 @@ class _Line:
 
 
 def page(svg: str) -> Page:
-    """What a page of Verovio's shows. Raises ValueError for SVG of another kind."""
+    """Parse a page of Verovio's. Raises ValueError for SVG of another kind."""
     root = fromstring(svg)  # noqa: S314  (Verovio's own, made here)
     _, _, width, height = numbers(root.get("viewBox", ""))
     glyphs: dict[str, tuple[Segment, ...]] = {}
@@ -112,7 +112,7 @@ def _tag(name: str) -> str:
 
 
 def _drawn(element: Element, style: _Style) -> Iterator[Drawn]:
-    """What an element and those in it show."""
+    """Yield the shapes, glyphs and words of an element and its children."""
     name = element.tag.rpartition("}")[2]
     if name in ("defs", "style", "desc", "title") or "placeholder" in element.get("class", "").split():
         return
@@ -147,7 +147,7 @@ def _styled(element: Element, style: _Style) -> _Style:
 
 
 def _fitted(element: Element) -> Matrix:
-    """A tenth: inside, Verovio counts ten to a unit of the page."""
+    """Return a tenth if the element has a viewBox: inside, Verovio counts ten to a unit of the page."""
     return (0.1, 0, 0, 0.1, 0, 0) if element.get("viewBox") else SAME
 
 
@@ -175,7 +175,7 @@ def _place(element: Element, x: float, y: float) -> tuple[float, float]:
 
 
 def _gather(element: Element, style: _Style, lines: list[_Line]) -> None:
-    """The runs of an element and those in it; a place of its own begins a line."""
+    """Gather the runs of an element and its children; one with a position begins a new line."""
     for child in element:
         its = _styled(child, style)
         if child.get("x") or child.get("y"):

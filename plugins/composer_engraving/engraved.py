@@ -1,4 +1,4 @@
-"""A piece, checked and engraved, for the exporters of this plugin; it knows no way of writing pages down."""
+"""Check a piece and engrave it, for the exporters of this plugin."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from composer.types import Piece
 from composer_engraving.engraver import LARGEST, SMALLEST, NotEngraved, Sheet, pages
 
 MOST_NOTES, MOST_MEASURES = 30_000, 20_000
-"""About 300 pages, which take a minute; of the measures each part has its own."""
+"""About 300 pages, which take a minute. Measures count once for each part."""
 
 
 def engraved(pieces: Sequence[Piece], path: Path, sheet: Sheet, *, title: str, composer: str) -> list[str]:
-    """The pages of the one piece as SVG, for a file that is to be called `path`. Raises CannotWrite."""
+    """Engrave the one piece, and return its pages as SVG; `path` is for messages. Raises CannotWrite."""
     from composer_notation.writing.exporters import musicxml
 
     shown = printable(str(path))
@@ -36,6 +36,6 @@ def engraved(pieces: Sequence[Piece], path: Path, sheet: Sheet, *, title: str, c
 
 
 def check_staff(staff: float) -> None:
-    """Raise ValueError for a height of a staff, in mm, that cannot be read."""
+    """Raise ValueError for an unreadable height of a staff, in mm."""
     if not SMALLEST <= staff <= LARGEST:
         raise ValueError(f"a staff is {SMALLEST:g} to {LARGEST:g} mm high, not {staff:g}")

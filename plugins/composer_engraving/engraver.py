@@ -1,4 +1,4 @@
-"""MusicXML engraved by Verovio, as pages of SVG; it knows no Score and no file."""
+"""Engrave MusicXML as pages of SVG, with Verovio."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Any
 _UNITS_PER_MM = 10
 _SPACES = 8  # half staff spaces, Verovio's units, in the height of a staff
 SMALLEST, LARGEST = 3.0, 12.0
-"""Heights of a staff, in mm, between which notes can be read and Verovio can place them."""
+"""Range of the height of a staff, in mm: readable, and supported by Verovio."""
 
 _COMPOSER = re.compile(r'<persName role="composer">([^<]+)</persName>')
 _TITLE = re.compile(r"<title>([^<]+)</title>")
-_HEARD = re.compile(r"<sound\b[^>]*?(?:/>|>.*?</sound>)", re.DOTALL)  # Verovio makes an empty mark of each
+_HEARD = re.compile(r"<sound\b[^>]*?(?:/>|>.*?</sound>)", re.DOTALL)  # Verovio draws an empty mark for each
 _FIRST_DEFINITION = re.compile(r"<scoreDef\b[^>]*>")
 
 _TIGHTER = {"spacingLinear": 0.22}
-"""Where Verovio itself takes 0.25: room for one bar more on a line, and nobody sees the difference."""
+"""Slightly tighter than Verovio's 0.25: room for one more bar on a line."""
 
 
 class NotEngraved(Exception):
-    """Verovio made nothing of a document."""
+    """Verovio could not engrave a document."""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A sheet of paper, and how high a staff is on it, in mm. With `grows`, it is as high as the music needs."""
+    """A sheet of paper and the height of a staff, in mm. With `grows`, the sheet is as tall as the music."""
 
     width: float = 210.0
     height: float = 297.0
@@ -37,9 +37,9 @@ class Sheet:
 
 
 def pages(musicxml: bytes, sheet: Sheet) -> list[str]:
-    """An SVG document for each page. The same music gives the same text. Raises NotEngraved."""
+    """Engrave MusicXML, and return an SVG document a page. The same music gives the same text. Raises NotEngraved."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of the wrapper that Verovio is called through
+        warnings.simplefilter("ignore", DeprecationWarning)  # from Verovio's Python wrapper
         import verovio
 
         verovio.enableLog(verovio.LOG_OFF)
@@ -48,7 +48,7 @@ def pages(musicxml: bytes, sheet: Sheet) -> list[str]:
     if not toolkit.loadData(_HEARD.sub("", musicxml.decode())):
         raise NotEngraved("Verovio cannot read it")
     if (headed := _headed(toolkit.getMEI())) and not toolkit.loadData(headed):
-        raise NotEngraved("Verovio cannot read what it wrote itself")
+        raise NotEngraved("Verovio cannot read its own output")
     found = _drawn(toolkit)
     if _ends_with_one_bar(found):
         toolkit.setOptions(_TIGHTER)
@@ -65,13 +65,13 @@ def _drawn(toolkit: Any) -> list[str]:
 
 
 def _ends_with_one_bar(pages: list[str]) -> bool:
-    """Whether a single bar stands on a line of its own at the end."""
+    """Tell whether the last line has a single bar."""
     before, _, last = pages[-1].rpartition('class="system"')
     return last.count('class="measure"') == 1 and (len(pages) > 1 or 'class="system"' in before)
 
 
 def _headed(mei: str) -> str:
-    """The music with its composer beside the title, whom Verovio itself does not show; empty if none is named."""
+    """Add the composer beside the title, which Verovio does not show; return an empty text if none is named."""
     composer = _COMPOSER.search(mei)
     if not composer:
         return ""
@@ -102,5 +102,5 @@ def _options(sheet: Sheet) -> dict[str, object]:
         "justifyVertically": False,
         "svgViewBox": True,
         "smuflTextFont": "embedded",
-        "xmlIdSeed": 1,  # else each run names its elements otherwise
+        "xmlIdSeed": 1,  # else ids differ between runs
     }

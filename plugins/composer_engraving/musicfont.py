@@ -1,4 +1,4 @@
-"""The signs of Verovio's music font, by their code: outline and width; it knows no page."""
+"""The signs of Verovio's music font, by code: outline and width."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FONT = "Leipzig"
 
 
 def folder() -> Path:
-    """Where Verovio keeps its fonts."""
+    """Find Verovio's fonts."""
     found = find_spec("verovio")
     assert found is not None  # noqa: S101  (a dependency)
     assert found.submodule_search_locations  # noqa: S101
@@ -22,14 +22,14 @@ def folder() -> Path:
 
 @lru_cache(maxsize=1)
 def widths() -> dict[int, float]:
-    """How far each sign moves on what follows, in thousandths of the size, by its code."""
+    """Read the advance width of each sign by its code, in thousandths of the size."""
     root = parse(folder() / f"{_FONT}.xml").getroot()  # noqa: S314  (Verovio's own)
     return {int(glyph.get("c", "0"), 16): float(glyph.get("h-a-x", "0")) for glyph in root.iter("g")}
 
 
 @lru_cache(maxsize=256)
 def sign(code: int) -> tuple[Segment, ...]:
-    """The outline of a sign, in thousandths of the size, upwards; empty for a sign that the font lacks."""
+    """Read the outline of a sign, in thousandths of the size, upwards; empty if the font lacks it."""
     path = folder() / _FONT / f"{code:04X}.xml"
     if code not in widths() or not path.is_file():
         return ()

@@ -1,4 +1,4 @@
-"""Outlines and transformations as SVG writes them; it knows no glyph and no page."""
+"""Parse SVG outlines and transformations."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ Matrix: TypeAlias = tuple[float, float, float, float, float, float]
 """a, b, c, d, e, f as in SVG: x' = a x + c y + e, y' = b x + d y + f."""
 
 Segment: TypeAlias = tuple[str, tuple[float, ...]]
-"""M, L, C or Z with absolute places."""
+"""M, L, C or Z with absolute coordinates."""
 
 SAME: Matrix = (1, 0, 0, 1, 0, 0)
 _NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?")
 _COMMAND = re.compile(r"([MmLlHhVvCcSsQqZz])([^MmLlHhVvCcSsQqZz]*)")
 _TRANSFORM = re.compile(r"(translate|scale|rotate|matrix)\(([^)]*)\)")
-_CURVE = 0.5523  # how far the handles of a quarter of a circle reach, in radii
+_CURVE = 0.5523  # length of the Bézier handles of a quarter circle, in radii
 
 
 def numbers(text: str) -> list[float]:
-    """All numbers in a text."""
+    """Parse all numbers in a text."""
     return [float(number) for number in _NUMBER.findall(text)]
 
 
 def times(first: Matrix, second: Matrix) -> Matrix:
-    """The matrix that does `second`, and then `first`."""
+    """Multiply matrices: the result applies `second`, then `first`."""
     a, b, c, d, e, f = first
     g, h, i, j, k, m = second
     return (a * g + c * h, b * g + d * h, a * i + c * j, b * i + d * j, a * k + c * m + e, b * k + d * m + f)
 
 
 def matrix_of(text: str) -> Matrix:
-    """What a `transform` does."""
+    """Parse a `transform` attribute."""
     found = SAME
     for name, inside in _TRANSFORM.findall(text):
-        given = numbers(inside)
+        values = numbers(inside)
         if name == "translate":
-            x, y = (*given, 0.0)[:2]
+            x, y = (*values, 0.0)[:2]
             found = times(found, (1, 0, 0, 1, x, y))
         elif name == "scale":
-            x, y = given if len(given) == 2 else (given[0], given[0])
+            x, y = values if len(values) == 2 else (values[0], values[0])
             found = times(found, (x, 0, 0, y, 0, 0))
         elif name == "matrix":
-            a, b, c, d, e, f = given
+            a, b, c, d, e, f = values
             found = times(found, (a, b, c, d, e, f))
         else:
-            found = times(found, _turned(*given))
+            found = times(found, _turned(*values))
     return found
 
 
@@ -58,51 +58,51 @@ def _turned(degrees: float, x: float = 0.0, y: float = 0.0) -> Matrix:
 
 
 def outline(path: str) -> Iterator[Segment]:
-    """The `d` of a path as absolute lines and cubic curves."""
+    """Parse the `d` of a path into absolute lines and cubic curves."""
     x = y = start_x = start_y = 0.0
     handle: tuple[float, float] | None = None
     for letter, inside in _COMMAND.findall(path):
-        given, command = numbers(inside), letter.upper()
+        values, command = numbers(inside), letter.upper()
         size = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "S": 4, "Q": 4, "Z": 0}[command]
         if command == "Z":
             x, y, handle = start_x, start_y, None
             yield "Z", ()
             continue
-        for at in range(0, len(given) - size + 1, size):
-            places = _absolute(command, given[at : at + size], x, y, is_relative=letter.islower())
+        for at in range(0, len(values) - size + 1, size):
+            points = _absolute(command, values[at : at + size], x, y, is_relative=letter.islower())
             if command == "M" and at == 0:
-                start_x, start_y = places
-                yield "M", places
+                start_x, start_y = points
+                yield "M", points
                 handle = None
             elif command in "MLHV":
-                yield "L", places
+                yield "L", points
                 handle = None
             else:
-                places = _cubic(command, places, (x, y), handle)
-                handle = places[2], places[3]
-                yield "C", places
-            x, y = places[-2:]
+                points = _cubic(command, points, (x, y), handle)
+                handle = points[2], points[3]
+                yield "C", points
+            x, y = points[-2:]
 
 
-def _absolute(command: str, given: list[float], x: float, y: float, *, is_relative: bool) -> tuple[float, ...]:
+def _absolute(command: str, values: list[float], x: float, y: float, *, is_relative: bool) -> tuple[float, ...]:
     if command == "H":
-        return (given[0] + x * is_relative, y)
+        return (values[0] + x * is_relative, y)
     if command == "V":
-        return (x, given[0] + y * is_relative)
-    return tuple(number + (y if place % 2 else x) * is_relative for place, number in enumerate(given))
+        return (x, values[0] + y * is_relative)
+    return tuple(number + (y if index % 2 else x) * is_relative for index, number in enumerate(values))
 
 
 def _cubic(
-    command: str, places: tuple[float, ...], start: tuple[float, float], handle: tuple[float, float] | None
+    command: str, points: tuple[float, ...], start: tuple[float, float], handle: tuple[float, float] | None
 ) -> tuple[float, ...]:
-    """A curve of any kind as a cubic one."""
+    """Return a curve of any kind as a cubic one."""
     (x, y) = start
     if command == "C":
-        return places
+        return points
     if command == "S":
         first = (2 * x - handle[0], 2 * y - handle[1]) if handle else (x, y)
-        return (*first, *places)
-    a, b, end_x, end_y = places
+        return (*first, *points)
+    a, b, end_x, end_y = points
     return (
         x + 2 / 3 * (a - x),
         y + 2 / 3 * (b - y),
@@ -120,15 +120,15 @@ def _path(element: Element) -> Iterator[Segment]:
 def _rectangle(element: Element) -> Iterator[Segment]:
     x, y, width, height = (float(element.get(name, "0")) for name in ("x", "y", "width", "height"))
     yield "M", (x, y)
-    for place in ((x + width, y), (x + width, y + height), (x, y + height)):
-        yield "L", place
+    for corner in ((x + width, y), (x + width, y + height), (x, y + height)):
+        yield "L", corner
     yield "Z", ()
 
 
 def _polygon(element: Element) -> Iterator[Segment]:
-    given = numbers(element.get("points", ""))
-    for at in range(0, len(given) - 1, 2):
-        yield "L" if at else "M", (given[at], given[at + 1])
+    values = numbers(element.get("points", ""))
+    for at in range(0, len(values) - 1, 2):
+        yield "L" if at else "M", (values[at], values[at + 1])
     if element.tag.endswith("polygon"):
         yield "Z", ()
 

@@ -1,4 +1,4 @@
-"""The exporter of engraved scores as PDF; it knows no notation."""
+"""The exporter of engraved scores as PDF."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _STYLES = {(False, False): "", (True, False): "Bol", (False, True): "Italic", (T
 class PdfExporter:
     """Writes one piece as an engraved score in PDF, on as many pages as it takes.
 
-    Words are set in STIX, which is like Times and has Greek and Cyrillic letters; it is embedded, as music signs are.
+    Text is set in STIX, which is like Times, and has Greek and Cyrillic letters. Fonts and music signs are embedded.
     """
 
     title: Annotated[str, "what stands over the music; else the piece's own title, or its model and seed"] = ""
@@ -40,7 +40,7 @@ class PdfExporter:
     reading: ClassVar[Mapping[str, Any]] = {"pedal": "ignore"}
 
     def __post_init__(self) -> None:
-        """Refuse paper that is not known, and sizes that no music fits in."""
+        """Refuse invalid options."""
         if self.paper.lower() not in PAPERS:
             raise ValueError(f"the paper is one of {', '.join(sorted(PAPERS))}, not '{printable(self.paper, 20)}'")
         check_staff(self.staff)
@@ -58,7 +58,7 @@ class PdfExporter:
 
 
 def document(pages: Sequence[drawing.Page], title: str = "") -> bytes:
-    """The pages as a PDF document; the same pages give the same bytes."""
+    """Draw pages as a PDF document; the same pages give the same bytes."""
     from reportlab.pdfgen.canvas import Canvas
 
     buffer = io.BytesIO()
@@ -70,8 +70,8 @@ def document(pages: Sequence[drawing.Page], title: str = "") -> bytes:
         canvas.setPageSize((page.width * _POINTS_PER_UNIT, page.height * _POINTS_PER_UNIT))
         canvas.transform(_POINTS_PER_UNIT, 0, 0, -_POINTS_PER_UNIT, 0, page.height * _POINTS_PER_UNIT)
         canvas.setLineCap(0)
-        for thing in page.drawn:
-            pen.draw(thing, page)
+        for item in page.drawn:
+            pen.draw(item, page)
         canvas.showPage()
     canvas.save()
     return buffer.getvalue()
@@ -79,20 +79,20 @@ def document(pages: Sequence[drawing.Page], title: str = "") -> bytes:
 
 @dataclass
 class _Pen:
-    """Draws on a canvas, and knows which glyphs and fonts the document has already."""
+    """A canvas, with the glyphs and fonts that the document already contains."""
 
     canvas: Any
     forms: dict[tuple[Segment, ...], str] = field(default_factory=dict)
     fonts: set[str] = field(default_factory=set)
 
-    def draw(self, thing: Drawn, page: drawing.Page) -> None:
+    def draw(self, item: Drawn, page: drawing.Page) -> None:
         """Draw one thing of a page."""
-        if isinstance(thing, Shape):
-            self._shape(thing)
-        elif isinstance(thing, Glyph):
-            self._glyph(page.glyphs.get(thing.name, ()), thing.matrix)
+        if isinstance(item, Shape):
+            self._shape(item)
+        elif isinstance(item, Glyph):
+            self._glyph(page.glyphs.get(item.name, ()), item.matrix)
         else:
-            self._words(thing)
+            self._words(item)
 
     def _shape(self, shape: Shape) -> None:
         self.canvas.saveState()
@@ -106,7 +106,7 @@ class _Pen:
         self.canvas.restoreState()
 
     def _glyph(self, outline: tuple[Segment, ...], matrix: Matrix) -> None:
-        """A sign; each is in the document once."""
+        """Draw a sign; its outline is stored once in the document."""
         if not outline:
             return
         if outline not in self.forms:
@@ -160,7 +160,7 @@ class _Pen:
 
 
 def _register(name: str) -> None:
-    """Make a font known to ReportLab: one of those that Matplotlib brings."""
+    """Register one of matplotlib's fonts with ReportLab."""
     from reportlab.pdfbase.pdfmetrics import registerFont
     from reportlab.pdfbase.ttfonts import TTFont
 
@@ -173,6 +173,6 @@ def _register(name: str) -> None:
 def _path(canvas: Any, outline: Sequence[Segment]) -> Any:
     path = canvas.beginPath()
     draw = {"M": path.moveTo, "L": path.lineTo, "C": path.curveTo, "Z": path.close}
-    for command, places in outline:
-        draw[command](*places)
+    for command, points in outline:
+        draw[command](*points)
     return path

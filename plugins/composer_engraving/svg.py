@@ -1,4 +1,4 @@
-"""The exporter of engraved scores as SVG; it knows no notation."""
+"""The exporter of engraved scores as SVG."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from composer.types import Piece
 from composer_engraving.engraved import check_staff, engraved
 from composer_engraving.engraver import Sheet
 
-_TALLEST = 6_000.0  # mm, the highest page that Verovio makes
+_TALLEST = 6_000.0  # mm, Verovio's limit
 _SIZE = re.compile(r'<svg viewBox="0 0 (\d+) (\d+)"')
 
 
@@ -21,7 +21,7 @@ _SIZE = re.compile(r'<svg viewBox="0 0 (\d+) (\d+)"')
 class SvgExporter:
     """Writes one piece as an engraved score, on one page that is as tall as the music needs.
 
-    It needs no font but one like Times for its words, and is as wide as A4 unless told otherwise.
+    Text needs a font like Times; music signs need none. The page is as wide as A4 by default.
     """
 
     title: Annotated[str, "what stands over the music; else the piece's own title, or its model and seed"] = ""
@@ -32,7 +32,7 @@ class SvgExporter:
     reading: ClassVar[Mapping[str, Any]] = {"pedal": "ignore"}
 
     def __post_init__(self) -> None:
-        """Refuse sizes that no music fits in."""
+        """Refuse invalid options."""
         check_staff(self.staff)
         if not 80 <= self.width <= 2_000:
             raise ValueError(f"a page is 80 to 2000 mm wide, not {self.width:g}")
@@ -46,7 +46,7 @@ class SvgExporter:
 
 
 def stacked(pages: Sequence[str]) -> str:
-    """Pages of SVG in one document, one under the other: music higher than a page can be goes on below it."""
+    """Join pages of SVG in one document, for music taller than Verovio's highest page."""
     placed, width, height = [], 0, 0
     for page in pages:
         found = _SIZE.search(page)

@@ -9,7 +9,7 @@ from composer.types import Offers
 
 @hookimpl
 def register_tokenizers() -> Offers:
-    """Offer MidiTok's tokenizers. Raises LeftOut where MidiTok is not installed."""
+    """Register MidiTok's tokenizers. Raises LeftOut where MidiTok is not installed."""
     if find_spec("miditok") is None:
         raise LeftOut("missing", "it needs MidiTok; install it with 'pip install \"composer-midi[miditok]\"'")
     from composer_miditok.tokenizer import MidiLike, Remi, Structured, Tsd

@@ -1,4 +1,4 @@
-"""What each of MidiTok's tokens does to a state; it knows no mask."""
+"""The state after each of MidiTok's tokens."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ from composer_miditok.tables import NO_PROGRAM, Tables
 
 
 def advance(tables: Tables, state: Array, tokens: Array) -> Array:
-    """States after `tokens`; after EOS they stay as they are."""
+    """Return the states after `tokens`; after EOS they do not change."""
     xp = namespace(state)
-    after = {name: state[:, place] for place, name in enumerate(NAMES)}
+    after = {name: state[:, index] for index, name in enumerate(NAMES)}
     after["TOKEN"], after["TYPE"] = tokens, of(tables.last_type, tokens)
     _take_time(tables, after, tokens)
-    program, struck = of(tables.program, tokens), of(tables.struck, tokens)
+    program, onset = of(tables.program, tokens), of(tables.struck, tokens)
     after["PROGRAM"] = xp.where(program > NO_PROGRAM, program, after["PROGRAM"])
-    after["SOUND"] = xp.where(struck >= 0, of(tables.sound_token, tokens), after["SOUND"])
-    after["PENDING"] = xp.where(struck >= 0, code(after["PROGRAM"], struck), after["PENDING"])
+    after["SOUND"] = xp.where(onset >= 0, of(tables.sound_token, tokens), after["SOUND"])
+    after["PENDING"] = xp.where(onset >= 0, code(after["PROGRAM"], onset), after["PENDING"])
     notes = _notes(tables, state, after, tokens)
     row = xp.concat([side_by_side([after[name] for name in NAMES]), *notes], axis=1)
     return xp.where((state[:, Field.TOKEN] == EOS)[:, None], state, row)
 
 
 def _take_time(tables: Tables, after: dict[str, Array], tokens: Array) -> None:
-    """Bars, time signatures, positions and moves."""
+    """Update bars, time signatures, positions and moves."""
     xp = namespace(tokens)
     bar, metre = of(tables.bar, tokens), of(tables.metre, tokens)
     onward = bar & (after["BAR"] >= 0)
     after["ORIGIN"] = xp.where(onward, after["ORIGIN"] + after["LENGTH"], after["ORIGIN"])
     after["BAR"] = xp.where(bar | ((metre >= 0) & (after["BAR"] < 0)), after["BAR"] + 1, after["BAR"])
-    if not tables.by_position:  # bars come of themselves, and the first with its time signature
+    if not tables.by_position:  # bars have no tokens; the first begins with its time signature
         after["BAR"] = xp.where(bar, after["BAR"] - 1, after["BAR"])
     after["TICK"] = xp.where(bar, after["ORIGIN"], after["TICK"])
     after["POSITION"] = xp.where(bar, -1, after["POSITION"])
     after["METRE"] = xp.where(metre >= 0, metre, after["METRE"])
     after["LENGTH"] = xp.where(metre >= 0, of(tables.bars, xp.clip(metre, 0, None)), after["LENGTH"])
-    place = _place(tables, after, tokens)
-    position, shift = of(tables.position.reshape(-1), place), of(tables.shift.reshape(-1), place)
+    index = _place(tables, after, tokens)
+    position, shift = of(tables.position.reshape(-1), index), of(tables.shift.reshape(-1), index)
     after["TICK"] = xp.where(position >= 0, after["ORIGIN"] + position, after["TICK"])
     after["POSITION"] = xp.where(position >= 0, position, after["POSITION"])
     after["TICK"] = after["TICK"] + xp.clip(shift, 0, None)
     if not tables.by_position:
         _take_bars(after, shift)
-    if tables.scheme.held:  # a bar at whose line the last note was let go has not begun
+    if tables.scheme.held:  # if the last note ends on a bar line, the next bar does not count
         unbegun = (tokens == EOS) & (after["TICK"] == after["ORIGIN"])
         after["BAR"] = xp.where(unbegun, after["BAR"] - 1, after["BAR"])
 
 
 def _take_bars(after: dict[str, Array], shift: Array) -> None:
-    """The bars that have gone by with a move."""
+    """Update the bars that a move passes."""
     xp = namespace(shift)
     gone = (after["TICK"] - after["ORIGIN"]) // xp.clip(after["LENGTH"], 1, None)
     gone = xp.where(shift >= 0, xp.minimum(gone, xp.clip(after["LAST"] - after["BAR"], 0, None)), 0)
@@ -61,12 +61,12 @@ def _take_bars(after: dict[str, Array], shift: Array) -> None:
 
 
 def _place(tables: Tables, after: dict[str, Array], tokens: Array) -> Array:
-    """(B,) where tables of times, (M, V) end to end, have these tokens in the time signature in force."""
+    """Compute (B,) the index of each token in a flattened (M, V) table of times."""
     return namespace(tokens).clip(after["METRE"], 0, None) * len(tables.tokens) + tokens
 
 
 def _notes(tables: Tables, state: Array, after: dict[str, Array], tokens: Array) -> list[Array]:
-    """NOTES, STARTS and ENDS: a new note takes the place of the one that ended first."""
+    """Update NOTES, STARTS and ENDS; a new note replaces the one that ended first."""
     xp, tick, slots = namespace(state), after["TICK"][:, None], numbers(SOUNDS, state)
     notes, starts, ends = states.notes(state)
     if tables.scheme.held:

@@ -1,7 +1,7 @@
-"""Given notes: masks that keep the notes of a score where they are given; it knows tokens by what they say alone.
+"""Infilling: masks that keep the fixed notes of a score.
 
-A token that joins others may come where each of them might. What is struck at once is written in MidiTok's order, so
-that the last note tells which of those that are given come next.
+A merged token may come where each of its parts might. Simultaneous onsets are in MidiTok's order. So the last onset
+tells which fixed note is next.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from composer_miditok.tables import NO_PROGRAM, STRUCK, Tables
 
 
 class Given:
-    """A function from states to masks. Where a part is given, its notes are struck as in the score, and no others.
+    """A function from states to masks. In a fixed part, notes begin as in the score, and no others do.
 
-    A span's track stands for its program. The bars are the score's up to the last one in which something is given.
+    The track of a span stands for its program. Bars are the score's, up to the last fixed one.
     """
 
     def __init__(self, tables: Tables, score: Score, spans: Sequence[Span]) -> None:
         self.tables, self.plan = tables, Plan.of(tables, score, spans)
-        given, sounds = self.plan.given, self.plan.music.sounds
-        starts = sounds.starts[given]
-        # The given notes in the order in which they are written, and one that never comes.
-        self.starts, self.parts = np.append(starts, NEVER), np.append(self.plan.parts[given], -1)
-        self.codes = np.append(self.plan.codes[given], -1)
-        self.lengths, self.velocities = (np.append(a[given], -1) for a in (self.plan.lengths, sounds.velocities))
+        fixed, sounds = self.plan.given, self.plan.music.sounds
+        starts = sounds.starts[fixed]
+        # The fixed notes in the order of their tokens, and a last one that never comes.
+        self.starts, self.parts = np.append(starts, NEVER), np.append(self.plan.parts[fixed], -1)
+        self.codes = np.append(self.plan.codes[fixed], -1)
+        self.lengths, self.velocities = (np.append(a[fixed], -1) for a in (self.plan.lengths, sounds.velocities))
         self.order = _order(self.starts, self.parts, self.codes % CODES)
         unfinished = (*STRUCK, "Velocity") if not tables.scheme.held else ()
         self.unfinished = np.array([kind in unfinished for kind in tables.types])
         self.holding = Holding(self.plan) if tables.scheme.held else None
 
     def __call__(self, state: Array) -> Array:
-        """Mask (B, V)."""
+        """Mask (B, V) the tokens that keep the fixed notes."""
         here = Here(self, state)
         ended = (state[:, Field.TOKEN] == EOS)[:, None]
         is_end = numbers(len(self.tables.tokens), state) == EOS
@@ -54,71 +54,71 @@ class Given:
 
 
 def _order(ticks: Array, parts: Array, sounds: Array) -> Array:
-    """Whole numbers that rise as notes are written; -1 for the part and the sound come before all others."""
+    """Return integers that rise in the order of tokens; -1 as part and sound comes before all others."""
     return (ticks * (PARTS + 1) + parts + 1) * (CODES + 1) + sounds + 1
 
 
 @dataclass(frozen=True, eq=False)
 class Here:
-    """What is given, seen from some states."""
+    """The fixed notes, seen from a batch of states."""
 
     given: Given
     state: Array
 
     @cached_property
     def tick(self) -> Array:
-        """(B,)."""
-        return self.state[:, Field.TICK] + 0  # a copy: torch searches in what is contiguous
+        """(B,) the current tick."""
+        return self.state[:, Field.TICK] + 0  # a copy: torch's searchsorted needs a contiguous array
 
-    def table(self, table: np.ndarray, places: Array | None = None) -> Array:
-        """The rows of a table over time, or over given notes; its last one stands for all that is beyond it."""
-        places = self.tick if places is None else places
-        return of(table, namespace(places).clip(places, 0, len(table) - 1))
+    def table(self, table: np.ndarray, indices: Array | None = None) -> Array:
+        """Look up a table over time, or over fixed notes; its last entry stands for all beyond."""
+        indices = self.tick if indices is None else indices
+        return of(table, namespace(indices).clip(indices, 0, len(table) - 1))
 
-    # --- which note is next -------------------------------------------------------------------------------------------
+    # --- the next fixed note ------------------------------------------------------------------------------------------
 
     @cached_property
     def last_part(self) -> Array:
-        """(B,) the part of the last note that was struck at this place, -1 for none."""
+        """(B,) the part of the last onset at this tick, -1 for none."""
         xp, pending = namespace(self.state), self.state[:, Field.PENDING]
         codes, starts, _ = notes(self.state)
-        struck = xp.any((codes == pending[:, None]) & (starts == self.tick[:, None]), axis=1)
-        struck = (struck | of(self.given.unfinished, self.state[:, Field.TYPE])) & (pending >= 0)
-        return xp.where(struck, (pending // CODES - 1) % PARTS, -1)
+        onset = xp.any((codes == pending[:, None]) & (starts == self.tick[:, None]), axis=1)
+        onset = (onset | of(self.given.unfinished, self.state[:, Field.TYPE])) & (pending >= 0)
+        return xp.where(onset, (pending // CODES - 1) % PARTS, -1)
 
     @cached_property
     def following(self) -> Array:
-        """(B,) the place of the first given note that has not been struck yet."""
+        """(B,) the index of the next fixed note."""
         xp, last = namespace(self.state), self.last_part
         sound = xp.where(last >= 0, self.state[:, Field.PENDING] % CODES, -1)
         return xp.searchsorted(like(self.given.order, self.state), _order(self.tick, last, sound), side="right")
 
     @cached_property
     def due(self) -> Array:
-        """(B,) whether it is to be struck here."""
+        """(B,) whether the next fixed note begins here."""
         return self.table(self.given.starts, self.following) == self.tick
 
-    # --- what sounds --------------------------------------------------------------------------------------------------
+    # --- notes --------------------------------------------------------------------------------------------------------
 
     @cached_property
     def sounds(self) -> Array:
-        """(B, V) of programs, notes and what is said of them, those that may come; all others."""
+        """(B, V) the programs, notes, velocities and durations that may come; other tokens stay allowed."""
         tables, state = self.given.tables, self.state
-        struck, let_go = (like(table, state)[None, :] for table in (tables.struck, tables.let_go))
-        bare = (like(tables.program, state)[None, :] > NO_PROGRAM) & (struck < 0) & (let_go < 0)
+        onset, release = (like(table, state)[None, :] for table in (tables.struck, tables.let_go))
+        bare = (like(tables.program, state)[None, :] > NO_PROGRAM) & (onset < 0) & (release < 0)
         strikes, ends = self._strikes, self._ends
         return (
-            ((struck < 0) | (strikes & self._as_given)) & (~bare | strikes | ends) & ((let_go < 0) | ends) & self._told
+            ((onset < 0) | (strikes & self._as_given)) & (~bare | strikes | ends) & ((release < 0) | ends) & self._told
         )
 
     @cached_property
     def _program(self) -> Array:
-        """(B, V) the program of what a token says."""
+        """(B, V) the program of each token."""
         return programs(self.given.tables, self.state)
 
     @cached_property
     def _closed(self) -> Array:
-        """(B, V) whether its part is given here."""
+        """(B, V) whether the part of each token is fixed here."""
         return self._closed_to(self._program)
 
     def _closed_to(self, program: Array) -> Array:
@@ -128,14 +128,14 @@ class Here:
 
     @cached_property
     def _as_given(self) -> Array:
-        """(B, V) whether what is struck is the next given note, where its part is given."""
+        """(B, V) whether an onset is the next fixed note, where its part is fixed."""
         sound = like(self.given.tables.struck, self.state)[None, :]
         wanted = self.table(self.given.codes, self.following)[:, None]
         return ~self._closed | (code(self._program, sound) == wanted)
 
     @cached_property
     def _strikes(self) -> Array:
-        """(B, V) whether a note of the part may be struck: the next given one in its turn, or a free one in its."""
+        """(B, V) whether a note of the part may begin: the next fixed note, or a free one in order."""
         part, due = self._program % PARTS, self.due[:, None]
         next_part = self.table(self.given.parts, self.following)[:, None]
         first = namespace(part).where(self.table(self.given.plan.crowded), self.last_part, -1)[:, None]
@@ -145,7 +145,7 @@ class Here:
 
     @cached_property
     def _room(self) -> Array:
-        """(B,) whether a note may be held beside those that are to come here."""
+        """(B,) whether one more note may be sustained beside the fixed ones that begin here."""
         xp = namespace(self.state)
         if self.given.holding is None:
             return xp.ones_like(self.due)
@@ -155,15 +155,15 @@ class Here:
 
     @cached_property
     def _told(self) -> Array:
-        """(B, V) velocities and lengths: of a given note, its own."""
+        """(B, V) velocities and durations; a fixed note has its own."""
         xp, tables = namespace(self.state), self.given.tables
-        struck = like(tables.struck, self.state)[None, :] >= 0
-        place = self.following[:, None] - xp.where(struck, 0, 1)
+        onset = like(tables.struck, self.state)[None, :] >= 0
+        index = self.following[:, None] - xp.where(onset, 0, 1)
         velocity = like(tables.velocity, self.state)[None, :]
-        may = (velocity < 0) | (velocity == self._note(self.given.velocities, place))
+        may = (velocity < 0) | (velocity == self._note(self.given.velocities, index))
         if self.given.holding is None:
             length = of(tables.length, metre(self.state))
-            wanted = xp.minimum(self._note(self.given.lengths, place), self._longest[:, None])
+            wanted = xp.minimum(self._note(self.given.lengths, index), self._longest[:, None])
             may = may & ((length < 0) | (length == wanted))
         return ~self._closed | may
 
@@ -174,42 +174,42 @@ class Here:
         step = of(self.given.tables.scheme.step, metre(state))
         return xp.where(state[:, Field.EXACT] == 1, xp.maximum(last_end(state) - self.tick, step), NEVER)
 
-    def _note(self, table: Ints, places: Array) -> Array:
-        """(B, V) what a table says of the given notes at these places."""
-        xp = namespace(places)
-        return xp.reshape(self.table(table, xp.reshape(places, (-1,))), places.shape)
+    def _note(self, table: Ints, indices: Array) -> Array:
+        """Look up (B, V) a table over fixed notes."""
+        xp = namespace(indices)
+        return xp.reshape(self.table(table, xp.reshape(indices, (-1,))), indices.shape)
 
-    # --- what is held -------------------------------------------------------------------------------------------------
+    # --- sustained notes ----------------------------------------------------------------------------------------------
 
     @cached_property
     def _to_end(self) -> Array:
-        """(B, SOUNDS) the notes that must be let go here."""
-        assert self.given.holding is not None  # noqa: S101  (asked of schemes that hold notes alone)
+        """(B, SOUNDS) the notes that must be released here."""
+        assert self.given.holding is not None  # noqa: S101  (only schemes with note-offs get here)
         return self.given.holding.due(self.state)
 
     @cached_property
     def _first_to_end(self) -> Array:
-        """(B,) the first part of which something must be let go; nothing of it or later ones is struck before."""
+        """(B,) the first part with a note to release; no note of it or of later parts may begin before."""
         xp, codes = namespace(self.state), notes(self.state)[0]
         return xp.min(xp.where(self._to_end, (codes // CODES - 1) % PARTS, PARTS), axis=1)
 
     @cached_property
     def _ends(self) -> Array:
-        """(B, V) whether what it lets go, or a note of its program, may be let go: where it is given, what must be."""
+        """(B, V) whether a note, or a note of the program, may be released."""
         xp, state = namespace(self.state), self.state
         if self.given.holding is None:
             return xp.zeros_like(self._closed)
         codes, starts, ends = notes(state)
         may = (ends == OPEN) & (starts < self.tick[:, None]) & (self._to_end | ~self._closed_to(codes // CODES - 1))
-        let_go = like(self.given.tables.let_go, state)[None, :]
+        release = like(self.given.tables.let_go, state)[None, :]
         some = among(self._program, xp.where(may, codes // CODES - 1, NO_PROGRAM - 1))
-        return xp.where(let_go >= 0, among(code(self._program, let_go), xp.where(may, codes, -1)), some)
+        return xp.where(release >= 0, among(code(self._program, release), xp.where(may, codes, -1)), some)
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
     @cached_property
     def moves(self) -> Array:
-        """(B, V) of moves, those after which all that is given can still come; all other tokens."""
+        """(B, V) the moves after which all fixed notes can still come; other tokens stay allowed."""
         xp, tables, plan = namespace(self.state), self.given.tables, self.given.plan
         is_move, until = targets(tables, self.state)
         need = self.table(self.given.starts, self.following)
@@ -229,7 +229,7 @@ class Here:
         return ~is_move | may
 
     def _lands(self, until: Array) -> Array:
-        """(B, V) whether a note can be struck where a move goes."""
+        """Tell (B, V) whether a note can begin at the target of each move."""
         xp, plan = namespace(until), self.given.plan
         flat = xp.reshape(until, (-1,))
         good = xp.reshape(self.table(plan.reach, flat), until.shape)
@@ -241,7 +241,7 @@ class Here:
 
     @cached_property
     def metres(self) -> Array:
-        """(B, V) of time signatures, that of the score; nothing else where one is to be stated."""
+        """(B, V) the time signatures of the score; where one must be stated, all else is masked."""
         tables, state = self.given.tables, self.state
         stated, now = like(tables.metre, state)[None, :], state[:, Field.METRE]
         wanted = self.table(self.given.plan.metres, state[:, Field.BAR])

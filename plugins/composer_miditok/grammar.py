@@ -1,4 +1,4 @@
-"""The grammar of MidiTok's tokens, for any of the schemes and for tokens that were learnt; it knows no score."""
+"""The grammar of MidiTok's tokens, for all schemes, with and without merged tokens."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from composer_miditok.tables import Tables
 
 @dataclass(frozen=True)
 class MidiTokGrammar:
-    """Which token may follow which."""
+    """The tokens that may follow, by state."""
 
     tables: Tables
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """Of a model's input."""
+        """Columns of a model's input."""
         return telling.columns(self.tables)
 
     def start(self, request: Request, rows: int) -> NDArray[np.int64]:
-        """States before the first token."""
+        """Return the states before the first token."""
         row = fresh(self.tables, request)
         after = row
         for token in request.primer:
@@ -48,21 +48,21 @@ class MidiTokGrammar:
         return np.repeat(row, rows, axis=0)
 
     def allowed(self, state: Array) -> Array:
-        """Mask (B, V)."""
+        """Mask (B, V) the tokens that may come next."""
         return allowed(self.tables, state)
 
     def advance(self, state: Array, tokens: Array) -> Array:
-        """States after `tokens`."""
+        """Return the states after `tokens`."""
         return advance(self.tables, state, tokens)
 
     def inputs(self, state: Array) -> Array:
-        """What the model is given, (B, 8)."""
+        """Return (B, 8) the inputs of the model."""
         return telling.inputs(self.tables, state)
 
     def facts(self, state: Array) -> Facts:
-        """The same in musical terms; the voice is the program's place."""
+        """Interpret states as music; the voice is the index of the program."""
         return telling.facts(self.tables, state)
 
     def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
-        """A function from states to masks (B, V) that keeps the notes of `score` in `spans` and adds none there."""
+        """Return a function from states to masks (B, V) that keep the notes of `score` in `spans`."""
         return Given(self.tables, score, spans)

@@ -1,7 +1,7 @@
-"""Which of MidiTok's tokens may come next: its graph of types, and what makes sequences pieces; it knows no score.
+"""The tokens of MidiTok that may come next: its graph of types, and rules that make sequences pieces.
 
-Of MidiTok is which type may follow which. Of ours: bars that were asked for come and no more, time goes on, a note that
-is held was struck, drums are of the drums, and the end comes when nothing is open.
+MidiTok's graph says which type may follow which. Our rules: the number of bars is as requested, time moves forward, a
+released note was begun, drum sounds belong to drums, and no note is sustained at the end.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from composer_miditok.tables import DRUM, NO_PROGRAM, Tables
 
 
 def allowed(tables: Tables, state: Array) -> Array:
-    """Mask (B, V)."""
+    """Mask (B, V) the tokens that may come next."""
     xp = namespace(state)
     may = xp.take(of(tables.follows, state[:, Field.TYPE]), like(tables.first_type, state), axis=1)
     may = may & _sounds(tables, state) & _moves(tables, state) & _metres(tables, state)
@@ -29,13 +29,13 @@ def allowed(tables: Tables, state: Array) -> Array:
 
 
 def programs(tables: Tables, state: Array) -> Array:
-    """(B, V) the program of what each token says: the one that it names, or the one in force."""
+    """Return (B, V) the program of each token: its own, or the current one."""
     named = like(tables.program, state)[None, :]
     return namespace(state).where(named > NO_PROGRAM, named, state[:, Field.PROGRAM][:, None])
 
 
 def targets(tables: Tables, state: Array) -> tuple[Array, Array]:
-    """(B, V) and (B or 1, V): whether a token moves in time by steps or to a bar or position, and where to."""
+    """Return (B, V) whether a token moves in time, and (B or 1, V) the tick it moves to."""
     xp, bar = namespace(state), like(tables.bar, state)[None, :]
     if tables.by_position:
         position, origin = of(tables.position, metre(state)), state[:, Field.ORIGIN][:, None]
@@ -46,32 +46,32 @@ def targets(tables: Tables, state: Array) -> tuple[Array, Array]:
 
 
 def last_end(state: Array) -> Array:
-    """(B,) where the last bar ends, if all go on as this one."""
+    """Return (B,) the end of the last bar, if the time signature does not change."""
     return state[:, Field.ORIGIN] + (state[:, Field.LAST] - state[:, Field.BAR] + 1) * state[:, Field.LENGTH]
 
 
 def _begins(tables: Tables, state: Array) -> Array:
-    """(B,) whether a note may begin here."""
+    """Tell (B,) whether a note may begin here."""
     tick, xp = state[:, Field.TICK], namespace(state)
     may = (tick >= state[:, Field.FLOOR]) & (tick < last_end(state)) & (state[:, Field.BAR] >= 0)
     if tables.by_position:
         may = may & (state[:, Field.POSITION] >= 0)
-    full = xp.all(state[:, Field.STARTS : Field.ENDS] == tick[:, None], axis=1)  # or notes might come for ever
+    full = xp.all(state[:, Field.STARTS : Field.ENDS] == tick[:, None], axis=1)  # else notes could come without end
     return may & ~full & (xp.min(state[:, Field.ENDS :], axis=1) < OPEN)
 
 
 def _sounds(tables: Tables, state: Array) -> Array:
-    """(B, V) of programs and notes, those that may come; all others."""
+    """Mask (B, V) the programs and notes that may come; other tokens stay allowed."""
     begins = _begins(tables, state)
     named = like(tables.program, state)[None, :] > NO_PROGRAM
-    struck = like(tables.struck, state)[None, :]
-    of_drums = (programs(tables, state) == DRUMS) == (struck >= DRUM)
-    may = (struck < 0) | (begins[:, None] & of_drums)
+    onset = like(tables.struck, state)[None, :]
+    of_drums = (programs(tables, state) == DRUMS) == (onset >= DRUM)
+    may = (onset < 0) | (begins[:, None] & of_drums)
     return may & (_let_go(tables, state, begins) if tables.scheme.held else ~named | begins[:, None])
 
 
 def _let_go(tables: Tables, state: Array, begins: Array) -> Array:
-    """(B, V) of ends of notes, and programs, those of notes that are held; programs also where notes may begin."""
+    """Mask (B, V) the releases of sustained notes, and programs of sustained or new notes."""
     xp = namespace(state)
     found = xp.where(held(state), state[:, Field.NOTES : Field.STARTS], -1)
     offs, bare = tables.of_ends, tables.of_programs
@@ -87,7 +87,7 @@ def _let_go(tables: Tables, state: Array, begins: Array) -> Array:
 
 
 def _moves(tables: Tables, state: Array) -> Array:
-    """(B, V) of moves and lengths, those that stay within the piece; all others."""
+    """Mask (B, V) the moves and durations that stay within the piece; other tokens stay allowed."""
     xp = namespace(state)
     tick, end = state[:, Field.TICK][:, None], last_end(state)[:, None]
     if tables.by_position:
@@ -107,7 +107,7 @@ def _moves(tables: Tables, state: Array) -> Array:
 
 
 def _positions(tables: Tables, state: Array) -> Array:
-    """(B, V) of bars and positions, those that may come; all others."""
+    """Mask (B, V) the bars and positions that may come; other tokens stay allowed."""
     position = of(tables.position, metre(state))
     onward = (position > state[:, Field.POSITION][:, None]) & (position < state[:, Field.LENGTH][:, None])
     late = position >= (state[:, Field.FLOOR] - state[:, Field.ORIGIN])[:, None]
@@ -116,14 +116,14 @@ def _positions(tables: Tables, state: Array) -> Array:
 
 
 def _metres(tables: Tables, state: Array) -> Array:
-    """(B, V) of time signatures, those that may be stated; all other tokens."""
+    """Mask (B, V) the time signatures that may come; other tokens stay allowed."""
     stated, now = like(tables.metre, state)[None, :], state[:, Field.METRE][:, None]
-    asked, origin = state[:, Field.ASKED][:, None], state[:, Field.ORIGIN][:, None]
-    wished = (asked < 0) | (stated == asked)
+    requested, origin = state[:, Field.ASKED][:, None], state[:, Field.ORIGIN][:, None]
+    matches = (requested < 0) | (stated == requested)
     before = (origin < state[:, Field.FLOOR][:, None]) & (now >= 0)
     if tables.by_position:
-        may = (before & (stated == now)) | (~before & wished)
+        may = (before & (stated == now)) | (~before & matches)
     else:
         at_line = (state[:, Field.TICK][:, None] == origin) & ~before & (stated != now)
-        may = wished & ((now < 0) | (at_line & (asked < 0)))
+        may = matches & ((now < 0) | (at_line & (requested < 0)))
     return (stated < 0) | may

@@ -1,7 +1,7 @@
-"""Byte pair encoding within notes: pairs of tokens that become one, by the library of MidiTok's own; it knows no score.
+"""Byte pair encoding within notes, by the library `tokenizers`.
 
-A note with its program, velocity and length may become one token, and so may a part of it. A token never says two notes
-nor a move and a note, so that what is told of it (where it is, which pitch it strikes) is true of all that it says.
+A note with its program, velocity and duration may become one token, and so may a part of it. No token has two notes, or
+a move and a note. So each token has one onset and one pitch.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ Ints = NDArray[np.int64]
 MOVES = ("Bar", METRE, "Position", "TimeShift")
 
 LEAST = 2
-"""A pair is joined if it is met so often."""
+"""Fewest occurrences of a pair that is merged."""
 
 
 def learn(names: tuple[str, ...], count: int, pieces: Iterable[Tokens]) -> tuple[str, ...]:
-    """At most so many merges, the most frequent pair first: `Pitch_60 Duration_1.0.8` joins two tokens."""
+    """Learn at most `count` merges, the most frequent first: `Pitch_60 Duration_1.0.8` merges two tokens."""
     from tokenizers import Tokenizer, models, trainers
 
     letters = [_letter(token) for token in range(len(names))]
@@ -43,7 +43,7 @@ def learn(names: tuple[str, ...], count: int, pieces: Iterable[Tokens]) -> tuple
 
 
 def split(names: Sequence[str], tokens: Tokens) -> list[Tokens]:
-    """The tokens of notes, note by note, and each of the others alone."""
+    """Split tokens into notes; any other token is alone."""
     kinds = _word_kinds(tuple(names))[tokens]
     begins = np.flatnonzero(kinds > 0)
     return [tokens[begin:end] for begin, end in pairwise([*begins.tolist(), len(tokens)])]
@@ -51,21 +51,21 @@ def split(names: Sequence[str], tokens: Tokens) -> list[Tokens]:
 
 @lru_cache(maxsize=16)
 def _word_kinds(names: tuple[str, ...]) -> Ints:
-    """(V,) 1 for tokens that a note begins with and for those that are no part of one, 0 for the rest of a note."""
+    """Return (V,) 1 for the first token of a note and for tokens outside notes, 0 for the rest of a note."""
     kinds = [name.partition("_")[0] for name in names]
     first = ("Program",) if "Program" in kinds else ("Pitch", "NoteOn", "NoteOff")
     return np.array([kind in (*first, *MOVES, "BOS", "EOS") for kind in kinds], dtype=np.int64)
 
 
 def learnt(merges: Sequence[str]) -> tuple[str, ...]:
-    """The tokens that merges make. Raises ValueError for a text that is no merge."""
+    """Return the merged tokens. Raises ValueError for an invalid merge."""
     if any(merge.count(" ") != 1 for merge in merges):
         raise ValueError("merges are pairs of tokens with a space between")
     return tuple(dict.fromkeys(joined(merge.split(" ")) for merge in merges))
 
 
 def apply(names: tuple[str, ...], merges: tuple[str, ...], base: int, tokens: Tokens) -> Tokens:
-    """Tokens of the first `base` names, joined wherever merges say so."""
+    """Merge tokens of the first `base` names."""
     if not merges:
         return tokens
     model = _model(names, merges)
@@ -75,17 +75,17 @@ def apply(names: tuple[str, ...], merges: tuple[str, ...], base: int, tokens: To
 
 @lru_cache(maxsize=8)
 def _model(names: tuple[str, ...], merges: tuple[str, ...]) -> Any:
-    """The encoder of these merges."""
+    """Build the encoder of these merges."""
     from tokenizers import Tokenizer, models
 
-    place = {name: i for i, name in enumerate(names)}
-    spelled = {name: "".join(_letter(place[part]) for part in split_name(name)) for name in names}
+    ids = {name: i for i, name in enumerate(names)}
+    spelled = {name: "".join(_letter(ids[part]) for part in split_name(name)) for name in names}
     pairs = [(spelled[left], spelled[right]) for left, right in (merge.split(" ") for merge in merges)]
     return Tokenizer(models.BPE(vocab={spelled[name]: i for i, name in enumerate(names)}, merges=pairs))
 
 
 def split_name(name: str) -> list[str]:
-    """The names of the tokens that a learnt one joins."""
+    """Return the names of the tokens that a merged one stands for."""
     return ["_".join(pair) for pair in parts(name)]
 
 

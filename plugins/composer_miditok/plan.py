@@ -1,4 +1,4 @@
-"""What is given of a score, in tables over time for the masks of `given`; it knows no state."""
+"""The fixed notes of a score, as tables over time, for the masks of infilling."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from composer_miditok.tables import DRUM, Tables
 Ints = NDArray[np.int64]
 
 PARTS = 129
-"""Programs, and the drums after them: the order in which MidiTok writes what is struck at once."""
+"""Programs, then drums: MidiTok's order of simultaneous onsets."""
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Tables are over ticks of MidiTok, up to the end of the last bar, which stands for all later ones, too."""
+    """Tables over MidiTok's ticks, up to the end of the last bar; the last entry stands for all later ticks."""
 
     tables: Tables
     music: Prepared
-    cover: NDArray[np.bool_]  # (ticks, parts) where each part is given
+    cover: NDArray[np.bool_]  # (ticks, parts) whether each part is fixed
 
     @staticmethod
     def of(tables: Tables, score: Score, spans: Sequence[Span]) -> Plan:
-        """Raises BadOption for a track that is not there, and for an end that the tokens could not come to."""
+        """Build the plan. Raises BadOption for an unknown track, or an end that the tokens cannot express."""
         music, scheme = tables.prepared(score), tables.scheme
         parts = PARTS if scheme.programs else 1
         of_spans = [(span, _parts(score, span, parts)) for span in spans]
@@ -49,20 +49,20 @@ class Plan:
 
     @cached_property
     def given(self) -> Ints:
-        """(G,) the notes that are given, in the order in which they are written."""
+        """(G,) indices of the fixed notes, in the order of their tokens."""
         sounds = self.music.sounds
         order = np.lexsort((sounds.pitches, self.parts, sounds.starts))
         return order[self.cover[sounds.starts, self.parts][order]]
 
     @cached_property
     def codes(self) -> Ints:
-        """(N,) what tells the notes of the score apart, whenever they sound."""
+        """(N,) the code of each note of the score."""
         sounds = self.music.sounds
         return code(sounds.programs, sounds.pitches + np.where(sounds.programs == DRUMS, DRUM, 0))
 
     @cached_property
     def lengths(self) -> Ints:
-        """(N,) of the notes of the score, the nearest that there is a token for, if there are such tokens."""
+        """(N,) the duration of each note of the score, rounded to one with a token, if durations have tokens."""
         sounds, lengths = self.music.sounds, self.tables.length
         metres = self.music.metres[self.music.lines.bar(sounds.starts)]
         found = sounds.ends - sounds.starts
@@ -73,14 +73,14 @@ class Plan:
 
     @cached_property
     def crowded(self) -> NDArray[np.bool_]:
-        """(ticks,) where something that is given is struck."""
+        """(ticks,) whether a fixed note begins."""
         found = np.zeros(len(self.cover), dtype=bool)
         found[self.music.sounds.starts[self.given]] = True
         return found
 
     @cached_property
     def grid(self) -> NDArray[np.bool_]:
-        """(ticks,) the places on the grids of the bars, and the end."""
+        """(ticks,) whether a tick is on the grid of its bar, or the end."""
         found, lines = np.zeros(len(self.cover), dtype=bool), self.music.lines
         for begin, end, step in zip(lines.starts, [*lines.starts[1:], self.music.end], lines.steps, strict=True):
             found[begin:end:step] = True
@@ -89,42 +89,42 @@ class Plan:
 
     @cached_property
     def top(self) -> Ints:
-        """(ticks,) the last part that is free, -1 for none."""
+        """(ticks,) the last free part, -1 for none."""
         last = self.cover.shape[1] - 1 - np.argmin(self.cover[:, ::-1], axis=1)
         return np.where(self.cover.all(axis=1) | ~self.grid, -1, last)
 
     @cached_property
     def last_free(self) -> int:
-        """The last tick in the bars of the score at which something is free, -1 for none."""
+        """The last tick in the bars of the score with a free part, -1 for none."""
         return int(np.flatnonzero(self.top[:-1] >= 0).max(initial=-1))
 
     # --- bars ---------------------------------------------------------------------------------------------------------
 
     @cached_property
     def metres(self) -> Ints:
-        """(bars + 1,) time signatures up to the last bar in which something is given; the last one, -1, is for any."""
+        """(bars + 1,) time signatures up to the last fixed bar; the last entry, -1, allows any."""
         covered_ticks = np.flatnonzero(self.cover[:-1].any(axis=1))
         bars = int(self.music.lines.bar(covered_ticks[-1:])[0]) + 1 if len(covered_ticks) else 0
         return np.append(self.music.metres[:bars], -1)
 
     @cached_property
     def stops(self) -> Ints:
-        """(n + 1,) where among these the time signature changes, and NEVER."""
+        """(n + 1,) the ticks at which these time signatures change, and NEVER."""
         changes = np.flatnonzero(np.diff(self.metres[:-1])) + 1
         return np.append(self.music.lines.starts[changes], NEVER)
 
     def _check_end(self) -> None:
-        """Raise BadOption if no piece can end so: one ends with a note that begins (or is held) in its last bar."""
+        """Raise BadOption if no piece can end so: its last bar needs an onset (or a sustained note)."""
         sounds, begin = self.music.sounds, int(self.music.lines.starts[-1])
         last = (sounds.ends if self.tables.scheme.held else sounds.starts + 1)[self.given].max(initial=0)
         reached = not self.tables.lands or self.reach[: self._longest + 1].any()
         if max(last, self.last_free + 1) <= begin or not reached:
             raise BadOption(
-                "no new note may begin in the last bar, and none that is given does: MidiTok's tokens cannot end a "
-                "piece so; let the last bar be written anew, or leave it out."
+                "no new note may begin in the last bar, and no fixed note does: MidiTok's tokens cannot end a piece "
+                "so; rewrite the last bar, or leave it out."
             )
 
-    # --- a scheme in which every move must come to a note -------------------------------------------------------------
+    # --- schemes in which a note must follow every move ---------------------------------------------------------------
 
     @property
     def _longest(self) -> int:
@@ -132,7 +132,7 @@ class Plan:
 
     @cached_property
     def reach(self) -> NDArray[np.bool_]:
-        """(ticks,) where a note may be struck, and from there others to the end, each within the longest move."""
+        """(ticks,) where a note may begin, with others to the end, each within the longest move."""
         may = self.crowded | (self.top >= 0)
         if not self.tables.lands:
             return may
@@ -140,7 +140,7 @@ class Plan:
         good, following = np.zeros(len(may), dtype=bool), NEVER
         good[-1] = may[-1]
         for tick in np.flatnonzero(may[:-1])[::-1].tolist():
-            # Where a given note cannot be reached, nothing before it is good: none can be left out.
+            # No tick before an unreachable fixed note is good, since fixed notes cannot be left out.
             ends = tick >= max(begin, last)
             good[tick] = ends or following - tick <= self._longest
             if good[tick]:
@@ -151,7 +151,7 @@ class Plan:
 
 
 def _parts(score: Score, span: Span, parts: int) -> Sequence[int]:
-    """The parts that a span is for."""
+    """Return the parts that a span covers."""
     check_track(span, len(score.tracks))
     if span.track is None or parts == 1:
         return range(parts)

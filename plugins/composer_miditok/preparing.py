@@ -1,7 +1,4 @@
-"""Scores made ready for MidiTok: notes on the grids of their bars, and what it has no tokens for refused.
-
-It knows no token.
-"""
+"""Prepare scores for MidiTok: quantise notes, and refuse music that has no tokens."""
 
 from __future__ import annotations
 
@@ -19,15 +16,15 @@ from composer_miditok.sounds import DRUMS, SOUNDS, Lines, Sounds, check_held, ch
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """The notes of a score and its bars; all times are in MidiTok's ticks, and the first bar is whole."""
+    """The notes and bars of a score. All times are in MidiTok's ticks, and the first bar is whole."""
 
     sounds: Sounds
     lines: Lines
-    metres: NDArray[np.int64]  # (bars,) place of each bar's time signature
+    metres: NDArray[np.int64]  # (bars,) index of each bar's time signature
     end: int  # of the last bar
 
     def changes(self, scheme: Scheme) -> dict[int, TimeSignature]:
-        """Where the time signature changes, up to the last note, and to what."""
+        """Return the time signatures by tick, up to the last note."""
         until = int(self.sounds.ends.max()) if scheme.held else 0
         until = max(int(self.sounds.starts[-1]) + 1, until)
         return {
@@ -38,9 +35,9 @@ class Prepared:
 
 
 def prepared(scheme: Scheme, score: Score, *, lands: bool) -> Prepared:
-    """A score made ready for a scheme, which `lands` if no move can be made of two.
+    """Prepare a score for a scheme; with `lands`, moves cannot be added up.
 
-    Raises CannotExpress for what MidiTok has no tokens for, and would leave out or change.
+    Raises CannotExpress for music that MidiTok has no tokens for, and would drop or change.
     """
     sounds = gathered(score, programs=scheme.programs, tick=scheme.tick)
     _check_range(scheme, sounds)
@@ -58,7 +55,7 @@ def prepared(scheme: Scheme, score: Score, *, lands: bool) -> Prepared:
 
 
 def _check_range(scheme: Scheme, sounds: Sounds) -> None:
-    """Raise CannotExpress for a pitch out of reach."""
+    """Raise CannotExpress for a pitch out of range."""
     pitches = sounds.pitches[sounds.programs != DRUMS]
     outside = pitches[(pitches < scheme.lowest) | (pitches > scheme.highest)]
     if len(outside):
@@ -67,7 +64,7 @@ def _check_range(scheme: Scheme, sounds: Sounds) -> None:
 
 
 def _check_silences(sounds: Sounds, lines: Lines) -> None:
-    """Raise CannotExpress if nothing begins for too many bars."""
+    """Raise CannotExpress if no note begins for too many bars."""
     bars = np.append(lines.bar(np.append(0, sounds.starts)), lines.bar(sounds.ends.max() - 1))
     longest = int(np.diff(bars).max())
     if longest > MOST_EMPTY_BARS:

@@ -1,4 +1,4 @@
-"""A scheme of MidiTok with its options, and scores through it; it knows no grammar and no learnt tokens."""
+"""One of MidiTok's tokenizers, called with scores on its grid."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from composer.tokens.bar_grammar import Grid
 from composer_miditok.sounds import DRUMS, Sounds, notes_of
 
 VELOCITY = 80
-"""Of all notes where velocities are not kept."""
+"""Velocity of all notes where the tokens have none."""
 
 
 @dataclass(frozen=True)
 class Scheme:
     """One of MidiTok's tokenizers with its options. Time is counted in its ticks, `division` to a quarter note."""
 
-    name: str  # of MidiTok's class
+    name: str  # MidiTok's class
     steps_per_beat: int
     lowest: int
     highest: int
@@ -34,17 +34,17 @@ class Scheme:
 
     @property
     def held(self) -> bool:
-        """Whether a note lasts until it is let go, and no length is written."""
+        """Whether notes end with a note-off token, and durations are not written."""
         return self.name == "MIDILike"
 
     @property
     def division(self) -> int:
-        """Ticks of MidiTok to a quarter note: the step of the shortest beat is one."""
+        """MidiTok's ticks to a quarter note; the shortest step is one tick."""
         return self.steps_per_beat * max(metre.denominator for metre in self.metres) // 4
 
     @property
     def tick(self) -> int:
-        """Ticks of a Score in one of MidiTok's."""
+        """Ticks of a Score in one of MidiTok's ticks."""
         return TICKS_PER_QUARTER // self.division
 
     @cached_property
@@ -59,7 +59,7 @@ class Scheme:
 
     @cached_property
     def step(self) -> NDArray[np.int64]:
-        """Ticks of MidiTok in a step of each time signature: its beat is the note that it counts."""
+        """MidiTok's ticks in a step of each time signature; the beat is the note of its denominator."""
         return np.array([4 * self.division // m.denominator // self.steps_per_beat for m in self.metres])
 
     @property
@@ -68,7 +68,7 @@ class Scheme:
         return _library(self)
 
     def write(self, sounds: Sounds, metres: Mapping[int, TimeSignature]) -> list[str]:
-        """What MidiTok makes of sounds on its grid, with the time signatures in force from these ticks on."""
+        """Write notes on the grid as MidiTok's tokens; `metres` has time signatures by tick."""
         import symusic
 
         score: Any = symusic.Score(self.division)
@@ -80,7 +80,7 @@ class Scheme:
         return (found[0] if isinstance(found, list) else found).tokens
 
     def read(self, tokens: Sequence[str]) -> Score:
-        """The score of MidiTok's tokens, with one track a program."""
+        """Read MidiTok's tokens as a score with one track a program."""
         from miditok import TokSequence
 
         sequence = TokSequence(tokens=list(tokens))
@@ -95,12 +95,12 @@ class Scheme:
             time_signatures=tuple(TimeSignature(*signature) for signature in signatures),
         )
 
-    def velocity(self, given: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The nearest velocities that there are tokens for."""
+    def velocity(self, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Round velocities to the nearest ones that have tokens."""
         if not self.velocities:
-            return np.full_like(given, VELOCITY)
+            return np.full_like(wanted, VELOCITY)
         values = np.asarray(self.library.velocities, dtype=np.int64)
-        return values[np.abs(given[:, None] - values[None, :]).argmin(axis=1)]
+        return values[np.abs(wanted[:, None] - values[None, :]).argmin(axis=1)]
 
 
 def _track(symusic: Any, program: int, sounds: Sounds) -> Any:

@@ -1,4 +1,4 @@
-"""Sounds: the notes of a score on the grids of its time signatures; it knows no tokens."""
+"""The notes of a score, rounded to the grids of its time signatures."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from composer.music.score import NOTE, Notes, Score, joined
 from composer.tokens.bar_encoding import Measures
 
 DRUMS = -1
-"""The program of the drums, as MidiTok numbers it."""
+"""MidiTok's program number of drums."""
 
 SOUNDS = 32
-"""Notes of which it is known whether they sound; of notes that are held, no more can be."""
+"""Number of notes that a state remembers; no more can be sustained at once."""
 
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Sounds:
-    """Notes by start, then program, then pitch; all arrays are (notes,), times in MidiTok's ticks."""
+    """Notes by start, then program, then pitch. All arrays are (notes,), times in MidiTok's ticks."""
 
     starts: NDArray[Any]
     ends: NDArray[Any]
@@ -37,7 +37,7 @@ class Sounds:
 
 
 def gathered(score: Score, *, programs: bool, tick: int) -> Sounds:
-    """All notes, times rounded to ticks of `tick`. Without `programs` they are all of one, and drums are left out.
+    """Gather all notes, in ticks of `tick`. Without `programs` all are of one program, and drums are left out.
 
     Raises CannotExpress if there are none.
     """
@@ -58,30 +58,30 @@ def gathered(score: Score, *, programs: bool, tick: int) -> Sounds:
 
 @dataclass(frozen=True)
 class Lines:
-    """Where bars begin and how fine their grids are, by bar; the last one goes on for ever."""
+    """Bar lines and the step of each bar's grid; the last bar has no end."""
 
     starts: Ints
     steps: Ints
 
     @staticmethod
     def of(found: Measures, step: Ints, first: int) -> Lines:
-        """The bars of a score, the first of them whole; `first` is the token of the first time signature."""
+        """Build the bar lines of a score, with a whole first bar; `first` is the token of the first time signature."""
         starts = found.starts[:-1] - found.origins[0]
         starts[0] = 0
         return Lines(starts, step[found.metres - first])
 
     def bar(self, times: NDArray[Any]) -> Ints:
-        """The bar in which each time is."""
+        """Return the index of the bar at each time."""
         return np.searchsorted(self.starts, times, side="right") - 1
 
     def rounded(self, times: NDArray[Any]) -> Ints:
-        """The nearest places on the grid of the bar that each time is in."""
+        """Round each time to the grid of its bar."""
         bar = self.bar(times)
         begin, step = self.starts[bar], self.steps[bar]
         return begin + _nearest((times - begin) / step) * step
 
     def step(self, times: Ints) -> Ints:
-        """The step of the grid at each time."""
+        """Return the step of the grid at each time."""
         return self.steps[self.bar(times)]
 
 
@@ -90,9 +90,9 @@ def _nearest(values: NDArray[Any]) -> Ints:
 
 
 def on_grid(sounds: Sounds, lines: Lines, longest: int | None) -> Sounds:
-    """Sounds on the grid, in order. Lengths are at most `longest` steps, or end on the grid if that is None.
+    """Quantise notes. Durations are at most `longest` steps; if that is None, notes end on the grid.
 
-    Of notes that fall together the longest stays; one that is struck again ends there.
+    Of notes with one onset and pitch the longest remains. A re-articulated note ends there.
     """
     starts = lines.rounded(sounds.starts)
     step = lines.step(starts)
@@ -104,7 +104,7 @@ def on_grid(sounds: Sounds, lines: Lines, longest: int | None) -> Sounds:
 
 
 def tidy(sounds: Sounds) -> Sounds:
-    """The same in order, never two notes of one pitch at once."""
+    """Sort notes, and cut those that overlap another of the same pitch."""
     order = np.lexsort((-sounds.ends, sounds.starts, sounds.pitches, sounds.programs))
     sounds = sounds[order]
     line = sounds.programs * 128 + sounds.pitches
@@ -121,7 +121,7 @@ def _rest(sounds: Sounds) -> tuple[Ints, Ints, Ints]:
 
 
 def notes_of(columns: Mapping[str, NDArray[Any]], tick: int) -> Notes:
-    """The notes of one track of symusic, tidied, in the ticks of a Score."""
+    """Return the notes of one symusic track without overlaps, in the ticks of a Score."""
     starts = columns["time"].astype(np.int64)
     pitches, velocities = columns["pitch"].astype(np.int64), columns["velocity"].astype(np.int64)
     found = tidy(Sounds(starts, starts + columns["duration"], np.zeros_like(starts), pitches, velocities))
@@ -136,10 +136,10 @@ def check_held(sounds: Sounds, most: int) -> None:
     begun = np.searchsorted(np.sort(sounds.starts), sounds.starts, side="right")
     ended = np.searchsorted(np.sort(sounds.ends), sounds.starts, side="left")
     if (found := int((begun - ended).max())) > most:
-        raise CannotExpress(f"{found} notes sound at once; at most {most} can be held.")
+        raise CannotExpress(f"{found} notes sound at once; at most {most} can be sustained.")
 
 
 def check_struck(sounds: Sounds, most: int) -> None:
-    """Raise CannotExpress if more than `most` notes are struck at once."""
+    """Raise CannotExpress if more than `most` notes begin at once."""
     if (found := int(np.unique(sounds.starts, return_counts=True)[1].max(initial=0))) > most:
-        raise CannotExpress(f"{found} notes are struck at once; at most {most} can be.")
+        raise CannotExpress(f"{found} notes begin at once; at most {most} can.")

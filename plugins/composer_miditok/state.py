@@ -1,4 +1,4 @@
-"""The state of a MidiTok grammar: its columns, how a piece begins, and what is read off; it knows no rule."""
+"""The state of a MidiTok grammar: its columns, its start, and how to read it."""
 
 from __future__ import annotations
 
@@ -15,45 +15,45 @@ from composer_miditok.sounds import SOUNDS
 from composer_miditok.tables import NO_PROGRAM, Tables
 
 OPEN = 2**40
-"""The end of a note that is held, and the last bar where none is known."""
+"""The end of a sustained note, and the last bar where none is known."""
 
 CODES = 256
-"""A note is told by its program, counted from the drums, times this, and its sound."""
+"""The code of a note is (program + 1) * CODES + sound; drums are program -1."""
 
 
 class Field:
     """Columns of a state; times are in MidiTok's ticks from the beginning of the piece."""
 
     TOKEN = 0
-    TYPE = 1  # of what was said last
+    TYPE = 1  # of the last token
     TICK = 2
-    ORIGIN = 3  # where the bar begins
+    ORIGIN = 3  # start of the bar
     LENGTH = 4  # of a bar, 0 before it is known
     BAR = 5  # 0 for the first, -1 before it
-    POSITION = 6  # in the bar, -1 where none is said yet
-    METRE = 7  # place of the time signature, -1 before it is known
-    PROGRAM = 8  # in force
-    SOUND = 9  # token of the last sound, 0 for none
-    PENDING = 10  # the note that was struck last
+    POSITION = 6  # in the bar, -1 before the first
+    METRE = 7  # index of the time signature, -1 before the first
+    PROGRAM = 8  # current
+    SOUND = 9  # token of the last onset, 0 for none
+    PENDING = 10  # code of the last onset
     LAST = 11  # bar
-    EXACT = 12  # whether LAST is a wish and not only a limit
-    FLOOR = 13  # before which nothing may be added
-    ASKED = 14  # place of the time signature that was asked for, -1 for none
-    NOTES = 15  # the notes that sound, or did…
+    EXACT = 12  # whether LAST is requested, and not only a limit
+    FLOOR = 13  # no note may begin before this
+    ASKED = 14  # index of the requested time signature, -1 for none
+    NOTES = 15  # codes of the last notes
     STARTS = NOTES + SOUNDS
     ENDS = STARTS + SOUNDS
     COUNT = ENDS + SOUNDS
 
 
 NAMES = sorted(
-    (name for name, place in vars(Field).items() if name.isupper() and place < Field.NOTES),
+    (name for name, index in vars(Field).items() if name.isupper() and index < Field.NOTES),
     key=lambda name: int(getattr(Field, name)),
 )
 """The columns of a state before the notes, in order."""
 
 
 def fresh(tables: Tables, request: Request) -> NDArray[np.int64]:
-    """(1, S) silence. Raises BadOption for a wish that there are no tokens for."""
+    """Return (1, S) the state before the first token. Raises BadOption for a condition that has no tokens."""
     scheme = tables.scheme
     row = np.zeros((1, Field.COUNT), dtype=np.int64)
     row[0, Field.TOKEN], row[0, Field.TYPE] = BOS, tables.types.index("BOS")
@@ -69,49 +69,49 @@ def fresh(tables: Tables, request: Request) -> NDArray[np.int64]:
             raise BadOption(f"this model has no bars of {text}; it has {', '.join(scheme.time_signatures)}.")
         row[0, Field.ASKED] = scheme.time_signatures.index(text)
     if request.key is not None:
-        raise BadOption("this model has no keys: MidiTok's tokens do not say them here.")
+        raise BadOption("this model has no keys: MidiTok's tokens do not state them.")
     return row
 
 
-# --- what is read off a state -----------------------------------------------------------------------------------------
+# --- reading a state --------------------------------------------------------------------------------------------------
 
 
 def notes(state: Array) -> tuple[Array, Array, Array]:
-    """The codes, beginnings and ends of the last notes, (B, SOUNDS) each."""
+    """Return the codes, onsets and ends of the last notes, (B, SOUNDS) each."""
     return state[:, Field.NOTES : Field.STARTS], state[:, Field.STARTS : Field.ENDS], state[:, Field.ENDS :]
 
 
 def held(state: Array) -> Array:
-    """(B, SOUNDS) the notes that can be let go here."""
+    """Mark (B, SOUNDS) the sustained notes that can be released here."""
     _, starts, ends = notes(state)
     return (ends == OPEN) & (starts < state[:, Field.TICK][:, None])
 
 
 def is_open(state: Array) -> Array:
-    """(B,) whether a note is held."""
+    """Tell (B,) whether a note is sustained."""
     return namespace(state).any(state[:, Field.ENDS :] == OPEN, axis=1)
 
 
 def sounding(state: Array) -> Array:
-    """(B, SOUNDS) the notes that sound."""
+    """Mark (B, SOUNDS) the notes that sound."""
     return state[:, Field.ENDS :] > state[:, Field.TICK][:, None]
 
 
 def metre(state: Array) -> Array:
-    """(B,) place of the time signature in force, the first one before it is known."""
+    """Return (B,) the index of the current time signature, 0 before the first."""
     return namespace(state).clip(state[:, Field.METRE], 0, None)
 
 
 def code(program: Array, sound: Array) -> Array:
-    """Whole numbers that tell notes apart."""
+    """Encode program and sound as one integer."""
     return (program + 1) * CODES + sound
 
 
-def of(table: NDArray[np.generic], places: Array) -> Array:
-    """The rows of a table at these places."""
-    return namespace(places).take(like(table, places), places, axis=0)
+def of(table: NDArray[np.generic], indices: Array) -> Array:
+    """Take the rows of a table at these indices."""
+    return namespace(indices).take(like(table, indices), indices, axis=0)
 
 
 def among(wanted: Array, found: Array) -> Array:
-    """(B, V) which of `wanted` (B or 1, V) are among `found` (B, n)."""
+    """Mark (B, V) which of `wanted` (B or 1, V) are in `found` (B, n)."""
     return namespace(wanted).any(wanted[:, :, None] == found[:, None, :], axis=2)

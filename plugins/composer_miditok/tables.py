@@ -1,4 +1,4 @@
-"""What each token says, in tables over a vocabulary, MidiTok's or learnt from it; it knows no state and no score."""
+"""The content of each token as arrays, for MidiTok's vocabulary with or without merged tokens."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from composer_miditok.sounds import DRUMS
 Ints = NDArray[np.int64]
 
 METRE = "TimeSignature"
-"""How composer calls MidiTok's `TimeSig`."""
+"""composer's name of MidiTok's `TimeSig`."""
 
 STRUCK = ("Pitch", "PitchDrum", "NoteOn", "DrumOn")
 LET_GO = ("NoteOff", "DrumOff")
 OF_DRUMS = ("PitchDrum", "DrumOn", "DrumOff")
 DRUM = 128
-"""Added to the sounds of drums, so that they are none of the pitches."""
+"""Added to drum sounds, which so differ from pitches."""
 
 NO_PROGRAM = -2
 
 
 def parts(token: str) -> Iterator[tuple[str, str]]:
-    """(Type, Value) of what a token says: `Pitch+Duration_60+1.0.8` says two things."""
+    """Split a token into (Type, Value) pairs: `Pitch+Duration_60+1.0.8` has two."""
     kinds, _, values = token.partition("_")
     return zip(kinds.split("+"), values.split("+"), strict=True)
 
 
 def joined(tokens: Sequence[str]) -> str:
-    """One token that says what these do."""
+    """Join tokens to one merged token."""
     pairs = [pair for token in tokens for pair in parts(token)]
     return f"{'+'.join(kind for kind, _ in pairs)}_{'+'.join(value for _, value in pairs)}"
 
 
 def vocabulary(scheme: Scheme) -> tuple[str, ...]:
-    """MidiTok's tokens, without those that it calls special, after ours."""
+    """Return BOS, EOS and MidiTok's tokens without its special ones."""
     found = [_ours(token) for token in scheme.library.vocab if not token.startswith("PAD_")]
     return ("BOS_None", "EOS_None", *found)
 
@@ -51,7 +51,7 @@ def _ours(name: str) -> str:
 
 
 def theirs(token: str) -> str:
-    """A token as MidiTok writes it."""
+    """Return a token as MidiTok writes it."""
     return token.replace(METRE, "TimeSig", 1)
 
 
@@ -64,14 +64,14 @@ class Tables:
 
     @cached_property
     def types(self) -> tuple[str, ...]:
-        """The types of what can be said, the vocabulary's BOS and EOS among them."""
+        """The types of all tokens and parts of tokens, BOS and EOS included."""
         return tuple(dict.fromkeys(kind for token in self.tokens for kind, _ in parts(token)))
 
     @cached_property
     def follows(self) -> NDArray[np.bool_]:
-        """(types, types) which type may come after which, as MidiTok's graph of types says it."""
-        said = self.scheme.library.tokens_types_graph
-        graph = {_ours(kind): {_ours(after) for after in found} for kind, found in said.items()}
+        """(types, types) whether a type may follow another, by MidiTok's graph of types."""
+        edges = self.scheme.library.tokens_types_graph
+        graph = {_ours(kind): {_ours(after) for after in found} for kind, found in edges.items()}
         first = "Bar" if "Bar" in graph else METRE if METRE in graph else "TimeShift"
         graph |= {"BOS": {first}, "EOS": {"EOS"}}
         for last in ("Duration",) if not self.scheme.held else LET_GO:
@@ -79,81 +79,81 @@ class Tables:
         return np.array([[after in graph.get(kind, ()) for after in self.types] for kind in self.types])
 
     def _number(self, say: Callable[[str, str], int | None], none: int = -1) -> Ints:
-        """(V,) what `say` makes of the one part of each token that it has an answer to."""
+        """Return (V,) the first answer of `say` to a part of each token, or `none`."""
         found = ([say(*pair) for pair in parts(token)] for token in self.tokens)
-        return np.array([next((n for n in said if n is not None), none) for said in found], dtype=np.int64)
+        return np.array([next((n for n in answers if n is not None), none) for answers in found], dtype=np.int64)
 
     @cached_property
     def first_type(self) -> Ints:
-        """The type that a token begins with."""
+        """The type of the first part."""
         return np.array([self.types.index(next(parts(token))[0]) for token in self.tokens])
 
     @cached_property
     def last_type(self) -> Ints:
-        """The type that it ends with."""
+        """The type of the last part."""
         return np.array([self.types.index(list(parts(token))[-1][0]) for token in self.tokens])
 
     @cached_property
     def program(self) -> Ints:
-        """The program that it names, NO_PROGRAM for none."""
+        """The program stated, NO_PROGRAM for none."""
         return self._number(lambda kind, value: int(value) if kind == "Program" else None, NO_PROGRAM)
 
     @cached_property
     def struck(self) -> Ints:
-        """The sound that it strikes, -1 for none."""
+        """The sound that begins, -1 for none."""
         return self._number(lambda kind, value: _sound(kind, value) if kind in STRUCK else None)
 
     @cached_property
     def let_go(self) -> Ints:
-        """The sound that it ends, -1 for none."""
+        """The sound that is released, -1 for none."""
         return self._number(lambda kind, value: _sound(kind, value) if kind in LET_GO else None)
 
     @cached_property
     def of_ends(self) -> Ints:
-        """(n,) the tokens that end a sound."""
+        """(n,) the tokens that release a sound."""
         return np.flatnonzero(self.let_go >= 0)
 
     @cached_property
     def of_programs(self) -> Ints:
-        """(n,) the tokens that name a program alone."""
+        """(n,) the tokens that state only a program."""
         return np.flatnonzero((self.program > NO_PROGRAM) & (self.let_go < 0) & (self.struck < 0))
 
     @cached_property
     def sound_token(self) -> Ints:
-        """The token that strikes the same sound and says nothing else; 0 for none."""
-        place = {int(sound): i for i, sound in reversed(list(enumerate(self.struck))) if "+" not in self.tokens[i]}
-        return np.array([place.get(int(sound), 0) if sound >= 0 else 0 for sound in self.struck])
+        """The unmerged token of the same onset; 0 for none."""
+        index = {int(sound): i for i, sound in reversed(list(enumerate(self.struck))) if "+" not in self.tokens[i]}
+        return np.array([index.get(int(sound), 0) if sound >= 0 else 0 for sound in self.struck])
 
     @cached_property
     def velocity(self) -> Ints:
-        """The velocity that it states, -1 for none."""
+        """The velocity stated, -1 for none."""
         return self._number(lambda kind, value: int(value) if kind == "Velocity" else None)
 
     @cached_property
     def metre(self) -> Ints:
-        """The place of the time signature that it states, -1 for none."""
-        place = {text: i for i, text in enumerate(self.scheme.time_signatures)}
-        return self._number(lambda kind, value: place[value] if kind == METRE else None)
+        """The index of the time signature stated, -1 for none."""
+        index = {text: i for i, text in enumerate(self.scheme.time_signatures)}
+        return self._number(lambda kind, value: index[value] if kind == METRE else None)
 
     @cached_property
     def bar(self) -> NDArray[np.bool_]:
-        """Whether it begins a bar."""
+        """Whether a bar begins."""
         return np.array([kind == "Bar_None" for kind in self.tokens])
 
     @cached_property
     def position(self) -> Ints:
-        """(M, V) the place in the bar to which it moves, -1 for none."""
+        """(M, V) the position in the bar to which a token moves, -1 for none."""
         steps = self._number(lambda kind, value: int(value) if kind == "Position" else None)
         return np.where(steps >= 0, steps * self.scheme.step[:, None], -1)
 
     @cached_property
     def shift(self) -> Ints:
-        """(M, V) how far it moves, -1 for none."""
+        """(M, V) the ticks by which a token moves, -1 for none."""
         return self._times("TimeShift")
 
     @cached_property
     def length(self) -> Ints:
-        """(M, V) the length of a note that it states, -1 for none."""
+        """(M, V) the duration stated, -1 for none."""
         return self._times("Duration")
 
     def _times(self, wanted: str) -> Ints:
@@ -162,17 +162,17 @@ class Tables:
 
     @cached_property
     def lands(self) -> bool:
-        """Whether a note must come right after a move, so that no move can be made of two."""
-        place = self.types.index("TimeShift") if "TimeShift" in self.types else -1
-        return place >= 0 and not self.follows[place, place]
+        """Whether a note must follow each move, so that moves cannot be added up."""
+        index = self.types.index("TimeShift") if "TimeShift" in self.types else -1
+        return index >= 0 and not self.follows[index, index]
 
     @cached_property
     def by_position(self) -> bool:
-        """Whether places are said by bar and position, and not by moves."""
+        """Whether time is stated by bars and positions, and not by moves."""
         return "Position" in self.types
 
     def prepared(self, score: Score) -> Prepared:
-        """A score made ready to be written. Raises CannotExpress."""
+        """Prepare a score. Raises CannotExpress."""
         return prepared(self.scheme, score, lands=self.lands)
 
     @cached_property
@@ -188,7 +188,7 @@ class Tables:
 
 @lru_cache(maxsize=16)
 def tables(scheme: Scheme, tokens: tuple[str, ...]) -> Tables:
-    """The tables of a vocabulary, made once."""
+    """Return the tables of a vocabulary, made once."""
     return Tables(scheme, tokens)
 
 
@@ -197,11 +197,11 @@ def _sound(kind: str, value: str) -> int:
 
 
 def _steps(value: str) -> int:
-    """Steps of `beats.steps.steps per beat`; MidiTok writes no step as 0.0.1."""
+    """Return the steps of a value `beats.steps.steps per beat`; MidiTok writes no step as 0.0.1."""
     beats, steps, per_beat = map(int, value.split("."))
     return beats * per_beat + steps
 
 
 def voice_of(program: int) -> str:
-    """The name of the voice of a program."""
+    """Return the name of the voice of a program."""
     return "drums" if program == DRUMS else str(program)

@@ -1,4 +1,4 @@
-"""What a state of MidiTok's tokens tells others: a model its input, and samplers the music; it knows no rule."""
+"""The model's input and the musical state, computed from a state of MidiTok's tokens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BAR_CYCLE = 16
 
 
 def columns(tables: Tables) -> tuple[Column, ...]:
-    """Token, what it ends with, place in the bar, bar, time signature, program, last sound, notes that sound."""
+    """Return columns for token, type, position, bar, time signature, program, last onset, and number of notes."""
     size = len(tables.tokens)
     return (
         Column("token", size, tokens=True),
@@ -28,7 +28,7 @@ def columns(tables: Tables) -> tuple[Column, ...]:
 
 
 def inputs(tables: Tables, state: Array) -> Array:
-    """What the model is given, (B, 8)."""
+    """Return (B, 8) the inputs of the model."""
     xp = namespace(state)
     bar = state[:, Field.BAR]
     return side_by_side(
@@ -46,23 +46,23 @@ def inputs(tables: Tables, state: Array) -> Array:
 
 
 def facts(tables: Tables, state: Array) -> Facts:
-    """The same in musical terms; the voice is the program's place."""
+    """Interpret states as music; the voice is the index of the program."""
     xp, tick = namespace(state), tables.scheme.tick
     sound = state[:, Field.NOTES : Field.STARTS] % CODES
     pitches = xp.where(sounding(state) & (sound < DRUM), sound, -1)
     none = xp.zeros_like(state[:, Field.TICK])
     beat = of(tables.beats, metre(state))
-    place = state[:, Field.TICK] - state[:, Field.ORIGIN]
+    position = state[:, Field.TICK] - state[:, Field.ORIGIN]
     program = state[:, Field.PROGRAM] if tables.scheme.programs else none - 1
     left = state[:, Field.LAST] - state[:, Field.BAR] + 1
     return Facts(
         tick=state[:, Field.TICK] * tick,
         bar=state[:, Field.BAR],
-        beat=place // beat,
+        beat=position // beat,
         voice=xp.where(program == DRUMS, 128, program) if tables.scheme.programs else program,
         sounding=pitches,
         shift=none,
-        place=place * tick,
+        place=position * tick,
         upbeat=none,
         bar_ticks=state[:, Field.LENGTH] * tick,
         beat_ticks=xp.where(state[:, Field.METRE] >= 0, beat * tick, 0),

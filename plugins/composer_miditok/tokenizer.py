@@ -1,8 +1,8 @@
-"""MidiTok's tokenizers by the contract of composer: scores to tokens and back; they know no file and no model.
+"""MidiTok's tokenizers as composer's: scores to tokens and back.
 
-The tokens are MidiTok's (its `TimeSig` is called `TimeSignature` here), between our BOS and EOS. Kept: starts and
-lengths on the grid of the time signature's beat, pitches, velocities to the nearest value, programs, time signatures
-(by Structured none: all is 4/4). Not kept: keys, tempos; an upbeat becomes a whole bar that begins with a rest.
+The tokens are MidiTok's (its `TimeSig` is `TimeSignature` here), between our BOS and EOS. Preserved: onsets and
+durations on the grid of the beat, pitches, rounded velocities, programs, and time signatures (Structured: all is 4/4).
+Not preserved: keys and tempos. A pickup becomes a whole bar that begins with a rest.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from composer_miditok.sounds import DRUMS
 from composer_miditok.tables import DRUM, Tables, tables, theirs, vocabulary, voice_of
 
 TIME_SIGNATURES = ("4/4", "1/4", "2/4", "3/4", "5/4", "6/4", "3/8", "6/8", "12/8")
-"""Those that MidiTok has if nobody says otherwise."""
+"""The default time signatures of MidiTok."""
 
 
 @dataclass(frozen=True)
 class Structured:
-    """Structured, by MidiTok: always move, note, length; all is in 4/4 (Hadjeres and Crestel 2021)."""
+    """Structured, by MidiTok: always move, note, duration; all in 4/4 (Hadjeres and Crestel 2021)."""
 
     steps_per_beat: Annotated[int, "fineness of the grid"] = 4
     lowest: Annotated[int, "lowest MIDI pitch"] = 21
@@ -44,7 +44,7 @@ class Structured:
     time_signatures: ClassVar[tuple[str, ...]] = ("4/4",)
 
     def __post_init__(self) -> None:
-        """Refuse options that make no vocabulary."""
+        """Refuse invalid options."""
         if not 0 <= self.lowest <= self.highest <= 127:
             raise ValueError("pitches go from 0 to 127, and lowest must not be above highest")
         if not 0 <= self.velocities <= 127:
@@ -58,7 +58,7 @@ class Structured:
         finest = 4 * TICKS_PER_QUARTER // max(metre.denominator for metre in self.scheme.metres)
         if finest % self.steps_per_beat:
             raise ValueError(f"steps_per_beat must divide {finest}, and {self.steps_per_beat} does not")
-        _ = self.scheme.grid  # refuses what is wrong with time signatures
+        _ = self.scheme.grid  # refuses invalid time signatures
         _check_joins(self)
 
     @cached_property
@@ -69,7 +69,7 @@ class Structured:
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
-        """MidiTok's tokens, and those that were learnt."""
+        """MidiTok's tokens, then the merged ones."""
         return (*self._plain, *merges.learnt(self.merges))
 
     @cached_property
@@ -82,52 +82,54 @@ class Structured:
 
     @cached_property
     def meaning(self) -> Meaning:
-        """What each token says. Lengths and places are told where the beats of all time signatures are equal."""
-        said, scheme = self._tables, self.scheme
+        """Description of each token. Durations and positions are known only if all beats are equally long."""
+        known, scheme = self._tables, self.scheme
         fixed = len({metre.denominator for metre in scheme.metres}) == 1
-        length, place = (np.where(times[0] >= 0, times[0] * scheme.tick, -1) for times in (said.length, said.position))
-        unknown = np.full_like(said.struck, -1)
+        length, position = (
+            np.where(times[0] >= 0, times[0] * scheme.tick, -1) for times in (known.length, known.position)
+        )
+        unknown = np.full_like(known.struck, -1)
         return Meaning(
             kind=np.array([token.partition("_")[0] for token in self.vocabulary]),
-            pitch=np.where(said.struck < DRUM, said.struck, -1),
+            pitch=np.where(known.struck < DRUM, known.struck, -1),
             ticks=length if fixed else unknown,
-            place=place if fixed else unknown,
+            place=position if fixed else unknown,
             key=unknown,
             voices=tuple(voice_of(program) for program in (*range(128), DRUMS)) if self.programs else (),
         )
 
     @cached_property
     def grammar(self) -> MidiTokGrammar:
-        """Which tokens may follow which."""
+        """The tokens that may follow, by state."""
         return MidiTokGrammar(self._tables)
 
     # --- scores -------------------------------------------------------------------------------------------------------
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
-        """Tokens of a score. Raises CannotExpress for what MidiTok has no tokens for, and would leave out or change."""
+        """Encode a score. Raises CannotExpress for music that MidiTok has no tokens for, and would drop or change."""
         music = self._tables.prepared(score)
         written = self.scheme.write(music.sounds, music.changes(self.scheme))
-        place = {theirs(token): i for i, token in enumerate(self._plain)}
-        tokens = np.array([place[token] for token in written], dtype=np.int64)
+        ids = {theirs(token): i for i, token in enumerate(self._plain)}
+        tokens = np.array([ids[token] for token in written], dtype=np.int64)
         tokens = merges.apply(self.vocabulary, self.merges, len(self._plain), tokens)
         return np.append(tokens, EOS) if ends else tokens
 
     def decode(self, tokens: Tokens) -> Score:
-        """A score with one track a program; a note that is not complete is left out."""
+        """Decode to a score with one track a program; an incomplete note is left out."""
         plain = [name for token in tokens if token > EOS for name in merges.split_name(self.vocabulary[token])]
         return self.scheme.read([theirs(name) for name in plain])
 
     def moved(self, tokens: Tokens, semitones: int) -> Tokens:
-        """The same piece so many semitones higher, its notes joined anew; as it is if there is no token for a pitch."""
+        """Transpose a piece, and merge its tokens again; return it unchanged if a pitch has no token."""
         plain = np.concatenate([self._spelled[token] for token in tokens])
         moved = transposition(self._plain, semitones)[plain]
         return tokens if (moved < 0).any() else merges.apply(self.vocabulary, self.merges, len(self._plain), moved)
 
     @cached_property
     def _spelled(self) -> list[Tokens]:
-        """Of each token, those of MidiTok that it joins."""
-        place = {name: i for i, name in enumerate(self._plain)}
-        return [np.array([place[part] for part in merges.split_name(name)]) for name in self.vocabulary]
+        """The tokens of MidiTok that each token merges."""
+        ids = {name: i for i, name in enumerate(self._plain)}
+        return [np.array([ids[part] for part in merges.split_name(name)]) for name in self.vocabulary]
 
     # --- learning -----------------------------------------------------------------------------------------------------
 
@@ -137,14 +139,14 @@ class Structured:
         return not self.bpe or bool(self.merges)
 
     def fitted(self, pieces: Iterable[Tokens]) -> Self:
-        """The same with merges learnt from pieces in its tokens."""
+        """Learn merges from pieces in this vocabulary."""
         found = merges.learn(self._plain, self.bpe, pieces)
         return replace(self, bpe=len(found), merges=found)
 
 
 @dataclass(frozen=True)
 class Tsd(Structured):
-    """TSD, by MidiTok: moves in time, notes and their lengths (Fradet et al. 2021)."""
+    """TSD, by MidiTok: moves in time, notes and their durations (Fradet et al. 2021)."""
 
     time_signatures: Annotated[tuple[str, ...], "those that a piece may have, 4/4 among them"] = TIME_SIGNATURES  # type: ignore[misc]
 
@@ -153,24 +155,24 @@ class Tsd(Structured):
 
 @dataclass(frozen=True)
 class Remi(Tsd):
-    """REMI, by MidiTok: bars, positions, notes and their lengths (Huang and Yang 2020)."""
+    """REMI, by MidiTok: bars, positions, notes and their durations (Huang and Yang 2020)."""
 
     scheme_name: ClassVar[str] = "REMI"
 
 
 @dataclass(frozen=True)
 class MidiLike(Tsd):
-    """MIDI-Like, by MidiTok: moves in time, notes that begin and notes that end (Oore et al. 2018)."""
+    """MIDI-Like, by MidiTok: moves in time, note-ons and note-offs (Oore et al. 2018)."""
 
     scheme_name: ClassVar[str] = "MIDILike"
 
 
 def _check_joins(tokenizer: Structured) -> None:
-    """Raise ValueError unless merges are of tokens that there are, made before they are used."""
+    """Raise ValueError unless merges are of known tokens, each made before it is used."""
     if tokenizer.merges:
         known = set(vocabulary(tokenizer.scheme))
         for merge in tokenizer.merges:
             (made,) = merges.learnt([merge])
             if not known.issuperset(merge.split(" ")):
-                raise ValueError("merges join tokens of the vocabulary, or such as earlier merges made")
+                raise ValueError("merges are of tokens in the vocabulary, or of earlier merges")
             known.add(made)

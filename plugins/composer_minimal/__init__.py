@@ -1,4 +1,4 @@
-"""The architectures `mingru` and `minlstm`, in the surroundings that `composer_recurrent` gives to torch's layers."""
+"""The architectures `mingru` and `minlstm`, in the network of `composer_recurrent`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from composer import hookimpl
 
 @hookimpl
 def register_architectures() -> dict[str, Callable[..., Any]]:
-    """Offer `mingru` and `minlstm`."""
+    """Register `mingru` and `minlstm`."""
     from composer_minimal.options import MinGru, MinLstm
 
     return {"mingru": MinGru, "minlstm": MinLstm}

@@ -1,4 +1,4 @@
-"""What one step of `mingru` and `minlstm` does, in array functions, with the gates in the order of their modules."""
+"""One step of `mingru` and `minlstm` in array functions, with gates in the order of their modules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from composer_recurrent.cells import Weights, sigmoid
 
 
 def mingru(from_input: Array, _: Array, state: State) -> State:
-    """Update gate and candidate."""
+    """Update a minimal GRU: update gate and candidate."""
     xp = namespace(from_input)
     width = from_input.shape[1] // 2
     update = sigmoid(xp, from_input[:, :width])
@@ -18,13 +18,13 @@ def mingru(from_input: Array, _: Array, state: State) -> State:
 
 
 def minlstm(from_input: Array, _: Array, state: State) -> State:
-    """Forget gate, input gate and candidate."""
+    """Update a minimal LSTM: forget gate, input gate and candidate."""
     xp = namespace(from_input)
     width = from_input.shape[1] // 3
-    forget, taken = (_log_sigmoid(xp, from_input[:, gate * width : (gate + 1) * width]) for gate in (0, 1))
-    kept = sigmoid(xp, forget - taken)
+    log_forget, log_input = (_log_sigmoid(xp, from_input[:, gate * width : (gate + 1) * width]) for gate in (0, 1))
+    forget = sigmoid(xp, log_forget - log_input)  # f / (f + i)
     candidate = _g(xp, from_input[:, 2 * width :])
-    return (candidate + kept * (state[0] - candidate),)
+    return (candidate + forget * (state[0] - candidate),)
 
 
 def _g(xp: Array, x: Array) -> Array:
@@ -37,16 +37,16 @@ def _log_sigmoid(xp: Array, x: Array) -> Array:
 
 
 UPDATES = {"minGRU": (mingru, 2), "minLSTM": (minlstm, 3)}
-"""The update of each kind of cell, and how many sums a unit has."""
+"""The update of each kind of cell, and the sums of a unit."""
 
 
 def layers_of(kind: str, layers: int, weights: Weights) -> tuple[Layer, ...]:
-    """The layers of a `MinimalLayers` in a network with these weights."""
+    """Make the layers of a network with `MinimalLayers` and these weights."""
     update, sums = UPDATES[kind]
     found = []
     for layer in range(layers):
         inputs = weights[f"recurrence.gates.{layer}.weight"]
-        width = len(np.split(inputs, sums)[0])  # ValueError unless each unit has its sums
+        width = len(np.split(inputs, sums)[0])  # ValueError if the rows cannot be divided among units
         found.append(
             Layer(
                 inputs=inputs,

@@ -1,7 +1,7 @@
-"""Layers of minimal cells in torch, one on another; it knows no tokens.
+"""A stack of layers of minimal cells, in torch.
 
-The sums of a cell's gates come from one matrix; of them a cell makes what a unit keeps of its state and what it adds.
-The candidate goes through the article's g, which is positive everywhere.
+The sums of all gates come from one matrix. From them a cell computes the decay of the state and the addition to it. The
+candidate goes through the article's g, which is positive everywhere.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from composer_recurrent.dropout import Dropout
 
 
 def mingru(sums: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, T, 2H) of update gate z and candidate c -> (B, T, H) 1 - z and z * g(c)."""
+    """Map (B, T, 2H) update gate z and candidate c to (B, T, H) 1 - z and z * g(c)."""
     update, candidate = sums.chunk(2, dim=-1)
     return torch.sigmoid(-update), torch.sigmoid(update) * _g(candidate)
 
 
 def minlstm(sums: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, T, 3H) of forget gate f, input gate i and candidate c -> (B, T, H) f / (f + i) and i / (f + i) * g(c)."""
-    forget, taken, candidate = sums.chunk(3, dim=-1)
-    # The shares by way of logarithms: of two gates that are all but shut there would be 0 / 0.
-    odds = functional.logsigmoid(forget) - functional.logsigmoid(taken)
+    """Map (B, T, 3H) forget gate f, input gate i and candidate c to (B, T, H) f / (f + i) and i / (f + i) * g(c)."""
+    forget, input_gate, candidate = sums.chunk(3, dim=-1)
+    # In logarithms, since two gates near 0 would give 0 / 0.
+    odds = functional.logsigmoid(forget) - functional.logsigmoid(input_gate)
     return torch.sigmoid(odds), torch.sigmoid(-odds) * _g(candidate)
 
 
@@ -33,14 +33,13 @@ def _g(x: Tensor) -> Tensor:
 
 
 CELLS = {"minGRU": (mingru, 2), "minLSTM": (minlstm, 3)}
-"""What each kind of cell makes of its sums, and how many a unit has."""
+"""The function of each kind of cell, and the sums of a unit."""
 
 
 class MinimalLayers(nn.Module):
-    """`layers(x (B, T, E), state (layers, B, H) or None) -> (read (B, T, H), state)`, called as torch's own layers are.
+    """`layers(x (B, T, E), state (layers, B, H) or None) -> (read (B, T, H), state)`, called like torch's layers.
 
-    Every layer adds to the sum of those below. What the next one reads, and in the end the output, is the sum
-    normalised.
+    Each layer adds to the sum of those below. The next layer, and in the end the head, reads the normalised sum.
     """
 
     def __init__(self, kind: str, input_size: int, hidden_size: int, layers: int, dropout: float) -> None:
@@ -51,14 +50,13 @@ class MinimalLayers(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """What the output reads at every place, and the state after the last."""
+        """Compute the input of the head at each token, and the state after the last."""
         read, total, after = x, None, []
         for number, gates in enumerate(self.gates):
-            # From the gates on in fp32, whatever they were computed in: bf16 has 8 bits, and where a unit keeps 0.999
-            # of its state, what it adds would be rounded away.
-            kept, added = self.cell(gates(self.dropout(read) if number else read).float())
+            # Gates and states are in fp32: with 8 bits (bf16) and a decay of 0.999, additions would be rounded away.
+            decay, added = self.cell(gates(self.dropout(read) if number else read).float())
             before = torch.zeros_like(added[:, 0]) if state is None else state[number].float()
-            hidden = recurrence(kept, added, before)
+            hidden = recurrence(decay, added, before)
             after.append(hidden[:, -1])
             total = hidden if total is None else total + hidden
             read = functional.layer_norm(total, total.shape[-1:])

@@ -1,11 +1,10 @@
-"""What can be chosen of `mingru` and `minlstm`; it knows no torch until a module is asked for.
+"""Options of `mingru` and `minlstm`. Torch is imported when a module is built.
 
-Both are of Feng, Tung, Ahmed, Bengio and Hajimirsadeghi 2024, "Were RNNs All We Needed?" (arXiv 2410.01201). Their
-gates see what comes in and not what was. So there is no recurrent matrix, a layer is linear in its state, and a whole
-sequence can be computed at once; but only a layer above another has gates that know the past. A plain stack, tried on
-the chorales, learns worse the higher it is. As in the article's language models, each layer therefore adds to what
-those below say, and reads their sum through a layer norm (Ba, Kiros and Hinton 2016). This norm has no weights of its
-own, since a matrix follows it.
+Source: Feng, Tung, Ahmed, Bengio and Hajimirsadeghi 2024, "Were RNNs All We Needed?" (arXiv 2410.01201). The gates see
+the input, and not the state. So there is no recurrent matrix, a layer is linear in its state, and a whole sequence can
+be computed in parallel. But only gates above the first layer see the past. On the chorales, a plain stack learns worse
+with each added layer. Therefore, as in the article's language models, each layer adds to the output of those below, and
+reads their sum through a layer norm (Ba, Kiros and Hinton 2016). The norm has no weights, since a matrix follows it.
 """
 
 from __future__ import annotations
@@ -30,19 +29,19 @@ class _Minimal(Recurrent):
     layer: ClassVar[str]
 
     def __post_init__(self) -> None:
-        """Refuse options that make no network."""
+        """Refuse invalid options."""
         super().__post_init__()
         if self.hidden_size < 2:
             raise ValueError("hidden_size must be at least 2, since one number alone is 0 when normalised")
 
     def recurrence(self) -> nn.Module:
-        """The layers, freshly initialised."""
+        """Build the layers, freshly initialised."""
         from composer_minimal.layers import MinimalLayers
 
         return MinimalLayers(self.layer, self.embedding_size, self.hidden_size, self.layers, self.dropout)
 
     def recurrent_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """The arrays of the layers, as `MinimalLayers` names them."""
+        """Yield the arrays of the layers, with the names in `MinimalLayers`."""
         from composer_minimal.cells import UPDATES
 
         sums = UPDATES[self.layer][1] * self.hidden_size
@@ -51,7 +50,7 @@ class _Minimal(Recurrent):
             yield f"gates.{layer}.bias", (sums,)
 
     def cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
-        """The network with these weights as arrays."""
+        """Build the network with these weights as arrays."""
         from composer_minimal.cells import layers_of
         from composer_recurrent.cells import described
 
@@ -62,9 +61,9 @@ class _Minimal(Recurrent):
 class MinGru(_Minimal):
     """Minimal GRU (Feng et al. 2024): an update gate and a candidate, both of the input alone; fast to train.
 
-    The update gate z says how much of the state h the candidate replaces. Neither sees h, so a layer is linear in its
-    state; a layer above reads the states of those below, normalised, and so its gates know the past. s(u) is positive:
-    u + 0.5 from 0 on, sigmoid(u) below.
+    The update gate z mixes the state h with the candidate. Neither sees h, so a layer is linear in its state. A higher
+    layer reads the normalised states of those below, so its gates see the past. s(u) is positive: u + 0.5 from 0 on,
+    sigmoid(u) below.
     """
 
     layer: ClassVar[str] = "minGRU"
@@ -78,8 +77,8 @@ class MinGru(_Minimal):
 class MinLstm(_Minimal):
     """Minimal LSTM (Feng et al. 2024): forget and input gates, which add up to 1, and a candidate; fast to train.
 
-    The forget gate f and the input gate i share out between them what stays of the state h and what comes in. Neither
-    sees h, and there is no cell apart from it. s(u) is positive: u + 0.5 from 0 on, sigmoid(u) below.
+    The forget gate f and the input gate i, normalised to a sum of 1, mix the state h with the candidate. Neither sees
+    h, and there is no separate cell. s(u) is positive: u + 0.5 from 0 on, sigmoid(u) below.
     """
 
     layer: ClassVar[str] = "minLSTM"

@@ -1,11 +1,11 @@
-"""A linear recurrence in time, by a loop or by a parallel scan; it knows no gates and no layers.
+"""A linear recurrence in time, by a loop or by a parallel scan.
 
-`decay` and `fresh` are (B, T, H), H numbers a place, and `before` is (B, H). Both ways give (B, T, H), at every place
+`decay` and `fresh` are (B, T, H), and `before` is (B, H). Both functions return (B, T, H)
 
     hidden[t] = decay[t] * hidden[t - 1] + fresh[t],   where hidden[-1] = before.
 
-Nothing is divided and no logarithm is taken, so that a state may be 0, as it is before the first token, and a product
-of many decays may vanish.
+There is no division and no logarithm. So a state may be 0, as before the first token, and a product of decays may
+underflow.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from torch import Tensor
 
 
 def recurrence(decay: Tensor, fresh: Tensor, before: Tensor) -> Tensor:
-    """The hidden states, by the way that is faster where the tensors are."""
+    """Compute the hidden states: by a loop on a CPU, else by a parallel scan."""
     return sequential(decay, fresh, before) if fresh.device.type == "cpu" else parallel(decay, fresh, before)
 
 
 def sequential(decay: Tensor, fresh: Tensor, before: Tensor) -> Tensor:
-    """One place after another: the least work, in T small operations."""
+    """Compute one time step after another: least work, in T small operations."""
     hidden = []
-    for kept, added in zip(decay.unbind(1), fresh.unbind(1), strict=True):
-        before = torch.addcmul(added, kept, before)
+    for factor, added in zip(decay.unbind(1), fresh.unbind(1), strict=True):
+        before = torch.addcmul(added, factor, before)
         hidden.append(before)
     return torch.stack(hidden, dim=1)
 
 
 def parallel(decay: Tensor, fresh: Tensor, before: Tensor) -> Tensor:
-    """All places at once, in log2(T) rounds, each of which reaches back twice as far (Hillis and Steele 1986)."""
+    """Compute all time steps at once, in log2(T) rounds of doubling reach (Hillis and Steele 1986)."""
     first = torch.addcmul(fresh[:, :1], decay[:, :1], before[:, None])
     hidden = torch.cat([first, fresh[:, 1:]], dim=1)
     reach = 1

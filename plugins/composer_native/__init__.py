@@ -1,4 +1,4 @@
-"""The stepper `native`: steps in C, compiled on first use where there is a compiler."""
+"""The backend `native`: steps in C, compiled on first use."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class NativeSteps:
     tolerances: ClassVar[Mapping[str, float]] = MappingProxyType({"float32": 1e-4, "int8": 0.1})
 
     def __post_init__(self) -> None:
-        """Refuse what is no number of threads."""
+        """Refuse an invalid number of threads."""
         if not 0 <= self.threads <= MOST_THREADS:
             raise ValueError(f"threads must be from 0 to {MOST_THREADS}")
 
     def suits(self, model: Model, device: str) -> bool:
-        """A model on the CPU whose architecture describes its cell, on a machine that could compile the kernel."""
+        """Tell whether the model has a cell, the device is a CPU, and the kernel can be compiled."""
         from composer_native.compiling import library
 
         return device == "cpu" and isinstance(model.make_architecture(), Described) and library() is not None
 
     def make(self, model: Model, device: str, precision: str = "float32") -> Stepper:
-        """The steps of the cell."""
+        """Make the step of the model's cell."""
         from composer_native.steps import native_stepper
         from composer_native.threads import available
 
@@ -46,10 +46,10 @@ class NativeSteps:
 
 
 MOST_THREADS = 64
-"""That the kernel has room for."""
+"""Most threads of the kernel."""
 
 
 @hookimpl
 def register_steppers() -> dict[str, Callable[..., Any]]:
-    """Offer `native`."""
+    """Register `native`."""
     return {"native": NativeSteps}

@@ -1,4 +1,4 @@
-"""The kernel as a library of this machine; it knows no model."""
+"""Compile and load the kernel."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from composer.tokens.jit import c_compiler
 SOURCE = Path(__file__).with_name("kernel.c")
 
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC", "-pthread")
-"""No sum may be reordered (`-ffast-math`): a row would not be the same in any batch."""
+"""Without `-ffast-math`: sums keep their order, so a row is the same in any batch."""
 
 
 def library() -> ctypes.CDLL | None:
-    """The kernel, or None where there is no compiler that makes it."""
+    """Return the kernel, or None if no compiler can build it."""
     return c_compiler.library(SOURCE.read_text(encoding="utf-8"), FLAGS)

@@ -1,13 +1,13 @@
-/* One step of a described cell, for rows side by side, in one thread or several; it knows no Python.
+/* One step of a cell for a batch of rows, in one thread or several.
 
-   Every sum runs over its terms in one order, in one thread, whatever the number of rows: a row is the same bits in
-   any batch. Weights lie in panels of 16 outputs. As floats, of 32 bits or, where that loses nothing, of 16, all of
-   one input are next to one another, and sums are in 32 bits. As whole numbers of at most 63, four inputs of one
-   output are next to one another; a row that comes in is rounded to twice as many steps of its own greatest number,
-   and sums are exact.
+   Each sum adds its terms in a fixed order, in one thread, for any number of rows. So a row has the same bits in any
+   batch. Weights are stored in panels of 16 outputs. Float weights have 32 bits, or 16 where these are exact. Within a
+   panel, the 16 weights of one input are adjacent, and sums are in 32 bits. Int8 weights are in -63..63, and four
+   inputs of one output are adjacent. Each input row is quantised to -127..127 by its own scale, and integer sums are
+   exact.
 
-   Nobody who calls is trusted: sizes that do not fit one another, or the memory that there is, and columns beyond
-   their tables are refused before anything is read by them. */
+   Arguments are validated before any access: sizes that do not fit one another or the scratch memory, and columns
+   beyond their tables, are refused. */
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -23,7 +23,7 @@
 #include <immintrin.h>
 #endif
 
-#ifdef __SANITIZE_ADDRESS__ /* in tests, where nobody may touch what lies between two parts of the scratch memory */
+#ifdef __SANITIZE_ADDRESS__ /* in tests: guard the gaps between parts of the scratch memory */
 #include <sanitizer/asan_interface.h>
 #define GAP 16
 #define GUARD(begins, floats) __asan_poison_memory_region(begins, (floats) * sizeof(float))
@@ -34,13 +34,13 @@
 #define UNGUARD(begins, floats) (void)0
 #endif
 
-_Static_assert(sizeof(long) == 8, "products of the largest sizes that are taken have up to 62 bits");
+_Static_assert(sizeof(long) == 8, "products of the largest sizes have up to 62 bits");
 
 #define PANEL 16
-#define MOST_ROWS 6 /* of a tile: 12 sums, 2 weights and a number are all that 16 registers hold */
-#define GROUP 8 /* inputs that are multiplied at once; two products are summed in 16 bits, 2 * 255 * 63 < 2^15 */
-#define STEPS 127.0f /* that the greatest number of a row is rounded to */
-#define ZERO 128 /* stands for none of them: instructions multiply numbers without a sign by numbers with one */
+#define MOST_ROWS 6 /* of a tile: 12 sums, 2 weights and an input fit into 16 registers */
+#define GROUP 8 /* inputs multiplied at once; two products are summed in 16 bits: 2 * 255 * 63 < 2^15 */
+#define STEPS 127.0f /* the largest number of a row becomes this */
+#define ZERO 128 /* code of 0 in a row: the instruction multiplies unsigned by signed bytes */
 
 typedef float floats __attribute__((vector_size(32), aligned(4)));
 typedef _Float16 halves __attribute__((vector_size(16), aligned(2)));
@@ -48,13 +48,13 @@ typedef _Float16 halves __attribute__((vector_size(16), aligned(2)));
 enum { FLOAT, HALF, BYTE };
 
 typedef struct {
-    const void *weights; /* panels of (depth, PANEL), or of (depth / 4, PANEL, 4) bytes */
-    const float *bias;   /* (width,); none: what it makes is added to what there is */
-    const float *scales; /* (width,) of bytes: what a step stands for */
-    const int32_t *none; /* (width,) of bytes: minus the sum that a row of ZERO would make */
-    long width;          /* outputs, a multiple of PANEL; 0: no matrix at all */
-    long depth;          /* inputs; of bytes a multiple of GROUP */
-    int kind;            /* FLOAT, HALF or BYTE */
+    const void *weights;       /* panels of (depth, PANEL), or of (depth / 4, PANEL, 4) bytes */
+    const float *bias;         /* (width,); if null, the product is added to `sums` */
+    const float *scales;       /* (width,) of int8: the scale of each output */
+    const int32_t *zero_point; /* (width,) of int8: minus the product of a row of ZERO */
+    long width;                /* outputs, a multiple of PANEL; 0: no matrix */
+    long depth;                /* inputs; for int8 a multiple of GROUP */
+    int kind;                  /* FLOAT, HALF or BYTE */
 } Matrix;
 
 typedef struct {
@@ -66,29 +66,29 @@ typedef void (*Update)(long layer, long rows, const float *from_input, const flo
                        float *after);
 
 typedef struct {
-    const float *embedding; /* (embeddings, embedding_size) the tables of all columns, one after the other */
-    const int64_t *offsets; /* (columns,) where each begins, in rows */
-    const int64_t *sizes;   /* (columns,) how many each has: a column of the input goes from 0 to one less */
+    const float *embedding; /* (embeddings, embedding_size) the tables of all columns, concatenated */
+    const int64_t *offsets; /* (columns,) first row of each table */
+    const int64_t *sizes;   /* (columns,) rows of each table: a column of the input is in 0..size-1 */
     long embeddings, columns, embedding_size;
     const Layer *layers;
     long count, hidden, parts;
-    Matrix head, head_embedded; /* the outputs, then those of the pointer; the second may be none, and has no bias */
+    Matrix head, head_embedded; /* tokens, then pointers; the second is optional, without bias */
     long outputs;               /* tokens */
-    int residual, bytes;        /* bytes: whether any matrix is of bytes */
+    int residual, bytes;        /* bytes: whether any matrix is int8 */
     const int64_t *pointed;     /* (pointers,) columns of tokens */
     long pointers;
-    Update update;  /* for gates that are not known here */
+    Update update;  /* for gates unknown to the kernel */
     float *scratch; /* see scratch_size */
-    long room;      /* floats that it has */
+    long room;      /* its size in floats */
 } Model;
 
 enum { OTHER, LSTM, GRU, RNN, MINGRU, MINLSTM };
 
-/* What follows is compiled anew for each constant that it is called with. */
+/* Functions that are inlined and specialised for each set of constant arguments. */
 #define FOR_EACH_CASE static inline __attribute__((always_inline))
 #define UNROLLED _Pragma("GCC unroll 16") /* so that sums stay in registers */
 
-/* Rows that go into a matrix: as they are, and rounded. */
+/* Input rows of a matrix: as floats, and quantised. */
 typedef struct {
     float *x;
     long stride;
@@ -100,7 +100,7 @@ typedef struct {
 FOR_EACH_CASE floats load(const void *weights, long at, int half) {
     if (!half)
         return *(const floats *)((const float *)weights + at);
-#if defined(__F16C__) && !defined(PLAIN) /* gcc would convert one by one */
+#if defined(__F16C__) && !defined(PLAIN) /* gcc would convert them one by one */
     return (floats)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)((const _Float16 *)weights + at)));
 #else
     return __builtin_convertvector(*(const halves *)((const _Float16 *)weights + at), floats);
@@ -128,10 +128,10 @@ FOR_EACH_CASE void tile(int rows, int panels, int half, long depth, const void *
             *(floats *)(out + p / 2 * apart + r * PANEL + p % 2 * 8) = sums[2 * panels * r + p];
 }
 
-/* The sums alone, of bytes: sums[r][o] = the sum over k of x[r][k] * w[k][o], for 8 * parts outputs. */
+/* Integer dot products for 8 * parts outputs: out[r][o] = sum over k of x[r][k] * w[k][o]. */
 #if defined(__AVX2__) && !defined(PLAIN)
-FOR_EACH_CASE void whole_sums(int rows, int parts, long depth, const int8_t *weights, const uint8_t *x, long stride,
-                              int32_t *out) {
+FOR_EACH_CASE void int8_dot(int rows, int parts, long depth, const int8_t *weights, const uint8_t *x, long stride,
+                            int32_t *out) {
     __m256i sums[2 * MOST_ROWS];
     const __m256i ones = _mm256_set1_epi16(1);
     UNROLLED for (int i = 0; i < rows * parts; i++)
@@ -155,8 +155,8 @@ FOR_EACH_CASE void whole_sums(int rows, int parts, long depth, const int8_t *wei
         _mm256_storeu_si256((__m256i *)(out + 8 * i), sums[i]);
 }
 #else
-FOR_EACH_CASE void whole_sums(int rows, int parts, long depth, const int8_t *weights, const uint8_t *x, long stride,
-                              int32_t *out) {
+FOR_EACH_CASE void int8_dot(int rows, int parts, long depth, const int8_t *weights, const uint8_t *x, long stride,
+                            int32_t *out) {
     memset(out, 0, rows * parts * 8 * sizeof(int32_t));
     for (long k = 0; k < depth; k++)
         for (int r = 0; r < rows; r++)
@@ -166,11 +166,11 @@ FOR_EACH_CASE void whole_sums(int rows, int parts, long depth, const int8_t *wei
 }
 #endif
 
-/* The same as `tile`, of bytes, for the outputs from `first` on. */
-FOR_EACH_CASE void whole_tile(int rows, int panels, const Matrix *m, long first, const Rows *in, long row, float *out,
-                              long apart) {
+/* The same as `tile`, for int8 weights and outputs from `first` on. */
+FOR_EACH_CASE void int8_tile(int rows, int panels, const Matrix *m, long first, const Rows *in, long row, float *out,
+                             long apart) {
     int32_t sums[16 * MOST_ROWS];
-    whole_sums(rows, 2 * panels, m->depth, (const int8_t *)m->weights + first * m->depth,
+    int8_dot(rows, 2 * panels, m->depth, (const int8_t *)m->weights + first * m->depth,
                in->rounded + row * in->rounded_stride, in->rounded_stride, sums);
     for (int r = 0; r < rows; r++)
         for (int p = 0; p < panels; p++)
@@ -178,21 +178,21 @@ FOR_EACH_CASE void whole_tile(int rows, int panels, const Matrix *m, long first,
                 long output = first + p * PANEL + o;
                 float scale = in->scales[row + r] * m->scales[output];
                 out[p * apart + r * PANEL + o] +=
-                    (float)(sums[PANEL * (panels * r + p) + o] + m->none[output]) * scale;
+                    (float)(sums[PANEL * (panels * r + p) + o] + m->zero_point[output]) * scale;
             }
 }
 
-/* Some rows, from `row` on, times some panels, from `first` on. */
+/* Multiply rows from `row` on by panels from `first` on. */
 FOR_EACH_CASE void any_tile(int rows, int panels, int kind, const Matrix *m, long first, const void *weights,
                             const Rows *in, long row, float *out, long apart) {
     if (kind == BYTE)
-        whole_tile(rows, panels, m, first, in, row, out + row * PANEL, apart);
+        int8_tile(rows, panels, m, first, in, row, out + row * PANEL, apart);
     else
         tile(rows, panels, kind == HALF, m->depth, weights, in->x + row * in->stride, in->stride, out + row * PANEL,
              apart);
 }
 
-/* All rows times one panel, which is fetched once. */
+/* Multiply all rows by one panel, so that the panel is loaded once. */
 FOR_EACH_CASE void for_all_rows(int kind, const Matrix *m, long first, const void *weights, const Rows *in, long rows,
                                 float *out) {
     for (long tiles = (rows + MOST_ROWS - 1) / MOST_ROWS, t = 0; t < tiles; t++) {
@@ -218,8 +218,8 @@ static void bytes_for_all_rows(const Matrix *m, long first, const int8_t *weight
     for_all_rows(BYTE, m, first, weights, in, rows, out);
 }
 
-/* The panels from `first` up to `end` of (panels, rows, PANEL) the bias plus rows times a matrix: several panels at a
-   time where rows are few, or a sum would wait for itself. `panel` has room for one of 32-bit floats. */
+/* Compute panels `first` up to `end` of bias + rows times a matrix, as (panels, rows, PANEL). With few rows, several
+   panels are computed at once, since a single chain of additions would stall. `panel` is scratch for a float panel. */
 FOR_EACH_CASE void product(int kind, const Matrix *m, const Rows *in, long rows, long first, long end, float *panel,
                            float *sums) {
     long size = kind == BYTE ? 1 : kind == HALF ? 2 : 4, panels = rows == 1 ? 4 : rows <= 3 ? 2 : 1, apart = rows * PANEL;
@@ -237,7 +237,7 @@ FOR_EACH_CASE void product(int kind, const Matrix *m, const Rows *in, long rows,
             any_tile(2, 2, kind, m, first, weights, in, 0, out, apart);
         } else if (panels == 2) {
             any_tile(3, 2, kind, m, first, weights, in, 0, out, apart);
-        } else if (kind == HALF) { /* turned into 32 bits once, and not for every tile */
+        } else if (kind == HALF) { /* converted to 32 bits once, and not for each tile */
             for (long i = 0; i < m->depth * PANEL; i += 8)
                 *(floats *)(panel + i) = load(weights, i, 1);
             floats_for_all_rows(m, first, panel, in, rows, out);
@@ -249,7 +249,7 @@ FOR_EACH_CASE void product(int kind, const Matrix *m, const Rows *in, long rows,
     }
 }
 
-/* One thread's share of a whole of so many panels or rows: the first one, and the one after the last. */
+/* The panels or rows of one thread: the first, and the one after the last. */
 typedef struct {
     long first, end;
 } Share;
@@ -259,7 +259,7 @@ static Share share(long whole, long thread, long threads, long grain) {
     return (Share){grains * thread / threads * grain, end < whole ? end : whole};
 }
 
-/* A thread's share of (panels, rows, PANEL) the bias plus rows times a matrix. */
+/* Compute one thread's panels of bias + rows times a matrix, as (panels, rows, PANEL). */
 static void affine(const Matrix *m, const Rows *in, long rows, long thread, long threads, float *panel, float *sums) {
     Share part = share(m->width, thread, threads, 4 * PANEL);
     if (m->kind == BYTE)
@@ -270,17 +270,17 @@ static void affine(const Matrix *m, const Rows *in, long rows, long thread, long
         product(FLOAT, m, in, rows, part.first, part.end, panel, sums);
 }
 
-/* (width,) one row of what `affine` made. */
+/* Copy one row (width,) from the panels of `affine`. */
 static void gather(const Matrix *m, const float *sums, long rows, long row, float *to) {
     for (long first = 0; first < m->width; first += PANEL)
         memcpy(to + first, sums + first * rows + row * PANEL, PANEL * sizeof(float));
 }
 
-/* One row in STEPS steps of its greatest number; numbers that are all as good as nothing become none of them. */
+/* Quantise one row: the largest number becomes STEPS. If all are below 1e-30, all become 0. */
 static void round_row(const Rows *rows, long row, long size) {
     const float *x = rows->x + row * rows->stride;
     uint8_t *to = rows->rounded + row * rows->rounded_stride;
-    int32_t bits = 0; /* floats without a sign are in the order of their bits */
+    int32_t bits = 0; /* non-negative floats sort like their bits */
     for (long i = 0; i < size; i++) {
         int32_t one;
         memcpy(&one, x + i, 4);
@@ -292,7 +292,7 @@ static void round_row(const Rows *rows, long row, long size) {
     rows->scales[row] = most < 1e-30f ? 0.0f : most / STEPS;
     float by = most < 1e-30f ? 0.0f : STEPS / most;
     for (long i = 0; i < size; i++) {
-        float whole = x[i] * by + 12582912.0f; /* 1.5 * 2^23: rounds to a whole number */
+        float whole = x[i] * by + 12582912.0f; /* 1.5 * 2^23: rounds to an integer */
         int32_t rounded;
         memcpy(&rounded, &whole, 4);
         to[i] = (uint8_t)(rounded - 0x4B400000 + ZERO);
@@ -300,10 +300,10 @@ static void round_row(const Rows *rows, long row, long size) {
     memset(to + size, ZERO, rows->rounded_stride - size);
 }
 
-/* e^x to the last bit or two, for |x| below 87; without a branch, so that it is computed for eight at a time. */
+/* e^x to one or two units in the last place, for |x| < 87. It has no branch, so that loops can be vectorised. */
 static inline float exponential(float x) {
     x = x < -87.0f ? -87.0f : x > 87.0f ? 87.0f : x;
-    float whole = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to a whole number */
+    float whole = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to an integer */
     int32_t bits;
     memcpy(&bits, &whole, 4);
     whole -= 12582912.0f;
@@ -315,7 +315,7 @@ static inline float exponential(float x) {
     power = power * rest + 1.6666665459e-1f;
     power = power * rest + 5.0000001201e-1f;
     power = power * rest * rest + rest + 1.0f;
-    uint32_t power_bits = (uint32_t)(bits - 0x4B400000 + 127) << 23; /* without a sign, since x may be no number */
+    uint32_t power_bits = (uint32_t)(bits - 0x4B400000 + 127) << 23; /* unsigned, since x may be NaN */
     float scale;
     memcpy(&scale, &power_bits, 4);
     return power * scale;
@@ -323,50 +323,50 @@ static inline float exponential(float x) {
 
 static inline float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
 
-static inline float hyperbolic(float x) { return 1.0f - 2.0f / (1.0f + exponential(2.0f * x)); }
+static inline float tanh_of(float x) { return 1.0f - 2.0f / (1.0f + exponential(2.0f * x)); }
 
 static void lstm(long n, const float *restrict a, const float *restrict b, const float *restrict cell,
                  float *restrict hidden, float *restrict cell_after) {
     for (long i = 0; i < n; i++) {
-        float taken = sigmoid(a[i] + b[i]), kept = sigmoid(a[n + i] + b[n + i]);
-        float candidate = hyperbolic(a[2 * n + i] + b[2 * n + i]), shown = sigmoid(a[3 * n + i] + b[3 * n + i]);
-        float next = kept * cell[i] + taken * candidate;
+        float input = sigmoid(a[i] + b[i]), forget = sigmoid(a[n + i] + b[n + i]);
+        float candidate = tanh_of(a[2 * n + i] + b[2 * n + i]), output = sigmoid(a[3 * n + i] + b[3 * n + i]);
+        float next = forget * cell[i] + input * candidate;
         cell_after[i] = next;
-        hidden[i] = shown * hyperbolic(next);
+        hidden[i] = output * tanh_of(next);
     }
 }
 
 static void gru(long n, const float *restrict a, const float *restrict b, const float *restrict before,
                 float *restrict hidden) {
     for (long i = 0; i < n; i++) {
-        float reset = sigmoid(a[i] + b[i]), kept = sigmoid(a[n + i] + b[n + i]);
-        float candidate = hyperbolic(a[2 * n + i] + reset * b[2 * n + i]);
-        hidden[i] = candidate + kept * (before[i] - candidate);
+        float reset = sigmoid(a[i] + b[i]), update = sigmoid(a[n + i] + b[n + i]);
+        float candidate = tanh_of(a[2 * n + i] + reset * b[2 * n + i]);
+        hidden[i] = candidate + update * (before[i] - candidate);
     }
 }
 
 static void rnn(long n, const float *restrict a, const float *restrict b, float *restrict hidden) {
     for (long i = 0; i < n; i++)
-        hidden[i] = hyperbolic(a[i] + b[i]);
+        hidden[i] = tanh_of(a[i] + b[i]);
 }
 
-/* The candidate of the minimal cells, which is never negative. */
-static inline float positive(float x) { return x >= 0.0f ? x + 0.5f : sigmoid(x); }
+/* The activation g of the minimal cells, which is positive. */
+static inline float minimal_g(float x) { return x >= 0.0f ? x + 0.5f : sigmoid(x); }
 
 static void mingru(long n, const float *restrict a, const float *restrict before, float *restrict hidden) {
     for (long i = 0; i < n; i++)
-        hidden[i] = before[i] + sigmoid(a[i]) * (positive(a[n + i]) - before[i]);
+        hidden[i] = before[i] + sigmoid(a[i]) * (minimal_g(a[n + i]) - before[i]);
 }
 
 static void minlstm(long n, const float *restrict a, const float *restrict before, float *restrict hidden) {
     for (long i = 0; i < n; i++) {
-        float forget = 1.0f + exponential(-a[i]), taken = 1.0f + exponential(-a[n + i]); /* one over each gate */
-        float candidate = positive(a[2 * n + i]);
-        hidden[i] = candidate + taken / (taken + forget) * (before[i] - candidate);
+        float forget = 1.0f + exponential(-a[i]), input = 1.0f + exponential(-a[n + i]); /* reciprocals of the gates */
+        float candidate = minimal_g(a[2 * n + i]);
+        hidden[i] = candidate + input / (input + forget) * (before[i] - candidate);
     }
 }
 
-/* (size,) what is read of the layers so far of one row: the last one's output, or the sum of all, normalised. */
+/* Compute (size,) the input of the next layer, for one row: the last output, or the normalised sum of all outputs. */
 static void read_layers(const Model *m, long layers, const float *of_row, float *to) {
     if (!m->residual) {
         memcpy(to, of_row + (layers - 1) * m->hidden, m->hidden * sizeof(float));
@@ -387,7 +387,7 @@ static void read_layers(const Model *m, long layers, const float *of_row, float 
         to[i] = (to[i] - mean) * scale;
 }
 
-/* (size,) the sum of the embeddings of one row's columns. */
+/* Compute (size,) the sum of the embeddings of one row. */
 static void embed(const Model *m, const int64_t *columns, float *to) {
     memset(to, 0, m->embedding_size * sizeof(float));
     for (long column = 0; column < m->columns; column++) {
@@ -397,25 +397,25 @@ static void embed(const Model *m, const int64_t *columns, float *to) {
     }
 }
 
-/* One call of `step`, and where in the scratch its parts lie. */
+/* The arguments of one `step`, and its parts of the scratch memory. */
 typedef struct {
     const Model *m;
     long rows;
     const int64_t *columns;
     const float *before;
     float *after, *logits;
-    float *sums;                   /* of a layer's two matrices, or of the head */
-    float *apart;                  /* the same row by row: of all for gates that are not known here, or a thread's one */
-    float *panels;                 /* one of 32-bit floats for each thread */
-    Rows seen, embedded, recurred; /* what goes into the matrices */
-    long width, depth;             /* the most there are */
+    float *sums;                   /* products of a layer's two matrices, or of the head */
+    float *apart;                  /* products row by row: of all rows for `callback_gates`, else a row a thread */
+    float *panels;                 /* one float panel a thread */
+    Rows seen, embedded, recurred; /* inputs of the matrices */
+    long width, depth;             /* the largest */
 } Step;
 
-#define BESIDE 16 /* floats between rows, since rows a power of two apart would share a few places of the cache */
+#define ROW_PADDING 16 /* floats between rows: a stride of a power of two would hit few cache sets */
 
-static long whole_groups(long size) { return (size + GROUP - 1) / GROUP * GROUP; }
+static long pad_to_group(long size) { return (size + GROUP - 1) / GROUP * GROUP; }
 
-static long most_width(const Model *m) {
+static long widest(const Model *m) {
     long most = m->head.width;
     for (long i = 0; i < m->count; i++) {
         long both = m->layers[i].from_input.width + m->layers[i].from_state.width;
@@ -424,7 +424,7 @@ static long most_width(const Model *m) {
     return most;
 }
 
-/* Scratch memory, of which so many floats are taken; without any, it is only counted what would be. */
+/* Scratch memory, and the floats taken so far. With a null pointer, floats are only counted. */
 typedef struct {
     float *begins;
     long taken;
@@ -438,8 +438,8 @@ static float *take(Room *room, long count) {
     return begins;
 }
 
-static Rows laid_out(const Model *m, long rows, long size, Room *room) {
-    Rows made = {.stride = size + BESIDE, .rounded_stride = whole_groups(size)};
+static Rows lay_out_rows(const Model *m, long rows, long size, Room *room) {
+    Rows made = {.stride = size + ROW_PADDING, .rounded_stride = pad_to_group(size)};
     made.x = take(room, rows * made.stride);
     if (m->bytes) {
         made.scales = take(room, rows);
@@ -448,42 +448,43 @@ static Rows laid_out(const Model *m, long rows, long size, Room *room) {
     return made;
 }
 
-static Step laid_out_step(const Model *m, long rows, long threads, Room *room) {
-    Step s = {.m = m, .rows = rows, .width = most_width(m)};
+static Step lay_out_step(const Model *m, long rows, long threads, Room *room) {
+    Step s = {.m = m, .rows = rows, .width = widest(m)};
     s.depth = m->hidden > m->embedding_size ? m->hidden : m->embedding_size;
     s.sums = take(room, rows * s.width);
     s.apart = take(room, (rows > threads ? rows : threads) * s.width);
     s.panels = take(room, threads * PANEL * s.depth);
-    s.seen = laid_out(m, rows, m->hidden, room);
-    s.embedded = laid_out(m, rows, m->embedding_size, room);
-    s.recurred = laid_out(m, rows, m->hidden, room);
+    s.seen = lay_out_rows(m, rows, m->hidden, room);
+    s.embedded = lay_out_rows(m, rows, m->embedding_size, room);
+    s.recurred = lay_out_rows(m, rows, m->hidden, room);
     return s;
 }
 
-#define MOST_WIDTH (1L << 24) /* of a layer, of embeddings and of the output: products of all of them fit a number */
+#define MOST_WIDTH (1L << 24) /* of a layer, an embedding and the output: their products fit into a long */
 #define MOST_LAYERS (1L << 12)
 #define MOST_PARTS 16
-#define MOST_IN_ALL (1L << 18) /* rows of a step */
-#define MOST_ASKED 64          /* threads; where there are none, one does all */
+#define MOST_STEP_ROWS (1L << 18) /* rows of a step */
+#define MOST_REQUESTED 64         /* threads; without thread support, one does all */
 #define MOST_EMBEDDINGS (1L << 36)
 
 static int between(long least, long value, long most) { return least <= value && value <= most; }
 
-static long whole_panels(long width) { return (width + PANEL - 1) / PANEL * PANEL; }
+static long pad_to_panel(long width) { return (width + PANEL - 1) / PANEL * PANEL; }
 
-/* Whether a matrix makes so many outputs of so many inputs; of no output, whether there is none. */
-static int matrix_fits(const Model *m, const Matrix *matrix, long width, long depth) {
-    if (matrix->width != whole_panels(width) || !width)
+/* Whether a matrix has `width` outputs and `depth` inputs; for a width of 0, whether there is no matrix. */
+static int is_matrix_valid(const Model *m, const Matrix *matrix, long width, long depth) {
+    if (matrix->width != pad_to_panel(width) || !width)
         return !matrix->width && !width;
     if (matrix->kind == BYTE)
-        return m->bytes && matrix->weights && matrix->scales && matrix->none && matrix->depth == whole_groups(depth);
+        return m->bytes && matrix->weights && matrix->scales && matrix->zero_point &&
+               matrix->depth == pad_to_group(depth);
     return between(FLOAT, matrix->kind, HALF) && matrix->weights && matrix->depth == depth;
 }
 
-static int layer_fits(const Model *m, long number) {
+static int is_layer_valid(const Model *m, long number) {
     static const struct {
-        long sums, parts; /* sums of a unit */
-        int recurrent;    /* whether it sees what it was */
+        long sums, parts; /* sums a unit */
+        int recurrent;    /* whether it has a recurrent matrix */
     } known[] = {
         [LSTM] = {4, 2, 1}, [GRU] = {3, 1, 1}, [RNN] = {1, 1, 1}, [MINGRU] = {2, 1, 0}, [MINLSTM] = {3, 1, 0}};
     const Layer *layer = m->layers + number;
@@ -500,11 +501,11 @@ static int layer_fits(const Model *m, long number) {
         if (m->parts != known[layer->gates].parts)
             return 0;
     }
-    return matrix_fits(m, from_input, width, number ? m->hidden : m->embedding_size) &&
-           matrix_fits(m, from_state, state_width, m->hidden);
+    return is_matrix_valid(m, from_input, width, number ? m->hidden : m->embedding_size) &&
+           is_matrix_valid(m, from_state, state_width, m->hidden);
 }
 
-static int tables_fit(const Model *m) {
+static int are_tables_valid(const Model *m) {
     if (!m->embedding || !m->offsets || !m->sizes || !between(1, m->embeddings, MOST_EMBEDDINGS))
         return 0;
     for (long column = 0; column < m->columns; column++)
@@ -517,27 +518,28 @@ static int tables_fit(const Model *m) {
     return 1;
 }
 
-static int model_fits(const Model *m) {
+static int is_model_valid(const Model *m) {
     if (!between(1, m->columns, MOST_WIDTH) || !between(1, m->embedding_size, MOST_WIDTH) ||
         !between(1, m->hidden, MOST_WIDTH) || !between(1, m->outputs, MOST_WIDTH) ||
         !between(0, m->pointers, MOST_WIDTH) || !between(1, m->count, MOST_LAYERS) ||
-        !between(1, m->parts, MOST_PARTS) || !m->layers || !m->head.bias || m->head_embedded.bias || !tables_fit(m))
+        !between(1, m->parts, MOST_PARTS) || !m->layers || !m->head.bias || m->head_embedded.bias ||
+        !are_tables_valid(m))
         return 0;
     for (long number = 0; number < m->count; number++)
-        if (!layer_fits(m, number))
+        if (!is_layer_valid(m, number))
             return 0;
     long width = m->outputs + m->pointers;
-    return matrix_fits(m, &m->head, width, m->hidden) &&
-           matrix_fits(m, &m->head_embedded, m->head_embedded.width ? width : 0, m->embedding_size);
+    return is_matrix_valid(m, &m->head, width, m->hidden) &&
+           is_matrix_valid(m, &m->head_embedded, m->head_embedded.width ? width : 0, m->embedding_size);
 }
 
-/* Floats that a step of so many rows in so many threads needs beside its state; -1 for a model whose sizes do not fit
-   one another, and for more rows or threads than can be. */
+/* Count the floats of scratch memory of a step. -1 for a model whose sizes do not fit one another, and for too many
+   rows or threads. */
 long scratch_size(const Model *m, long rows, long threads) {
-    if (!model_fits(m) || !between(1, rows, MOST_IN_ALL) || !between(1, threads, MOST_ASKED))
+    if (!is_model_valid(m) || !between(1, rows, MOST_STEP_ROWS) || !between(1, threads, MOST_REQUESTED))
         return -1;
     Room room = {0};
-    laid_out_step(m, rows, threads, &room);
+    lay_out_step(m, rows, threads, &room);
     return room.taken;
 }
 
@@ -562,8 +564,8 @@ static void layer_gates(const Step *s, long number, long row, float *from_input)
         rnn(m->hidden, from_input, from_state, after);
 }
 
-/* Gates that are not known here, of all rows, by the one who knows; they want both parts row by row. */
-static void foreign_gates(const Step *s, long number) {
+/* Call back for unknown gates of all rows; both products are passed row by row. */
+static void callback_gates(const Step *s, long number) {
     const Layer *layer = s->m->layers + number;
     long width = layer->from_input.width, state_width = layer->from_state.width;
     float *from_state = s->apart + s->rows * width;
@@ -574,9 +576,9 @@ static void foreign_gates(const Step *s, long number) {
     s->m->update(number, s->rows, s->apart, from_state, s->before, s->after);
 }
 
-static void meet(long threads);
+static void barrier_wait(long threads);
 
-/* What goes into the matrices of layer `number`, or into the head, of one row. */
+/* Prepare one row of the inputs of layer `number`, or of the head. */
 static void prepare(const Step *s, long number, long row) {
     const Model *m = s->m;
     long stride = m->count * m->hidden;
@@ -594,7 +596,7 @@ static void prepare(const Step *s, long number, long row) {
         round_row(&s->recurred, row, m->hidden);
 }
 
-/* The logits of one row: what the head made, and what the pointer adds. */
+/* Write the logits of one row: the head's products plus the pointers'. */
 static void point(const Step *s, long row, float *out) {
     const Model *m = s->m;
     float *to = s->logits + row * m->outputs;
@@ -607,7 +609,7 @@ static void point(const Step *s, long row, float *out) {
     }
 }
 
-/* One thread's share of a step: some of the rows of what is done row by row, and some panels of each matrix. */
+/* Run one thread's share of a step: some rows of row-wise work, and some panels of each matrix. */
 static void walk(const Step *s, long thread, long threads) {
     const Model *m = s->m;
     long rows = s->rows;
@@ -617,15 +619,15 @@ static void walk(const Step *s, long thread, long threads) {
         const Layer *layer = m->layers + number;
         for (long row = own.first; row < own.end; row++)
             prepare(s, number, row);
-        meet(threads);
+        barrier_wait(threads);
         affine(&layer->from_input, number ? &s->seen : &s->embedded, rows, thread, threads, panel, s->sums);
         affine(&layer->from_state, &s->recurred, rows, thread, threads, panel,
                s->sums + rows * layer->from_input.width);
-        meet(threads);
+        barrier_wait(threads);
         if (layer->gates == OTHER) {
             if (thread == 0)
-                foreign_gates(s, number);
-            meet(threads);
+                callback_gates(s, number);
+            barrier_wait(threads);
         } else {
             for (long row = own.first; row < own.end; row++)
                 layer_gates(s, number, row, apart);
@@ -633,16 +635,16 @@ static void walk(const Step *s, long thread, long threads) {
     }
     for (long row = own.first; row < own.end; row++)
         prepare(s, m->count, row);
-    meet(threads);
+    barrier_wait(threads);
     affine(&m->head, &s->seen, rows, thread, threads, panel, s->sums);
     affine(&m->head_embedded, &s->embedded, rows, thread, threads, panel, s->sums);
-    meet(threads);
+    barrier_wait(threads);
     for (long row = own.first; row < own.end; row++)
         point(s, row, apart);
 }
 
 #if MOST_THREADS > 1
-/* Threads that wait for a step: the caller is the first of `count`. One step at a time has them. */
+/* Worker threads. The caller is the first of `count`. They run one step at a time. */
 static struct {
     pthread_mutex_t taken, lock;
     pthread_cond_t moved;
@@ -650,132 +652,132 @@ static struct {
     long count;
     atomic_long arrived;
     atomic_ulong phase;
-    const Step *step; /* none: the threads end */
-} team = {.taken = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER};
+    const Step *step; /* null: the threads exit */
+} workers = {.taken = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER};
 
-#define SPINS 2000 /* some tens of microseconds: to sleep and be woken takes as long */
+#define SPINS 2000 /* tens of microseconds, about the cost of sleeping and waking */
 
-/* Wait until all threads are here. */
-static void meet(long threads) {
+/* Wait until all threads arrive. */
+static void barrier_wait(long threads) {
     if (threads == 1)
         return;
-    unsigned long phase = atomic_load(&team.phase);
-    if (atomic_fetch_add(&team.arrived, 1) + 1 == threads) {
-        atomic_store(&team.arrived, 0);
-        pthread_mutex_lock(&team.lock);
-        atomic_store(&team.phase, phase + 1);
-        pthread_cond_broadcast(&team.moved);
-        pthread_mutex_unlock(&team.lock);
+    unsigned long phase = atomic_load(&workers.phase);
+    if (atomic_fetch_add(&workers.arrived, 1) + 1 == threads) {
+        atomic_store(&workers.arrived, 0);
+        pthread_mutex_lock(&workers.lock);
+        atomic_store(&workers.phase, phase + 1);
+        pthread_cond_broadcast(&workers.moved);
+        pthread_mutex_unlock(&workers.lock);
         return;
     }
     for (int spin = 0; spin < SPINS; spin++) {
-        if (atomic_load_explicit(&team.phase, memory_order_acquire) != phase)
+        if (atomic_load_explicit(&workers.phase, memory_order_acquire) != phase)
             return;
 #if defined(__x86_64__) || defined(__i386__)
         __builtin_ia32_pause();
 #endif
     }
-    pthread_mutex_lock(&team.lock);
-    while (atomic_load(&team.phase) == phase)
-        pthread_cond_wait(&team.moved, &team.lock);
-    pthread_mutex_unlock(&team.lock);
+    pthread_mutex_lock(&workers.lock);
+    while (atomic_load(&workers.phase) == phase)
+        pthread_cond_wait(&workers.moved, &workers.lock);
+    pthread_mutex_unlock(&workers.lock);
 }
 
 static void *work(void *number) {
-    long threads = team.count;
+    long threads = workers.count;
     for (;;) {
-        meet(threads);
-        if (!team.step)
+        barrier_wait(threads);
+        if (!workers.step)
             return 0;
-        walk(team.step, (long)number, threads);
-        meet(threads);
+        walk(workers.step, (long)number, threads);
+        barrier_wait(threads);
     }
 }
 
-/* In a forked process there is no thread but the one that forked. */
-static void forget(void) {
-    team.count = 0;
-    atomic_store(&team.arrived, 0);
-    pthread_mutex_init(&team.taken, 0);
-    pthread_mutex_init(&team.lock, 0);
-    pthread_cond_init(&team.moved, 0);
+/* Reset after a fork: only the forking thread exists in the child. */
+static void forget_workers(void) {
+    workers.count = 0;
+    atomic_store(&workers.arrived, 0);
+    pthread_mutex_init(&workers.taken, 0);
+    pthread_mutex_init(&workers.lock, 0);
+    pthread_cond_init(&workers.moved, 0);
 }
 
-static void dismiss(void) {
-    if (team.count) {
-        team.step = 0;
-        meet(team.count);
-        for (long i = 1; i < team.count; i++)
-            pthread_join(team.threads[i], 0);
+static void stop_workers(void) {
+    if (workers.count) {
+        workers.step = 0;
+        barrier_wait(workers.count);
+        for (long i = 1; i < workers.count; i++)
+            pthread_join(workers.threads[i], 0);
     }
-    team.count = 0;
+    workers.count = 0;
 }
 
-/* Whether there are now so many threads; signals are left to those of the program. */
-static int gathered(long threads) {
-    static int told, refused;
-    if (team.count == threads || refused)
+/* Start the workers, unless they run already; return whether there are `threads`. They block all signals. */
+static int start_workers(long threads) {
+    static int registered, refused;
+    if (workers.count == threads || refused)
         return !refused;
-    dismiss();
-    refused = !told && pthread_atfork(0, 0, forget);
-    told = 1;
+    stop_workers();
+    refused = !registered && pthread_atfork(0, 0, forget_workers);
+    registered = 1;
     if (refused)
         return 0;
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    team.count = threads;
-    long made = 1;
-    while (made < threads && !pthread_create(&team.threads[made], 0, work, (void *)made))
-        made++;
+    workers.count = threads;
+    long started = 1;
+    while (started < threads && !pthread_create(&workers.threads[started], 0, work, (void *)started))
+        started++;
     pthread_sigmask(SIG_SETMASK, &before, 0);
-    refused = made < threads; /* those that were made wait for ever */
+    refused = started < threads; /* those already started wait forever */
     return !refused;
 }
 #else
-static void meet(long threads) {}
+static void barrier_wait(long threads) {}
 #endif
 
-enum { DONE, NO_FIT, NO_COLUMN };
+enum { DONE, BAD_SIZES, BAD_COLUMN };
 
-/* In as many threads as are asked for, if nobody else has them. */
+/* Run a step in `threads` threads, or in one if the workers are busy with another step. */
 static void run(const Step *s, long threads) {
 #if MOST_THREADS > 1
-    if (threads > 1 && !pthread_mutex_trylock(&team.taken)) {
-        int there = gathered(threads);
-        if (there) {
-            team.step = s;
-            meet(threads);
+    if (threads > 1 && !pthread_mutex_trylock(&workers.taken)) {
+        int ready = start_workers(threads);
+        if (ready) {
+            workers.step = s;
+            barrier_wait(threads);
             walk(s, 0, threads);
-            meet(threads);
+            barrier_wait(threads);
         }
-        pthread_mutex_unlock(&team.taken);
-        if (there)
+        pthread_mutex_unlock(&workers.taken);
+        if (ready)
             return;
     }
 #endif
     walk(s, 0, 1);
 }
 
-/* before, after: `parts` arrays of (rows, count, hidden), one after the other. logits: (rows, outputs).
-   DONE, or nothing is done: NO_FIT where sizes do not fit one another or the scratch memory, NO_COLUMN for a number
-   in `columns` that its column does not have. */
+/* before, after: `parts` arrays of (rows, count, hidden), concatenated. logits: (rows, outputs).
+   Return DONE; or do nothing, and return BAD_SIZES if sizes do not fit one another or the scratch memory, BAD_COLUMN
+   if a number in `columns` is beyond its table. */
 int step(const Model *m, long rows, const int64_t *columns, const float *before, float *after, float *logits,
           long threads) {
     long needed = scratch_size(m, rows, threads);
     if (needed < 0 || needed > m->room || !m->scratch)
-        return NO_FIT;
+        return BAD_SIZES;
     uint64_t beyond = 0;
     for (long row = 0; row < rows; row++)
         for (long column = 0; column < m->columns; column++) {
             uint64_t number = (uint64_t)columns[row * m->columns + column];
-            beyond |= number | ((uint64_t)m->sizes[column] - 1 - number); /* the sign of both */
+            beyond |= number | ((uint64_t)m->sizes[column] - 1 - number); /* has the sign bit if one is negative */
         }
     if (beyond >> 63)
-        return NO_COLUMN;
+        return BAD_COLUMN;
     UNGUARD(m->scratch, m->room);
     Room room = {.begins = m->scratch};
-    Step s = laid_out_step(m, rows, threads, &room);
+    Step s = lay_out_step(m, rows, threads, &room);
     s.columns = columns, s.before = before, s.after = after, s.logits = logits;
     run(&s, threads);
     UNGUARD(m->scratch, m->room);

@@ -1,9 +1,9 @@
-"""One step of a described cell by the compiled kernel; it knows no architecture by name.
+"""One step of a cell in the compiled kernel, for any architecture that has a cell.
 
-The kernel knows the gates that a layer names; those of any other layer are computed by its own array functions.
-In `int8`, each output's weights are rounded to 63 steps of their greatest, on either side of 0, and each row that comes
-in to 127, since a few numbers of a state without bounds may be far greater than the others (Dettmers et al. 2022,
-LLM.int8(), describe that, and such vector-wise rounding). Two products are then summed in 16 bits without an overflow.
+The kernel computes the gates of lstm, gru, rnn, mingru and minlstm. Any other layer's own array functions are called
+back. In `int8`, quantisation is vector-wise, since an unbounded state may have outliers (Dettmers et al. 2022,
+LLM.int8()). Each output's weights are rounded to -63..63 times their scale, and each input row to -127..127 times its
+own. So the sum of two products fits into 16 bits.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ Floats = NDArray[np.float32]
 
 PANEL = 16
 
-UNFIT = "the sizes of a cell do not fit one another, or are more than the kernel takes"
+UNFIT = "the sizes of a cell do not fit one another, or exceed the limits of the kernel"
 
 GATES = {"lstm": 1, "gru": 2, "rnn": 3, "mingru": 4, "minlstm": 5}
-"""Those that the kernel computes; 0 stands for others."""
+"""Gates that the kernel computes; 0 stands for others."""
 
 
 FLOAT, HALF, BYTE = range(3)
-"""What weights are, to the kernel."""
+"""Types of weights in the kernel."""
 
 LEAST = 1e-30
-"""Weights that are all less are as good as none."""
+"""If all weights of an output are below this, they become 0."""
 
 STEPS, ZERO, GROUP = 63, 128, 8
-"""Of whole numbers: how far they go, what the kernel writes for none, and inputs that come together."""
+"""In int8: the largest weight, the code of 0 in a row, and the number of inputs in a group."""
 
 ENOUGH = 4_000_000
-"""Products in a step from which several threads may be faster, measured (2 vCPU AMD EPYC, znver3)."""
+"""Products in a step above which threads may be faster, measured (2 vCPU AMD EPYC, znver3)."""
 
 
 class _Matrix(Structure):
@@ -50,7 +50,7 @@ class _Matrix(Structure):
         ("weights", c_void_p),
         ("bias", c_void_p),
         ("scales", c_void_p),
-        ("none", c_void_p),
+        ("zero_point", c_void_p),
         ("width", c_long),
         ("depth", c_long),
         ("kind", c_int),
@@ -90,10 +90,10 @@ class _Model(Structure):
 
 
 def native_stepper(cell: Cell, precision: str = "float32", threads: int = 1) -> Stepper:
-    """`step(inputs (B, C), state) -> (logits (B, V), state)`. RuntimeError where there is no kernel.
+    """Return `step(inputs (B, C), state) -> (logits (B, V), state)`. RuntimeError if there is no kernel.
 
-    `precision` is float32 or int8. At most so many `threads` share a step; they change no bit of it. Raises Unfit for a
-    cell whose arrays do not fit one another; a step raises BadModelFile for columns beyond its tables.
+    `precision` is float32 or int8. The number of `threads` changes no bit of the result. Raises Unfit for a cell whose
+    arrays do not fit one another. A step raises BadModelFile for columns beyond its tables.
     """
     kernel = library()
     if kernel is None:
@@ -107,7 +107,7 @@ def native_stepper(cell: Cell, precision: str = "float32", threads: int = 1) -> 
     parts, count, hidden, outputs, width = model.parts, model.count, model.hidden, model.outputs, model.columns
     run, here = _paced(kernel, model, threads), ctypes.addressof(model)
     scratch, room = np.empty(0, dtype=np.float32), 0
-    last: tuple[State, Floats] = (), scratch  # the state that was given out last, which mostly comes back
+    last: tuple[State, Floats] = (), scratch  # the last state returned, which is mostly the next one passed in
 
     def step(columns: NDArray[np.int64], state: State | None) -> tuple[Floats, State]:
         nonlocal scratch, room, last
@@ -119,7 +119,7 @@ def native_stepper(cell: Cell, precision: str = "float32", threads: int = 1) -> 
         shape = (parts, rows, count, hidden)
         before = last[1] if state is last[0] else _side_by_side(state, shape)
         if columns.shape != (rows, width) or before.shape != shape:
-            raise ValueError("columns or state are of another shape than the model's")
+            raise ValueError("columns or state have another shape than the model's")
         after, logits = np.empty(shape, dtype=np.float32), np.empty((rows, outputs), dtype=np.float32)
         if run(rows, columns, before, after, logits):
             check_columns(columns, np.array(sizes))
@@ -133,57 +133,57 @@ def native_stepper(cell: Cell, precision: str = "float32", threads: int = 1) -> 
 
 
 def _scratch(size: int) -> Floats:
-    """So many floats. Raises Unfit for a size that is none."""
+    """Allocate `size` floats. Raises Unfit for a negative size."""
     if size < 0:
         raise Unfit(UNFIT)
     return np.empty(size, dtype=np.float32)
 
 
 def _paced(kernel: ctypes.CDLL, model: _Model, threads: int) -> Callable[..., int]:
-    """`run(rows, columns, before, after, logits)` in as many threads as are fastest, at most `threads`.
+    """Return `run(rows, columns, before, after, logits)`, which uses the fastest number of threads, at most `threads`.
 
-    It says what the kernel does: 0, or more where it has refused them.
+    It returns the kernel's result: 0, or an error code.
     """
     kernel.step.argtypes = [c_void_p, c_long, c_void_p, c_void_p, c_void_p, c_void_p, c_long]
     kernel.step.restype = c_int
     here, products = ctypes.addressof(model), _products(model)
     step: Callable[..., int] = kernel.step
-    paces: dict[int, Pace] = {}
+    tuners: dict[int, Pace] = {}
 
     def run(rows: int, *arrays: NDArray[Any]) -> int:
         addresses = [array.ctypes.data for array in arrays]
         if threads == 1 or rows * products < ENOUGH:
             return step(here, rows, *addresses, 1)
-        pace = paces.setdefault(rows.bit_length(), Pace(threads))
-        chosen, began = pace.threads(), perf_counter()
-        said = step(here, rows, *addresses, chosen)
-        pace.took(chosen, perf_counter() - began)
-        return said
+        tuner = tuners.setdefault(rows.bit_length(), Pace(threads))
+        chosen, began = tuner.threads(), perf_counter()
+        result = step(here, rows, *addresses, chosen)
+        tuner.took(chosen, perf_counter() - began)
+        return result
 
     return run
 
 
 def _side_by_side(state: State | None, shape: tuple[int, ...]) -> Floats:
-    """(parts, B, layers, H) the parts of a state in one array."""
+    """Join the parts of a state in one array (parts, B, layers, H)."""
     if state is None:
         return np.zeros(shape, dtype=np.float32)
     return np.stack([np.asarray(part, dtype=np.float32) for part in state])
 
 
 def _products(model: _Model) -> int:
-    """Multiplications of one row."""
+    """Count the multiplications of one row."""
     layers = (model.layers[number] for number in range(model.count))
     matrices = [m for layer in layers for m in (layer.from_input, layer.from_state)] + [model.head, model.head_embedded]
     return sum(m.width * m.depth for m in matrices)
 
 
 def _described(cell: Cell, whole: bool, failed: list[Exception]) -> _Model:
-    """The cell as the kernel reads it, its weights in `whole` numbers or as they are."""
-    kept: list[Any] = []
+    """Build the kernel's model of a cell, with weights in int8 if `whole`, else in floats."""
+    alive: list[Any] = []
 
     def pointer(array: NDArray[Any]) -> int:
         array = np.ascontiguousarray(array)
-        kept.append(array)
+        alive.append(array)
         return int(array.ctypes.data)
 
     def matrix(weights: Floats, bias: Floats | None = None) -> _Matrix:
@@ -195,7 +195,7 @@ def _described(cell: Cell, whole: bool, failed: list[Exception]) -> _Model:
         made = _bytes(padded, pointer) if whole else _floats(padded, pointer)
         if bias is not None:
             padded_bias = np.zeros(len(padded), dtype=np.float32)
-            padded_bias[:width] = bias  # ValueError for one of another length: the kernel is told nothing but the width
+            padded_bias[:width] = bias  # ValueError for another length, which the kernel could not see
             made.bias = pointer(padded_bias)
         return made
 
@@ -214,7 +214,7 @@ def _described(cell: Cell, whole: bool, failed: list[Exception]) -> _Model:
     head, bias = _output(cell)
     sizes = [len(table) for table in cell.columns]
     update = _Update(_update(cell.layers, hidden, layers, failed))
-    kept += [layers, update]
+    alive += [layers, update]
     model = _Model(
         embedding=pointer(np.concatenate(cell.columns, dtype=np.float32)),
         offsets=pointer(np.cumsum([0, *sizes[:-1]], dtype=np.int64)),
@@ -235,19 +235,19 @@ def _described(cell: Cell, whole: bool, failed: list[Exception]) -> _Model:
         pointers=len(cell.pointed),
         update=update,
     )
-    model.kept = kept  # what it points at lives as long
+    model.alive = alive  # keeps the arrays behind its pointers alive
     return model
 
 
 def _output(cell: Cell) -> tuple[Floats, Floats]:
-    """The matrix and the bias of the output, with the rows of the pointer below."""
+    """Return the matrix and the bias of the output, with the pointer's rows below."""
     if cell.pointer is None or cell.pointer_bias is None:
         return cell.head, cell.bias
     return np.concatenate([cell.head, cell.pointer]), np.concatenate([cell.bias, cell.pointer_bias])
 
 
 def _floats(weights: Floats, pointer: Callable[[NDArray[Any]], int]) -> _Matrix:
-    """A matrix (width, depth) in panels of (depth, PANEL); in 16 bits where that loses nothing."""
+    """Pack a matrix (width, depth) in panels of (depth, PANEL), with 16 bits where they are exact."""
     with np.errstate(over="ignore"):
         half = weights.astype(np.float16)
     exact = np.array_equal(half, weights)
@@ -256,17 +256,17 @@ def _floats(weights: Floats, pointer: Callable[[NDArray[Any]], int]) -> _Matrix:
 
 
 def _bytes(weights: Floats, pointer: Callable[[NDArray[Any]], int]) -> _Matrix:
-    """A matrix (width, depth) rounded, in panels of (depth / 4, PANEL, 4)."""
+    """Quantise a matrix (width, depth) to int8, in panels of (depth / 4, PANEL, 4)."""
     greatest = np.abs(weights).max(axis=1, keepdims=True)
     greatest = np.where(greatest > LEAST, greatest, 0)
-    with np.errstate(invalid="ignore"):  # whoever describes a cell may say that a weight is infinite
+    with np.errstate(invalid="ignore"):  # a cell may have infinite weights
         steps = np.rint(weights * (STEPS / np.where(greatest > 0, greatest, np.inf))).astype(np.int8)
     steps = np.pad(steps, ((0, 0), (0, -weights.shape[1] % GROUP)))
     width, depth = steps.shape
     return _Matrix(
         pointer(steps.reshape(-1, PANEL, depth // 4, 4).transpose(0, 2, 1, 3)),
         scales=pointer((greatest[:, 0] / STEPS).astype(np.float32)),
-        none=pointer(-ZERO * steps.sum(axis=1, dtype=np.int32)),
+        zero_point=pointer(-ZERO * steps.sum(axis=1, dtype=np.int32)),
         width=width,
         depth=depth,
         kind=BYTE,
@@ -274,14 +274,14 @@ def _bytes(weights: Floats, pointer: Callable[[NDArray[Any]], int]) -> _Matrix:
 
 
 def _update(layers: tuple[Layer, ...], hidden: int, described: Any, failed: list[Exception]) -> Any:
-    """What the kernel calls for gates that it does not know; no error passes through C, so it is left in `failed`."""
+    """Make the callback for gates unknown to the kernel. Exceptions cannot pass through C; they go to `failed`."""
 
     def update(number: int, rows: int, from_input: Any, from_state: Any, before: Any, after: Any) -> None:
         layer, matrices = layers[number], described[number]
         shape = (layer.parts, rows, len(layers), hidden)
         own = tuple(np.ctypeslib.as_array(before, shape)[:, :, number])
         try:
-            with np.errstate(over="ignore", invalid="ignore"):  # whoever draws sees what is no number
+            with np.errstate(over="ignore", invalid="ignore"):  # drawing detects NaN
                 made = layer.update(
                     _sums(from_input, rows, matrices.from_input, len(layer.inputs)),
                     _sums(from_state, rows, matrices.from_state, len(layer.recurrent)),
@@ -296,7 +296,7 @@ def _update(layers: tuple[Layer, ...], hidden: int, described: Any, failed: list
 
 
 def _sums(values: Any, rows: int, matrix: _Matrix, width: int) -> Floats:
-    """(rows, width) what a matrix gave, without its padding."""
+    """Return (rows, width) the product with a matrix, without its padding."""
     if not width:
         return np.zeros((rows, 0), dtype=np.float32)
     padded: Floats = np.ctypeslib.as_array(values, (rows, matrix.width))

@@ -1,4 +1,4 @@
-"""How many threads a step is shared among: what there is, and what was fastest lately; it knows no step."""
+"""Choose the number of threads of a step by recent speed."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from math import inf
 from composer.devices import processors
 
 PATIENCE = 64, 4096
-"""Steps after which the slower way is tried again, at first and at most: each time it is still slower doubles them."""
+"""Steps before the slower number is tried again: at first, and at most. Each failure doubles the interval."""
 
 WEIGHT = 0.25
-"""Of the latest step in what a step takes."""
+"""Weight of the latest step in the moving average."""
 
 
 def available() -> int:
-    """Threads that may run: what OMP_NUM_THREADS says, or the processors that this process may use."""
-    said = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    if said.isdecimal() and int(said) > 0:
-        return int(said)
+    """Return the number of threads: OMP_NUM_THREADS, or the processors that this process may use."""
+    value = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if value.isdecimal() and int(value) > 0:
+        return int(value)
     return processors()
 
 
 class Pace:
-    """One thread or several, whichever was faster lately: threads that wait for one another lose on a busy machine."""
+    """One thread or several, whichever was faster lately: on a busy machine, threads wait for one another."""
 
     def __init__(self, threads: int) -> None:
         self.seconds = {1: inf, threads: inf}
         self._patience = self._left = PATIENCE[0]
 
     def threads(self) -> int:
-        """How many threads the next step is to have."""
+        """Choose the number of threads of the next step."""
         if untried := [threads for threads, seconds in self.seconds.items() if seconds == inf]:
             return untried[0]
         self._left -= 1
@@ -38,7 +38,7 @@ class Pace:
         return best if self._left > 0 else next((other for other in self.seconds if other != best), best)
 
     def took(self, threads: int, seconds: float) -> None:
-        """What a step with so many threads took."""
+        """Record the time of a step with this number of threads."""
         best = min(self.seconds, key=self.seconds.__getitem__)
         before = self.seconds[threads]
         self.seconds[threads] = seconds if before == inf or threads != best else before + WEIGHT * (seconds - before)

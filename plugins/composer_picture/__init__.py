@@ -1,4 +1,4 @@
-"""Plugin: pictures of pieces as piano rolls, PNG and SVG; it knows the hooks and nothing of what is drawn."""
+"""Plugin: pictures of pieces as piano rolls, in PNG and SVG."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from composer.types import Offers
 
 @hookimpl
 def register_exporters() -> Offers:
-    """Offer `.png` and `.roll.svg`."""
+    """Register `.png` and `.roll.svg`."""
     from composer_picture.exporters import PngExporter, SvgExporter
 
     return {".png": PngExporter, ".roll.svg": SvgExporter}

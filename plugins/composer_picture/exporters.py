@@ -1,4 +1,4 @@
-"""The exporters of pictures: `.png` and `.roll.svg`; they know no place and no colour."""
+"""The exporters `.png` and `.roll.svg`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NARROWEST, _WIDEST = 400, 8_000
 class PngExporter:
     """Writes a piano roll as PNG: one piece in rows of bars, or several as small rolls side by side.
 
-    Letters are those of DejaVu Sans; a name in a script that it lacks (Chinese, say) shows as boxes.
+    The font is DejaVu Sans. Letters that it lacks, such as Chinese, show as boxes.
     """
 
     theme: Annotated[str, "light or dark"] = "light"
@@ -31,7 +31,7 @@ class PngExporter:
     scale: Annotated[float, "pixels to a unit (0.5 to 4)"] = 2.0
 
     def __post_init__(self) -> None:
-        """Refuse what no picture has."""
+        """Refuse invalid options."""
         _check(self.theme, self.width, self.bars)
         if not 0.5 <= self.scale <= 4:
             raise ValueError(f"scale is {self.scale:g}, and must be from 0.5 to 4")
@@ -52,7 +52,7 @@ class SvgExporter:
     bars: Annotated[int, "in a row; 0: as many as are easily read"] = 0
 
     def __post_init__(self) -> None:
-        """Refuse what no picture has."""
+        """Refuse invalid options."""
         _check(self.theme, self.width, self.bars)
 
     def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
@@ -76,7 +76,7 @@ def _drawing(pieces: Sequence[Piece], path: Path, theme: str, width: int, bars: 
     if not pieces:
         raise CannotWrite(f"{shown}: no piece to draw.")
     if len(pieces) > MOST_PIECES:
-        raise CannotWrite(f"{shown}: a picture shows {MOST_PIECES} pieces at most, and here are {len(pieces):,}.")
+        raise CannotWrite(f"{shown}: a picture shows at most {MOST_PIECES} pieces, and there are {len(pieces):,}.")
     for piece in pieces:
         try:
             grid.bars_of(piece.score)

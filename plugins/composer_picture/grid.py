@@ -1,4 +1,4 @@
-"""The grid: bars in rows of equal scale, and where a tick lies in them; it knows no pitch and no colour."""
+"""The grid of a picture: rows of bars at one scale."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import numpy as np
 
 from composer.music.score import TICKS_PER_QUARTER, Bars, Score, bars
 
-_QUARTER = 17.0  # units that it should have, unless there are too many rows
+_QUARTER = 17.0  # preferred units, unless there would be too many rows
 _STEPS = (1, 2, 4, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
-MOST_BARS = 100_000
 
 
 @dataclass(frozen=True)
 class Row:
-    """Bars `first` up to `last` of a piece, which begin and end at these ticks."""
+    """Bars `first` up to `last` of a piece, with the ticks of the first and the last bar line."""
 
     first: int
     last: int
@@ -27,7 +26,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Grid:
-    """The bars of a piece, the rows they stand in, and units in a tick."""
+    """The bars of a piece, their rows, and the scale in units a tick."""
 
     bars: Bars
     rows: tuple[Row, ...]
@@ -35,7 +34,7 @@ class Grid:
     upbeat: bool
 
     def numbers(self, row: Row, space: float) -> Iterator[tuple[int, int]]:
-        """(bar's number, tick) of bars that are at least `space` units apart; the first whole bar is 1, an upbeat 0."""
+        """Yield (number, tick) of bars at least `space` units apart; the first whole bar is 1, a pickup 0."""
         shift = 0 if self.upbeat else 1
         step = self._step(row, space)
         for bar in range(row.first, row.last):
@@ -44,7 +43,7 @@ class Grid:
                 yield number, int(self.bars.starts[bar])
 
     def lines(self, row: Row, space: float) -> np.ndarray:
-        """Ticks of the bar lines of a row, or of every so many where they lie closer than `space` units."""
+        """Return the ticks of a row's bar lines, thinned where they are closer than `space` units."""
         starts = self.bars.starts[row.first : row.last + 1]
         return starts[:: self._step(row, space)]
 
@@ -53,7 +52,7 @@ class Grid:
         return next((step for step in _STEPS if step * bar >= space), _STEPS[-1])
 
     def beats(self, row: Row, space: float) -> np.ndarray:
-        """Ticks of the beats inside the bars of a row; none of bars whose beats lie closer than `space` units."""
+        """Return the ticks of beats inside the bars of a row, except where they are closer than `space` units."""
         found = []
         for bar in range(row.first, row.last):
             beat = self.bars.metres[self.bars.which[bar]].beat_ticks
@@ -64,14 +63,14 @@ class Grid:
 
 
 def bars_of(score: Score) -> Bars:
-    """The bars of a piece, at least one. Raises ValueError for more than `MOST_BARS`."""
-    return bars(score, max(score.length, 1), most=MOST_BARS)
+    """Return the bars of a piece, at least one. Raises ValueError for too many bars."""
+    return bars(score, max(score.length, 1))
 
 
 def grid(score: Score, width: float, *, in_row: int = 0, most_rows: int = 1) -> Grid:
-    """The grid of a piece on rows so wide; `in_row` bars in each (0: as many as are easily read), in `most_rows` rows.
+    """Lay out a piece on at most `most_rows` rows of this width, with `in_row` bars each (0: a readable number).
 
-    A piece without notes has one bar. Raises ValueError for one of too many bars.
+    A piece without notes has one bar. Raises ValueError for too many bars.
     """
     its = bars_of(score)
     count = len(its.which)
@@ -84,7 +83,7 @@ def grid(score: Score, width: float, *, in_row: int = 0, most_rows: int = 1) -> 
 
 
 def _easily(its: Bars, count: int, width: float) -> int:
-    """Bars in a row: all, if they fit, or a multiple of four, and about as many in each."""
+    """Choose the bars of a row: all if they fit, else a multiple of four that fills rows evenly."""
     bar = float(its.starts[-1]) / TICKS_PER_QUARTER / max(count, 1)
     fit = max(int(width / _QUARTER / bar), 1)
     if count <= fit * 1.25:

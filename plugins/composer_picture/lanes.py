@@ -1,4 +1,4 @@
-"""Lanes: one for each pitch in range, and below them one for each drum sound; it knows no time."""
+"""Lanes of a picture: one for each pitch in range, and below them one for each drum sound."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from composer.music.score import Notes, Track
 
-_FEWEST, _AROUND = 13, 2  # pitches that are always shown, and those beyond the range of the notes
+_FEWEST, _AROUND = 13, 2  # fewest pitches shown, and pitches shown beyond the range of the notes
 _BLACK = (1, 3, 6, 8, 10)
 
 
@@ -23,28 +23,28 @@ class Lanes:
 
     @property
     def pitches(self) -> int:
-        """How many lanes are pitches."""
+        """Number of pitch lanes."""
         return self.highest - self.lowest + 1 if self.highest >= self.lowest else 0
 
     @property
     def count(self) -> int:
-        """How many lanes there are."""
+        """Number of lanes."""
         return self.pitches + len(self.drums)
 
     def of(self, track: Track, notes: Notes) -> np.ndarray:
-        """The lane of each note, 0 at the top."""
+        """Return the lane of each note, 0 at the top."""
         if not track.is_drum:
             return self.highest - notes["pitch"].astype(np.int64)
-        places = np.searchsorted(np.array(self.drums), notes["pitch"])
-        return self.pitches + len(self.drums) - 1 - places  # low sounds lie low
+        indices = np.searchsorted(np.array(self.drums), notes["pitch"])
+        return self.pitches + len(self.drums) - 1 - indices  # low sounds lie low
 
     def sounds(self) -> list[tuple[int, int]]:
-        """(lane, drum sound) of the lanes that are drums."""
-        return [(self.pitches + len(self.drums) - 1 - place, sound) for place, sound in enumerate(self.drums)]
+        """Return (lane, drum sound) of the drum lanes."""
+        return [(self.pitches + len(self.drums) - 1 - index, sound) for index, sound in enumerate(self.drums)]
 
 
 def lanes(tracks: Sequence[Track]) -> Lanes:
-    """Lanes that hold every note of these tracks; an octave from middle C where there is none."""
+    """Make lanes for all notes of these tracks; without notes, an octave from middle C."""
     used = {kind: np.zeros(128, dtype=bool) for kind in (False, True)}
     for track in tracks:
         used[track.is_drum][np.clip(track.notes["pitch"], 0, 127)] = True
@@ -59,5 +59,5 @@ def lanes(tracks: Sequence[Track]) -> Lanes:
 
 
 def is_black(pitch: int) -> bool:
-    """Whether it is a black key."""
+    """Tell whether a pitch is a black key."""
     return pitch % 12 in _BLACK

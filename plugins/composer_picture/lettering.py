@@ -1,4 +1,4 @@
-"""The letters of pictures: DejaVu, which comes with matplotlib, or else Pillow's own; it knows no music."""
+"""Fonts and text width: DejaVu, which comes with matplotlib, or else Pillow's font."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from typing import Any
 
 @lru_cache(maxsize=64)
 def font(size: float, *, is_bold: bool = False) -> Any:
-    """A Pillow font of that size in pixels."""
+    """Load a Pillow font of this size in pixels."""
     from PIL import ImageFont
 
     found = _folder() / ("DejaVuSans-Bold.ttf" if is_bold else "DejaVuSans.ttf")
-    # Basic layout: a picture does not differ with the shaping library of the machine.
+    # Basic layout: pictures do not depend on the shaping library of the machine.
     if found.is_file():
         return ImageFont.truetype(str(found), size, layout_engine=ImageFont.Layout.BASIC)
     return ImageFont.load_default(size)
 
 
 def width(text: str, size: float, *, is_bold: bool = False) -> float:
-    """How wide a line of text is, in the unit of `size`."""
+    """Measure the width of a line of text, in the unit of `size`."""
     return float(font(32, is_bold=is_bold).getlength(text)) * size / 32
 
 
 def cut(text: str, size: float, room: float, *, is_bold: bool = False) -> str:
-    """`text`, or as much of its beginning as fits into `room`, with an ellipsis."""
+    """Return `text`, or as much of it as fits into `room`, with an ellipsis."""
     if width(text, size, is_bold=is_bold) <= room:
         return text
     for end in range(len(text) - 1, 0, -1):
-        shown = text[:end].rstrip() + "…"
-        if width(shown, size, is_bold=is_bold) <= room:
-            return shown
+        shortened = text[:end].rstrip() + "…"
+        if width(shortened, size, is_bold=is_bold) <= room:
+            return shortened
     return ""
 
 
 @lru_cache(maxsize=1)
 def _folder() -> Path:
-    """Where matplotlib keeps its fonts; it is not imported, which would take longer than the picture."""
+    """Find matplotlib's fonts without importing it, which would take longer than drawing."""
     spec = find_spec("matplotlib")
-    places = spec.submodule_search_locations if spec else None
-    return Path(next(iter(places), "")) / "mpl-data" / "fonts" / "ttf" if places else Path()
+    folders = spec.submodule_search_locations if spec else None
+    return Path(next(iter(folders), "")) / "mpl-data" / "fonts" / "ttf" if folders else Path()

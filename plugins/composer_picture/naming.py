@@ -1,4 +1,4 @@
-"""What is written on a picture: titles, pitches, tracks; it knows no place and no colour."""
+"""Texts of a picture: titles, pitches, drum sounds, tracks."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _FIRST_DRUM = 35
 
 
 def title(piece: Piece) -> str:
-    """The piece's own title, or its model and seed; empty if it has neither."""
+    """Return the piece's own title, or its model and seed; empty if it has neither."""
     return printable(piece.title, 120) or ", ".join(_maker(piece.provenance))
 
 
 def subtitle(piece: Piece, whole_bars: int, metre: TimeSignature) -> str:
-    """What made it, and its length, metre, key and tempo."""
+    """Return the model and seed, if they are not the title, and length, time signature, key and tempo."""
     score = piece.score
     parts = _maker(piece.provenance) if title(piece) != ", ".join(_maker(piece.provenance)) else []
     parts += [f"{whole_bars:,} bar{'s' * (whole_bars != 1)}", str(metre)]
@@ -50,16 +50,16 @@ def _maker(made_by: Mapping[str, Any]) -> list[str]:
 
 
 def pitch(number: int) -> str:
-    """`C4` for 60."""
+    """Name a pitch: `C4` for 60."""
     return f"{_LETTERS[number % 12]}{number // 12 - 1}"
 
 
 def drum(number: int) -> str:
-    """The General MIDI percussion sound of that number, or the number."""
-    place = number - _FIRST_DRUM
-    return _DRUMS[place] if 0 <= place < len(_DRUMS) else f"Sound {number}"
+    """Name a General MIDI drum sound; unknown ones by number."""
+    index = number - _FIRST_DRUM
+    return _DRUMS[index] if 0 <= index < len(_DRUMS) else f"Sound {number}"
 
 
 def track(name: str, number: int, *, is_drum: bool) -> str:
-    """A track's own name, or its number, from 0."""
+    """Name a track: its own name, or its number."""
     return printable(name.strip(), 40) if name.strip() else "Drums" if is_drum else f"Track {number + 1}"

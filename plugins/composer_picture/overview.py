@@ -1,4 +1,4 @@
-"""Many pieces as small rolls in a grid, to compare and to choose from; it knows no file format."""
+"""Many pieces as small rolls in a grid, for comparison."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BETWEEN, _HEAD, _ROLL = 22.0, 38.0, 132.0
 
 
 def drawing(pieces: Sequence[Piece], theme: Theme, *, width: float) -> Drawing:
-    """The picture of several pieces, `width` units wide. Raises ValueError for a piece of too many bars."""
+    """Draw several pieces, `width` units wide. Raises ValueError for a piece of too many bars."""
     columns = min(max(ceil(sqrt(len(pieces))), 2), max(int(width / 260), 1))
     cell = (width - 2 * MARGIN + _BETWEEN) / columns
     shapes: list[Shape] = []
@@ -50,9 +50,9 @@ def _cell(piece: Piece, number: int, theme: Theme, left: float, top: float, wide
     x = left + (frame.lines(row, 12) - row.start) * frame.scale
     lines = np.stack([x - 0.5, np.full_like(x, roll), x + 0.5, np.full_like(x, roll + _ROLL)], axis=1)
     yield Boxes(lines, theme.beat)
-    for place, track in coloured(score.tracks, len(theme.tracks)):
+    for index, track in coloured(score.tracks, len(theme.tracks)):
         boxes = placed(its.of(track, track.notes), track.notes, row, frame.scale, height)
         boxes += [left, roll, left, roll]
-        yield Boxes(boxes, colour_of(place, theme), min(1.0, lane / 4))
+        yield Boxes(boxes, colour_of(index, theme), min(1.0, lane / 4))
     if not score.note_count:
         yield Words(left + wide / 2, roll + _ROLL / 2 + 4, "no notes", 12, theme.muted, "middle")

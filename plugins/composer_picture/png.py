@@ -1,4 +1,4 @@
-"""A drawing as PNG, by Pillow; it knows no music."""
+"""Write a drawing as PNG, with Pillow."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
 _ANCHORS = {"start": "ls", "middle": "ms", "end": "rs"}
-_FINE = 4  # times as fine are corners drawn, so that they come out smooth
-_FEW = 4_000  # boxes whose corners are worth rounding
+_FINE = 4  # oversampling of corners, for smooth edges
+_FEW = 4_000  # with more boxes, corners are not rounded
 
 
 def write(drawing: Drawing, path: Path, scale: float) -> None:
@@ -43,7 +43,7 @@ def _boxes(image: Image.Image, pen: ImageDraw.ImageDraw, boxes: Boxes, scale: fl
     radius = boxes.radius * scale
     if radius < 1 or len(pixels) > _FEW:
         for left, top, right, bottom in pixels.tolist():
-            pen.rectangle((left, top, right - 1, bottom - 1), fill=boxes.colour)  # Pillow counts the last pixel in
+            pen.rectangle((left, top, right - 1, bottom - 1), fill=boxes.colour)  # Pillow includes the last pixel
         return
     for left, top, right, bottom in pixels.tolist():
         wide, high = right - left, bottom - top
@@ -52,7 +52,7 @@ def _boxes(image: Image.Image, pen: ImageDraw.ImageDraw, boxes: Boxes, scale: fl
 
 @lru_cache(maxsize=1024)
 def _rounded(wide: int, high: int, radius: float) -> Image.Image:
-    """A mask of a box with smooth corners."""
+    """Make the mask of a box with smooth corners."""
     from PIL import Image, ImageDraw
 
     mask = Image.new("L", (wide * _FINE, high * _FINE), 0)
@@ -63,5 +63,5 @@ def _rounded(wide: int, high: int, radius: float) -> Image.Image:
 
 def _words(pen: ImageDraw.ImageDraw, words: Words, scale: float) -> None:
     letters = lettering.font(words.size * scale, is_bold=words.is_bold)
-    place = (round(words.x * scale), round(words.y * scale))
-    pen.text(place, words.text, fill=words.colour, font=letters, anchor=_ANCHORS[words.anchor])
+    position = (round(words.x * scale), round(words.y * scale))
+    pen.text(position, words.text, fill=words.colour, font=letters, anchor=_ANCHORS[words.anchor])

@@ -1,4 +1,4 @@
-"""A piano roll of one piece: grid, keyboard, notes, velocities, markers, title; it knows no file format."""
+"""The piano roll of one piece: grid, keyboard, notes, velocities, markers, title."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from composer_picture.lanes import Lanes, is_black, lanes
 from composer_picture.shapes import Boxes, Drawing, Places, Shape, Words
 from composer_picture.themes import Theme
 
-MARGIN, LEFT, KEYS = 28.0, 62.0, 16.0  # LEFT of the roll stand pitch names and keys
+MARGIN, LEFT, KEYS = 28.0, 62.0, 16.0  # LEFT is for pitch names and keys
 _VELOCITY, _GAP, _BETWEEN = 34.0, 5.0, 26.0
-_MOST_NAMED = 12  # tracks of the legend
-_TALLEST = 3_600.0  # of all rows
+_MOST_NAMED = 12  # tracks in the legend
+_TALLEST = 3_600.0  # height of all rows
 
 
 Heights: TypeAlias = Callable[[Any], Any]
@@ -29,17 +29,17 @@ Heights: TypeAlias = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class _Frame:
-    """What all rows share: where a tick and a lane lie, and how high the parts are."""
+    """Layout common to all rows: scale of ticks and lanes, and heights of the parts."""
 
     score: Score
     theme: Theme
     grid: Grid
     lanes: Lanes
-    lane: float  # height of a lane, and
-    drum: float  # of one for a drum sound
+    lane: float  # height of a pitch lane
+    drum: float  # height of a drum lane
     left: float
     right: float
-    words: float  # height of what stands above the roll: numbers, chords, markers
+    words: float  # height of the texts above the roll: numbers, chords, markers
     parts: tuple[tuple[int, Track], ...]  # by colour
 
     @property
@@ -54,7 +54,7 @@ class _Frame:
         return self.left + (np.asarray(ticks, dtype=np.float64) - row.start) * self.grid.scale
 
     def top(self, lane: np.ndarray | int) -> np.ndarray:
-        """Units from the upper edge of the roll."""
+        """Compute the top of a lane, in units below the upper edge of the roll."""
         pitches = np.minimum(lane, self.lanes.pitches)
         return pitches * self.lane + (lane - pitches) * self.drum
 
@@ -63,7 +63,7 @@ class _Frame:
 
 
 def drawing(piece: Piece, theme: Theme, *, width: float, in_row: int = 0) -> Drawing:
-    """The picture of a piece, `width` units wide, with `in_row` bars in a row. Raises ValueError for too many bars."""
+    """Draw a piece, `width` units wide, with `in_row` bars in a row. Raises ValueError for too many bars."""
     score, tall = piece.score, lanes(piece.score.tracks)
     lane = float(np.clip(300 / tall.count, 3, 9))
     drum = max(lane, 11.0) if len(tall.drums) <= 16 else lane
@@ -101,12 +101,12 @@ def _head(piece: Piece, frame: _Frame) -> Iterator[Shape]:
 def _legend(frame: _Frame, y: float) -> Iterator[Shape]:
     x, theme = MARGIN, frame.theme
     sounding = [number for number, track in enumerate(frame.score.tracks) if len(track.notes)]
-    for place, number in enumerate(sounding):
+    for index, number in enumerate(sounding):
         track = frame.score.tracks[number]
         name = lettering.cut(naming.track(track.name, number, is_drum=track.is_drum), 12, 200)
         after = x + 16 + lettering.width(name, 12) + 20
-        if place == _MOST_NAMED or after > frame.right - 90:
-            yield Words(x, y, f"and {len(sounding) - place:,} more", 12, theme.muted)
+        if index == _MOST_NAMED or after > frame.right - 90:
+            yield Words(x, y, f"and {len(sounding) - index:,} more", 12, theme.muted)
             return
         yield Boxes(np.array([[x, y - 10, x + 10, y]]), colour_of(number, theme), 2.5)
         yield Words(x + 16, y, name, 12, theme.text)
@@ -114,12 +114,12 @@ def _legend(frame: _Frame, y: float) -> Iterator[Shape]:
 
 
 def colour_of(track: int, theme: Theme) -> str:
-    """The colour of a track, by its place in the piece."""
+    """Choose the colour of a track, by its index in the piece."""
     return theme.tracks[track % len(theme.tracks)]
 
 
 def coloured(tracks: Sequence[Track], colours: int) -> tuple[tuple[int, Track], ...]:
-    """Tracks by their colour, those of one colour joined: a piece of any number of tracks is drawn in a few strokes."""
+    """Group tracks by colour and join each group, so that many tracks are drawn in a few strokes."""
     groups: dict[tuple[int, bool], list[Notes]] = {}
     for number, track in enumerate(tracks):
         if len(track.notes):
@@ -146,19 +146,19 @@ def _row(frame: _Frame, row: Row, top: float) -> Iterator[Shape]:
 
 
 def ground(its: Lanes, theme: Theme, left: float, right: float, roll: float, top: Heights) -> Iterator[Shape]:
-    """The lanes, those of black keys darker, a line under each C, and one above the drums."""
+    """Draw the lanes, darker for black keys, a line under each C, and one above the drums."""
 
     def boxes(first: Sequence[int], last: Sequence[int], half: float = 0.0) -> Places:
         high, low = roll + top(np.array(first)) - half, roll + top(np.array(last)) + half
         return np.stack([np.full_like(high, left), high, np.full_like(high, right), low], axis=1)
 
     yield Boxes(boxes([0], [its.count]), theme.lane)
-    keys = [(place, its.highest - place) for place in range(its.pitches)]
-    dark = [place for place, pitch in keys if is_black(pitch)]
-    dark += [place for place, _ in its.sounds() if (place - its.pitches) % 2]
+    keys = [(index, its.highest - index) for index in range(its.pitches)]
+    dark = [index for index, pitch in keys if is_black(pitch)]
+    dark += [index for index, _ in its.sounds() if (index - its.pitches) % 2]
     if dark:
-        yield Boxes(boxes(dark, [place + 1 for place in dark]), theme.dark_lane)
-    edges = [place + 1 for place, pitch in keys if pitch % 12 == 0]
+        yield Boxes(boxes(dark, [index + 1 for index in dark]), theme.dark_lane)
+    edges = [index + 1 for index, pitch in keys if pitch % 12 == 0]
     edges += [its.pitches] if its.drums and its.pitches else []
     if edges:
         yield Boxes(boxes(edges, edges, 0.5), theme.octave)
@@ -185,21 +185,21 @@ def _upright(x: np.ndarray, half: float, top: float, bottom: float) -> Places:
 def _keyboard(frame: _Frame, roll: float) -> Iterator[Shape]:
     its, theme, lane = frame.lanes, frame.theme, frame.lane
     right, left = frame.left - 4, frame.left - 4 - KEYS
-    for place, sound in its.sounds():
+    for index, sound in its.sounds():
         if frame.drum >= 9:
             name = lettering.cut(naming.drum(sound), 9, LEFT + MARGIN - 16)
-            yield Words(right - 2, roll + float(frame.top(place)) + frame.drum / 2 + 3.2, name, 9, theme.muted, "end")
+            yield Words(right - 2, roll + float(frame.top(index)) + frame.drum / 2 + 3.2, name, 9, theme.muted, "end")
     if not its.pitches:
         return
-    keys = [its.highest - place for place in range(its.pitches)]
+    keys = [its.highest - index for index in range(its.pitches)]
     yield Boxes(np.array([[left - 1, roll - 1, right, roll + its.pitches * lane + 1]]), theme.bar)
     yield Boxes(np.array([[left, roll, right, roll + its.pitches * lane]]), theme.ivory)
     seams = [n + 1 for n, pitch in enumerate(keys[:-1]) if pitch % 12 in (0, 5)]
     if seams:
         yield Boxes(np.array([[left, roll + n * lane - 0.5, right, roll + n * lane + 0.5] for n in seams]), theme.bar)
     if black := [n for n, pitch in enumerate(keys) if is_black(pitch)]:
-        places = [[left + KEYS * 0.4, roll + n * lane + 0.5, right, roll + (n + 1) * lane - 0.5] for n in black]
-        yield Boxes(np.array(places), theme.ebony)
+        rectangles = [[left + KEYS * 0.4, roll + n * lane + 0.5, right, roll + (n + 1) * lane - 0.5] for n in black]
+        yield Boxes(np.array(rectangles), theme.ebony)
     shown = [n for n, pitch in enumerate(keys) if pitch % 12 == 0 or (lane >= 7 and pitch % 12 == 7)]
     for n in shown or [len(keys) - 1]:
         colour = theme.text if keys[n] % 12 == 0 else theme.muted
@@ -232,15 +232,15 @@ def _notes(frame: _Frame, row: Row, roll: float) -> Iterator[Shape]:
     for number, track in frame.parts:
         notes = _within(frame, track.notes, row)
         if len(notes):
-            places = note_boxes(frame.lanes.of(track, notes), notes, row, frame.grid.scale, frame.top)
-            if track.is_drum:  # what matters is when it is struck
-                places[:, 2] = np.maximum(places[:, 2], places[:, 0] + min(5.0, frame.drum / 2))
-            places += [frame.left, roll, frame.left, roll]
-            yield Boxes(places, colour_of(number, frame.theme), min(2.0, frame.lane / 3))
+            rectangles = note_boxes(frame.lanes.of(track, notes), notes, row, frame.grid.scale, frame.top)
+            if track.is_drum:  # its onset matters, not its duration
+                rectangles[:, 2] = np.maximum(rectangles[:, 2], rectangles[:, 0] + min(5.0, frame.drum / 2))
+            rectangles += [frame.left, roll, frame.left, roll]
+            yield Boxes(rectangles, colour_of(number, frame.theme), min(2.0, frame.lane / 3))
 
 
 def note_boxes(lane: np.ndarray, notes: Notes, row: Row, scale: float, top: Heights) -> Places:
-    """Where notes lie, from the upper left corner of the roll; each place once, and at least one unit long."""
+    """Place notes relative to the upper left corner of the roll, without duplicates, each at least one unit long."""
     left = np.maximum(notes["start"] - row.start, 0) * scale
     right = (np.minimum(notes["start"] + notes["duration"], row.end) - row.start) * scale
     right = np.maximum(right - np.minimum(1.0, (right - left) / 4), left + 1)
@@ -257,8 +257,8 @@ def _velocities(frame: _Frame, row: Row, top: float) -> Iterator[Shape]:
         if len(notes):
             x = np.round((frame.x(notes["start"], row) + number * 2.5 + 1) * 2) / 2
             high = base - np.clip(notes["velocity"], 1, 127) / 127 * (_VELOCITY - 2)
-            places = np.stack([x, np.round(high * 2) / 2, x + 2, np.full_like(x, base)], axis=1)
-            yield Boxes(np.unique(places, axis=0), colour_of(number, frame.theme))
+            rectangles = np.stack([x, np.round(high * 2) / 2, x + 2, np.full_like(x, base)], axis=1)
+            yield Boxes(np.unique(rectangles, axis=0), colour_of(number, frame.theme))
     yield Words(frame.left - 10, top + 11, "velocity", 9, frame.theme.muted, "end")
 
 
@@ -282,12 +282,12 @@ def _texts(frame: _Frame, row: Row, roll: float) -> Iterator[Shape]:
 
 
 def _spaced(frame: _Frame, texts: Sequence[Text], row: Row) -> Iterator[tuple[float, str, float]]:
-    """Those of a row with where they stand and the room up to the next; one that has no room is left out."""
+    """Yield the texts of a row with x and the room up to the next; drop those without room."""
     inside = [text for text in texts if row.start <= text.tick < row.end]
-    places = frame.x(np.array([text.tick for text in inside]), row).tolist()
-    kept: list[tuple[float, str]] = []
-    for x, text in zip(places, inside, strict=True):
-        if not kept or x - kept[-1][0] >= 30:
-            kept.append((x, printable(text.text.strip(), 40)))
-    for place, (x, shown) in enumerate(kept):
-        yield x, shown, (kept[place + 1][0] if place + 1 < len(kept) else frame.right) - x
+    xs = frame.x(np.array([text.tick for text in inside]), row).tolist()
+    placed: list[tuple[float, str]] = []
+    for x, text in zip(xs, inside, strict=True):
+        if not placed or x - placed[-1][0] >= 30:
+            placed.append((x, printable(text.text.strip(), 40)))
+    for index, (x, shown) in enumerate(placed):
+        yield x, shown, (placed[index + 1][0] if index + 1 < len(placed) else frame.right) - x

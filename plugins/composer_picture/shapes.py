@@ -1,4 +1,4 @@
-"""What a picture is made of: boxes and words in one plane; it knows no music and no file format."""
+"""The shapes of a picture: boxes and words in a plane."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Places = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Boxes:
-    """Boxes of one colour (`#rrggbb`), with corners that may be round."""
+    """Boxes of one colour (`#rrggbb`), with square or rounded corners."""
 
     places: Places
     colour: str
@@ -22,7 +22,7 @@ class Boxes:
 
 @dataclass(frozen=True)
 class Words:
-    """One line of text: where its baseline begins, is centred or ends (`anchor` start, middle, end)."""
+    """A line of text; `x`, `y` are the start, middle or end of its baseline, by `anchor`."""
 
     x: float
     y: float
@@ -38,7 +38,7 @@ Shape: TypeAlias = Boxes | Words
 
 @dataclass(frozen=True)
 class Drawing:
-    """Shapes on a sheet, drawn in order; sizes in units, of which a screen shows one as one pixel."""
+    """Shapes on a sheet, in drawing order. Sizes are in units; a screen shows one unit as one pixel."""
 
     width: float
     height: float

@@ -1,6 +1,6 @@
-"""A drawing as SVG text; it knows no music.
+"""Write a drawing as SVG.
 
-Every text is escaped, and holds no character that XML has not: names were made printable before they came here.
+All text is escaped, and its characters are valid in XML, since names are made printable first.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from composer_picture.shapes import Boxes, Drawing, Words
 
 _FONT = "'DejaVu Sans', Verdana, 'Segoe UI', Roboto, sans-serif"
-_FEW = 4_000  # boxes that are elements of their own; more are one path
+_FEW = 4_000  # more boxes are one path, and not elements of their own
 
 
 def write(drawing: Drawing, path: Path) -> None:
@@ -49,8 +49,8 @@ def _boxes(boxes: Boxes) -> str:
 def _words(words: Words) -> str:
     anchor = f' text-anchor="{words.anchor}"' if words.anchor != "start" else ""
     weight = ' font-weight="bold"' if words.is_bold else ""
-    place = f'x="{_number(words.x)}" y="{_number(words.y)}" font-size="{_number(words.size)}"'
-    return f'<text {place} fill="{words.colour}"{anchor}{weight}>{escape(words.text)}</text>'
+    position = f'x="{_number(words.x)}" y="{_number(words.y)}" font-size="{_number(words.size)}"'
+    return f'<text {position} fill="{words.colour}"{anchor}{weight}>{escape(words.text)}</text>'
 
 
 def _number(value: float) -> str:

@@ -1,7 +1,7 @@
-"""Colours, light and dark; it knows no music.
+"""Colours of pictures, light and dark.
 
-Tracks are told apart by hues that stay apart for colour-blind eyes: those of Okabe and Ito (2008), the pale ones
-darkened on white and the dark ones lightened on black, so that each has a contrast of 3 to 1 or more with its ground.
+Tracks have the hues of Okabe and Ito (2008), which differ for colour-blind viewers, too. Pale hues are darker on white,
+and dark ones lighter on black, so that the contrast with the background is at least 3 to 1.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours by what they are for."""
+    """Colours by use."""
 
     background: str
     lane: str  # of a white key

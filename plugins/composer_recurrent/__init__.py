@@ -8,7 +8,7 @@ from composer import hookimpl
 
 @hookimpl
 def register_architectures() -> dict[str, Callable[..., Any]]:
-    """Offer `lstm`, `gru` and `rnn`."""
+    """Register `lstm`, `gru` and `rnn`."""
     from composer_recurrent.options import Gru, Lstm, Rnn
 
     return {"lstm": Lstm, "gru": Gru, "rnn": Rnn}

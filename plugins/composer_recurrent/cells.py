@@ -1,4 +1,4 @@
-"""What one step of `lstm`, `gru` and `rnn` does, in array functions, with the gates in torch's order."""
+"""One step of `lstm`, `gru` and `rnn` in array functions, with gates in torch's order."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 
 def lstm(from_input: Array, from_state: Array, state: State) -> State:
-    """Input, forget, cell and output gates; the state is (hidden, cell)."""
+    """Update an LSTM: input, forget, cell and output gates; the state is (hidden, cell)."""
     xp = namespace(from_input)
     sums = from_input + from_state
     width = sums.shape[1] // 4
-    taken, kept, shown = (sigmoid(xp, sums[:, gate * width : (gate + 1) * width]) for gate in (0, 1, 3))
-    cell = kept * state[1] + taken * xp.tanh(sums[:, 2 * width : 3 * width])
-    return shown * xp.tanh(cell), cell
+    in_gate, forget, out_gate = (sigmoid(xp, sums[:, gate * width : (gate + 1) * width]) for gate in (0, 1, 3))
+    cell = forget * state[1] + in_gate * xp.tanh(sums[:, 2 * width : 3 * width])
+    return out_gate * xp.tanh(cell), cell
 
 
 def gru(from_input: Array, from_state: Array, state: State) -> State:
-    """Reset and update gates and the candidate, reset after the product as in torch and cuDNN."""
+    """Update a GRU: reset and update gates and the candidate, reset after the product as in torch and cuDNN."""
     xp = namespace(from_input)
     width = from_input.shape[1] // 3
     gates = sigmoid(xp, from_input[:, : 2 * width] + from_state[:, : 2 * width])
-    reset, kept = gates[:, :width], gates[:, width:]
+    reset, update = gates[:, :width], gates[:, width:]
     candidate = xp.tanh(from_input[:, 2 * width :] + reset * from_state[:, 2 * width :])
-    return (candidate + kept * (state[0] - candidate),)
+    return (candidate + update * (state[0] - candidate),)
 
 
 def rnn(from_input: Array, from_state: Array, _: State) -> State:
-    """Elman's cell."""
+    """Update Elman's cell."""
     return (namespace(from_input).tanh(from_input + from_state),)
 
 
 def sigmoid(xp: Array, x: Array) -> Array:
-    """The logistic function, by way of tanh, which never overflows."""
+    """Compute the logistic function by tanh, which never overflows."""
     return 0.5 + 0.5 * xp.tanh(0.5 * x)
 
 
 UPDATES = {"LSTM": (lstm, 4, 2), "GRU": (gru, 3, 1), "RNN": (rnn, 1, 1)}
-"""The update of each of torch's layers, how many sums a unit has, and how many parts its state has."""
+"""The update of each of torch's layers, the sums of a unit, and the arrays of its state."""
 
 
 def layers_of(kind: str, layers: int, weights: Weights) -> tuple[Layer, ...]:
-    """Torch's layers in a network with these weights."""
+    """Make the layers of a network with torch's recurrent layers and these weights."""
     update, _, parts = UPDATES[kind]
     return tuple(
         Layer(
@@ -67,14 +67,14 @@ def layers_of(kind: str, layers: int, weights: Weights) -> tuple[Layer, ...]:
 def described(
     layers: tuple[Layer, ...], column_sizes: Sequence[int], weights: Weights, *, residual: bool = False
 ) -> Cell:
-    """The cell of a `RecurrentNetwork` with these layers and weights."""
+    """Make the cell of a `RecurrentNetwork` with these layers and weights."""
     embedding, head = weights["embedding.weight"], weights["head.weight"]
-    if "bias" in weights:  # the head gives an embedding, to be compared with those of the tokens
+    if "bias" in weights:  # the head's output is an embedding, multiplied by those of the tokens
         tokens = embedding[: len(weights["bias"])]
         with np.errstate(over="ignore", invalid="ignore"):
             head, bias = tokens @ head, tokens @ weights["head.bias"] + weights["bias"]
         if not (np.isfinite(head).all() and np.isfinite(bias).all()):
-            raise ValueError("tied weights are so large that their products are no numbers")
+            raise ValueError("tied weights are so large that their products overflow")
     else:
         bias = weights["head.bias"]
     points = "pointer.weight" in weights
@@ -83,7 +83,7 @@ def described(
         layers=layers,
         head=head,
         bias=bias,
-        pointed=tuple(place for place, size in enumerate(column_sizes) if points and size == len(bias)),
+        pointed=tuple(number for number, size in enumerate(column_sizes) if points and size == len(bias)),
         pointer=weights.get("pointer.weight"),
         pointer_bias=weights.get("pointer.bias"),
         residual=residual,

@@ -1,4 +1,4 @@
-"""Torch's own recurrent layers, freshly initialised; it knows no tokens."""
+"""Torch's recurrent layers, freshly initialised."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import nn
 
 
 def torch_layers(kind: str, input_size: int, hidden_size: int, layers: int, dropout: float) -> nn.RNNBase:
-    """`LSTM`, `GRU` or `RNN`, batch first, with dropout between layers."""
+    """Make `LSTM`, `GRU` or `RNN` layers, batch first, with dropout between layers."""
     between = dropout if layers > 1 else 0.0
     made: nn.RNNBase = getattr(nn, kind)(input_size, hidden_size, layers, batch_first=True, dropout=between)
     for name, parameter in made.named_parameters():

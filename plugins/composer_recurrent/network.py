@@ -1,4 +1,4 @@
-"""The network around recurrent layers: embedded columns, a linear output, a pointer; it knows no layers by name."""
+"""The network around recurrent layers: embedded columns, a linear output, a pointer."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from composer_recurrent.dropout import Dropout
 class RecurrentNetwork(nn.Module):
     """`model(inputs (B, T, C), state=None) -> (logits (B, T, V), state)`; its tensors are (B, layers, hidden).
 
-    `recurrence` is called as torch's own layers are, batch first, and is all that differs between architectures:
-    `recurrence(x (B, T, E), state) -> (hidden (B, T, H), state)`, the state a tensor (layers, B, H) or a tuple of them.
+    Only `recurrence` differs between architectures. It is called like torch's layers, batch first:
+    `recurrence(x (B, T, E), state) -> (hidden (B, T, H), state)`. The state is a tensor (layers, B, H), or a tuple of
+    them.
     """
 
     offsets: Tensor
@@ -36,7 +37,7 @@ class RecurrentNetwork(nn.Module):
         super().__init__()
         sizes = torch.tensor(list(column_sizes))
         self.register_buffer("offsets", torch.cumsum(sizes, 0) - sizes, persistent=False)
-        # One table for all columns: their embeddings are added up, as one-hot columns through one matrix would be.
+        # One table for all columns: embeddings are summed, like one-hot columns times one matrix.
         self.embedding = nn.EmbeddingBag(int(sizes.sum()), embedding_size, mode="sum")
         self.recurrence = recurrence
         self.dropout = Dropout(dropout)
@@ -47,8 +48,8 @@ class RecurrentNetwork(nn.Module):
             self.bias = nn.Parameter(torch.zeros(vocabulary_size))
         else:
             self.head = nn.Linear(seen, vocabulary_size)
-        # A column as large as the vocabulary holds tokens.
-        self.pointed = [place for place, size in enumerate(column_sizes) if pointer and size == vocabulary_size]
+        # Columns of the vocabulary's size hold tokens.
+        self.pointed = [number for number, size in enumerate(column_sizes) if pointer and size == vocabulary_size]
         self.pointer = nn.Linear(seen, len(self.pointed)) if self.pointed else None
         nn.init.normal_(self.embedding.weight, std=0.25)
         if self.pointer is not None:
@@ -56,9 +57,9 @@ class RecurrentNetwork(nn.Module):
             nn.init.zeros_(self.pointer.bias)
 
     def forward(self, inputs: Tensor, state: tuple[Tensor, ...] | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Logits for every place, and the state after the last."""
-        rows, places, _ = inputs.shape
-        embedded = self.embedding((inputs + self.offsets).flatten(0, 1)).view(rows, places, -1)
+        """Compute (B, T, V) logits, and the state after the last token."""
+        rows, steps, _ = inputs.shape
+        embedded = self.embedding((inputs + self.offsets).flatten(0, 1)).view(rows, steps, -1)
         embedded = self.dropout(embedded)
         hidden, after = self.recurrence(embedded, None if state is None else self._layer_first(state))
         hidden = self.dropout(hidden)

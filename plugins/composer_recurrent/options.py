@@ -1,4 +1,4 @@
-"""What can be chosen of `lstm`, `gru` and `rnn`; it knows no torch until a module is asked for."""
+"""Options of `lstm`, `gru` and `rnn`. Torch is imported when a module is built."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recurrent(ABC):
-    """Any recurrent layers between embedded columns and a linear output; a subclass says which they are."""
+    """Recurrent layers between embedded columns and a linear output; subclasses define the layers."""
 
     hidden_size: Annotated[int, "width of each recurrent layer", "64"] = 256
     layers: Annotated[int, "number of recurrent layers"] = 2
@@ -29,14 +29,14 @@ class Recurrent(ABC):
     tie_weights: Annotated[bool, "use the token embedding as the output matrix, too"] = False
 
     def __post_init__(self) -> None:
-        """Refuse options that make no network."""
+        """Refuse invalid options."""
         if min(self.hidden_size, self.layers, self.embedding_size) < 1:
             raise ValueError("hidden_size, layers and embedding_size must be at least 1")
         if not 0 <= self.dropout < 1:
             raise ValueError("dropout must be at least 0 and less than 1")
 
     def module(self, column_sizes: Sequence[int], vocabulary_size: int) -> nn.Module:
-        """The network, freshly initialised."""
+        """Build the network, freshly initialised."""
         from composer_recurrent.network import RecurrentNetwork
 
         return RecurrentNetwork(
@@ -52,7 +52,7 @@ class Recurrent(ABC):
         )
 
     def shapes(self, column_sizes: Sequence[int], vocabulary_size: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """The arrays of the network, from the input up."""
+        """Yield the arrays of the network, from the input up."""
         seen = self.hidden_size + self.embedding_size if self.skip else self.hidden_size
         outputs = self.embedding_size if self.tie_weights else vocabulary_size
         pointed = sum(size == vocabulary_size for size in column_sizes) if self.pointer else 0
@@ -66,15 +66,15 @@ class Recurrent(ABC):
 
     @abstractmethod
     def recurrent_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """The arrays of the layers, as `recurrence` calls them."""
+        """Yield the arrays of the layers, with names as in the module of `build_recurrence`."""
 
     @abstractmethod
     def recurrence(self) -> nn.Module:
-        """The layers, freshly initialised, to be called as `RecurrentNetwork` says."""
+        """Build the layers, freshly initialised, with the interface that `RecurrentNetwork` documents."""
 
     @abstractmethod
     def cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
-        """The network with these weights as arrays."""
+        """Build the network with these weights as arrays."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,13 @@ class _TorchLayers(Recurrent):
     layer: ClassVar[str]
 
     def recurrence(self) -> nn.Module:
-        """The layers, freshly initialised."""
+        """Build the layers, freshly initialised."""
         from composer_recurrent.layers import torch_layers
 
         return torch_layers(self.layer, self.embedding_size, self.hidden_size, self.layers, self.dropout)
 
     def recurrent_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """The arrays of the layers, as torch names them."""
+        """Yield the arrays of the layers, with torch's names."""
         from composer_recurrent.cells import UPDATES
 
         sums = UPDATES[self.layer][1] * self.hidden_size
@@ -99,7 +99,7 @@ class _TorchLayers(Recurrent):
             yield f"bias_hh_l{layer}", (sums,)
 
     def cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
-        """The network with these weights as arrays."""
+        """Build the network with these weights as arrays."""
         from composer_recurrent.cells import described, layers_of
 
         return described(layers_of(self.layer, self.layers, weights), column_sizes, weights)
@@ -109,9 +109,9 @@ class _TorchLayers(Recurrent):
 class Lstm(_TorchLayers):
     """Long short-term memory (Hochreiter and Schmidhuber 1997; with forget gate, Gers et al. 2000).
 
-    Each unit keeps a memory cell c apart from what it shows, h. The forget gate f says how much of the cell stays, the
-    input gate i how much of the candidate g comes in, and the output gate o how much of the cell is shown. What stays
-    is only multiplied by f: where f is near 1, a note and its gradient last for a long time.
+    Each unit has a memory cell c beside its output h. The forget gate f scales the old cell, the input gate i the
+    candidate g, and the output gate o the output. The cell is only multiplied by f: where f is near 1, a note and its
+    gradient last for a long time.
     """
 
     layer: ClassVar[str] = "LSTM"
@@ -129,10 +129,9 @@ class Lstm(_TorchLayers):
 class Gru(_TorchLayers):
     """Gated recurrent unit (Cho et al. 2014); as torch has it, reset after the recurrent product.
 
-    A unit has one state h, all of which it shows. The update gate z says how much of it stays, and so how much of the
-    candidate n comes in. The reset gate r says how much of the past the candidate sees. The article applies r to h
-    before the product with U_n; torch and cuDNN, and so this one, apply it to the product, which has a bias of its own
-    (d_n).
+    A unit has one state h, which is its output. The update gate z mixes the old state with the candidate n. The reset
+    gate r scales the past in the candidate. The article applies r to h before the product with U_n. Torch and cuDNN,
+    and so this one, apply it to the product, which has its own bias (d_n).
     """
 
     layer: ClassVar[str] = "GRU"
@@ -148,8 +147,8 @@ class Gru(_TorchLayers):
 class Rnn(_TorchLayers):
     """Elman's simple recurrent network (1990), with tanh.
 
-    A unit has no gate: its state is made anew at each step, and what it was goes through the matrix U and tanh each
-    time. A gradient is multiplied as often, and fades, or grows, with the distance.
+    A unit has no gate. At each step its old state goes through the matrix U and tanh. A gradient is multiplied as
+    often, and vanishes or explodes with the distance.
     """
 
     layer: ClassVar[str] = "RNN"

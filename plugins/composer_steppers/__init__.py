@@ -1,4 +1,4 @@
-"""The steppers `torch`, the reference, and `numpy`, which imports no torch."""
+"""The backends `torch`, the reference, and `numpy`, which does not import torch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from composer import hookimpl
 
 @hookimpl
 def register_steppers() -> dict[str, Callable[..., Any]]:
-    """Offer `torch` and `numpy`."""
+    """Register `torch` and `numpy`."""
     from composer_steppers.options import NumpySteps, TorchSteps
 
     return {"torch": TorchSteps, "numpy": NumpySteps}

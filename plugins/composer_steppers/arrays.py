@@ -1,7 +1,7 @@
-"""One step of a described cell in NumPy; it knows no architecture by name.
+"""One step of a cell in NumPy, for any architecture that has a cell.
 
-Each row goes through a matrix by itself (a matrix-vector product), in one thread: so a row is the same in any batch.
-What the first layer and the output make of each value of a column is looked up in a table, computed once.
+Each row is multiplied on its own (a matrix-vector product), in one thread. So a row has the same bits in any batch. For
+the first layer and the output, products with the embeddings are tables, computed once.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from composer.types import Cell, Layer, State, Stepper
 Floats = NDArray[np.float32]
 
 EPSILON = np.float32(1e-5)
-"""Added to a variance before it divides, as `Cell` says."""
+"""Added to the variance, as in `Cell`."""
 
 
 def array_stepper(cell: Cell) -> Stepper:
-    """`step(inputs (B, C), state) -> (logits (B, V), state)`, all of it NumPy's."""
+    """Make `step(inputs (B, C), state) -> (logits (B, V), state)` with NumPy."""
     threads = ThreadpoolController()
     width, size = cell.layers[-1].recurrent.shape[1], len(cell.bias)
     head, bias = _with_pointer(cell)
@@ -38,8 +38,8 @@ def array_stepper(cell: Cell) -> Stepper:
         after: list[State] = []
         with (
             threads.limit(limits=1),
-            np.errstate(over="ignore", invalid="ignore"),
-        ):  # whoever draws sees what is no number
+            np.errstate(over="ignore", invalid="ignore"),  # drawing detects NaN
+        ):
             for number, layer in enumerate(cell.layers):
                 own = tuple(part[:, number] for part in before)
                 from_input = _summed(to_first, columns) if number == 0 else _product(_read(cell, after), inputs[number])
@@ -49,16 +49,16 @@ def array_stepper(cell: Cell) -> Stepper:
             if to_output is not None:
                 out += _summed(to_output, columns)
         logits, rows = out[:, :size], np.arange(len(columns))
-        for place, column in enumerate(cell.pointed):  # one by one: two may point at the same token
+        for index, column in enumerate(cell.pointed):  # one by one, since two may point at the same token
             tokens = columns[:, column]
-            logits[rows, tokens] += np.where(tokens == 0, np.float32(0), out[:, size + place])
+            logits[rows, tokens] += np.where(tokens == 0, np.float32(0), out[:, size + index])
         return logits, tuple(np.stack(parts, axis=1) for parts in zip(*after, strict=True))
 
     return step
 
 
 def _with_pointer(cell: Cell) -> tuple[Floats, Floats]:
-    """The matrix and the bias of the output, with the rows of the pointer below, since they see the same."""
+    """Return the matrix and the bias of the output, with the pointer's rows below; both have the same inputs."""
     if cell.pointer is None or cell.pointer_bias is None:
         return cell.head, cell.bias
     return np.concatenate([cell.head, cell.pointer]), np.concatenate([cell.bias, cell.pointer_bias])
@@ -69,13 +69,13 @@ def _turned(matrix: Floats) -> Floats:
 
 
 def _looked_up(cell: Cell, matrix: Floats) -> list[Floats]:
-    """For each column a (size, G) table of the matrix times its embeddings."""
+    """Make a (size, G) table for each column: its embeddings times the matrix."""
     turned = _turned(matrix)
     return [table @ turned for table in cell.columns]
 
 
 def _summed(tables: list[Floats], columns: NDArray[np.int64]) -> Floats:
-    """(B, G) the sum of what each column says, in their order."""
+    """Sum the table rows of all columns, (B, G), in the order of columns."""
     total = tables[0][columns[:, 0]]
     for number, table in enumerate(tables[1:], start=1):
         total += table[columns[:, number]]
@@ -83,16 +83,16 @@ def _summed(tables: list[Floats], columns: NDArray[np.int64]) -> Floats:
 
 
 def _product(rows: Floats, matrix: Floats) -> Floats:
-    """(B, G) each row times the matrix, by itself."""
+    """Multiply each row by the matrix on its own, (B, G)."""
     product: Floats = np.matmul(np.ascontiguousarray(rows)[:, None, :], matrix)[:, 0]
     return product
 
 
 def _read(cell: Cell, after: list[State]) -> Floats:
-    """(B, H) what is read of the layers so far."""
+    """Return (B, H) the input of the next layer: the last output, or the normalised sum of all."""
     if not cell.residual:
         return after[-1][0]
-    # The mean over the last axis of an array in C order is taken row by row, whatever the number of rows.
+    # In C order, NumPy computes the mean of each row on its own, for any number of rows.
     total = np.ascontiguousarray(sum((state[0] for state in after[1:]), start=after[0][0]))
     centred = total - total.mean(axis=1, keepdims=True)
     normalised: Floats = centred / np.sqrt((centred * centred).mean(axis=1, keepdims=True) + EPSILON)

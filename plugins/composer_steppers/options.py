@@ -1,4 +1,4 @@
-"""The two ways to run a model's steps as a user names them; it computes nothing itself."""
+"""Options of the backends `torch` and `numpy`."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TorchSteps:
-    """Plain torch, on any device: the reference that all others are held to."""
+    """Plain torch, on any device: the reference for all other backends."""
 
     speed: ClassVar[int] = 0
     tolerances: ClassVar[Mapping[str, float]] = MappingProxyType({"float32": 0.0})
 
     def suits(self, model: Model, device: str) -> bool:
-        """Every model, everywhere."""
+        """Return True: torch runs every model on every device."""
         return True
 
     def make(self, model: Model, device: str, precision: str = "float32") -> Stepper:
-        """The module's own steps."""
+        """Make the step of the model's module."""
         from composer.devices import choose_device
         from composer.sampling.torch_stepper import torch_stepper
 
-        chosen = choose_device(device)  # first: it refuses sooner than torch is imported
+        chosen = choose_device(device)  # first, since it fails faster than torch is imported
         sizes = [column.size for column in model.make_tokenizer().grammar.columns]
         return torch_stepper(model.make_module().to(chosen), sizes)
 
 
 @dataclass(frozen=True)
 class NumpySteps:
-    """NumPy on the CPU: there at once, since torch need not be imported."""
+    """NumPy on the CPU: starts at once, since torch is not imported."""
 
     speed: ClassVar[int] = 10
     tolerances: ClassVar[Mapping[str, float]] = MappingProxyType({"float32": 1e-4})
 
     def suits(self, model: Model, device: str) -> bool:
-        """A model on the CPU whose architecture describes its cell."""
+        """Tell whether the device is a CPU and the architecture has a cell."""
         return device == "cpu" and isinstance(model.make_architecture(), Described)
 
     def make(self, model: Model, device: str, precision: str = "float32") -> Stepper:
-        """The steps of the cell."""
+        """Make the step of the model's cell."""
         from composer_steppers.arrays import array_stepper
 
         return array_stepper(model.make_cell())

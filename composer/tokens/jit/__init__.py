@@ -1,4 +1,4 @@
-"""Grammars compiled: array functions are traced once and become C, one loop over rows; nothing here knows any music."""
+"""Compiled grammars: array functions are traced once, and become C with one loop over rows."""
 
 from __future__ import annotations
 

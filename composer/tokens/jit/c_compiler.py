@@ -1,7 +1,6 @@
-"""C source as a library of this machine, compiled once and kept in the cache; it knows nothing of what it says.
+"""Compile C source to a library for this machine, once, and keep it in the cache.
 
-A library is a program, and runs with the user's rights. So none is taken that somebody else may have written, nor from
-a folder in which others can put one in its place.
+A library runs with the user's rights. So it is loaded only if nobody else could have written or replaced it.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ from composer.errors import RunWarning, printable
 from composer.storage.cache import cache_folder
 
 _TRUSTED = (os.getuid(), 0) if hasattr(os, "getuid") else (0,)
-"""Who may have written what is run: the user and the administrator. Where there are no such numbers, all are 0."""
+"""Owners of a trusted library: the user and the administrator. Windows has no such ids; all files there have 0."""
 
 LONGEST = 60.0
-"""Seconds that a compiler may take."""
+"""Time limit of the compiler, in seconds."""
 
 PATIENCE = 24 * 3600.0
-"""Seconds after which a compiler that failed is tried again: headers that it lacked may be there by then."""
+"""Seconds before a failed compilation is tried again: missing headers may have been installed."""
 
 
 @lru_cache(maxsize=32)
 def library(source: str, flags: tuple[str, ...]) -> ctypes.CDLL | None:
-    """The library that a source makes, or None where no compiler makes it."""
+    """Return the compiled library, or None if no compiler can build it."""
     if sys.byteorder != "little" or not (program := compiler()):
         return None
     try:
@@ -49,7 +48,7 @@ def library(source: str, flags: tuple[str, ...]) -> ctypes.CDLL | None:
 
 @lru_cache(maxsize=1)
 def compiler() -> str | None:
-    """What the environment names, or the first one there is."""
+    """Return the compiler named by `CC`, or the first one found."""
     for name in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
         if name and (found := shutil.which(name)):
             return found
@@ -57,7 +56,7 @@ def compiler() -> str | None:
 
 
 def _place(source: str, program: str, flags: Sequence[str]) -> Path:
-    """Another file for another source, compiler (also a mended one) or processor: caches travel with home folders."""
+    """Return the path of a library. It differs by source, compiler (even a patched one) and processor."""
     found = Path(program).resolve().stat()
     about = [source, program, f"{found.st_size} {found.st_mtime_ns}", *flags, processor()]
     digest = hashlib.blake2b("\0".join(about).encode(), digest_size=12).hexdigest()
@@ -65,13 +64,13 @@ def _place(source: str, program: str, flags: Sequence[str]) -> Path:
 
 
 def _is_private(folder: Path) -> bool:
-    """Whether nobody else can exchange what lies in a folder, which is made if need be; RunWarning if somebody can."""
+    """Tell whether only the user can replace files in a folder; create it if needed. Warns with RunWarning if not."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for place in (folder, folder.parent):
-        found = place.stat()
+    for directory in (folder, folder.parent):
+        found = directory.stat()
         if found.st_uid not in _TRUSTED or found.st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
             text = (
-                f"{printable(str(place), 200)}: can be written by others, so that nothing compiled is kept there, and"
+                f"{printable(str(directory), 200)}: can be written by others, so compiled code is not kept there, and"
             )
             warnings.warn(f"{text} pieces are written more slowly; `chmod go-w` mends it.", RunWarning, stacklevel=3)
             return False
@@ -79,7 +78,7 @@ def _is_private(folder: Path) -> bool:
 
 
 def _is_own(path: Path) -> bool:
-    """Whether a library is there that the user, or the administrator, has written, and nobody else can change."""
+    """Tell whether the library exists, and only the user or the administrator could have written it."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -90,7 +89,7 @@ def _is_own(path: Path) -> bool:
 
 
 def _failed(path: Path) -> bool:
-    """Whether this compiler lately failed to make the library."""
+    """Tell whether this compiler recently failed to build the library."""
     try:
         return time.time() - path.with_suffix(".failed").stat().st_mtime < PATIENCE
     except OSError:
@@ -99,7 +98,7 @@ def _failed(path: Path) -> bool:
 
 @lru_cache(maxsize=1)
 def processor() -> str:
-    """What this machine's processor can do, or at least which one it is."""
+    """Describe the processor: its features, or at least its name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -109,7 +108,7 @@ def processor() -> str:
 
 
 def _compile(source: str, program: str, flags: Sequence[str], path: Path) -> bool:
-    """Whether it was; whole or not at all, since others may want it at the same time."""
+    """Compile, and tell whether it succeeded. The file appears whole, since other processes may want it, too."""
     import subprocess  # once on a machine
     import tempfile
 

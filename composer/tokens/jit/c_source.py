@@ -1,4 +1,4 @@
-"""Expressions as C: a traced function becomes a loop over rows; it knows no grammar."""
+"""Write C source: a traced function becomes a loop over rows."""
 
 from __future__ import annotations
 
@@ -11,54 +11,54 @@ from composer.tokens.jit.tracing import Shape, Traced, Untraceable
 PRELUDE = """\
 #include <stdint.h>
 
-/* Whole-number division as Python and NumPy have it: rounded down; 0 where there is nothing to divide by. */
-static inline int64_t over(int64_t a, int64_t b)
+/* Integer division as in Python and NumPy: rounded down, and 0 for a divisor of 0. */
+static inline int64_t floor_div(int64_t a, int64_t b)
 {
     if (b == 0) return 0;
-    if (b == -1) return -a; /* the processor stops at the least number of all */
+    if (b == -1) return -a; /* INT64_MIN / -1 would trap */
     int64_t q = a / b;
     return q - ((a % b != 0) & ((a < 0) != (b < 0)));
 }
-static inline int64_t rest(int64_t a, int64_t b) { return b == 0 ? 0 : a - over(a, b) * b; }
-static inline int64_t greater(int64_t a, int64_t b) { return a > b ? a : b; }
-static inline int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t magnitude(int64_t a) { return a < 0 ? -a : a; }
-/* A place in a list, from its end if it is below 0, and never outside. */
-static inline int64_t within(int64_t place, int64_t length)
+static inline int64_t floor_mod(int64_t a, int64_t b) { return b == 0 ? 0 : a - floor_div(a, b) * b; }
+static inline int64_t max2(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline int64_t min2(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t absolute(int64_t a) { return a < 0 ? -a : a; }
+/* An index clamped to an array; negative indices count from the end. */
+static inline int64_t clamp_index(int64_t index, int64_t length)
 {
-    int64_t from_start = place < 0 ? place + length : place;
-    return lesser(greater(from_start, 0), length - 1);
+    int64_t from_start = index < 0 ? index + length : index;
+    return min2(max2(from_start, 0), length - 1);
 }
 """
 
 LONGEST, LARGEST = 4 * 2**20, 2**20
-"""Characters of a source that a compiler is left alone with, and bytes that a function may hold: it is on the stack."""
+"""Most characters of a source, and most bytes of a function's variables, which are on the stack."""
 
 _INFIX = ("+", "-", "*", "==", "!=", "<", "<=", ">", ">=", "&", "|")
-_CALLS = {"//": "over", "%": "rest", "max": "greater", "min": "lesser", "abs": "magnitude"}
+_CALLS = {"//": "floor_div", "%": "floor_mod", "max": "max2", "min": "min2", "abs": "absolute"}
 _INLINE = (*_INFIX, *_CALLS, "!", "~", "where", "index", "broadcast", "constant", "argument", "take", "along")
 _REDUCTIONS = {
     "sum": ("0", "{0} + {1}"),
     "any": ("0", "{0} | ({1} != 0)"),
     "all": ("1", "{0} & ({1} != 0)"),
-    "greatest": ("INT64_MIN", "greater({0}, {1})"),
-    "least": ("INT64_MAX", "lesser({0}, {1})"),
+    "greatest": ("INT64_MIN", "max2({0}, {1})"),
+    "least": ("INT64_MAX", "min2({0}, {1})"),
 }
 
 
 @dataclass(frozen=True)
 class Function:
-    """A traced function: its arguments and its results, which are given (rows, …) arrays in this order."""
+    """A traced function; arguments and results are (rows, …) arrays."""
 
     arguments: Sequence[Traced]
     results: Sequence[Traced]
 
 
 def source(functions: Mapping[str, Function]) -> str:
-    """C for `void name(int64_t rows, const int64_t *argument, …, type *result, …)`; a bool is an `uint8_t`.
+    """Write `void name(int64_t rows, const int64_t *argument, …, type *result, …)` in C; a bool is a `uint8_t`.
 
-    Numbers too large for 64 bits are as NumPy has them if it is compiled with `-fwrapv`. Raises Untraceable for a
-    result that is not of one row, and for more than a compiler or a stack has room for.
+    Compiled with `-fwrapv`, integers overflow as in NumPy. Raises Untraceable for a result that is not of one row, and
+    for a source or variables too large for a compiler or a stack.
     """
     text = PRELUDE + "".join(_Writer().function(name, function) for name, function in functions.items())
     if len(text) > LONGEST:
@@ -68,15 +68,15 @@ def source(functions: Mapping[str, Function]) -> str:
 
 @dataclass
 class _Writer:
-    """What has been written of one function."""
+    """The lines and tables of one function, as far as they are written."""
 
     tables: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     names: dict[Traced, str] = field(default_factory=dict)
-    held: int = 0  # bytes
+    held: int = 0  # bytes of its variables
 
     def function(self, name: str, function: Function) -> str:
-        """The text of it."""
+        """Write the C text of a function."""
         if any(result.shape[:1] != (1,) for result in function.results):
             raise Untraceable("a result is not of one row")
         nodes = _reached(function.results)
@@ -88,14 +88,14 @@ class _Writer:
                 self._constant(name, node)
             elif node.size == 1 or uses[node] > 1 or node.operation not in _INLINE:
                 self._hold(node)
-        for place, result in enumerate(function.results):
-            self._put(f"out{place}", result)
+        for index, result in enumerate(function.results):
+            self._put(f"out{index}", result)
         for pointer, node in [(a.detail, a) for a in function.arguments] + [
-            (f"out{place}", result) for place, result in enumerate(function.results)
+            (f"out{index}", result) for index, result in enumerate(function.results)
         ]:
             self.lines.append(f"{pointer} += {node.size};")
         parameters = [f"const int64_t *{a.detail}" for a in function.arguments]
-        parameters += [f"{_type(result)} *out{place}" for place, result in enumerate(function.results)]
+        parameters += [f"{_type(result)} *out{index}" for index, result in enumerate(function.results)]
         body = "\n        ".join(self.lines)
         head = f"void {name}(int64_t rows, {', '.join(parameters)})"
         loop = f"    for (int64_t row = 0; row < rows; row++) {{\n        {body}\n    }}"
@@ -111,7 +111,7 @@ class _Writer:
         self.names[node] = name
 
     def _hold(self, node: Traced) -> None:
-        """Give an array a place of its own."""
+        """Store an array in a variable of its own."""
         name = f"v{len(self.names)}"
         if node.size == 1 and node.operation in _INLINE:
             self.lines.append(f"const {_type(node)} {name} = {self._element(node, _zeros(node))};")
@@ -126,56 +126,56 @@ class _Writer:
         self.names[node] = name
 
     def _put(self, name: str, node: Traced) -> None:
-        """Write the elements of an array to a place."""
+        """Write the assignments that fill a variable with an array."""
         if node not in self.names and node.operation == "concat":
             self._put_parts(name, node)
         elif node not in self.names and node.operation in _REDUCTIONS:
             self._put_reduced(name, node)
         else:
-            heads, places = _loops(node.shape)
-            self.lines.append(f"{heads}{name}[{_flat(node.shape, places)}] = {self._element(node, places)};")
+            heads, indices = _loops(node.shape)
+            self.lines.append(f"{heads}{name}[{_flat(node.shape, indices)}] = {self._element(node, indices)};")
 
     def _put_parts(self, name: str, node: Traced) -> None:
         axis, begin = node.detail, 0
         for part in node.arguments:
-            heads, places = _loops(part.shape)
-            there = [f"({p} + {begin})" if a == axis else p for a, p in enumerate(places)]
+            heads, indices = _loops(part.shape)
+            there = [f"({p} + {begin})" if a == axis else p for a, p in enumerate(indices)]
             if part.size:
-                self.lines.append(f"{heads}{name}[{_flat(node.shape, there)}] = {self._element(part, places)};")
+                self.lines.append(f"{heads}{name}[{_flat(node.shape, there)}] = {self._element(part, indices)};")
             begin += part.shape[axis]
 
     def _put_reduced(self, name: str, node: Traced) -> None:
         (axis, keepdims), of = node.detail, node.arguments[0]
         first, step = _REDUCTIONS[node.operation]
-        heads, places = _loops(of.shape)
-        kept = ["0" if a == axis else p for a, p in enumerate(places) if keepdims or a != axis]
+        heads, indices = _loops(of.shape)
+        remaining = ["0" if a == axis else p for a, p in enumerate(indices) if keepdims or a != axis]
         clear, all_places = _loops(node.shape)
         self.lines.append(f"{clear}{name}[{_flat(node.shape, all_places)}] = {first};")
-        there = f"{name}[{_flat(node.shape, kept)}]"
-        self.lines.append(f"{heads}{there} = {step.format(there, self._element(of, places))};")
+        there = f"{name}[{_flat(node.shape, remaining)}]"
+        self.lines.append(f"{heads}{there} = {step.format(there, self._element(of, indices))};")
 
-    def _element(self, node: Traced, places: Sequence[str]) -> str:
-        """One element as an expression."""
+    def _element(self, node: Traced, indices: Sequence[str]) -> str:
+        """Write one element as an expression."""
         if node in self.names:
             name = self.names[node]
             simple = node.size == 1 and node.operation != "argument"
             number = node.operation == "constant" and name.lstrip("-").isdecimal()
-            return name if simple or number else f"{name}[{_flat(node.shape, places)}]"
-        return self._made(node, places)
+            return name if simple or number else f"{name}[{_flat(node.shape, indices)}]"
+        return self._made(node, indices)
 
-    def _made(self, node: Traced, places: Sequence[str]) -> str:
+    def _made(self, node: Traced, indices: Sequence[str]) -> str:
         if node.operation == "index":
-            return self._element(node.arguments[0], [_moved(start, axis, places) for start, axis in node.detail])
+            return self._element(node.arguments[0], [_moved(start, axis, indices) for start, axis in node.detail])
         if node.operation == "take":
             values, where = node.arguments
-            place = self._element(where, _aligned(where.shape, places))
-            return self._element(values, [f"within({place}, {values.size})"])
+            index = self._element(where, _aligned(where.shape, indices))
+            return self._element(values, [f"clamp_index({index}, {values.size})"])
         if node.operation == "along":
             values, where = node.arguments
-            at = self._element(where, _aligned(where.shape, places))
-            there = [f"within({at}, {values.shape[a]})" if a == node.detail else p for a, p in enumerate(places)]
+            at = self._element(where, _aligned(where.shape, indices))
+            there = [f"clamp_index({at}, {values.shape[a]})" if a == node.detail else p for a, p in enumerate(indices)]
             return self._element(values, _aligned(values.shape, there))
-        parts = [self._element(a, _aligned(a.shape, places)) for a in node.arguments]
+        parts = [self._element(a, _aligned(a.shape, indices)) for a in node.arguments]
         if node.operation == "where":
             return f"({parts[0]} ? {parts[1]} : {parts[2]})"
         if node.operation in _INFIX:
@@ -186,7 +186,7 @@ class _Writer:
 
 
 def _reached(results: Sequence[Traced]) -> list[Traced]:
-    """All that the results are made of, and they, each after its arguments."""
+    """Collect the results and everything they depend on, each after its arguments."""
     found: set[Traced] = set()
     waiting = list(results)
     while waiting:
@@ -206,29 +206,31 @@ def _zeros(node: Traced) -> list[str]:
 
 
 def _loops(shape: Shape) -> tuple[str, list[str]]:
-    """The heads of loops over all elements, and the place on each axis."""
-    places = ["0" if size == 1 else f"i{axis}" for axis, size in enumerate(shape)]
-    heads = [f"for (int64_t {p} = 0; {p} < {n}; {p}++) " for p, n in zip(places, shape, strict=True) if n != 1]
-    return "".join(heads), places
+    """Write the heads of loops over all elements; return them with the index on each axis."""
+    indices = ["0" if size == 1 else f"i{axis}" for axis, size in enumerate(shape)]
+    heads = [f"for (int64_t {p} = 0; {p} < {n}; {p}++) " for p, n in zip(indices, shape, strict=True) if n != 1]
+    return "".join(heads), indices
 
 
-def _flat(shape: Shape, places: Sequence[str]) -> str:
-    """The place among all elements, row by row."""
+def _flat(shape: Shape, indices: Sequence[str]) -> str:
+    """Write the index of an element in C order."""
     text = ""
-    for size, place in zip(shape, places, strict=True):
+    for size, index in zip(shape, indices, strict=True):
         if text and size != 1:
-            text = f"({text}) * {size} + {place}" if place != "0" else f"({text}) * {size}"
-        elif size != 1 and place != "0":
-            text = place
+            text = f"({text}) * {size} + {index}" if index != "0" else f"({text}) * {size}"
+        elif size != 1 and index != "0":
+            text = index
     return text or "0"
 
 
-def _aligned(shape: Shape, places: Sequence[str]) -> list[str]:
-    """The place in an array that is broadcast: the last axes, 0 where there is one element."""
-    return ["0" if size == 1 else place for size, place in zip(shape, places[len(places) - len(shape) :], strict=True)]
+def _aligned(shape: Shape, indices: Sequence[str]) -> list[str]:
+    """Return the index into a broadcast array: the last axes, 0 where an axis has length 1."""
+    return [
+        "0" if size == 1 else index for size, index in zip(shape, indices[len(indices) - len(shape) :], strict=True)
+    ]
 
 
-def _moved(start: int, axis: int | None, places: Sequence[str]) -> str:
-    if axis is None or places[axis] == "0":
+def _moved(start: int, axis: int | None, indices: Sequence[str]) -> str:
+    if axis is None or indices[axis] == "0":
         return str(start)
-    return f"({places[axis]} + {start})" if start else places[axis]
+    return f"({indices[axis]} + {start})" if start else indices[axis]

@@ -1,7 +1,7 @@
-"""A grammar whose functions are compiled: it says what the grammar says, token for token; it knows no token.
+"""A compiled grammar: the same masks and states as the plain grammar, but faster.
 
-A step of one piece is some hundred calls of NumPy on arrays of one element, which take longer than the network itself.
-In C they take next to nothing. What cannot be traced, and any machine without a compiler, goes the plain way.
+One step of one piece takes about a hundred NumPy calls on tiny arrays, which together are slower than the network. In C
+they cost next to nothing. A grammar that cannot be traced, or a machine without a compiler, uses the plain functions.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FLAGS = ("-O1", "-ftree-vectorize", "-fwrapv", "-march=native", "-shared", "-fPI
 
 @dataclass(frozen=True, eq=False)
 class CompiledGrammar:
-    """The functions of a grammar in C, for NumPy's arrays; those of other libraries go to the grammar itself."""
+    """A grammar with compiled functions for NumPy arrays. Other arrays go to the plain grammar."""
 
     grammar: Grammar
     columns: tuple[Column, ...]
@@ -37,27 +37,27 @@ class CompiledGrammar:
     _facts: _Call
 
     def start(self, request: Request, rows: int) -> Array:
-        """As the grammar has it."""
+        """Return the states before the first token."""
         return self.grammar.start(request, rows)
 
     def allowed(self, state: Array) -> Array:
-        """As the grammar has it."""
+        """Mask the tokens that may come next."""
         return self._allowed(state)[0] if type(state) is np.ndarray else self.grammar.allowed(state)
 
     def advance(self, state: Array, tokens: Array) -> Array:
-        """As the grammar has it."""
+        """Return the states after `tokens`."""
         return self._advance(state, tokens)[0] if type(state) is np.ndarray else self.grammar.advance(state, tokens)
 
     def inputs(self, state: Array) -> Array:
-        """As the grammar has it."""
+        """Return the inputs of the model."""
         return self._inputs(state)[0] if type(state) is np.ndarray else self.grammar.inputs(state)
 
     def facts(self, state: Array) -> Facts:
-        """As the grammar has it."""
+        """Interpret states as music."""
         return Facts(*self._facts(state)) if type(state) is np.ndarray else self.grammar.facts(state)
 
     def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
-        """As the grammar has it."""
+        """Return masks that keep the fixed notes of `score`."""
         return self.grammar.given(score, spans)
 
 
@@ -70,59 +70,57 @@ class CompiledTokenizer:
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
-        """The tokenizer's."""
+        """The tokenizer's vocabulary."""
         return self.tokenizer.vocabulary
 
     @property
     def meaning(self) -> Meaning:
-        """The tokenizer's."""
+        """The tokenizer's description of each token."""
         return self.tokenizer.meaning
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
-        """As the tokenizer has it."""
+        """Encode a score."""
         return self.tokenizer.encode(score, ends=ends)
 
     def decode(self, tokens: Tokens) -> Score:
-        """As the tokenizer has it."""
+        """Decode tokens to a score."""
         return self.tokenizer.decode(tokens)
 
 
 @dataclass(frozen=True)
 class _Call:
-    """A compiled function. All its whole numbers come in one block of memory, which is made faster than many."""
+    """A compiled function. Its integer results share one block of memory: one allocation is faster than many."""
 
     function: Any
-    taken: tuple[tuple[int, ...], ...]  # of a row of each argument
-    shapes: tuple[tuple[int, ...], ...]  # of a row of each result
+    taken: tuple[tuple[int, ...], ...]  # shape of a row of each argument
+    shapes: tuple[tuple[int, ...], ...]  # shape of a row of each result
     bools: tuple[bool, ...]
 
     def __call__(self, *arguments: NDArray[np.int64]) -> list[NDArray[Any]]:
-        """The results (B, …)."""
-        given = [np.ascontiguousarray(a, dtype=np.int64) for a in arguments]
-        rows = len(given[0])
-        if any(a.shape != (rows, *shape) for a, shape in zip(given, self.taken, strict=True)):
-            raise ValueError(
-                "states and tokens are of other shapes than those that were compiled"
-            )  # C reads beyond them
+        """Return the results (B, …)."""
+        arrays = [np.ascontiguousarray(a, dtype=np.int64) for a in arguments]
+        rows = len(arrays[0])
+        if any(a.shape != (rows, *shape) for a, shape in zip(arrays, self.taken, strict=True)):
+            raise ValueError("states or tokens have other shapes than the compiled ones")  # C would read beyond them
         sizes = [0 if is_bool else rows * math.prod(s) for s, is_bool in zip(self.shapes, self.bools, strict=True)]
         block = np.empty(sum(sizes), dtype=np.int64)
-        here, results, places = block.ctypes.data, [], []
+        here, results, pointers = block.ctypes.data, [], []
         begin = 0
         for shape, is_bool, size in zip(self.shapes, self.bools, sizes, strict=True):
             result = np.empty((rows, *shape), dtype=np.bool_) if is_bool else block[begin : begin + size]
-            places.append(result.ctypes.data if is_bool else here + begin * block.itemsize)
+            pointers.append(result.ctypes.data if is_bool else here + begin * block.itemsize)
             results.append(result.reshape(rows, *shape) if shape else result)
             begin += size
-        self.function(rows, *[a.ctypes.data for a in given], *places)
+        self.function(rows, *[a.ctypes.data for a in arrays], *pointers)
         return results
 
 
 def compiled(tokenizer: Tokenizer) -> Tokenizer:
-    """The tokenizer with its grammar in C, or itself where that cannot be."""
+    """Return the tokenizer with its grammar compiled, or the tokenizer itself where that is impossible."""
     grammar = tokenizer.grammar
     try:
         text, functions = _traced(grammar)
-    except Exception:  # whatever somebody's function says of an array that it did not expect
+    except Exception:  # a plugin's function may fail in any way on traced arrays
         return tokenizer
     if (made := library(text, FLAGS)) is None:
         return tokenizer
@@ -131,7 +129,7 @@ def compiled(tokenizer: Tokenizer) -> Tokenizer:
 
 
 def _traced(grammar: Grammar) -> tuple[str, dict[str, Function]]:
-    """The source, and what was traced. Raises Untraceable, or what else the grammar does of such arrays."""
+    """Trace a grammar; return the C source and the functions. Raises Untraceable, or any error of the grammar."""
     columns = grammar.start(Request(), 1).shape[1]
     state, tokens = argument("state", columns), argument("tokens", None)
     facts = grammar.facts(state)

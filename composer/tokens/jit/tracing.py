@@ -1,7 +1,7 @@
-"""Tracing: a function of whole-number arrays, called once with arrays that only note what is done; it knows no C.
+"""Trace a function of integer arrays: call it once with arrays that record each operation.
 
-`Traced` is an array of the array API with no values, of one row: axis 0 has length 1 and stands for any number of
-rows. So what can be traced is what treats every row alike: no branch on a value, no loop over rows.
+`Traced` is an array of the array API without values. Axis 0 has length 1, and stands for any number of rows. So a
+function can be traced if it treats all rows alike: no branch on a value, no loop over rows.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ _SERIAL = itertools.count()
 
 
 class Untraceable(TypeError):
-    """The function does something that has no meaning for an array without values, or that is not known here."""
+    """The function needs values, or uses an operation that cannot be traced."""
 
 
 class Traced:
-    """What an operation makes of others: an array of bools or whole numbers, whose values are not known yet.
+    """An array that records how it is computed: bools or integers, without values.
 
-    `detail` of operations along an axis is that axis; of `index`, what each axis of the result is of the argument.
+    `detail` is the axis of an operation along one. For `index` it holds, for each axis of the argument, where the
+    result begins and which of its axes goes along.
     """
 
     __slots__ = ("arguments", "detail", "is_bool", "operation", "serial", "shape", "size")
@@ -39,22 +40,22 @@ class Traced:
     def __init__(
         self, operation: str, arguments: Sequence[Traced], shape: Shape, detail: Any = None, *, is_bool: bool
     ) -> None:
-        """The serial number is higher than that of every argument."""
+        """Record an operation. The serial number is higher than that of every argument."""
         self.operation, self.arguments, self.shape = operation, tuple(arguments), shape
         self.detail, self.is_bool, self.serial = detail, is_bool, next(_SERIAL)
         self.size = math.prod(shape)
 
     @property
     def ndim(self) -> int:
-        """How many axes there are."""
+        """Number of axes."""
         return len(self.shape)
 
     def __array_namespace__(self, **_: Any) -> Any:
-        """Its functions."""
+        """Return the array functions."""
         return FUNCTIONS
 
     def __len__(self) -> int:
-        """The first axis."""
+        """Return the length of the first axis."""
         return self.shape[0]
 
     def __bool__(self) -> bool:
@@ -62,18 +63,18 @@ class Traced:
         raise Untraceable("a branch depends on values")
 
     def __iter__(self) -> Any:
-        """Refuse to be gone through."""
+        """Refuse to be iterated over."""
         raise Untraceable("a loop goes over values")
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         """Refuse to become values."""
-        raise Untraceable("a function of NumPy's asks for values")
+        raise Untraceable("a NumPy function needs values")
 
-    __array_ufunc__ = None  # so that `constant + traced` comes here
+    __array_ufunc__ = None  # makes `constant + traced` call __radd__
 
     def __getitem__(self, key: Any) -> Traced:
-        """Basic indexing: whole numbers, slices without a step, None."""
-        steps: list[tuple[int, int | None]] = []  # of the argument's axes: where it begins, which axis goes along it
+        """Index with integers, slices without a step, and None."""
+        steps: list[tuple[int, int | None]] = []  # for each axis of the argument: first index, axis of the result
         shape: list[int] = []
         axes = iter(self.shape)
         for part in key if isinstance(key, tuple) else (key,):
@@ -157,30 +158,30 @@ class Traced:
 
 
 def _place(index: int, size: int) -> int:
-    """Counted from 0. Raises IndexError for one that is not there."""
+    """Return a non-negative index. Raises IndexError for one out of range."""
     if not -size <= index < size:
         raise IndexError(f"{index} of {size}")
     return index % size
 
 
 TRUTHS = ("==", "!=", "<", "<=", ">", ">=", "!")
-"""Operations whose result is a bool, whatever they are given."""
+"""Operations whose result is always a bool."""
 
 
 def argument(name: str, columns: int | None) -> Traced:
-    """An array of whole numbers that the function is called with: (1, columns), or (1,)."""
+    """Create an integer argument of the traced function, of shape (1, columns) or (1,)."""
     return Traced("argument", (), (1,) if columns is None else (1, columns), name, is_bool=False)
 
 
 def traced(value: Any) -> Traced:
-    """A constant, unless it is traced already."""
+    """Return a traced array as it is, and any other value as a constant."""
     if isinstance(value, Traced):
         return value
     if type(value) is int:
         return _whole(value)
     array = np.asarray(value)
     if array.dtype.kind not in "biu":
-        raise Untraceable(f"{array.dtype} are no whole numbers")
+        raise Untraceable(f"{array.dtype} is not an integer type")
     is_bool = array.dtype.kind == "b"
     return Traced("constant", (), array.shape, array.astype(np.int64), is_bool=is_bool)
 
@@ -191,7 +192,7 @@ def _whole(value: int) -> Traced:
 
 
 def _shape(shapes: Sequence[Shape]) -> Shape:
-    """What arrays of these shapes are broadcast to."""
+    """Return the shape that arrays of these shapes broadcast to."""
     longest = max(shapes, key=len)
     if all(shape in ((), longest) for shape in shapes):
         return longest
@@ -201,7 +202,7 @@ def _shape(shapes: Sequence[Shape]) -> Shape:
 def _elementwise(operation: str, *values: Any) -> Traced:
     arguments = [traced(value) for value in values]
     if operation in ("+", "-", "*", "max", "min") and all(a.is_bool for a in arguments):
-        raise Untraceable("bools are reckoned with")  # of which NumPy makes bools
+        raise Untraceable("arithmetic on bools")  # which gives bools in NumPy
     shape = _shape([a.shape for a in arguments])
     of = arguments[1:] if operation == "where" else arguments
     is_bool = operation in TRUTHS or (operation in ("&", "|", "where") and all(a.is_bool for a in of))
@@ -210,10 +211,10 @@ def _elementwise(operation: str, *values: Any) -> Traced:
 
 def _reduced(operation: str, value: Traced, axis: int | None, *, keepdims: bool, is_bool: bool) -> Traced:
     if axis is None:
-        raise Untraceable("rows are brought together")
+        raise Untraceable("rows are combined")
     axis %= value.ndim
     if axis == 0:
-        raise Untraceable("rows are brought together")
+        raise Untraceable("rows are combined")
     shape = tuple(1 if a == axis else n for a, n in enumerate(value.shape) if keepdims or a != axis)
     return Traced(operation, (value,), shape, (axis, keepdims), is_bool=is_bool)
 
@@ -226,7 +227,7 @@ def _astype(value: Traced, dtype: Any, **_: Any) -> Traced:
     if np.dtype(dtype).kind == "b":
         return value if value.is_bool else value != 0
     if np.dtype(dtype).kind not in "iu":
-        raise Untraceable(f"{dtype} are no whole numbers")
+        raise Untraceable(f"{dtype} is not an integer type")
     return value + 0
 
 
@@ -278,9 +279,9 @@ def _concat(values: Sequence[Values], axis: int = 0) -> Traced:
     parts = [traced(value) for value in values]
     axis %= parts[0].ndim
     if axis == 0:
-        raise Untraceable("rows are brought together")
+        raise Untraceable("rows are combined")
     if len({(*part.shape[:axis], 0, *part.shape[axis + 1 :]) for part in parts}) > 1:
-        raise ValueError("parts of different shapes are brought together")
+        raise ValueError("concat of different shapes")
     along = sum(part.shape[axis] for part in parts)
     shape = tuple(along if a == axis else n for a, n in enumerate(parts[0].shape))
     return Traced("concat", parts, shape, axis, is_bool=all(part.is_bool for part in parts))
@@ -289,25 +290,25 @@ def _concat(values: Sequence[Values], axis: int = 0) -> Traced:
 def _stack(values: Sequence[Values], axis: int = 0) -> Traced:
     parts = [traced(value) for value in values]
     axis %= parts[0].ndim + 1
-    place = tuple(None if a == axis else slice(None) for a in range(parts[0].ndim + 1))
-    return _concat([part[place] for part in parts], axis=axis)
+    index = tuple(None if a == axis else slice(None) for a in range(parts[0].ndim + 1))
+    return _concat([part[index] for part in parts], axis=axis)
 
 
-def _take(values: Values, places: Traced, axis: int | None = None) -> Traced:
+def _take(values: Values, indices: Traced, axis: int | None = None) -> Traced:
     of = traced(values)
     if of.ndim != 1 or not of.size or axis not in (None, 0, -1):
-        raise Untraceable("only lists can be looked up in")
-    return Traced("take", (of, traced(places)), traced(places).shape, is_bool=of.is_bool)
+        raise Untraceable("take needs a 1-D array")
+    return Traced("take", (of, traced(indices)), traced(indices).shape, is_bool=of.is_bool)
 
 
-def _take_along_axis(values: Traced, places: Traced, axis: int = -1) -> Traced:
+def _take_along_axis(values: Traced, indices: Traced, axis: int = -1) -> Traced:
     axis %= values.ndim
     if axis == 0:
-        raise Untraceable("rows are brought together")
-    shape = tuple(places.shape[a] if a == axis else n for a, n in enumerate(values.shape))
-    if np.broadcast_shapes(places.shape, shape) != shape or not values.shape[axis]:
-        raise Untraceable("places and values do not lie along each other")
-    return Traced("along", (values, places), shape, axis, is_bool=values.is_bool)
+        raise Untraceable("rows are combined")
+    shape = tuple(indices.shape[a] if a == axis else n for a, n in enumerate(values.shape))
+    if np.broadcast_shapes(indices.shape, shape) != shape or not values.shape[axis]:
+        raise Untraceable("take_along_axis of shapes that do not match")
+    return Traced("along", (values, indices), shape, axis, is_bool=values.is_bool)
 
 
 def _sum(value: Traced, axis: int | None = None, *, keepdims: bool = False) -> Traced:
@@ -355,4 +356,4 @@ FUNCTIONS = SimpleNamespace(
     max=_max,
     min=_min,
 )
-"""Those of the array API that can be traced."""
+"""The functions of the array API that can be traced."""
