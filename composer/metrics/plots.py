@@ -1,4 +1,4 @@
-"""Plots of measured scores, by matplotlib: distributions of two sets, and figures bar by bar; it knows no metric."""
+"""Plots of measured scores: distributions of two sets, and figures bar by bar."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 SUFFIXES = (".svg", ".png", ".pdf")
 
 _ACROSS, _WIDTH, _HEIGHT = 4, 3.0, 2.0  # panels in a row, and inches of each
-_COLOURS = ("#0072b2", "#d55e00", "#00875f", "#b8588f")  # told apart by colour-blind eyes too
+_COLOURS = ("#0072b2", "#d55e00", "#00875f", "#b8588f")  # distinct for colour-blind readers too
 _STYLES = ("-", "--", "-.", ":")
-_MOST = 4  # pieces that are drawn into one panel
+_MOST = 4  # pieces drawn in one panel
 
 
 def check_plot(path: Path) -> None:
-    """Raise CannotWrite, before the work, for a suffix that no plot has."""
+    """Raise CannotWrite, before any work, for an unknown suffix."""
     if path.suffix.lower() not in SUFFIXES:
         raise CannotWrite(f"{printable(str(path))}: a plot is written as {', '.join(SUFFIXES)}.")
 
@@ -36,7 +36,7 @@ def check_plot(path: Path) -> None:
 def plot_contrast(found: Contrast, ours: Measured, real: Measured, path: Path, names: tuple[str, str]) -> None:
     """Write the densities of the figures of single pieces in both sets, a panel for each metric.
 
-    `names` are what the sets are called, ours first. Raises CannotWrite.
+    `names` are the names of the sets, ours first. Raises CannotWrite.
     """
     mine, theirs = ours.pieces(real), real.pieces(real)
     features = [f for f in found.features if np.isfinite([f.model, f.real]).all()]
@@ -55,7 +55,7 @@ def plot_contrast(found: Contrast, ours: Measured, real: Measured, path: Path, n
 def plot_bars(measured: Measured, path: Path) -> None:
     """Write the figures of each bar: a panel for each metric, and a line for each of the first pieces.
 
-    An upbeat is bar 0. Metrics that bars do not have are left out. Raises CannotWrite.
+    A pickup is bar 0. Metrics without values for bars are left out. Raises CannotWrite.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -92,11 +92,11 @@ def _write(figure: Figure, panels: Sequence[Axes], path: Path) -> None:
     if panels:
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=_MOST, fontsize=8)
     kind = path.suffix.lower()[1:]
-    dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)  # the same plot is the same file
+    dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)  # the same plot gives the same file
     with matplotlib.rc_context({"svg.hashsalt": "composer"}), whole_file(path) as scratch:
         figure.savefig(scratch, format=kind, dpi=150, metadata=dated)
 
 
 def _text(text: str) -> str:
-    """A name from outside, safe to draw: matplotlib reads `$` as mathematics, and `_` first in a legend as a secret."""
+    """Make a name safe to draw: matplotlib reads `$` as mathematics, and hides legend entries that begin with `_`."""
     return printable(text, 40).replace("$", r"\$").lstrip("_")

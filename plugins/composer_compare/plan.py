@@ -1,7 +1,7 @@
-"""The runs that answer the questions of a trial, as far as earlier results tell what they are; it runs nothing.
+"""The runs that answer the questions of an experiment, as far as earlier results determine them.
 
-First the pace of each architecture is taken, which tells how many steps fit; then all are tuned alike; then come the
-runs that are compared. A run is known by what it is, and not by the question that asks for it: two questions share it.
+First the speed of each architecture is measured, which determines the number of steps. Then all are tuned alike. Then
+come the compared runs. A run's identity depends on its values, not on its question: two questions may share a run.
 """
 
 from __future__ import annotations
@@ -17,46 +17,46 @@ from composer_compare.result_store import Results, identity_of
 from composer_compare.spec import Contender, Trial
 
 TUNING = 1 / 3
-"""Length of a run of the search, as a share of the runs that are compared."""
+"""Length of a run of the search, as a share of a compared run."""
 
 TUNING_SEED = 1000
-"""The search has a seed of its own, so that no run that is compared was chosen for its luck."""
+"""The search has its own seed, so that no compared run is selected for its luck."""
 
 EVALUATIONS, TUNING_EVALUATIONS = 15, 6
 
 TRIED = (10, 40)
-"""Steps of the two short runs of which the pace is taken."""
+"""Steps of the two short runs that measure speed."""
 
 MEASURING = 6.0
-"""Seconds that a run takes beside its steps, about: reading, validations, the test."""
+"""Rough seconds of a run beside its steps: reading, validations, the test."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One piece of work in plain values; its identity is theirs, of those that are not as usual."""
+    """One unit of work in plain values; its identity is a hash of those that differ from the defaults."""
 
     work: str  # a name in `composer_compare.worker.WORK`
     recipe: Mapping[str, Any]
     music: str
     share: float = 1.0  # of the training pieces
     noise: float = 0.0  # share of wrong notes in them
-    shifts: tuple[int, ...] = ()  # semitones by which test pieces are moved, to be scored once more
+    shifts: tuple[int, ...] = ()  # semitones by which test pieces are transposed and scored again
 
     @cached_property
     def plain(self) -> dict[str, Any]:
-        """What is not as usual, ready for JSON."""
+        """The values that differ from the defaults, ready for JSON."""
         usual = {field.name: field.default for field in fields(self)}
         return {name: value for name, value in asdict(self).items() if value != usual[name]}
 
     @cached_property
     def identity(self) -> str:
-        """The same for equal runs alone."""
+        """A hash, the same for equal runs alone."""
         return identity_of(self.plain)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A run, the question that asks for it, and its place there; it takes about so many seconds of a processor."""
+    """A planned run, the question it answers, and the estimated seconds of a processor."""
 
     question: str
     contender: str
@@ -67,9 +67,9 @@ class Entry:
 
 
 def planned(trial: Trial, results: Results, *, foresee: bool = False) -> list[Entry]:
-    """All runs that are known by now, in their order; when all of them have results, these are all.
+    """List all runs known by now, in order; the plan is complete when each has a result.
 
-    With `foresee`, what the search will find is not waited for.
+    With `foresee`, runs that depend on the search are listed before it ends, with its first trial.
     """
     paces = [Entry("cost", one.name, pace_of(trial, one), seconds=25) for one in trial.contenders]
     if not _ended(paces, results):
@@ -104,12 +104,12 @@ def _run(trial: Trial, contender: Contender, work: str, **training: Any) -> Run:
 
 
 def pace_of(trial: Trial, contender: Contender) -> Run:
-    """What measures an architecture's speed and counts what it costs."""
+    """Build the run that measures an architecture's speed and counts its size."""
     return _run(trial, contender, "pace")
 
 
 def steps_of(trial: Trial, results: Results) -> dict[str, int]:
-    """Steps of a run of full length, for each architecture whose pace is known."""
+    """Compute the steps of a full-length run for each architecture of known speed."""
     found = {one.name: results[pace_of(trial, one).identity] for one in trial.contenders}
     paces = {name: result["step_seconds"] for name, result in found.items() if "failure" not in result}
     chosen = [QUESTIONS[name] for name in trial.questions]
@@ -125,7 +125,7 @@ def steps_of(trial: Trial, results: Results) -> dict[str, int]:
 
 
 def searched(trial: Trial, contender: Contender, steps: int, results: Results) -> Iterator[Entry]:
-    """The runs that look for a learning rate and a dropout."""
+    """Yield the runs that search for a learning rate and a dropout."""
     for place, choice in enumerate(tuning.choices(trial.trials)):
         run = _run(
             trial,
@@ -139,7 +139,7 @@ def searched(trial: Trial, contender: Contender, steps: int, results: Results) -
 
 
 def found_choice(trial: Trial, contender: Contender, steps: int, results: Results) -> tuning.Choice | None:
-    """The best of the search; its first try while the search has not ended, None if all have failed."""
+    """Choose the best of the search; the first trial until the search has ended, None if all failed."""
     runs = [entry.run.identity for entry in searched(trial, contender, steps, results)]
     tried = tuning.choices(trial.trials)
     if not all(run in results for run in runs):
@@ -148,19 +148,19 @@ def found_choice(trial: Trial, contender: Contender, steps: int, results: Result
 
 
 def _dropped(contender: Contender, dropout: float) -> Contender:
-    """With that dropout, if it has any."""
+    """Set the dropout, if the architecture has one."""
     known = changed(contender, "dropout", dropout)
     return known or contender
 
 
 def _length(steps: int, evaluations: int) -> dict[str, Any]:
-    """Runs are never ended early: all that are compared see the same."""
+    """Return settings for so many steps, without early stopping: all runs compared see the same data."""
     count = min(evaluations, steps)
     return {"steps": steps, "evaluations": count, "patience": count, "checkpoint_every": 60.0}
 
 
 def chosen(trial: Trial, contender: Contender, steps: int, results: Results) -> Run | None:
-    """The run that is compared, with the best of the search; None if there is none."""
+    """Build the run that is compared, with the best settings found; None if there are none."""
     choice = found_choice(trial, contender, steps, results)
     if choice is None:
         return None
@@ -190,7 +190,7 @@ def _asked(
 
 
 def _left(final: Run, results: Results, foresee: bool) -> bool:
-    """Whether a run has left a model, or may yet."""
+    """Tell whether a run has left a model, or may yet."""
     result = results.get(final.identity)
     return foresee if result is None else "failure" not in result
 

@@ -1,4 +1,4 @@
-"""A trial as one page that opens from disk, and as JSON; it measures nothing."""
+"""An experiment as a self-contained page, and as JSON."""
 
 from __future__ import annotations
 
@@ -27,22 +27,24 @@ PAGE, DATA = "report.html", "report.json"
 
 
 def write(findings: Findings, folder: Path, command: str = "") -> None:
-    """Write the page and the data into a folder; `command` is what they are made by. Raises CannotWrite."""
+    """Write the page and the data into a folder; `command` is the command line shown. Raises CannotWrite."""
     for name, text in ((PAGE, page(findings, command)), (DATA, json.dumps(data(findings, command), indent=1))):
         with whole_file(folder / name) as scratch:
             scratch.write_text(text, encoding="utf-8")
 
 
 def check(folder: Path) -> None:
-    """Raise CannotWrite for a folder that holds files of the names of a comparison's, and none that it wrote."""
+    """Check that the folder may be written: raise CannotWrite if a file that no comparison wrote has our name."""
     there = [name for name in (NAME, PAGE, DATA) if os.path.lexists(folder / name)]
     if there and not Ledger(folder).read() and not _is_data(folder / DATA):
         shown = printable(str(folder))
-        raise CannotWrite(f"{shown}: holds a '{there[0]}' that no comparison wrote; name another folder with --out.")
+        raise CannotWrite(
+            f"{shown}: contains a '{there[0]}' that no comparison wrote; choose another folder with --out."
+        )
 
 
 def _is_data(path: Path) -> bool:
-    """Whether a file is what `write` leaves of a comparison."""
+    """Tell whether a file is the data of a comparison."""
     try:
         with open_inside(path, "read") as file:
             return "verdict" in json.load(file)
@@ -51,7 +53,7 @@ def _is_data(path: Path) -> bool:
 
 
 def data(findings: Findings, command: str = "") -> dict[str, Any]:
-    """All that the page says, as plain values."""
+    """Collect the content of the page as plain values."""
     verdict = findings.verdict
     return {
         "command": command,
@@ -78,7 +80,7 @@ def data(findings: Findings, command: str = "") -> dict[str, Any]:
 
 
 def _interval(estimate: Estimate) -> dict[str, float | None]:
-    """JSON has no infinity: an interval that is not known is null."""
+    """Return a mean and its interval as plain values; an unknown interval is null, as JSON has no infinity."""
     known = estimate.half_width != float("inf")
     return {
         "nats_per_note": round(estimate.mean, 5),
@@ -94,7 +96,7 @@ SHADED = (
 
 
 def page(findings: Findings, command: str = "") -> str:
-    """One file, without anything from elsewhere."""
+    """Render one self-contained file."""
     style = package("composer_compare").joinpath("report.css").read_text(encoding="utf-8")
     named = findings.trial.named
     title = f"{', '.join(findings.names[:-1])} or {findings.names[-1]}? Measured on {named.get('title', 'music')}"
@@ -153,7 +155,7 @@ def _rushed(findings: Findings) -> str:
 
 
 def _machine(findings: Findings) -> str:
-    """Where times were taken, and how busy it was there."""
+    """Describe the machine on which times were taken, and its load."""
     costs = [cost for name in findings.names if (cost := findings.cost(name))]
     if not costs:
         return "No time was taken."
@@ -181,7 +183,7 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "numbe
 
 
 TOGETHER = 64
-"""Pieces that are written at once."""
+"""Batch size of generation."""
 
 COLUMNS: Mapping[str, tuple[str, str]] = {
     "parameters": ("parameters", "{:,}"),
@@ -208,7 +210,7 @@ def _costs(findings: Findings) -> str:
 
 
 def shown(estimate: Estimate | None, form: str = ".3f") -> str:
-    """A mean with its interval."""
+    """Format a mean with its interval."""
     if estimate is None:
         return "—"
     known = estimate.half_width != float("inf")
@@ -216,7 +218,7 @@ def shown(estimate: Estimate | None, form: str = ".3f") -> str:
 
 
 def _music(findings: Findings) -> str:
-    """What the models write, and the same figures of real pieces."""
+    """Render the figures of the generated pieces, beside those of real ones."""
     rows, real = [], None
     for name in findings.names:
         if runs := list(findings.of("music", name).values()):

@@ -1,4 +1,4 @@
-"""Carrying a trial out: what is planned goes to an executor, what comes of it into the ledger; it trains nothing."""
+"""Running an experiment: planned runs go to an executor, and their results to disk."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from composer_compare.spec import Trial
 from composer_compare.worker import MODELS, RUNNING, carry_out
 
 LIMIT = 86_400.0
-"""Seconds that a run may take: a day, since a run ends by its steps."""
+"""The time limit of a run in seconds: a day, since a run ends by its steps."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One more run has ended; the rest takes about so many `seconds` of a processor."""
+    """The result of a run that has ended; the others take about `seconds` of a processor."""
 
     entry: Entry
     result: Mapping[str, Any]
@@ -36,11 +36,11 @@ Report = Callable[[Progress], None]
 
 
 def carried_out(trial: Trial, folder: Path, executor: Executor, report: Report, *, only: str = "") -> Results:
-    """The results of a trial: those in the folder, and the others made now. With `only`, those of one question.
+    """Run what is missing and return all results of an experiment. With `only`, run that question alone.
 
-    A run whose worker was lost counts as failed for now, and is tried again the next time. Ctrl-C stops it at any
-    moment; the same call carries on. Raises BatchFailed if another process works in the folder, CannotWrite if what is
-    in it leads out of it.
+    Results already in the folder are used. A run whose worker was lost counts as failed now, and is retried by the next
+    call. Ctrl-C stops at any moment; the same call carries on. Raises BatchFailed if another process works in the
+    folder, CannotWrite if a link in it leads outside.
     """
     with locked(folder):
         for name in (MODELS, RUNNING):
@@ -61,7 +61,7 @@ def carried_out(trial: Trial, folder: Path, executor: Executor, report: Report, 
 
 
 def _waiting(trial: Trial, results: Results, only: str) -> dict[str, Entry]:
-    """The runs that can be done now and have not been, each once, in their order."""
+    """Find the runs that can be done now and have no result, each once, in order."""
     found: dict[str, Entry] = {}
     for entry in planned(trial, results):
         if entry.run.identity not in results and only in ("", entry.question):

@@ -1,4 +1,4 @@
-"""Differences between architectures and how sure they are, with few seeds; it knows no architecture.
+"""Differences between architectures, and their uncertainty with few seeds.
 
 Runs differ by their seed and by the piece that is scored, and both are samples: other seeds and other pieces are what a
 verdict is about. So a mean over (seeds, pieces) has the variance of a mean over seeds and of a mean over pieces, added
@@ -22,7 +22,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean, its standard error (infinite where one seed cannot tell it), and shares of its variance.
+    """A mean, its standard error (infinite with a single seed), and shares of its variance.
 
     Each share has its degrees of freedom.
     """
@@ -33,7 +33,7 @@ class Estimate:
 
     @property
     def half_width(self) -> float:
-        """Half of the interval of confidence at `LEVEL`; infinite if nothing is known."""
+        """Half of the confidence interval at `LEVEL`; infinite if unknown."""
         return quantile(0.5 + LEVEL / 2, self.shares) * self.error if math.isfinite(self.error) else math.inf
 
     @property
@@ -48,7 +48,7 @@ class Estimate:
 
     @property
     def p(self) -> float:
-        """The probability of a mean as far from 0 if it were 0 (two-sided)."""
+        """The two-sided p-value against a mean of 0."""
         if not math.isfinite(self.error):
             return 1.0
         if self.error == 0:
@@ -57,7 +57,7 @@ class Estimate:
 
 
 def of_seeds(values: Sequence[float]) -> Estimate:
-    """The mean of one value a seed."""
+    """Estimate the mean of one value per seed."""
     found = np.asarray(values, dtype=float)
     if len(found) < 2:
         return Estimate(float(found.mean()), math.inf)
@@ -65,7 +65,7 @@ def of_seeds(values: Sequence[float]) -> Estimate:
 
 
 def of_pieces(nats: NDArray[np.float64], notes: NDArray[np.float64]) -> Estimate:
-    """Nats per note, or a difference of such, from the nats (S, P) of S seeds and P pieces with their notes (P,)."""
+    """Estimate nats per note, or a difference, from nats (S, P) of S seeds and P pieces with notes (P,)."""
     seeds, pieces = nats.shape
     total = notes.sum()
     by_seed = nats.sum(axis=1) / total
@@ -84,12 +84,12 @@ def of_pieces(nats: NDArray[np.float64], notes: NDArray[np.float64]) -> Estimate
 
 
 def difference(one: NDArray[np.float64], other: NDArray[np.float64], notes: NDArray[np.float64]) -> Estimate:
-    """By how many nats per note `one` (S, P) is above `other`, seed by seed and piece by piece."""
+    """Estimate by how many nats per note `one` (S, P) is above `other`, paired by seed and piece."""
     return of_pieces(one - other, notes)
 
 
 def holm(probabilities: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], float]:
-    """The probabilities corrected for their number, so that one error among all is as rare as asked for (Holm 1979)."""
+    """Adjust p-values for their number, which bounds the family-wise error rate (Holm 1979)."""
     found, largest = {}, 0.0
     for rank, (pair, p) in enumerate(sorted(probabilities.items(), key=lambda item: item[1])):
         largest = max(largest, min(1.0, p * (len(probabilities) - rank)))
@@ -98,7 +98,7 @@ def holm(probabilities: Mapping[tuple[str, str], float]) -> dict[tuple[str, str]
 
 
 def exact(one: int, other: int) -> float:
-    """The probability of two counts as far apart, if either were as likely (McNemar 1947, exactly, two-sided)."""
+    """Compute the exact two-sided p-value of two counts that are equally likely (McNemar 1947)."""
     few, all_ = min(one, other), one + other
     return min(1.0, 2 * sum(math.comb(all_, count) for count in range(few + 1)) / 2**all_)
 
