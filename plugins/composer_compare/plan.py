@@ -13,7 +13,7 @@ from typing import Any
 
 from composer_compare import budget, tuning
 from composer_compare.questions import QUESTIONS, changed
-from composer_compare.result_store import Results, identity_of
+from composer_compare.result_store import ResultsByRun, identity_of
 from composer_compare.spec import Contender, Trial
 
 TUNING = 1 / 3
@@ -66,7 +66,7 @@ class Entry:
     seconds: float = 0.0
 
 
-def planned(trial: Trial, results: Results, *, foresee: bool = False) -> list[Entry]:
+def planned(trial: Trial, results: ResultsByRun, *, foresee: bool = False) -> list[Entry]:
     """List all runs known by now, in order; the plan is complete when each has a result.
 
     With `foresee`, runs that depend on the search are listed before it ends, with its first trial.
@@ -87,7 +87,7 @@ def planned(trial: Trial, results: Results, *, foresee: bool = False) -> list[En
     return paces + tuned + asked
 
 
-def _ended(entries: list[Entry], results: Results) -> bool:
+def _ended(entries: list[Entry], results: ResultsByRun) -> bool:
     return all(entry.run.identity in results for entry in entries)
 
 
@@ -108,7 +108,7 @@ def pace_of(trial: Trial, contender: Contender) -> Run:
     return _run(trial, contender, "pace")
 
 
-def steps_of(trial: Trial, results: Results) -> dict[str, int]:
+def steps_of(trial: Trial, results: ResultsByRun) -> dict[str, int]:
     """Compute the steps of a full-length run for each architecture of known speed."""
     found = {one.name: results[pace_of(trial, one).identity] for one in trial.contenders}
     paces = {name: result["step_seconds"] for name, result in found.items() if "failure" not in result}
@@ -124,7 +124,7 @@ def steps_of(trial: Trial, results: Results) -> dict[str, int]:
 # --- the search -------------------------------------------------------------------------------------------------------
 
 
-def searched(trial: Trial, contender: Contender, steps: int, results: Results) -> Iterator[Entry]:
+def searched(trial: Trial, contender: Contender, steps: int, results: ResultsByRun) -> Iterator[Entry]:
     """Yield the runs that search for a learning rate and a dropout."""
     for place, choice in enumerate(tuning.choices(trial.trials)):
         run = _run(
@@ -138,7 +138,7 @@ def searched(trial: Trial, contender: Contender, steps: int, results: Results) -
         yield Entry("tuning", contender.name, run, level=place, seconds=_seconds(trial, contender, run, results))
 
 
-def found_choice(trial: Trial, contender: Contender, steps: int, results: Results) -> tuning.Choice | None:
+def found_choice(trial: Trial, contender: Contender, steps: int, results: ResultsByRun) -> tuning.Choice | None:
     """Choose the best of the search; the first trial until the search has ended, None if all failed."""
     runs = [entry.run.identity for entry in searched(trial, contender, steps, results)]
     tried = tuning.choices(trial.trials)
@@ -159,7 +159,7 @@ def _length(steps: int, evaluations: int) -> dict[str, Any]:
     return {"steps": steps, "evaluations": count, "patience": count, "checkpoint_every": 60.0}
 
 
-def chosen(trial: Trial, contender: Contender, steps: int, results: Results) -> Run | None:
+def chosen(trial: Trial, contender: Contender, steps: int, results: ResultsByRun) -> Run | None:
     """Build the run that is compared, with the best settings found; None if there are none."""
     choice = found_choice(trial, contender, steps, results)
     if choice is None:
@@ -172,7 +172,7 @@ def chosen(trial: Trial, contender: Contender, steps: int, results: Results) -> 
 
 
 def _asked(
-    trial: Trial, name: str, able: list[Contender], finals: Mapping[str, Run], results: Results, foresee: bool
+    trial: Trial, name: str, able: list[Contender], finals: Mapping[str, Run], results: ResultsByRun, foresee: bool
 ) -> Iterator[Entry]:
     question = QUESTIONS[name]
     for seed in range(trial.seeds):
@@ -189,7 +189,7 @@ def _asked(
                     yield Entry(name, one.name, run, seed, level, seconds)
 
 
-def _left(final: Run, results: Results, foresee: bool) -> bool:
+def _left(final: Run, results: ResultsByRun, foresee: bool) -> bool:
     """Tell whether a run has left a model, or may yet."""
     result = results.get(final.identity)
     return foresee if result is None else "failure" not in result
@@ -199,7 +199,7 @@ def _seeded(run: Run, seed: int) -> Run:
     return replace(run, recipe={**run.recipe, "training": {**run.recipe["training"], "seed": seed}})
 
 
-def _seconds(trial: Trial, contender: Contender, run: Run, results: Results) -> float:
+def _seconds(trial: Trial, contender: Contender, run: Run, results: ResultsByRun) -> float:
     pace = results[pace_of(trial, contender).identity]
     settings = run.recipe["training"]
     return MEASURING + settings["steps"] * pace["step_seconds"] + settings["evaluations"] * pace["validation_seconds"]

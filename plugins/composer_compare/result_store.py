@@ -23,7 +23,7 @@ NAME = "results.jsonl"
 LARGEST = 200_000_000
 """Bytes read at most; the line of a run has some thousand."""
 
-Results = Mapping[str, Mapping[str, Any]]
+ResultsByRun = Mapping[str, Mapping[str, Any]]
 """The result of each run, by its identity."""
 
 

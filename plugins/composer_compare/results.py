@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer_compare.plan import Entry, found_choice, pace_of, planned, steps_of
-from composer_compare.result_store import Results
+from composer_compare.result_store import ResultsByRun
 from composer_compare.spec import Trial
 from composer_compare.statistics import Estimate, of_pieces, of_seeds
 from composer_compare.tuning import is_fastest
@@ -25,7 +25,7 @@ class Findings:
     """The results of an experiment so far."""
 
     trial: Trial
-    results: Results
+    results: ResultsByRun
 
     @cached_property
     def entries(self) -> list[Entry]:

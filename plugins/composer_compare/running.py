@@ -13,7 +13,7 @@ from composer.io.lock import locked
 from composer.storage.inside import inside
 from composer.types import Executor
 from composer_compare.plan import Entry, planned
-from composer_compare.result_store import Ledger, Results
+from composer_compare.result_store import Ledger, ResultsByRun
 from composer_compare.spec import Trial
 from composer_compare.worker import MODELS, RUNNING, carry_out
 
@@ -35,7 +35,7 @@ class Progress:
 Report = Callable[[Progress], None]
 
 
-def carried_out(trial: Trial, folder: Path, executor: Executor, report: Report, *, only: str = "") -> Results:
+def carried_out(trial: Trial, folder: Path, executor: Executor, report: Report, *, only: str = "") -> ResultsByRun:
     """Run what is missing and return all results of an experiment. With `only`, run that question alone.
 
     Results already in the folder are used. A run whose worker was lost counts as failed now, and is retried by the next
@@ -60,7 +60,7 @@ def carried_out(trial: Trial, folder: Path, executor: Executor, report: Report, 
     return results
 
 
-def _waiting(trial: Trial, results: Results, only: str) -> dict[str, Entry]:
+def _waiting(trial: Trial, results: ResultsByRun, only: str) -> dict[str, Entry]:
     """Find the runs that can be done now and have no result, each once, in order."""
     found: dict[str, Entry] = {}
     for entry in planned(trial, results):
@@ -69,7 +69,7 @@ def _waiting(trial: Trial, results: Results, only: str) -> dict[str, Entry]:
     return found
 
 
-def _progress(trial: Trial, entry: Entry, results: Results) -> Progress:
+def _progress(trial: Trial, entry: Entry, results: ResultsByRun) -> Progress:
     entries = {one.run.identity: one for one in planned(trial, results, foresee=True)}
     left = [one.seconds for identity, one in entries.items() if identity not in results]
     return Progress(entry, results[entry.run.identity], len(entries) - len(left), len(entries), sum(left))

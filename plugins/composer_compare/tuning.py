@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from scipy import stats
+
 SLOWEST, FASTEST = 1e-3, 3e-2
 """The range of AdamW's learning rate, searched on a logarithmic scale."""
 
@@ -24,12 +26,10 @@ class Choice:
 
 def choices(count: int) -> list[Choice]:
     """List the pairs tried, the same for every architecture."""
+    points = stats.qmc.Halton(2, scramble=False).fast_forward(1).random(count)
     return [
-        Choice(
-            float(f"{SLOWEST * (FASTEST / SLOWEST) ** _mirrored(number, 2):.3g}"),
-            round(MOST_DROPOUT * _mirrored(number, 3), 3),
-        )
-        for number in range(1, count + 1)
+        Choice(float(f"{SLOWEST * (FASTEST / SLOWEST) ** rate:.3g}"), round(MOST_DROPOUT * float(dropout), 3))
+        for rate, dropout in points
     ]
 
 
@@ -42,13 +42,3 @@ def best(tried: Sequence[tuple[Choice, float | None]]) -> Choice | None:
 def is_fastest(choice: Choice, count: int) -> bool:
     """Tell whether no rate tried is higher: a wider search may find a better one."""
     return choice.rate == max(one.rate for one in choices(count)) and count > 1
-
-
-def _mirrored(number: int, base: int) -> float:
-    """The digits of a number behind the point, in reverse (van der Corput)."""
-    found, scale = 0.0, 1.0
-    while number:
-        number, digit = divmod(number, base)
-        scale /= base
-        found += digit * scale
-    return found
