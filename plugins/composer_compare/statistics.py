@@ -1,10 +1,10 @@
 """Differences between architectures, and their uncertainty with few seeds.
 
-Runs differ by their seed and by the piece that is scored, and both are samples: a verdict is about other seeds and other
-pieces. So the variance of a mean over (seeds, pieces) is the sum of the variances of a mean over seeds and of a mean
-over pieces; their common part counts twice. Its tail is a mixture of Student's t, weighted by the two variances with the
-degrees of freedom of each, much as Cochran and Cox (1950) weigh them. Both choices are conservative: with two or three
-seeds a normal interval, or that of Satterthwaite (1946), would be far too narrow.
+Runs differ by their seed and by the piece that is scored, and both are samples: a verdict is about other seeds and
+other pieces. So the variance of a mean over (seeds, pieces) is the sum of the variances of a mean over seeds and of a
+mean over pieces; their common part counts twice. Its tail is a mixture of Student's t, weighted by the two variances
+with the degrees of freedom of each, much as Cochran and Cox (1950) weigh them. Both choices are conservative: with two
+or three seeds a normal interval, or that of Satterthwaite (1946), would be far too narrow.
 """
 
 from __future__ import annotations
