@@ -21,15 +21,15 @@ Counts: TypeAlias = NDArray[np.float64]
 # --- counts -----------------------------------------------------------------------------------------------------------
 
 
-def histogram_of(heard: Heard, ticks: NDArray[np.int64], places: NDArray[np.int64], size: int) -> Counts:
+def histogram_of(view: Heard, ticks: NDArray[np.int64], places: NDArray[np.int64], size: int) -> Counts:
     """Count (rows, size) how often each of 0..size-1 is among the `places` at these ticks."""
-    cells = heard.bar_of(ticks) * size + places
-    return np.bincount(cells, minlength=heard.rows * size).reshape(-1, size).astype(np.float64)
+    cells = view.bar_of(ticks) * size + places
+    return np.bincount(cells, minlength=view.rows * size).reshape(-1, size).astype(np.float64)
 
 
-def number_of(heard: Heard, ticks: NDArray[np.int64], weights: NDArray[np.integer] | None = None) -> Counts:
+def number_of(view: Heard, ticks: NDArray[np.int64], weights: NDArray[np.integer] | None = None) -> Counts:
     """Count (rows,) these ticks in each bar, or sum their weights."""
-    return np.bincount(heard.bar_of(ticks), weights, minlength=heard.rows).astype(np.float64)
+    return np.bincount(view.bar_of(ticks), weights, minlength=view.rows).astype(np.float64)
 
 
 def pairs(part: Any, whole: Any) -> Counts:
@@ -37,9 +37,9 @@ def pairs(part: Any, whole: Any) -> Counts:
     return np.stack([part, whole], axis=-1).astype(np.float64)
 
 
-def of_piece(heard: Heard, part: float, whole: float) -> Counts:
+def of_piece(view: Heard, part: float, whole: float) -> Counts:
     """Return (rows, 2) counts with a part and a whole of the piece in its last bar."""
-    counts = np.zeros((heard.rows, 2))
+    counts = np.zeros((view.rows, 2))
     counts[-1] = part, whole
     return counts
 

@@ -117,8 +117,8 @@ def measure(scores: Sequence[Score], names: Sequence[str] | Mapping[str, Metric]
     counts: dict[str, list[NDArray[np.float64]]] = {name: [] for name in chosen}
     upbeats = []
     for score in scores:
-        heard = hear(score)
-        upbeats.append(bool(heard.origins[0] < heard.starts[0]))
+        view = hear(score)
+        upbeats.append(bool(view.origins[0] < view.starts[0]))
         for name, metric in chosen.items():
-            counts[name].append(metric.count(heard))
+            counts[name].append(metric.count(view))
     return Measured(chosen, tuple(score.title for score in scores), tuple(upbeats), counts)

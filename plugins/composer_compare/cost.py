@@ -82,13 +82,13 @@ def _writing(recipe: Recipe, trained: Trained, columns: int) -> Result:
 def _step_seconds(step: Any, rows: int, columns: int) -> float:
     """Measure the seconds per token and sequence: the best of three trials."""
     inputs, state = np.zeros((rows, columns), dtype=np.int64), None
-    stretches = []
+    times = []
     for _ in range(4):  # the first is a warm-up
         began = perf_counter()
         for _ in range(WRITTEN // 4):
             _, state = step(inputs, state)
-        stretches.append(perf_counter() - began)
-    return min(stretches[1:]) / (WRITTEN // 4) / rows
+        times.append(perf_counter() - began)
+    return min(times[1:]) / (WRITTEN // 4) / rows
 
 
 def _machine() -> str:

@@ -13,10 +13,10 @@ from composer_compare.statistics import of_seeds
 from composer_compare.values import fading, recalled
 
 FAR, FARTHER = 32, 64
-"""Lags in tokens at which gradients are held against each other."""
+"""Lags in tokens at which gradients are compared."""
 
 LONG = 16
-"""Gaps from so many bars on are long."""
+"""The shortest long gap, in bars."""
 
 
 def _fading(found: Findings, name: str, lag: int) -> dict[int, float]:

@@ -154,7 +154,7 @@ def _dropped(contender: Contender, dropout: float) -> Contender:
 
 
 def _length(steps: int, evaluations: int) -> dict[str, Any]:
-    """Return settings for so many steps, without early stopping: all runs compared see the same data."""
+    """Return settings for `steps` without early stopping, so that all compared runs see the same amount of data."""
     count = min(evaluations, steps)
     return {"steps": steps, "evaluations": count, "patience": count, "checkpoint_every": 60.0}
 

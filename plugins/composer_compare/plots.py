@@ -53,7 +53,7 @@ def plot(
         return ""
     label = f"plot-{number}"
     head = f'<figcaption id="{label}">{escape(title)}</figcaption>'
-    drawing = _embed(_draw(across, up, lines, log_x, log_y), label)
+    drawing = _prepare_for_page(_draw(across, up, lines, log_x, log_y), label)
     return f"<figure>{head}{drawing}{_make_table(across, up, lines)}</figure>"
 
 
@@ -107,7 +107,7 @@ def _label_ticks(axis: Axis, levels: Sequence[float]) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: _format_number(value)))
 
 
-def _embed(svg: str, label: str) -> str:
+def _prepare_for_page(svg: str, label: str) -> str:
     """Prepare an SVG file for a page: with identifiers of its own, and the colours of the page."""
     svg = svg[svg.index("<svg ") :].replace("<svg ", f'<svg role="img" aria-labelledby="{label}" ', 1)
     for before in (' id="', "url(#", 'href="#'):

@@ -90,8 +90,8 @@ def _interval(estimate: Estimate) -> dict[str, float | None]:
 
 
 SHADED = (
-    "Shaded is where the mean of each lies with 95 % confidence, by itself. Pairs are told apart, above, over the same "
-    "seeds and pieces, which is surer."
+    "Shaded are the 95 % confidence intervals of each mean by itself. The pairs above are compared over the same seeds "
+    "and pieces, which is more precise."
 )
 
 
@@ -109,15 +109,15 @@ def page(findings: Findings, command: str = "") -> str:
         f'<p class="verdict">{escape(findings.verdict.text)}</p>',
         _missing(findings),
         _how(findings, command),
-        "<h2>What each costs and comes to</h2>",
+        "<h2>Size, speed and likelihood</h2>",
         _costs(findings),
         "<h2>Pairs</h2>",
         _pairs(findings),
         _music(findings),
-        "<h2>In pictures</h2>",
+        "<h2>Plots</h2>",
         f"<p>{SHADED}</p>",
         plots or "<p>There is nothing to draw yet.</p>",
-        "<h2>What is said of LSTM and GRU, and what was measured here</h2>",
+        "<h2>Common claims about LSTM and GRU, and what was measured here</h2>",
         _claims(findings),
     ]
     return (
@@ -134,16 +134,14 @@ def _missing(findings: Findings) -> str:
 
 def _how(findings: Findings, command: str) -> str:
     trial, named = findings.trial, findings.trial.named
-    pieces = (
-        f"{named.get('train')} pieces to learn from, {named.get('valid')} to choose by, {named.get('test')} to test on"
-    )
+    pieces = f"{named.get('train')} training, {named.get('valid')} validation and {named.get('test')} test pieces"
     return (
         f"<p>Music: {escape(named.get('dataset', ''))}, {pieces}. "
         f"{trial.seeds} seeds of each, {escape(findings.equal)}. "
-        f"The same {trial.trials} learning rates and dropouts were tried for each and chosen by the validation split; "
+        f"The same {trial.trials} learning rates and dropouts were tried for each, and chosen by the validation split; "
         f"the test split was scored once a run. {_rushed(findings)}"
-        "Nats are of the natural logarithm, less is better. Intervals are of 95 %, over seeds and pieces "
-        "(Student's t); p is corrected for the number of pairs (Holm).</p>"
+        "Nats use the natural logarithm; less is better. Intervals are of 95 %, over seeds and pieces "
+        "(Student's t); p is adjusted for the number of pairs (Holm).</p>"
         + (f"<p>Made by <code>{escape(command)}</code></p>" if command else "")
         + f"<p>{escape(_machine(findings))}</p>"
     )
@@ -151,7 +149,7 @@ def _how(findings: Findings, command: str) -> str:
 
 def _rushed(findings: Findings) -> str:
     names = ", ".join(findings.rushed())
-    return f"The highest rate tried was the best for {escape(names)}: a higher one might do more. " if names else ""
+    return f"The highest rate tried was the best for {escape(names)}: a higher one might be better. " if names else ""
 
 
 def _machine(findings: Findings) -> str:
@@ -164,12 +162,12 @@ def _machine(findings: Findings) -> str:
     busy = (
         f"{costs[0]['processors']} processors, on which {min(loads):g} to {max(loads):g} processes ran at the time"
         if loads
-        else "how busy it was is not known"
+        else "the load is not known"
     )
     return (
-        f"Times are of one thread ({where}; {busy}). A step is told in time of a processor, which a busy machine "
-        "makes longer, too; a written token is the best of three stretches. Each was measured once: differences of a "
-        "few per cent say nothing."
+        f"Times are of one thread ({where}; {busy}). A step is measured in processor time, which a busy machine "
+        "lengthens, too; a written token is the best of three trials. Each was measured once: differences of a few per "
+        "cent mean nothing."
     )
 
 
@@ -204,8 +202,8 @@ def _costs(findings: Findings) -> str:
         cost, estimate = findings.cost(name), findings.likelihood(name)
         cost = {**cost, "writing_bytes": writing_bytes(cost, TOGETHER)} if cost else cost
         apart = findings.mean("likelihood", name, 1.0, gap)
-        told = [form.format(cost[key]) if cost.get(key) is not None else "—" for key, (_, form) in COLUMNS.items()]
-        rows.append([name, shown(estimate), shown(apart), *told])
+        costs = [form.format(cost[key]) if cost.get(key) is not None else "—" for key, (_, form) in COLUMNS.items()]
+        rows.append([name, shown(estimate), shown(apart), *costs])
     return _rows(["", "nats per note", "valid less train", *(head for head, _ in COLUMNS.values())], rows)
 
 
@@ -236,10 +234,10 @@ def _music(findings: Findings) -> str:
         ]
     )
     return (
-        f"<h2>What each writes</h2><p>{real['pieces']} pieces of each seed, asked for as the dataset suggests, beside "
-        f"the test pieces: the Fréchet distance over all metrics, in standard deviations of the real pieces; the share "
-        f"of {real['figures']} figures that lie where those of 99 in 100 sets of as many real pieces do; and what is "
-        "shared with the training pieces in passages of 8 notes or more.</p>"
+        f"<h2>What each writes</h2><p>{real['pieces']} pieces of each seed, with the dataset's suggestions, beside the "
+        "test pieces. Distance is the Fréchet distance over all metrics, in standard deviations of the real pieces. A "
+        f"figure (of {real['figures']}) is inside if it lies in the range of 99 in 100 sets of as many real pieces. "
+        "Copies are passages of at least 8 notes that occur in training pieces.</p>"
         + _rows(["", *(head for head, _, _ in MUSIC)], rows)
     )
 

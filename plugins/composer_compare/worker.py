@@ -103,11 +103,11 @@ def final(run: Run, scratch: Path) -> Result:
     recipe, trained = _train(run, altered_of(run, corpus, tokenizer, scratch), tokenizer, scratch)
     model = model_of(replace(recipe, half=False), trained.weights)
     module, test, valid = model.make_module(), corpus.split("test"), corpus.split("valid")
-    learnt = _spaced(corpus.split("train"), MOST_TRAINING_PIECES)
+    trained_on = _spaced(corpus.split("train"), MOST_TRAINING_PIECES)
     found = {
         **_course(trained),
         "test": _per_piece(module, corpus, tokenizer, test),
-        "train_nats": round(evaluation.likelihood(module, corpus, tokenizer, learnt).nats_per_note, 5),
+        "train_nats": round(evaluation.likelihood(module, corpus, tokenizer, trained_on).nats_per_note, 5),
         "valid_nats": round(evaluation.likelihood(module, corpus, tokenizer, valid).nats_per_note, 5),
         "context": _tried(lambda: probes.gain_from_context(module, corpus, tokenizer, test)),
         "gradients": _tried(lambda: probes.gradients(module, corpus, test)),
