@@ -501,6 +501,15 @@ def test_a_plot_says_in_numbers_what_it_draws():
     assert plot("T", "x", "y", {"one": []}) == ""
 
 
+def test_plots_share_a_page_and_its_colours():
+    lines = {"one": [Place(1, 2.0, 1.0, 3.0), Place(2, 1e-9)], "$two": [Place(1, 3.0), Place(2, float("nan"))]}
+    first, second = (plot("T", "x", "y", lines, log_x=True, log_y=True, number=n) for n in (0, 1))
+    assert second.replace("plot-1", "plot-0") == first
+    assert first.count("var(--c0)") > first.count("plot-1") == 0
+    names = re.findall(r' id="([^"]*)"', first + second)
+    assert len(names) == len(set(names))
+
+
 def test_explain_counts_and_says(run):
     lstm, gru = (json.loads(run("explain", name, "--json").out) for name in ("lstm", "gru"))
     assert (lstm["gates"], gru["gates"]) == (3, 2)

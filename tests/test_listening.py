@@ -313,7 +313,7 @@ def test_what_cannot_be_asked():
         bands([], 3, seed=0)
     with pytest.raises(BadOption, match="'level'"):
         bands(some_pieces(2), 3, seed=0, level=1.5)
-    with pytest.raises(CannotExpress, match="'Vexations' cannot be listened to"):
+    with pytest.raises(CannotExpress, match="'Vexations' cannot be measured"):
         figures([replace(piece(line(60, start=500_000)), title="Vexations")])
     with pytest.raises(UnknownName, match="did you mean 'durations'"):
         histogram(some_pieces(1), "duration")

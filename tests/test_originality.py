@@ -364,7 +364,7 @@ def test_a_gate_refuses_what_copies(run, parrot, here):
 def test_a_model_whose_music_is_not_here_says_so(run, tmp_path, model_file):
     said = run("generate", tmp_path / "x.mid", "--model", model_file, "--max-copied-bars", 2)
     assert (said.status, said.err.count("\n")) == (2, 1)
-    assert "what this model was trained on is not here: no plugin offers the dataset 'walks'" in said.err
+    assert "the training music of this model is missing: no plugin offers the dataset 'walks'" in said.err
 
 
 # --- training ---------------------------------------------------------------------------------------------------------

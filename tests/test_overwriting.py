@@ -545,7 +545,7 @@ def test_a_folder_of_somebody_takes_no_comparison(run, here, no_work, name, more
     Path("mine").mkdir()
     Path("mine", name).write_bytes(MINE)
     said = refusal(run("compare", "lstm", "gru", "--dataset", "folder:tunes", "--out", "mine", *more))
-    assert said == f"composer: mine: holds a '{name}' that no comparison wrote; name another folder with --out."
+    assert said == f"composer: mine: contains a '{name}' that no comparison wrote; choose another folder with --out."
     assert content(Path("mine")) == {name: MINE}
 
 

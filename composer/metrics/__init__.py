@@ -1,8 +1,8 @@
-"""Listens with numbers: figures of scores, and one set against another; it knows no metric, model or file format.
+"""Metrics: figures of scores, and the comparison of one set with another.
 
-Metrics are plugins. `measure` has what they count in every bar, `figures` the values of one set, `bands` says where a
-set of real pieces would lie, and `compare` puts both side by side. `contrast` compares how the figures of single pieces
-are distributed in two sets. The profiles show whether a wish was followed.
+Metrics are plugins. `measure` counts in every bar, `figures` are the values of one set, `bands` the reference ranges of
+real pieces, and `compare` puts both side by side. `contrast` compares the distributions of the figures of single pieces
+in two sets. The profiles show whether a condition was followed.
 """
 
 from composer.metrics.bands import Band, bands

@@ -1,4 +1,4 @@
-"""The band of each figure: where a set of so many real pieces has it, by bootstrap; it knows no model's pieces."""
+"""The reference range of each figure: where sets of so many real pieces have it, by bootstrap."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from composer.metrics.measured import Measured, definition, judged, measure
 from composer.music.score import Score
 from composer.types import Metric
 
-_MOST_CELLS = 4_000_000  # of one block of drawn pieces
+_MOST_CELLS = 4_000_000  # in one block of resampled pieces
 
 
 @dataclass(frozen=True, kw_only=True)
 class Band:
-    """A figure of all real pieces, and from where to where it lies for a set of so many of them."""
+    """A figure of all real pieces, and its reference range for a set of so many of them."""
 
     name: str
     unit: str
@@ -32,19 +32,18 @@ class Band:
 def bands(
     real: Sequence[Score], count: int, seed: int, *, samples: int = 2000, level: float = 0.99
 ) -> tuple[Band, ...]:
-    """The band of every figure for which the `real` pieces have anything to count.
+    """Compute the reference range of every figure that is defined for the `real` pieces.
 
-    Draws `samples` sets of `count` pieces each, with replacement, from a Philox generator of this seed; a band holds
-    the figure of such a set with probability `level`. For a distance it begins at 0. A set of real pieces lies in
-    each band so often, and therefore not always in all of them. The `real` pieces are taken for all there are: where
-    they are few themselves, other pieces of the same kind lie outside more often.
-    Raises EmptyDataset for no pieces, BadOption for a number out of range.
+    Draws `samples` sets of `count` pieces each, with replacement, from a Philox generator of this seed. A range
+    contains the figure of such a set with probability `level`; for a distance it begins at 0. So a set of real pieces
+    does not always lie in all ranges. The `real` pieces stand for the whole population: if they are few, other pieces
+    of the same kind lie outside more often. Raises EmptyDataset for no pieces, BadOption for a number out of range.
     """
     return bands_of(measure(real), count, seed, samples=samples, level=level)
 
 
 def bands_of(real: Measured, count: int, seed: int, *, samples: int, level: float) -> tuple[Band, ...]:
-    """What `bands` gives, for pieces that have been measured, of their metrics."""
+    """Compute reference ranges from pieces that have been measured, for their metrics."""
     _check(count >= 1, "count", count, "at least 1")
     _check(seed >= 0, "seed", seed, "0 or more")
     _check(samples >= 1, "samples", samples, "at least 1")
@@ -78,7 +77,7 @@ def _band(name: str, metric: Metric, whole: NDArray[np.float64], drawn: NDArray[
 def _drawn(
     real: Mapping[str, NDArray[np.float64]], count: int, seed: int, samples: int
 ) -> dict[str, NDArray[np.float64]]:
-    """(samples, W) by name: the summed counts of so many sets of `count` pieces, drawn with replacement."""
+    """Draw (samples, W) summed counts by name: of so many sets of `count` pieces each, with replacement."""
     pieces = len(next(iter(real.values())))
     generator = np.random.Generator(np.random.Philox(seed))
     block = max(1, _MOST_CELLS // pieces)

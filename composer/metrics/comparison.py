@@ -1,4 +1,4 @@
-"""A model's pieces beside real ones, figure by figure, as values and as rows of text; it knows no figure by name."""
+"""A model's pieces beside real ones, figure by figure, as values and as rows of text."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ _NUMBERS = ("model", "real", "low", "high")
 
 @dataclass(frozen=True, kw_only=True)
 class Figure(Band):
-    """A figure of a model's pieces (NaN where they have nothing to count) beside the band of real ones."""
+    """A figure of a model's pieces (NaN if undefined) beside the reference range of real ones."""
 
     model: float
 
     @property
     def inside(self) -> bool:
-        """Whether a set of real pieces has such a figure."""
+        """Whether the figure lies within the reference range."""
         return self.low <= self.model <= self.high
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; None for NaN, which JSON has not."""
+        """Return plain values; NaN becomes None, as JSON has no NaN."""
         values = asdict(self)
         return values | {name: None for name in _NUMBERS if isnan(values[name])}
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Figure:
-        """The reverse of `to_json`; BadOption for what is not a figure."""
+        """Build a figure from the values of `to_json`. Raises BadOption for anything else."""
         try:
             texts: dict[str, Any] = {name: str(values[name]) for name in _TEXTS}
             numbers: dict[str, Any] = {n: nan if values[n] is None else float(values[n]) for n in _NUMBERS}
@@ -49,9 +49,9 @@ class Figure(Band):
 def compare(
     pieces: Sequence[Score], real: Sequence[Score], *, seed: int = 0, samples: int = 2000, level: float = 0.99
 ) -> tuple[Figure, ...]:
-    """Every figure of `pieces` beside the `real` ones', with the band for as many real pieces.
+    """Compare every figure of `pieces` with the `real` ones', and with the reference range of as many real pieces.
 
-    Raises EmptyDataset where either set is empty, BadOption for a number out of range.
+    Raises EmptyDataset if either set is empty, BadOption for a number out of range.
     """
     return judge_measured(measure(pieces), measure(real), seed=seed, samples=samples, level=level)
 
@@ -59,12 +59,12 @@ def compare(
 def judge_measured(
     ours: Measured, real: Measured, *, seed: int = 0, samples: int = 2000, level: float = 0.99
 ) -> tuple[Figure, ...]:
-    """What `compare` gives, for pieces that have been measured by the same metrics."""
+    """Compare pieces that have been measured by the same metrics."""
     return _judge(ours, bands_of(real, len(ours), seed, samples=samples, level=level), real.sums)
 
 
 def references(real: Sequence[Score]) -> dict[str, list[float]]:
-    """The histograms of real pieces that distances are measured from, by the figure's name."""
+    """Collect the histograms of real pieces from which distances are measured, by figure."""
     distances = {name: metric for name, metric in metrics().items() if metric.value is None}
     return {name: counts.tolist() for name, counts in measure(real, distances).sums.items()}
 
@@ -72,9 +72,9 @@ def references(real: Sequence[Score]) -> dict[str, list[float]]:
 def judge(
     pieces: Sequence[Score], found: Sequence[Band], histograms: Mapping[str, Sequence[float]]
 ) -> tuple[Figure, ...]:
-    """The figures of `pieces` beside bands that are known already; no real piece is needed.
+    """Compare `pieces` with known reference ranges; no real piece is needed.
 
-    Raises UnknownName for a band of a metric that is not there.
+    Raises UnknownName for the range of an unknown metric.
     """
     ours = measure(pieces, [band.name for band in found])
     return _judge(ours, found, {name: np.array(counts) for name, counts in histograms.items()})
@@ -89,11 +89,11 @@ def _judge(ours: Measured, found: Sequence[Band], histograms: Mapping[str, NDArr
 
 
 HEADINGS = ("figure", "unit", "model", "real", "real pieces", "inside")
-"""What the columns of `rows` say."""
+"""The headings of the columns of `rows`."""
 
 
 def rows(found: Sequence[Figure]) -> list[tuple[str, ...]]:
-    """Figures as rows of text under `HEADINGS`, to be laid out by whoever shows them."""
+    """Format figures as rows of text under `HEADINGS`."""
     return [_row(figure) for figure in found]
 
 

@@ -1,8 +1,8 @@
-"""Two sets of measured pieces beside each other, metric by metric and as a whole; it knows no metric by name.
+"""Two sets of measured pieces beside each other, metric by metric and as a whole.
 
-What is compared are the figures of single pieces: how they are distributed in either set. Intervals are from a
-bootstrap over the pieces of both sets (Philox, by seed): 1.96 standard errors to either side. Since small sets of one
-kind differ by chance, the same figures are told of halves of the real pieces, the median of many ways to halve them.
+The figures of single pieces are compared by their distribution in either set. Intervals are 1.96 standard errors to
+either side, from a bootstrap over the pieces of both sets (Philox, by seed). Small sets of one kind differ by chance:
+for reference, the same figures are given for halves of the real pieces, the median of many ways to halve them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from composer.metrics.densities import Densities, overlapped_area, relative_entr
 from composer.metrics.measured import Measured, definition
 
 SAMPLES, WHOLE_SAMPLES, HALVES = 400, 100, 20
-"""Sets drawn for each metric and for the distance as a whole; ways to halve the real pieces."""
+"""Sets drawn for each metric and for the overall distance; ways to halve the real pieces."""
 
 _ERRORS = 1.96
 
@@ -29,7 +29,7 @@ _ERRORS = 1.96
 class Estimate:
     """A figure with its 95 % interval, and the same figure of halves of the real pieces.
 
-    One piece has no interval, and no halves: these are NaN then.
+    A single piece has neither interval nor halves: these are NaN then.
     """
 
     value: float
@@ -40,7 +40,7 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Feature:
-    """One metric in both sets. Means are over the pieces that have it, `NaN` where none has."""
+    """One metric in both sets. Means are over the pieces for which it is defined, NaN if there are none."""
 
     name: str
     unit: str
@@ -58,11 +58,11 @@ class Contrast:
     features: tuple[Feature, ...]
     distance: Estimate
     """The Fréchet feature distance: see `composer.metrics.frechet`."""
-    dimensions: int  # features that took part in it
+    dimensions: int  # features used in it
 
 
 def contrast(ours: Measured, real: Measured, seed: int = 0) -> Contrast:
-    """The pieces of `ours` beside `real` ones, both measured by the same metrics.
+    """Compare the pieces of `ours` with `real` ones, both measured by the same metrics.
 
     Raises BadOption for a negative seed.
     """
@@ -95,7 +95,7 @@ def _feature(
 def _nearness(
     mine: NDArray[np.float64], theirs: NDArray[np.float64], random: np.random.Generator
 ) -> tuple[Estimate, Estimate]:
-    """The overlapped area and the divergence of two sets of numbers."""
+    """Estimate the overlapped area and the divergence of two sets of numbers."""
     if not len(mine) or not len(theirs):
         nothing = Estimate(value=nan, low=nan, high=nan, halves=nan)
         return nothing, nothing
@@ -113,7 +113,7 @@ def _nearness(
 
 
 def _distance(ours: frechet.Vectors, real: frechet.Vectors, random: np.random.Generator) -> Estimate:
-    """The Fréchet distance; NaN where no feature can be compared."""
+    """Estimate the Fréchet distance; NaN if no feature can be compared."""
     if not ours.shape[1]:
         return Estimate(value=nan, low=nan, high=nan, halves=nan)
 
@@ -129,7 +129,7 @@ def _distance(ours: frechet.Vectors, real: frechet.Vectors, random: np.random.Ge
 
 
 def _estimate(found: Sequence[NDArray[np.float64]], pieces: int, most: float = np.inf) -> Estimate:
-    """From the figure (1,), those of drawn sets and those of halves, where either set has so many; it is 0 at least."""
+    """Build an estimate, at least 0, from the figure (1,), those of resampled sets and those of halves."""
     value, samples, halves = found
     error = _ERRORS * float(samples.std()) if pieces > 1 else nan
     centre = float(value[0])
@@ -138,12 +138,12 @@ def _estimate(found: Sequence[NDArray[np.float64]], pieces: int, most: float = n
 
 
 def _drawn(pieces: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """(SAMPLES, pieces) how often each piece is in sets drawn with replacement."""
+    """Draw (SAMPLES, pieces) counts of each piece in sets drawn with replacement."""
     return random.multinomial(pieces, np.full(pieces, 1 / pieces), size=SAMPLES).astype(np.float64)
 
 
 def _halves(pieces: int, random: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(HALVES, pieces) twice: which pieces are in one half and in the other; no rows for less than two pieces."""
+    """Draw (HALVES, pieces) twice: masks of either half; no rows for fewer than two pieces."""
     if pieces < 2:
         return np.zeros((0, pieces)), np.zeros((0, pieces))
     places = random.permuted(np.tile(np.arange(pieces), (HALVES, 1)), axis=1)

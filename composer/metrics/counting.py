@@ -1,7 +1,7 @@
-"""Counts of a piece, bar by bar, and figures that follow from their sums; it knows no metric.
+"""Counts of a piece, bar by bar, and figures computed from their sums.
 
-Counts are (rows, W), a row for each bar of a `Heard`. A pair, W = 2, is a part and the whole that it is of. What is of
-a piece as a whole, such as its end, is counted in its last bar.
+Counts are (rows, W), a row for each bar of a score view. A pair, W = 2, is a part and its whole. Properties of the
+whole piece, such as its end, are counted in its last bar.
 """
 
 from __future__ import annotations
@@ -16,51 +16,51 @@ from composer.metrics.heard import Heard
 from composer.music.keys import Key
 
 Counts: TypeAlias = NDArray[np.float64]
-"""(..., W) counts; the figure of each is (...), NaN where there is nothing to count."""
+"""(..., W) counts; the figures are (...), NaN where there is nothing to count."""
 
 # --- counts -----------------------------------------------------------------------------------------------------------
 
 
-def histogram_of(heard: Heard, ticks: NDArray[np.int64], places: NDArray[np.int64], size: int) -> Counts:
-    """(rows, size) how often each of 0..size-1 is among the `places` at these ticks."""
-    cells = heard.bar_of(ticks) * size + places
-    return np.bincount(cells, minlength=heard.rows * size).reshape(-1, size).astype(np.float64)
+def histogram_of(view: Heard, ticks: NDArray[np.int64], places: NDArray[np.int64], size: int) -> Counts:
+    """Count (rows, size) how often each of 0..size-1 is among the `places` at these ticks."""
+    cells = view.bar_of(ticks) * size + places
+    return np.bincount(cells, minlength=view.rows * size).reshape(-1, size).astype(np.float64)
 
 
-def number_of(heard: Heard, ticks: NDArray[np.int64], weights: NDArray[np.integer] | None = None) -> Counts:
-    """(rows,) how many of these ticks lie in each bar, or the sum of their weights there."""
-    return np.bincount(heard.bar_of(ticks), weights, minlength=heard.rows).astype(np.float64)
+def number_of(view: Heard, ticks: NDArray[np.int64], weights: NDArray[np.integer] | None = None) -> Counts:
+    """Count (rows,) these ticks in each bar, or sum their weights."""
+    return np.bincount(view.bar_of(ticks), weights, minlength=view.rows).astype(np.float64)
 
 
 def pairs(part: Any, whole: Any) -> Counts:
-    """(rows, 2) of parts and wholes."""
+    """Pair parts with their wholes: (rows, 2)."""
     return np.stack([part, whole], axis=-1).astype(np.float64)
 
 
-def of_piece(heard: Heard, part: float, whole: float) -> Counts:
-    """(rows, 2) a part and a whole of the piece, in its last bar."""
-    counts = np.zeros((heard.rows, 2))
+def of_piece(view: Heard, part: float, whole: float) -> Counts:
+    """Return (rows, 2) counts with a part and a whole of the piece in its last bar."""
+    counts = np.zeros((view.rows, 2))
     counts[-1] = part, whole
     return counts
 
 
-# --- what notes are to each other -------------------------------------------------------------------------------------
+# --- relations of notes -------------------------------------------------------------------------------------
 
 _SCALES = {False: (0, 2, 4, 5, 7, 9, 11), True: (0, 2, 3, 5, 7, 8, 9, 10, 11)}
 
 
 def above_tonic(pitches: NDArray[np.int64], key: Key) -> NDArray[np.int64]:
-    """Pitch classes counted from the tonic of `key`, 0..11."""
+    """Compute pitch classes relative to the tonic of `key`, 0..11."""
     return np.asarray((pitches.astype(np.int64) - key.tonic) % 12)
 
 
 def outside(pitches: NDArray[np.int64], key: Key) -> NDArray[np.bool_]:
-    """Whether each lies outside the scale of `key`; in minor the raised sixth and seventh belong to it."""
+    """Tell which pitches lie outside the scale of `key`; in minor the raised sixth and seventh belong to it."""
     return ~np.isin(above_tonic(pitches, key), _SCALES[key.minor])
 
 
 def steps(pitches: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Semitones from each pitch to the next."""
+    """Compute the semitones from each pitch to the next."""
     return np.asarray(np.diff(pitches.astype(np.int64)), dtype=np.int64)
 
 
@@ -68,7 +68,7 @@ def steps(pitches: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def share(scale: float = 100.0) -> Callable[[Counts], Counts]:
-    """Parts per `scale` of the whole, from pairs (..., 2)."""
+    """Return a figure: parts per `scale` of the whole, from pairs (..., 2)."""
 
     def value(sums: Counts) -> Counts:
         return _defined(scale * sums[..., 0], sums[..., 1])
@@ -77,12 +77,12 @@ def share(scale: float = 100.0) -> Callable[[Counts], Counts]:
 
 
 def mean(sums: Counts) -> Counts:
-    """The mean of the places of a histogram (..., W)."""
+    """Compute the mean index of a histogram (..., W)."""
     return _defined(sums @ np.arange(sums.shape[-1], dtype=np.float64), sums.sum(axis=-1))
 
 
 def quantile(percent: int) -> Callable[[Counts], Counts]:
-    """The lowest place at or below which so much of a histogram (..., W) lies."""
+    """Return a figure: the lowest index at or below which `percent` of a histogram (..., W) lies."""
 
     def value(sums: Counts) -> Counts:
         below = np.cumsum(sums, axis=-1)

@@ -1,4 +1,4 @@
-"""The figures of one set of scores as plain numbers; it knows no metric by name."""
+"""The figures of one set of scores as plain numbers."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from composer.music.score import Score
 
 
 def figures(scores: Sequence[Score], real: Sequence[Score] = (), names: Sequence[str] = (ALL,)) -> dict[str, float]:
-    """The figures of a set by name, without those for which it has nothing to count.
+    """Compute the figures of a set by name, without the undefined ones.
 
-    Histograms are told by their distance from those of the `real` pieces; without such pieces they are left out.
-    Raises EmptyDataset for no scores, UnknownName for a metric that is not there.
+    Histograms are represented by their distance from those of the `real` pieces; without such pieces they are left out.
+    Raises EmptyDataset for no scores, UnknownName for an unknown metric.
     """
     found = measure(scores, names).figures(measure(real, names) if real else None)
     return {name: value for name, value in found.items() if not isnan(value)}
 
 
 def histogram(scores: Sequence[Score], name: str) -> NDArray[np.float64]:
-    """(W,) the histogram behind a metric that is a distance, as shares; all zeros where there are no notes.
+    """Compute (W,) the histogram behind a distance metric, as shares; all zeros without notes.
 
-    Raises EmptyDataset for no scores, UnknownName for a metric that is no distance.
+    Raises EmptyDataset for no scores, UnknownName if the metric is not a distance.
     """
     known = {name: metric for name, metric in metrics().items() if metric.value is None}
     if name not in known:

@@ -1,4 +1,4 @@
-"""The Fréchet distance between two sets of vectors, as if each were normal; it knows no music."""
+"""The Fréchet distance between two sets of vectors, each taken for a normal distribution."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ Vectors = NDArray[np.float64]
 """(pieces, features)"""
 
 ENOUGH = 0.5
-"""Share of the pieces of either set that must have a feature for it to take part."""
+"""The share of the pieces of either set that must have a feature for it to be used."""
 
 
 def comparable(ours: Vectors, real: Vectors) -> tuple[Vectors, Vectors]:
-    """Both sets with the features that can be compared, standardised, and without NaN.
+    """Select the features that can be compared, and standardise them; the results hold no NaN.
 
-    A feature takes part if half of the pieces of either set have it and not all have one value; where a piece has none,
-    the mean of its set is taken. Features are measured in standard deviations of the real pieces from their mean, and
-    of both sets if it is 0 in the real ones, so that distances of several sets from the same pieces can be compared.
+    A feature is used if half of the pieces of either set have it and its values differ; a missing value becomes the
+    mean of its set. Features are in standard deviations of the real pieces from their mean, or of both sets if that
+    deviation is 0. So the distances of several sets from the same pieces can be compared.
     """
     present = [np.isfinite(vectors).mean(axis=0) >= ENOUGH for vectors in (ours, real)]
     sets = [_filled(vectors[:, present[0] & present[1]]) for vectors in (ours, real)]
@@ -36,10 +36,10 @@ def _filled(vectors: Vectors) -> Vectors:
 
 
 def distance(ours: Vectors, real: Vectors) -> float:
-    """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), with means m and shrunk covariances C; 0 for equal sets.
+    """Compute |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), with means m and shrunk covariances C; 0 for equal sets.
 
     The squared Fréchet distance of two normal distributions (D. C. Dowson and B. V. Landau, Journal of Multivariate
-    Analysis 12, 1982), as M. Heusel et al. (GANs Trained by a Two Time-Scale Update Rule, 2017) use it of a network's
+    Analysis 12, 1982), as M. Heusel et al. (GANs Trained by a Two Time-Scale Update Rule, 2017) use it on a network's
     features. It is larger for smaller sets of the same kind.
     """
     one, other = covariance(ours), covariance(real)
@@ -50,16 +50,16 @@ def distance(ours: Vectors, real: Vectors) -> float:
 
 
 def root(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The square root of a symmetric matrix without negative eigenvalues."""
+    """Compute the square root of a symmetric positive semidefinite matrix."""
     values, vectors = np.linalg.eigh(matrix)
     return np.asarray((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T)
 
 
 def covariance(vectors: Vectors) -> NDArray[np.float64]:
-    """The covariance, shrunk towards a multiple of the identity, so that few pieces do not make it singular.
+    """Estimate the covariance, shrunk towards a multiple of the identity, so that few pieces do not make it singular.
 
     By O. Ledoit and M. Wolf, A Well-Conditioned Estimator for Large-Dimensional Covariance Matrices, Journal of
-    Multivariate Analysis 88, 2004: the more pieces there are, the less it is shrunk.
+    Multivariate Analysis 88, 2004: more pieces mean less shrinkage.
     """
     pieces, features = vectors.shape
     centred = vectors - vectors.mean(axis=0)

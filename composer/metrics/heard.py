@@ -1,4 +1,4 @@
-"""One score as it is heard: its pitched notes, its bars and beats, its top line, its voices; it counts nothing."""
+"""The view of a score in which metrics count: pitched notes, bars and beats, top line, voices."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from composer.music.score import NOTE, Notes, Score, bars
 from composer.tokens.bar_encoding import key_of
 
 VOICES = 4
-"""Lines of a piece of which voice-leading is heard."""
+"""Voices of a piece for which voice-leading is measured."""
 
 
 @dataclass(frozen=True, eq=False)
 class Heard:
-    """What metrics count in. A row is a bar, an upbeat too; a piece without bars has one row, for what is of a piece.
+    """The view of a score in which metrics count. A row is a bar or a pickup; a piece without bars has one row.
 
-    Bars go up to the end of the last note, or where a marker says that the piece ends.
+    Bars extend to the end of the last note, or to the marker of the piece's end.
     """
 
     score: Score
-    notes: Notes  # (N,) of all tracks but drums, by start, then pitch; each lasts at least a tick
-    key: Key  # the first key signature's, or else estimated from the notes
+    notes: Notes  # (N,) of all tracks but drums, by start, then pitch; none shorter than a tick
+    key: Key  # of the first key signature, or else estimated from the notes
     starts: NDArray[np.int64]  # (rows + 1,) ticks
-    origins: NDArray[np.int64]  # (rows,) where each bar would begin if it were whole: earlier for an upbeat
-    is_bar: NDArray[np.bool_]  # (rows,) begun at a downbeat: an upbeat is none
-    beat_ticks: NDArray[np.int64]  # (rows,) a beat is a dotted value in compound metres
+    origins: NDArray[np.int64]  # (rows,) where each bar would begin if complete: earlier for a pickup
+    is_bar: NDArray[np.bool_]  # (rows,) whether it begins with a downbeat; a pickup does not
+    beat_ticks: NDArray[np.int64]  # (rows,) a beat is a dotted value in compound time
 
     @property
     def rows(self) -> int:
-        """Bars, with the upbeat; 1 at least."""
+        """Bars, with the pickup; at least 1."""
         return len(self.origins)
 
     @property
     def bars(self) -> int:
-        """Bars, without the upbeat, that begin before the last note ends."""
+        """Bars, without the pickup, that begin before the last note ends."""
         return int(np.sum(self.is_bar & (self.starts[:-1] < self.score.end)))
 
     @cached_property
@@ -54,7 +54,7 @@ class Heard:
         return float(np.sum(self.bar_beats))
 
     def bar_of(self, ticks: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The row in which each tick lies; the end of the piece lies in the last."""
+        """Find the row in which each tick lies; the end of the piece lies in the last."""
         return np.asarray(np.clip(np.searchsorted(self.starts, ticks, side="right") - 1, 0, self.rows - 1))
 
     @cached_property
@@ -64,30 +64,30 @@ class Heard:
 
     @cached_property
     def top_line(self) -> Notes:
-        """The notes at whose onset no higher one sounds."""
+        """The notes with no higher one sounding at their onset."""
         return top_line(self.notes)
 
     @cached_property
     def lines(self) -> list[Notes]:
-        """The four voices, in the order of the tracks; none of a piece that is not in four single-line voices."""
+        """The four voices, in the order of the tracks; empty unless the piece has four monophonic voices."""
         lines = single_lines(self.score)
         return lines if len(lines) == VOICES else []
 
     @cached_property
     def texture(self) -> Texture:
-        """What the four voices sound in each stretch of time, cut at bar lines too; empty where there are none."""
+        """The pitches of the four voices in each stretch of time, cut at bar lines too; empty without voices."""
         return texture_of(self.lines, self.starts)
 
 
 def hear(score: Score) -> Heard:
-    """`score` ready for counting. Raises CannotExpress for more bars than `composer.music.score.bars` allows."""
+    """View `score` for counting. Raises CannotExpress for more bars than `composer.music.score.bars` allows."""
     parts = [notes for track in score.tracks if not track.is_drum for notes in [lasting(track.notes)] if len(notes)]
     notes = np.concatenate(parts) if parts else np.empty(0, NOTE)
     in_order = notes[np.lexsort((notes["pitch"], notes["start"]))]
     try:
         found = bars(score, score.length)
     except ValueError as error:
-        raise CannotExpress(f"the piece '{printable(score.title)}' cannot be listened to: it has {error}.") from None
+        raise CannotExpress(f"the piece '{printable(score.title)}' cannot be measured: it has {error}.") from None
     key = key_of(score)
     if not len(found.which):
         nothing = np.zeros(1, dtype=np.int64)
@@ -97,17 +97,17 @@ def hear(score: Score) -> Heard:
 
 
 def lasting(notes: Notes) -> Notes:
-    """The notes that last at least a tick."""
+    """Select the notes that last at least a tick."""
     return notes[notes["duration"] > 0]
 
 
 def ends(notes: Notes) -> NDArray[np.int64]:
-    """(N,) the tick at which each note ends."""
+    """Compute (N,) the tick at which each note ends."""
     return np.asarray(notes["start"] + notes["duration"])
 
 
 def top_line(notes: Notes) -> Notes:
-    """The notes at whose onset no higher one sounds, by start; of notes struck in unison, one."""
+    """Find the notes with no higher one sounding at their onset, by start; one of each unison."""
     times = np.unique(notes["start"])
     highest = _highest(notes, times)
     top = notes[notes["pitch"] == highest[np.searchsorted(times, notes["start"])]]
@@ -116,9 +116,9 @@ def top_line(notes: Notes) -> Notes:
 
 
 def _highest(notes: Notes, times: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(times,) the highest pitch that sounds at each of these onsets."""
+    """Find (times,) the highest pitch that sounds at each of these onsets."""
     highest = np.full(len(times), -1)
-    for pitch in np.unique(notes["pitch"]):  # rising, so that the highest is written last
+    for pitch in np.unique(notes["pitch"]):  # rising, so that the highest overwrites the others
         own = notes[notes["pitch"] == pitch]
         begun = np.bincount(np.searchsorted(times, own["start"]), minlength=len(times) + 1)
         ended = np.bincount(np.searchsorted(times, ends(own)), minlength=len(times) + 1)
@@ -127,7 +127,7 @@ def _highest(notes: Notes, times: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def final_chord(notes: Notes) -> NDArray[np.int64]:
-    """The pitches that sound at the last onset, rising; empty for a piece without notes."""
+    """Find the pitches that sound at the last onset, rising; empty for a piece without notes."""
     if not len(notes):
         return np.empty(0, np.int64)
     last = notes["start"].max()

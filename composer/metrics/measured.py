@@ -1,4 +1,4 @@
-"""Scores measured: what each metric counts in every bar, and the figures that follow; it knows no metric by name.
+"""Measured scores: the counts of each metric in every bar, and the figures computed from them.
 
 from composer import metrics
 
@@ -28,9 +28,9 @@ ALL = "all"
 
 
 def metrics(names: Sequence[str] = (ALL,)) -> dict[str, Metric]:
-    """The registered metrics of these names (`all`: every one), in the order in which plugins offer them.
+    """Build the registered metrics of these names (`all`: every one), in the order of registration.
 
-    A name may be written with spaces, as it is shown and as these are. Raises UnknownName.
+    A name may be written with spaces, as in tables. The keys have spaces too. Raises UnknownName.
     """
     offers = registry().offers["metrics"]
     wanted = {name.strip().replace(" ", "-") for name in names}
@@ -40,17 +40,17 @@ def metrics(names: Sequence[str] = (ALL,)) -> dict[str, Metric]:
 
 
 def definition(name: str) -> str:
-    """What a metric measures, in words, with the source; UnknownName if there is none of this name."""
+    """Return the definition of a metric in words, with its source. Raises UnknownName."""
     return " ".join(registry().offer("metrics", name.replace(" ", "-")).text.split())
 
 
 def shown(name: str) -> str:
-    """The name of a metric as it stands in tables and cards."""
+    """Format the name of a metric for tables and cards."""
     return name.replace("-", " ")
 
 
 def judged(metric: Metric, sums: NDArray[np.float64], real: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    """The figures (...) of summed counts (..., W) beside those of real pieces; NaN for a distance without any."""
+    """Compute the figures (...) of summed counts (..., W) beside real ones; NaN for a distance without real pieces."""
     if metric.value is not None:
         return metric.value(sums)
     return np.full(sums.shape[:-1], np.nan) if real is None else divergence(sums, real)
@@ -58,20 +58,20 @@ def judged(metric: Metric, sums: NDArray[np.float64], real: NDArray[np.float64] 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What metrics count in scores.
+    """The counts of metrics in scores.
 
-    Distances need the real pieces; where these are the measured ones themselves, that is `self`, each is held against
+    Distances need the real pieces. If these are the measured pieces themselves, given as `self`, each is compared with
     the others.
     """
 
     metrics: Mapping[str, Metric]
     titles: tuple[str, ...]
-    upbeats: tuple[bool, ...]  # whether the first bar of each piece is one
+    upbeats: tuple[bool, ...]  # whether each piece begins with a pickup
     counts: Mapping[str, Sequence[NDArray[np.float64]]]
     """By metric, for each piece, (bars, W)."""
 
     def __len__(self) -> int:
-        """How many pieces."""
+        """Count the pieces."""
         return len(self.titles)
 
     @cached_property
@@ -85,19 +85,19 @@ class Measured:
         return {name: counts.sum(axis=0) for name, counts in self.tallies.items()}
 
     def figures(self, real: Measured | None = None) -> dict[str, float]:
-        """The figure of the set by metric, NaN where there is nothing to count: that of all pieces counted together."""
+        """Compute the figure of the set by metric, all pieces counted together; NaN if undefined."""
         return {n: float(judged(m, self.sums[n], real.sums[n] if real else None)) for n, m in self.metrics.items()}
 
     def pieces(self, real: Measured | None = None) -> dict[str, NDArray[np.float64]]:
-        """(pieces,) by metric, NaN where there is nothing to count."""
+        """Compute (pieces,) figures by metric, NaN where undefined."""
         return {n: judged(m, self.tallies[n], self._reference(n, real)) for n, m in self.metrics.items()}
 
     def _reference(self, name: str, real: Measured | None) -> NDArray[np.float64] | None:
-        """(W,) or, where each piece is held against the others, (pieces, W)."""
+        """Return (W,) counts or, where each piece is compared with the others, (pieces, W)."""
         return None if real is None else real.sums[name] - (self.tallies[name] if real is self else 0)
 
     def bars(self, piece: int, real: Measured | None = None) -> dict[str, NDArray[np.float64]]:
-        """(bars,) by metric, of one piece, its upbeat first; NaN where there is nothing to count."""
+        """Compute (bars,) figures by metric of one piece, its pickup first; NaN where undefined."""
         found = {}
         for name, metric in self.metrics.items():
             reference = self._reference(name, real)
@@ -107,18 +107,18 @@ class Measured:
 
 
 def measure(scores: Sequence[Score], names: Sequence[str] | Mapping[str, Metric] = (ALL,)) -> Measured:
-    """What the metrics of these names, or these metrics, count in scores.
+    """Count in each score, by the metrics of these names, or by these metrics.
 
     Raises EmptyDataset for no scores, UnknownName, CannotExpress for a score of too many bars.
     """
     if not scores:
-        raise EmptyDataset("there are no pieces to listen to.")
+        raise EmptyDataset("there are no pieces to measure.")
     chosen = dict(names) if isinstance(names, Mapping) else metrics(names)
     counts: dict[str, list[NDArray[np.float64]]] = {name: [] for name in chosen}
     upbeats = []
     for score in scores:
-        heard = hear(score)
-        upbeats.append(bool(heard.origins[0] < heard.starts[0]))
+        view = hear(score)
+        upbeats.append(bool(view.origins[0] < view.starts[0]))
         for name, metric in chosen.items():
-            counts[name].append(metric.count(heard))
+            counts[name].append(metric.count(view))
     return Measured(chosen, tuple(score.title for score in scores), tuple(upbeats), counts)

@@ -1,4 +1,4 @@
-"""Histograms that show whether a wish was followed, metre or key, and how far they lie apart; it knows no wish."""
+"""Histograms that reveal time signature and key, and the distance between them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from composer.music.score import TICKS_PER_QUARTER, Score
 
 PROFILE_STEPS = 48
-"""Sixteenths in a profile of onsets: four bars of 3/4, three of 4/4, so that both show themselves."""
+"""Sixteenths in a profile of onsets: four bars of 3/4 or three of 4/4, so that both show."""
 
 _STEP_TICKS = TICKS_PER_QUARTER // 4
 
 
 def onset_profile(scores: Sequence[Score]) -> NDArray[np.float64]:
-    """(48,) the share of onsets at each sixteenth modulo 48, from the first downbeat; all tracks together.
+    """Compute (48,) the share of onsets at each sixteenth modulo 48, from the first downbeat, over all tracks.
 
-    An onset counts for the nearest sixteenth. It is all zeros where there are no notes.
+    An onset counts for the nearest sixteenth. The profile is all zeros without notes.
     """
     total = np.zeros(PROFILE_STEPS)
     for score in scores:
@@ -29,7 +29,7 @@ def onset_profile(scores: Sequence[Score]) -> NDArray[np.float64]:
 
 
 def pitch_class_profile(scores: Sequence[Score]) -> NDArray[np.float64]:
-    """(12,) the share of time of each pitch class, C first; drums left out. All zeros where there are no notes."""
+    """Compute (12,) the share of time of each pitch class, C first, without drums; all zeros without notes."""
     total = np.zeros(12)
     for score in scores:
         for track in score.tracks:
@@ -43,9 +43,9 @@ def _shares(total: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def divergence(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Jensen-Shannon divergence (...) in bits, 0..1, of histograms (..., W); they need not be normalised.
+    """Compute the Jensen-Shannon divergence (...) in bits, 0..1, of histograms (..., W), normalised or not.
 
-    NaN where one of them is empty. After J. Lin, IEEE Transactions on Information Theory 37, 1991.
+    NaN if one of them is empty. After J. Lin, IEEE Transactions on Information Theory 37, 1991.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         p = one / one.sum(axis=-1, keepdims=True)
@@ -61,10 +61,10 @@ def _relative_entropy(p: NDArray[np.float64], middle: NDArray[np.float64]) -> ND
 
 
 def margin(profile: NDArray[np.float64], to: NDArray[np.float64], than: NDArray[np.float64]) -> float:
-    """How many bits `profile` is nearer to one histogram than to the other; NaN where one of the three is empty."""
+    """Compute by how many bits `profile` is nearer to `to` than to `than`; NaN if one of the three is empty."""
     return float(divergence(profile, than) - divergence(profile, to))
 
 
 def nearer(profile: NDArray[np.float64], to: NDArray[np.float64], than: NDArray[np.float64]) -> bool:
-    """Whether `profile` is nearer to one histogram than to the other, by Jensen-Shannon divergence."""
+    """Tell whether `profile` is nearer to `to` than to `than`, by Jensen-Shannon divergence."""
     return margin(profile, to, than) > 0

@@ -1,4 +1,4 @@
-"""Lines of notes as stretches of time: what several voices sound at once; it knows no bar and no key.
+"""Polyphonic texture: the pitches that several monophonic voices sound at once.
 
 Voices are in the order of the tracks, the highest first. Times are exact, in ticks.
 """
@@ -18,23 +18,23 @@ OCTAVE, FIFTH, UNISON = 12, 7, 0
 
 @dataclass(frozen=True, eq=False)
 class Texture:
-    """What the voices sound (voices, M) in each stretch of time (M,) in which nothing begins or ends."""
+    """The pitches of the voices (voices, M) in each stretch of time (M,) in which nothing begins or ends."""
 
     pitches: NDArray[np.int64]  # -1 for silence
-    struck: NDArray[np.bool_]  # (M,) whether any voice strikes at the beginning
-    starts: NDArray[np.int64]  # (M,) where it begins
-    ticks: NDArray[np.int64]  # (M,) how long it lasts
+    struck: NDArray[np.bool_]  # (M,) whether any note begins there
+    starts: NDArray[np.int64]  # (M,) its start
+    ticks: NDArray[np.int64]  # (M,) its duration
 
 
 def single_lines(score: Score) -> list[Notes]:
-    """The voices of `score`: its tracks with notes, drums left out; none if in one of them two notes overlap."""
+    """List the voices: the tracks with notes, without drums; none if notes overlap within a track."""
     lines = [track.notes[track.notes["duration"] > 0] for track in score.tracks if not track.is_drum]
     lines = [line for line in lines if len(line)]
     return lines if all((_ends(line)[:-1] <= line["start"][1:]).all() for line in lines) else []
 
 
 def texture_of(lines: list[Notes], cuts: NDArray[np.int64]) -> Texture:
-    """The texture of single-line voices, cut at these ticks too; without voices there are no stretches."""
+    """Build the texture of monophonic voices, cut at these ticks too; without voices it is empty."""
     cuts = cuts if lines else cuts[:0]
     starts = np.concatenate([cuts[:0], *(line["start"] for line in lines)])
     times = np.unique(np.concatenate([cuts, starts, *map(_ends, lines)]))
@@ -52,13 +52,13 @@ def _sounding(line: Notes, times: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def pairs_of(pitches: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The upper and the lower voice (pairs, M) of every pair of voices."""
+    """Pair the upper and the lower voice (pairs, M) of every two voices."""
     pairs = np.array(list(combinations(range(len(pitches)), 2)), dtype=np.int64).reshape(-1, 2)
     return pitches[pairs[:, 0]], pitches[pairs[:, 1]]
 
 
 def parallels(texture: Texture, interval: int) -> NDArray[np.int64]:
-    """The ticks at which two voices have moved the same way from this interval to the same again.
+    """Find the ticks at which two voices move in parallel from this interval to the same again.
 
     The interval is in semitones within an octave; a tick comes once for each pair of voices.
     """

@@ -1,4 +1,4 @@
-"""Measured scores as plain values, ready for JSON: of the set, of each piece and of each bar; it knows no file."""
+"""Measured scores as plain values, ready for JSON: of the set, of each piece and of each bar."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ DIGITS = 6
 
 
 def values_of(measured: Measured, real: Measured | None = None) -> dict[str, dict[str, Any]]:
-    """By metric: `figure` of the set, `pieces`, and `bars` of each piece; a distance has the `histogram`, as shares.
+    """Collect by metric: `figure` of the set, `pieces`, `bars` of each piece; of a distance the `histogram`, as shares.
 
-    None stands where there is nothing to count, and for a distance without real pieces.
+    Undefined figures are None, as are distances without real pieces.
     """
     figures, pieces = measured.figures(real), measured.pieces(real)
     bars = [measured.bars(piece, real) for piece in range(len(measured))]
@@ -36,13 +36,13 @@ def values_of(measured: Measured, real: Measured | None = None) -> dict[str, dic
 
 
 def described(measured: Measured, real: Measured | None = None) -> dict[str, dict[str, Any]]:
-    """What `values_of` gives, with the unit and the definition of each metric."""
+    """Collect the values, with the unit and the definition of each metric."""
     found = values_of(measured, real)
     return {n: {"unit": m.unit, "definition": definition(n), **found[n]} for n, m in measured.metrics.items()}
 
 
 def beside(found: Contrast, model: Measured, real: Measured) -> dict[str, Any]:
-    """Two sets beside each other, the distance as a whole first."""
+    """Describe two sets beside each other, the overall distance first."""
     ours, theirs = values_of(model, real), values_of(real, real)
     return {
         "frechet_feature_distance": {**_estimate(found.distance), "features": found.dimensions},

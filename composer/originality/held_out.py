@@ -1,4 +1,4 @@
-"""What held-out real pieces share with training pieces, since real Bach quotes Bach; it knows no piece of a model."""
+"""The passages that held-out real pieces share with training pieces, since real Bach quotes Bach."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from composer.storage.atomic import whole_file
 HELD_OUT, TRAINED = "test", "train"
 
 QUANTILES = (0.1, 0.5, 0.9)
-"""Of the pieces, so many have less."""
+"""The quantiles given for the figures of single pieces."""
 
 
 def held_out(index: Index, least: int = LEAST) -> Mapping[str, Any]:
-    """The figures of the test split against the training split, worked out once and kept with the index.
+    """Compute the figures of the test split against the training split, once; they are cached with the index.
 
-    `copied_share` and `novelty` are of all notes and runs together; under `of_pieces` are the 10 %, 50 % and 90 %
-    quantiles of the pieces. Raises CannotWrite.
+    `copied_share` and `novelty` are over all notes and runs together; `of_pieces` has the 10 %, 50 % and 90 % quantiles
+    of the pieces. Raises CannotWrite.
     """
     path = index.corpus.folder / FOLDER / f"held-out-{least}.json"
     if (kept := _kept(path)) is not None:
@@ -38,7 +38,7 @@ def held_out(index: Index, least: int = LEAST) -> Mapping[str, Any]:
 
 
 def _kept(path: Path) -> Mapping[str, Any] | None:
-    """What was worked out before; nothing where there is none, or a disk has spoilt it."""
+    """Read the cached figures; None if missing or damaged."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return found["figures"] if found["digest"] == _digest(found["figures"]) else None
@@ -51,7 +51,7 @@ def _digest(found: Mapping[str, Any]) -> str:
 
 
 def figures(found: Sequence[Originality]) -> dict[str, Any]:
-    """What some pieces share, all together and piece by piece, as plain values."""
+    """Summarise the shared passages of some pieces, all together and piece by piece, as plain values."""
     whole = pooled(found)
     each: dict[str, list[float]] = {
         "copied_share": [one.copied_share for one in found if one.notes],

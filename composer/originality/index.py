@@ -1,9 +1,9 @@
-"""The lines of a corpus in a suffix array on disk, memory-mapped; it knows no piece but those of the corpus.
+"""The melodic lines of a corpus in a suffix array on disk, memory-mapped.
 
-It lies in the corpus' folder, and so goes by the corpus' content: `text.npy` (N,) holds the symbols of all lines, each
-line's followed by a number of its own, so that there is an entry a note; `suffixes.npy` (N,) the suffix array of that,
-`ranks.npy` (N,) the reverse of it; and `lines.npz` where each line begins, and of which piece it is. `seal` tells
-whether they are still what was written.
+It lies in the folder of the corpus, which is named after the content. `text.npy` (N,) holds the symbols of all lines,
+each line followed by a number of its own, so that each note has an entry. `suffixes.npy` (N,) is its suffix array,
+`ranks.npy` (N,) the inverse. `lines.npz` has the start of each line and the number of its piece. `seal` is a checksum
+of these files.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from composer.storage.cache import clear, digest_of, put
 from composer.types import Dataset, Tokenizer, Tokens
 
 FOLDER = "lines-3"
-"""In the corpus' folder; the number changes with what is written there."""
+"""Inside the corpus' folder; the number is the version of the format."""
 
 SEAL = "seal"
 
 AT_ONCE = 64
-"""Pieces that are decoded by one call."""
+"""Pieces decoded by one call."""
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Where a place of the index is in music."""
+    """The musical location of an index entry."""
 
     name: str  # of the piece
     split: str
     score: Score
     line: Line
-    note: int  # place among the notes of the line
+    note: int  # its number within the line
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,24 +73,24 @@ class Index:
 
     @cached_property
     def ranks(self) -> NDArray[np.int32]:
-        """(N,) where in the suffix array each place is."""
+        """(N,) the rank of each suffix."""
         return self._array("ranks.npy")
 
     @cached_property
     def _lines(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(L + 1,) where each line begins, and (L,) of which piece it is."""
+        """(L + 1,) the start of each line, and (L,) the number of its piece."""
         with np.load(self.corpus.folder / FOLDER / "lines.npz") as file:
             return file["begins"], file["pieces"]
 
     def against(self, split: str) -> Music:
-        """The pieces of one split, or of `all`."""
+        """Select the pieces of one split, or of `all`."""
         numbers = np.arange(len(self.corpus.names)) if split == "all" else self.corpus.split(split)
         begins, pieces = self._lines
         admitted = np.repeat(np.isin(pieces, numbers), np.diff(begins))
         return Music(self, counted(admitted[self.suffixes]), split)
 
     def find(self, place: int) -> Found:
-        """What stands at a place of the text."""
+        """Locate an entry of the text in the music."""
         begins, pieces = self._lines
         line = int(np.searchsorted(begins, place, side="right")) - 1
         piece = int(pieces[line])
@@ -102,22 +102,22 @@ class Index:
 
 @dataclass(frozen=True, eq=False)
 class Music:
-    """Some pieces of an index, which others are held against."""
+    """Some pieces of an index, to compare others with."""
 
     index: Index
-    counts: NDArray[np.int64]  # (N + 1,) how many of the first suffixes are of these pieces
+    counts: NDArray[np.int64]  # (N + 1,) how many of the first suffixes belong to these pieces
     split: str
 
     def matches(self, query: NDArray[np.int32]) -> Matches:
-        """For each place of a query, symbols with -1 between lines, the longest run from there that is in a piece."""
+        """Find, at each place of a query (symbols, -1 between lines), the longest run from there that is in a piece."""
         index = self.index
         return longest_matches(index.text, index.suffixes, index.ranks, self.counts, query)
 
 
 def indexed(corpus: Corpus, tokenizer: Tokenizer, workers: int = 1) -> Index:
-    """The index of a corpus, from the cache or built now. Raises EmptyDataset if there is no line in it, CannotWrite.
+    """Load the index of a corpus from the cache, or build it. Raises EmptyDataset if there is no line, CannotWrite.
 
-    With more `workers` the pieces of a large corpus are decoded by several processes.
+    With several `workers`, the pieces of a large corpus are decoded in parallel.
     """
     folder = corpus.folder / FOLDER
     if not _is_whole(folder):
@@ -130,11 +130,11 @@ def indexed(corpus: Corpus, tokenizer: Tokenizer, workers: int = 1) -> Index:
 
 
 def has_changed(dataset: Dataset, corpus: Corpus, tokenizer: Tokenizer) -> bool:
-    """Whether this dataset was indexed before, here, with other music in it. Raises CannotWrite.
+    """Tell whether this dataset was indexed here before with different music. Raises CannotWrite.
 
-    An index goes by what is in it and is never out of date; a note by the dataset's name tells of the last one.
+    An index is named after its content and never out of date; a file named after the dataset records the last one.
     """
-    named = [repr(dataset), repr(tokenizer), str(Path.cwd())]  # paths in it may be from here
+    named = [repr(dataset), repr(tokenizer), str(Path.cwd())]  # its paths may be relative to here
     key = hashlib.blake2b("\n".join(named).encode(), digest_size=16).hexdigest()
     note, now = corpus.folder.parent / f"indexed-{key}", corpus.folder.name
     before = note.read_bytes().decode(errors="replace") if note.is_file() else now
@@ -145,7 +145,7 @@ def has_changed(dataset: Dataset, corpus: Corpus, tokenizer: Tokenizer) -> bool:
 
 
 def _build(corpus: Corpus, tokenizer: Tokenizer, folder: Path, workers: int) -> None:
-    """A folder that appears whole or not at all."""
+    """Build the folder atomically."""
     with shared(workers) as each:
         found = [line for part in each(partial(_symbols, tokenizer), _parts(corpus), long=True) for line in part]
     if not found:
@@ -166,7 +166,7 @@ def _build(corpus: Corpus, tokenizer: Tokenizer, folder: Path, workers: int) -> 
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether there is an index as it was written: what a disk has spoilt is built anew."""
+    """Tell whether the index is as it was written; a damaged one is rebuilt."""
     try:
         return (folder / SEAL).read_bytes() == _seal(folder).encode()
     except OSError:
@@ -178,12 +178,12 @@ def _seal(folder: Path) -> str:
 
 
 def _parts(corpus: Corpus) -> Iterator[list[tuple[int, Tokens]]]:
-    """The tokens of all pieces, some at a time."""
+    """Yield the tokens of all pieces in batches."""
     count = len(corpus.names)
     for begin in range(0, count, AT_ONCE):
         yield [(number, corpus.piece(number)) for number in range(begin, min(begin + AT_ONCE, count))]
 
 
 def _symbols(tokenizer: Tokenizer, pieces: Sequence[tuple[int, Tokens]]) -> list[tuple[int, NDArray[np.int32]]]:
-    """The symbols of each line of these pieces, with the piece's number."""
+    """Extract the symbols of each line of these pieces, with the number of the piece."""
     return [(number, line.symbols) for number, tokens in pieces for line in lines(tokenizer.decode(tokens))]

@@ -1,8 +1,8 @@
-"""Lines: a score as melodies of (interval, ratio of durations), whatever its key and tempo; it knows no other score.
+"""Lines: a score as melodies of (interval, ratio of durations), whatever its key and tempo.
 
-A track is split into lines by what sounds above each note: the first line is the upper contour (the skyline of
-Uitdenbogerd and Zobel, Melodic Matching Techniques for Large Music Databases, 1999), the second what is left just below
-it, and so on, so that each note is in one line. A voice alone is one line. Drums have no pitch, and are left out.
+A track is split into lines by the number of notes that sound above each note. The first line is the upper contour (the
+skyline of Uitdenbogerd and Zobel, Melodic Matching Techniques for Large Music Databases, 1999), the second the contour
+just below it, and so on: each note is in one line. A single voice is one line. Drums have no pitch, and are left out.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from numpy.typing import NDArray
 from composer.music.score import Notes, Score
 
 LOOKBACK = 128
-"""How many notes back one is looked for that still sounds above: no more pitches than that can sound."""
+"""How many notes back to look for one that still sounds: no more pitches can sound at once."""
 
 STEPS_PER_OCTAVE = 12
-"""Ratios of durations are rounded to so many steps between a duration and its double: 3:2 is 7, 4:3 is 5."""
+"""Ratios of durations are rounded to so many steps per doubling: 3:2 is 7, 4:3 is 5."""
 
 SYMBOLS = 2**16
-"""All symbols are less than that, and positive."""
+"""All symbols are positive and less than this."""
 
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """One melody of a score, of two notes at least, none struck together."""
+    """One melody of a score, of at least two notes with distinct onsets."""
 
-    track: int  # place among the tracks of the score
-    place: int  # of the lines of that track, the highest first
+    track: int  # its number in the score
+    place: int  # its rank among the lines of that track, the highest first
     notes: Notes  # (n,)
 
     @cached_property
     def symbols(self) -> NDArray[np.int32]:
         """(n - 1,) for each note and the next one: the interval in semitones, and the ratio of their durations.
 
-        A duration is the time to the next note of the line, so that a rest belongs to the note before it, and how
-        short notes are played does not matter; the last note's duration is its own.
+        A duration is the time to the next note of the line: a rest belongs to the note before it, and articulation does
+        not matter. The last note has its own duration.
         """
         starts = self.notes["start"]
         durations = np.maximum(np.diff(starts, append=starts[-1] + self.notes["duration"][-1]), 1)
@@ -49,7 +49,7 @@ class Line:
 
 
 def lines(score: Score, start: int = 0) -> list[Line]:
-    """The lines of a score, track by track, the highest first; notes before the tick `start` are left out."""
+    """Extract the lines of a score, track by track, the highest first, from the tick `start` on."""
     return [line for track in range(len(score.tracks)) for line in _of_track(score, track, start)]
 
 
@@ -67,10 +67,10 @@ def _of_track(score: Score, number: int, start: int) -> Iterator[Line]:
 
 
 def sounding_above(notes: Notes) -> NDArray[np.int64]:
-    """(n,) how many higher notes sound where each is struck; notes are sorted by start, the highest first.
+    """Count (n,) the higher notes that sound at each onset; notes are sorted by start, the highest first.
 
-    A note that was struck before counts where it sounds for half of the time up to the next onset at least: what
-    merely laps over the next note (legato) is no second voice.
+    An earlier note counts if it sounds for at least half of the time to the next onset: a mere overlap with the next
+    note (legato) is not a second voice.
     """
     starts, pitches = notes["start"], notes["pitch"]
     ends = starts + notes["duration"]
@@ -88,7 +88,7 @@ def sounding_above(notes: Notes) -> NDArray[np.int64]:
 
 
 def _middles(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(n,) the tick halfway from each note's onset to the next one, or to the last end."""
+    """Compute (n,) the tick halfway from each note's onset to the next one, or to the last end."""
     onsets, which = np.unique(starts, return_inverse=True)
     following = np.append(onsets[1:], max(int(ends.max()), int(onsets[-1]) + 1))
     return ((onsets + following + 1) // 2)[which]

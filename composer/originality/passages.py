@@ -1,6 +1,6 @@
-"""How much of a piece is shared with some music, where, and for how many notes in a row; it knows no file.
+"""The passages that a piece shares with other music: how many, where, and how long.
 
-A passage is a run of notes of one line whose intervals and ratios of durations are those of a run in another piece.
+A passage is a run of notes of one line whose intervals and ratios of durations recur in another piece.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from composer.originality.lines import Line, lines
 from composer.originality.suffixes import Matches
 
 LEAST = 8
-"""A passage of fewer notes is no copy."""
+"""The least notes of a copy."""
 
 LONGEST = 32
-"""The novelty curve goes up to so many notes."""
+"""The last point of the novelty curve, in notes."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a passage stands in a piece. Bar 1 is the first whole bar, and an upbeat is bar 0."""
+    """The position of a passage in a piece. Bar 1 is the first whole bar, and a pickup is bar 0."""
 
     track: str  # its name, or its number from 1
     line: int  # of the lines of the track, from 1, the highest first
@@ -37,48 +37,48 @@ class Place:
 
 @dataclass(frozen=True)
 class Passage:
-    """Notes in a row that a piece shares with another one."""
+    """Consecutive notes that a piece shares with another one."""
 
     notes: int
-    bars: float  # how long it is in the piece
+    bars: float  # its length in the piece
     source: str  # the name of the other piece…
-    split: str  # …and which split it is in
+    split: str  # …and its split
     here: Place
     there: Place
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         named = {"notes": self.notes, "bars": round(self.bars, 3), "source": self.source, "split": self.split}
         return {**named, "positions": {"piece": asdict(self.here), "source": asdict(self.there)}}
 
 
 @dataclass(frozen=True)
 class Originality:
-    """What is shared. Notes are those of lines that are long enough for a copy; drums are left out.
+    """The extent of sharing. Only notes of lines long enough for a copy are counted, and no drums.
 
     The novelty curve is that of BachBot (Liang, Gotham, Johnson and Shotton, Automatic Stylistic Composition of Bach
     Chorales with Deep LSTM, 2017): of all runs of n notes, the share that is in none of the pieces.
     """
 
-    notes: int  # that could be copied
-    copied: int  # in passages of so many notes at least as make a copy
-    copied_bars: float  # of the longest of these passages in bars, 0 if there is none
-    longest: Passage | None  # in notes, of at least two
-    runs: tuple[int, ...]  # of 1, 2, … notes in a row
-    novel: tuple[int, ...]  # of these, in none of the pieces
+    notes: int  # in lines long enough for a copy
+    copied: int  # in passages long enough for a copy
+    copied_bars: float  # length of the longest of these passages, 0 if there is none
+    longest: Passage | None  # by notes, at least two
+    runs: tuple[int, ...]  # of 1, 2, … consecutive notes
+    novel: tuple[int, ...]  # those found in none of the pieces
 
     @property
     def copied_share(self) -> float:
-        """The share of notes that are covered by copies."""
+        """The share of notes that copies cover."""
         return self.copied / max(self.notes, 1)
 
     @property
     def novelty(self) -> list[float]:
-        """For 1, 2, … notes in a row, as far as there are any, the share of runs that is new."""
+        """For 1, 2, … consecutive notes, as far as there are any, the share of runs that is new."""
         return [new / count for new, count in zip(self.novel, self.runs, strict=True) if count]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "notes": self.notes,
             "copied_share": round(self.copied_share, 5),
@@ -89,7 +89,7 @@ class Originality:
 
 
 def compare(score: Score, music: Music, *, least: int = LEAST, start: int = 0) -> Originality:
-    """What a score, from the tick `start` on, shares with some music; a copy has `least` notes, two at least.
+    """Compare a score, from the tick `start` on, with some music; a copy has at least `least` notes (2 or more).
 
     Raises CannotExpress for a score with more bars than can be counted.
     """
@@ -116,7 +116,7 @@ def compare(score: Score, music: Music, *, least: int = LEAST, start: int = 0) -
 
 
 def pooled(found: Sequence[Originality]) -> Originality:
-    """All pieces as one."""
+    """Combine the results of all pieces into one."""
     passages = [one.longest for one in found if one.longest]
     return Originality(
         notes=sum(one.notes for one in found),
@@ -129,7 +129,7 @@ def pooled(found: Sequence[Originality]) -> Originality:
 
 
 def _most_bars(score: Score, found: Sequence[Line], copies: NDArray[np.int64], shared: NDArray[np.int64]) -> float:
-    """How many bars the longest of some passages lasts."""
+    """Measure the longest of some passages in bars."""
     if not len(copies):
         return 0.0
     starts = np.concatenate([line.notes["start"] for line in found])
@@ -139,7 +139,7 @@ def _most_bars(score: Score, found: Sequence[Line], copies: NDArray[np.int64], s
 
 
 def _longest(score: Score, found: Sequence[Line], matches: Matches, music: Music) -> Passage | None:
-    """The first of those with the most notes."""
+    """Find the passage with the most notes, the first of several."""
     first = int(matches.lengths.argmax())
     notes = int(matches.lengths[first]) + 1
     if notes < 2:
@@ -164,7 +164,7 @@ def _place(score: Score, line: Line, first: int, notes: int) -> Place:
 
 
 def in_bars(score: Score, ticks: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Ticks in bars from the beginning of the first bar, be it an upbeat, which begins within its bar."""
+    """Convert ticks to bars from the beginning of the first bar; a pickup begins within its bar."""
     found = _bars(score)
     bar = np.minimum(np.searchsorted(found.starts, ticks, side="right") - 1, len(found.nominal) - 1)
     return bar + (ticks - found.nominal[bar]) / (found.starts[bar + 1] - found.nominal[bar])

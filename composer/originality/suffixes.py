@@ -1,4 +1,4 @@
-"""A suffix array over whole numbers, and the longest matches in it; it knows nothing of what they stand for."""
+"""A suffix array over integers, and the longest matches in it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 
 def suffix_array(text: NDArray[np.int32]) -> NDArray[np.int32]:
-    """(N,) where the suffixes of `text` begin, in lexicographic order; a suffix comes before those that go on from it.
+    """Build (N,) the starts of the suffixes of `text` in lexicographic order; a prefix comes before its extensions.
 
-    By prefix doubling (Karp, Miller and Rosenberg 1972; Manber and Myers 1993), in which only those are sorted again
-    that are not yet told apart (Larsson and Sadakane 2007).
+    By prefix doubling (Karp, Miller and Rosenberg 1972; Manber and Myers 1993); only suffixes not yet distinguished are
+    sorted again (Larsson and Sadakane 2007).
     """
     size = len(text)
     suffixes = np.argsort(text, kind="stable").astype(np.int64)
-    ranks = np.zeros(size + 1, dtype=np.int64)  # place of the first of its equals, from 1; 0 stands behind the end
+    ranks = np.zeros(size + 1, dtype=np.int64)  # index of the first of its equals, from 1; 0 is past the end
     group = _firsts(text[suffixes])
     ranks[suffixes] = group + 1
     alike = suffixes[_in_company(group)]
@@ -37,31 +37,31 @@ def suffix_array(text: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def _firsts(values: NDArray[np.integer]) -> NDArray[np.int64]:
-    """(n,) for each of some sorted values, the place of the first that is equal to it."""
+    """Find (n,) for each of some sorted values the index of the first equal one."""
     new = np.append(True, values[1:] != values[:-1])[: len(values)]
     return np.maximum.accumulate(np.where(new, np.arange(len(values)), 0))
 
 
 def _in_company(firsts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(n,) which are in a group of more than one."""
+    """Tell (n,) which values have an equal."""
     return np.bincount(firsts, minlength=len(firsts))[firsts] > 1
 
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """For each place of a query, the longest run of symbols from there on that is in a text."""
+    """For each place of a query, the longest run of symbols from there that occurs in a text."""
 
     lengths: NDArray[np.int64]  # (Q,) symbols
-    places: NDArray[np.int64]  # (Q,) where in the text one such run begins; -1 for a run of no symbol
+    places: NDArray[np.int64]  # (Q,) the start of one such run in the text; -1 if the run is empty
 
 
 def counted(admitted: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(N + 1,) how many of the first suffixes are admitted, for `longest_matches`."""
+    """Count (N + 1,) the admitted ones among the first suffixes, for `longest_matches`."""
     return np.append(0, np.cumsum(admitted))
 
 
 def ranks_of(suffixes: NDArray[np.int32]) -> NDArray[np.int32]:
-    """(N,) which suffix in the order each is, for `longest_matches`: the reverse of a suffix array."""
+    """Invert a suffix array: (N,) the rank of each suffix, for `longest_matches`."""
     ranks = np.empty_like(suffixes)
     ranks[suffixes] = np.arange(len(suffixes), dtype=suffixes.dtype)
     return ranks
@@ -74,11 +74,11 @@ def longest_matches(
     counts: NDArray[np.int64],
     query: NDArray[np.int32],
 ) -> Matches:
-    """Matching statistics (Chang and Lawler 1994) of a query against those suffixes of a text that are admitted.
+    """Compute matching statistics (Chang and Lawler 1994) of a query against the admitted suffixes of a text.
 
-    All places of the query go side by side through ever smaller ranges of the suffix array: by the longest of all runs
-    of 1, 2, 4 … symbols that goes on from there, then by half as many, so that long runs take few steps (Karp, Miller
-    and Rosenberg 1972, on a query). No run that is in `query` may reach the end of `text`: its last symbol is in none.
+    All positions of the query narrow their ranges of the suffix array in parallel: each extends its match by the
+    longest run of 1, 2, 4 … symbols that fits, then by half as many, so that long runs take few steps (Karp, Miller and
+    Rosenberg 1972, on a query). No match may reach the end of `text`: its last symbol must not occur in `query`.
     """
     places = np.arange(len(query))
     low, high = np.zeros(len(query), dtype=np.int64), np.full(len(query), len(text), dtype=np.int64)
@@ -98,13 +98,13 @@ def longest_matches(
 
 
 _Ranges: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""(Q,) and (Q,) the suffixes that begin with a run from each place of a query: from one on up to another one."""
+"""(Q,) and (Q,) the range of suffixes that begin with the run at each position of a query: first, and end."""
 
 
 def _runs(
     text: NDArray[np.int32], suffixes: NDArray[np.int32], ranks: NDArray[np.int32], query: NDArray[np.int32]
 ) -> list[tuple[int, _Ranges]]:
-    """For 1, 2, 4 … symbols, as long as a run of so many is in the text, where such runs are."""
+    """Find the ranges of runs of 1, 2, 4 … symbols, as long as any such run occurs in the text."""
     low, high = np.zeros(len(query), dtype=np.int64), np.full(len(query), len(text), dtype=np.int64)
     begin = _first(text, suffixes, low, high, low, query)
     end = _first(text, suffixes, begin, high, low, query + 1)
@@ -130,7 +130,7 @@ def _first(
     length: NDArray[np.int64] | int,
     wanted: NDArray[np.integer],
 ) -> NDArray[np.int64]:
-    """The first in each range [low, high) of the suffixes that has `wanted` or more in `values` after `length`."""
+    """Find in each range [low, high) the first suffix with `wanted` or more in `values` after `length`."""
     low, high = low.copy(), high.copy()
     ahead = np.broadcast_to(length, low.shape)
     while len(open_ := np.flatnonzero(low < high)):

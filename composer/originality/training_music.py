@@ -1,4 +1,4 @@
-"""What a model was trained on, indexed, and whether a piece of it copies; it knows no step of the model."""
+"""The indexed training music of a model, and whether a piece copies it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from composer.types import Tokenizer
 
 
 def learnt(model: Model, tokenizer: Tokenizer, report: Report | None = None) -> Music:
-    """The training split of the music that a model was trained on; it is read and indexed if it is not in the cache.
+    """Index the training split of a model's music, unless it is in the cache.
 
-    Raises BadModelFile if its card does not say what that was, or the music is not here. Warns with RequestWarning if
-    there are more pieces or fewer than there were then.
+    Raises BadModelFile if its card does not name the music, or the music is missing. Warns with RequestWarning if the
+    number of pieces has changed.
     """
     from composer.data.datasets import dataset_of
 
@@ -30,15 +30,15 @@ def learnt(model: Model, tokenizer: Tokenizer, report: Report | None = None) -> 
         corpus = build(dataset, tokenizer, name=about["name"], workers=workers, report=report)
         index = indexed(corpus, tokenizer, workers)
     except (BadOption, EmptyDataset, UnknownName) as error:
-        raise BadModelFile(f"what this model was trained on is not here: {error}") from error
+        raise BadModelFile(f"the training music of this model is missing: {error}") from error
     now = {side: len(corpus.split(side)) for side in SPLITS}
     if about.get("split", now) != now:
-        text = f"the music of '{printable(str(about['name']))}' has changed since this model was trained on it."
+        text = f"the music of '{printable(str(about['name']))}' has changed since this model was trained."
         warnings.warn(text, RequestWarning, stacklevel=2)
     return index.against(TRAINED)
 
 
 def copied(score: Score, music: Music, most: int, start: int = 0) -> str:
-    """The passage of a score from the tick `start` on that is longer than `most` bars, in words; empty if none is."""
+    """Describe the passage from the tick `start` on that is longer than `most` bars; empty if there is none."""
     found = compare(score, music, start=start)
     return f"{found.copied_bars:.1f} bars copied" if found.copied_bars > most else ""

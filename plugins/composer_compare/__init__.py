@@ -1,33 +1,33 @@
-"""A fair trial of architectures on one dataset; it knows none of them but by name.
+"""A fair comparison of architectures on one dataset. It refers to them by name only.
 
 command.py         `composer compare`
 explain.py         `composer explain`
-spec.py            what is asked for
+spec.py            the specification
 plan.py            the runs that answer it
 budget.py          equal width, steps and time
 tuning.py          the same small search for each
-questions.py       what each question changes
+questions.py       the change that each question makes
 worker.py          one run to one result
 running.py         all of them, on an executor
 result_store.py    results on disk
-perturbed_data.py  less music, wrong notes
+perturbed_data.py  fewer pieces, wrong notes, other keys
 material.py        the music of a run
-cost.py            how fast an architecture is
-counting.py        what a network costs
-probes.py          how far back one looks
+cost.py            the speed of an architecture
+counting.py        the size of a network
+probes.py          how far back a network looks
 recall_task.py     a motif after a gap
-written.py         what a model writes
+written.py         the pieces that a model writes
 values.py          figures of single results
 results.py         results by question
-statistics.py      differences and how sure they are
+statistics.py      differences and their uncertainty
 verdict.py         who won
-claims.py          what is said of LSTM and GRU
+claims.py          common claims about LSTM and GRU
 judging.py         how claims are judged
-memory.py          … those of memory
-curves.py          the lines of plots
+memory.py          the claims about memory
+curves.py          the points of plots
 plots.py           plots as SVG
 report.py          the page and the data
-soundness.py       whether a result is one that a run of its kind comes to
+soundness.py       validation of stored results
 """
 
 from composer import hookimpl
@@ -38,7 +38,7 @@ COMPOSER_API = 1
 
 @hookimpl
 def register_commands() -> Offers:
-    """Offer `composer compare` and `composer explain`."""
+    """Register `composer compare` and `composer explain`."""
     from composer_compare.command import compare
     from composer_compare.explain import explain
 

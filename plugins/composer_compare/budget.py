@@ -1,4 +1,4 @@
-"""Equal budgets: how wide each network is, and how many steps each trains; it trains nothing."""
+"""Equal budgets: the width of each network and its number of training steps."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ WIDEST = 4096
 def contenders(
     names: Sequence[str], given: Sequence[Mapping[str, Any]], tokenizer: Tokenizer, size: str
 ) -> tuple[Contender, ...]:
-    """The architectures with options under which they are equal. Raises UnknownName, BadOption.
+    """Choose options that make the architectures equal in `size`. Raises UnknownName, BadOption.
 
-    The first keeps its width, and the others get the width with which they come nearest to its parameters. One that
-    has no width, or cannot be built, keeps what it has: it is measured as it is, or says itself why it fails.
+    The first keeps its width; the others get the width whose number of parameters comes nearest to the first's. One
+    without a width is measured as it is. One that cannot be built keeps its options: its runs tell why they fail.
     """
     for name in names:
         registry().offer("architectures", name)
@@ -42,17 +42,17 @@ def _small(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def counted(name: str, options: Mapping[str, Any], tokenizer: Tokenizer) -> int | None:
-    """Parameters of the network, None if it cannot be built."""
+    """Count the parameters of the network; None if it cannot be built."""
     architecture = registry().make("architectures", name, **options)
     try:
         module = architecture.module([column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
-    except Exception:  # a plugin's: its run will say what is wrong
+    except Exception:  # from a plugin; its run reports the reason
         return None
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 def nearest_width(name: str, options: Mapping[str, Any], tokenizer: Tokenizer, parameters: int) -> int:
-    """The width with which an architecture comes nearest to so many parameters; 0 if that cannot be known."""
+    """Find the width whose number of parameters comes nearest to `parameters`; 0 if there is none."""
     if WIDTH not in options:
         return 0
 
@@ -63,7 +63,7 @@ def nearest_width(name: str, options: Mapping[str, Any], tokenizer: Tokenizer, p
 
 
 def nearest(at: Callable[[int], int], wanted: int) -> int:
-    """The whole number from 2 for which the rising function `at` comes nearest to what is wanted."""
+    """Find the whole number from 2 up for which the rising function `at` comes nearest to `wanted`."""
     low = high = 2
     while high < WIDEST and at(high) < wanted:
         low, high = high, high * 2
@@ -76,10 +76,10 @@ def nearest(at: Callable[[int], int], wanted: int) -> int:
 def steps(
     paces: Mapping[str, float], first: str, length: str, asked: int, seconds: float, work: float
 ) -> dict[str, int]:
-    """How many steps each trains in a run of full length, from its seconds a step.
+    """Compute the training steps of each architecture in a full-length run, from its seconds a step.
 
-    `work` is how many such runs there are of each. With `asked`, the first takes so many; or else all runs together
-    take about so many `seconds`.
+    `work` is the number of such runs of each. With `asked`, the first trains so many steps; otherwise all runs
+    together take about `seconds`.
     """
     if length == "tokens":
         count = asked or seconds / (work * sum(paces.values()))

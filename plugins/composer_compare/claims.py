@@ -1,4 +1,4 @@
-"""What is commonly said of LSTM and GRU, each beside what a trial measured; it knows no result."""
+"""Common claims about LSTM and GRU, and the function that judges each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from composer_compare.results import Findings
 
 @dataclass(frozen=True)
 class Claim:
-    """What is said, and how a trial judges it."""
+    """A common claim, and the function that judges it by the results."""
 
     number: int
     text: str
@@ -20,7 +20,7 @@ class Claim:
 
 
 def examined(findings: Findings) -> list[tuple[Claim, Finding]]:
-    """Every claim with its finding."""
+    """Judge every claim."""
     return [(claim, claim.judged(findings)) for claim in CLAIMS]
 
 
@@ -52,4 +52,4 @@ CLAIMS = (
     Claim(19, "There is no clear winner: it depends on the data.", judging.no_winner),
     Claim(20, "Both can write music.", judging.writes),
 )  # fmt: skip
-"""In our words, with the numbers under which they are known here."""
+"""In our own words, with the numbers used in reports."""

@@ -1,4 +1,4 @@
-"""`composer compare`: a fair trial of architectures, and a verdict."""
+"""`composer compare`: a fair comparison of architectures, and a verdict."""
 
 from __future__ import annotations
 
@@ -29,29 +29,35 @@ if TYPE_CHECKING:
     from composer_compare.spec import Trial
 
 
-@click.command(cls=WithThings, short_help="Hold architectures against each other, fairly.")
+@click.command(cls=WithThings, short_help="Compare architectures fairly.")
 @click.argument("architectures", nargs=-1, required=True, metavar="ARCHITECTURE...")
 @click.option("--dataset", default="chorales", show_default=True, help="A name of `composer datasets`, or folder:PATH.")
-@click.option("--tokenizer", help="Name of a tokenizer; the dataset's own choice unless given.")
-@click.option("--questions", default="likelihood,music", show_default=True, help="What is asked, or all: see below.")
+@click.option("--tokenizer", help="Name of a tokenizer; by default the dataset's choice.")
+@click.option("--questions", default="likelihood,music", show_default=True, help="Questions, or all: see below.")
 @click.option(
     "--match",
     default="parameters,tokens",
     show_default=True,
-    help="What is equal: parameters or width, and tokens or time.",
+    help="Equal quantities: parameters or width, and tokens or time.",
 )
-@click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="Runs of each.")
-@click.option("--trials", type=click.IntRange(1, 100), default=6, show_default=True, help="Runs of each in the search.")
-@click.option("--time", "time", default="30m", show_default=True, help="For all runs together, about: 90s, 20m, 2h.")
+@click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="Runs of each architecture.")
+@click.option(
+    "--trials",
+    type=click.IntRange(1, 100),
+    default=6,
+    show_default=True,
+    help="Runs of each architecture in the search.",
+)
+@click.option("--time", "time", default="30m", show_default=True, help="For all runs together, roughly: 90s, 20m, 2h.")
 @click.option("--steps", type=click.IntRange(1), help="Steps of a run of the first architecture, instead of --time.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("trial"), show_default=True, help="The folder.")
-@click.option("--plan", "only_plan", is_flag=True, help="Say what will be run, and what it costs, and train nothing.")
-@click.option("--report", "only_report", is_flag=True, help="Report on what is there, and train nothing.")
-@click.option("--executor", default="here", show_default=True, help="Where the runs are done: here, pool, ray, …")
+@click.option("--plan", "only_plan", is_flag=True, help="List the runs and their cost; train nothing.")
+@click.option("--report", "only_report", is_flag=True, help="Report on the results present; train nothing.")
+@click.option("--executor", default="here", show_default=True, help="Where the runs are executed: here, pool, ray, …")
 @click.option("--executor-option", "executor_options", multiple=True, metavar="NAME=VALUE", help="An option of it.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, …")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.option("--workers", type=click.IntRange(1), help="Processes that read files; as many as cores unless given.")
+@click.option("--workers", type=click.IntRange(1), help="Processes that read files; by default one per core.")
 @click.pass_context
 def compare(
     ctx: click.Context,
@@ -65,10 +71,10 @@ def compare(
     as_json: bool,
     **asked: Any,
 ) -> None:
-    """Train each ARCHITECTURE under one budget on a dataset, and say which foretells its music best, and how surely.
+    """Train each ARCHITECTURE under one budget on a dataset, and tell which predicts its music best, and how surely.
 
-    Every run and its result is kept in the folder --out; after Ctrl-C or a crash, the same line carries on. With
-    --plan, a short run of each tells what all will take.
+    Every result is kept in the folder --out. After Ctrl-C or a crash, the same command carries on. With --plan, a
+    short run of each tells how long all will take.
 
     \b
     composer compare lstm gru rnn --dataset chorales
@@ -77,14 +83,14 @@ def compare(
 
     \b
     Questions:
-      likelihood   nats per note on pieces that none was trained on; always asked
-      music        what each writes, beside the test pieces; what it copies
+      likelihood   nats per note on held-out pieces; always included
+      music        the pieces that each writes, beside the test pieces; copies
       memory       a motif recalled after a gap, in music made for it
       data         with 5, 10, 25 and 50 % of the training pieces
       noise        with wrong notes in the training pieces
       stability    at learning rates that may be too high
       bias         trained in the pieces' own keys, tested in others
-      width        with the other thing equal: width instead of parameters, or the reverse
+      width        at equal width instead of equal parameters, or the reverse
       dropout      with and without dropout
     """  # noqa: D301  (a \b keeps click from filling the lines)
     from composer_compare.report import check
@@ -115,7 +121,7 @@ def _executor(name: str, options: Sequence[str]) -> Executor:
 
 
 def _workers(executor: Executor) -> int:
-    """How many runs go on at a time, as far as an executor says; for a plan, which must only be about right."""
+    """Count the runs that go on at a time, as far as the executor tells; plans need only an estimate."""
     if not hasattr(executor, "workers"):
         return 1
     return int(executor.workers) or processors()
@@ -185,7 +191,7 @@ def _trial(
 
 @contextmanager
 def _told() -> Iterator[Any]:
-    """A line a run, on stderr."""
+    """Print a line on stderr for each run that ends."""
 
     def tell(progress: Progress) -> None:
         entry, result = progress.entry, progress.result
@@ -210,7 +216,7 @@ def _came_to(result: Mapping[str, Any]) -> str:
 
 
 def _show_plan(trial: Trial, results: Mapping[str, Any], as_json: bool) -> None:
-    """What will be run, by question, and what it costs."""
+    """Print the planned runs by question, with their cost."""
     from composer.cli.tables import table
     from composer_compare.plan import planned
 
@@ -235,7 +241,7 @@ def _show_plan(trial: Trial, results: Mapping[str, Any], as_json: bool) -> None:
 
 
 def _finish(findings: Findings, out: Path, as_json: bool, command: str) -> None:
-    """The table, the verdict, what is missing, and the report beside the results."""
+    """Write the report; print the table, the verdict and the missing results."""
     from composer.cli.tables import table
     from composer_compare import report
 
@@ -263,4 +269,4 @@ def _finish(findings: Findings, out: Path, as_json: bool, command: str) -> None:
     click.echo(findings.verdict.text)
     for hole in findings.holes():
         click.echo(f"missing: {printable(hole, 400)}", err=True)
-    click.echo(f"{out / report.PAGE}: the report, with plots and what is said of LSTM and GRU.", err=True)
+    click.echo(f"{out / report.PAGE}: the report, with plots and common claims about LSTM and GRU.", err=True)

@@ -1,4 +1,4 @@
-"""The speed of an architecture, in training and in writing, and what it costs; it compares nothing."""
+"""The speed of an architecture in training and in generation, and its size."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from composer_compare.plan import TRIED, Run
 Result = dict[str, Any]
 
 NOISE = 0.1
-"""A step takes at least this share of a short run's time a step, or the machine was too busy to tell."""
+"""A step takes at least this share of a short run's time per step; less means that the machine was busy."""
 
 WRITTEN = 192
-"""Tokens for which the speed of writing is measured."""
+"""Tokens over which the speed of generation is measured."""
 
 
 def pace(run: Run, _: Path) -> Result:
-    """Seconds of a step and of a validation, seconds of a written token, and what the network costs, counted."""
+    """Measure seconds per step, validation and generated token, and count the network's size."""
     corpus, tokenizer = music_of(run)
     recipe = recipe_of(run)
     took = []
     clock = process_time if choose_device(recipe.settings.device).type == "cpu" else perf_counter
-    for steps in (1, *TRIED):  # the first one warms up, and is not counted
+    for steps in (1, *TRIED):  # the first is a warm-up, not counted
         began = clock()
         settings = replace(recipe.settings, steps=steps, evaluations=1)
         trained = loop.train(corpus, tokenizer, recipe.architecture, settings)
         took.append(clock() - began)
     took = took[1:]
-    most = took[1] / TRIED[1]  # with the validation
+    most = took[1] / TRIED[1]  # includes the validation
     step = (took[1] - took[0]) / (TRIED[1] - TRIED[0])
     step = step if step > NOISE * most else most
     stream = loop.training_stream(corpus, tokenizer, recipe.settings)
@@ -64,7 +64,7 @@ def pace(run: Run, _: Path) -> Result:
 
 
 def _writing(recipe: Recipe, trained: Trained, columns: int) -> Result:
-    """Seconds of a token at batch 1 by the reference stepper, and at 1 and 64 by the one that is fastest here."""
+    """Measure seconds per generated token: the reference backend at batch 1, the fastest one at 1 and 64."""
     from composer.generation.generator import Generator
 
     model = make_model(recipe, trained.weights)
@@ -81,15 +81,15 @@ def _writing(recipe: Recipe, trained: Trained, columns: int) -> Result:
 
 
 def _step_seconds(step: Any, rows: int, columns: int) -> float:
-    """The time of one token of one row: the best of three stretches."""
+    """Measure the seconds per token and sequence: the best of three trials."""
     inputs, state = np.zeros((rows, columns), dtype=np.int64), None
-    stretches = []
-    for _ in range(4):  # the first one warms up
+    times = []
+    for _ in range(4):  # the first is a warm-up
         began = perf_counter()
         for _ in range(WRITTEN // 4):
             _, state = step(inputs, state)
-        stretches.append(perf_counter() - began)
-    return min(stretches[1:]) / (WRITTEN // 4) / rows
+        times.append(perf_counter() - began)
+    return min(times[1:]) / (WRITTEN // 4) / rows
 
 
 def _machine() -> str:
@@ -101,6 +101,6 @@ def _machine() -> str:
 
 
 def _busy() -> Result:
-    """Processors, and how many processes wanted them in the last five minutes, where the system says so."""
+    """Return the number of processors, and the load average of five minutes where the system reports it."""
     load = os.getloadavg()[1] if hasattr(os, "getloadavg") else None
     return {"processors": os.cpu_count(), "load": load and round(load, 1)}

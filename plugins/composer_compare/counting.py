@@ -1,4 +1,4 @@
-"""What a network costs, counted from the module and the cell themselves; it knows no architecture by name."""
+"""The size of a network, counted from its module and its cell."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 COPIES = 5
-"""Of each parameter in training: the weights, their gradients, two moments of AdamW, and the average."""
+"""Copies of each parameter in training: weight, gradient, two moments of AdamW, and the average."""
 
 WORD = 4
 """Bytes of a weight."""
 
 
 def counts(architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int) -> dict[str, Any]:
-    """Parameters, multiply-adds of the matrix products of a step, the state's tensors and bytes, and gates.
+    """Count parameters, multiply-adds of a step, tensors and bytes of the state, and gates.
 
-    Gates are None of an architecture that does not describe its cell.
+    Gates are None if the architecture does not describe its cell.
     """
     import torch
 
@@ -49,18 +49,18 @@ def _one_step(module: nn.Module, columns: int) -> tuple[torch.Tensor, tuple[torc
 
 
 def multiply_adds(module: nn.Module, columns: int) -> int:
-    """In the matrix products of one token; torch counts them as they are computed."""
+    """Count the multiply-adds of the matrix products of one token, as torch computes them."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    with without_onednn(), FlopCounterMode(display=False) as counter:  # oneDNN's layers would be counted as nothing
+    with without_onednn(), FlopCounterMode(display=False) as counter:  # oneDNN's layers would count as zero
         _one_step(module, columns)
     return int(counter.get_total_flops()) // 2
 
 
 def _of_cell(architecture: Architecture, column_sizes: Sequence[int], module: nn.Module) -> dict[str, Any]:
-    """Gates of a unit and whether it sees its own past, if the architecture describes its cell.
+    """Count the gates of a unit, and tell whether they see its past, if the architecture describes its cell.
 
-    A unit makes so many sums of what comes in; one of them is the candidate for its new state, the others are gates.
+    A unit computes several weighted sums of its inputs: one is the candidate state, the others are gates.
     """
     if not isinstance(architecture, Described):
         return {"gates": None, "sums": None, "recurrent": None}
@@ -71,9 +71,9 @@ def _of_cell(architecture: Architecture, column_sizes: Sequence[int], module: nn
 
 
 def training_bytes(module: nn.Module, column_sizes: Sequence[int], rows: int, places: int) -> int:
-    """What a training holds: the parameters in all their copies, and what the backward pass keeps of one chunk.
+    """Count the bytes held in training: all copies of the parameters, and the activations of one chunk.
 
-    The latter is what torch saves on the way forward, each storage once; the workspace of a kernel is not in it.
+    Activations are the storages that torch saves in the forward pass; a kernel's workspace is not included.
     """
     import torch
 
@@ -95,11 +95,5 @@ def training_bytes(module: nn.Module, column_sizes: Sequence[int], rows: int, pl
 
 
 def writing_bytes(found: Mapping[str, Any], rows: int) -> int:
-    """What writing so many pieces at once holds: the weights, and a state of each piece, in single precision."""
+    """Count the bytes held in generating `rows` pieces at once: weights and states in single precision."""
     return WORD * int(found["parameters"]) + rows * int(found["state_bytes"])
-
-
-def plainly(found: Mapping[str, Any]) -> str:
-    """How many gates, in words."""
-    gates = found["gates"]
-    return "not described" if gates is None else "no gate" if not gates else f"{gates} gate{'s' if gates > 1 else ''}"

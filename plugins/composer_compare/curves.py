@@ -1,4 +1,4 @@
-"""The lines of every plot of a trial, by architecture; they are drawn elsewhere."""
+"""The points of every plot of an experiment, by architecture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Figure = tuple[str, str, str, Mapping[str, Sequence[Place]], Mapping[str, bool]]
 
 
 def figures(findings: Findings) -> Iterator[Figure]:
-    """Title, axes and lines of every plot that there is something for."""
+    """Yield title, axes and lines of every plot that has data."""
     for title, across, up, line, scales in FIGURES:
         lines = {name: places for name in findings.names if (places := line(findings, name))}
         if lines:
@@ -59,7 +59,7 @@ def _noise(findings: Findings, name: str) -> list[Place]:
 
 
 def _lengths(findings: Findings, name: str) -> list[Place]:
-    """Of each quarter of the test pieces, by length."""
+    """Compute the likelihood of each quarter of the test pieces, by length."""
     quarters = np.array_split(np.argsort(findings.notes, kind="stable"), QUARTERS)
     scores = list(findings.scores()[name].values())
     if not scores or len(findings.notes) < 2 * QUARTERS:

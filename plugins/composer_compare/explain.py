@@ -1,4 +1,4 @@
-"""`composer explain`: what an architecture is, and what it costs, counted from the network itself."""
+"""`composer explain`: an architecture in words, and its size, counted from the network itself."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from composer.plugins.registry import registry
 
 
 class ExplainCommand(WithThings):
-    """Takes the options of architectures."""
+    """A command with the options of architectures."""
 
     kinds = ("architectures",)
 
 
-@click.command(cls=ExplainCommand, short_help="Say what an architecture is, and what it costs.")
+@click.command(cls=ExplainCommand, short_help="Describe an architecture and its size.")
 @click.argument("architecture")
-@click.option("--dataset", default=DATASET, show_default=True, help="Whose tokenizer the network is counted for.")
+@click.option(
+    "--dataset", default=DATASET, show_default=True, help="The dataset whose tokenizer sets the network's size."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.pass_context
 def explain(ctx: click.Context, architecture: str, dataset: str, as_json: bool) -> None:
-    """Say what an ARCHITECTURE is: its gates, state and equations, and its parameters, counted.
+    """Describe an ARCHITECTURE: its gates, state and equations, and its parameters, counted.
 
     \b
     composer explain lstm
@@ -51,7 +53,7 @@ def explain(ctx: click.Context, architecture: str, dataset: str, as_json: bool) 
 
 
 def printable_lines(text: str) -> str:
-    """A stranger's text, safe to print, with its lines."""
+    """Make the text of a plugin safe to print; line breaks stay."""
     return "\n".join(printable(line, 200) for line in text.splitlines())
 
 
@@ -60,7 +62,7 @@ def _counted(made: Any, tokenizer: Any, name: str) -> Mapping[str, Any]:
 
     try:
         return counts(made, [column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
-    except Exception as error:  # a plugin's module may raise anything
+    except Exception as error:  # a plugin may raise anything
         detail = printable(" ".join(str(error).split()), 160)
         raise BadOption(f"the architecture '{printable(name)}' cannot be built ({detail}).") from error
 
@@ -68,7 +70,7 @@ def _counted(made: Any, tokenizer: Any, name: str) -> Mapping[str, Any]:
 def _text(found: Mapping[str, Any], music: str) -> str:
     lines = [found["words"], ""]
     if found["equations"]:
-        lines += ["Of each unit (x comes in, a prime marks what becomes of the state, * is element by element):", ""]
+        lines += ["Of each unit (x is the input, a prime marks the new state, * is elementwise):", ""]
         lines += [f"    {line}" for line in found["equations"]] + [""]
     lines += [f"{about}: {value}" for about, value in _figures(found).items()]
     options = ", ".join(f"{name} {value}" for name, value in found["options"].items())

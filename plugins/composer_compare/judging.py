@@ -1,7 +1,7 @@
-"""How a claim is judged by what a trial measured; it knows results and trains nothing.
+"""How the results of an experiment decide a claim.
 
-A claim is held, or not, where the interval of confidence leaves out 0; else it is not decided. So is a claim whose
-architectures or whose question had no part in the trial.
+A claim is held, or not held, if the confidence interval excludes 0; otherwise it is not decided. Neither is a claim
+whose architectures or whose question are not part of the experiment.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from composer_compare.values import diverged, harder_if_long, nats, shifted
 HELD, NOT_HELD, OPEN = "held", "not held", "not decided"
 
 SLIGHT = 0.05
-"""Nats per note that are no failure."""
+"""A difference in nats per note that still counts as equal."""
 
 FASTER = 0.05
-"""A share by which times must differ to be told apart, since they are measured once."""
+"""The share by which times must differ to be distinguished, since they are measured once."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether a claim is held, and the figure that says so."""
+    """The state of a claim, and the figure that decides it."""
 
     state: str
     figure: str
@@ -38,12 +38,12 @@ class Finding:
 
 
 def missing(what: str) -> Finding:
-    """What a claim comes to of which nothing was measured."""
+    """Return the finding of a claim for which nothing was measured."""
     return Finding(OPEN, f"{what} was not measured in this trial")
 
 
 def below(estimate: Estimate | None, what: str, unit: str = "nats per note") -> Finding:
-    """Held if a difference is below 0 beyond chance, not held if it is above."""
+    """Judge a claim that a difference is negative: held if it is below 0 beyond chance, not held if above."""
     if estimate is None:
         return missing(what)
     said = f"{what}: {estimate.mean:+.3f} {unit}"
@@ -54,7 +54,7 @@ def below(estimate: Estimate | None, what: str, unit: str = "nats per note") -> 
 
 
 def paired(one: Mapping[int, float], other: Mapping[int, float]) -> Estimate | None:
-    """The mean difference over the seeds that both have; None if they share none."""
+    """Estimate the mean difference over the seeds that both have; None if they share none."""
     seeds = sorted(one.keys() & other.keys())
     return of_seeds([one[seed] - other[seed] for seed in seeds]) if seeds else None
 
@@ -68,7 +68,7 @@ def _values(
 def gru_less(
     figure: Callable[[Mapping[str, Any]], float], what: str, question: str = "likelihood", level: float = 1.0
 ) -> Callable[[Findings], Finding]:
-    """Whether a figure is smaller of gru than of lstm, seed by seed."""
+    """Return a judge of whether a figure is smaller for gru than for lstm, seed by seed."""
 
     def judge(found: Findings) -> Finding:
         sides = [_values(found, name, figure, question, level) for name in ("gru", "lstm")]
@@ -78,7 +78,7 @@ def gru_less(
 
 
 def more_hurt(question: str, level: float, what: str) -> Callable[[Findings], Finding]:
-    """Whether gru loses less than lstm does from the usual music to an altered one."""
+    """Return a judge of whether gru loses less than lstm when the training music is altered."""
 
     def judge(found: Findings) -> Finding:
         losses = []
@@ -91,7 +91,7 @@ def more_hurt(question: str, level: float, what: str) -> Callable[[Findings], Fi
 
 
 def lstm_less_gru(found: Findings, question: str) -> Estimate | None:
-    """By how many nats per note lstm is above gru, over seeds and pieces; None if either is missing."""
+    """Estimate by how many nats per note lstm is above gru, over seeds and pieces; None if either is missing."""
     scores = found.scores(question)
     seeds = sorted(scores.get("lstm", {}).keys() & scores.get("gru", {}).keys())
     if not seeds:
@@ -101,12 +101,12 @@ def lstm_less_gru(found: Findings, question: str) -> Estimate | None:
 
 
 def more_accurate(found: Findings) -> Finding:
-    """Whether lstm foretells held-out pieces better than gru."""
+    """Judge whether lstm predicts held-out pieces better than gru."""
     return below(lstm_less_gru(found, "likelihood"), "lstm less gru")
 
 
 def more_expressive(found: Findings) -> Finding:
-    """The same at equal width and at equal parameters: held if at both, not held if gru is better at either."""
+    """Judge accuracy at equal width and at equal parameters: held if at both, not held if gru wins either."""
     places = dict(zip((found.trial.size, found.trial.other_size), ("likelihood", "width"), strict=True))
     both = [below(lstm_less_gru(found, question), f"equal {size}") for size, question in places.items()]
     states = {one.state for one in both}
@@ -114,11 +114,11 @@ def more_expressive(found: Findings) -> Finding:
     return Finding(state, "lstm less gru at " + "; ".join(one.figure for one in both))
 
 
-# --- what is counted --------------------------------------------------------------------------------------------------
+# --- counted figures --------------------------------------------------------------------------------------------------
 
 
 def counted(key: str, wanted: Mapping[str, int], what: str) -> Callable[[Findings], Finding]:
-    """Whether what is counted is what is said."""
+    """Return a judge of whether the counted numbers are the claimed ones."""
 
     def judge(found: Findings) -> Finding:
         values = {name: found.cost(name).get(key) for name in wanted}
@@ -131,7 +131,7 @@ def counted(key: str, wanted: Mapping[str, int], what: str) -> Callable[[Finding
 
 
 def smaller(found: Findings) -> Finding:
-    """Whether a unit of gru has fewer weights and less state than one of lstm."""
+    """Judge whether a unit of gru has fewer weights and less state than one of lstm."""
     costs = {name: found.cost(name) for name in ("gru", "lstm")}
     if not all(cost.get("sums") for cost in costs.values()):
         return missing("the size of a unit")
@@ -146,7 +146,7 @@ def smaller(found: Findings) -> Finding:
 
 
 def cheaper(found: Findings) -> Finding:
-    """Whether a step of gru takes less time than one of lstm."""
+    """Judge whether a step of gru takes less time than one of lstm."""
     costs = [found.cost(name) for name in ("gru", "lstm")]
     if not all(costs):
         return missing("the time of a step")
@@ -157,7 +157,7 @@ def cheaper(found: Findings) -> Finding:
 
 
 def less_code(found: Findings) -> Finding:
-    """Whether gru has fewer equations."""
+    """Judge whether gru has fewer equations."""
     from composer.plugins.registry import registry
 
     lines = {}
@@ -173,7 +173,7 @@ def less_code(found: Findings) -> Finding:
 
 
 def explodes(found: Findings) -> Finding:
-    """Whether runs of lstm diverge at high rates, and those of gru at the same rates and seeds do not."""
+    """Judge whether lstm diverges at high learning rates where gru, at the same rates and seeds, does not."""
     runs = {
         name: {
             (level, seed): diverged(result)
@@ -196,19 +196,19 @@ def explodes(found: Findings) -> Finding:
 
 
 def worse_biased(found: Findings) -> Finding:
-    """Whether lstm loses less than gru in keys that were not learnt."""
+    """Judge whether lstm loses less than gru in keys absent from training."""
     sides = [_values(found, name, shifted, "bias", 1.0) for name in ("lstm", "gru")]
     return below(paired(*sides), "lost in keys that were not learnt, lstm less gru")
 
 
 def dropout_helps(found: Findings) -> Finding:
-    """Whether lstm foretells held-out pieces better with dropout."""
+    """Judge whether lstm predicts held-out pieces better with dropout."""
     sides = [_values(found, "lstm", nats, "dropout", level) for level in (0.3, 0.0)]
     return below(paired(*sides), "lstm with dropout 0.3 less without")
 
 
 def any_length(found: Findings) -> Finding:
-    """Whether longer pieces are no harder for lstm than for the others: what they are for all lies in the music."""
+    """Judge whether lstm finds longer pieces no harder than the others do; what is harder for all lies in the music."""
     harder = {name: _values(found, name, harder_if_long, "likelihood", 1.0) for name in found.names}
     lstm = harder.pop("lstm", {})
     others = [by_seed for by_seed in harder.values() if by_seed]
@@ -226,7 +226,7 @@ def _mean(by_seed: Mapping[int, float]) -> float:
 
 
 def no_winner(found: Findings) -> Finding:
-    """Whether lstm and gru cannot be told apart."""
+    """Judge whether lstm and gru cannot be told apart."""
     verdict = found.verdict
     if len(verdict.standing) < 2:
         return missing("more than one architecture")
@@ -240,7 +240,7 @@ def no_winner(found: Findings) -> Finding:
 
 
 def writes(found: Findings) -> Finding:
-    """Whether most figures of what both write lie where those of real pieces do."""
+    """Judge whether most figures of the pieces of both lie within the reference ranges."""
     shares, said = [], []
     for name in ("lstm", "gru"):
         runs = list(found.of("music", name).values())

@@ -1,4 +1,4 @@
-"""The music and the recipe that a run is about; it trains nothing."""
+"""The music and the recipe of a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from composer_compare.plan import Run
 
 @lru_cache(maxsize=8)
 def _corpus(text: str) -> tuple[Corpus, Tokenizer]:
-    """The music of a recipe, which whoever planned the run has built already."""
+    """Load the music of a recipe; whoever planned the run has built it already."""
     plain = json.loads(text)
     dataset = make_dataset(plain["dataset"], **plain["dataset_options"])
     options = dict(plain["tokenizer"])
@@ -28,7 +28,7 @@ def _corpus(text: str) -> tuple[Corpus, Tokenizer]:
 
 
 def music_of(run: Run) -> tuple[Corpus, Tokenizer]:
-    """The music that the run was planned for. Raises TrainingFailed if it has changed since."""
+    """Load the music that the run was planned for. Raises TrainingFailed if it has changed since."""
     keys = ("dataset", "dataset_options", "tokenizer")
     corpus, tokenizer = _corpus(json.dumps({key: run.recipe[key] for key in keys}))
     if corpus.folder.name != run.music:
@@ -37,7 +37,7 @@ def music_of(run: Run) -> tuple[Corpus, Tokenizer]:
 
 
 def altered_of(run: Run, corpus: Corpus, tokenizer: Tokenizer, scratch: Path) -> Corpus:
-    """Less of it, or with wrong notes, as the run asks; what is new is built under `scratch`."""
+    """Apply the run's reduction or noise to the corpus; a new corpus is built under `scratch`."""
     seed = run.recipe["training"]["seed"]
     if run.noise:
         corpus = perturbed_data.altered(corpus, tokenizer, scratch, noise=run.noise, seed=seed)
@@ -45,5 +45,5 @@ def altered_of(run: Run, corpus: Corpus, tokenizer: Tokenizer, scratch: Path) ->
 
 
 def recipe_of(run: Run) -> Recipe:
-    """The recipe of a run that trains on the music of a dataset."""
+    """Build the recipe of a run that trains on a dataset."""
     return recipe_file.make(run.recipe)

@@ -1,4 +1,4 @@
-"""How long a network remembers, as claims ask it: by gradients that fade and a motif that is recalled.
+"""Claims about memory, judged by vanishing gradients and by the recall of a motif.
 
 It knows results, and trains nothing.
 """
@@ -13,20 +13,20 @@ from composer_compare.statistics import of_seeds
 from composer_compare.values import fading, recalled
 
 FAR, FARTHER = 32, 64
-"""Lags in tokens at which gradients are held against each other."""
+"""Lags in tokens at which gradients are compared."""
 
 LONG = 16
-"""Gaps from so many bars on are long."""
+"""The shortest long gap, in bars."""
 
 
 def _fading(found: Findings, name: str, lag: int) -> dict[int, float]:
-    """Of each seed, by how many powers of ten a gradient fades."""
+    """Collect, by seed, the powers of ten by which a gradient fades."""
     runs = found.of("likelihood", name)
     return {seed: power for seed, result in runs.items() if (power := fading(result, lag)) is not None}
 
 
 def fades(found: Findings) -> Finding:
-    """Whether the gradient of rnn fades sooner than that of every gated cell there is, seed by seed."""
+    """Judge whether the gradient of rnn fades sooner than that of every gated cell present, seed by seed."""
     powers = {name: _fading(found, name, FAR) for name in ("rnn", "lstm", "gru")}
     rnn = powers.pop("rnn")
     apart = {name: beyond for name, of in powers.items() if (beyond := paired(rnn, of)) is not None}
@@ -40,7 +40,7 @@ def fades(found: Findings) -> Finding:
 
 
 def gru_fades(found: Findings) -> Finding:
-    """Whether the gradient of gru falls below a tenth."""
+    """Judge whether the gradient of gru falls below a tenth."""
     powers = _fading(found, "gru", FARTHER)
     if not powers:
         return missing("the gradient of gru")
@@ -49,7 +49,7 @@ def gru_fades(found: Findings) -> Finding:
 
 
 def remembers(found: Findings) -> Finding:
-    """Whether lstm recalls a motif after a long gap better than gru."""
+    """Judge whether lstm recalls a motif after a long gap better than gru."""
 
     def far(name: str) -> dict[int, float]:
         return {

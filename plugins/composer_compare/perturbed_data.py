@@ -1,4 +1,4 @@
-"""The same music with a difference: less of it to learn from, wrong notes in it, or other keys; it trains nothing."""
+"""Perturbed music: fewer training pieces, wrong notes, or other keys."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from composer.types import Tokenizer
 
 EIGHTH = TICKS_PER_QUARTER // 2
 FARTHEST = 2
-"""Semitones that a wrong pitch is off at most."""
+"""The largest error of a wrong pitch, in semitones."""
 
 
 @dataclass(frozen=True, eq=False)
 class Part(Corpus):
-    """A corpus of which only a share of the training pieces is learnt from: a larger share holds the smaller ones."""
+    """A corpus with a share of its training pieces; a larger share contains the smaller ones."""
 
     share: float = 1.0
     seed: int = 0
 
     def split(self, name: str) -> NDArray[np.int64]:
-        """The numbers of the pieces of one split."""
+        """Return the numbers of the pieces of one split."""
         found = super().split(name)
         if name != "train":
             return found
@@ -42,10 +42,10 @@ _NOTHING: Mapping[str, Any] = {}
 
 @dataclass(frozen=True)
 class Altered:
-    """The pieces of a corpus as a dataset, on the sides where they were, some of them altered.
+    """The pieces of a corpus as a dataset with the same splits, some of them altered.
 
-    In the training pieces a share `noise` of the notes have a wrong pitch, and as many are cut to half their length;
-    test pieces are moved by `shift` semitones.
+    In the training pieces a share `noise` of the notes has a wrong pitch, and as many are halved in length. Test
+    pieces are transposed by `shift` semitones.
     """
 
     corpus: str  # its folder
@@ -55,7 +55,7 @@ class Altered:
     shift: int = 0
 
     title = "Altered music"
-    licence = source = citation = "as the music that it was made from"
+    licence = source = citation = "as the original music"
     tokenizer = ""
     tokenizer_options = training_options = suggested = _NOTHING
 
@@ -68,19 +68,19 @@ class Altered:
         return {int(number): side for side in SPLITS for number in self._before.split(side)}
 
     def sources(self) -> Sequence[str]:
-        """The numbers of the pieces."""
+        """List the numbers of the pieces."""
         return [str(number) for number in range(len(self._before.names))]
 
     def fingerprint(self, source: str) -> str:
-        """Nothing: the folder of a corpus is named after its content."""
+        """Return an empty string: the folder of a corpus is named after its content."""
         return ""
 
     def side(self, source: str) -> str:
-        """Where the piece was."""
+        """Return the split of the piece."""
         return self._sides[int(source)]
 
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
-        """The piece, altered if it is on that side."""
+        """Read the piece, and alter it if it is in an altered split."""
         number, side = int(source), self.side(source)
         score = self.tokenizing.decode(self._before.piece(number))
         if side == "train" and self.noise:
@@ -93,12 +93,12 @@ class Altered:
 def altered(
     corpus: Corpus, tokenizer: Tokenizer, place: Path, *, noise: float = 0.0, seed: int = 0, shift: int = 0
 ) -> Corpus:
-    """The corpus altered, built under `place`. Pieces that the tokenizer cannot express any more are left out."""
+    """Build an altered corpus under `place`, without the pieces that the tokenizer can no longer express."""
     return build(Altered(str(corpus.folder), tokenizer, noise, seed, shift), tokenizer, name="altered", cache=place)
 
 
 def with_wrong_notes(score: Score, share: float, rng: np.random.Generator) -> Score:
-    """A share of the notes a semitone or two off, and of those of whole quarters as many cut to half their length."""
+    """Shift a share of the notes by a semitone or two, and halve as many of whole quarters."""
 
     def wrong(notes: Notes) -> Notes:
         notes = notes.copy()
@@ -112,7 +112,7 @@ def with_wrong_notes(score: Score, share: float, rng: np.random.Generator) -> Sc
 
 
 def moved(score: Score, semitones: int) -> Score:
-    """The score in another key; drums stay."""
+    """Transpose the score; drums stay."""
 
     def shifted(notes: Notes) -> Notes:
         notes = notes.copy()

@@ -1,7 +1,7 @@
-"""The runs that answer the questions of a trial, as far as earlier results tell what they are; it runs nothing.
+"""The runs that answer the questions of an experiment, as far as earlier results determine them.
 
-First the pace of each architecture is taken, which tells how many steps fit; then all are tuned alike; then come the
-runs that are compared. A run is known by what it is, and not by the question that asks for it: two questions share it.
+First the speed of each architecture is measured, which determines the number of steps. Then all are tuned alike. Then
+come the compared runs. A run's identity depends on its values, not on its question: two questions may share a run.
 """
 
 from __future__ import annotations
@@ -13,50 +13,50 @@ from typing import Any
 
 from composer_compare import budget, tuning
 from composer_compare.questions import QUESTIONS, changed
-from composer_compare.result_store import Results, identity_of
+from composer_compare.result_store import ResultsByRun, identity_of
 from composer_compare.spec import Contender, Trial
 
 TUNING = 1 / 3
-"""Length of a run of the search, as a share of the runs that are compared."""
+"""Length of a run of the search, as a share of a compared run."""
 
 TUNING_SEED = 1000
-"""The search has a seed of its own, so that no run that is compared was chosen for its luck."""
+"""The search has its own seed, so that no compared run is selected for its luck."""
 
 EVALUATIONS, TUNING_EVALUATIONS = 15, 6
 
 TRIED = (10, 40)
-"""Steps of the two short runs of which the pace is taken."""
+"""Steps of the two short runs that measure speed."""
 
 MEASURING = 6.0
-"""Seconds that a run takes beside its steps, about: reading, validations, the test."""
+"""Rough seconds of a run beside its steps: reading, validations, the test."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One piece of work in plain values; its identity is theirs, of those that are not as usual."""
+    """One unit of work in plain values; its identity is a hash of those that differ from the defaults."""
 
     work: str  # a name in `composer_compare.worker.WORK`
     recipe: Mapping[str, Any]
     music: str
     share: float = 1.0  # of the training pieces
     noise: float = 0.0  # share of wrong notes in them
-    shifts: tuple[int, ...] = ()  # semitones by which test pieces are moved, to be scored once more
+    shifts: tuple[int, ...] = ()  # semitones by which test pieces are transposed and scored again
 
     @cached_property
     def plain(self) -> dict[str, Any]:
-        """What is not as usual, ready for JSON."""
+        """The values that differ from the defaults, ready for JSON."""
         usual = {field.name: field.default for field in fields(self)}
         return {name: value for name, value in asdict(self).items() if value != usual[name]}
 
     @cached_property
     def identity(self) -> str:
-        """The same for equal runs alone."""
+        """A hash, the same for equal runs alone."""
         return identity_of(self.plain)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A run, the question that asks for it, and its place there; it takes about so many seconds of a processor."""
+    """A planned run, the question it answers, and the estimated seconds of a processor."""
 
     question: str
     contender: str
@@ -66,10 +66,10 @@ class Entry:
     seconds: float = 0.0
 
 
-def planned(trial: Trial, results: Results, *, foresee: bool = False) -> list[Entry]:
-    """All runs that are known by now, in their order; when all of them have results, these are all.
+def planned(trial: Trial, results: ResultsByRun, *, foresee: bool = False) -> list[Entry]:
+    """List all runs known by now, in order; the plan is complete when each has a result.
 
-    With `foresee`, what the search will find is not waited for.
+    With `foresee`, runs that depend on the search are listed before it ends, with its first trial.
     """
     paces = [Entry("cost", one.name, pace_of(trial, one), seconds=25) for one in trial.contenders]
     if not _ended(paces, results):
@@ -87,7 +87,7 @@ def planned(trial: Trial, results: Results, *, foresee: bool = False) -> list[En
     return paces + tuned + asked
 
 
-def _ended(entries: list[Entry], results: Results) -> bool:
+def _ended(entries: list[Entry], results: ResultsByRun) -> bool:
     return all(entry.run.identity in results for entry in entries)
 
 
@@ -104,12 +104,12 @@ def _run(trial: Trial, contender: Contender, work: str, **training: Any) -> Run:
 
 
 def pace_of(trial: Trial, contender: Contender) -> Run:
-    """What measures an architecture's speed and counts what it costs."""
+    """Build the run that measures an architecture's speed and counts its size."""
     return _run(trial, contender, "pace")
 
 
-def steps_of(trial: Trial, results: Results) -> dict[str, int]:
-    """Steps of a run of full length, for each architecture whose pace is known."""
+def steps_of(trial: Trial, results: ResultsByRun) -> dict[str, int]:
+    """Compute the steps of a full-length run for each architecture of known speed."""
     found = {one.name: results[pace_of(trial, one).identity] for one in trial.contenders}
     paces = {name: result["step_seconds"] for name, result in found.items() if "failure" not in result}
     chosen = [QUESTIONS[name] for name in trial.questions]
@@ -124,8 +124,8 @@ def steps_of(trial: Trial, results: Results) -> dict[str, int]:
 # --- the search -------------------------------------------------------------------------------------------------------
 
 
-def searched(trial: Trial, contender: Contender, steps: int, results: Results) -> Iterator[Entry]:
-    """The runs that look for a learning rate and a dropout."""
+def searched(trial: Trial, contender: Contender, steps: int, results: ResultsByRun) -> Iterator[Entry]:
+    """Yield the runs that search for a learning rate and a dropout."""
     for place, choice in enumerate(tuning.choices(trial.trials)):
         run = _run(
             trial,
@@ -138,8 +138,8 @@ def searched(trial: Trial, contender: Contender, steps: int, results: Results) -
         yield Entry("tuning", contender.name, run, level=place, seconds=_seconds(trial, contender, run, results))
 
 
-def found_choice(trial: Trial, contender: Contender, steps: int, results: Results) -> tuning.Choice | None:
-    """The best of the search; its first try while the search has not ended, None if all have failed."""
+def found_choice(trial: Trial, contender: Contender, steps: int, results: ResultsByRun) -> tuning.Choice | None:
+    """Choose the best of the search; the first trial until the search has ended, None if all failed."""
     runs = [entry.run.identity for entry in searched(trial, contender, steps, results)]
     tried = tuning.choices(trial.trials)
     if not all(run in results for run in runs):
@@ -148,19 +148,19 @@ def found_choice(trial: Trial, contender: Contender, steps: int, results: Result
 
 
 def _dropped(contender: Contender, dropout: float) -> Contender:
-    """With that dropout, if it has any."""
+    """Set the dropout, if the architecture has one."""
     known = changed(contender, "dropout", dropout)
     return known or contender
 
 
 def _length(steps: int, evaluations: int) -> dict[str, Any]:
-    """Runs are never ended early: all that are compared see the same."""
+    """Return settings for `steps` without early stopping, so that all compared runs see the same amount of data."""
     count = min(evaluations, steps)
     return {"steps": steps, "evaluations": count, "patience": count, "checkpoint_every": 60.0}
 
 
-def chosen(trial: Trial, contender: Contender, steps: int, results: Results) -> Run | None:
-    """The run that is compared, with the best of the search; None if there is none."""
+def chosen(trial: Trial, contender: Contender, steps: int, results: ResultsByRun) -> Run | None:
+    """Build the run that is compared, with the best settings found; None if there are none."""
     choice = found_choice(trial, contender, steps, results)
     if choice is None:
         return None
@@ -172,7 +172,7 @@ def chosen(trial: Trial, contender: Contender, steps: int, results: Results) -> 
 
 
 def _asked(
-    trial: Trial, name: str, able: list[Contender], finals: Mapping[str, Run], results: Results, foresee: bool
+    trial: Trial, name: str, able: list[Contender], finals: Mapping[str, Run], results: ResultsByRun, foresee: bool
 ) -> Iterator[Entry]:
     question = QUESTIONS[name]
     for seed in range(trial.seeds):
@@ -189,8 +189,8 @@ def _asked(
                     yield Entry(name, one.name, run, seed, level, seconds)
 
 
-def _left(final: Run, results: Results, foresee: bool) -> bool:
-    """Whether a run has left a model, or may yet."""
+def _left(final: Run, results: ResultsByRun, foresee: bool) -> bool:
+    """Tell whether a run has left a model, or may yet."""
     result = results.get(final.identity)
     return foresee if result is None else "failure" not in result
 
@@ -199,7 +199,7 @@ def _seeded(run: Run, seed: int) -> Run:
     return replace(run, recipe={**run.recipe, "training": {**run.recipe["training"], "seed": seed}})
 
 
-def _seconds(trial: Trial, contender: Contender, run: Run, results: Results) -> float:
+def _seconds(trial: Trial, contender: Contender, run: Run, results: ResultsByRun) -> float:
     pace = results[pace_of(trial, contender).identity]
     settings = run.recipe["training"]
     return MEASURING + settings["steps"] * pace["step_seconds"] + settings["evaluations"] * pace["validation_seconds"]

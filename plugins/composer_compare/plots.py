@@ -1,29 +1,39 @@
-"""Line plots and intervals as SVG inside a page, light and dark; they know no results.
+"""Plots as SVG inside a page, each with a table of the same numbers.
 
-Every line has a shape of its own beside its colour, and every plot a title and a table that says the same in numbers.
+The page sets the colours, light and dark: those of the plots become its CSS variables.
 """
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import TYPE_CHECKING
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 560, 300, 66, 46, 14, 18
+from composer.metrics.plot_style import COLOURS, GRID, INK, clean_label, make_line_style, save_figure, use_style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+
+WIDTH, HEIGHT = 5.6, 3.3
+"""Inches."""
+
+ABREAST = 4
+"""Names in a row of the legend."""
 
 FEW = 8
-"""Levels that have room below a plot."""
+"""The most levels that each get a label on the axis."""
 
-COLOURS = 8
-"""Classes `.c0` to `.c7` of the page; the next architecture begins again, with another shape."""
-
-SHAPES = ("M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0", "M-4-4h8v8h-8z", "M0-5l5 9h-10z", "M0-5l5 5-5 5-5-5z", "M-5-4h10l-5 9z")
+VARIABLES = {**{colour: f"--c{number}" for number, colour in enumerate(COLOURS)}, INK: "--faint", GRID: "--line"}
+"""The CSS variables of the page, by the colour of the plot."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A point of a line, with the ends of its interval where there is one."""
+    """A point of a line, with the ends of its interval if known."""
 
     x: float
     y: float
@@ -34,120 +44,80 @@ class Place:
 Lines = Mapping[str, Sequence[Place]]
 
 
-@dataclass(frozen=True)
-class Scale:
-    """From values to places on the page."""
-
-    low: float
-    high: float
-    first: float
-    last: float
-    logarithmic: bool = False
-
-    def __call__(self, value: float) -> float:
-        """Where a value is."""
-        low, high, at = (math.log(v) if self.logarithmic else v for v in (self.low, self.high, value))
-        return self.first + (at - low) / ((high - low) or 1.0) * (self.last - self.first)
-
-
 def plot(
     title: str, across: str, up: str, lines: Lines, *, log_x: bool = False, log_y: bool = False, number: int = 0
 ) -> str:
-    """A figure with a plot and its table; empty if there is nothing to show."""
-    lines = {name: [p for p in places if _shown(p, log_x, log_y)] for name, places in lines.items()}
-    points = [place for places in lines.values() for place in places]
-    if not points:
+    """Draw a figure with a plot and its table; return an empty text if there is nothing to show."""
+    lines = {name: [p for p in places if _can_show(p, log_x, log_y)] for name, places in lines.items()}
+    if not any(lines.values()):
         return ""
-    x = _scale([p.x for p in points], LEFT, WIDTH - RIGHT, log_x)
-    ends = [value for p in points for value in (p.y, p.low, p.high) if value is not None and _finite(value, log_y)]
-    y = _scale(ends, HEIGHT - BOTTOM, TOP, log_y)
-    drawn = "".join(_line(place, name, places, x, y) for place, (name, places) in enumerate(lines.items()))
-    asked = sorted({p.x for p in points})
-    marks = asked if log_x and len(asked) <= FEW else _ticks(x)  # levels that were asked for, or round values
     label = f"plot-{number}"
-    return (
-        f'<figure><figcaption id="{label}">{escape(title)}</figcaption>'
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{label}">'
-        f"{_axes(x, y, marks, across, up)}{drawn}</svg>{_legend(list(lines))}{_table(across, up, lines)}</figure>"
-    )
+    head = f'<figcaption id="{label}">{escape(title)}</figcaption>'
+    drawing = _prepare_for_page(_draw(across, up, lines, log_x, log_y), label)
+    return f"<figure>{head}{drawing}{_make_table(across, up, lines)}</figure>"
 
 
-def _shown(place: Place, log_x: bool, log_y: bool) -> bool:
-    return _finite(place.x, log_x) and _finite(place.y, log_y)
+def _can_show(place: Place, log_x: bool, log_y: bool) -> bool:
+    return _is_on_scale(place.x, log_x) and _is_on_scale(place.y, log_y)
 
 
-def _finite(value: float, logarithmic: bool) -> bool:
+def _is_on_scale(value: float, logarithmic: bool) -> bool:
     return math.isfinite(value) and (value > 0 or not logarithmic)
 
 
-def _scale(values: Sequence[float], first: float, last: float, logarithmic: bool) -> Scale:
-    low, high = min(values), max(values)
-    if logarithmic:
-        return Scale(low / 1.05, high * 1.05, first, last, True)
-    margin = (high - low) * 0.05 or 0.5
-    return Scale(low - margin, high + margin, first, last)
+def _draw(across: str, up: str, lines: Lines, log_x: bool, log_y: bool) -> str:
+    """Draw the lines as SVG."""
+    from matplotlib.figure import Figure
+
+    with use_style():
+        figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
+        axes = figure.add_subplot()
+        axes.set(xlabel=across, ylabel=up)
+        axes.grid(axis="y")
+        for number, (name, places) in enumerate(lines.items()):
+            _draw_line(axes, number, name, places, log_y)
+        axes.set_xscale("log" if log_x else "linear")
+        axes.set_yscale("log" if log_y else "linear")
+        _label_ticks(axes.xaxis, sorted({p.x for places in lines.values() for p in places}) if log_x else [])
+        _label_ticks(axes.yaxis, [])
+        figure.legend(loc="outside upper left", ncols=ABREAST)
+        file = io.BytesIO()
+        save_figure(figure, file, "svg", transparent=True)
+    return file.getvalue().decode()
 
 
-def _line(number: int, name: str, places: Sequence[Place], x: Scale, y: Scale) -> str:
-    path = " ".join(f"{x(p.x):.1f},{y(p.y):.1f}" for p in places)
-    shape = SHAPES[number % len(SHAPES)]
-    marks = "".join(
-        f'<path class="mark" d="{shape}" transform="translate({x(p.x):.1f} {y(p.y):.1f})">'
-        f"<title>{escape(name)}: {_number(p.x)}, {_number(p.y)}</title></path>"
-        for p in places
-    )
-    return f'<g class="c{number % COLOURS}">{_band(places, x, y)}<polyline points="{path}"/>{marks}</g>'
+def _draw_line(axes: Axes, number: int, name: str, places: Sequence[Place], log_y: bool) -> None:
+    """Draw a line, and its intervals as a band."""
+    line = make_line_style(number)
+    axes.plot([p.x for p in places], [p.y for p in places], label=clean_label(name), **line)
+    ends = [(p.x, p.low, p.high) for p in places if p.low is not None and p.high is not None]
+    known = [(x, low, high) for x, low, high in ends if _is_on_scale(low, log_y) and _is_on_scale(high, log_y)]
+    if known:
+        xs, lows, highs = zip(*known, strict=True)
+        axes.fill_between(xs, lows, highs, color=line["color"], alpha=0.13, linewidth=0)
 
 
-def _band(places: Sequence[Place], x: Scale, y: Scale) -> str:
-    """The intervals, from point to point."""
-    known = [(p, p.low, p.high) for p in places if p.low is not None and p.high is not None]
-    known = [(p, low, high) for p, low, high in known if math.isfinite(low + high)]
-    if not known:
-        return ""
-    above = [f"{x(p.x):.1f},{y(min(high, y.high)):.1f}" for p, _, high in known]
-    below = [f"{x(p.x):.1f},{y(max(low, y.low)):.1f}" for p, low, _ in known]
-    return f'<polygon class="band" points="{" ".join(above + below[::-1])}"/>'
+def _label_ticks(axis: Axis, levels: Sequence[float]) -> None:
+    """Label the ticks as the table does; each level is a tick if there are few."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    if 0 < len(levels) <= FEW:
+        axis.set_major_locator(FixedLocator(levels))
+        axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _format_number(value)))
 
 
-def _axes(x: Scale, y: Scale, marks: Sequence[float], across: str, up: str) -> str:
-    parts = []
-    for value in _ticks(y):
-        at = y(value)
-        parts.append(f'<path class="grid" d="M{LEFT} {at:.1f}H{WIDTH - RIGHT}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{_number(value)}</text>')
-    low = HEIGHT - BOTTOM + 16
-    parts += [f'<text x="{x(v):.1f}" y="{low}" text-anchor="middle">{_number(v)}</text>' for v in marks]
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<text x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{escape(across)}</text>')
-    turned = f'transform="translate(14 {(HEIGHT - BOTTOM + TOP) / 2}) rotate(-90)"'
-    parts.append(f'<text {turned} text-anchor="middle">{escape(up)}</text>')
-    return "".join(parts)
+def _prepare_for_page(svg: str, label: str) -> str:
+    """Prepare an SVG file for a page: with identifiers of its own, and the colours of the page."""
+    svg = svg[svg.index("<svg ") :].replace("<svg ", f'<svg role="img" aria-labelledby="{label}" ', 1)
+    for before in (' id="', "url(#", 'href="#'):
+        svg = svg.replace(before, f"{before}{label}-")
+    for colour, variable in VARIABLES.items():
+        svg = svg.replace(colour, f"var({variable})")
+    return svg
 
 
-def _ticks(scale: Scale) -> list[float]:
-    """A few round values: powers of 2 or 10 on a logarithmic scale."""
-    if scale.logarithmic:
-        base = 2 if scale.high / scale.low < 500 else 10
-        first, last = (math.log(v, base) for v in (scale.low, scale.high))
-        step = max(1, math.ceil((last - first) / 7))
-        return [float(base) ** power for power in range(math.ceil(first), math.floor(last) + 1, step)]
-    rough = (scale.high - scale.low) / 5
-    power = 10 ** math.floor(math.log10(rough))
-    step = next((power * m for m in (1, 2, 5) if power * m >= rough), 10 * power)
-    return [step * n for n in range(math.ceil(scale.low / step), math.floor(scale.high / step) + 1)]
-
-
-def _legend(names: Sequence[str]) -> str:
-    items = "".join(
-        f'<li class="c{n % COLOURS}"><svg viewBox="-7 -7 14 14" aria-hidden="true"><path class="mark" '
-        f'd="{SHAPES[n % len(SHAPES)]}"/></svg>{escape(name)}</li>'
-        for n, name in enumerate(names)
-    )
-    return f'<ul class="legend">{items}</ul>'
-
-
-def _table(across: str, up: str, lines: Lines) -> str:
+def _make_table(across: str, up: str, lines: Lines) -> str:
     xs = sorted({place.x for places in lines.values() for place in places})
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in lines)
     rows = []
@@ -155,21 +125,21 @@ def _table(across: str, up: str, lines: Lines) -> str:
         cells = []
         for places in lines.values():
             found = next((p for p in places if p.x == at), None)
-            cells.append(f"<td>{_cell(found)}</td>")
-        rows.append(f'<tr><th scope="row">{_number(at)}</th>{"".join(cells)}</tr>')
+            cells.append(f"<td>{_format_point(found)}</td>")
+        rows.append(f'<tr><th scope="row">{_format_number(at)}</th>{"".join(cells)}</tr>')
     return (
         f"<details><summary>In numbers</summary><div class='wide'><table><caption>{escape(up)}</caption>"
         f"<tr><th scope='col'>{escape(across)}</th>{head}</tr>{''.join(rows)}</table></div></details>"
     )
 
 
-def _cell(place: Place | None) -> str:
+def _format_point(place: Place | None) -> str:
     if place is None:
         return ""
     if place.low is None or place.high is None or not math.isfinite(place.low + place.high):
-        return _number(place.y)
-    return f"{_number(place.y)} [{_number(place.low)}, {_number(place.high)}]"
+        return _format_number(place.y)
+    return f"{_format_number(place.y)} [{_format_number(place.low)}, {_format_number(place.high)}]"
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     return f"{value:.4g}" if abs(value) < 1e5 else f"{value:,.0f}"

@@ -1,4 +1,4 @@
-"""How far back a trained network looks: what more context gains, and how gradients fade; it knows no architecture."""
+"""How far back a trained network looks: its gain from context, and how its gradients fade."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ MOST_CONTEXT = 64
 """Bars."""
 
 ENOUGH = 0.25
-"""Share of the pieces that must be longer than the longest context."""
+"""The share of the pieces that must exceed the longest context."""
 
 MOST_BARS, AT_ONCE = 240, 48
-"""Bars that are foretold, and windows that are run side by side."""
+"""Bars that are predicted, and windows per batch."""
 
 LAGS = (1, 2, 4, 8, 16, 32, 64, 128)
 """Tokens."""
 
 ENDS, ROWS = 6, 16
-"""Places at which gradients begin, and pieces side by side."""
+"""Positions from which gradients are taken, and pieces per batch."""
 
 
 def contexts(starts: Sequence[NDArray[np.int64]]) -> tuple[int, ...]:
-    """1, 2, 4… bars, as far as enough pieces are long."""
+    """List context lengths of 1, 2, 4… bars, as long as enough pieces exceed them."""
     bars = np.array([len(begins) - 1 for begins in starts])
     found = [1]
     while found[-1] < MOST_CONTEXT and np.mean(bars > 2 * found[-1]) >= ENOUGH:
@@ -42,10 +42,10 @@ def contexts(starts: Sequence[NDArray[np.int64]]) -> tuple[int, ...]:
 
 
 def bar_starts(corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Of each piece the place of each bar line, and the end. Raises ComposerError if the tokenizer writes none."""
+    """Find the index of each bar line and the end, for each piece. Raises ComposerError without bar lines."""
     is_bar = tokenizer.meaning.kind == "Bar"
     if not is_bar.any():
-        raise ComposerError("the tokenizer writes no bar lines, so context cannot be told in bars.")
+        raise ComposerError("the tokenizer writes no bar lines, so context cannot be measured in bars.")
     tokens = [corpus.piece(int(number)) for number in pieces]
     return [np.append(np.flatnonzero(is_bar[piece]), len(piece)) for piece in tokens]
 
@@ -53,17 +53,17 @@ def bar_starts(corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64]) 
 def gain_from_context(
     module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64]
 ) -> dict[str, Any]:
-    """Nats per note of the same bars, foretold from 1, 2, 4… bars before them and from all.
+    """Measure nats per note of the same bars, predicted from 1, 2, 4… bars before them and from all.
 
-    The network starts anew so many bars before, without a state; what its inputs tell of earlier music stays.
+    The network starts without a state so many bars before. Its inputs may still describe earlier music.
     """
     starts = bar_starts(corpus, tokenizer, pieces)
     reaches = contexts(starts)
     scored = [(place, bar) for place, begins in enumerate(starts) for bar in range(reaches[-1], len(begins) - 1)]
     scored = [scored[i] for i in np.unique(np.linspace(0, len(scored) - 1, MOST_BARS).astype(int))] if scored else []
     if not scored:
-        raise ComposerError("no piece has two bars, so context cannot be told in bars.")
-    # A bar has as many notes as its piece has in a bar: the sum is right, and tokens need not be told apart.
+        raise ComposerError("no piece has two bars, so context cannot be measured in bars.")
+    # Each bar counts the mean number of notes per bar of its piece: good in sum, and token kinds need not be known.
     notes = sum(float(corpus.notes[pieces[place]]) / (len(starts[place]) - 1) for place, _ in scored)
     found = {}
     for reach in (*reaches, 0):
@@ -85,7 +85,7 @@ def _parts(windows: list[tuple[int, int, int]]) -> Iterator[list[tuple[int, int,
 
 
 def _window_nats(module: nn.Module, corpus: Corpus, windows: Sequence[tuple[int, int, int]]) -> float:
-    """The nats of the tokens from the second to the third place of each window, run from its first."""
+    """Sum the nats of the tokens from the second to the third index of each window, run from its first."""
     import torch
 
     device = next(module.parameters()).device
@@ -108,9 +108,9 @@ def _window_nats(module: nn.Module, corpus: Corpus, windows: Sequence[tuple[int,
 
 
 def gradients(module: nn.Module, corpus: Corpus, pieces: NDArray[np.int64]) -> dict[str, float]:
-    """The norm of the gradient of a token's nats by the state so many tokens before, beside that by the last state.
+    """Measure the gradient norm of a token's nats by the state some tokens before, relative to the last state.
 
-    A geometric mean over pieces and places. It is what vanishes or explodes (Pascanu, Mikolov and Bengio 2013).
+    A geometric mean over pieces and positions. This norm vanishes or explodes (Pascanu, Mikolov and Bengio 2013).
     """
     longest = pieces[np.argsort(-np.diff(corpus.offsets)[pieces], kind="stable")][:ROWS]
     shortest = int(np.diff(corpus.offsets)[longest].min())
@@ -124,7 +124,7 @@ def gradients(module: nn.Module, corpus: Corpus, pieces: NDArray[np.int64]) -> d
 
 
 def _log_norms(module: nn.Module, corpus: Corpus, pieces: NDArray[np.int64], end: int, lag: int) -> NDArray[np.float64]:
-    """(B,) the logarithm of the norm, for the last of the first `end` tokens of each piece."""
+    """Compute (B,) log gradient norms for the last of the first `end` tokens of each piece."""
     import torch
 
     begins = corpus.offsets[pieces]

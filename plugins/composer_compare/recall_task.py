@@ -1,10 +1,10 @@
-"""A motif that comes again after a gap: small music made to ask how long a network remembers; it knows no dataset.
+"""A copying task: a motif that returns after a gap, made to measure a network's memory.
 
-A piece is a motif that comes again and again, after a gap of so many empty bars (a token each) and a cue. Nothing in
-what comes in tells the motif but the motif itself: a network that forgets foretells its return by chance, at ln 4 =
-1.39 nats a note. Short gaps have many returns in a piece, so that there is something to learn from the first step on;
-gaps longer than all that were learnt show whether what is held stays.
-It is the copying task of Hochreiter and Schmidhuber (1997) and of Arjovsky, Shah and Bengio (2016), in bars.
+A piece is a motif that returns again and again, after a gap of so many empty bars (a token each) and a cue. Only the
+motif itself reveals the motif: a network that forgets predicts its return by chance, at ln 4 = 1.39 nats per note.
+Pieces with short gaps contain many returns, so that learning starts at the first step. Gaps longer than those of
+training show whether memory lasts. It is the copying task of Hochreiter and Schmidhuber (1997) and of Arjovsky, Shah
+and Bengio (2016), in bars.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from torch import nn
 
 GAPS = (1, 2, 4, 8, 16, 32, 64)
-"""Empty bars between the motif and its return, in the pieces that are learnt from."""
+"""Empty bars between the motif and its return, in training pieces."""
 
 LONGER = (128,)
-"""Gaps that are tested alone."""
+"""Gaps of test pieces alone."""
 
 MOTIF, PITCHES = 2, 4
 
 EMPTY, CUE, FIRST = 2, 3, 4
-"""Tokens, after the usual two."""
+"""Tokens, after BOS and EOS."""
 
 PIECES = {"train": 3000, "valid": 120, "test": 300}
 
@@ -45,7 +45,7 @@ TRAINING: Mapping[str, Any] = {
     "evaluations": 5,
     "patience": 5,
     "batch_size": 32,
-    "chunk": 2 * MOTIF + GAPS[-1] + 2,  # a gradient reaches the motif
+    "chunk": 2 * MOTIF + GAPS[-1] + 2,  # so that a gradient reaches the motif
     "transpose": 0,
     "average": 0.98,
     "checkpoint_every": 60.0,
@@ -54,7 +54,7 @@ TRAINING: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class _Symbols:
-    """What the training loop asks of a tokenizer: a vocabulary, and a grammar whose only column is the last token."""
+    """The part of a tokenizer that the training loop uses: a vocabulary, and a grammar with one feature."""
 
     vocabulary: tuple[str, ...] = (
         "BOS_None",
@@ -74,11 +74,11 @@ class _Symbols:
 
 
 SYMBOLS = cast(Tokenizer, _Symbols())
-"""It encodes and decodes nothing: the loop asks for no more."""
+"""It neither encodes nor decodes: the training loop needs no more."""
 
 
 def pieces(seed: int) -> tuple[list[NDArray[np.int64]], list[int], list[str]]:
-    """The pieces, their gaps and their sides."""
+    """Make the pieces, with their gaps and their splits."""
     rng = np.random.default_rng((seed, 4))
     sides = [side for side, count in PIECES.items() for _ in range(count)]
     gaps = []
@@ -91,14 +91,14 @@ def pieces(seed: int) -> tuple[list[NDArray[np.int64]], list[int], list[str]]:
 
 
 def _piece(motif: NDArray[np.int64], gap: int) -> NDArray[np.int64]:
-    """The motif, and its return at least once; those that are learnt from are all as long."""
+    """Make a piece: the motif, and its return at least once; all training pieces have the same length."""
     length = max(gap, GAPS[-1]) + 1 + MOTIF
     back = np.concatenate([np.full(gap, EMPTY), [CUE], motif])
     return np.concatenate([motif, np.tile(back, -(-length // len(back)))[:length], [EOS]])
 
 
 def corpus(folder: Path, seed: int) -> Corpus:
-    """The pieces as a corpus in that folder."""
+    """Write the pieces as a corpus into that folder."""
     found, _, sides = pieces(seed)
     folder.mkdir(parents=True, exist_ok=True)
     tokens = np.concatenate(found).astype(np.uint16)
@@ -120,7 +120,7 @@ def corpus(folder: Path, seed: int) -> Corpus:
 
 
 def recalled(module: nn.Module, music: Corpus, seed: int) -> dict[str, float]:
-    """Nats a note of the motif's return, for each gap in bars, on pieces that were not trained on."""
+    """Measure nats per note of the motif's return on the test pieces, for each gap in bars."""
     numbers = music.split("test")
     gaps = np.array(pieces(seed)[1])[numbers]
     nats = np.zeros(len(numbers))

@@ -1,4 +1,4 @@
-"""A trial as one page that opens from disk, and as JSON; it measures nothing."""
+"""An experiment as a self-contained page, and as JSON."""
 
 from __future__ import annotations
 
@@ -27,22 +27,24 @@ PAGE, DATA = "report.html", "report.json"
 
 
 def write(findings: Findings, folder: Path, command: str = "") -> None:
-    """Write the page and the data into a folder; `command` is what they are made by. Raises CannotWrite."""
+    """Write the page and the data into a folder; `command` is the command line shown. Raises CannotWrite."""
     for name, text in ((PAGE, page(findings, command)), (DATA, json.dumps(data(findings, command), indent=1))):
         with whole_file(folder / name) as scratch:
             scratch.write_text(text, encoding="utf-8")
 
 
 def check(folder: Path) -> None:
-    """Raise CannotWrite for a folder that holds files of the names of a comparison's, and none that it wrote."""
+    """Check that the folder may be written: raise CannotWrite if a file that no comparison wrote has our name."""
     there = [name for name in (NAME, PAGE, DATA) if os.path.lexists(folder / name)]
     if there and not Ledger(folder).read() and not _is_data(folder / DATA):
         shown = printable(str(folder))
-        raise CannotWrite(f"{shown}: holds a '{there[0]}' that no comparison wrote; name another folder with --out.")
+        raise CannotWrite(
+            f"{shown}: contains a '{there[0]}' that no comparison wrote; choose another folder with --out."
+        )
 
 
 def _is_data(path: Path) -> bool:
-    """Whether a file is what `write` leaves of a comparison."""
+    """Tell whether a file is the data of a comparison."""
     try:
         with open_inside(path, "read") as file:
             return "verdict" in json.load(file)
@@ -51,7 +53,7 @@ def _is_data(path: Path) -> bool:
 
 
 def data(findings: Findings, command: str = "") -> dict[str, Any]:
-    """All that the page says, as plain values."""
+    """Collect the content of the page as plain values."""
     verdict = findings.verdict
     return {
         "command": command,
@@ -78,7 +80,7 @@ def data(findings: Findings, command: str = "") -> dict[str, Any]:
 
 
 def _interval(estimate: Estimate) -> dict[str, float | None]:
-    """JSON has no infinity: an interval that is not known is null."""
+    """Return a mean and its interval as plain values; an unknown interval is null, as JSON has no infinity."""
     known = estimate.half_width != float("inf")
     return {
         "nats_per_note": round(estimate.mean, 5),
@@ -88,13 +90,13 @@ def _interval(estimate: Estimate) -> dict[str, float | None]:
 
 
 SHADED = (
-    "Shaded is where the mean of each lies with 95 % confidence, by itself. Pairs are told apart, above, over the same "
-    "seeds and pieces, which is surer."
+    "Shaded are the 95 % confidence intervals of each mean by itself. The pairs above are compared over the same seeds "
+    "and pieces, which is more precise."
 )
 
 
 def page(findings: Findings, command: str = "") -> str:
-    """One file, without anything from elsewhere."""
+    """Render one self-contained file."""
     style = package("composer_compare").joinpath("report.css").read_text(encoding="utf-8")
     named = findings.trial.named
     title = f"{', '.join(findings.names[:-1])} or {findings.names[-1]}? Measured on {named.get('title', 'music')}"
@@ -107,15 +109,15 @@ def page(findings: Findings, command: str = "") -> str:
         f'<p class="verdict">{escape(findings.verdict.text)}</p>',
         _missing(findings),
         _how(findings, command),
-        "<h2>What each costs and comes to</h2>",
+        "<h2>Size, speed and likelihood</h2>",
         _costs(findings),
         "<h2>Pairs</h2>",
         _pairs(findings),
         _music(findings),
-        "<h2>In pictures</h2>",
+        "<h2>Plots</h2>",
         f"<p>{SHADED}</p>",
         plots or "<p>There is nothing to draw yet.</p>",
-        "<h2>What is said of LSTM and GRU, and what was measured here</h2>",
+        "<h2>Common claims about LSTM and GRU, and what was measured here</h2>",
         _claims(findings),
     ]
     return (
@@ -132,16 +134,14 @@ def _missing(findings: Findings) -> str:
 
 def _how(findings: Findings, command: str) -> str:
     trial, named = findings.trial, findings.trial.named
-    pieces = (
-        f"{named.get('train')} pieces to learn from, {named.get('valid')} to choose by, {named.get('test')} to test on"
-    )
+    pieces = f"{named.get('train')} training, {named.get('valid')} validation and {named.get('test')} test pieces"
     return (
         f"<p>Music: {escape(named.get('dataset', ''))}, {pieces}. "
         f"{trial.seeds} seeds of each, {escape(findings.equal)}. "
-        f"The same {trial.trials} learning rates and dropouts were tried for each and chosen by the validation split; "
+        f"The same {trial.trials} learning rates and dropouts were tried for each, and chosen by the validation split; "
         f"the test split was scored once a run. {_rushed(findings)}"
-        "Nats are of the natural logarithm, less is better. Intervals are of 95 %, over seeds and pieces "
-        "(Student's t); p is corrected for the number of pairs (Holm).</p>"
+        "Nats use the natural logarithm; less is better. Intervals are of 95 %, over seeds and pieces "
+        "(Student's t); p is adjusted for the number of pairs (Holm).</p>"
         + (f"<p>Made by <code>{escape(command)}</code></p>" if command else "")
         + f"<p>{escape(_machine(findings))}</p>"
     )
@@ -149,11 +149,11 @@ def _how(findings: Findings, command: str) -> str:
 
 def _rushed(findings: Findings) -> str:
     names = ", ".join(findings.rushed())
-    return f"The highest rate tried was the best for {escape(names)}: a higher one might do more. " if names else ""
+    return f"The highest rate tried was the best for {escape(names)}: a higher one might be better. " if names else ""
 
 
 def _machine(findings: Findings) -> str:
-    """Where times were taken, and how busy it was there."""
+    """Describe the machine on which times were taken, and its load."""
     costs = [cost for name in findings.names if (cost := findings.cost(name))]
     if not costs:
         return "No time was taken."
@@ -162,12 +162,12 @@ def _machine(findings: Findings) -> str:
     busy = (
         f"{costs[0]['processors']} processors, on which {min(loads):g} to {max(loads):g} processes ran at the time"
         if loads
-        else "how busy it was is not known"
+        else "the load is not known"
     )
     return (
-        f"Times are of one thread ({where}; {busy}). A step is told in time of a processor, which a busy machine "
-        "makes longer, too; a written token is the best of three stretches. Each was measured once: differences of a "
-        "few per cent say nothing."
+        f"Times are of one thread ({where}; {busy}). A step is measured in processor time, which a busy machine "
+        "lengthens, too; a written token is the best of three trials. Each was measured once: differences of a few per "
+        "cent mean nothing."
     )
 
 
@@ -181,7 +181,7 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "numbe
 
 
 TOGETHER = 64
-"""Pieces that are written at once."""
+"""Batch size of generation."""
 
 COLUMNS: Mapping[str, tuple[str, str]] = {
     "parameters": ("parameters", "{:,}"),
@@ -202,13 +202,13 @@ def _costs(findings: Findings) -> str:
         cost, estimate = findings.cost(name), findings.likelihood(name)
         cost = {**cost, "writing_bytes": writing_bytes(cost, TOGETHER)} if cost else cost
         apart = findings.mean("likelihood", name, 1.0, gap)
-        told = [form.format(cost[key]) if cost.get(key) is not None else "—" for key, (_, form) in COLUMNS.items()]
-        rows.append([name, shown(estimate), shown(apart), *told])
+        costs = [form.format(cost[key]) if cost.get(key) is not None else "—" for key, (_, form) in COLUMNS.items()]
+        rows.append([name, shown(estimate), shown(apart), *costs])
     return _rows(["", "nats per note", "valid less train", *(head for head, _ in COLUMNS.values())], rows)
 
 
 def shown(estimate: Estimate | None, form: str = ".3f") -> str:
-    """A mean with its interval."""
+    """Format a mean with its interval."""
     if estimate is None:
         return "—"
     known = estimate.half_width != float("inf")
@@ -216,7 +216,7 @@ def shown(estimate: Estimate | None, form: str = ".3f") -> str:
 
 
 def _music(findings: Findings) -> str:
-    """What the models write, and the same figures of real pieces."""
+    """Render the figures of the generated pieces, beside those of real ones."""
     rows, real = [], None
     for name in findings.names:
         if runs := list(findings.of("music", name).values()):
@@ -234,10 +234,10 @@ def _music(findings: Findings) -> str:
         ]
     )
     return (
-        f"<h2>What each writes</h2><p>{real['pieces']} pieces of each seed, asked for as the dataset suggests, beside "
-        f"the test pieces: the Fréchet distance over all metrics, in standard deviations of the real pieces; the share "
-        f"of {real['figures']} figures that lie where those of 99 in 100 sets of as many real pieces do; and what is "
-        "shared with the training pieces in passages of 8 notes or more.</p>"
+        f"<h2>What each writes</h2><p>{real['pieces']} pieces of each seed, with the dataset's suggestions, beside the "
+        "test pieces. Distance is the Fréchet distance over all metrics, in standard deviations of the real pieces. A "
+        f"figure (of {real['figures']}) is inside if it lies in the range of 99 in 100 sets of as many real pieces. "
+        "Copies are passages of at least 8 notes that occur in training pieces.</p>"
         + _rows(["", *(head for head, _, _ in MUSIC)], rows)
     )
 

@@ -1,7 +1,7 @@
 """The results of a comparison on disk, a line of JSON each.
 
-A line is written when its run has ended, with a digest of what it says. What a killed process left of a line is not
-read, and cut off before the next; nor is one that a disk or a hand has changed, or that says what no run comes to.
+A line is written when its run has ended, with a digest of its content. A line is skipped if a killed process left it
+unfinished, if it was changed later, or if its result is not possible for the run.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from composer_compare.soundness import is_sound
 NAME = "results.jsonl"
 
 LARGEST = 200_000_000
-"""Bytes that are read; a run's line has some thousand."""
+"""Bytes read at most; the line of a run has some thousand."""
 
-Results = Mapping[str, Mapping[str, Any]]
-"""What came of each run, by its identity."""
+ResultsByRun = Mapping[str, Mapping[str, Any]]
+"""The result of each run, by its identity."""
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """A file of results in a folder."""
+    """The file of results in a folder."""
 
     folder: Path
 
     def read(self) -> dict[str, Mapping[str, Any]]:
-        """All results, by the identity of their runs; the last of several counts, and a damaged one is made again."""
+        """Read all results by run identity; the last of several counts, and damaged lines are skipped."""
         found: dict[str, Mapping[str, Any]] = {}
         for line in self._lines():
             try:
@@ -42,12 +42,12 @@ class Ledger:
                 if row.pop("digest") == _digest(row) and _is_known(row):
                     found[row["id"]] = row["result"]
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                continue  # torn by a power cut
+                continue  # damaged, such as by a power cut
         return found
 
     def add(self, identity: str, run: Mapping[str, Any], result: Mapping[str, Any]) -> None:
-        """Write one result, for good when this returns. Raises CannotWrite."""
-        row = json.loads(json.dumps({"id": identity, "run": run, "result": result}))  # as it is when it is read
+        """Append one result; it is on disk when this returns. Raises CannotWrite."""
+        row = json.loads(json.dumps({"id": identity, "run": run, "result": result}))  # as it will be read
         line = json.dumps({**row, "digest": _digest(row)}) + "\n"
         path = inside(self.folder, NAME)
         try:
@@ -73,12 +73,12 @@ class Ledger:
 
 
 def identity_of(run: Mapping[str, Any]) -> str:
-    """Tell a run by what is not as usual of it: the same for equal runs alone."""
+    """Compute a hash of the values that differ from the defaults, the same for equal runs alone."""
     return hashlib.blake2b(json.dumps(run, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def _is_known(row: Mapping[str, Any]) -> bool:
-    """Whether a line is of the run whose identity it has, and says what such a run comes to."""
+    """Tell whether a line has the identity of its run, and a possible result of it."""
     return row["id"] == identity_of(row["run"]) and is_sound(row["run"], row["result"])
 
 

@@ -1,4 +1,4 @@
-"""Carrying a trial out: what is planned goes to an executor, what comes of it into the ledger; it trains nothing."""
+"""Running an experiment: planned runs go to an executor, and their results to disk."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from composer.io.lock import locked
 from composer.storage.inside import inside
 from composer.types import Executor
 from composer_compare.plan import Entry, planned
-from composer_compare.result_store import Ledger, Results
+from composer_compare.result_store import Ledger, ResultsByRun
 from composer_compare.spec import Trial
 from composer_compare.worker import MODELS, RUNNING, carry_out
 
 LIMIT = 86_400.0
-"""Seconds that a run may take: a day, since a run ends by its steps."""
+"""The time limit of a run in seconds: a day, since a run ends by its steps."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One more run has ended; the rest takes about so many `seconds` of a processor."""
+    """The result of a run that has ended; the others take about `seconds` of a processor."""
 
     entry: Entry
     result: Mapping[str, Any]
@@ -35,12 +35,12 @@ class Progress:
 Report = Callable[[Progress], None]
 
 
-def carried_out(trial: Trial, folder: Path, executor: Executor, report: Report, *, only: str = "") -> Results:
-    """The results of a trial: those in the folder, and the others made now. With `only`, those of one question.
+def carried_out(trial: Trial, folder: Path, executor: Executor, report: Report, *, only: str = "") -> ResultsByRun:
+    """Run what is missing and return all results of an experiment. With `only`, run that question alone.
 
-    A run whose worker was lost counts as failed for now, and is tried again the next time. Ctrl-C stops it at any
-    moment; the same call carries on. Raises BatchFailed if another process works in the folder, CannotWrite if what is
-    in it leads out of it.
+    Results already in the folder are used. A run whose worker was lost counts as failed now, and is retried by the next
+    call. Ctrl-C stops at any moment; the same call carries on. Raises BatchFailed if another process works in the
+    folder, CannotWrite if a link in it leads outside.
     """
     with locked(folder):
         for name in (MODELS, RUNNING):
@@ -60,8 +60,8 @@ def carried_out(trial: Trial, folder: Path, executor: Executor, report: Report, 
     return results
 
 
-def _waiting(trial: Trial, results: Results, only: str) -> dict[str, Entry]:
-    """The runs that can be done now and have not been, each once, in their order."""
+def _waiting(trial: Trial, results: ResultsByRun, only: str) -> dict[str, Entry]:
+    """Find the runs that can be done now and have no result, each once, in order."""
     found: dict[str, Entry] = {}
     for entry in planned(trial, results):
         if entry.run.identity not in results and only in ("", entry.question):
@@ -69,7 +69,7 @@ def _waiting(trial: Trial, results: Results, only: str) -> dict[str, Entry]:
     return found
 
 
-def _progress(trial: Trial, entry: Entry, results: Results) -> Progress:
+def _progress(trial: Trial, entry: Entry, results: ResultsByRun) -> Progress:
     entries = {one.run.identity: one for one in planned(trial, results, foresee=True)}
     left = [one.seconds for identity, one in entries.items() if identity not in results]
     return Progress(entry, results[entry.run.identity], len(entries) - len(left), len(entries), sum(left))

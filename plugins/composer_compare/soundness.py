@@ -1,4 +1,4 @@
-"""Whether a result is one that a run of its kind comes to: the folder of a comparison may come from anybody."""
+"""Validation of stored results, since the folder of a comparison may come from anybody."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from composer_compare.recall_task import GAPS, LONGER
 
 MOST = 1e15
-"""No figure of a run is as large."""
+"""An upper bound on the size of any figure."""
 
 Check = Callable[[Any], bool]
 
 
 def is_sound(run: Any, result: Any) -> bool:
-    """Say whether a result is one that the run comes to."""
+    """Tell whether a result is possible for a run."""
     if not (isinstance(run, Mapping) and isinstance(result, Mapping)):
         return False
     if "failure" in result:
@@ -47,7 +47,7 @@ def _list(check: Check, *, least: int = 0) -> Check:
 
 
 def _table(**checks: Check) -> Check:
-    """A table with these values, and perhaps others."""
+    """Return a check for a mapping with these values, and perhaps others."""
     return lambda value: (
         isinstance(value, Mapping)
         and checks.keys() <= value.keys()
@@ -56,7 +56,7 @@ def _table(**checks: Check) -> Check:
 
 
 def _by_number(check: Check) -> Check:
-    """A table by whole numbers and "all"; or why there is none."""
+    """Return a check for a mapping by whole numbers and "all", or with the reason why it is missing."""
     return lambda value: (
         isinstance(value, Mapping)
         and (
@@ -80,7 +80,7 @@ _TEST = _table(
 
 
 def _is_test(value: Any) -> bool:
-    """Figures of pieces: as many of each."""
+    """Tell whether the per-piece figures are valid and of equal length."""
     return _TEST(value) and len({len(value[name]) for name in ("pieces", "nats", "notes", "tokens")}) == 1
 
 

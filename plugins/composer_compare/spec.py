@@ -1,4 +1,4 @@
-"""What a comparison is asked for, in plain values; it knows no run and no result."""
+"""The specification of a comparison, in plain values."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from composer.errors import BadOption, nearest, printable
 
 SIZES, LENGTHS = ("parameters", "width"), ("tokens", "time")
-"""What may be equal: of the networks, and of their training."""
+"""The quantities that may be equal: of the networks, and of their training."""
 
 WIDTH = "hidden_size"
-"""The option of an architecture that is searched; one without it takes part as wide as it is."""
+"""The option that equalises an architecture; one without it is not adjusted."""
 
 SMALL: Mapping[str, Any] = {WIDTH: 128, "embedding_size": 64}
-"""Options of networks that a laptop trains many of, where an architecture has them and nothing else is asked for."""
+"""Default options for networks small enough to train many on a laptop, where an architecture has them."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Contender:
 
 @dataclass(frozen=True)
 class Trial:
-    """A comparison. `music` is the corpus by its content, so that results of other music are never taken for its own.
+    """A comparison. `music` identifies the corpus by content, so that results are never reused for other music.
 
-    Either `steps` says how long the first contender trains, or `minutes` how long all may take together.
+    Either `steps` is the training length of the first candidate, or `minutes` the time for all together.
     """
 
-    recipe: Mapping[str, Any]  # dataset, tokenizer and settings of training, which all have in common
+    recipe: Mapping[str, Any]  # the common dataset, tokenizer and training settings
     contenders: tuple[Contender, ...]
     questions: tuple[str, ...]
     music: str
@@ -45,16 +45,16 @@ class Trial:
     steps: int = 0
     minutes: float = 30.0
     workers: int = 1
-    named: Mapping[str, str] = field(default_factory=dict)  # what a report says of the music: title, licence, pieces
+    named: Mapping[str, str] = field(default_factory=dict)  # the music in the report: title, licence, pieces
 
     @property
     def other_size(self) -> str:
-        """What of `SIZES` is not equal, but in the question `width`."""
+        """The one of `SIZES` that is equal only in the question `width`."""
         return SIZES[1 - SIZES.index(self.size)]
 
 
 def matched(text: str) -> tuple[str, str]:
-    """What is equal, of a text such as `parameters`, `time` or `width,time`: one of `SIZES` and one of `LENGTHS`."""
+    """Parse the equal quantities, such as `parameters`, `time` or `width,time`: one of `SIZES`, one of `LENGTHS`."""
     found = {"size": SIZES[0], "length": LENGTHS[0]}
     said: set[str] = set()
     for word in filter(None, (part.strip() for part in text.split(","))):
@@ -71,7 +71,7 @@ def matched(text: str) -> tuple[str, str]:
 
 
 def minutes(text: str) -> float:
-    """A time such as `90s`, `20m`, `2h` or `45` (minutes), in minutes. Raises BadOption."""
+    """Parse a duration such as `90s`, `20m`, `2h` or `45` (minutes) into minutes. Raises BadOption."""
     units = {"s": 1 / 60, "m": 1.0, "h": 60.0}
     number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "m")
     try:

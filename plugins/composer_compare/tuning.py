@@ -1,6 +1,6 @@
-"""The same small search for each architecture: so many pairs of a learning rate and a dropout; it knows no training.
+"""The search over learning rate and dropout, the same for each architecture.
 
-The pairs are points of a Halton sequence (1960), which fill the range evenly however many are asked for.
+The pairs are points of a Halton sequence (1960), which fill the range evenly for any number of points.
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from scipy import stats
+
 SLOWEST, FASTEST = 1e-3, 3e-2
-"""Learning rates of AdamW between which is searched, on a logarithmic scale."""
+"""The range of AdamW's learning rate, searched on a logarithmic scale."""
 
 MOST_DROPOUT = 0.5
 
@@ -23,32 +25,20 @@ class Choice:
 
 
 def choices(count: int) -> list[Choice]:
-    """The pairs that are tried, the same for every architecture."""
+    """List the pairs tried, the same for every architecture."""
+    points = stats.qmc.Halton(2, scramble=False).fast_forward(1).random(count)
     return [
-        Choice(
-            float(f"{SLOWEST * (FASTEST / SLOWEST) ** _mirrored(number, 2):.3g}"),
-            round(MOST_DROPOUT * _mirrored(number, 3), 3),
-        )
-        for number in range(1, count + 1)
+        Choice(float(f"{SLOWEST * (FASTEST / SLOWEST) ** rate:.3g}"), round(MOST_DROPOUT * float(dropout), 3))
+        for rate, dropout in points
     ]
 
 
 def best(tried: Sequence[tuple[Choice, float | None]]) -> Choice | None:
-    """The choice with the lowest validation; None if all have failed."""
+    """Choose the pair with the lowest validation loss; None if all failed."""
     sound = [(valid, place) for place, (_, valid) in enumerate(tried) if valid is not None]
     return tried[min(sound)[1]][0] if sound else None
 
 
 def is_fastest(choice: Choice, count: int) -> bool:
-    """Whether no rate that was tried is higher: a wider search may find a better one."""
+    """Tell whether no rate tried is higher: a wider search may find a better one."""
     return choice.rate == max(one.rate for one in choices(count)) and count > 1
-
-
-def _mirrored(number: int, base: int) -> float:
-    """The digits of a number behind the point, in reverse (van der Corput)."""
-    found, scale = 0.0, 1.0
-    while number:
-        number, digit = divmod(number, base)
-        scale /= base
-        found += digit * scale
-    return found

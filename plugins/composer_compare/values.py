@@ -1,4 +1,4 @@
-"""Figures of single results: what a run came to, in one number each; it knows no claim and no plot."""
+"""Figures of single results, one number each."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from composer_compare.results import Findings
 Result = Mapping[str, Any]
 
 FAINTEST = 1e-30
-"""A gradient below it is none."""
+"""The smallest gradient considered."""
 
 
 def nats(result: Result) -> float:
-    """Nats per note on all test pieces."""
+    """Compute nats per note on all test pieces."""
     test = result["test"]
     return float(sum(test["nats"]) / max(sum(test["notes"]), 1))
 
 
 def gap(result: Result) -> float:
-    """By how many nats per note the validation split is harder than the training split."""
+    """Compute by how many nats per note the validation split is harder than the training split."""
     return float(result["valid_nats"] - result["train_nats"])
 
 
 def fading(result: Result, lag: int) -> float | None:
-    """By how many powers of ten the gradient's norm at a lag is beside that at a lag of 1; None if not measured."""
+    """Compute the power of ten of the gradient norm at a lag, relative to lag 1; None if not measured."""
     value = result.get("gradients", {}).get(str(lag))
     return log10(max(value, FAINTEST)) if isinstance(value, float) else None
 
 
 def recalled(found: Findings, name: str) -> dict[int, Mapping[str, float]]:
-    """Nats a note of a recalled motif by gap, of each seed, at the rate that validated best over all seeds."""
+    """Collect nats per note of a recalled motif by gap, for each seed, at the rate that validated best."""
     tried = [by_seed for level in QUESTIONS["memory"].levels if (by_seed := found.of("memory", name, level))]
     if not tried:
         return {}
@@ -42,19 +42,19 @@ def recalled(found: Findings, name: str) -> dict[int, Mapping[str, float]]:
 
 
 def diverged(result: Result) -> bool:
-    """Whether a run ended in no number, or worse than it was at its first validation."""
+    """Tell whether a run ended in NaN, or worse than at its first validation."""
     history = result["history"]
     return bool(result["diverged"]) or (len(history) > 1 and history[-1][3] > history[0][3])
 
 
 def shifted(result: Result) -> float:
-    """Nats per note lost in other keys."""
+    """Compute the nats per note lost in other keys."""
     lost = sum(one["moved"] - one["as_is"] for one in result["shifted"])
     return float(lost / max(len(result["shifted"]), 1))
 
 
 def harder_if_long(result: Result) -> float:
-    """By how many nats per note the longer half of the test pieces is harder than the shorter half."""
+    """Compute by how many nats per note the longer half of the test pieces is harder than the shorter half."""
     test = result["test"]
     order = sorted(range(len(test["tokens"])), key=test["tokens"].__getitem__)
     half = len(order) // 2

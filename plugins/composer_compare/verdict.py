@@ -1,4 +1,4 @@
-"""Who won, and how sure that is, in one paragraph; it knows likelihoods and no training."""
+"""The verdict on the likelihoods: who won, and how sure that is, in one paragraph."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Scores = Mapping[str, Mapping[int, NDArray[np.float64]]]
 
 @dataclass(frozen=True)
 class Pair:
-    """How far the second is behind the first, in nats per note; `p` is corrected for the number of pairs."""
+    """How far the second is behind the first, in nats per note; `p` is adjusted for the number of pairs."""
 
     better: str
     worse: str
@@ -27,13 +27,13 @@ class Pair:
 
     @property
     def decided(self) -> bool:
-        """Whether this is more than chance."""
+        """Whether the difference is beyond chance."""
         return self.p < 1 - LEVEL
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The standing, the best first; every pair; and a paragraph. `winner` is empty if there is none."""
+    """The ranking, the best first; every pair; and a paragraph. `winner` is empty if there is none."""
 
     standing: Sequence[tuple[str, Estimate]]
     pairs: Sequence[Pair]
@@ -43,10 +43,10 @@ class Verdict:
 
 
 def judged(scores: Scores, notes: NDArray[np.float64], equal: str = "") -> Verdict:
-    """The verdict on these scores, of pieces with so many notes (P,).
+    """Judge these scores, of pieces with so many notes (P,).
 
-    A winner is better than every other beyond chance, a loser worse than the best; all pairs are tested, and corrected
-    by Holm's method, so that in 95 of 100 trials of equals nothing is decided.
+    A winner is better than every other beyond chance, a loser worse than the best. All pairs are tested and adjusted
+    by Holm's method: among equals, nothing is decided in 95 of 100 experiments.
     """
     known = {name: by_seed for name, by_seed in scores.items() if by_seed}
     found = {name: of_pieces(np.stack(list(by_seed.values())), notes) for name, by_seed in known.items()}
@@ -61,7 +61,7 @@ def judged(scores: Scores, notes: NDArray[np.float64], equal: str = "") -> Verdi
 
 
 def _pairs(names: Sequence[str], scores: Scores, notes: NDArray[np.float64]) -> list[Pair]:
-    """Every pair, the better one first, over the seeds that both have."""
+    """Compare every pair, the better one first, over the seeds that both have."""
     found = {}
     for better, worse in combinations(names, 2):
         seeds = sorted(scores[better].keys() & scores[worse].keys())

@@ -1,4 +1,4 @@
-"""One run to one result in plain values, wherever it is done; it knows no other runs."""
+"""One run from plain values to a plain result, on whatever machine."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 MODELS, RUNNING = "models", "running"
-"""Folders beside the results: of trained models, and of runs that have not ended."""
+"""Folders beside the results: of trained models, and of unfinished runs."""
 
 MOST_TRAINING_PIECES = 100
-"""Of which the likelihood is taken, to be held beside that of unseen ones."""
+"""Training pieces whose likelihood is compared with that of held-out ones, at most."""
 
 
 def carry_out(folder: str, run: Run) -> Result:
-    """The result of a run, in one thread; `failure` says in one sentence why there is none.
+    """Run one unit of work in one thread; `failure` says in a sentence why there is no result.
 
-    What is needed of an interrupted run is kept under `folder`, and taken up again.
+    An interrupted run keeps its checkpoint under `folder`, and continues from it.
     """
     scratch = inside(Path(folder), RUNNING, run.identity)
     began = perf_counter()
@@ -50,8 +50,8 @@ def carry_out(folder: str, run: Run) -> Result:
         scratch.mkdir(parents=True, exist_ok=True)
         with one_thread():
             found = WORK[run.work](run, scratch)
-    except Exception as error:  # an architecture is a plugin, which may raise anything; the others go on
-        if isinstance(error.__context__, KeyboardInterrupt):  # stopped, before there was anything to keep
+    except Exception as error:  # an architecture is a plugin, which may raise anything
+        if isinstance(error.__context__, KeyboardInterrupt):  # interrupted before the first checkpoint
             raise KeyboardInterrupt from None
         text = str(error) if isinstance(error, ComposerError) else f"{type(error).__name__}: {error}"
         found = {"failure": printable(" ".join(text.split()), 300)}
@@ -74,7 +74,7 @@ def _taught(
 ) -> Trained:
     trained = loop.train(corpus, tokenizer, architecture, settings, folder=scratch)
     if trained.interrupted:
-        raise KeyboardInterrupt  # the loop keeps its best so far; a comparison goes on from its checkpoint
+        raise KeyboardInterrupt  # the loop returns its best so far; a comparison continues from the checkpoint
     return trained
 
 
@@ -93,23 +93,23 @@ def _course(trained: Trained) -> Result:
 
 
 def tune(run: Run, scratch: Path) -> Result:
-    """What a training comes to on the validation split alone."""
+    """Train, and return the validation losses alone."""
     corpus, tokenizer = music_of(run)
     _, trained = _train(run, altered_of(run, corpus, tokenizer, scratch), tokenizer, scratch)
     return _course(trained)
 
 
 def final(run: Run, scratch: Path) -> Result:
-    """What a training comes to, its test pieces scored once by the best weights, and how far back these look."""
+    """Train, score the test pieces once with the best weights, and measure how far back these look."""
     corpus, tokenizer = music_of(run)
     recipe, trained = _train(run, altered_of(run, corpus, tokenizer, scratch), tokenizer, scratch)
     model = make_model(replace(recipe, half=False), trained.weights)
     module, test, valid = model.make_module(), corpus.split("test"), corpus.split("valid")
-    learnt = _spaced(corpus.split("train"), MOST_TRAINING_PIECES)
+    trained_on = _spaced(corpus.split("train"), MOST_TRAINING_PIECES)
     found = {
         **_course(trained),
         "test": _per_piece(module, corpus, tokenizer, test),
-        "train_nats": round(evaluation.likelihood(module, corpus, tokenizer, learnt).nats_per_note, 5),
+        "train_nats": round(evaluation.likelihood(module, corpus, tokenizer, trained_on).nats_per_note, 5),
         "valid_nats": round(evaluation.likelihood(module, corpus, tokenizer, valid).nats_per_note, 5),
         "context": _tried(lambda: probes.gain_from_context(module, corpus, tokenizer, test)),
         "gradients": _tried(lambda: probes.gradients(module, corpus, test)),
@@ -121,7 +121,7 @@ def final(run: Run, scratch: Path) -> Result:
 
 
 def _tried(measure: Callable[[], Any]) -> Any:
-    """A measurement, or why there is none: one that fails is not the end of the others."""
+    """Run a measurement, or return why it failed: the others go on."""
     try:
         return measure()
     except Exception as error:
@@ -135,7 +135,7 @@ def _spaced(numbers: NDArray[np.int64], most: int) -> NDArray[np.int64]:
 def _per_piece(
     module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64]
 ) -> Mapping[str, list[Any]]:
-    """Of each piece its nats, its notes and its tokens."""
+    """Return nats, notes and tokens of each piece."""
     nats = evaluation.piece_nats(module, corpus, tokenizer, pieces)
     lengths = np.diff(corpus.offsets)[pieces]
     return {
@@ -147,7 +147,7 @@ def _per_piece(
 
 
 def _shifted(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, scratch: Path, shift: int) -> Result:
-    """Nats per note of the test pieces in another key, beside the same pieces as they are."""
+    """Score the test pieces in another key, beside the same pieces untransposed."""
     moved = perturbed_data.altered(corpus, tokenizer, scratch, shift=shift)
     test = moved.split("test")
     same = np.array([int(name) for name in moved.names[test]])
@@ -161,7 +161,7 @@ def _shifted(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, scratch: P
 
 
 def _keep(run: Run, model: Any, scratch: Path) -> None:
-    """Leave the model beside the results, where `composer generate --model` finds it."""
+    """Keep the model beside the results, where `composer generate --model` finds it."""
     from composer.model import save
 
     path = _place(run, scratch)
@@ -170,20 +170,20 @@ def _keep(run: Run, model: Any, scratch: Path) -> None:
 
 
 def _place(run: Run, scratch: Path) -> Path:
-    """Where the model of a run that is compared lies."""
+    """Return the path of the model of a compared run."""
     name = f"{run.recipe['architecture']['name']}-{run.recipe['training']['seed']}-{run.identity}.safetensors"
     return inside(scratch.parent.parent, MODELS, name)
 
 
 def write(run: Run, scratch: Path) -> Result:
-    """What the model of a run that has ended writes. Raises TrainingFailed if it is not here."""
+    """Generate with the model of a run that has ended. Raises TrainingFailed if it is missing."""
     from composer.model import load
     from composer_compare.written import written
 
     corpus, tokenizer = music_of(run)
     path = _place(replace(run, work="final"), scratch)
     if not path.exists():
-        raise TrainingFailed(f"{MODELS}/{path.name} is not here, so nothing is written with it.")
+        raise TrainingFailed(f"{MODELS}/{path.name} is missing, so nothing is generated with it.")
     return written(load(path), corpus, tokenizer, run.recipe["training"]["seed"])
 
 
@@ -191,7 +191,7 @@ def write(run: Run, scratch: Path) -> Result:
 
 
 def recalling(run: Run, scratch: Path) -> Result:
-    """How well a motif is recalled after gaps, by a network that was trained on music made for it."""
+    """Train on the recall task, and measure recall after gaps."""
     options = dict(run.recipe["architecture"])
     architecture = registry().make("architectures", options.pop("name"), **options)
     settings = Settings(**run.recipe["training"])
@@ -213,4 +213,4 @@ WORK: Mapping[str, Callable[[Run, Path], Result]] = {
     "write": write,
     "recall": recalling,
 }
-"""The kinds of work by name."""
+"""The kinds of work, by name."""

@@ -1,4 +1,4 @@
-"""What a trained model writes, beside the real pieces that none was trained on; it knows no trial and no training."""
+"""The pieces that a trained model writes, beside held-out real ones."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from composer.types import Tokenizer
 
 
 def written(model: Model, corpus: Corpus, tokenizer: Tokenizer, seed: int) -> dict[str, Any]:
-    """Figures of as many pieces as there are test pieces, 50 at most, asked for as the dataset suggests.
+    """Generate a piece per test piece, 50 at most, with the dataset's suggestions, and measure them.
 
-    `distance` is the Fréchet feature distance from the test pieces, with its interval, and that of halves of these;
-    `inside` counts the figures that lie in the band of 99 in 100 sets of as many real pieces; `copied` is what the
-    pieces share with the training pieces, and `held_out` what the test pieces do.
+    `distance` is the Fréchet feature distance from the test pieces, with its interval and the distance between halves
+    of these. `inside` counts the figures within the reference range of 99 in 100 sets of as many real pieces. `copied`
+    is the overlap of the pieces with the training pieces, `held_out` that of the test pieces.
     """
     player = Generator(model, "")
     real = _real(corpus.folder, tokenizer)  # type: ignore[arg-type]  # a frozen dataclass
@@ -43,7 +43,7 @@ def written(model: Model, corpus: Corpus, tokenizer: Tokenizer, seed: int) -> di
 
 @lru_cache(maxsize=2)
 def _real(folder: Path, tokenizer: Tokenizer) -> Measured:
-    """All pieces of the corpus, measured once a process."""
+    """Measure all pieces of the corpus, once per process."""
     corpus = Corpus(folder)
     return metrics.measure([tokenizer.decode(corpus.piece(number)) for number in range(len(corpus.names))])
 
