@@ -1,4 +1,4 @@
-"""The command line: one file a command, loaded when it is called; this one turns errors into messages."""
+"""The command line: one file for each command, loaded when it is called. Errors become messages here."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """Commands that are imported when they are called, so that help comes at once; those of plugins stand last."""
+    """Commands that are imported when they are called, so that help is fast. Commands of plugins come last."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order of a user's day."""
+        """List the names, in the order of a user's day."""
         return [*COMMANDS, *commands.offered()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, imported now."""
+        """Import the command of that name."""
         if cmd_name not in COMMANDS:
             return commands.load(cmd_name)
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
@@ -52,7 +52,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands with their summaries, without importing them."""
+        """Write the commands with their summaries, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
         if offered := commands.offered():
@@ -61,7 +61,7 @@ class LazyGroup(click.Group):
 
 
 def _leave_out(ctx: click.Context, _: click.Parameter, names: tuple[str, ...]) -> None:
-    """Leave plugins out for this run, and the processes that it begins."""
+    """Leave plugins out for this run, and for the processes that it starts."""
     if not names:
         return
     from composer.plugins import DISABLED
@@ -90,7 +90,7 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 if all went well, 2 for what the user can mend, 1 for the rest."""
+    """Run the command line and exit: 0 for success, 2 for errors that the user can fix, 1 for others."""
     warnings.showwarning = _show_warning
     status = run(sys.argv[1:] if arguments is None else arguments)
     if "WORLD_SIZE" in os.environ:
@@ -99,7 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _leave_team(status: int) -> NoReturn:
-    """End at once: torch now and then aborts a process of a team while Python takes itself apart (pytorch#179291)."""
+    """Exit at once: torch sometimes aborts a process of a group while Python shuts down (pytorch#179291)."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(ValueError, OSError):  # it is closed already
             stream.flush()
@@ -107,7 +107,7 @@ def _leave_team(status: int) -> NoReturn:
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command line; the exit status. Every error becomes one sentence on stderr here."""
+    """Run the command line and return the exit status. Every error becomes one sentence on stderr here."""
     try:
         result: Any = cli.main(arguments, prog_name="composer", standalone_mode=False)
     except ComposerError as error:

@@ -1,4 +1,4 @@
-"""`composer cache`: where corpora are kept, and how to be rid of them."""
+"""`composer cache`: where corpora are cached, and how to delete them."""
 
 from __future__ import annotations
 

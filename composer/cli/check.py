@@ -1,4 +1,4 @@
-"""`composer check`: what other programs would object to in music files."""
+"""`composer check`: problems that other programs would have with music files."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _echo(lines: Iterable[str]) -> None:
 
 
 def _lines(checked: Checked) -> Iterator[str]:
-    """Of a file in which nothing was found, none."""
+    """Yield the findings of a file. Yield nothing if there are none."""
     if checked.findings:
         yield f"{checked.path}: {_counts(checked)}"
     for finding in checked.findings:

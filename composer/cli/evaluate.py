@@ -1,4 +1,4 @@
-"""`composer evaluate`: how well a model foretells the pieces of a dataset, and how near to them it writes."""
+"""`composer evaluate`: how well a model predicts the pieces of a dataset, and how close its own music is to them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class EvaluateCommand(WithThings):
-    """Takes the options of datasets; the tokenizer and the architecture are the model's."""
+    """A command with the options of datasets. Tokenizer and architecture are the model's."""
 
     kinds = ("datasets",)
 
@@ -59,7 +59,7 @@ def evaluate(
     device: str,
     workers: int | None,
 ) -> None:
-    """Say how likely MODEL, a name or a .safetensors file, finds the pieces of DATASET, in nats (less is better).
+    """Evaluate MODEL, a name or a .safetensors file, on the pieces of DATASET, in nats (less is better).
 
     A dataset of the kind that the model was trained on is read as it was then, unless options say otherwise. With
     --metrics, MODEL also writes pieces as its card suggests, which are measured beside the real ones of the split.
@@ -107,7 +107,7 @@ def evaluate(
 
 
 def _wanted(names: str | None, against: str | None, plot: Path | None) -> list[str]:
-    """The names of metrics; none without `--metrics`. Raises, before the work, for what cannot be."""
+    """List the chosen metrics; none without `--metrics`. Raises BadOption before the work."""
     if names is None:
         if against or plot:
             raise BadOption(f"{'--against' if against else '--plot'} needs --metrics; try --metrics all.")
@@ -128,13 +128,13 @@ def _plot(beside: Beside, plot: Path, names: tuple[str, str]) -> None:
 
 
 def _as_trained(card: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    """The options that the dataset had which the model was trained on, if it was of that kind."""
+    """Return the dataset options of the model's training, if that dataset was of this kind."""
     recipe = card.get("recipe", {})
     return recipe.get("dataset_options", {}) if recipe.get("dataset", "").partition(":")[0] == kind else {}
 
 
 def _show(split: str, found: Mapping[str, Any]) -> None:
-    """A row for what was counted, and one for each unit in which nats are told."""
+    """Print a row for each count, and one for each unit of likelihood."""
     both = (found, found["masked"])
     counts = [name for name in ("pieces", "notes", "frames") if name in found]
     nats = [name for name in ("nats_per_note", "nats_per_beat", "nats_per_frame") if name in found]

@@ -1,4 +1,4 @@
-"""`composer export`: a piece in other forms."""
+"""`composer export`: a piece in other formats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`composer fill`: bars or voices of a piece anew."""
+"""`composer fill`: new bars or voices within a piece."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`composer finetune`: a trained model, trained on with more music."""
+"""`composer finetune`: further training of a model, with more music."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class FinetuneCommand(WithSettings):
-    """Tokenizer and architecture are the model's: there is nothing to choose of them."""
+    """A command without options of tokenizers and architectures: these are the model's."""
 
     kinds = ("datasets",)
 
     def usual(self) -> Settings:
-        """Fewer steps, and smaller ones."""
+        """Return the settings of finetuning: fewer steps, and smaller ones."""
         from composer.training.loop import FINETUNING
 
         return FINETUNING
@@ -42,7 +42,7 @@ def finetune(
     force: bool,
     **given: Any,
 ) -> None:
-    """Train MODEL, a name of `composer models` or a .safetensors file, on with DATASET, such as folder:PATH.
+    """Train MODEL, a name of `composer models` or a .safetensors file, further on DATASET, such as folder:PATH.
 
     \b
     composer finetune chorales folder:~/mine --out mine.safetensors

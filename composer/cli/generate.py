@@ -122,7 +122,7 @@ def generate(
 
 
 def _find_learnt(player: Generator) -> None:
-    """Read and index what the model was trained on now, under a progress bar: the first time it takes a while."""
+    """Index the training music of the model now, under a progress bar: the first time takes a while."""
     from composer.cli.watching import reading
 
     with reading() as report:
@@ -130,7 +130,7 @@ def _find_learnt(player: Generator) -> None:
 
 
 def _check_best(best: int | None, count: int, shelf: Shelf) -> None:
-    """Refuse to keep more than there are, or to keep some where there is one."""
+    """Raise BadOption unless --best can choose from several pieces."""
     if best is not None and shelf.folder is None:
         raise BadOption("--best chooses among the pieces of a folder; give --count, or a folder to write to.")
     if best is not None and best > count:
@@ -145,14 +145,14 @@ def _primed(player: Generator, request: Request, primer: str, tempo: float | Non
 
 
 def _in_sections(request: Request, text: str) -> Form:
-    """Raises BadOption, before the work, for what is no form or what no form goes with."""
+    """Divide a request into sections. Raises BadOption, before the work, for an invalid form."""
     from composer.generation.form import Form
 
     return Form.of(request, text)
 
 
 def _write_best(player: Generator, asked: Iterable[Asked], count: int, shelf: Shelf) -> None:
-    """The best pieces, best first, each as it would be without the others."""
+    """Write the best pieces, best first. Each is the same as it would be without the others."""
     from composer.generation import ranking
 
     for place, kept in enumerate(ranking.best(player, asked, count, lost=shelf.miss), start=1):

@@ -1,4 +1,4 @@
-"""Options that other programs have, and files whose names begin as options do: what to type instead."""
+"""Hints for options of other programs, and for files whose names look like options."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TO_REPLACE = ("-f", "-y", "--clobber", "--overwrite", "--replace", "--yes")
 
 
 def explained(error: click.NoSuchOption, arguments: Sequence[str]) -> str | None:
-    """One sentence of what to type in the place of an option that a command has not; None where that is not known."""
+    """Explain what to type instead of an option that a command does not have; None if that is not known."""
     if error.ctx is None:
         return None
     parameters = error.ctx.command.get_params(error.ctx)

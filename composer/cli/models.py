@@ -1,4 +1,4 @@
-"""`composer models`: the models there are, and the card of one."""
+"""`composer models`: the installed models, and the card of one."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ SHOWN = (2, 4, 6, 8, 12, 16, 24, 32)
 
 
 class OriginalityCommand(WithThings):
-    """Takes the options of datasets; the tokenizer is the dataset's own choice."""
+    """A command with the options of datasets. The tokenizer is the dataset's own choice."""
 
     kinds = ("datasets",)
 
@@ -84,7 +84,7 @@ def originality(
 
 
 def _music(ctx: click.Context, name: str, split: str, workers: int | None) -> Music:
-    """The pieces to compare with, read and indexed if they are not in the cache."""
+    """Load the pieces to compare with. Read and index them if they are not in the cache."""
     from composer.cli.train import build_corpus
     from composer.data.datasets import make_dataset
     from composer.originality.index import has_changed, indexed
@@ -101,7 +101,7 @@ def _music(ctx: click.Context, name: str, split: str, workers: int | None) -> Mu
 
 
 def _compared(path: Path, music: Music, least: int) -> Originality:
-    """Raises UnreadableFile for a file that cannot be read, or in which no copy could be."""
+    """Compare a file with the music. Raises UnreadableFile for an unreadable file, or one too short for a copy."""
     from composer.io.formats import read_notes
     from composer.originality.passages import compare
 
@@ -129,7 +129,7 @@ def _show(found: Mapping[Path, Originality], real: Mapping[str, Any], title: str
 
 
 def show_beside(ours: Mapping[str, Any], real: Mapping[str, Any], title: str) -> None:
-    """A table of what some pieces share with training pieces, and what held-out real pieces do."""
+    """Print a table of what some pieces, and held-out real pieces, share with training pieces."""
     columns = (ours, real)
     shares = [f"{its['copied_share']:.1%}" for its in columns]
     if "copied_share" in (spread := real.get("of_pieces", {})):

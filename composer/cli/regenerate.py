@@ -1,4 +1,4 @@
-"""`composer regenerate`: a piece again from what its file carries, or some bars of it anew."""
+"""`composer regenerate`: make a piece again from its provenance, or some bars of it anew."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def regenerate(
     export_options: tuple[str, ...],
     quiet: bool,
 ) -> None:
-    """Make PIECE again, byte for byte, from what it carries and the model; or only some bars or voices of it anew.
+    """Make PIECE again, byte for byte, from its provenance and the model; or only some bars or voices of it anew.
 
     What made a piece stands in its MIDI file, and beside a file of any form (`piece.mid.json`, `piece.wav.json`): PIECE
     may be either.
@@ -89,7 +89,7 @@ def regenerate(
 
 
 def _around(particles: int | None, look_ahead: str | None, *, bars: bool, some: bool) -> dict[str, Any]:
-    """What is said of particles. Raises BadOption for what would have no effect."""
+    """Collect the options of the particle search. Raises BadOption for those without effect."""
     if particles is not None and not some:
         raise BadOption("--particles is for bars or voices written anew; give --bars or --voice, or leave it out.")
     if look_ahead is not None and not bars:
@@ -99,7 +99,7 @@ def _around(particles: int | None, look_ahead: str | None, *, bars: bool, some: 
 
 
 def _notes(player: Generator, piece: Path, made_by: Mapping[str, Any]) -> Score:
-    """The notes in the file, or, where it is none that is read as music, those of the piece made again."""
+    """Read the notes in the file. If it is not readable as music, make the piece again."""
     from composer.generation.tasks import regenerate
     from composer.io.formats import is_read, read_notes
 
@@ -107,7 +107,7 @@ def _notes(player: Generator, piece: Path, made_by: Mapping[str, Any]) -> Score:
 
 
 def _player(made_by: Mapping[str, Any], model_name: str | None, piece: Path) -> Generator:
-    """The model that made a piece. Raises UnknownName if it is not here, BadOption if it is not the same."""
+    """Load the model that made a piece. Raises UnknownName if it is missing, BadOption if it has changed."""
     from composer.generation.generator import Generator, open_model
 
     recorded, wanted = str(made_by.get("model", "")), str(made_by.get("model_hash", ""))

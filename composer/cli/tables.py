@@ -1,4 +1,4 @@
-"""`composer datasets`, and tables for whatever there is."""
+"""`composer datasets`, and tables for all commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LONGEST_CELL = 10_000
 
 
 def table(title: str, headings: list[str], rows: list[list[str]]) -> None:
-    """Print a table; on a pipe it is as wide as its content."""
+    """Print a table. On a pipe it is as wide as its content."""
     from rich import box
     from rich.console import Console
     from rich.table import Table

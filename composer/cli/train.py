@@ -34,7 +34,7 @@ DATASET = "chorales"
 
 @dataclass(frozen=True)
 class How:
-    """What the command line says of a training beside its recipe; it changes nothing in the model."""
+    """Choices of the command line that change nothing in the model."""
 
     workers: int | None
     listening: Listening
@@ -43,7 +43,7 @@ class How:
 
 
 def kept_options(command: Any) -> Any:
-    """The options of `train` and `finetune`: what is written, and where the run is kept."""
+    """Add the options that `train` and `finetune` share: what is written, and where the run is kept."""
     for option in (
         writing.force,
         click.option("--print-recipe", is_flag=True, help="Train nothing; print what would be done as a recipe."),
@@ -117,7 +117,7 @@ def train(
 
 
 def _recipe(source: str | None, given: Mapping[str, Any]) -> Plain:
-    """The recipe in a file or of a dataset, with what else is given put over it."""
+    """Read the recipe in a file or of a dataset, and merge other options into it."""
     from composer.training import recipe_file
 
     plain: Plain = {}
@@ -133,7 +133,7 @@ def _recipe(source: str | None, given: Mapping[str, Any]) -> Plain:
 
 
 def carry_out(ctx: click.Context, plain: Plain, how: How, print_recipe: bool) -> None:
-    """Train as a recipe and the options on the command line say, or print what would be done."""
+    """Train with a recipe and the options on the command line, or print the resulting recipe."""
     from composer.training import recipe_file, recipes
 
     plain = how.listening.over(with_options(ctx, plain))
@@ -152,7 +152,7 @@ _WITH_RESUME = ("resume", "workers", *listening.PARAMETERS, "force", "out")
 
 
 def _go_on(ctx: click.Context, resume: str, out: str | None, how: How) -> None:
-    """Go on with the run in a folder, as if from where it was started; its model may go to another place.
+    """Resume the run in a folder, from the folder where it was started. Its model may go to another path.
 
     Raises BadOption if anything else is asked for.
     """
@@ -173,7 +173,7 @@ def _go_on(ctx: click.Context, resume: str, out: str | None, how: How) -> None:
 
 
 def follow(plain: Plain, command: str, how: How) -> None:
-    """Train as a recipe says, if nothing is lost by it."""
+    """Train with a recipe, after checks that no file is lost."""
     from composer.io.outputs import guarded, named_in
     from composer.training import recipe_file, run_folder
 
@@ -191,7 +191,7 @@ def follow(plain: Plain, command: str, how: How) -> None:
 
 
 def _file_of(model: str | None) -> Path | None:
-    """The file of a model; none of one that is not here, as whoever reads it says."""
+    """Find the file of a model; None if it is missing, which is reported when it is read."""
     from composer.model import find
 
     with contextlib.suppress(ComposerError):
@@ -202,7 +202,7 @@ def _file_of(model: str | None) -> Path | None:
 def _follow(
     plain: Plain, out: Path, folder: Path | None, command: str, how: How, callbacks: Mapping[str, Callback]
 ) -> None:
-    """Train as a recipe says; of several processes, the first shows the progress and says what came of it."""
+    """Train with a recipe. Of several processes, the main one shows progress and results."""
     from composer.cli.watching import Watch
     from composer.data.corpus import build
     from composer.training import recipe_file, recipes, run_folder
@@ -245,7 +245,7 @@ def fitted_tokenizer(dataset: Dataset, tokenizer: Tokenizer, name: str, workers:
 
 
 def _say(model: Model, out: Path, folder: Path | None) -> None:
-    """Say what came of a training, and how to go on with one that was stopped."""
+    """Print the result of a training, and how to resume one that was stopped."""
     if folder is not None and model.card["training"]["interrupted"]:
         click.echo(f"stopped; `composer train --resume {printable(str(folder))}` goes on.", err=True)
     test = model.card["test"]

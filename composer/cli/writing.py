@@ -1,4 +1,4 @@
-"""What commands that write have in common: OUT arguments, `--force`, a title, and the options of exporters."""
+"""Shared by the commands that write: OUT arguments, `--force`, a title, and export options."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SUFFIX = ".mid"
 
 
 def outs(command: Callable[..., None]) -> Callable[..., None]:
-    """The arguments OUT…, as `outs`, in the words of the user: a folder may be known by its last character."""
+    """Add the arguments OUT…, as `outs`. They stay texts, since a trailing slash marks a folder."""
     return click.argument("outs", nargs=-1, required=True, metavar="OUT...", shell_complete=completing.files_to_write)(
         command
     )
@@ -41,7 +41,7 @@ force = click.option("--force", is_flag=True, help="Replace files that are there
 
 
 def options(command: Callable[..., None]) -> Callable[..., None]:
-    """`--force`, `--title` and `--export-option`."""
+    """Add `--force`, `--title` and `--export-option`."""
     own = [
         force,
         click.option("--title", help="The title, for the forms that show one."),
@@ -66,7 +66,7 @@ def outputs(
     force: bool,
     piece: str = "",
 ) -> Outputs:
-    """Where one piece goes. Raises, before the work, CannotWrite and BadOption.
+    """Choose the files of one piece. Raises CannotWrite and BadOption before the work.
 
     `reads` are words of the command line that may name what is read; `piece` is what the one file to read is called by
     a command that takes one, and then files to write.
@@ -83,7 +83,7 @@ def outputs(
 
 @contextmanager
 def plotting(plot: Path | None, *, reads: Iterable[str | Path | None], force: bool) -> Iterator[None]:
-    """Around the work: where a plot goes, if one is asked for. Raises, before the work, CannotWrite.
+    """Guard the file of a plot, if one is requested, during the work. Raises CannotWrite before the work.
 
     `reads` are words of the command line that may name what is read.
     """
@@ -99,7 +99,7 @@ def plotting(plot: Path | None, *, reads: Iterable[str | Path | None], force: bo
 
 
 def _folder_of(outs: Sequence[str], *, several: bool) -> Path | None:
-    """The folder that is asked for, or None for files of one piece. Raises BadOption."""
+    """Return the requested folder, or None for files of one piece. Raises BadOption."""
     folders = [out for out in outs if several or out.endswith(("/", "\\")) or os.path.isdir(out)]  # noqa: PTH112
     if not folders:
         return None
@@ -112,7 +112,7 @@ def _folder_of(outs: Sequence[str], *, several: bool) -> Path | None:
 
 @dataclass(frozen=True)
 class Shelf:
-    """Where the pieces of a command go, one or many, and how they are announced."""
+    """The destination of a command's pieces, one or many, and how they are announced."""
 
     outputs: Outputs
     folder: Path | None = None  # in which pieces are named after seed and index
@@ -121,7 +121,7 @@ class Shelf:
     missing: list[int] = field(default_factory=list)  # the places of pieces that cannot be made
 
     def put(self, piece: Piece, more: str = "", before: str = "") -> None:
-        """Write a piece, and say so."""
+        """Write a piece, and print a line about it."""
         from composer.music.general_midi import out_of_range
 
         request = piece.provenance.get("request", {})
@@ -139,7 +139,7 @@ class Shelf:
             click.echo(f"{before}{shown}: {piece.score.note_count} notes, {_bars(piece.score)}{more}{seed}")
 
     def miss(self, place: int, error: ComposerError) -> None:
-        """Say that a piece cannot be made, which of several others may; raise what no other is spared, too."""
+        """Report that a piece cannot be made. Raise the error again if it would stop every other piece, too."""
         if self.folder is None or not isinstance(error, NothingAllowed):
             raise error
         self.missing.append(place)
@@ -163,7 +163,7 @@ def _bars(score: Score) -> str:
 
 
 def write(player: Generator, asked: Iterable[Asked], shelf: Shelf) -> None:
-    """Each piece as soon as those before it are there, and at the end what was drawn anew.
+    """Write each piece as soon as those before it are finished, and print a summary of retries at the end.
 
     Raises BatchFailed, at the end, if some cannot be made.
     """
@@ -184,7 +184,7 @@ def write(player: Generator, asked: Iterable[Asked], shelf: Shelf) -> None:
 
 
 def said(piece: Piece) -> str:
-    """What is told of a piece: how often it was drawn anew, whether it repeats itself still, what constraints cost."""
+    """Describe a piece: how often it was retried, whether it still loops, the cost of constraints."""
     times, found = piece.provenance.get("redrawn", 0), piece.provenance.get("degenerate")
     redrawn = f", redrawn {_TIMES.get(times, f'{times} times')}" if times else ""
     cost = piece.provenance["nats"].get("constraints")
@@ -196,7 +196,7 @@ _TIMES = {1: "once", 2: "twice"}
 
 
 def stem(seed: int, index: int) -> str:
-    """What a piece is called in a folder."""
+    """Return the file name of a piece in a folder, without suffix."""
     return f"{seed}-{index:06d}"
 
 
@@ -212,7 +212,7 @@ def shelf(
     force: bool,
     quiet: bool,
 ) -> Iterator[Shelf]:
-    """Where the pieces of a command go: files for one piece, or a folder, which vanishes if nothing comes into it.
+    """Choose where the pieces of a command go: files for one piece, or a folder, which is removed if it stays empty.
 
     `stems` are what the pieces are called in a folder; for `reads`, see `outputs`. Raises, before the work, CannotWrite
     and BadOption.

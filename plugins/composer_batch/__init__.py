@@ -1,4 +1,4 @@
-"""Batches: thousands of pieces from one file of jobs, nothing lost and nothing twice; it names no other plugin.
+"""Batches: thousands of pieces from one file of jobs, none lost and none made twice.
 
     jobfile    a file of jobs -> tables, each with its lines
     jobs       tables -> cells: jobs with one value for each option
@@ -25,7 +25,7 @@ COMPOSER_API = 1
 
 @hookimpl
 def register_commands() -> Offers:
-    """Offer `composer batch`."""
+    """Register `composer batch`."""
     from composer_batch.command import batch
 
     return {"batch": batch}

@@ -1,4 +1,4 @@
-"""Choosing: the best pieces of a job stay, the others are taken away; it ranks by what the ledger holds.
+"""Selection: the best pieces of a job stay and the others are removed, by the ranks in the catalogue.
 
 A piece that is not among the best of those that are there is not among the best of all. So it goes at once, and each
 shard keeps the best of its own; the shard that ends last keeps the best of these.
@@ -18,7 +18,7 @@ from composer_batch.filters import Keep
 
 
 def choose(out: Path, ledgers: Sequence[Ledger], kept: Mapping[int, str]) -> int:
-    """Keep the best pieces of jobs, each as its `keep` says, in all these ledgers; how many were taken away."""
+    """Keep the best pieces of each job, by its `keep`, across these catalogues. Return how many were removed."""
     count = 0
     for job, text in kept.items():
         keep = Keep.of(text)
@@ -35,12 +35,12 @@ def choose(out: Path, ledgers: Sequence[Ledger], kept: Mapping[int, str]) -> int
 
 
 def kept_of(cells: Iterable[Cell]) -> dict[int, str]:
-    """What jobs keep, by job."""
+    """Collect the `keep` of each job that has one."""
     return {cell.job: cell.keep for cell in cells if cell.keep is not None}
 
 
 def choose_among_shards(out: Path, parts: int, kept: Mapping[int, str]) -> None:
-    """Once no shard has pieces to make, keep the best of all of them, and write their manifests anew."""
+    """Keep the best pieces of all shards, and rewrite their manifests. Do nothing while a shard has pieces to make."""
     if not kept:
         return
     with locked(out / folder.SHARDS, wait=True), ExitStack() as stack:

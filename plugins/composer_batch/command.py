@@ -1,4 +1,4 @@
-"""`composer batch`: thousands of pieces from one file of jobs; `status`, `retry` and `gallery` are about its folder."""
+"""`composer batch`: thousands of pieces from one file of jobs. `status`, `retry` and `gallery` work on its folder."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class WithJobs(click.Group):
-    """A group whose first word is the name of a command, or else a file of jobs."""
+    """A group whose first word is a command, or else a file of jobs."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """What does not name a command goes to `run`."""
+        """Pass a line that does not begin with a command to `run`."""
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
             args = ["run", *args]
         return super().parse_args(ctx, args)
@@ -45,7 +45,7 @@ def batch() -> None:
 
 @dataclass(frozen=True)
 class Asked:
-    """What the options of `_running` say."""
+    """The values of the options that `_running` adds."""
 
     executor: str
     options: tuple[str, ...]
@@ -58,7 +58,7 @@ class Asked:
 
 
 def _running(command: Any) -> Any:
-    """The options of what makes pieces, on a command that takes them as the fields of `Asked`."""
+    """Add the options of commands that make pieces; the command takes them as the fields of `Asked`."""
     options = [
         click.option(
             "--executor",
@@ -202,6 +202,7 @@ def _settings(limit: float, shard: str | None, wait: bool) -> Settings:
 
 
 def _shard(text: str | None) -> Shard:
+    """Parse a shard such as 3/16. Raises BadOption."""
     from composer_batch.catalogue import Shard
 
     if text is None:

@@ -1,4 +1,4 @@
-"""A catalogue opened with care: a file of SQLite with our tables and nothing else in it, or it is refused.
+"""Opens a catalogue safely: an SQLite file with our tables and nothing else, or it is refused.
 
 A batch may come from anybody. What SQLite would do for a schema of theirs (triggers, views, virtual tables), for a
 journal that names other files, or for pages that lead in circles is found before a row is read.
@@ -26,7 +26,7 @@ _MANY_FILES = bytes.fromhex("d9d505f920a163d7")
 
 
 def connected(path: Path, tables: str, *, reading: bool) -> sqlite3.Connection:
-    """Open a catalogue, made if need be, which holds these tables or none.
+    """Open a catalogue with these tables. Create it if need be.
 
     Raises UnreadableFile for what is none, CannotWrite for one that cannot be opened.
     """
@@ -60,7 +60,7 @@ def connected(path: Path, tables: str, *, reading: bool) -> sqlite3.Connection:
 
 
 def _check_file(path: Path) -> None:
-    """Raise ValueError for a file that SQLite would treat in another way than ours."""
+    """Raise ValueError for a file that SQLite would not treat as one of ours."""
     if path.exists():
         with open_inside(path, "read") as file:
             head = file.read(100)
@@ -75,7 +75,7 @@ def _check_file(path: Path) -> None:
 
 
 def _check_content(connection: sqlite3.Connection, tables: str) -> None:
-    """Raise sqlite3.Error or ValueError for another schema than ours, and for pages that are not as they should be."""
+    """Raise sqlite3.Error or ValueError for a schema other than ours, and for damaged pages."""
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     for setting in ("trusted_schema = OFF", "cell_size_check = ON", "synchronous = FULL"):

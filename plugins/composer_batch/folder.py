@@ -1,4 +1,4 @@
-"""The folder of a batch: what lies where, what may be there, and what has to be put right; it makes no piece.
+"""The folder of a batch: its layout, its checks and its repair.
 
 catalogue.sqlite      the ledger
 manifest.jsonl        a line a piece that is there, written at the end
@@ -29,19 +29,19 @@ SHARDS, SCRATCH, PARQUET = "shards", ".scratch", "catalogue.parquet"
 
 
 def home(out: Path, shard: Shard) -> Path:
-    """Where the ledger of a run lies."""
+    """Return the folder in which the catalogue of a run lies."""
     return out if shard.parts == 1 else inside(out, SHARDS, f"{shard.part:02}-of-{shard.parts:02}")
 
 
 def ledgers(out: Path) -> list[Path]:
-    """The ledgers in the folder of a batch: one, or one a shard."""
+    """Find the catalogues in the folder of a batch: one, or one for each shard."""
     shards = inside(out, SHARDS)
     places = [inside(out, NAME), *(inside(shards, path.parent.name, NAME) for path in sorted(shards.glob(f"*/{NAME}")))]
     return [path for path in places if is_file(path)]
 
 
 def check(out: Path, shard: Shard) -> None:
-    """Raise BatchFailed for a folder that is somebody's, CannotWrite for what is no folder."""
+    """Raise BatchFailed for a folder with other contents, CannotWrite for a path that is no folder."""
     shown = printable(str(out))
     try:
         names = {path.name for path in out.iterdir()} if out.exists() else set()
@@ -58,7 +58,7 @@ def check(out: Path, shard: Shard) -> None:
 
 
 def write(out: Path, stem: str, files: Mapping[str, bytes], scratch: Path, known: set[Path]) -> None:
-    """Write the files of a piece by suffix, each whole or not at all: in a folder of this run, and then moved.
+    """Write the files of a piece, by suffix. Each is written whole in the scratch folder of this run, and then moved.
 
     Folders that are `known` are there. Raises CannotWrite.
     """
@@ -76,13 +76,13 @@ def write(out: Path, stem: str, files: Mapping[str, bytes], scratch: Path, known
 
 
 def path_of(out: Path, stem: str, suffix: str) -> Path:
-    """Make the path of a file of a piece, of the stem in its row. Raises CannotWrite if it leads out of the batch."""
+    """Build the path of a file of a piece from its stem. Raises CannotWrite if it leads out of the batch."""
     folder, _, name = stem.partition("/")
     return inside(out, folder, f"{name}.{suffix}")
 
 
 def take_away(out: Path, ledger: Ledger, pieces: Iterable[tuple[int, str, Iterable[str]]]) -> None:
-    """Take away the files of pieces (number, stem, suffixes) that the ledger calls `dropping`. Raises CannotWrite."""
+    """Delete the files of pieces (number, stem, suffixes) that are `dropping` in the catalogue. Raises CannotWrite."""
     gone = []
     for number, stem, suffixes in pieces:
         for suffix in suffixes:
@@ -95,7 +95,7 @@ def take_away(out: Path, ledger: Ledger, pieces: Iterable[tuple[int, str, Iterab
 
 
 def mend(out: Path, ledger: Ledger, settled: int) -> None:
-    """Put right what a run left that was killed: half-written files, files to be taken away, files that are gone.
+    """Repair what a killed run left: half-written files, files still to be removed, and files that are missing.
 
     Files of runs after `settled` are read, and held to their hashes.
     """
@@ -110,7 +110,7 @@ def mend(out: Path, ledger: Ledger, settled: int) -> None:
 
 
 def _is_there(path: Path, size: int, digest: str | bool) -> bool:
-    """Whether there is a file of that size and, where a hash is given, with that content."""
+    """Tell whether a file has this size and, if a hash is given, this content."""
     if not path.is_file() or path.stat().st_size != size:
         return False
     if not digest:
@@ -120,7 +120,7 @@ def _is_there(path: Path, size: int, digest: str | bool) -> bool:
 
 
 def settle(ledger: Ledger, run: int) -> None:
-    """Bring everything to the disk, where the system can, and let the ledger know."""
+    """Flush all files to disk, where the system can, and record it in the catalogue."""
     shutil.rmtree(ledger.path.parent / SCRATCH, ignore_errors=True)
     if hasattr(os, "sync"):
         os.sync()

@@ -1,4 +1,4 @@
-"""Files of jobs as plain tables, each value with its line: TOML, JSON Lines and CSV; it knows no option of a job."""
+"""Files of jobs as plain tables, each value with its line: TOML, JSON Lines and CSV."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ class Table:
     lines: Mapping[str, int] = field(default_factory=dict)  # of its keys, as far as they are known
 
     def fault(self, text: str | ComposerError, key: str = "") -> BadJobs:
-        """The error of this table, or of one of its values, with its place."""
+        """Make an error about this table, or about one of its values, with file and line."""
         line = self.lines.get(key, self.line)
         return BadJobs(f"{self.file}, {f'line {line}' if line else f'job {self.number}'}: {text}")
 
 
 def read(path: Path) -> list[Table]:
-    """The jobs in a file, by its suffix. Raises BadJobs, with file and line, for anything that is none."""
+    """Read the jobs in a file, by its suffix. Raises BadJobs, with file and line, for an invalid one."""
     shown, suffix = printable(str(path)), path.suffix.lower()
     if suffix not in _READERS:
         raise BadJobs(f"{shown}: jobs stand in .toml, .jsonl or .csv files; {nearest(suffix, _READERS)}")
@@ -73,7 +73,7 @@ def read(path: Path) -> list[Table]:
 
 
 def _check_size(table: Table, key: str, value: Any, depth: int) -> None:
-    """Raise BadJobs for what is too long, too deep or no plain value."""
+    """Raise BadJobs for a value that is too long, nested too deeply, or not plain."""
     if isinstance(value, str) and len(value) > LONGEST:
         raise table.fault(f"'{printable(key)}' has {len(value):,} characters; {LONGEST:,} are the most.", key)
     if isinstance(value, list | Mapping):
@@ -113,7 +113,7 @@ _KEY = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([\w-]+))\s*[.=]""")
 
 
 def _toml_lines(text: str) -> tuple[dict[str, int], list[tuple[int, dict[str, int]]]]:
-    """The lines of the keys of [defaults], and of each [[job]]: tomllib does not tell them."""
+    """Find the lines of the keys of [defaults], and of each [[job]], since tomllib does not report them."""
     usual: dict[str, int] = {}
     found: list[tuple[int, dict[str, int]]] = []
     inside = usual
@@ -149,7 +149,7 @@ def _json_lines(text: str, shown: str) -> Iterator[Table]:
 
 
 def _csv(text: str, shown: str) -> Iterator[Table]:
-    """A job a row; an empty field is not given, `gates.rules_broken` is an option in a table, `[…]` is a list."""
+    """Read one job from each row: empty fields are left out, `gates.in_key` goes into a table, `[…]` is a list."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         names = [name.strip() for name in next(reader, [])]

@@ -1,4 +1,4 @@
-"""Jobs: tables of a file as checked values, a grid spread out; it knows no model, and no folder."""
+"""Jobs: tables of a file as checked values, with their grids expanded."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LARGEST = 2**62
 
 @dataclass(frozen=True)
 class Job:
-    """What is asked for, without samplers, gates and options of exporters. Raises BadOption for what cannot be."""
+    """A job without samplers, gates and export options. Raises BadOption for invalid values."""
 
     name: Annotated[str, "what the job is called"] = ""
     file: Annotated[str, "pattern of the file names, such as {model}-{key}-{index:04}"] = PATTERN
@@ -57,7 +57,7 @@ class Job:
     keep: Annotated[str | None, "of all pieces of the job, such as: best 100 by likelihood"] = None
 
     def __post_init__(self) -> None:
-        """Check what no request checks."""
+        """Check the values that no request checks."""
         if not 1 <= self.count <= MOST_PIECES:
             raise BadOption(f"'count' is {self.count:,}, and must be from 1 to {MOST_PIECES:,}.")
         if self.bars is not None and self.bars > MOST_BARS:
@@ -96,7 +96,7 @@ class Wanted:
 
 
 def sampler_keys() -> dict[str, tuple[str, Option]]:
-    """The keys of samplers' options, as the command line has them: `top-p`, `density-per`."""
+    """List the keys of samplers' options, as on the command line: `top-p`, `density-per`."""
     found: dict[str, tuple[str, Option]] = {}
     taken = {option.name.replace("_", "-") for option in schema(Job)} | {name.replace("_", "-") for name in TABLES}
     for name, offer in sorted(registry().offers["samplers"].items()):
@@ -107,7 +107,7 @@ def sampler_keys() -> dict[str, tuple[str, Option]]:
 
 
 def spread(tables: Sequence[Table]) -> list[Wanted]:
-    """Every point of every job's grid, in the order of the file. Raises BadJobs, which names file and line."""
+    """Expand every job's grid, in the order of the file. Raises BadJobs, with file and line."""
     samplers = sampler_keys()
     found: list[Wanted] = []
     for table in tables:
@@ -186,13 +186,13 @@ def _points(table: Table, axes: Sequence[Axis], samplers: Mapping[str, tuple[str
 
 
 def _named_in(text: str, keys: Sequence[str]) -> str:
-    """The key that an error is about, by its first quoted word."""
+    """Find the key that an error is about, by its first quoted word."""
     return next((key for key in keys if f"'{key.replace('-', '_')}'" in text), "")
 
 
 @lru_cache(maxsize=1)
 def _own() -> Mapping[str, Option]:
-    """The options of a job."""
+    """List the options of a job."""
     return {option.name: option for option in schema(Job)}
 
 

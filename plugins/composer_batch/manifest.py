@@ -1,4 +1,4 @@
-"""The manifest of a batch: a line of JSON for each piece that is there, for people without SQL; it reads the ledger."""
+"""The manifest of a batch: a line of JSON for each finished piece, for people without SQL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAME = "manifest.jsonl"
 
 
 def write(ledger: Ledger, path: Path) -> None:
-    """Write a line a piece, in the order in which they were asked for. Raises CannotWrite."""
+    """Write one line for each finished piece, in the order of the jobs. Raises CannotWrite."""
     with whole_file(path) as scratch, scratch.open("w", encoding="utf-8") as file:
         for row in ledger.pieces("done"):
             files = {

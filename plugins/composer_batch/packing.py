@@ -1,4 +1,4 @@
-"""Packing: what waits in a ledger, in chunks for so many workers; it runs nothing."""
+"""Packing: groups the waiting pieces of a catalogue into chunks for the workers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGE = 1024
 def chunks(
     ledger: Ledger, cells: Sequence[Cell], largest: int, workers: Callable[[], int], most: Callable[[int], int]
 ) -> Iterator[Chunk]:
-    """Pieces of one model and chain together, those of like length beside each other, the longest first.
+    """Yield chunks of one model and sampler chain. Pieces of similar length stand together, the longest first.
 
     No chunk has more than `largest` pieces, or than `most` says of the cell that it has come to.
     """
@@ -42,7 +42,7 @@ def chunks(
 
 
 def share(left: int, workers: int, most: int) -> int:
-    """Pieces of each of the next chunks, one for each worker, of those that are left.
+    """Compute the size of each of the next chunks, one for each worker, from the number of pieces left.
 
     A round of equal chunks takes half of what is left, so that all workers end together (factoring: Hummel, Schonberg
     and Flynn 1992), but fills batches as long as there is enough for all.
@@ -53,7 +53,7 @@ def share(left: int, workers: int, most: int) -> int:
 
 
 def chunk(cells: Sequence[Cell] | Mapping[int, Cell], pieces: Sequence[tuple[int, int, int]]) -> Chunk:
-    """These pieces (number, place of the cell, index) with the cells that they need."""
+    """Make a chunk of these pieces (number, position of the cell, index) and their cells."""
     return Chunk({place: cells[place] for _, place, _ in pieces}, tuple(pieces))
 
 

@@ -1,4 +1,4 @@
-"""The catalogue of a batch as Parquet, all shards together, for tables and data frames; it reads the ledgers."""
+"""The catalogue of a batch as Parquet, all shards together, for tables and data frames."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check() -> None:
 
 
 def write(out: Path) -> None:
-    """Write a row for each piece that is asked for, whatever became of it. Raises CannotWrite."""
+    """Write a row for each requested piece, whatever its state. Raises CannotWrite."""
     import pyarrow
     from pyarrow import parquet
 

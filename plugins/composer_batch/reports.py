@@ -1,4 +1,4 @@
-"""The gallery of a batch: its best pieces on a page, by the exporter of pages where there is one; it makes no music."""
+"""The gallery of a batch: its best pieces on a page, by the exporter of pages if there is one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SUFFIX = ".html"
 
 
 def write(out: Path, page: Path, top: int) -> int:
-    """Write the `top` best ranked pieces to `page`; how many there were.
+    """Write the `top` best ranked pieces to `page`. Return how many there were.
 
     Raises BadOption where there is no batch, or no piece of it, and CannotWrite.
     """
@@ -42,18 +42,18 @@ def write(out: Path, page: Path, top: int) -> int:
 
 
 def _place(row: dict[str, Any]) -> tuple[float, ...]:
-    """What pieces are sorted by; one that was not ranked comes last."""
+    """Return the sort key of a piece; pieces without a rank come last."""
     return tuple(inf if row[name] is None else row[name] for name in ("rank", "distance", "number"))
 
 
 def check_page(page: Path) -> None:
-    """Raise BadOption for what is no page."""
+    """Raise BadOption for a file that is no page."""
     if page.suffix.lower() != SUFFIX:
         raise BadOption(f"{printable(str(page))}: a gallery is a page, such as best.html.")
 
 
 def files_in(out: Path) -> Iterator[Path]:
-    """The files of all pieces of a batch."""
+    """Yield the files of all finished pieces of a batch."""
     for path in ledgers(out):
         with opened(path, reading=True) as ledger:
             for row in ledger.pieces("done"):
@@ -67,7 +67,7 @@ def _best(paths: Sequence[Path], top: int) -> Iterator[dict[str, Any]]:
 
 
 def _exported(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> bool:
-    """Whether an exporter of pages took the pieces."""
+    """Export the pieces to a page. Tell whether an exporter took them."""
     readers = registry().offers["readers"]
     pieces = []
     for row in best:
@@ -87,7 +87,7 @@ def _files(out: Path, row: dict[str, Any]) -> list[Path]:
 
 
 def _plain(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> str:
-    """A page of links. Nothing of a batch is more than text on it."""
+    """Build a page of links. All values from the batch are escaped text."""
     rows = []
     for place, row in enumerate(best, start=1):
         links = ", ".join(_link(path, page) for path in _files(out, row))

@@ -1,4 +1,4 @@
-"""Whether a row of a ledger holds what a run writes there: a batch may come from anybody; it knows no SQL."""
+"""Checks rows of a catalogue: a batch may come from anybody."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STEM = re.compile(r"\d{4,}/[^/\\\0-\x1f]{1,200}")
 
 
 def checked(row: Mapping[str, Any], *, written: bool) -> dict[str, Any]:
-    """The columns of a piece, those in JSON as plain values. Raises ValueError for what no run has written.
+    """Check the columns of a piece, and parse those in JSON. Raises ValueError for values that no run writes.
 
     A piece that is `written` has files.
     """
@@ -42,7 +42,7 @@ def _plain(text: Any) -> Any:
 
 
 def _is_stem(value: Any) -> bool:
-    """Whether it is a path that stays in the folder of the batch."""
+    """Tell whether a value is a path that stays in the folder of the batch."""
     return isinstance(value, str) and bool(_STEM.fullmatch(value)) and not value.endswith(("/.", "/.."))
 
 
@@ -59,7 +59,7 @@ def _is_table(value: Any) -> bool:
 
 
 def _are_metrics(value: Any) -> bool:
-    """Whether what is shown of them is of the right kind."""
+    """Tell whether the metrics that are shown have the right types."""
     if value is None:
         return True
     figures = (value.get(name) for name in ("notes", "nats per note")) if isinstance(value, Mapping) else ("",)

@@ -1,4 +1,4 @@
-"""Running a batch: chunks to an executor, and what comes back into the folder and the ledger; it makes no music."""
+"""Runs a batch: chunks go to an executor, and the results into the folder and the catalogue."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MOST_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Settings:
-    """How a batch runs, which changes nothing in its pieces."""
+    """How a batch runs. None of it changes the pieces."""
 
     limit: float = 900.0  # seconds that a worker may be busy with one chunk
     chunk: int = 4 * BATCH  # pieces at most
@@ -44,7 +44,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Progress:
-    """How a batch goes."""
+    """The progress of a batch."""
 
     pieces: int  # in all
     counts: Counter[str]  # by state
@@ -54,12 +54,12 @@ class Progress:
 
     @property
     def rate(self) -> float:
-        """Pieces a second in this run."""
+        """Pieces per second in this run."""
         return self.made / self.seconds if self.made else 0.0
 
     @property
     def left(self) -> float:
-        """Seconds, if it goes on so; infinite before the first piece."""
+        """Seconds left at this rate; infinite before the first piece."""
         return self.counts["waiting"] / self.rate if self.rate else float("inf")
 
 
@@ -68,7 +68,7 @@ Report = Callable[[Progress], None]
 
 @dataclass
 class _Course:
-    """What changes while a batch runs."""
+    """The state of a run."""
 
     out: Path
     ledger: Ledger
@@ -100,7 +100,7 @@ def run(
     clock: Callable[[], float] = time.monotonic,
     now: Callable[[], float] = time.time,
 ) -> Progress:
-    """Make what is asked for and not there yet; the end of it. Without `cells`, go on with what the folder has.
+    """Make the missing pieces, and return the final progress. Without `cells`, use those in the folder.
 
     With `retry`, what was set aside is tried once more. Raises BatchFailed for a folder that another run works in, or
     that holds another batch; CannotWrite where nothing can be written.
@@ -133,9 +133,10 @@ def run(
 
 
 def _chunks(course: _Course, executor: Executor) -> Iterator[Chunk]:
-    """What waits, in chunks; the parts of those that were lost come first."""
+    """Yield the waiting pieces in chunks. Parts of lost chunks come first."""
 
     def workers() -> int:
+        """Return how many chunks the executor works on at once."""
         return max(int(getattr(executor, "places", 1)), 1)
 
     for chunk in packing.chunks(course.ledger, course.cells, course.settings.chunk, workers, partial(_most, course)):
@@ -144,7 +145,7 @@ def _chunks(course: _Course, executor: Executor) -> Iterator[Chunk]:
 
 
 def _most(course: _Course, place: int) -> int:
-    """Pieces of a chunk that has come to this cell: fewer where their files are large, or they take long."""
+    """Limit the pieces of a chunk that has reached this cell: fewer if their files are large or they are slow."""
     if place not in course.costs:
         return BATCH
     size, seconds = course.costs[place]
@@ -153,7 +154,7 @@ def _most(course: _Course, place: int) -> int:
 
 
 def _outcomes(course: _Course, executor: Executor, now: Callable[[], float]) -> Iterator[Outcome]:
-    """Everything to the executor, and then what was lost, until nothing is left."""
+    """Run all chunks, and then what was lost, until nothing is left."""
     waiting: Iterator[Chunk] = _chunks(course, executor)
     while True:
         with _ended(executor((draw, finish), waiting, course.settings.limit)) as outcomes:
@@ -172,7 +173,7 @@ def _again(course: _Course) -> Iterator[Chunk]:
 
 @contextmanager
 def _ended(outcomes: Iterator[Outcome]) -> Iterator[Iterator[Outcome]]:
-    """The same, whose workers end with the block."""
+    """Close the outcomes at the end of the block, and so end their workers."""
     try:
         yield outcomes
     finally:
@@ -235,7 +236,7 @@ def _count(course: _Course, rows: Sequence[Row]) -> None:
 
 
 def _lost(course: _Course, chunk: Chunk, fault: str) -> None:
-    """Divide a chunk, to find the piece that it was lost on; set that piece aside after some tries."""
+    """Divide a lost chunk to find the piece at fault. After some tries, set that piece aside."""
     count = len(chunk.pieces)
     if count > 1:
         size = -(-count // PARTS)
@@ -252,7 +253,7 @@ def _lost(course: _Course, chunk: Chunk, fault: str) -> None:
 
 
 def _choose(course: _Course, places: Iterable[int]) -> None:
-    """Of the jobs of these cells, keep the best."""
+    """Keep the best pieces of the jobs of these cells."""
     kept = choosing.kept_of(course.cells[place] for place in places)
     count = choosing.choose(course.out, [course.ledger], kept)
     course.counts["done"] -= count

@@ -1,4 +1,4 @@
-"""The state of a batch, from its folder alone, all shards together; it changes nothing."""
+"""The state of a batch, from its folder, all shards together. Nothing is changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from composer_batch.folder import ledgers
 
 
 def summary(out: Path) -> dict[str, Any]:
-    """Pieces by state, rejections by gate, and why others were set aside. Raises BadOption where there is no batch."""
+    """Count pieces by state, rejections by gate, and the reasons of failures. Raises BadOption without a batch."""
     paths = ledgers(out)
     if not paths:
         raise BadOption(f"{printable(str(out))}: contains no batch.")

@@ -1,4 +1,4 @@
-"""The work of a batch: a chunk of pieces is drawn, held to its gates and made into bytes; it writes to no folder.
+"""The work of a batch: draw a chunk of pieces, apply the gates, and encode the files. No folder is written.
 
 Two stages, each a function of one plain value, so that an executor may run them in different places: `draw` needs the
 model, `finish` only exporters.
@@ -38,7 +38,7 @@ from composer_batch.filters import Gates, gates_of, measure
 
 @dataclass(frozen=True)
 class Chunk:
-    """Pieces that are made together: all of one model and one chain."""
+    """Pieces that are made together: all of one model and one sampler chain."""
 
     cells: Mapping[int, Cell]  # by their places
     pieces: tuple[tuple[int, int, int], ...]  # number, place of the cell, index
@@ -46,7 +46,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A piece that passed its gates, or none, and why none did."""
+    """A piece that passed its gates, or the reasons why none did."""
 
     number: int
     cell: int
@@ -84,7 +84,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Stopped:
-    """Why no chunk can be made where the work runs."""
+    """Why no chunk can be made on this worker."""
 
     reason: str
 
@@ -161,7 +161,7 @@ def _gates(text: str) -> Gates:
 
 
 def finish(group: Group | Stopped) -> list[Made] | Stopped:
-    """The files of each piece as bytes, with what the ledger keeps of it."""
+    """Encode the files of each piece, with the values for the catalogue."""
     if isinstance(group, Stopped):
         return group
     began = perf_counter()

@@ -1,4 +1,4 @@
-"""The callback `tensorboard`: the course of a run as scalars that TensorBoard shows."""
+"""The callback `tensorboard`: writes the course of a run as scalars for TensorBoard."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TensorBoard(Callback):
     _writer: Any = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse to be made where TensorBoard is not installed."""
+        """Raise BadOption if TensorBoard is not installed."""
         if find_spec("tensorboard") is None:
             raise BadOption("TensorBoard is not installed; install it with `pip install tensorboard`.")
 

@@ -1,4 +1,4 @@
-"""The executor `ray`: workers of a Ray cluster, on this machine or on many; it knows nothing of what is done."""
+"""The executor `ray`: workers of a Ray cluster, on this machine or on many."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE = 1.0
 
 @dataclass(frozen=True)
 class Cluster:
-    """A Ray cluster; a worker or a machine that is lost costs its work alone. Files come back to this machine."""
+    """A Ray cluster. A lost worker or machine costs only its own work. Files come back to this machine."""
 
     address: Annotated[str, "of the cluster, or auto; nothing: one on this machine for this run"] = ""
     workers: Annotated[int, "pieces of work at a time; 0: as many as the cluster has room for"] = 0
@@ -29,7 +29,7 @@ class Cluster:
 
     @property
     def places(self) -> int:
-        """Arguments that are worked on at once, as far as it is known: when there is a cluster."""
+        """How many arguments are worked on at once, as far as is known before there is a cluster."""
         ray = sys.modules.get("ray")
         joined = ray is not None and ray.is_initialized()
         return self.workers or (_room(ray, self.cpus, self.gpus) if joined else 1)
@@ -37,7 +37,7 @@ class Cluster:
     def __call__(
         self, stages: Sequence[Callable[[Any], Any]], arguments: Iterable[Any], limit: float
     ) -> Iterator[Outcome]:
-        """All stages of an argument in one worker; results come as they are ready."""
+        """Run all stages of an argument in one worker. Results come as they are ready."""
         if find_spec("ray") is None:
             raise BadOption("Ray is not installed; install it with `pip install 'composer-midi[ray]'`.")
         import ray

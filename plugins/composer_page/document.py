@@ -1,4 +1,4 @@
-"""The page put together from its template, style, script and values; it knows no music.
+"""Builds the page from its template, style, script and values.
 
 Nothing from outside becomes markup: all values are one block of JSON without a `<`, from which the script makes text.
 The policy at the head of the page forbids every script and style but these two, and every address.
@@ -20,7 +20,7 @@ _SCRIPTS = ("music", "sound", "player", "roll", "marks", "steering", "shown", "f
 
 
 def page(pieces: Sequence[dict[str, Any]]) -> str:
-    """The page of these pieces, as `content.values` and `PageExporter` make them."""
+    """Build the page of these pieces, as `content.values` and `PageExporter` make them."""
     data = json.dumps({"pieces": pieces}, separators=(",", ":"))
     data = data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     title = pieces[0]["title"] if len(pieces) == 1 else f"{len(pieces)} pieces"

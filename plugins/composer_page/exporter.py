@@ -1,4 +1,4 @@
-"""The exporter of pages: `.html`, one file that needs no network; it knows no markup and no format of music."""
+"""The exporter of pages: `.html`, one file that needs no network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENGRAVED_PIECES, NOTATED_NOTES = 24, 20_000
 
 @dataclass(frozen=True)
 class PageExporter:
-    """Writes one page that opens from disk: piano roll, score, sound, downloads; several pieces are a gallery.
+    """Writes one page that opens from disk: piano roll, score, sound, downloads. Several pieces are a gallery.
 
     The browser makes the sound itself, note by note (`sound.js`). Tracks that are muted, solo, slower or looped would
     otherwise need a recording of each, and be thousands of times as large; how good instruments sound is for `.wav`.
@@ -46,7 +46,7 @@ class PageExporter:
 
 
 def _wanted(pieces: Sequence[Piece]) -> Sequence[str]:
-    """The forms that are worth their time."""
+    """Choose the forms that do not take too long to write."""
     if sum(piece.score.note_count for piece in pieces) > NOTATED_NOTES:
         return forms.SOUNDING
     return forms.ALL if len(pieces) <= ENGRAVED_PIECES else forms.PLAIN

@@ -1,4 +1,4 @@
-"""A piece in the forms that other plugins write, as bytes; it knows no format, and does without any of them."""
+"""A piece in the forms that other plugins write, as bytes. Any of them may be missing."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ ALL = (*PLAIN, ENGRAVED)
 
 @dataclass(frozen=True)
 class Forms:
-    """What was written, by suffix, and why the rest was not, in words."""
+    """The written files by suffix, and the reason for each missing one."""
 
     data: Mapping[str, bytes]
     missing: Mapping[str, str]
 
 
 def of(piece: Piece, suffixes: Sequence[str]) -> Forms:
-    """The piece in each of these forms that somebody writes."""
+    """Write the piece in each of these forms that has an exporter."""
     data, missing = {}, {}
     with tempfile.TemporaryDirectory(prefix="composer-page-") as folder:
         for suffix in suffixes:

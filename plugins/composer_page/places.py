@@ -1,4 +1,4 @@
-"""Where the bars of an engraved score are on its page, for the mark that follows the music; it draws nothing.
+"""Positions of the bars of an engraved score, for the mark that follows the music.
 
 It reads the SVG that Verovio writes: a group of class `measure` for each bar, in it groups of class `staff`, and in
 these the lines of the staff as paths from left to right. Of anything else it says nothing, and the score has no mark.
@@ -20,7 +20,10 @@ Place = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class _Frame:
-    """From the numbers of an element to those of the page: times `scale`, plus x and y; `wide` is what it can fill."""
+    """Maps coordinates of an element to those of the page: times `scale`, plus x and y.
+
+    `wide` is the width of the element in its own coordinates.
+    """
 
     wide: float
     scale: float = 1.0
@@ -32,7 +35,7 @@ class _Frame:
 
 
 def bars(svg: bytes, count: int) -> list[list[float]]:
-    """Left, top, width and height of `count` bars, in parts of the page; none if there are not as many."""
+    """Find left, top, width and height of `count` bars, as fractions of the page. Return none if the count differs."""
     try:
         root = fromstring(svg)  # noqa: S314  (an installed plugin wrote it, a moment ago)
         wide, high = _box(root)[2:]
@@ -57,7 +60,7 @@ def _measures(element: Element, frame: _Frame) -> Iterator[Place | None]:
 
 
 def _measure(measure: Element, frame: _Frame) -> Place | None:
-    """The place of the lines of its staves."""
+    """Locate a bar by the lines of its staves."""
     lines = [
         tuple(float(number) for number in line.groups())
         for staff in measure.iter()

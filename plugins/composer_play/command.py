@@ -1,4 +1,4 @@
-"""`composer play`: a piece to watch in the terminal, and to hear where there is sound."""
+"""`composer play`: a piece to watch in the terminal, and to hear if there is sound."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _symbols(console: Console) -> str:
 
 
 def _print_whole(console: Console, roll: Roll) -> None:
-    """Line after line of the roll, each as wide as the terminal."""
+    """Print the whole roll, in lines as wide as the terminal."""
     from composer_play.roll import MARGIN, View, legend, picture
 
     columns = max(console.width - MARGIN, 16)
@@ -108,7 +108,7 @@ def _print_whole(console: Console, roll: Roll) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """What is shown, and how: a roll, and the seconds of its ticks."""
+    """A roll, the seconds of its ticks, and the console that shows it."""
 
     roll: Roll
     timing: Timing
@@ -116,11 +116,11 @@ class Stage:
 
     @property
     def lasts(self) -> float:
-        """Seconds."""
+        """The length of the piece in seconds."""
         return self.timing.second(self.roll.length)
 
     def at(self, second: float, *, pauses: bool) -> RenderableType:
-        """The picture of a moment."""
+        """Draw the picture at a second of the piece."""
         from rich.console import Group
 
         from composer_play.roll import MARGIN, View, legend, picture
@@ -174,7 +174,7 @@ def _play(console: Console, score: Score, roll: Roll, *, sounding: bool) -> None
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """A terminal that is closed, or a request to end, is as Ctrl-C: no player goes on without us."""
+    """Handle a closed terminal, or a request to end, like Ctrl-C, so that no player keeps running."""
     names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {
         number: signal.signal(number, signal.default_int_handler) for number in (getattr(signal, n) for n in names)
@@ -187,7 +187,7 @@ def _ended_by_signals() -> Iterator[None]:
 
 
 def moments(stage: Stage, keys: Keys, sound: Attempt, clock: Callable[[], float]) -> Iterator[RenderableType]:
-    """The pictures from the beginning to the end, or until `q`; keys and the clock are asked between them."""
+    """Yield the pictures from the beginning to the end, or until `q`. Read the keys and the clock between them."""
     from composer_play.transport import Transport
 
     transport = Transport(since=clock())
@@ -206,7 +206,7 @@ def moments(stage: Stage, keys: Keys, sound: Attempt, clock: Callable[[], float]
 
 
 def _moved(stage: Stage, transport: Transport, key: str, time: float) -> Transport:
-    """After a key; the same one after any other key."""
+    """Apply a key. Return the same transport for any other key."""
     from composer_play.transport import bar_after, bar_before
 
     if key == " ":

@@ -1,4 +1,4 @@
-"""Keys that are pressed in a terminal, without waiting for a line; it knows not what they are for."""
+"""Keys that are pressed in a terminal, without waiting for a line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ARROWS = {b"\x1b[D": "left", b"\x1bOD": "left", b"\x1b[C": "right", b"\x1bOC": 
 
 @contextmanager
 def keys_of(terminal: int | None) -> Iterator[Keys]:
-    """The keys of a terminal, by its file descriptor; without one, no key is ever pressed."""
+    """Read the keys of a terminal, by its file descriptor. Without one, no key is ever pressed."""
     try:
         import termios
         import tty
@@ -42,13 +42,14 @@ def _read(terminal: int) -> bytes:
 
 
 def _none(seconds: float) -> str:
+    """Wait, and report no key."""
     sleep(seconds)
     return ""
 
 
 @dataclass
 class _Pressed:
-    """The keys of a terminal; several may have come at once."""
+    """The keys of a terminal; several may have been pressed at once."""
 
     terminal: int
     waiting: bytes = b""

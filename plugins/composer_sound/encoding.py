@@ -1,4 +1,4 @@
-"""Sound as the bytes of a file, by libsndfile; it knows no score."""
+"""Encodes sound as the bytes of a file, by libsndfile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from composer_sound.takes import RATE
 
 @dataclass(frozen=True)
 class Format:
-    """How sound is encoded: names of libsndfile, and how high peaks may be, in dB below full scale."""
+    """How sound is encoded: names of libsndfile, and the highest peak, in dB below full scale."""
 
     container: str
     coding: str

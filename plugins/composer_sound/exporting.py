@@ -1,4 +1,4 @@
-"""The exporter of sound: a score is played, measured, made as loud as asked and encoded; it knows no synthesiser."""
+"""The exporter of sound: plays a score, measures it, scales it to the loudness and encodes it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IN_MEMORY = 64 * 2**20
 
 @dataclass(frozen=True)
 class SoundExporter:
-    """Writes one piece as stereo sound of 48 kHz and 16 bits; the suffix says how it is encoded.
+    """Writes one piece as stereo sound of 48 kHz and 16 bits. The suffix decides the encoding.
 
     The instruments are those of General MIDI, drums apart, from the soundfont TimGM6mb that comes with pretty_midi or
     from another. The sound begins at tick 0 and ends when the last note has died away. It is made as loud as asked, but
@@ -72,7 +72,7 @@ QUIET = 10 ** (-66 / 20)  # beside the highest peak: what is below it at the end
 
 @dataclass(frozen=True, eq=False)
 class Levels:
-    """What is measured of sound as it is played: (frames,) peaks, and (steps,) powers of `loudness`."""
+    """Levels measured while sound is played: (frames,) peaks, and (steps,) powers of `loudness`."""
 
     peaks: Sound
     powers: Sound
@@ -84,17 +84,17 @@ class Levels:
 
     @property
     def frames(self) -> int:
-        """Samples until all has died away."""
+        """The number of samples until the sound has died away."""
         return int(np.flatnonzero(self.peaks > self.peak * QUIET)[-1] + 1) * FRAME + FADE
 
     def factor(self, target: float, ceiling: float) -> float:
-        """What brings sound to `target` LUFS and lets no peak above `ceiling` dB."""
+        """Compute the gain that brings sound to `target` LUFS, with no peak above `ceiling` dB."""
         wanted = target - loudness.integrated(self.powers)
         return float(min(10 ** (wanted / 20), 10 ** (ceiling / 20) / self.peak))
 
 
 def _lay_down(parts: Iterable[Sound], raw: IO[bytes]) -> Levels:
-    """Write sound down as it is played, and measure it. Parts are whole frames and steps, but for the last."""
+    """Store sound as it is played, and measure it. All parts but the last are whole frames and steps."""
     peaks, powers = [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
     for part in parts:
         raw.write(part.tobytes())
@@ -105,7 +105,7 @@ def _lay_down(parts: Iterable[Sound], raw: IO[bytes]) -> Levels:
 
 
 def _faded(raw: IO[bytes], samples: int, factor: float) -> Iterable[Sound]:
-    """The first `samples` of what was written down, times `factor`, with a short fade at the end, second by second."""
+    """Yield the first `samples` of the stored sound, times `factor`, second by second, with a short fade at the end."""
     raw.seek(0)
     for begin in range(0, samples, takes.RATE):
         part = np.frombuffer(raw.read(takes.RATE * 8), np.float32).reshape(-1, 2)[: samples - begin]

@@ -1,4 +1,4 @@
-"""MIDI to WAV by midirenderer, here or as a process that is asked over pipes; it knows no score.
+"""MIDI to WAV by midirenderer, in this process or in one that is asked over pipes.
 
 As a process it imports as little as possible, since every piece waits for it: see `rendering`.
 """
@@ -12,7 +12,7 @@ LENGTH = 4
 
 
 def render(soundfont: bytes, midi: bytes) -> bytes:
-    """A WAV file of 16 bits, stereo, 48 kHz. Raises ValueError, saying what is wrong with the soundfont."""
+    """Render a WAV file of 16 bits, stereo, 48 kHz. Raises ValueError, stating what is wrong with the soundfont."""
     import midirenderer
 
     try:
@@ -26,7 +26,7 @@ def render(soundfont: bytes, midi: bytes) -> bytes:
 
 
 def main() -> None:
-    """Render every MIDI file that comes in, each with its length before it, until none comes.
+    """Render every MIDI file that comes in, each after its length, until none comes.
 
     An answer is the length of a WAV file, the file, and the length of a sentence, which is 0 where nothing is wrong.
     """

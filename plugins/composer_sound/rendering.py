@@ -1,4 +1,4 @@
-"""Work that renders, shared among processes, since the synthesiser holds the interpreter's lock; it knows no score."""
+"""Rendering shared among processes, since the synthesiser holds the interpreter's lock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Map: TypeAlias = Callable[[Callable[[Render, Any], Any], Iterable[Any]], Iterato
 
 @contextmanager
 def shared(soundfont: Path, calls: int) -> Iterator[Map]:
-    """A `map` for so many calls, with results in order, and few of them waiting to be taken. Raises Unusable."""
+    """Yield a `map` for this many calls. Results come in order, and few of them wait. Raises Unusable."""
     data = instruments(soundfont)
     many = min(calls, MOST, _processors())
     if many < 2:
@@ -46,7 +46,7 @@ def shared(soundfont: Path, calls: int) -> Iterator[Map]:
 
 
 def _processors() -> int:
-    """Those that this process may use; 1 for one that is itself one of many."""
+    """Count the processors this process may use; 1 in a process that is one of many."""
     if parent_process() is not None:
         return 1
     return processors()
@@ -110,7 +110,7 @@ def _asked(process: subprocess.Popen[bytes], midi: bytes) -> bytes:
 
 
 def _part(answers: Any) -> bytes:
-    """What stands behind its length. Raises OSError if the process ended."""
+    """Read a length, and as many bytes. Raises OSError if the process ended."""
     length = answers.read(renderer.LENGTH)
     part: bytes = answers.read(int.from_bytes(length))
     if len(length) < renderer.LENGTH or len(part) < int.from_bytes(length):

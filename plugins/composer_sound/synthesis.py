@@ -1,4 +1,4 @@
-"""Takes as sound, by the synthesiser of midirenderer (rustysynth); it knows no file but the soundfont, and no format.
+"""Renders takes as sound, by the synthesiser of midirenderer (rustysynth).
 
 The synthesiser is given a MIDI file whose tick is one sample, and answers with a WAV file of 16 bits.
 """
@@ -36,7 +36,7 @@ _WAV_HEADER = 44
 
 
 def sound(windows: Iterable[Window], soundfont: Path) -> Iterator[Sound]:
-    """The sound of windows, one after the other, and of what dies away after them. Raises Unusable."""
+    """Render windows one after the other, and the tails after them. Raises Unusable."""
     played = tuple(windows)
     mixed = np.zeros((0, 2), np.float32)
     with rendering.shared(soundfont, sum(len(window.takes) for window in played)) as each:
@@ -57,7 +57,7 @@ def _lengthened(sound: Sound, least: int) -> Sound:
 
 
 def _played(render: Render, take: tuple[Part, ...]) -> Sound:
-    """A take until it has died away."""
+    """Render a take until it has died away."""
     end = max(int((part.notes["start"] + part.notes["duration"]).max()) for part in take)
     for tail in _TAILS:
         samples, gain = _unclipped(render, take, end + tail)
@@ -67,7 +67,7 @@ def _played(render: Render, take: tuple[Part, ...]) -> Sound:
 
 
 def _unclipped(render: Render, take: tuple[Part, ...], length: int) -> tuple[NDArray[np.int16], float]:
-    """Samples of which none is cut off, and what they are to be multiplied by."""
+    """Render samples without clipping, and return them with their gain."""
     for volume in _VOLUMES:
         samples = np.frombuffer(render(_midi(take, length, volume)), np.int16, offset=_WAV_HEADER).reshape(-1, 2)
         if samples.max(initial=0) < 32767 and samples.min(initial=0) > -32768:
@@ -76,7 +76,7 @@ def _unclipped(render: Render, take: tuple[Part, ...], length: int) -> tuple[NDA
 
 
 def _midi(take: tuple[Part, ...], length: int, volume: int) -> bytes:
-    """A MIDI file of type 1: an empty track that lasts `length`, and one for each part."""
+    """Build a MIDI file of type 1: an empty track of this length, and a track for each part."""
     tracks = [_quantity(length), *(_events(part, volume) for part in take)]
     chunks = [b"MThd" + struct.pack(">IHHH", 6, 1, len(tracks), _TICKS)]
     chunks += [b"MTrk" + struct.pack(">I", len(track) + 3) + track + b"\xff\x2f\x00" for track in tracks]
@@ -92,5 +92,5 @@ def _events(part: Part, volume: int) -> bytes:
 
 
 def _quantity(ticks: int) -> bytes:
-    """A variable-length quantity of four bytes."""
+    """Encode a variable-length quantity of four bytes."""
     return bytes(ticks >> shift & 0x7F | (0x80 if shift else 0) for shift in (21, 14, 7, 0))

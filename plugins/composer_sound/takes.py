@@ -1,4 +1,4 @@
-"""A score as takes: notes in samples, divided so that a synthesiser of 16 channels plays them; it knows no soundfont.
+"""A score as takes: notes in samples, divided so that a synthesiser of 16 channels can play them.
 
 A take holds the notes that begin within 20 seconds, of tracks enough for one synthesiser. Sounds add up, so that takes
 do; a piece of any length and of many tracks is played in bounded memory, and each track has a channel of its own.
@@ -35,7 +35,7 @@ _DRUMS = 9
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One track's notes of a take, with times in samples from the beginning of the take's window."""
+    """The notes of one track in a take, with times in samples from the beginning of the window."""
 
     channel: int
     program: int
@@ -50,7 +50,7 @@ class Window:
 
 
 def by_window(score: Score) -> Iterator[Window]:
-    """The windows of a score, one after the other. Raises ValueError for what is too long, too much or nothing."""
+    """Divide a score into windows. Raises ValueError for a piece that is empty, too long or has too many tracks."""
     tracks = [track for track in score.tracks if len(track.notes)]
     if not tracks:
         raise ValueError("it has no notes, so that there is nothing to hear")
@@ -63,7 +63,7 @@ def by_window(score: Score) -> Iterator[Window]:
 
 
 def seconds(ticks: NDArray[np.int64], tempos: tuple[Tempo, ...]) -> NDArray[np.float64]:
-    """When each tick is, by the tempo map; 120 quarter notes a minute until the first tempo."""
+    """Convert ticks to seconds by the tempo map; 120 quarter notes a minute before the first tempo."""
     begins = np.array([0, *(tempo.tick for tempo in tempos)])
     lengths = 60 / TICKS_PER_QUARTER / np.array([120.0, *(tempo.bpm for tempo in tempos)])
     when = np.concatenate(([0.0], np.cumsum(np.diff(begins) * lengths[:-1])))
@@ -72,7 +72,7 @@ def seconds(ticks: NDArray[np.int64], tempos: tuple[Tempo, ...]) -> NDArray[np.f
 
 
 def in_samples(notes: Notes, tempos: tuple[Tempo, ...]) -> Notes:
-    """Notes with times in samples, on the synthesiser's blocks; each lasts a block at least."""
+    """Convert notes to samples, rounded to the synthesiser's blocks. Each lasts at least one block."""
     start = _on_blocks(seconds(notes["start"], tempos))
     end = _on_blocks(seconds(notes["start"] + notes["duration"], tempos))
     played = notes.copy()
@@ -94,7 +94,7 @@ def _check_lengths(played: list[Track]) -> None:
 
 
 def _takes(tracks: list[Track], begin: int) -> tuple[tuple[Part, ...], ...]:
-    """The notes that begin in the window at `begin`, in as few takes as channels and voices allow."""
+    """Divide the notes that begin in the window at `begin` into as few takes as channels and voices allow."""
     takes: list[list[Part]] = []
     voices = 0
     for track in tracks:

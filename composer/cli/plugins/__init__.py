@@ -1,4 +1,4 @@
-"""`composer plugins`: what is installed; to look at, to check, to mend and to begin."""
+"""`composer plugins`: list, show, check, repair and create plugins."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def plugins(ctx: click.Context) -> None:
     "--model", type=click.Path(path_type=Path), help="The trained model that a package of --kind model brings."
 )
 def new(name: str, kind: str, model: Path | None) -> None:
-    """Make a folder NAME: a package that offers something small of a kind, with its tests, to be changed as you like.
+    """Make a folder NAME: a package that offers a small example of a kind, with tests, ready to be changed.
 
     \b
     composer plugins new my-swing --kind sampler
@@ -94,7 +94,7 @@ def check(ctx: click.Context, name: str) -> None:
 @plugins.command()
 @click.pass_context
 def doctor(ctx: click.Context) -> None:
-    """Import each plugin in a process of its own, and say what is broken, slow, outdated, clashing or missing.
+    """Import each plugin in its own process, and report what is broken, slow, outdated, clashing or missing.
 
     The exit status is 1 if something does not work.
     """
