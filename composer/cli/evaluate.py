@@ -74,7 +74,7 @@ def evaluate(
     wanted = _wanted(names, against, plot)
     ctx.with_resource(writing.plotting(plot, reads=[model_name, dataset_name, against], force=force))
     [options] = options_for(ctx, [("datasets", kind)])
-    from composer.cli.train import build_corpus
+    from composer.cli.corpora import build_corpus
     from composer.data.datasets import make_dataset
     from composer.devices import choose_device
     from composer.generation.generator import open_model

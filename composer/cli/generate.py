@@ -123,9 +123,9 @@ def generate(
 
 def _find_learnt(player: Generator) -> None:
     """Index the training music of the model now, under a progress bar: the first time takes a while."""
-    from composer.cli.watching import reading
+    from composer.cli.progress import show_reading
 
-    with reading() as report:
+    with show_reading() as report:
         player.learnt(report)
 
 

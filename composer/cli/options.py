@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from composer.generation.options import sampler_options
 from composer.plugins.options import Option, choices
 from composer.plugins.registry import registry
 from composer.request import Link
+
+if TYPE_CHECKING:
+    from composer.types import Executor
 
 _LINKS = "composer.links"
 _OPTIONS = "composer.plugins.options"
@@ -178,3 +181,15 @@ def options_for(ctx: click.Context, things: Iterable[tuple[str, str]]) -> list[d
             chosen = ", ".join(name for _, name in things)
             raise BadOption(f"{flag} is no option of {chosen}; {nearest(printable(flag), flags)}")
     return [{name: value for name, value in given.items() if name in names} for names in known]
+
+
+def make_executor(name: str, options: Iterable[str]) -> Executor:
+    """Make an executor from options such as `workers=2`. Raises UnknownName, and BadOption for an invalid option."""
+    chosen = {}
+    for text in options:
+        option, equals, value = text.partition("=")
+        if not equals:
+            raise BadOption(f"invalid option '{printable(text)}': expected NAME=VALUE, such as workers=2.")
+        chosen[option.strip().replace("-", "_")] = value
+    made: Executor = registry().make("executors", name, **chosen)
+    return made

@@ -31,14 +31,6 @@ def table(title: str, headings: list[str], rows: list[list[str]]) -> None:
     console.print(shown)
 
 
-def span(seconds: float) -> str:
-    """A length of time as people say it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
 @click.command()
 def datasets() -> None:
     """List the datasets: names that `composer train` takes."""

@@ -20,10 +20,9 @@ from composer.errors import BadOption, CannotWrite, ComposerError, TrainingFaile
 from composer.storage.paths import from_home, is_folder
 
 if TYPE_CHECKING:
-    from composer.data.corpus import Corpus
     from composer.model import Model
     from composer.training.recipes import Plain
-    from composer.types import Callback, Dataset, Tokenizer
+    from composer.types import Callback
 
 ARCHITECTURE = "lstm"
 """The architecture, unless another is named."""
@@ -203,7 +202,8 @@ def _follow(
     plain: Plain, out: Path, folder: Path | None, command: str, how: How, callbacks: Mapping[str, Callback]
 ) -> None:
     """Train with a recipe. Of several processes, the main one shows progress and results."""
-    from composer.cli.watching import Watch
+    from composer.cli.corpora import build_corpus, fitted_tokenizer
+    from composer.cli.progress import show_training
     from composer.data.corpus import build
     from composer.training import recipe_file, recipes, run_folder
     from composer.training.distributed import team
@@ -228,20 +228,11 @@ def _follow(
             whole |= {key: plain[key] for key in ("out", "run", "callbacks") if key in plain}
             begun = recipe.beginning.model.hash if recipe.beginning else ""
             run_folder.begin(folder, whole, run_folder.Started(str(Path.cwd()), command, corpus.folder.name, begun))
-        with Watch() as watch:
-            told: dict[str, Any] = {"listeners": [watch.listen], "callbacks": callbacks}
-            model = recipes.run(recipe, corpus, out, command=command, folder=folder, team=us, **told)
+        with show_training() as listener:
+            listeners: dict[str, Any] = {"listeners": [listener], "callbacks": callbacks}
+            model = recipes.run(recipe, corpus, out, command=command, folder=folder, team=us, **listeners)
     if model is not None:
         _say(model, out, folder)
-
-
-def fitted_tokenizer(dataset: Dataset, tokenizer: Tokenizer, name: str, workers: int) -> Tokenizer:
-    """The tokenizer, with what there is to learn learnt from the music to train on."""
-    from composer.cli.watching import reading
-    from composer.data.corpus import build, fitted
-
-    with reading() as report:
-        return fitted(tokenizer, lambda: build(dataset, tokenizer, name=name, workers=workers, report=report))
 
 
 def _say(model: Model, out: Path, folder: Path | None) -> None:
@@ -257,23 +248,3 @@ def _say(model: Model, out: Path, folder: Path | None) -> None:
         f"{test['nats_per_note']:.3f} nats per note over {test['pieces']} pieces "
         f"({test['masked']['nats_per_note']:.3f} within the grammar){before}."
     )
-
-
-def build_corpus(dataset: Dataset, tokenizer: Any, name: str, workers: int | None) -> Corpus:
-    """The corpus, built under a progress bar, and what became of its pieces on stderr."""
-    from composer.cli.watching import reading
-    from composer.data.corpus import build
-    from composer.io import remarks
-
-    with reading() as report:
-        corpus = build(dataset, tokenizer, name=name, workers=workers or processors(), report=report)
-    refused, shown = corpus.refused, 20
-    sides = ", ".join(f"{len(corpus.split(side))} {side}" for side in ("train", "valid", "test"))
-    click.echo(f"{corpus.about['kept']} pieces kept ({sides}), {len(refused)} refused.", err=True)
-    for row in refused[:shown]:
-        click.echo(f"  {printable(row.name, 60)}: {row.reason}", err=True)
-    if len(refused) > shown:
-        click.echo(f"  … all {len(refused)} are listed in {corpus.folder / 'corpus.json'}", err=True)
-    for line in remarks.lines(corpus.about):
-        click.echo(f"  {printable(line, 1_000)}", err=True)
-    return corpus

@@ -248,9 +248,7 @@ class Ledger:
             connection.executemany("DELETE FROM rejections WHERE number = ?", listed)
 
     def ranked(self, job: int, by: str, after: int = 0) -> list[tuple[Any, ...]]:
-        """List the sort key of each finished piece of a job, its number last: the best first, without the first
-        `after`.
-        """
+        """List the sort key of each finished piece of a job, its number last, the best first; skip `after` of them."""
         order = "rank, distance, number" if by == "rules" else "distance, number"
         query = (
             f"SELECT {order} FROM pieces WHERE state = 'done' AND cell IN (SELECT cell FROM cells WHERE job = ?) "  # noqa: S608

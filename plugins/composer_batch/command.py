@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import completing, writing
+from composer.cli.options import make_executor
+from composer.cli.progress import span
 from composer.errors import BadOption, BatchFailed, printable
 
 if TYPE_CHECKING:
@@ -118,12 +120,13 @@ def run(
     from composer_batch.plan import plan
 
     asked = Asked(**options)
-    made, settings = _executor(asked.executor, asked.options), _settings(asked.time_limit, asked.shard, asked.wait)
+    executor = make_executor(asked.executor, asked.options)
+    settings = _settings(asked.time_limit, asked.shard, asked.wait)
     cells = plan(spread(read(jobs)))
     if only_plan:
         _show_plan(cells, out, asked.as_json)
     elif out is not None:
-        _go(out, cells, made, settings, asked)
+        _go(out, cells, executor, settings, asked)
 
 
 @batch.command()
@@ -135,10 +138,11 @@ def retry(folder: Path, failed: bool, **options: Any) -> None:
     from composer_batch.folder import ledgers
 
     asked = Asked(**options)
-    made, settings = _executor(asked.executor, asked.options), _settings(asked.time_limit, asked.shard, asked.wait)
+    executor = make_executor(asked.executor, asked.options)
+    settings = _settings(asked.time_limit, asked.shard, asked.wait)
     if not ledgers(folder):
         raise BadOption(f"{printable(str(folder))}: contains no batch.")
-    _go(folder, None, made, settings, asked, failed=failed)
+    _go(folder, None, executor, settings, asked, failed=failed)
 
 
 @batch.command()
@@ -180,19 +184,6 @@ def gallery(folder: Path, page: Path, top: int, force: bool) -> None:
 # --- what the options say ---------------------------------------------------------------------------------------------
 
 
-def _executor(name: str, options: tuple[str, ...]) -> Executor:
-    from composer.plugins.registry import registry
-
-    given = {}
-    for text in options:
-        option, equals, value = text.partition("=")
-        if not equals:
-            raise BadOption(f"invalid option '{printable(text)}': expected NAME=VALUE, such as workers=2.")
-        given[option.strip().replace("-", "_")] = value
-    made: Executor = registry().make("executors", name, **given)
-    return made
-
-
 def _settings(limit: float, shard: str | None, wait: bool) -> Settings:
     from composer_batch.scheduler import Settings
 
@@ -219,16 +210,16 @@ def _shard(text: str | None) -> Shard:
 
 def _go(out: Path, cells: Any, executor: Executor, settings: Settings, asked: Asked, *, failed: bool = False) -> None:
     from composer_batch import parquet
-    from composer_batch.progress import Teller
+    from composer_batch.progress import print_end, show_progress
     from composer_batch.scheduler import run as run_batch
 
     if asked.parquet:
         parquet.check()
-    teller = Teller(quiet=asked.quiet, as_json=asked.as_json)
-    ended = run_batch(out, cells, executor, settings, teller, retry=failed)
+    with show_progress(quiet=asked.quiet, as_json=asked.as_json) as report:
+        ended = run_batch(out, cells, executor, settings, report, retry=failed)
     if asked.parquet:
         parquet.write(out)
-    teller.end(ended)
+    print_end(ended, quiet=asked.quiet, as_json=asked.as_json)
     if count := ended.counts["failed"]:
         what = "1 piece was" if count == 1 else f"{count:,} pieces were"
         raise BatchFailed(f"{what} set aside; `composer batch status {printable(str(out))}` says why.")
@@ -250,14 +241,8 @@ def _show_plan(cells: Any, out: Path | None, as_json: bool) -> None:
     click.echo(
         f"{models.total():,} pieces of {len(cells):,} jobs: {', '.join(f'{n:,} by {m}' for m, n in models.items())}"
     )
-    click.echo(f"about {_span(found.seconds)} on one processor, from a trial of a few")
+    click.echo(f"about {span(found.seconds)} on one processor, from a trial of a few")
     click.echo(f"about {_size(found.bytes)}" + ("" if free is None else f", of {_size(free)} that are free"))
-
-
-def _span(seconds: float) -> str:
-    from composer.cli.tables import span
-
-    return span(seconds)
 
 
 def _size(count: float) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from composer.cli.options import WithReaders, reader_options
+from composer.cli.progress import format_clock
 from composer.errors import UnreadableFile, printable
 
 if TYPE_CHECKING:
@@ -138,14 +139,8 @@ class Stage:
         bar = self.roll.bar(self.timing.tick(second)) + self.roll.first_bar
         last = len(self.roll.bars.starts) - 2 + self.roll.first_bar
         state = "paused" if pauses else "plays "
-        place = f"{state} {_clock_time(second)} of {_clock_time(self.lasts)}, bar {bar} of {last}"
+        place = f"{state} {format_clock(int(second))} of {format_clock(int(self.lasts))}, bar {bar} of {last}"
         return Text(f"{place}   space: pause, arrows: a bar, q: end", no_wrap=True, overflow="crop", style="bold")
-
-
-def _clock_time(second: float) -> str:
-    minutes, rest = divmod(int(second), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def _play(console: Console, score: Score, roll: Roll, *, sounding: bool) -> None:
