@@ -18,21 +18,21 @@ from composer.plugins import commands
 
 COMMANDS = {
     "generate": ("composer.cli.generate:generate", "Write new pieces of music."),
-    "fill": ("composer.cli.fill:fill", "Write bars or voices of a piece anew."),
+    "fill": ("composer.cli.fill:fill", "Rewrite bars or voices of a piece."),
     "harmonize": ("composer.cli.harmonize:harmonize", "Write voices to a melody."),
     "vary": ("composer.cli.vary:vary", "Write variations of a piece."),
-    "regenerate": ("composer.cli.regenerate:regenerate", "Make a piece again from its file, or some bars anew."),
-    "export": ("composer.cli.export:export", "Write a piece in other forms."),
-    "check": ("composer.cli.check:check", "Say what other programs would object to in music files."),
+    "regenerate": ("composer.cli.regenerate:regenerate", "Make a piece again from its file, or rewrite some bars."),
+    "export": ("composer.cli.export:export", "Write a piece in other formats."),
+    "check": ("composer.cli.check:check", "Find problems of music files for other programs."),
     "train": ("composer.cli.train:train", "Train a model on music you choose."),
-    "evaluate": ("composer.cli.evaluate:evaluate", "Say how well a model foretells music."),
+    "evaluate": ("composer.cli.evaluate:evaluate", "Evaluate a model on a dataset."),
     "metrics": ("composer.cli.metrics:metrics", "Measure pieces: pitch, rhythm, texture, voice-leading."),
-    "originality": ("composer.cli.originality:originality", "Say what pieces share with the music of a dataset."),
-    "finetune": ("composer.cli.finetune:finetune", "Train a model further, on music of yours."),
+    "originality": ("composer.cli.originality:originality", "Find what pieces copy from the music of a dataset."),
+    "finetune": ("composer.cli.finetune:finetune", "Train a model further, on your music."),
     "datasets": ("composer.cli.tables:datasets", "List the datasets."),
     "models": ("composer.cli.models:models", "List the models, or look at one."),
-    "plugins": ("composer.cli.plugins:plugins", "List the plugins and what they offer; check, mend or begin one."),
-    "cache": ("composer.cli.cache:cache", "Say where corpora are cached, or clear the cache."),
+    "plugins": ("composer.cli.plugins:plugins", "List the plugins and what they offer; check or create one."),
+    "cache": ("composer.cli.cache:cache", "Show where corpora are cached, or clear the cache."),
 }
 
 
@@ -101,7 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _leave_team(status: int) -> NoReturn:
     """Exit at once: torch sometimes aborts a process of a group while Python shuts down (pytorch#179291)."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(ValueError, OSError):  # it is closed already
+        with suppress(ValueError, OSError):  # already closed
             stream.flush()
     os._exit(status)
 
@@ -122,12 +122,12 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _fail("stopped.", 130)
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has had enough
+        sys.stderr.close()  # the reader of our output has closed it
         return 0
     except Exception as error:
         if "--traceback" in arguments:
             raise
-        if isinstance(error, OSError) and error.filename:  # of a name that is too long, a disk that is gone
+        if isinstance(error, OSError) and error.filename:  # such as a name that is too long, or a missing disk
             return _fail(f"{printable(str(error.filename))}: {error.strerror}.", 2)
         return _fail(
             f"unexpected {type(error).__name__}: {printable(str(error), 500)} (`composer --traceback …` shows where).",

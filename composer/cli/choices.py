@@ -46,7 +46,7 @@ class WithSettings(WithThings):
 
 
 def _collect_setting(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
-    if is_given(ctx, parameter):  # a default gives way to a recipe
+    if is_given(ctx, parameter):  # a recipe overrides defaults
         ctx.meta.setdefault(_SETTINGS, {})[parameter.name] = value
 
 

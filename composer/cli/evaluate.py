@@ -32,17 +32,15 @@ class EvaluateCommand(WithThings):
 @click.option(
     "--split", type=click.Choice(["test", "valid", "train"]), default="test", show_default=True, help="Which pieces."
 )
-@click.option("--metrics", "names", help="Write pieces and measure them beside real ones: all, or names with commas.")
-@click.option("--against", metavar="DATASET", help="Where the real pieces are from, DATASET unless given.")
-@click.option(
-    "--count", type=click.IntRange(1), help="Pieces to write; as many as there are real ones, 50 at most, unless given."
-)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the pieces to write.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw how metrics are distributed (.svg, .png, .pdf).")
+@click.option("--metrics", "names", help="Generate pieces and compare them with real ones: all, or names with commas.")
+@click.option("--against", metavar="DATASET", help="Dataset of the real pieces.  [DATASET]")
+@click.option("--count", type=click.IntRange(1), help="Pieces to generate.  [as many as real ones, at most 50]")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the generated pieces.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Plot the distributions of metrics (.svg, .png, .pdf).")
 @writing.force
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, …")
-@click.option("--workers", type=click.IntRange(1), help="Processes that read files; as many as cores unless given.")
+@click.option("--workers", type=click.IntRange(1), help="Processes that read files.  [one for each core]")
 @click.pass_context
 def evaluate(
     ctx: click.Context,
@@ -61,8 +59,8 @@ def evaluate(
 ) -> None:
     """Evaluate MODEL, a name or a .safetensors file, on the pieces of DATASET, in nats (less is better).
 
-    A dataset of the kind that the model was trained on is read as it was then, unless options say otherwise. With
-    --metrics, MODEL also writes pieces as its card suggests, which are measured beside the real ones of the split.
+    A dataset of the kind that the model was trained on is read with the options of the training. With --metrics, MODEL
+    also generates pieces as its card suggests, and these are compared with the real ones of the split.
 
     \b
     composer evaluate chorales chorales

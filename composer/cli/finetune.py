@@ -48,9 +48,9 @@ def finetune(
     composer finetune chorales folder:~/mine --out mine.safetensors
     composer finetune tunes folder:~/tunes --out mine.safetensors --steps 200 --run run/
 
-    The model's tokenizer, architecture and weights are the beginning. The learning rate is lower than that of
-    `composer train`, and the steps are fewer, so that a few files are enough; there must be three at least. A run that
-    is kept with --run goes on by `composer train --resume`.
+    Training starts from the model's tokenizer, architecture and weights. The learning rate is lower than that of
+    `composer train`, and the steps are fewer. A few files are enough; there must be at least three. A run that is kept
+    with --run is resumed by `composer train --resume`.
     """  # noqa: D301  (a \b keeps click from filling the lines)
     how = How(workers, Listening.taken(given), force)
     places = {key: value for key, value in given.items() if value is not None}

@@ -32,32 +32,32 @@ if TYPE_CHECKING:
     help="Name of a model, or a .safetensors file.",
 )
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=1, help="How many pieces; OUT is then a folder.")
-@click.option("--best", type=click.IntRange(1), help="Of the --count pieces, write only so many: the best ranked.")
-@click.option("--seed", type=int, help="The same seed, the same music; a new one is drawn, and shown, unless given.")
-@click.option("--index", type=int, help="Only this piece of those of the seed, counted from 0.")
-@click.option("--bars", type=int, help="Write exactly so many whole bars (after the primer).")
+@click.option("--best", type=click.IntRange(1), help="Write only this many of the --count pieces: the best ranked.")
+@click.option("--seed", type=int, help="The same seed gives the same music.  [a new one, which is shown]")
+@click.option("--index", type=int, help="Only this piece of the seed, counted from 0.")
+@click.option("--bars", type=int, help="Write exactly this many whole bars (after the primer).")
 @click.option(
     "--form", "form_text", metavar="LETTERS", help="Write sections of --bars bars (8), such as AABA or AABA'."
 )
-@click.option("--time-signature", metavar="N/D", help="Metre, such as 3/4.")
+@click.option("--time-signature", metavar="N/D", help="Time signature, such as 3/4.")
 @click.option("--key", help="Key, such as Dm, F# or Bb.")
 @click.option("--tempo", type=float, help="Quarter notes per minute.")
 @click.option(
     "--max-copied-bars",
     type=click.IntRange(0, 1_000_000),
-    help="Draw anew what shares a longer passage with the model's training pieces.",
+    help="Retry pieces that share a longer passage with the model's training pieces.",
 )
-@click.option("--primer", help='Go on from a music file, or from notes: "D4 E4 F4/2 A4/2".')
+@click.option("--primer", help='Continue a music file, or notes: "D4 E4 F4/2 A4/2".')
 @writing.options
 @click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]")
 @click.option(
     "--stepper",
     default="auto",
     shell_complete=completing.names("steppers"),
-    help="What runs the model: torch, numpy, …  [the fastest that can]",
+    help="Inference backend: torch, numpy, …  [the fastest one that can]",
 )
-@click.option("--precision", default="float32", help="What it computes in: int8 is faster.  [float32]")
-@click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong.")
+@click.option("--precision", default="float32", help="Number format: int8 is faster.  [float32]")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.pass_context
 def generate(
     ctx: click.Context,
@@ -82,7 +82,7 @@ def generate(
     precision: str,
     quiet: bool,
 ) -> None:
-    """Write new music to OUT: a file, whose suffix says the form, or several for one piece, or a folder.
+    """Write new music to OUT: a file, whose suffix is its format, or several for one piece, or a folder.
 
     \b
     composer generate chorale.mid
@@ -105,11 +105,11 @@ def generate(
 
         player = open_model(model_name)
         where: dict[str, Any] = {"device": device, "stepper": stepper, "precision": precision}
-        wishes = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
-        wishes["max_copied_bars"] = max_copied_bars
+        conditions = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
+        conditions["max_copied_bars"] = max_copied_bars
         if max_copied_bars is not None:
             _find_learnt(player)
-        stated: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
+        stated: dict[str, Any] = {name: value for name, value in conditions.items() if value is not None}
         request = chained(replace(player.suggested, seed=chosen, **where, **stated), links)
         one: Asked = request if primer is None else _primed(player, request, primer, tempo)
         if form_text is not None:

@@ -33,28 +33,26 @@ _OPTIONS = (
         help="Name of a model, or a .safetensors file.  [that of the piece, or chorales]",
     ),
     click.option(
-        "--particles", type=int, default=64, show_default=True, help="Beginnings that are tried side by side."
+        "--particles", type=int, default=64, show_default=True, help="Hypotheses that are tried side by side."
     ),
     click.option(
         "--look-ahead",
         default="2",
         show_default=True,
         metavar="BARS",
-        help="Bars after a gap that have a say in it; `all` for all of them.",
+        help="Bars after a gap that influence it; `all` for all of them.",
     ),
-    click.option(
-        "--seed", type=int, help="The same seed, the same music; a new one is drawn, and shown, unless given."
-    ),
+    click.option("--seed", type=int, help="The same seed gives the same music.  [a new one, which is shown]"),
     writing.options,
     click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]"),
     click.option(
         "--stepper",
         default="auto",
         shell_complete=completing.names("steppers"),
-        help="What runs the model: torch, numpy, …  [the fastest that can]",
+        help="Inference backend: torch, numpy, …  [the fastest one that can]",
     ),
-    click.option("--precision", default="float32", help="What it computes in: int8 is faster.  [float32]"),
-    click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong."),
+    click.option("--precision", default="float32", help="Number format: int8 is faster.  [float32]"),
+    click.option("--quiet", is_flag=True, help="Print errors only."),
 )
 
 
@@ -110,7 +108,7 @@ def player_for(piece: Path | None, asked: Asked) -> Generator:
     if asked.model_name is not None:
         return open_model(asked.model_name)
     made_by = ""
-    with suppress(UnreadableFile):  # the one who reads the notes says what is wrong
+    with suppress(UnreadableFile):  # reading the notes will report it
         made_by = "" if piece is None else str(provenance(piece).get("model", ""))
     try:
         return open_model(made_by or DEFAULT_MODEL)

@@ -20,7 +20,7 @@ SHORT = {
     "tensorboard": "Let TensorBoard show the run: `tensorboard --logdir FOLDER`.",
     "originality": "Measure at each validation what the model copies, into its metrics.",
 }
-"""Callbacks with an option of their own."""
+"""Callbacks with a flag of their own."""
 
 PARAMETERS = ("callbacks", "no_callbacks", "callback_options", *SHORT)
 
@@ -67,7 +67,9 @@ def _option(text: str) -> tuple[str, str, Any]:
     left, equals, value = text.partition("=")
     name, _, option = left.strip().rpartition(".")
     if not (equals and name and option):
-        raise BadOption(f"'{printable(text)}' is no option of a callback such as samples.bars=4.")
+        raise BadOption(
+            f"invalid callback option '{printable(text)}': expected NAME.OPTION=VALUE, such as samples.bars=4."
+        )
     known = {one.name: one for one in registry().offer("callbacks", name).options}
     option = option.replace("-", "_")
     if option not in known:
@@ -85,7 +87,7 @@ def options(command: Any) -> Any:
             multiple=True,
             metavar="NAME",
             shell_complete=complete,
-            help="Let a callback listen to the run; may be repeated. A run with a folder has `samples`.",
+            help="Add a callback; may be repeated. A run with a folder has `samples`.",
         ),
         click.option(
             "--no-callback",

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
-@click.option("--metrics", "names", default="all", show_default=True, help="Their names, with commas between.")
+@click.option("--metrics", "names", default="all", show_default=True, help="Names, separated by commas.")
 @click.option("--json", "as_json", is_flag=True, help="Print figures of all files, of each and of every bar as JSON.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw the figures of every bar (.svg, .png, .pdf).")
+@click.option("--plot", type=click.Path(path_type=Path), help="Plot the figures of every bar (.svg, .png, .pdf).")
 @writing.force
 def metrics(paths: tuple[Path, ...], names: str, as_json: bool, plot: Path | None, force: bool) -> None:
     """Measure FILEs, and those in folders: each metric over all of them, with its definition.
 
-    Figures that are distances from real pieces have histograms instead; `composer evaluate MODEL DATASET --metrics all`
-    holds a model beside real pieces.
+    Metrics that are distances from real pieces are shown as histograms; `composer evaluate MODEL DATASET --metrics all`
+    compares a model with real pieces.
 
     \b
     composer metrics chorale.mid --plot chorale.svg

@@ -10,10 +10,10 @@ import click
 from composer.errors import printable
 
 TO_WRITE = ("-o", "-O", "--out", "--outfile", "--output", "--output-file", "--to")
-"""What other programs call the option that names the file to write."""
+"""Names in other programs for the option of the file to write."""
 
 TO_REPLACE = ("-f", "-y", "--clobber", "--overwrite", "--replace", "--yes")
-"""What other programs call `--force`."""
+"""Names of `--force` in other programs."""
 
 
 def explained(error: click.NoSuchOption, arguments: Sequence[str]) -> str | None:
@@ -26,7 +26,7 @@ def explained(error: click.NoSuchOption, arguments: Sequence[str]) -> str | None
     shown = printable(name)
     if name in TO_WRITE and any(_is_written(parameter) for parameter in parameters):
         usage = " ".join([path, *error.ctx.command.collect_usage_pieces(error.ctx)])
-        return f"there is no option {shown}: what is written stands without one, as in `{usage}`."
+        return f"there is no option {shown}: files to write are arguments, as in `{usage}`."
     for meant, names in (("--out", TO_WRITE), ("--force", TO_REPLACE)):
         if name in names and meant in flags:
             return f"`{path}` has no option {shown}; {meant} is what it has."

@@ -46,14 +46,14 @@ class Grouped(click.Command):
 class WithSamplers(Grouped):
     """A command with an option for every registered sampler. Their order on the line is the order of the chain.
 
-    A sampler `top-p` takes its first option as `--top-p VALUE`, and any other as `--top-p-NAME VALUE`. A flag that is
-    taken already gets `sampler-` before it.
+    A sampler `top-p` takes its first option as `--top-p VALUE`, and any other as `--top-p-NAME VALUE`. A flag that
+    exists already gets the prefix `sampler-`.
     """
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """List the command's own parameters and the samplers'."""
         own = super().get_params(ctx)
-        if _OPTIONS not in ctx.meta:  # made once: click finds their order on the line by their identity
+        if _OPTIONS not in ctx.meta:  # made once: click orders them on the line by identity
             ctx.meta[_OPTIONS] = _sampler_options({flag for parameter in own for flag in parameter.opts})
         return [*own[:-1], *ctx.meta[_OPTIONS], own[-1]]
 
@@ -113,8 +113,8 @@ def _collecting(
 class WithThings(Grouped):
     """A command with an option for every option of the registered plugins of some kinds.
 
-    Which thing an option goes to is known when the command line names the things; see `options_for`. An option whose
-    name the command has itself gets the kind of its thing before it: `--architecture-seed`.
+    The command line decides which plugins are used, and so where an option goes; see `options_for`. If the command has
+    an option of the same name, the plugin's gets its kind as a prefix: `--architecture-seed`.
     """
 
     kinds: tuple[str, ...] = ("architectures", "tokenizers", "datasets")
@@ -153,7 +153,7 @@ class WithReaders(WithThings):
 def reader_options(ctx: click.Context, path: Path) -> dict[str, Any]:
     """Return the options on the command line for the reader of a file. Raises BadOption for one that it lacks."""
     suffix = path.suffix.lower()
-    known = suffix in registry().offers["readers"]  # or else whoever reads the file says so
+    known = suffix in registry().offers["readers"]  # if not, reading the file reports it
     return options_for(ctx, [("readers", suffix)])[0] if known else {}
 
 
@@ -179,7 +179,7 @@ def options_for(ctx: click.Context, things: Iterable[tuple[str, str]]) -> list[d
             flags = sorted(f"--{name.replace('_', '-')}" for names in known for name in names)
             flag = f"--{option.replace('_', '-')}"
             chosen = ", ".join(name for _, name in things)
-            raise BadOption(f"{flag} is no option of {chosen}; {nearest(printable(flag), flags)}")
+            raise BadOption(f"{flag} is not an option of {chosen}; {nearest(printable(flag), flags)}")
     return [{name: value for name, value in given.items() if name in names} for names in known]
 
 

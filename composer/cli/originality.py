@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from composer.originality.passages import Originality, Passage
 
 SHOWN = (2, 4, 6, 8, 12, 16, 24, 32)
-"""Places on the novelty curve, in notes, that the table shows; JSON has them all."""
+"""Points of the novelty curve, in notes, in the table; JSON has them all."""
 
 
 class OriginalityCommand(WithThings):
@@ -31,13 +31,13 @@ class OriginalityCommand(WithThings):
 
 @click.command(cls=OriginalityCommand)
 @click.argument("paths", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
-@click.option("--dataset", "dataset_name", default="chorales", show_default=True, help="The music to hold it against.")
+@click.option("--dataset", "dataset_name", default="chorales", show_default=True, help="The music to compare with.")
 @click.option(
     "--split", type=click.Choice(["train", "all"]), default="train", show_default=True, help="Which pieces of it."
 )
-@click.option("--least", type=click.IntRange(2, 1000), default=8, show_default=True, help="Notes of a copy, at least.")
+@click.option("--least", type=click.IntRange(2, 1000), default=8, show_default=True, help="Least notes of a copy.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-@click.option("--workers", type=click.IntRange(1), help="Processes that read files; as many as cores unless given.")
+@click.option("--workers", type=click.IntRange(1), help="Processes that read files.  [one for each core]")
 @click.pass_context
 def originality(
     ctx: click.Context,
@@ -48,10 +48,10 @@ def originality(
     as_json: bool,
     workers: int | None,
 ) -> None:
-    """Say what FILEs, and those of folders, share with the pieces of a dataset, in any key and at any speed.
+    """Find what FILEs, and those in folders, share with the pieces of a dataset, in any key and at any speed.
 
-    A passage is shared if its intervals and the ratios of its durations are the same, in one voice. Beside the figures
-    stand those of real pieces that no model of the dataset was trained on: the test split, against the training split.
+    A passage is shared if its intervals and the ratios of its durations are the same, in one voice. The same figures of
+    real pieces stand beside: those of the test split, against the training split.
 
     \b
     composer originality chorale.mid
@@ -96,7 +96,7 @@ def _music(ctx: click.Context, name: str, split: str, workers: int | None) -> Mu
     tokenizer = registry().make("tokenizers", dataset.tokenizer, **dataset.tokenizer_options)
     corpus = build_corpus(dataset, tokenizer, name, workers)
     if has_changed(dataset, corpus, tokenizer):
-        click.echo(f"the music of '{printable(name)}' has changed since it was indexed; it is indexed anew.", err=True)
+        click.echo(f"the music of '{printable(name)}' has changed since it was indexed; indexing it again.", err=True)
     return indexed(corpus, tokenizer, workers or processors()).against(split)
 
 

@@ -10,7 +10,7 @@ from composer.errors import printable
 from composer.plugins.registry import registry
 
 LONGEST_CELL = 10_000
-"""Characters of a cell; what stands in cells may come from files."""
+"""Characters of a cell; cells may come from files."""
 
 
 def table(title: str, headings: list[str], rows: list[list[str]]) -> None:
@@ -37,7 +37,7 @@ def datasets() -> None:
     rows = []
     for name, offer in sorted(registry().offers["datasets"].items()):
         required = _required(name)
-        # A dataset that needs nothing is asked itself: what it says of itself may depend on its options.
+        # A dataset without required options is created: its title may depend on its options.
         thing: Any = offer.make if required else offer.make()
         shown = f"{name}:{required[0].upper()}" if required else name
         rows.append([shown, printable(str(thing.title)), printable(str(thing.licence), 300), offer.plugin.name])

@@ -38,26 +38,24 @@ class How:
     workers: int | None
     listening: Listening
     force: bool
-    recipe: str | None = None  # the file, or another word for the music
+    recipe: str | None = None  # a recipe file, or a dataset
 
 
 def kept_options(command: Any) -> Any:
     """Add the options that `train` and `finetune` share: what is written, and where the run is kept."""
     for option in (
         writing.force,
-        click.option("--print-recipe", is_flag=True, help="Train nothing; print what would be done as a recipe."),
+        click.option("--print-recipe", is_flag=True, help="Print the recipe, and train nothing."),
         listening.options,
         click.option(
             "--run",
             "--run-folder",
             "run",
             metavar="FOLDER",
-            help="Keep the run here: checkpoints, metrics, a sample a validation.",
+            help="Keep the run here: checkpoints, metrics, a sample at each validation.",
         ),
         click.option("--half/--full", default=None, help="Store weights in fp16 or fp32.  [fp16]"),
-        click.option(
-            "--workers", type=click.IntRange(1), help="Processes that read files; as many as cores unless given."
-        ),
+        click.option("--workers", type=click.IntRange(1), help="Processes that read files.  [one for each core]"),
         click.option("--out", help="The model file to write (.safetensors)."),
     ):
         command = option(command)
@@ -77,9 +75,9 @@ def kept_options(command: Any) -> Any:
 @click.option(
     "--tokenizer",
     shell_complete=completing.names("tokenizers"),
-    help="Name of a tokenizer; the dataset's own choice unless given.",
+    help="Name of a tokenizer.  [the dataset's choice]",
 )
-@click.option("--resume", metavar="FOLDER", help="Go on with the run that is kept there; nothing else is needed.")
+@click.option("--resume", metavar="FOLDER", help="Resume the run in this folder; nothing else is needed.")
 @kept_options
 @click.pass_context
 def train(
@@ -94,7 +92,7 @@ def train(
 ) -> None:
     """Train a model on DATASET: a name of `composer datasets`, or folder:PATH; or as RECIPE.toml says.
 
-    A dataset may bring values of its own for options that are not given; the model's card states them all.
+    A dataset may set defaults of options; the model's card states all values.
 
     \b
     composer train chorales --architecture gru --out my.safetensors
@@ -103,7 +101,7 @@ def train(
     composer train recipe.toml --out mine.safetensors --steps 200 --run run/
     composer train --resume run/
 
-    A recipe holds every choice in one file; what the command line says goes before it.
+    A recipe holds every choice in one file; options on the command line override it.
     """  # noqa: D301  (a \b keeps click from filling the lines)
     how = How(workers, Listening.taken(given), force)
     if resume is not None:
@@ -147,7 +145,7 @@ def carry_out(ctx: click.Context, plain: Plain, how: How, print_recipe: bool) ->
 
 
 _WITH_RESUME = ("resume", "workers", *listening.PARAMETERS, "force", "out")
-"""The options of a run that is gone on with."""
+"""Options that go with --resume."""
 
 
 def _go_on(ctx: click.Context, resume: str, out: str | None, how: How) -> None:
@@ -220,7 +218,7 @@ def _follow(
             else:
                 corpus = build(recipe.dataset, recipe.tokenizer, name=name, workers=workers or 1)
         if not us.leads:
-            with contextlib.suppress(TrainingFailed):  # the first process tells of it
+            with contextlib.suppress(TrainingFailed):  # the main process reports it
                 recipes.run(recipe, corpus, out, folder=folder, team=us)
             return
         if folder is not None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 SUFFIX = ".mid"
-"""The form of the files of a folder."""
+"""The format of files in a folder."""
 
 
 def outs(command: Callable[..., None]) -> Callable[..., None]:
@@ -36,21 +36,21 @@ def outs(command: Callable[..., None]) -> Callable[..., None]:
     )
 
 
-force = click.option("--force", is_flag=True, help="Replace files that are there.")
-"""What every command has that writes a file."""
+force = click.option("--force", is_flag=True, help="Replace existing files.")
+"""The option of every command that writes a file."""
 
 
 def options(command: Callable[..., None]) -> Callable[..., None]:
     """Add `--force`, `--title` and `--export-option`."""
     own = [
         force,
-        click.option("--title", help="The title, for the forms that show one."),
+        click.option("--title", help="Title of the piece, in formats that have one."),
         click.option(
             "--export-option",
             "export_options",
             multiple=True,
             metavar="SUFFIX.NAME=VALUE",
-            help="An option of what writes a form, such as wav.soundfont=mine.sf2.",
+            help="An option of an exporter, such as wav.soundfont=mine.sf2.",
         ),
     ]
     for option in reversed(own):
@@ -68,8 +68,8 @@ def outputs(
 ) -> Outputs:
     """Choose the files of one piece. Raises CannotWrite and BadOption before the work.
 
-    `reads` are words of the command line that may name what is read; `piece` is what the one file to read is called by
-    a command that takes one, and then files to write.
+    `reads` are words of the command line that may name files to read. `piece` is the argument for the one file to read,
+    in a command that takes such a file first, and then files to write.
     """
     from composer.io.formats import is_read
     from composer.io.outputs import Outputs, check, named_in, parse_options
@@ -85,7 +85,7 @@ def outputs(
 def plotting(plot: Path | None, *, reads: Iterable[str | Path | None], force: bool) -> Iterator[None]:
     """Guard the file of a plot, if one is requested, during the work. Raises CannotWrite before the work.
 
-    `reads` are words of the command line that may name what is read.
+    `reads` are words of the command line that may name files to read.
     """
     if plot is None:
         yield
@@ -115,10 +115,10 @@ class Shelf:
     """The destination of a command's pieces, one or many, and how they are announced."""
 
     outputs: Outputs
-    folder: Path | None = None  # in which pieces are named after seed and index
+    folder: Path | None = None  # pieces in it are named after seed and index
     title: str | None = None
     quiet: bool = False
-    missing: list[int] = field(default_factory=list)  # the places of pieces that cannot be made
+    missing: list[int] = field(default_factory=list)  # numbers of pieces that cannot be made
 
     def put(self, piece: Piece, more: str = "", before: str = "") -> None:
         """Write a piece, and print a line about it."""
@@ -157,7 +157,7 @@ def _bars(score: Score) -> str:
 
     try:
         count = max(len(bars(score, score.length).signatures) - (score.upbeat > 0), 0)
-    except ValueError as error:  # so long that nobody counts them
+    except ValueError as error:  # too long to be counted
         return str(error)
     return f"{count} bar{'' if count == 1 else 's'}"
 
@@ -165,7 +165,7 @@ def _bars(score: Score) -> str:
 def write(player: Generator, asked: Iterable[Asked], shelf: Shelf) -> None:
     """Write each piece as soon as those before it are finished, and print a summary of retries at the end.
 
-    Raises BatchFailed, at the end, if some cannot be made.
+    Raises BatchFailed at the end if some cannot be made.
     """
     from composer.generation.tasks import each, in_order
 
@@ -214,8 +214,8 @@ def shelf(
 ) -> Iterator[Shelf]:
     """Choose where the pieces of a command go: files for one piece, or a folder, which is removed if it stays empty.
 
-    `stems` are what the pieces are called in a folder; for `reads`, see `outputs`. Raises, before the work, CannotWrite
-    and BadOption.
+    `stems` are the names of the pieces in a folder; for `reads`, see `outputs`. Raises CannotWrite and BadOption before
+    the work.
     """
     from composer.io.outputs import Outputs, check_kept, named_in, parse_options
     from composer.storage.atomic import check_place, whole_folder

@@ -65,7 +65,7 @@ def check_pieces(found: Sequence[Stretch], asked: Sequence[Hashable]) -> None:
 def check_names(found: Sequence[Stretch], names: Sequence[Names]) -> None:
     """Raise BadJobs for an invalid file name, and for a name that two pieces would share.
 
-    Of the names of a cell the first and the last tell for all: others are as long, and begin and end as these do.
+    The first and the last name of a cell stand for all: the others are as long, with the same beginning and end.
     """
     for stretch, name in zip(found, names, strict=True):
         for place in (0, stretch.count - 1):
@@ -83,7 +83,7 @@ _Part: TypeAlias = tuple[Stretch, Names]
 def _meetings(found: Sequence[Stretch], names: Sequence[Names]) -> Iterator[list[_Part]]:
     """Yield the pieces of each folder in which two could share a name, cell by cell.
 
-    A cell shares its first and its last folder with others; those between, if any, are like the second.
+    A cell shares its first and its last folder with others. The folders between are all like the second.
     """
     folders = []
     for place, stretch in enumerate(found):
@@ -100,7 +100,7 @@ def _check_folder(parts: Sequence[_Part]) -> None:
     """Raise BadJobs if two pieces of one folder share a name."""
     seen: set[str] = set()
     for stretch, names in parts:
-        template = names.template.casefold()  # there are file systems that take both for one
+        template = names.template.casefold()  # some file systems ignore case
         for number, index in zip(range(stretch.number, stretch.end), count(stretch.index)):
             name = template % {"number": number, "index": index}
             if name in seen:

@@ -27,16 +27,16 @@ from composer_batch.jobs import Job, Wanted
 from composer_batch.places import PATTERN
 
 MOST_MODELS = 100
-"""Of one batch."""
+"""Models of one batch."""
 
 MOST_HELD = 500
-"""Different requests whose constraints are held against each other before anything is drawn.
+"""Different requests whose constraints are checked against each other before anything is drawn.
 
-Where one of the others cannot be met, that is found when it is drawn, and the piece is set aside.
+If those of another request contradict each other, drawing finds it, and the piece is set aside.
 """
 
 MOST_OF_PRIMERS = 2**26
-"""Bytes of the primers of all jobs and grids, each of which has its own in the ledger."""
+"""Bytes of the primers of all jobs and grids. The catalogue holds one for each."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ class Desk:
 
     def _asking(self, job: Job, links: Sequence[Link]) -> Asking:
         player = self.player(job.model)
-        wishes = {"bars": job.bars, "time_signature": job.time_signature, "key": job.key, "tempo": job.tempo}
-        stated: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
+        conditions = {"bars": job.bars, "time_signature": job.time_signature, "key": job.key, "tempo": job.tempo}
+        stated: dict[str, Any] = {name: value for name, value in conditions.items() if value is not None}
         where: dict[str, Any] = {"device": job.device, "stepper": job.stepper, "precision": job.precision}
         request = chained(replace(player.suggested, **where, **stated), links)
         primed = None if job.primer is None else self._primed(job, player, request)
@@ -173,7 +173,7 @@ _FREE: Mapping[str, Any] = {
     "attempts": 1,
     "keep": None,
 }
-"""What of a job does not matter to whether it works."""
+"""Options of a job that cannot make it invalid."""
 
 
 def _constraints(links: Sequence[Link]) -> list[Link]:

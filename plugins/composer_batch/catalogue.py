@@ -3,13 +3,13 @@
     waiting      to be made
     done         its files are in the folder
     rejected     no attempt passed the gates
-    dropping     its files are being taken away, since better pieces are kept
-    passed over  they are gone
-    failed       set aside: it could not be made, and `reason` says why
+    dropping     its files are being removed, since better pieces are kept
+    passed over  its files are removed
+    failed       set aside: it could not be made, for the `reason` in its row
 
 One process writes, under the lock of the folder, and commits a chunk at a time, after its files. The journal is the
-classic one: of SQLite's it is the one that network file systems bear. A commit is on the disk when it returns; files
-need not be, until their run is `settled`.
+classic one, the only one of SQLite's that works on network file systems. A commit is on disk when it returns; files
+may not be, until their run is `settled`.
 """
 
 from __future__ import annotations
@@ -80,14 +80,14 @@ class Row:
     number: int
     state: str
     attempt: int = 0
-    asked: str = ""  # what makes it again, as JSON
+    asked: str = ""  # its provenance as JSON
     files: Mapping[str, tuple[str, int]] | None = None  # suffix to SHA-256 and bytes
     metrics: Mapping[str, Any] | None = None
     rejections: Sequence[tuple[int, str]] = ()  # attempt, reason
     reason: str = ""
     seconds: float = 0.0
     made_at: float = 0.0  # seconds since 1970
-    run: int = 0  # that made it, counted from 1
+    run: int = 0  # the run that made it, counted from 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,7 @@ class Ledger:
     @contextmanager
     def _safely(self) -> Iterator[sqlite3.Connection]:
         try:
-            with self.connection:  # commits, or takes back
+            with self.connection:  # commits, or rolls back
                 yield self.connection
         except sqlite3.Error as error:
             raise CannotWrite(f"{printable(str(self.path))}: {printable(str(error), 160)}.") from error
@@ -123,7 +123,7 @@ class Ledger:
         known = self._check_same(cells, shard) if begun else 0
         first = sum(cell.count for cell in cells[:known])
         with self._safely() as connection:
-            connection.execute("BEGIN IMMEDIATE")  # tables, too, are there whole or not at all
+            connection.execute("BEGIN IMMEDIATE")  # so that tables are created whole or not at all
             if not begun:
                 for statement in _TABLES.split(";"):  # a script would commit first
                     connection.execute(statement)
@@ -181,7 +181,7 @@ class Ledger:
             about = dict(map(pair, rows))
             run, settled = int(about.get("runs", 0)) + 1, int(about.get("settled", 0))
             if not 0 <= settled < run < MOST_RUNS:
-                raise ValueError("its runs are not counted right")
+                raise ValueError("invalid run numbers")
             connection.execute("INSERT OR REPLACE INTO about VALUES ('runs', ?)", (str(run),))
         return run, settled
 
@@ -344,10 +344,10 @@ def _comparable(cell: Cell) -> dict[str, Any]:
 def opened(path: Path, *, reading: bool = False) -> Iterator[Ledger]:
     """Open a catalogue, and create it if need be. Raises CannotWrite, and UnreadableFile for a file that is none."""
     with closing(connected(path, _TABLES, reading=reading)) as connection:
-        ledger = Ledger(path, connection)
-        with ledger._safely():
+        catalogue = Ledger(path, connection)
+        with catalogue._safely():
             begun = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone()
             found = begun and connection.execute("SELECT value FROM about WHERE key = 'format'").fetchone()
         if begun and (not found or found[0] != str(FORMAT)):
             raise UnreadableFile(f"{printable(str(path))}: was made by another version of composer.")
-        yield ledger
+        yield catalogue

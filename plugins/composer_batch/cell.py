@@ -14,17 +14,17 @@ from composer_batch.jobs import LARGEST, MOST_ATTEMPTS, MOST_BARS, MOST_PIECES
 from composer_batch.places import Names, names
 
 MOST_PARTICLES = 256
-"""Of a piece in sections."""
+"""Particles of a piece in sections."""
 
 SUFFIX = re.compile(r"[\w-]{1,20}(?:\.[\w-]{1,20})*")
-"""What files of a piece may end in, without the first dot."""
+"""Suffixes of files, without the first dot."""
 
 
 @dataclass(frozen=True)
 class Cell:
     """Pieces that differ in their index only, requested as plain values: all that a worker needs."""
 
-    job: int  # the table that it comes from, from 1
+    job: int  # number of its table, from 1
     name: str
     model: str  # as it was typed
     model_path: str  # of a file; empty for a model that a plugin offers
@@ -33,7 +33,7 @@ class Cell:
     first: int  # index
     count: int
     file: str
-    fields: Mapping[str, Any]  # what its pattern may use
+    fields: Mapping[str, Any]  # values for its pattern
     formats: tuple[str, ...]
     export_options: Mapping[str, Mapping[str, Any]]
     title: str | None
@@ -108,9 +108,9 @@ def _check(cell: Cell) -> None:
     """Raise ValueError, TypeError or BadOption for values that no plan makes: a catalogue may come from anybody."""
     for name, is_sound in _CHECKS.items():
         if not is_sound(getattr(cell, name)):
-            raise ValueError(f"a job has a '{name}' that no plan has made")
+            raise ValueError(f"a job has an invalid '{name}'")
     if not all(map(_is_table, cell.export_options.values())):
-        raise ValueError("a job has 'export_options' that no plan has made")
+        raise ValueError("a job has invalid 'export_options'")
     _ = cell.names
     gates_of(cell.gates)
     if cell.keep is not None:
@@ -118,4 +118,4 @@ def _check(cell: Cell) -> None:
     asked = asked_of(cell.asked)
     request = request_of(asked)
     if max(request.bars or 0, request.most_bars) > MOST_BARS or getattr(asked, "particles", 0) > MOST_PARTICLES:
-        raise ValueError("a job asks for more than any plan does")
+        raise ValueError("a job asks for more than a batch allows")

@@ -36,11 +36,11 @@ def batch() -> None:
     """Make thousands of pieces from one file of jobs: `composer batch jobs.toml --out pieces/`.
 
     \b
-    composer batch jobs.toml --out pieces/                  the same line goes on after a crash
-    composer batch jobs.toml --out pieces/ --plan           what would run: pieces, time, disk
+    composer batch jobs.toml --out pieces/                  the same line resumes after a crash
+    composer batch jobs.toml --out pieces/ --plan           only estimate pieces, time and disk
     composer batch jobs.toml --out pieces/ --executor ray   on a cluster
     composer batch jobs.toml --out pieces/ --shard 3/16     as one of sixteen runs that share the pieces
-    composer batch status pieces/                           how far it is, and what was rejected or set aside
+    composer batch status pieces/                           progress, rejections and failures
     composer batch run --help                               all options
     """  # noqa: D301
 
@@ -79,13 +79,13 @@ def _running(command: Any) -> Any:
             "--time-limit",
             type=float,
             default=900.0,
-            help="Seconds after which a worker is given up that is busy with one lot of at most 256 pieces.  [900]",
+            help="Seconds that a worker may spend on one chunk of up to 256 pieces.  [900]",
         ),
-        click.option("--shard", help="As one of several runs that share the pieces, such as 3/16."),
-        click.option("--parquet", is_flag=True, help="Write the catalogue as catalogue.parquet in the end, too."),
-        click.option("--wait", is_flag=True, help="Wait for another run in the folder."),
-        click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong."),
-        click.option("--json", "as_json", is_flag=True, help="Say how it goes in lines of JSON."),
+        click.option("--shard", help="Run as one of several that share the pieces, such as 3/16."),
+        click.option("--parquet", is_flag=True, help="Also write the catalogue as catalogue.parquet at the end."),
+        click.option("--wait", is_flag=True, help="Wait until another run in the folder ends."),
+        click.option("--quiet", is_flag=True, help="Print errors only."),
+        click.option("--json", "as_json", is_flag=True, help="Print progress as lines of JSON."),
     ]
     for option in reversed(options):
         command = option(command)
@@ -94,8 +94,8 @@ def _running(command: Any) -> Any:
 
 @batch.command()
 @click.argument("jobs", required=False, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="The folder of the pieces, which may be there already.")
-@click.option("--plan", "only_plan", is_flag=True, help="Say what would run, and make nothing.")
+@click.option("--out", type=click.Path(path_type=Path), help="The folder of the pieces, new or of the same batch.")
+@click.option("--plan", "only_plan", is_flag=True, help="Print an estimate, and make nothing.")
 @click.option("--schema", "only_schema", is_flag=True, help="Print the JSON schema of a file of jobs.")
 @_running
 def run(
@@ -105,16 +105,16 @@ def run(
     only_schema: bool,
     **options: Any,
 ) -> None:
-    """Make every piece that JOBS (.toml, .jsonl or .csv) asks for and that is not in the folder yet."""
+    """Make the pieces of JOBS (.toml, .jsonl or .csv) that are not in the folder yet."""
     if only_schema:
         from composer_batch.schema import published
 
         click.echo(json.dumps(published(), indent=1))
         return
     if jobs is None:
-        raise BadOption("there is no file of jobs; name one, such as jobs.toml, or see `composer batch --help`.")
+        raise BadOption("missing file of jobs, such as jobs.toml; see `composer batch --help`.")
     if out is None and not only_plan:
-        raise BadOption("where to? Give the folder of the pieces: --out pieces/.")
+        raise BadOption("missing option --out: the folder of the pieces, such as pieces/.")
     from composer_batch.jobfile import read
     from composer_batch.jobs import spread
     from composer_batch.plan import plan
@@ -131,10 +131,10 @@ def run(
 
 @batch.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--failed", is_flag=True, help="Try what was set aside once more.")
+@click.option("--failed", is_flag=True, help="Retry pieces that were set aside.")
 @_running
 def retry(folder: Path, failed: bool, **options: Any) -> None:
-    """Go on with a batch from its FOLDER alone."""
+    """Resume a batch from its FOLDER, without a file of jobs."""
     from composer_batch.folder import ledgers
 
     asked = Asked(**options)
@@ -149,7 +149,7 @@ def retry(folder: Path, failed: bool, **options: Any) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(folder: Path, as_json: bool) -> None:
-    """Say how far the batch in a FOLDER is, all shards together."""
+    """Print the progress of the batch in a FOLDER, all shards together."""
     from composer_batch.status import summary
 
     found = summary(folder)
@@ -168,7 +168,7 @@ def status(folder: Path, as_json: bool) -> None:
 @batch.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("page", type=click.Path(path_type=Path))
-@click.option("--top", type=click.IntRange(1, 1000), default=20, help="How many of the best ranked.  [20]")
+@click.option("--top", type=click.IntRange(1, 1000), default=20, help="How many pieces, the best ranked first.  [20]")
 @writing.force
 def gallery(folder: Path, page: Path, top: int, force: bool) -> None:
     """Write the best pieces of the batch in a FOLDER to a PAGE of HTML."""
@@ -181,7 +181,7 @@ def gallery(folder: Path, page: Path, top: int, force: bool) -> None:
     click.echo(f"{printable(str(page))}: {count} pieces")
 
 
-# --- what the options say ---------------------------------------------------------------------------------------------
+# --- options ----------------------------------------------------------------------------------------------------------
 
 
 def _settings(limit: float, shard: str | None, wait: bool) -> Settings:
@@ -205,7 +205,7 @@ def _shard(text: str | None) -> Shard:
     return Shard(part, parts)
 
 
-# --- what is said -----------------------------------------------------------------------------------------------------
+# --- output -----------------------------------------------------------------------------------------------------------
 
 
 def _go(out: Path, cells: Any, executor: Executor, settings: Settings, asked: Asked, *, failed: bool = False) -> None:

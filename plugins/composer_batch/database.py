@@ -1,7 +1,7 @@
 """Opens a catalogue safely: an SQLite file with our tables and nothing else, or it is refused.
 
-A batch may come from anybody. What SQLite would do for a schema of theirs (triggers, views, virtual tables), for a
-journal that names other files, or for pages that lead in circles is found before a row is read.
+A batch may come from anybody. Other schemas (triggers, views, virtual tables), journals that name other files, and
+pages that form circles are found before a row is read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from composer.errors import CannotWrite, UnreadableFile, printable
 from composer.storage.inside import inside, open_inside
 
 WAIT = 60.0
-"""Seconds to wait for somebody who reads or writes the catalogue."""
+"""Seconds to wait while another process uses the catalogue."""
 
 LONGEST = 2**27
 """Bytes of one value: a cell with a long primer."""
@@ -28,7 +28,7 @@ _MANY_FILES = bytes.fromhex("d9d505f920a163d7")
 def connected(path: Path, tables: str, *, reading: bool) -> sqlite3.Connection:
     """Open a catalogue with these tables. Create it if need be.
 
-    Raises UnreadableFile for what is none, CannotWrite for one that cannot be opened.
+    Raises UnreadableFile for a file that is no catalogue, CannotWrite for one that cannot be opened.
     """
     shown = printable(str(path))
     for suffix in ("", "-journal", "-wal", "-shm"):
@@ -37,7 +37,7 @@ def connected(path: Path, tables: str, *, reading: bool) -> sqlite3.Connection:
         raise UnreadableFile(f"{shown}: no such file; a batch that was begun has one.")
     try:
         _check_file(path)
-        # Who only reads may have to clear up after a run that was killed.
+        # A reader may have to roll back the journal of a killed run.
         place = f"{path.absolute().as_uri()}?mode={'rw' if reading else 'rwc'}"
         connection = sqlite3.connect(place, timeout=WAIT, uri=True)
     except (OSError, sqlite3.Error) as error:
@@ -50,10 +50,8 @@ def connected(path: Path, tables: str, *, reading: bool) -> sqlite3.Connection:
         connection.close()
         said = printable(str(error), 160)
         if isinstance(error, sqlite3.OperationalError):
-            raise CannotWrite(
-                f"{shown}: cannot be used now ({said}); let who works in it end, and try again."
-            ) from error
-        if isinstance(error, sqlite3.Error | ValueError):  # what it says of a damaged file may be no text
+            raise CannotWrite(f"{shown}: is in use ({said}); wait until the other run ends, and try again.") from error
+        if isinstance(error, sqlite3.Error | ValueError):  # messages about a damaged file may not be valid text
             raise UnreadableFile(f"{shown}: is not the catalogue of a batch ({said}).") from error
         raise
     return connection
@@ -65,7 +63,7 @@ def _check_file(path: Path) -> None:
         with open_inside(path, "read") as file:
             head = file.read(100)
         if head and not (head.startswith(_MAGIC) and head[18:20] == _CLASSIC):
-            raise ValueError("it has not the head of one")
+            raise ValueError("not a header of SQLite")
     journal = path.with_name(f"{path.name}-journal")
     if journal.exists():
         with open_inside(journal, "read") as file:
@@ -82,7 +80,7 @@ def _check_content(connection: sqlite3.Connection, tables: str) -> None:
         connection.execute(f"PRAGMA {setting}")
     found = _schema(connection)
     if found and found != _schema_of(tables):
-        raise ValueError("it holds other tables than a run makes")
+        raise ValueError("unexpected tables")
     (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if said != "ok":
         raise ValueError("its pages are damaged")

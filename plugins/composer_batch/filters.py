@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from composer.originality.index import Music
 
 COPIED = "copied bars"
-"""The measure that needs the music that the model was trained on."""
+"""The metric that needs the training music of the model."""
 
 
 @dataclass(frozen=True)
 class Gates:
     """The conditions a piece must meet before it is written. Raises BadOption for values that no piece can meet."""
 
-    not_degenerate: Annotated[bool, "refuse what repeats itself for longer than real pieces"] = False
+    not_degenerate: Annotated[bool, "refuse pieces that loop for longer than real ones"] = False
     rules_broken: Annotated[int | None, "rules of the model's card that may be broken at most"] = None
     nats_per_note: Annotated[tuple[float, ...] | None, "[least, most] nats per note under the model"] = None
     in_key: Annotated[float | None, "share of the notes that lie in the key, at least"] = None
@@ -50,8 +50,8 @@ class Gates:
     def fault(self, metrics: Mapping[str, Any]) -> str:
         """Explain why a piece with these metrics does not pass. Return an empty text if it does.
 
-        The first word or words name the gate, so that refusals can be counted by them. A measure that a piece does not
-        have is no fault of it.
+        The text before the colon names the gate, so that rejections can be counted by it. A missing metric is no reason
+        to refuse a piece.
         """
         if self.not_degenerate and metrics["degenerate"]:
             return f"degenerate: {metrics['degenerate']}"
@@ -120,7 +120,7 @@ class Keep:
     """How many pieces of a job are kept, and what ranks them."""
 
     count: int
-    by: str  # rules, and likelihood among equals; or likelihood alone
+    by: str  # rules, then likelihood; or likelihood alone
 
     @staticmethod
     def of(text: str) -> Keep:

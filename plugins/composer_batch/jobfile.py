@@ -16,15 +16,15 @@ from composer.storage import toml
 from composer.storage.opening import read_bytes
 
 LARGEST = 2**23
-"""Bytes of a file of jobs at most."""
+"""Bytes of a file of jobs, at most."""
 
 LONGEST = 10_000
-"""Characters of one text in it at most."""
+"""Characters of one text in it, at most."""
 
 MOST_TABLES = 10_000
 
 MOST_VALUES = 10_000
-"""In one list at most."""
+"""Values of one list, at most."""
 
 WIDEST = 64
 """Bits of a whole number."""
@@ -40,10 +40,10 @@ class Table:
     """One job as it was written."""
 
     values: Mapping[str, Any]
-    file: str  # as it is shown
+    file: str  # printable path
     number: int  # among the jobs of the file, from 1
-    line: int = 0  # on which it begins; 0: not known
-    lines: Mapping[str, int] = field(default_factory=dict)  # of its keys, as far as they are known
+    line: int = 0  # its first line; 0: unknown
+    lines: Mapping[str, int] = field(default_factory=dict)  # of its keys, where known
 
     def fault(self, text: str | ComposerError, key: str = "") -> BadJobs:
         """Make an error about this table, or about one of its values, with file and line."""
@@ -55,7 +55,7 @@ def read(path: Path) -> list[Table]:
     """Read the jobs in a file, by its suffix. Raises BadJobs, with file and line, for an invalid one."""
     shown, suffix = printable(str(path)), path.suffix.lower()
     if suffix not in _READERS:
-        raise BadJobs(f"{shown}: jobs stand in .toml, .jsonl or .csv files; {nearest(suffix, _READERS)}")
+        raise BadJobs(f"{shown}: jobs must be in .toml, .jsonl or .csv files; {nearest(suffix, _READERS)}")
     try:
         text = read_bytes(path, LARGEST, BadJobs).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -63,12 +63,12 @@ def read(path: Path) -> list[Table]:
     tables: list[Table] = []
     for table in _READERS[suffix](text, shown):
         if len(tables) == MOST_TABLES:
-            raise BadJobs(f"{shown}: holds more than {MOST_TABLES} jobs; divide it, or let lists make a grid.")
+            raise BadJobs(f"{shown}: contains more than {MOST_TABLES} jobs; divide it, or let lists make a grid.")
         for key, value in table.values.items():
             _check_size(table, key, value, 1)
         tables.append(table)
     if not tables:
-        raise BadJobs(f"{shown}: holds no job; a job begins with [[job]].")
+        raise BadJobs(f"{shown}: contains no jobs; a job begins with [[job]].")
     return tables
 
 

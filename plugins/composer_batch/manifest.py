@@ -11,10 +11,10 @@ from composer_batch.catalogue import Ledger
 NAME = "manifest.jsonl"
 
 
-def write(ledger: Ledger, path: Path) -> None:
+def write(catalogue: Ledger, path: Path) -> None:
     """Write one line for each finished piece, in the order of the jobs. Raises CannotWrite."""
     with whole_file(path) as scratch, scratch.open("w", encoding="utf-8") as file:
-        for row in ledger.pieces("done"):
+        for row in catalogue.pieces("done"):
             files = {
                 f"{row['stem']}.{suffix}": {"sha256": digest, "bytes": size}
                 for suffix, (digest, size) in row["files"].items()

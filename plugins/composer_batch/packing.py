@@ -10,26 +10,26 @@ from composer_batch.cell import Cell
 from composer_batch.worker import Chunk
 
 PAGE = 1024
-"""Rows that are read from the ledger at once."""
+"""Rows that are read from the catalogue at once."""
 
 
 def chunks(
-    ledger: Ledger, cells: Sequence[Cell], largest: int, workers: Callable[[], int], most: Callable[[int], int]
+    catalogue: Ledger, cells: Sequence[Cell], largest: int, workers: Callable[[], int], most: Callable[[int], int]
 ) -> Iterator[Chunk]:
     """Yield chunks of one model and sampler chain. Pieces of similar length stand together, the longest first.
 
-    No chunk has more than `largest` pieces, or than `most` says of the cell that it has come to.
+    No chunk has more than `largest` pieces, or more than `most` of its last cell.
     """
     groups: dict[tuple[object, ...], list[int]] = {}
     for place, cell in enumerate(cells):
         groups.setdefault(cell.together, []).append(place)
     for places in groups.values():
-        places.sort(key=lambda place: (-cells[place].length, place))  # what takes long is begun early
-        left = sum(ledger.waiting_in(place) for place in places)
+        places.sort(key=lambda place: (-cells[place].length, place))  # long pieces are started early
+        left = sum(catalogue.waiting_in(place) for place in places)
         size, due = 0, 0
         pieces: list[tuple[int, int, int]] = []
         for place in places:
-            for number, index in _waiting(ledger, place):
+            for number, index in _waiting(catalogue, place):
                 if not due:
                     due = workers()
                     size = share(left, due, largest)
@@ -44,8 +44,8 @@ def chunks(
 def share(left: int, workers: int, most: int) -> int:
     """Compute the size of each of the next chunks, one for each worker, from the number of pieces left.
 
-    A round of equal chunks takes half of what is left, so that all workers end together (factoring: Hummel, Schonberg
-    and Flynn 1992), but fills batches as long as there is enough for all.
+    A round of equal chunks takes half of the rest, so that all workers end together (factoring: Hummel, Schonberg and
+    Flynn 1992). While there are enough pieces, each chunk fills a batch.
     """
     size = min(max(-(-left // (2 * workers)), BATCH), most)
     rounds = -(-left // (workers * size))
@@ -57,8 +57,8 @@ def chunk(cells: Sequence[Cell] | Mapping[int, Cell], pieces: Sequence[tuple[int
     return Chunk({place: cells[place] for _, place, _ in pieces}, tuple(pieces))
 
 
-def _waiting(ledger: Ledger, place: int) -> Iterator[tuple[int, int]]:
+def _waiting(catalogue: Ledger, place: int) -> Iterator[tuple[int, int]]:
     after = -1
-    while page := ledger.waiting(place, after, PAGE):
+    while page := catalogue.waiting(place, after, PAGE):
         yield from page
         after = page[-1][0]

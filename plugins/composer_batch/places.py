@@ -14,13 +14,13 @@ FOLDER = 1000
 """Pieces that share a folder."""
 
 PATTERN = "{number:06}"
-"""How the files of a piece are called unless a job says otherwise."""
+"""The default pattern of file names."""
 
 LONGEST = 120
 """Characters of a name without its suffix."""
 
 OWN = ("number", "index")
-"""What differs from piece to piece of one cell."""
+"""Fields that differ between the pieces of one cell."""
 
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 _WIDTH = re.compile(r"0?\d{0,2}")
@@ -31,7 +31,7 @@ _ODD = re.compile(r"[^A-Za-z0-9._+#-]+")
 class Names:
     """The file names of the pieces of one cell: only number and index are still to be filled in."""
 
-    template: str  # of `%`, with `number` and `index`
+    template: str  # a %-format with `number` and `index`
 
     @property
     def has_index(self) -> bool:
@@ -42,7 +42,7 @@ class Names:
     def differ(self) -> bool:
         """Whether no two pieces of the cell share a name.
 
-        Numbers grow with indexes and get no shorter, so that a name of the same length has another number in it.
+        Numbers grow with indexes and never get shorter, so that names of equal length contain different numbers.
         """
         return self.template % {"number": 0, "index": 0} != self.template % {"number": 1, "index": 1}
 
@@ -68,17 +68,17 @@ def folder_of(number: int) -> str:
 def names(pattern: str, fields: Mapping[str, Any]) -> Names:
     """Build file names from a pattern.
 
-    This is where names of files are made of what others wrote. Raises BadOption for a pattern that would lead out of
-    its folder, or that names what a piece does not have.
+    Here, file names are made from the words of strangers. Raises BadOption for a pattern that would lead out of its
+    folder, and for unknown fields.
     """
     shown = f"the file name '{printable(pattern)}'"
     try:
         parts = list(Formatter().parse(pattern))
     except ValueError as error:
-        raise BadOption(f"{shown} is no pattern: {error}.") from None
+        raise BadOption(f"{shown} is not a pattern: {error}.") from None
     literal = "".join(text for text, *_ in parts)
     if any(letter in '/\\:*?"<>|' or not letter.isprintable() for letter in literal):
-        raise BadOption(f"{shown} holds what no file name may hold; pieces stay in their folder.")
+        raise BadOption(f"{shown} contains a character that no file name may have, such as '/'.")
     found = []
     for text, name, form, conversion in parts:
         found.append(text.replace("%", "%%"))

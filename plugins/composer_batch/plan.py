@@ -20,13 +20,13 @@ from composer_batch.cell import Cell
 from composer_batch.jobs import Wanted
 
 MOST_IN_ALL = 5_000_000
-"""Pieces of one batch."""
+"""Pieces of one batch, at most."""
 
 
 def plan(wanted: Sequence[Wanted], opened: Mapping[str, Generator] | None = None) -> list[Cell]:
     """Build the cells of a batch and check each. Raises BadJobs, with file and line, for the first invalid one.
 
-    Pieces are counted, and not looked at one by one.
+    Pieces are counted, and not visited one by one.
     """
     _check_count(wanted)
     desk = Desk(dict(opened or {}))
@@ -42,7 +42,7 @@ def plan(wanted: Sequence[Wanted], opened: Mapping[str, Generator] | None = None
             cells.append(_cell(one, player, asking))
             marks.append((player.model.hash, asking.digest, one.job.seed))
         with _faulted(one, "file"):
-            _ = cells[-1].names  # made here, for its line
+            _ = cells[-1].names  # computed here, so that errors have its line
     found = apart.stretches(wanted)
     apart.check_pieces(found, marks)
     apart.check_names(found, [cell.names for cell in cells])
@@ -78,7 +78,7 @@ def _key_of(text: str, one: Wanted) -> str:
 def _cell(one: Wanted, player: Generator, asking: Asking) -> Cell:
     job = one.job
     if one.gates.get("max_copied_bars") is not None:
-        player.learnt()  # read and indexed now, and not by each worker
+        player.learnt()  # read and indexed once, and not by each worker
     options = registry().names("models")
     return Cell(
         job=one.table.number,

@@ -26,7 +26,7 @@ SUFFIX = ".html"
 def write(out: Path, page: Path, top: int) -> int:
     """Write the `top` best ranked pieces to `page`. Return how many there were.
 
-    Raises BadOption where there is no batch, or no piece of it, and CannotWrite.
+    Raises BadOption if there is no batch, or no finished piece, and CannotWrite.
     """
     check_page(page)
     paths = ledgers(out)
@@ -49,21 +49,21 @@ def _place(row: dict[str, Any]) -> tuple[float, ...]:
 def check_page(page: Path) -> None:
     """Raise BadOption for a file that is no page."""
     if page.suffix.lower() != SUFFIX:
-        raise BadOption(f"{printable(str(page))}: a gallery is a page, such as best.html.")
+        raise BadOption(f"{printable(str(page))}: a gallery must be a page, such as best.html.")
 
 
 def files_in(out: Path) -> Iterator[Path]:
     """Yield the files of all finished pieces of a batch."""
     for path in ledgers(out):
-        with opened(path, reading=True) as ledger:
-            for row in ledger.pieces("done"):
+        with opened(path, reading=True) as catalogue:
+            for row in catalogue.pieces("done"):
                 yield from _files(out, row)
 
 
 def _best(paths: Sequence[Path], top: int) -> Iterator[dict[str, Any]]:
     for path in paths:
-        with opened(path, reading=True) as ledger:
-            yield from islice(ledger.pieces("done", order="rank, distance, number"), top)
+        with opened(path, reading=True) as catalogue:
+            yield from islice(catalogue.pieces("done", order="rank, distance, number"), top)
 
 
 def _exported(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> bool:
@@ -77,7 +77,7 @@ def _exported(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> bool:
         pieces.append(Piece(formats.read(path), {**formats.provenance(path), "title": row["stem"]}))
     try:
         formats.write(pieces, page)
-    except ComposerError:  # it may hold one piece
+    except ComposerError:  # it may take one piece only
         return False
     return True
 

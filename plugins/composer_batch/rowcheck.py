@@ -22,7 +22,7 @@ def checked(row: Mapping[str, Any], *, written: bool) -> dict[str, Any]:
     values = {name: _plain(value) if name in _PLAIN else value for name, value in row.items()}
     for name, value in values.items():
         if (name in _CHECKS and not _CHECKS[name](value)) or (written and name == "files" and value is None):
-            raise ValueError(f"a piece has a '{name}' that no run has written")
+            raise ValueError(f"a piece has an invalid '{name}'")
     return values
 
 
@@ -30,7 +30,7 @@ def pair(row: tuple[Any, ...]) -> tuple[str, str]:
     """Read a row of two texts, a name and its value. Raises ValueError for others."""
     name, value = row
     if not (isinstance(name, str) and isinstance(value, str)):
-        raise ValueError("a value is no text")
+        raise ValueError("a value is not text")
     return name, value
 
 
@@ -38,7 +38,7 @@ def _plain(text: Any) -> Any:
     try:
         return json.loads(text) if text else None
     except (TypeError, RecursionError):
-        raise ValueError("a piece has a value that is no JSON") from None
+        raise ValueError("a piece has a value that is not JSON") from None
 
 
 def _is_stem(value: Any) -> bool:

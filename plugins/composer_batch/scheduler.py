@@ -20,16 +20,16 @@ from composer_batch.cell import Cell
 from composer_batch.worker import Chunk, Made, Stopped, draw, finish
 
 TRIES = 3
-"""Workers that a piece may cost before it is set aside."""
+"""Workers lost on a piece before it is set aside."""
 
 PARTS = 8
-"""Into so many a chunk is divided whose worker was lost, to find the piece that it was lost on."""
+"""Parts into which a lost chunk is divided, to find the piece at fault."""
 
 MOST_BYTES = 2**26
-"""Of the files of one chunk, as far as the sizes of earlier ones tell."""
+"""Bytes of the files of one chunk, estimated from earlier ones."""
 
 MOST_SECONDS = 60.0
-"""That a chunk of more than `BATCH` pieces takes, as far as earlier ones tell."""
+"""Seconds that a chunk of more than `BATCH` pieces may take, estimated from earlier ones."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Settings:
     """How a batch runs. None of it changes the pieces."""
 
     limit: float = 900.0  # seconds that a worker may be busy with one chunk
-    chunk: int = 4 * BATCH  # pieces at most
-    wait: bool = False  # for another run in the folder
+    chunk: int = 4 * BATCH  # most pieces
+    wait: bool = False  # until another run in the folder ends
     shard: Shard = WHOLE
 
 
@@ -71,7 +71,7 @@ class _Course:
     """The state of a run."""
 
     out: Path
-    ledger: Ledger
+    catalogue: Ledger
     settings: Settings
     cells: list[Cell]
     number: int  # of this run
@@ -79,9 +79,9 @@ class _Course:
     began: float
     counts: Counter[str]
     rejections: Counter[str]
-    again: deque[Chunk] = field(default_factory=deque)  # chunks whose worker was lost, in parts
+    again: deque[Chunk] = field(default_factory=deque)  # parts of lost chunks
     costs: dict[int, tuple[float, float]] = field(default_factory=dict)  # bytes and seconds of a piece, by cell
-    folders: set[Path] = field(default_factory=set)  # that are there
+    folders: set[Path] = field(default_factory=set)  # that exist
     made: int = 0
 
     def progress(self) -> Progress:
@@ -102,30 +102,30 @@ def run(
 ) -> Progress:
     """Make the missing pieces, and return the final progress. Without `cells`, use those in the folder.
 
-    With `retry`, what was set aside is tried once more. Raises BatchFailed for a folder that another run works in, or
-    that holds another batch; CannotWrite where nothing can be written.
+    With `retry`, pieces that were set aside are tried again. Raises BatchFailed for a folder in use by another run, or
+    with another batch; CannotWrite where nothing can be written.
     """
     home, parts = folder.home(out, settings.shard), settings.shard.parts
     folder.check(out, settings.shard)
-    with locked(home, wait=settings.wait, advice=", or wait for it with --wait"), opened(home / NAME) as ledger:
+    with locked(home, wait=settings.wait, advice=", or wait for it with --wait"), opened(home / NAME) as catalogue:
         if cells is not None:
-            ledger.begin(cells, settings.shard)
-        number, settled = ledger.begun()
-        folder.mend(out, ledger, settled)
+            catalogue.begin(cells, settings.shard)
+        number, settled = catalogue.begun()
+        folder.mend(out, catalogue, settled)
         if retry:
-            ledger.again([row["number"] for row in ledger.pieces("failed", "number")])
-        known, counts = list(ledger.cells()), ledger.counts()
-        course = _Course(out, ledger, settings, known, number, clock, clock(), counts, ledger.rejections())
+            catalogue.again([row["number"] for row in catalogue.pieces("failed", "number")])
+        known, counts = list(catalogue.cells()), catalogue.counts()
+        course = _Course(out, catalogue, settings, known, number, clock, clock(), counts, catalogue.rejections())
         _choose(course, range(len(known)))
         tell = report or (lambda _: None)
         tell(course.progress())
         for _ in _outcomes(course, executor, now):
             tell(course.progress())
-        manifest.write(ledger, home / manifest.NAME)
+        manifest.write(catalogue, home / manifest.NAME)
         if parts > 1:
             choosing.choose_among_shards(out, parts, choosing.kept_of(known))
-            course.counts = ledger.counts()
-        folder.settle(ledger, number)
+            course.counts = catalogue.counts()
+        folder.settle(catalogue, number)
         return course.progress()
 
 
@@ -139,7 +139,7 @@ def _chunks(course: _Course, executor: Executor) -> Iterator[Chunk]:
         """Return how many chunks the executor works on at once."""
         return max(int(getattr(executor, "places", 1)), 1)
 
-    for chunk in packing.chunks(course.ledger, course.cells, course.settings.chunk, workers, partial(_most, course)):
+    for chunk in packing.chunks(course.catalogue, course.cells, course.settings.chunk, workers, partial(_most, course)):
         yield from _again(course)
         yield chunk
 
@@ -181,7 +181,7 @@ def _ended(outcomes: Iterator[Outcome]) -> Iterator[Iterator[Outcome]]:
             outcomes.close()
 
 
-# --- what comes back --------------------------------------------------------------------------------------------------
+# --- results ----------------------------------------------------------------------------------------------------------
 
 
 def _settle(course: _Course, outcome: Outcome, now: Callable[[], float]) -> None:
@@ -196,7 +196,7 @@ def _settle(course: _Course, outcome: Outcome, now: Callable[[], float]) -> None
         if one.files is not None:
             _write(course, chunk, one)
     rows = [_row(one, now(), course.number) for one in made]
-    course.ledger.record(rows)
+    course.catalogue.record(rows)
     _count(course, rows)
     places = {place for _, place, _ in chunk.pieces}
     sizes = [sum(len(data) for data in one.files.values()) for one in made if one.files]
@@ -208,7 +208,7 @@ def _settle(course: _Course, outcome: Outcome, now: Callable[[], float]) -> None
 def _write(course: _Course, chunk: Chunk, made: Made) -> None:
     place, index = next((place, index) for number, place, index in chunk.pieces if number == made.number)
     stem = course.cells[place].names.stem(made.number, index)
-    folder.write(course.out, stem, made.files or {}, course.ledger.path.parent / folder.SCRATCH, course.folders)
+    folder.write(course.out, stem, made.files or {}, course.catalogue.path.parent / folder.SCRATCH, course.folders)
 
 
 def _row(made: Made, moment: float, run: int) -> Row:
@@ -244,17 +244,17 @@ def _lost(course: _Course, chunk: Chunk, fault: str) -> None:
             course.again.append(packing.chunk(chunk.cells, chunk.pieces[start : start + size]))
         return
     number = chunk.pieces[0][0]
-    if course.ledger.tried(number) < TRIES:
+    if course.catalogue.tried(number) < TRIES:
         course.again.append(chunk)
         return
     row = Row(number, "failed", reason=f"{fault} ({TRIES} tries)")
-    course.ledger.record([row])
+    course.catalogue.record([row])
     _count(course, [row])
 
 
 def _choose(course: _Course, places: Iterable[int]) -> None:
     """Keep the best pieces of the jobs of these cells."""
     kept = choosing.kept_of(course.cells[place] for place in places)
-    count = choosing.choose(course.out, [course.ledger], kept)
+    count = choosing.choose(course.out, [course.catalogue], kept)
     course.counts["done"] -= count
     course.counts["passed over"] += count

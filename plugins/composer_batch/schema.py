@@ -36,7 +36,7 @@ def published() -> dict[str, Any]:
         "required": [JOB],
         "properties": {
             JOB: {"type": "array", "minItems": 1, "items": job},
-            DEFAULTS: {**job, "description": "what holds for every job that says nothing else"},
+            DEFAULTS: {**job, "description": "defaults for all jobs"},
         },
     }
 

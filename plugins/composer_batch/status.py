@@ -21,11 +21,11 @@ def summary(out: Path) -> dict[str, Any]:
     aside: Counter[str] = Counter()
     shards = []
     for path in paths:
-        with opened(path, reading=True) as ledger:
-            states.update(ledger.counts())
-            rejections.update(ledger.rejections())
-            aside.update(row["reason"] for row in ledger.pieces("failed", "reason"))
-            shards.append(ledger.about()["shard"])
+        with opened(path, reading=True) as catalogue:
+            states.update(catalogue.counts())
+            rejections.update(catalogue.rejections())
+            aside.update(row["reason"] for row in catalogue.pieces("failed", "reason"))
+            shards.append(catalogue.about()["shard"])
     return {
         "pieces": states.total(),
         "states": {state: states[state] for state in STATES if states[state]},

@@ -12,18 +12,18 @@ from composer_batch.cell import Cell
 from composer_batch.worker import Chunk, Stopped, draw, finish
 
 PIECES = 8
-"""Of one cell."""
+"""Pieces of one cell."""
 
 CELLS = 4
-"""That are tried at most: of different models, chains and lengths."""
+"""Cells that are tried, at most: of different models, chains and lengths."""
 
 BARS = 16
-"""Of one piece: time and size of a longer one are in proportion."""
+"""Bars of one piece; the cost of a longer one is in proportion."""
 
 BARS_OF_SECTION = 4
 
 MOST_SECONDS = 2.0
-"""After which no other cell is tried."""
+"""Seconds after which no other cell is tried."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _tried(cell: Cell, clock: Callable[[], float]) -> Estimate:
     count = 1 if "form" in cell.asked else min(cell.count, PIECES)
     few = tuple((number, 0, cell.first + number) for number in range(count))
     if count > 1:
-        finish(draw(Chunk({0: short}, few[:1])))  # what is loaded once is not counted
+        finish(draw(Chunk({0: short}, few[:1])))  # loading is not counted
     began = clock()
     made = finish(draw(Chunk({0: short}, few)))
     if isinstance(made, Stopped):

@@ -20,7 +20,7 @@ Bars = Annotated[int, "bars of each piece"]
 class Samples(Callback):
     """Write a few bars at each validation, to listen to: `samples/step-000500.mid`.
 
-    They come as they are drawn, loops and all: one hears what the model has learned.
+    Pieces that loop are not retried, so that one hears what the model has learned.
     """
 
     bars: Bars = 8
@@ -48,7 +48,7 @@ class Samples(Callback):
 class Originality(Callback):
     """Draw pieces at each validation, and add to `metrics.jsonl` what they copy from the training split.
 
-    The figures are `copied_share`, `copied_bars`, `longest` and `novelty`, as `composer originality` has them.
+    The figures are `copied_share`, `copied_bars`, `longest` and `novelty`, as in `composer originality`.
     """
 
     pieces: Annotated[int, "pieces that are drawn"] = 8
@@ -82,7 +82,7 @@ def _said(what: str) -> Iterator[None]:
     """Warn in one line if something could not be done."""
     try:
         yield
-    except ComposerError as error:  # an untrained model may find no piece
+    except ComposerError as error:  # an untrained model may fail
         warnings.warn(f"{what}: {printable(str(error), 200)}", RunWarning, stacklevel=3)
 
 

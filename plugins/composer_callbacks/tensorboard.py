@@ -34,7 +34,7 @@ class TensorBoard(Callback):
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
-            # What a killed run wrote of this step or later ones is not shown.
+            # Hides what a killed run wrote of this step or later ones.
             self._writer = SummaryWriter(str(run.file(BOARD)), purge_step=run.progress.step)
         for name in SCALARS:
             self._writer.add_scalar(name, getattr(run.progress, name), run.progress.step)

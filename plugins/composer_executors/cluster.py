@@ -15,17 +15,17 @@ from composer.types import Outcome
 from composer_executors.here import attempt, in_turn
 
 PATIENCE = 1.0
-"""Seconds between two looks at how long work has taken."""
+"""Seconds between two checks of the time limit."""
 
 
 @dataclass(frozen=True)
 class Cluster:
     """A Ray cluster. A lost worker or machine costs only its own work. Files come back to this machine."""
 
-    address: Annotated[str, "of the cluster, or auto; nothing: one on this machine for this run"] = ""
-    workers: Annotated[int, "pieces of work at a time; 0: as many as the cluster has room for"] = 0
-    cpus: Annotated[float, "processors of each"] = 1.0
-    gpus: Annotated[float, "GPUs of each"] = 0.0
+    address: Annotated[str, "address of the cluster, or auto; empty: start one on this machine"] = ""
+    workers: Annotated[int, "arguments at a time; 0: as many as the cluster has room for"] = 0
+    cpus: Annotated[float, "processors of each worker"] = 1.0
+    gpus: Annotated[float, "GPUs of each worker"] = 0.0
 
     @property
     def places(self) -> int:

@@ -20,14 +20,14 @@ from typing import Annotated, Any
 from composer.types import Outcome
 
 AFTER = 2.0
-"""Seconds of work after which a process beside this one pays."""
+"""Seconds of work after which a second process pays off."""
 
 
 @dataclass(frozen=True)
 class Here:
     """The calling process. Work that hangs is not stopped, and work that kills the process ends the run."""
 
-    beside: Annotated[int, "processes for what comes after the drawing; 0: none"] = 1
+    beside: Annotated[int, "processes for the stages after the first; 0: none"] = 1
 
     def __call__(
         self, stages: Sequence[Callable[[Any], Any]], arguments: Iterable[Any], limit: float
@@ -48,7 +48,7 @@ class Here:
                     continue
                 try:
                     ahead.append((argument, pool.submit(in_turn, others, value)))
-                except BrokenProcessPool:  # a later stage killed it: the next one begins another
+                except BrokenProcessPool:  # a later stage killed it; the next argument starts another
                     pool = None
                     yield Outcome(argument, fault="the process beside this one ended")
                 while len(ahead) > self.beside or (ahead and ahead[0][1].done()):
@@ -81,7 +81,7 @@ def attempt(work: Callable[[], Any]) -> tuple[Any, str]:
     """Run work, and return its result and an empty text, or None and a description of the error."""
     try:
         return work(), ""
-    except Exception as error:  # work may be anything
+    except Exception as error:  # work may raise anything
         return None, described(error)
 
 

@@ -18,25 +18,25 @@ from composer.types import Outcome
 from composer_executors.here import attempt, belong, in_turn
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-"""The variable by which CUDA is told which GPUs a process may use."""
+"""The variable that lists the GPUs a process may use."""
 
 STARTING = 300.0
-"""Seconds that a worker has to start, which are not counted as its work."""
+"""Seconds for a worker to start; they do not count as work."""
 
 _NOTHING = object()
 
 ENDING = 5.0
-"""Seconds that an idle worker has to end by itself."""
+"""Seconds for an idle worker to end by itself."""
 
 
 @dataclass(frozen=True)
 class Pool:
     """Processes of this machine. One that dies, hangs or runs out of memory costs only its own work."""
 
-    workers: Annotated[int, "processes; 0: one for each GPU that is given, or else for each processor"] = 0
-    threads: Annotated[int, "of each process; 0: the processors divided by the processes"] = 0
-    memory: Annotated[int, "MiB that a process may have; 0: no limit"] = 0
-    gpus: Annotated[int, "GPUs for the processes, one to each in turn, of those that may be used"] = 0
+    workers: Annotated[int, "processes; 0: one for each of the `gpus`, or else for each processor"] = 0
+    threads: Annotated[int, "threads of each process; 0: the processors divided by the processes"] = 0
+    memory: Annotated[int, "MiB for each process; 0: no limit"] = 0
+    gpus: Annotated[int, "visible GPUs to use, one for each process in turn"] = 0
 
     def __post_init__(self) -> None:
         """Refuse negative numbers, and more GPUs than are visible."""
@@ -71,7 +71,7 @@ class Pool:
                 while argument is not _NOTHING and (worker := self._free(crew, count, stages)) is not None:
                     worker.take(argument)
                     argument = next(waiting, _NOTHING)
-                yield from found  # while these are looked at, everybody works
+                yield from found  # workers are busy while these are handled
                 busy = [worker for worker in crew if not worker.idle]
                 if not busy:
                     return
@@ -103,8 +103,8 @@ class _Worker:
     process: BaseProcess
     pipe: Connection
     argument: Any = None
-    since: float | None = None  # it was given work; None: it is idle
-    begun: bool = False  # it has begun with that
+    since: float | None = None  # when it got its argument; None: idle
+    begun: bool = False  # it has started on the argument
     lost: bool = False
 
     @staticmethod
@@ -127,7 +127,7 @@ class _Worker:
         """Send an argument to the process."""
         self.argument = argument
         self.since, self.begun = monotonic(), False
-        with suppress(OSError):  # it has died, as `wait` will say
+        with suppress(OSError):  # it has died, which `wait` reports
             self.pipe.send(self.argument)
 
     def result(self) -> Outcome | None:

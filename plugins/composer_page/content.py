@@ -16,7 +16,7 @@ from composer.music.score import END, Bars, Score, Text, Track, bars
 from composer.music.texts import clean
 from composer.types import Piece
 
-_LONGEST = 20_000  # characters of what made a piece, as JSON; beyond, its long values are left out
+_LONGEST = 20_000  # characters of the provenance as JSON; in a longer one, long values are left out
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 
 

@@ -1,7 +1,7 @@
 """Builds the page from its template, style, script and values.
 
-Nothing from outside becomes markup: all values are one block of JSON without a `<`, from which the script makes text.
-The policy at the head of the page forbids every script and style but these two, and every address.
+Values never become markup: they are one block of JSON without a `<`, from which the script makes text. The policy at
+the head of the page forbids all other scripts and styles, and all addresses.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 _SCRIPTS = ("music", "sound", "player", "roll", "marks", "steering", "shown", "forms", "gallery", "keys", "page")
-"""They become one script, in one scope; the last of them begins."""
+"""Parts of one script, in one scope; the last one starts the page."""
 
 
 def page(pieces: Sequence[dict[str, Any]]) -> str:
@@ -31,7 +31,7 @@ def page(pieces: Sequence[dict[str, Any]]) -> str:
         "SCRIPT": f'<script type="module">{script}</script>',
     }
     text = _text("page.html")
-    for name, part in parts.items():  # no part holds such a comment: values hold no `<`
+    for name, part in parts.items():  # no part contains such a comment: values contain no `<`
         text = text.replace(f"<!--{name}-->", part)
     return text
 

@@ -1,7 +1,7 @@
 """Positions of the bars of an engraved score, for the mark that follows the music.
 
-It reads the SVG that Verovio writes: a group of class `measure` for each bar, in it groups of class `staff`, and in
-these the lines of the staff as paths from left to right. Of anything else it says nothing, and the score has no mark.
+It reads the SVG of Verovio: a group of class `measure` for each bar, with groups of class `staff`, and in these the
+lines of the staff as paths from left to right. For other SVG it finds no positions, and the score has no mark.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 
 _LINE = re.compile(r"M\s*(-?[\d.]+)[ ,](-?[\d.]+)\s*L\s*(-?[\d.]+)[ ,](-?[\d.]+)\s*$")
 _MOVE = re.compile(r"translate\(\s*(-?[\d.]+)[ ,]+(-?[\d.]+)\s*\)")
-_AIR = 0.004  # of the page's width, above and below the staves
+_AIR = 0.004  # margin above and below the staves, relative to the page's width
 
 Place = tuple[float, float, float, float]
 

@@ -25,14 +25,14 @@ PLAYERS: Mapping[str, Sequence[str]] = {
     "afplay": (),
     "ffplay": ("-nodisp", "-autoexit", "-loglevel", "quiet"),
 }
-"""Programs that play a file, and what they are told before its name."""
+"""Programs that play a file, and their options."""
 
 LONGEST = 30 * 60.0
-"""Seconds of a piece that is made into sound; an hour takes 700 MB."""
+"""Seconds of a piece that may be played; an hour takes 700 MB."""
 
-_FRAMES = 2**16  # that are copied at a time
+_FRAMES = 2**16  # copied at a time
 
-_PATIENCE = 1.0  # seconds that a player has to end
+_PATIENCE = 1.0  # seconds that a player may take to end
 
 
 class NoSound(Exception):
@@ -108,7 +108,7 @@ class Device:
                 sound.setpos(min(int(second * sound.getframerate()), sound.getnframes()))
                 samples = np.frombuffer(sound.readframes(sound.getnframes()), dtype=f"<i{sound.getsampwidth()}")
                 self.library.play(samples.reshape(-1, sound.getnchannels()), sound.getframerate())
-        except Exception as error:  # its own errors; the package need not be there to name them
+        except Exception as error:  # errors of the package, which may not be installed
             raise NoSound(f"the sound device fails ({printable(str(error))})") from None
 
     def stop(self) -> None:
@@ -139,7 +139,7 @@ def player() -> Callable[[Path], Sound]:
         try:
             import sounddevice  # type: ignore[import-not-found,unused-ignore]
         except OSError:
-            pass  # it is there, and what it needs is not
+            pass  # installed, but without its library
         else:
             return lambda path: Device(sounddevice, path)
     for name, options in PLAYERS.items():

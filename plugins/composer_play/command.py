@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from composer_play.transport import Transport
 
 FRAMES = 20
-"""Pictures a second."""
+"""Pictures per second."""
 
 STEP = 120
-"""Ticks to a column: a sixteenth."""
+"""Ticks in a column: a sixteenth."""
 
 TAIL = 1.0
-"""Seconds that a sound has to die away."""
+"""Seconds for the sound to die away."""
 
 MOST_COLUMNS = 4_000
-"""Of a whole roll; a longer piece has more ticks to a column."""
+"""Columns of a whole roll; a longer piece has more ticks in a column."""
 
 STILL_ROWS = 24
 
@@ -51,8 +51,7 @@ STILL_ROWS = 24
 def play(ctx: click.Context, /, piece: Path, no_sound: bool, still: bool) -> None:
     """Play PIECE, a file in any form that can be read, with a piano roll that scrolls.
 
-    Space pauses, the arrows go a bar back or on, and q ends. Where the output is no terminal, the whole roll is
-    printed.
+    Space pauses, the arrows move by a bar, and q ends. Where the output is no terminal, the whole roll is printed.
     """
     from composer.io.formats import read_with_warnings
     from composer_play.roll import roll_of
@@ -162,7 +161,7 @@ def _play(console: Console, score: Score, roll: Roll, *, sounding: bool) -> None
             for picture in moments(stage, keys, sound, time.monotonic):
                 live.update(picture, refresh=True)
         except KeyboardInterrupt:
-            pass  # as if `q` were pressed
+            pass  # like `q`
     if sound.why:
         click.echo(f"composer: no sound: {sound.why}.", err=True)
 

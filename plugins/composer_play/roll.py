@@ -12,7 +12,7 @@ from composer.errors import printable
 from composer.music.score import Bars, Score, bars
 
 COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red", "white")
-"""Of tracks, over and over; a note begins in the bright one."""
+"""Colours of tracks, in turn; a note begins in the bright one."""
 
 MARGIN = 5
 """Columns before the roll, for the names of pitches."""
@@ -21,7 +21,7 @@ LEGEND = 7
 """Tracks that are named."""
 
 BLOCKS, ASCII = "▀▄█│", "'.#|"
-"""The upper pitch of a row, the lower one, both, and a line; and the same for terminals that have no blocks."""
+"""Characters for the upper pitch of a row, the lower one, both, and a line; also for terminals without blocks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Roll:
     track: NDArray[np.int64]
     names: tuple[str, ...]
     bars: Bars
-    first_bar: int  # the number of the first one: 0 for an upbeat
+    first_bar: int  # number of the first bar: 0 for a pickup
     length: int
 
     def bar(self, tick: float) -> int:
@@ -51,7 +51,7 @@ class View:
     step: int  # ticks to a column
     columns: int
     rows: int
-    head: int | None = None  # the column that sounds
+    head: int | None = None  # the column that sounds now
     symbols: str = BLOCKS
     in_colour: bool = True
 

@@ -8,7 +8,7 @@ from composer.music.tempo_map import Timing
 from composer_play.roll import Roll
 
 AGAIN = 0.5
-"""Seconds into a bar after which `back` goes to its beginning, and not to the bar before."""
+"""Seconds into a bar after which the left arrow goes to its beginning, and not to the bar before."""
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,10 @@ class Format:
 FORMATS = {
     ".wav": Format("WAV", "PCM_16"),
     ".flac": Format("FLAC", "PCM_16"),
-    ".ogg": Format("OGG", "VORBIS", ceiling=-2.0),  # what is decoded has other peaks than what was encoded
+    ".ogg": Format("OGG", "VORBIS", ceiling=-2.0),  # decoding moves the peaks
     ".mp3": Format("MP3", "MPEG_LAYER_III", ceiling=-2.0),
 }
-"""By suffix."""
+"""Formats by suffix."""
 
 
 def encode(parts: Iterable[object], path: Path, form: Format, *, title: str = "") -> None:

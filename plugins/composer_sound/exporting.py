@@ -19,20 +19,20 @@ from composer_sound.encoding import FORMATS, Format, encode
 from composer_sound.synthesis import Sound
 
 IN_MEMORY = 64 * 2**20
-"""Bytes of unscaled sound, three minutes of it, that are held in memory; more of it lies on disk meanwhile."""
+"""Bytes of unscaled sound in memory: three minutes. More goes to a temporary file."""
 
 
 @dataclass(frozen=True)
 class SoundExporter:
     """Writes one piece as stereo sound of 48 kHz and 16 bits. The suffix decides the encoding.
 
-    The instruments are those of General MIDI, drums apart, from the soundfont TimGM6mb that comes with pretty_midi or
-    from another. The sound begins at tick 0 and ends when the last note has died away. It is made as loud as asked, but
-    its peaks stay 1 dB below full scale, or 2 dB where encoding moves them. The same piece is the same file.
+    The instruments are those of General MIDI, from the soundfont TimGM6mb that comes with pretty_midi, or from another
+    one. The sound begins at tick 0 and ends when the last note has died away. It has the chosen loudness, but its peaks
+    stay 1 dB below full scale, or 2 dB where encoding moves them. The same piece always gives the same file.
     """
 
-    soundfont: Annotated[str, "a file of instruments (.sf2) in the place of the one that comes along"] = ""
-    loudness: Annotated[float, "LUFS (ITU-R BS.1770): how loud the piece is made, as far as its peaks allow"] = -18.0
+    soundfont: Annotated[str, "a file of instruments (.sf2) instead of the shipped one"] = ""
+    loudness: Annotated[float, "loudness in LUFS (ITU-R BS.1770), as far as the peaks allow"] = -18.0
 
     def __post_init__(self) -> None:
         if not -70.0 <= self.loudness <= 0.0:
@@ -64,10 +64,10 @@ class SoundExporter:
 
 
 FRAME = takes.RATE // 100
-"""Samples of a frame, the time in which the end of a piece is told: 10 ms."""
+"""Samples of a frame, the precision of the end of a piece: 10 ms."""
 
 FADE = 5 * FRAME
-QUIET = 10 ** (-66 / 20)  # beside the highest peak: what is below it at the end is left out
+QUIET = 10 ** (-66 / 20)  # relative to the highest peak; a softer end is cut off
 
 
 @dataclass(frozen=True, eq=False)

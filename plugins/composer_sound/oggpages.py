@@ -1,6 +1,6 @@
 """Gives the pages of an Ogg file a fixed serial number.
 
-An encoder draws the number of a stream at random, so that the same sound would never be the same file.
+Encoders draw the serial number at random, so that the same sound would give different files.
 Source: RFC 3533, "The Ogg Encapsulation Format Version 0", section 6.
 """
 

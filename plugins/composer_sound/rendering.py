@@ -19,13 +19,13 @@ from composer_sound import renderer
 from composer_sound.soundfonts import Unusable, instruments
 
 MOST = 4
-"""Processes; each holds the soundfont."""
+"""Processes, at most; each holds the soundfont in memory."""
 
 Render: TypeAlias = Callable[[bytes], bytes]
 """MIDI to WAV. Raises Unusable."""
 
 Map: TypeAlias = Callable[[Callable[[Render, Any], Any], Iterable[Any]], Iterator[Any]]
-"""What the built-in `map` is, but that the function is also given what renders."""
+"""Like the built-in `map`, but the function gets a renderer as its first argument."""
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def _process(soundfont: Path) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.kill()
-        with suppress(BrokenPipeError), process:  # which closes the pipes, and waits
+        with suppress(BrokenPipeError), process:  # closes the pipes, and waits
             pass
 
 

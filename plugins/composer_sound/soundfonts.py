@@ -21,7 +21,7 @@ SHIPPED = "TimGM6mb.sf2"
 """General MIDI in 6 MB, by Tim Brechbill; it comes with pretty_midi."""
 
 LARGEST = 2**30
-"""Bytes: it is held in memory."""
+"""Bytes, at most: a soundfont is held in memory."""
 
 _RECORDS = {
     "phdr": np.dtype([("name", "S20"), ("preset", "<u2"), ("bank", "<u2"), ("bag", "<u2"), ("rest", "V12")]),
@@ -34,7 +34,7 @@ _RECORDS = {
     "igen": np.dtype([("what", "<u2"), ("amount", "<u2")]),
     "shdr": np.dtype([("name", "S20"), ("places", "<u4", 4), ("rate", "<u4"), ("rest", "V6")]),
 }
-_INSTRUMENT, _SAMPLE = 41, 53  # what a generator may name by number
+_INSTRUMENT, _SAMPLE = 41, 53  # generators that refer to another list
 
 
 class Unusable(Exception):

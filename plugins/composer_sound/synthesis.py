@@ -1,6 +1,6 @@
 """Renders takes as sound, by the synthesiser of midirenderer (rustysynth).
 
-The synthesiser is given a MIDI file whose tick is one sample, and answers with a WAV file of 16 bits.
+The synthesiser gets a MIDI file with a tick of one sample, and returns a WAV file of 16 bits.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ Sound: TypeAlias = NDArray[np.float32]
 """(samples, 2): left and right, 1.0 being full scale of the synthesiser."""
 
 _TAILS = (4 * RATE, 16 * RATE, 64 * RATE)
-"""How long notes are given to die away; the next where they do not."""
+"""Time for notes to die away; the next one is used if they do not."""
 
 _VOLUMES = (127, 90, 64, 45, 32, 16, 8)
-"""Of all channels; the next where the loudest sample is cut off at full scale. The gain is the square, and steps of it
-are smoothed the less the softer a channel is."""
+"""Volumes of all channels; the next one is used if samples clip. The gain is the square of the volume. The softer a
+channel, the less the synthesiser smooths the steps of its gain."""
 
-_TICKS = RATE // 2  # to a quarter note, which lasts half a second where no tempo is stated
-_EARLY = BLOCK // 4  # a note at the very edge of a block would begin with the next one, or not, as sums round
+_TICKS = RATE // 2  # in a quarter note, which lasts half a second without a tempo event
+_EARLY = BLOCK // 4  # without it, rounding decides whether a note at the edge of a block begins in it
 _SILENT = 4  # of 32,768
 _WAV_HEADER = 44
 

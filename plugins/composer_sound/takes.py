@@ -1,7 +1,7 @@
 """A score as takes: notes in samples, divided so that a synthesiser of 16 channels can play them.
 
-A take holds the notes that begin within 20 seconds, of tracks enough for one synthesiser. Sounds add up, so that takes
-do; a piece of any length and of many tracks is played in bounded memory, and each track has a channel of its own.
+A take holds the notes that begin within 20 seconds, of as many tracks as one synthesiser can play. The sounds of takes
+are added. So a piece of any length, with many tracks, is played in bounded memory, and each track has its own channel.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from composer.music.score import TICKS_PER_QUARTER, Notes, Score, Tempo, Track
 
 RATE = 48_000
-"""Samples a second, the only rate of the synthesiser."""
+"""Samples per second, the only rate of the synthesiser."""
 
 BLOCK = 64
-"""Samples from one place where notes can begin to the next: 1.3 ms."""
+"""Samples between two moments at which notes can begin: 1.3 ms."""
 
 WINDOW = 20 * RATE
-"""The samples in which the notes of a take begin: whole blocks, frames of 10 ms and steps of 100 ms. Shorter ones keep
-more processors busy; each costs the time in which its last notes die away."""
+"""Samples in which the notes of a take begin: whole blocks, frames of 10 ms and steps of 100 ms. Shorter windows keep
+more processors busy, but each adds the time in which its last notes die away."""
 
 LONGEST_PIECE = 2 * 3600
 LONGEST_NOTE = 5 * 60
@@ -53,7 +53,7 @@ def by_window(score: Score) -> Iterator[Window]:
     """Divide a score into windows. Raises ValueError for a piece that is empty, too long or has too many tracks."""
     tracks = [track for track in score.tracks if len(track.notes)]
     if not tracks:
-        raise ValueError("it has no notes, so that there is nothing to hear")
+        raise ValueError("it contains no notes")
     if len(tracks) > MOST_TRACKS:
         raise ValueError(f"it has {len(tracks):,} tracks, and at most {MOST_TRACKS:,} are played")
     played = [replace(track, notes=in_samples(track.notes, score.tempos)) for track in tracks]

@@ -33,7 +33,7 @@ def plugins(ctx: click.Context) -> None:
         rows.append([printable(plugin.name), f"{plugin.distribution} {plugin.version}", took, state])
     table("Plugins", ["plugin", "package", "import", "offers"], rows)
     if any(plugin.fault for plugin in found.plugins):
-        click.echo("`composer plugins doctor` says what to do about what is left out.")
+        click.echo("`composer plugins doctor` explains how to repair plugins that are left out.")
 
 
 @plugins.command()
@@ -105,8 +105,8 @@ def doctor(ctx: click.Context) -> None:
         plugin = finding.plugin
         click.echo(f"{printable(plugin.name)} ({plugin.distribution} {plugin.version}) {finding.text}")
         click.echo(f"    {finding.advice}")
-    told = {finding.plugin.name for finding in report.findings}
-    well = [one for one in report.seconds if one[0].name not in told]
+    reported = {finding.plugin.name for finding in report.findings}
+    well = [one for one in report.seconds if one[0].name not in reported]
     if well:
         slowest, seconds = max(well, key=lambda one: one[1])
         are = "plugin is" if len(well) == 1 else "plugins are"

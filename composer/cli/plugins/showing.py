@@ -22,7 +22,7 @@ def shown(name: str) -> Iterator[str]:
         offers = [one for kind in KINDS for one in found.offers[kind].values() if one.plugin.is_called(name)]
     if not offers:
         names = {one for kind in KINDS for one in found.offers[kind]} | {plugin.name for plugin in found.plugins}
-        raise UnknownName(f"no plugin offers '{printable(name)}', and none is called so: {nearest(name, names)}")
+        raise UnknownName(f"no plugin offers '{printable(name)}', or has this name: {nearest(name, names)}")
     for place, offer in enumerate(offers):
         yield from ([""] if place else [])
         yield from _shown(offer)
@@ -61,10 +61,10 @@ def _flags(offer: Offer) -> dict[str, str]:
 
 def _typed(offer: Offer, flags: dict[str, str]) -> str:
     """Format the options with their examples, as they are typed."""
-    told = [(flags[option.name], option) for option in offer.options if option.example]
-    if offer.kind == "samplers" and not told:
-        told = [(flags[option.name], option) for option in offer.options[:1]]
-    return "".join(f" {flag}{_argument(option)}" for flag, option in told)
+    typed = [(flags[option.name], option) for option in offer.options if option.example]
+    if offer.kind == "samplers" and not typed:
+        typed = [(flags[option.name], option) for option in offer.options[:1]]
+    return "".join(f" {flag}{_argument(option)}" for flag, option in typed)
 
 
 def _argument(option: Option) -> str:
