@@ -241,7 +241,7 @@ def test_somebodys_folder_and_no_folder(run, here):
     (here / "mine").mkdir()
     (here / "mine/letter.txt").write_text("dear")
     assert "holds other things ('letter.txt')" in mistake(run("batch", "jobs.toml", "--out", "mine"), 1)
-    assert "is no folder" in mistake(run("batch", "jobs.toml", "--out", "jobs.toml"))
+    assert "cannot be used as a folder" in mistake(run("batch", "jobs.toml", "--out", "jobs.toml"))
     assert "is not the catalogue of a batch" in mistake(_with_catalogue(run, here, b"no database at all" * 99))
 
 
@@ -402,8 +402,8 @@ def test_the_gallery_is_the_page_of_an_exporter_where_there_is_one(run, here, mo
         (["status", "nowhere"], "nowhere: contains no batch."),
         (["retry", "nowhere"], "nowhere: contains no batch."),
         (["gallery", "nowhere", "x.html"], "nowhere: contains no batch."),
-        (["gallery", "nowhere", "x.txt"], "a gallery is a page"),
-        (["jobs.toml"], "--out pieces/"),
+        (["gallery", "nowhere", "x.txt"], "a gallery must be a page"),
+        (["jobs.toml"], "missing option --out"),
         (["run"], "missing file of jobs"),
         (["jobs.toml", "--out", "x", "--executor", "cloud"], "no plugin offers the executor 'cloud'"),
         (["jobs.toml", "--out", "x", "--executor-option", "beside"], "expected NAME=VALUE, such as"),

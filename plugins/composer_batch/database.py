@@ -63,7 +63,7 @@ def _check_file(path: Path) -> None:
         with open_inside(path, "read") as file:
             head = file.read(100)
         if head and not (head.startswith(_MAGIC) and head[18:20] == _CLASSIC):
-            raise ValueError("not a header of SQLite")
+            raise ValueError("no header of SQLite")
     journal = path.with_name(f"{path.name}-journal")
     if journal.exists():
         with open_inside(journal, "read") as file:
@@ -80,7 +80,7 @@ def _check_content(connection: sqlite3.Connection, tables: str) -> None:
         connection.execute(f"PRAGMA {setting}")
     found = _schema(connection)
     if found and found != _schema_of(tables):
-        raise ValueError("unexpected tables")
+        raise ValueError("its tables are not those of a batch")
     (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if said != "ok":
         raise ValueError("its pages are damaged")

@@ -38,13 +38,13 @@ def show_progress(*, quiet: bool, as_json: bool, clock: Callable[[], float] = mo
 def _limit_rate(report: Report, clock: Callable[[], float]) -> Report:
     last = -math.inf
 
-    def limited(progress: Progress) -> None:
+    def report_if_due(progress: Progress) -> None:
         nonlocal last
         if clock() - last >= SELDOM:
             last = clock()
             report(progress)
 
-    return limited
+    return report_if_due
 
 
 def print_end(progress: Progress, *, quiet: bool, as_json: bool) -> None:
