@@ -56,7 +56,7 @@ def main(recipe: Path, dataset: str | None, results: Path, architectures: str, s
 
 def run(path: Path, dataset: str | None, name: str, seed: int, seconds: float) -> Result:
     """What one training of about so many seconds came to: the figures of its card."""
-    from composer.cli.train import build_corpus
+    from composer.cli.corpora import build_corpus
     from composer.training import recipe_file, recipes
 
     plain = recipe_file.exchanged(recipe_file.read(path), "architecture", name)
