@@ -77,7 +77,7 @@ def kept_options(command: Any) -> Any:
     shell_complete=completing.names("tokenizers"),
     help="Name of a tokenizer.  [the dataset's choice]",
 )
-@click.option("--resume", metavar="FOLDER", help="Resume the run in this folder; nothing else is needed.")
+@click.option("--resume", metavar="FOLDER", help="Resume the run that is kept in this folder; nothing else is needed.")
 @kept_options
 @click.pass_context
 def train(
