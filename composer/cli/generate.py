@@ -155,8 +155,8 @@ def _write_best(player: Generator, asked: Iterable[Asked], count: int, shelf: Sh
     """Write the best pieces, best first. Each is the same as it would be without the others."""
     from composer.generation import ranking
 
-    for place, kept in enumerate(ranking.best(player, asked, count, lost=shelf.miss), start=1):
-        broken = f"breaks {', '.join(kept.broken)}" if kept.broken else "no rule broken"
-        said = f"{writing.said(kept.piece)}, {kept.nats_per_note:.3f} nats per note, {broken}"
-        shelf.put(kept.piece, said, f"{place}. ")
+    for rank, ranked in enumerate(ranking.best(player, asked, count, lost=shelf.miss), start=1):
+        broken = f"breaks {', '.join(ranked.broken)}" if ranked.broken else "no rule broken"
+        text = f"{writing.said(ranked.piece)}, {ranked.nats_per_note:.3f} nats per note, {broken}"
+        shelf.put(ranked.piece, text, f"{rank}. ")
     shelf.close()

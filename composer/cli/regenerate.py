@@ -94,8 +94,8 @@ def _around(particles: int | None, look_ahead: str | None, *, bars: bool, some: 
         raise BadOption("--particles needs --bars or --voice; add one of them, or leave it out.")
     if look_ahead is not None and not bars:
         raise BadOption("--look-ahead counts bars after those that --bars names; give --bars, or leave it out.")
-    said = {} if particles is None else {"particles": particles}
-    return said if look_ahead is None else {**said, "look_ahead": parse_look_ahead(look_ahead)}
+    options = {} if particles is None else {"particles": particles}
+    return options if look_ahead is None else {**options, "look_ahead": parse_look_ahead(look_ahead)}
 
 
 def _notes(player: Generator, piece: Path, made_by: Mapping[str, Any]) -> Score:

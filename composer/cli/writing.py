@@ -138,12 +138,12 @@ class Shelf:
             seed = f", seed {request.get('seed', 0)}" if request else ""
             click.echo(f"{before}{shown}: {piece.score.note_count} notes, {_bars(piece.score)}{more}{seed}")
 
-    def miss(self, place: int, error: ComposerError) -> None:
+    def miss(self, number: int, error: ComposerError) -> None:
         """Report that a piece cannot be made. Raise the error again if it would stop every other piece, too."""
         if self.folder is None or not isinstance(error, NothingAllowed):
             raise error
-        self.missing.append(place)
-        click.echo(f"composer: piece {place} cannot be written: {error}", err=True)
+        self.missing.append(number)
+        click.echo(f"composer: piece {number} cannot be written: {error}", err=True)
 
     def close(self) -> None:
         """Raise BatchFailed if pieces are missing."""
@@ -170,9 +170,9 @@ def write(player: Generator, asked: Iterable[Asked], shelf: Shelf) -> None:
     from composer.generation.tasks import each, in_order
 
     count: Counter[str] = Counter()
-    for place, piece in enumerate(in_order(each(player, asked))):
+    for number, piece in enumerate(in_order(each(player, asked))):
         if isinstance(piece, ComposerError):
-            shelf.miss(place, piece)
+            shelf.miss(number, piece)
             continue
         times = piece.provenance.get("redrawn", 0)
         count.update(pieces=1, redrawn=times > 0, redraws=times, degenerate="degenerate" in piece.provenance)

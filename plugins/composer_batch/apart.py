@@ -58,8 +58,8 @@ def check_pieces(found: Sequence[Stretch], asked: Sequence[Hashable]) -> None:
         pairs = (sorted(pair, key=lambda stretch: stretch.number) for pair in clashes)
         earlier, later = min(pairs, key=lambda pair: pair[1].number)
         table = earlier.wanted.table
-        place = f"line {table.line}" if table.line else f"job {table.number}"
-        raise later.wanted.table.fault(f"this asks for the same pieces as {place}; give it another seed.")
+        where = f"line {table.line}" if table.line else f"job {table.number}"
+        raise later.wanted.table.fault(f"this asks for the same pieces as {where}; give it another seed.")
 
 
 def check_names(found: Sequence[Stretch], names: Sequence[Names]) -> None:
@@ -68,9 +68,9 @@ def check_names(found: Sequence[Stretch], names: Sequence[Names]) -> None:
     The first and the last name of a cell stand for all: the others are as long, with the same beginning and end.
     """
     for stretch, name in zip(found, names, strict=True):
-        for place in (0, stretch.count - 1):
+        for offset in (0, stretch.count - 1):
             try:
-                name.stem(stretch.number + place, stretch.index + place)
+                name.stem(stretch.number + offset, stretch.index + offset)
             except BadOption as error:
                 raise stretch.wanted.table.fault(error, "file") from None
     for parts in _meetings(found, names):
@@ -86,11 +86,11 @@ def _meetings(found: Sequence[Stretch], names: Sequence[Names]) -> Iterator[list
     A cell shares its first and its last folder with others. The folders between are all like the second.
     """
     folders = []
-    for place, stretch in enumerate(found):
+    for cell, stretch in enumerate(found):
         first, last = stretch.number // FOLDER, (stretch.end - 1) // FOLDER
-        folders += [(folder, place) for folder in sorted({first, min(first + 1, last), last})]
+        folders += [(folder, cell) for folder in sorted({first, min(first + 1, last), last})]
     for folder, group in groupby(folders, key=itemgetter(0)):
-        parts = [(found[place].within(folder * FOLDER, (folder + 1) * FOLDER), names[place]) for _, place in group]
+        parts = [(found[cell].within(folder * FOLDER, (folder + 1) * FOLDER), names[cell]) for _, cell in group]
         only = parts[0][1] if len({name.template for _, name in parts}) == 1 else None
         if only is None or not only.differ or (len(parts) > 1 and only.has_index):
             yield parts

@@ -108,8 +108,8 @@ class Ledger:
         except sqlite3.Error as error:
             raise CannotWrite(f"{printable(str(self.path))}: {printable(str(error), 160)}.") from error
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, BadOption) as error:
-            said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            what = printable(said, 160).rstrip(".")
+            text = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            what = printable(text, 160).rstrip(".")
             raise UnreadableFile(f"{printable(str(self.path))}: corrupt, or not a catalogue ({what}).") from error
 
     # --- what is asked for
@@ -130,8 +130,8 @@ class Ledger:
                 about = {"format": FORMAT, "composer": __version__, "shard": f"{shard.part}/{shard.parts}"}
                 connection.executemany("INSERT INTO about VALUES (?, ?)", [(k, str(v)) for k, v in about.items()])
             number = first
-            for place, cell in enumerate(cells[known:], start=known):
-                row = (place, cell.job, number, json.dumps(cell.to_json()))
+            for position, cell in enumerate(cells[known:], start=known):
+                row = (position, cell.job, number, json.dumps(cell.to_json()))
                 connection.execute("INSERT INTO cells VALUES (?, ?, ?, ?)", row)
                 number += cell.count
             rows = _rows(cells[known:], known, first, shard)
@@ -193,8 +193,10 @@ class Ledger:
     def cells(self) -> Iterator[Cell]:
         """Yield the cells in their order."""
         with self._safely() as connection:
-            for number, (place, plain) in enumerate(connection.execute("SELECT cell, plain FROM cells ORDER BY cell")):
-                if place != number:
+            for number, (position, plain) in enumerate(
+                connection.execute("SELECT cell, plain FROM cells ORDER BY cell")
+            ):
+                if position != number:
                     raise ValueError("a job is missing")
                 yield Cell.from_json(json.loads(plain))
 
@@ -316,8 +318,8 @@ class Ledger:
                 yield checked(dict(zip(names, row, strict=True)), written=state in ("done", "dropping"))
 
 
-def _rows(cells: Sequence[Cell], place: int, first: int, shard: Shard) -> Iterator[tuple[Any, ...]]:
-    for at, (cell, found) in enumerate(groupby(pieces(cells, first), key=lambda piece: id(piece[2])), start=place):
+def _rows(cells: Sequence[Cell], start: int, first: int, shard: Shard) -> Iterator[tuple[Any, ...]]:
+    for at, (cell, found) in enumerate(groupby(pieces(cells, first), key=lambda piece: id(piece[2])), start=start):
         del cell
         for number, index, own in found:
             if shard.has(number):

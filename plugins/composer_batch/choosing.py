@@ -25,8 +25,8 @@ def choose(out: Path, catalogues: Sequence[Ledger], kept: Mapping[int, str]) -> 
         if len(catalogues) == 1:
             beyond = [(catalogues[0], number) for *_, number in catalogues[0].ranked(job, keep.by, keep.count)]
         else:
-            ranked = [(key, place) for place, one in enumerate(catalogues) for key in one.ranked(job, keep.by)]
-            beyond = [(catalogues[place], key[-1]) for key, place in sorted(ranked)[keep.count :]]
+            ranked = [(key, shard) for shard, one in enumerate(catalogues) for key in one.ranked(job, keep.by)]
+            beyond = [(catalogues[shard], key[-1]) for key, shard in sorted(ranked)[keep.count :]]
         count += len(beyond)
         for catalogue in catalogues:
             dropped = catalogue.drop([number for one, number in beyond if one is catalogue])

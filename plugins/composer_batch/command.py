@@ -232,8 +232,8 @@ def _show_plan(cells: Any, out: Path | None, as_json: bool) -> None:
     from composer_batch.trial import estimate
 
     models, found = count(cells), estimate(cells)
-    place = next((path for path in (out, *out.absolute().parents) if path.is_dir()), None) if out else None
-    free = shutil.disk_usage(place).free if place else None
+    existing = next((path for path in (out, *out.absolute().parents) if path.is_dir()), None) if out else None
+    free = shutil.disk_usage(existing).free if existing else None
     if as_json:
         about = {"pieces": models.total(), "models": dict(models), "seconds": found.seconds, "bytes": found.bytes}
         click.echo(json.dumps({**about, "jobs": len(cells), "free": free}))
@@ -247,5 +247,5 @@ def _show_plan(cells: Any, out: Path | None, as_json: bool) -> None:
 
 def _size(count: float) -> str:
     units = ("bytes", "kB", "MB", "GB", "TB")
-    place = min(max(len(f"{count:.0f}") - 1, 0) // 3, len(units) - 1)
-    return f"{count / 1000**place:.3g} {units[place]}"
+    power = min(max(len(f"{count:.0f}") - 1, 0) // 3, len(units) - 1)
+    return f"{count / 1000**power:.3g} {units[power]}"

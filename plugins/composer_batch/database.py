@@ -38,8 +38,8 @@ def connected(path: Path, tables: str, *, reading: bool) -> sqlite3.Connection:
     try:
         _check_file(path)
         # A reader may have to roll back the journal of a killed run.
-        place = f"{path.absolute().as_uri()}?mode={'rw' if reading else 'rwc'}"
-        connection = sqlite3.connect(place, timeout=WAIT, uri=True)
+        uri = f"{path.absolute().as_uri()}?mode={'rw' if reading else 'rwc'}"
+        connection = sqlite3.connect(uri, timeout=WAIT, uri=True)
     except (OSError, sqlite3.Error) as error:
         raise CannotWrite(f"{shown}: cannot be opened ({getattr(error, 'strerror', None) or error}).") from error
     except ValueError as error:
@@ -48,11 +48,13 @@ def connected(path: Path, tables: str, *, reading: bool) -> sqlite3.Connection:
         _check_content(connection, tables)
     except BaseException as error:
         connection.close()
-        said = printable(str(error), 160)
+        message = printable(str(error), 160)
         if isinstance(error, sqlite3.OperationalError):
-            raise CannotWrite(f"{shown}: is in use ({said}); wait until the other run ends, and try again.") from error
+            raise CannotWrite(
+                f"{shown}: is in use ({message}); wait until the other run ends, and try again."
+            ) from error
         if isinstance(error, sqlite3.Error | ValueError):  # messages about a damaged file may not be valid text
-            raise UnreadableFile(f"{shown}: is not the catalogue of a batch ({said}).") from error
+            raise UnreadableFile(f"{shown}: is not the catalogue of a batch ({message}).") from error
         raise
     return connection
 
@@ -81,8 +83,8 @@ def _check_content(connection: sqlite3.Connection, tables: str) -> None:
     found = _schema(connection)
     if found and found != _schema_of(tables):
         raise ValueError("its tables are not those of a batch")
-    (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if said != "ok":
+    (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if result != "ok":
         raise ValueError("its pages are damaged")
 
 

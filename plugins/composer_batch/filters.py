@@ -97,7 +97,7 @@ def measure(piece: Piece, standard: Standard, music: Music | None = None) -> dic
         "notes": int(piece.score.note_count),
         "nats per note": round(ranked.nats_per_note, 6),
         "broken": list(ranked.broken),
-        "rank": [place if isinstance(place, int) else round(place, 6) for place in ranked.place(standard)],
+        "rank": [value if isinstance(value, int) else round(value, 6) for value in ranked.place(standard)],
         "degenerate": piece.provenance.get("degenerate", ""),
         **{name: round(float(value), 6) for name, value in found.items()},
         **({} if music is None else _copied(piece, music, request.primer_ticks)),

@@ -64,9 +64,9 @@ def write(out: Path, stem: str, files: Mapping[str, bytes], scratch: Path, known
     """
     folder, name = stem.split("/")
     try:
-        for place in {out / folder, scratch} - known:
-            inside(place.parent, place.name).mkdir(exist_ok=True)
-            known.add(place)
+        for path in {out / folder, scratch} - known:
+            inside(path.parent, path.name).mkdir(exist_ok=True)
+            known.add(path)
         for suffix, data in files.items():
             made = scratch / f"piece.{suffix}"
             made.write_bytes(data)

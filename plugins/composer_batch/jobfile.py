@@ -162,10 +162,10 @@ def _csv(text: str, shown: str) -> Iterator[Table]:
             for name, value in zip(names, row, strict=False):
                 if value.strip():
                     outer, _, inner = name.partition(".")
-                    place = values.setdefault(outer, {}) if inner else values
-                    if not isinstance(place, dict):
+                    target = values.setdefault(outer, {}) if inner else values
+                    if not isinstance(target, dict):
                         raise BadJobs(f"{shown}, line 1: '{printable(outer)}' is a column and a table.")
-                    place[inner or outer] = _field(value.strip())
+                    target[inner or outer] = _field(value.strip())
             if values:
                 yield Table(values, shown, reader.line_num - 1, reader.line_num)
     except csv.Error as error:

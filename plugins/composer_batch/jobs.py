@@ -100,8 +100,8 @@ def sampler_keys() -> dict[str, tuple[str, Option]]:
     found: dict[str, tuple[str, Option]] = {}
     taken = {option.name.replace("_", "-") for option in schema(Job)} | {name.replace("_", "-") for name in TABLES}
     for name, offer in sorted(registry().offers["samplers"].items()):
-        for place, option in enumerate(offer.options):
-            key = name if place == 0 else f"{name}-{option.name.replace('_', '-')}"
+        for index, option in enumerate(offer.options):
+            key = name if index == 0 else f"{name}-{option.name.replace('_', '-')}"
             found[f"sampler-{key}" if key in taken else key] = (name, option)
     return found
 

@@ -21,20 +21,20 @@ def chunks(
     No chunk has more than `largest` pieces, or more than `most` of its last cell.
     """
     groups: dict[tuple[object, ...], list[int]] = {}
-    for place, cell in enumerate(cells):
-        groups.setdefault(cell.together, []).append(place)
-    for places in groups.values():
-        places.sort(key=lambda place: (-cells[place].length, place))  # long pieces are started early
-        left = sum(catalogue.waiting_in(place) for place in places)
+    for position, cell in enumerate(cells):
+        groups.setdefault(cell.together, []).append(position)
+    for positions in groups.values():
+        positions.sort(key=lambda position: (-cells[position].length, position))  # long pieces are started early
+        left = sum(catalogue.waiting_in(position) for position in positions)
         size, due = 0, 0
         pieces: list[tuple[int, int, int]] = []
-        for place in places:
-            for number, index in _waiting(catalogue, place):
+        for position in positions:
+            for number, index in _waiting(catalogue, position):
                 if not due:
                     due = workers()
                     size = share(left, due, largest)
-                pieces.append((number, place, index))
-                if len(pieces) >= min(size, most(place)):
+                pieces.append((number, position, index))
+                if len(pieces) >= min(size, most(position)):
                     yield chunk(cells, pieces)
                     left, due, pieces = left - len(pieces), due - 1, []
         if pieces:
@@ -54,11 +54,11 @@ def share(left: int, workers: int, most: int) -> int:
 
 def chunk(cells: Sequence[Cell] | Mapping[int, Cell], pieces: Sequence[tuple[int, int, int]]) -> Chunk:
     """Make a chunk of these pieces (number, position of the cell, index) and their cells."""
-    return Chunk({place: cells[place] for _, place, _ in pieces}, tuple(pieces))
+    return Chunk({position: cells[position] for _, position, _ in pieces}, tuple(pieces))
 
 
-def _waiting(catalogue: Ledger, place: int) -> Iterator[tuple[int, int]]:
+def _waiting(catalogue: Ledger, position: int) -> Iterator[tuple[int, int]]:
     after = -1
-    while page := catalogue.waiting(place, after, PAGE):
+    while page := catalogue.waiting(position, after, PAGE):
         yield from page
         after = page[-1][0]

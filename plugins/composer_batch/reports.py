@@ -89,12 +89,12 @@ def _files(out: Path, row: dict[str, Any]) -> list[Path]:
 def _plain(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> str:
     """Build a page of links. All values from the batch are escaped text."""
     rows = []
-    for place, row in enumerate(best, start=1):
+    for rank, row in enumerate(best, start=1):
         links = ", ".join(_link(path, page) for path in _files(out, row))
         metrics = row["metrics"] or {}
         broken = ", ".join(metrics.get("broken", ())) or "none"
         nats = metrics.get("nats per note")
-        cells = [str(place), links, html.escape(row["model"]), str(row["seed"]), str(row["index"])]
+        cells = [str(rank), links, html.escape(row["model"]), str(row["seed"]), str(row["index"])]
         cells += [str(metrics.get("notes", "?")), "?" if nats is None else f"{nats:.3f}", html.escape(broken)]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     headings = ("", "files", "model", "seed", "index", "notes", "nats per note", "rules broken")

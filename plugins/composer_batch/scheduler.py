@@ -144,11 +144,11 @@ def _chunks(course: _Course, executor: Executor) -> Iterator[Chunk]:
         yield chunk
 
 
-def _most(course: _Course, place: int) -> int:
+def _most(course: _Course, position: int) -> int:
     """Limit the pieces of a chunk that has reached this cell: fewer if their files are large or they are slow."""
-    if place not in course.costs:
+    if position not in course.costs:
         return BATCH
-    size, seconds = course.costs[place]
+    size, seconds = course.costs[position]
     for_long = max(BATCH, int(MOST_SECONDS / max(seconds, 1e-6)))
     return max(1, min(for_long, int(MOST_BYTES / max(size, 1.0))))
 
@@ -198,16 +198,16 @@ def _settle(course: _Course, outcome: Outcome, now: Callable[[], float]) -> None
     rows = [_row(one, now(), course.number) for one in made]
     course.catalogue.record(rows)
     _count(course, rows)
-    places = {place for _, place, _ in chunk.pieces}
+    positions = {position for _, position, _ in chunk.pieces}
     sizes = [sum(len(data) for data in one.files.values()) for one in made if one.files]
     size, seconds = sum(sizes) / max(len(sizes), 1), sum(one.seconds for one in made) / len(made)
-    course.costs |= dict.fromkeys(places, (size, seconds))
-    _choose(course, places)
+    course.costs |= dict.fromkeys(positions, (size, seconds))
+    _choose(course, positions)
 
 
 def _write(course: _Course, chunk: Chunk, made: Made) -> None:
-    place, index = next((place, index) for number, place, index in chunk.pieces if number == made.number)
-    stem = course.cells[place].names.stem(made.number, index)
+    position, index = next((position, index) for number, position, index in chunk.pieces if number == made.number)
+    stem = course.cells[position].names.stem(made.number, index)
     folder.write(course.out, stem, made.files or {}, course.catalogue.path.parent / folder.SCRATCH, course.folders)
 
 
@@ -252,9 +252,9 @@ def _lost(course: _Course, chunk: Chunk, fault: str) -> None:
     _count(course, [row])
 
 
-def _choose(course: _Course, places: Iterable[int]) -> None:
+def _choose(course: _Course, positions: Iterable[int]) -> None:
     """Keep the best pieces of the jobs of these cells."""
-    kept = choosing.kept_of(course.cells[place] for place in places)
-    count = choosing.choose(course.out, [course.catalogue], kept)
+    rules = choosing.kept_of(course.cells[position] for position in positions)
+    count = choosing.choose(course.out, [course.catalogue], rules)
     course.counts["done"] -= count
     course.counts["passed over"] += count

@@ -51,8 +51,8 @@ def estimate(cells: Sequence[Cell], clock: Callable[[], float] = perf_counter) -
             break
     usual = Estimate(sum(t.seconds for t in tried) / len(tried), sum(t.bytes for t in tried) / len(tried))
     seconds = size = 0.0
-    for place, alike in enumerate(kinds.values()):
-        each = tried[place] if place < len(tried) else usual
+    for index, alike in enumerate(kinds.values()):
+        each = tried[index] if index < len(tried) else usual
         count = sum(cell.count for cell in alike)
         seconds, size = seconds + count * each.seconds, size + count * each.bytes
     return Estimate(seconds, size)

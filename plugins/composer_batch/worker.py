@@ -130,8 +130,8 @@ def _drawn(player: Generator, standard: Standard, chunk: Chunk) -> list[Drawn]:
     left = [_Open(number, cell, chunk.cells[cell].wanted(index)) for number, cell, index in chunk.pieces]
     while left:
         going = []
-        for place, made in each(player, [one.asked for one in left]):
-            one = left[place]
+        for position, made in each(player, [one.asked for one in left]):
+            one = left[position]
             if isinstance(made, ComposerError):
                 found[one.number] = Drawn(one.number, one.cell, None, None, one.rejections, str(made))
                 continue

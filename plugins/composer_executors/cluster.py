@@ -57,8 +57,10 @@ class Cluster:
     def _run(
         self, ray: Any, stages: Sequence[Callable[[Any], Any]], arguments: Iterable[Any], limit: float
     ) -> Iterator[Outcome]:
-        place = {"num_cpus": self.cpus, "num_gpus": self.gpus, "max_retries": 0}
-        serve = ray.remote(**place)(_served).options(runtime_env={"env_vars": {"OMP_NUM_THREADS": f"{self.cpus:.0f}"}})
+        resources = {"num_cpus": self.cpus, "num_gpus": self.gpus, "max_retries": 0}
+        serve = ray.remote(**resources)(_served).options(
+            runtime_env={"env_vars": {"OMP_NUM_THREADS": f"{self.cpus:.0f}"}}
+        )
         count = self.places
         waiting, more = iter(arguments), True
         going: dict[Any, tuple[Any, float]] = {}

@@ -50,12 +50,12 @@ class Pool:
         """How many arguments are worked on at once."""
         return self.workers or self.gpus or processors()
 
-    def surroundings(self, place: int) -> dict[str, str]:
+    def surroundings(self, slot: int) -> dict[str, str]:
         """Return the environment of a process: its share of the processors, and its one GPU."""
         found = {"OMP_NUM_THREADS": str(self.threads or max(processors() // self.places, 1))}
         if self.gpus:
             visible = os.environ.get(VISIBLE)
-            found[VISIBLE] = str(place % self.gpus) if visible is None else _listed(visible)[place % self.gpus]
+            found[VISIBLE] = str(slot % self.gpus) if visible is None else _listed(visible)[slot % self.gpus]
         return found
 
     def __call__(
@@ -90,8 +90,8 @@ class Pool:
             return idle[0]
         if len(crew) == count:
             return None
-        place = min(set(range(count)) - {worker.place for worker in crew})
-        crew.append(_Worker.started(self, place, stages))
+        slot = min(set(range(count)) - {worker.slot for worker in crew})
+        crew.append(_Worker.started(self, slot, stages))
         return crew[-1]
 
 
@@ -99,7 +99,7 @@ class Pool:
 class _Worker:
     """A process, and its current argument."""
 
-    place: int
+    slot: int
     process: BaseProcess
     pipe: Connection
     argument: Any = None
@@ -108,15 +108,15 @@ class _Worker:
     lost: bool = False
 
     @staticmethod
-    def started(options: Pool, place: int, stages: Sequence[Callable[[Any], Any]]) -> _Worker:
+    def started(options: Pool, slot: int, stages: Sequence[Callable[[Any], Any]]) -> _Worker:
         """Start a process. It is not ready yet."""
         context = get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, stages, options.memory), daemon=True)
-        with _environment(**options.surroundings(place)):
+        with _environment(**options.surroundings(slot)):
             process.start()
         theirs.close()
-        return _Worker(place, process, ours)
+        return _Worker(slot, process, ours)
 
     @property
     def idle(self) -> bool:
@@ -133,16 +133,16 @@ class _Worker:
     def result(self) -> Outcome | None:
         """Receive the result, or report the loss of the process. Return None if it has only begun."""
         try:
-            said = self.pipe.recv()
+            reply = self.pipe.recv()
         except (EOFError, OSError):
             self.process.join(ENDING)
             self.since, self.lost = None, True
             return Outcome(self.argument, fault=f"its worker died ({_ended(self.process.exitcode)})")
-        if said is None:
+        if reply is None:
             self.since, self.begun = monotonic(), True
             return None
         self.since = None
-        return Outcome(self.argument, *said)
+        return Outcome(self.argument, *reply)
 
     def left(self, limit: float) -> float:
         """Compute the seconds until it has taken too long."""

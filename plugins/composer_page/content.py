@@ -29,7 +29,7 @@ def values(piece: Piece, number: int) -> dict[str, Any]:
     return {
         "title": title,
         "file": _NOT_IN_NAMES.sub("-", title.lower()).strip("-")[:60].rstrip("-") or "piece",
-        "tracks": [_track(track, place) for place, track in enumerate(score.tracks)],
+        "tracks": [_track(track, index) for index, track in enumerate(score.tracks)],
         "tempos": [[int(tempo.tick), float(tempo.bpm)] for tempo in score.tempos],
         "bars": its.starts.tolist(),
         "firstBar": int(its.nominal[0]),

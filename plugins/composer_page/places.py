@@ -39,7 +39,7 @@ def bars(svg: bytes, count: int) -> list[list[float]]:
     try:
         root = fromstring(svg)  # noqa: S314  (an installed plugin wrote it, a moment ago)
         wide, high = _box(root)[2:]
-        found = [place for place in _measures(root, _Frame(wide)) if place]
+        found = [box for box in _measures(root, _Frame(wide)) if box]
     except (ParseError, ValueError, ZeroDivisionError, RecursionError):
         return []
     if len(found) != count or not (wide > 0 and high > 0):

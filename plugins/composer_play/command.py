@@ -138,8 +138,8 @@ class Stage:
         bar = self.roll.bar(self.timing.tick(second)) + self.roll.first_bar
         last = len(self.roll.bars.starts) - 2 + self.roll.first_bar
         state = "paused" if pauses else "plays "
-        place = f"{state} {format_clock(int(second))} of {format_clock(int(self.lasts))}, bar {bar} of {last}"
-        return Text(f"{place}   space: pause, arrows: a bar, q: end", no_wrap=True, overflow="crop", style="bold")
+        status = f"{state} {format_clock(int(second))} of {format_clock(int(self.lasts))}, bar {bar} of {last}"
+        return Text(f"{status}   space: pause, arrows: a bar, q: end", no_wrap=True, overflow="crop", style="bold")
 
 
 def _play(console: Console, score: Score, roll: Roll, *, sounding: bool) -> None:

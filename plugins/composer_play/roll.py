@@ -39,8 +39,8 @@ class Roll:
 
     def bar(self, tick: float) -> int:
         """Find the bar of a tick, counted from 0."""
-        place = int(np.searchsorted(self.bars.starts, tick, side="right")) - 1
-        return min(max(place, 0), max(len(self.bars.starts) - 2, 0))
+        index = int(np.searchsorted(self.bars.starts, tick, side="right")) - 1
+        return min(max(index, 0), max(len(self.bars.starts) - 2, 0))
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ def picture(roll: Roll, view: View) -> list[Text]:
     grid = _grid(roll, view, lowest, each, halves)
     lines = _bar_columns(roll, view)
     rows = [_bar_numbers(roll, view, lines)]
-    for place in range(halves // 2 - 1, -1, -1):
-        row = Text(_pitch_names(lowest + 2 * place * each, 2 * each).rjust(MARGIN - 1) + " ", style="dim")
-        _draw(row, grid[2 * place + 1], grid[2 * place], lines, view)
+    for level in range(halves // 2 - 1, -1, -1):
+        row = Text(_pitch_names(lowest + 2 * level * each, 2 * each).rjust(MARGIN - 1) + " ", style="dim")
+        _draw(row, grid[2 * level + 1], grid[2 * level], lines, view)
         rows.append(row)
     return rows
 
@@ -86,8 +86,8 @@ def picture(roll: Roll, view: View) -> list[Text]:
 def legend(roll: Roll) -> Text:
     """Draw the names of the tracks in their colours."""
     shown = Text(" " * MARGIN)
-    for place, name in enumerate(roll.names[:LEGEND]):
-        shown.append(f"{name}  ", style=COLOURS[place % len(COLOURS)])
+    for index, name in enumerate(roll.names[:LEGEND]):
+        shown.append(f"{name}  ", style=COLOURS[index % len(COLOURS)])
     if len(roll.names) > LEGEND:
         shown.append(f"and {len(roll.names) - LEGEND:,} more tracks", style="dim")
     return shown
@@ -121,8 +121,8 @@ def _bar_columns(roll: Roll, view: View) -> dict[int, int]:
 
 def _bar_numbers(roll: Roll, view: View, lines: dict[int, int]) -> Text:
     shown = " " * MARGIN
-    for column, place in lines.items():
-        number = str(place + roll.first_bar)
+    for column, bar in lines.items():
+        number = str(bar + roll.first_bar)
         at = MARGIN + column
         if at >= len(shown) and at + len(number) <= MARGIN + view.columns:
             shown = shown.ljust(at) + number + " "

@@ -34,12 +34,12 @@ class Transport:
 
 def bar_after(roll: Roll, timing: Timing, second: float) -> float:
     """Find the second at which the next bar begins, or the piece ends."""
-    place = roll.bar(timing.tick(second)) + 1
-    return timing.second(min(int(roll.bars.starts[min(place, len(roll.bars.starts) - 1)]), roll.length))
+    bar = roll.bar(timing.tick(second)) + 1
+    return timing.second(min(int(roll.bars.starts[min(bar, len(roll.bars.starts) - 1)]), roll.length))
 
 
 def bar_before(roll: Roll, timing: Timing, second: float) -> float:
     """Find the second at which this bar began; shortly after that, the beginning of the bar before."""
-    place = roll.bar(timing.tick(second))
-    began = timing.second(int(roll.bars.starts[place]))
-    return began if second - began > AGAIN or place == 0 else timing.second(int(roll.bars.starts[place - 1]))
+    bar = roll.bar(timing.tick(second))
+    began = timing.second(int(roll.bars.starts[bar]))
+    return began if second - began > AGAIN or bar == 0 else timing.second(int(roll.bars.starts[bar - 1]))

@@ -67,8 +67,8 @@ def seconds(ticks: NDArray[np.int64], tempos: tuple[Tempo, ...]) -> NDArray[np.f
     begins = np.array([0, *(tempo.tick for tempo in tempos)])
     lengths = 60 / TICKS_PER_QUARTER / np.array([120.0, *(tempo.bpm for tempo in tempos)])
     when = np.concatenate(([0.0], np.cumsum(np.diff(begins) * lengths[:-1])))
-    place = np.searchsorted(begins, ticks, "right") - 1
-    return when[place] + (ticks - begins[place]) * lengths[place]
+    index = np.searchsorted(begins, ticks, "right") - 1
+    return when[index] + (ticks - begins[index]) * lengths[index]
 
 
 def in_samples(notes: Notes, tempos: tuple[Tempo, ...]) -> Notes:

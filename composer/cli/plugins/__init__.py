@@ -53,8 +53,8 @@ def new(name: str, kind: str, model: Path | None) -> None:
     """  # noqa: D301  (a \b keeps click from filling the lines)
     from composer.plugins.scaffold import begin
 
-    place = begin(name, kind, Path(), model)
-    click.echo(f"{place}/: a package that offers a {kind}. `pip install -e {place}` installs it; its README goes on.")
+    folder = begin(name, kind, Path(), model)
+    click.echo(f"{folder}/: a package that offers a {kind}. `pip install -e {folder}` installs it; its README goes on.")
 
 
 @plugins.command()

@@ -23,8 +23,8 @@ def shown(name: str) -> Iterator[str]:
     if not offers:
         names = {one for kind in KINDS for one in found.offers[kind]} | {plugin.name for plugin in found.plugins}
         raise UnknownName(f"no plugin offers '{printable(name)}', or has this name: {nearest(name, names)}")
-    for place, offer in enumerate(offers):
-        yield from ([""] if place else [])
+    for index, offer in enumerate(offers):
+        yield from ([""] if index else [])
         yield from _shown(offer)
 
 
