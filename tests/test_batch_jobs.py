@@ -131,7 +131,7 @@ def test_a_list_of_a_sampler_that_takes_one_is_one_value(here):
         ("[[job]]\nbars = [2, 2]", "line 1: this asks for the same pieces as line 1"),
         ("[jobs]\nx = 1", "jobs.toml: there is no 'jobs' beside the jobs: did you mean 'job'?"),
         ("[job]\nx = 1", "jobs are tables that begin with [[job]]"),
-        ("", "holds no job"),
+        ("", "contains no jobs"),
         ("[[job]\nbars = 2", "jobs.toml: is not TOML (Expected ']]' at the end of an array declaration (at line 1"),
         ("x = " + "[" * 5000, "is not TOML"),
         ("[[job]]\nbars = " + "[" * 9 + "]" * 9, "line 2: 'bars' is nested too deeply."),
@@ -285,7 +285,7 @@ def test_constraints_of_many_are_held_against_each_other_when_they_are_drawn(her
 
 
 def test_a_file_that_is_none(here):
-    assert "jobs stand in .toml, .jsonl or .csv files" in refusal(here, "x", "jobs.yaml").replace(".csv, .jsonl", "")
+    assert "jobs must be in .toml, .jsonl or .csv files" in refusal(here, "x", "jobs.yaml").replace(".csv, .jsonl", "")
     (here / "jobs.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(BadJobs, match="is not UTF-8"):
         read(here / "jobs.toml")

@@ -241,7 +241,7 @@ def test_somebodys_folder_and_no_folder(run, here):
     (here / "mine").mkdir()
     (here / "mine/letter.txt").write_text("dear")
     assert "holds other things ('letter.txt')" in mistake(run("batch", "jobs.toml", "--out", "mine"), 1)
-    assert "is no folder" in mistake(run("batch", "jobs.toml", "--out", "jobs.toml"))
+    assert "cannot be used as a folder" in mistake(run("batch", "jobs.toml", "--out", "jobs.toml"))
     assert "is not the catalogue of a batch" in mistake(_with_catalogue(run, here, b"no database at all" * 99))
 
 
@@ -325,7 +325,7 @@ def test_a_catalogue_that_somebody_else_holds(run, here, monkeypatch):
     holder = sqlite3.connect(here / "out/catalogue.sqlite", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     for line in (["batch", "jobs.toml", "--out", "out", *PLAIN], ["batch", "status", "out"]):
-        assert "(database is locked); let who works in it end" in mistake(run(*line))
+        assert "is in use (database is locked); wait until the other run ends" in mistake(run(*line))
     holder.close()
     assert "; 0 made now" in run("batch", "jobs.toml", "--out", "out", *PLAIN).out
 
@@ -402,9 +402,9 @@ def test_the_gallery_is_the_page_of_an_exporter_where_there_is_one(run, here, mo
         (["status", "nowhere"], "nowhere: contains no batch."),
         (["retry", "nowhere"], "nowhere: contains no batch."),
         (["gallery", "nowhere", "x.html"], "nowhere: contains no batch."),
-        (["gallery", "nowhere", "x.txt"], "a gallery is a page"),
-        (["jobs.toml"], "--out pieces/"),
-        (["run"], "there is no file of jobs"),
+        (["gallery", "nowhere", "x.txt"], "a gallery must be a page"),
+        (["jobs.toml"], "missing option --out"),
+        (["run"], "missing file of jobs"),
         (["jobs.toml", "--out", "x", "--executor", "cloud"], "no plugin offers the executor 'cloud'"),
         (["jobs.toml", "--out", "x", "--executor-option", "beside"], "expected NAME=VALUE, such as"),
         (["jobs.toml", "--out", "x", "--time-limit", "0"], "must be more than 0 seconds"),

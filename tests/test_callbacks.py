@@ -269,7 +269,10 @@ def test_callbacks_of_another_plugin_are_left_out_with_it(run, here):
         (["--no-callback", "x"], "no plugin offers the callback 'x'"),
         (["--callback-option", "samples.baars=2"], "callback 'samples' has no option 'baars': did you mean 'bars'?"),
         (["--callback-option", "samples.bars=x"], "bars"),
-        (["--callback-option", "samples"], "'samples' is no option of a callback such as samples.bars=4."),
+        (
+            ["--callback-option", "samples"],
+            "invalid callback option 'samples': expected NAME.OPTION=VALUE, such as samples.bars=4.",
+        ),
         (["--callback-option", "originality.bars=2"], "is not chosen; give --callback originality."),
         (["--no-callback", "samples", "--callback-option", "samples.bars=2"], "give --callback samples."),
     ],

@@ -415,7 +415,10 @@ def test_a_run_that_fails_says_where_the_best_model_is_kept(run, here, music, mo
         (["folder:../music", "--out", "x.safetensors", "--steps", "0"], "must be at least 1"),
         (["folder:../music", "--out", "x.safetensors", "--precision", "half"], "unknown precision 'half'"),
         (["folder:../music", "--out", "x.safetensors", "--hiden-size", "3"], "No such option"),
-        (["folder:../music", "--out", "x.safetensors", "--names", "a,b"], "--names is no option of folder, remi, lstm"),
+        (
+            ["folder:../music", "--out", "x.safetensors", "--names", "a,b"],
+            "--names is not an option of folder, remi, lstm",
+        ),
         (
             ["folder:../music", "--out", "x.safetensors", "--run", "../music/1.mid"],
             "1.mid: is a file; a run needs a folder.",
@@ -523,7 +526,7 @@ WALKS = "../walks.safetensors"
         ([WALKS, "piano-rolls:../music/1.mid"], "1.mid: is not a MATLAB file"),
         ([WALKS, "piano-rolls:low.mat"], "no piece of piano-rolls:low.mat can be used. Refused: train/0001: "),
         ([WALKS, "piano-rolls:low.mat", "--frames-per-quarter", "7"], "frames_per_quarter must divide 480"),
-        ([WALKS, "folder:../music", "--frames-per-quarter", "2"], "--frames-per-quarter is no option of folder"),
+        ([WALKS, "folder:../music", "--frames-per-quarter", "2"], "--frames-per-quarter is not an option of folder"),
         ([WALKS, "folder:../music", "--hidden-size", "3"], "No such option"),
         ([WALKS, "folder:../music", "--split", "all"], "Invalid value for '--split'"),
         ([WALKS, "folder:../music", "--device", "abacus"], "there is no device 'abacus' here"),

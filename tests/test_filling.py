@@ -323,8 +323,8 @@ def test_a_piece_is_made_again_from_the_json_beside_it(run, folder, model_file):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--particles", "0"], "--particles is for bars or voices written anew; give --bars or --voice"),
-        (["--particles", "8", "--seed", "+1"], "--particles is for bars or voices written anew"),
+        (["--particles", "0"], "--particles needs --bars or --voice; add one of them"),
+        (["--particles", "8", "--seed", "+1"], "--particles needs --bars or --voice"),
         (["--look-ahead", "3"], "--look-ahead counts bars after those that --bars names"),
         (["--look-ahead", "3", "--voice", "alto"], "--look-ahead counts bars after those that --bars names"),
         (["--bars", "1", "--particles", "0"], "'particles' is 0, and must be from 1"),
@@ -370,7 +370,7 @@ def test_only_some_bars_anew(run, folder, model_file):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["fill", "piece.mid", "o.mid"], "say with --bars or --voice what is to be written anew"),
+        (["fill", "piece.mid", "o.mid"], "choose with --bars or --voice which notes to rewrite"),
         (["fill", "piece.mid", "o.mid", "--bars", "3-9"], "bars 3-9 asked for, and the piece has bars 1 to 4"),
         (["fill", "piece.mid", "o.mid", "--bars", "0"], "bar 0 asked for, and the piece has bars 1 to 4"),
         (["fill", "piece.mid", "o.mid", "--bars", "3-2"], "the first is after the last"),
@@ -418,7 +418,7 @@ def test_it_is_said_what_is_missing_to_make_a_piece_again(run, folder, model_fil
     run("generate", "out.mid", "--bars", "2", "--seed", "5", "--model", model_file)
     made_by = json.loads((folder / "out.mid.json").read_text())
     ran = run("regenerate", "piece.mid", "again.mid")
-    assert (ran.status, "neither it nor a file beside it says what made it" in ran.err) == (2, True)
+    assert (ran.status, "contains no provenance, and no file beside it does" in ran.err) == (2, True)
     ran = run("regenerate", "out.mid", "again.mid", "--model", "tunes")
     assert ran.status == 2
     assert f"hash {made_by['model_hash'][:12]}), and 'tunes' is not the same" in ran.err
@@ -427,7 +427,7 @@ def test_it_is_said_what_is_missing_to_make_a_piece_again(run, folder, model_fil
 
     write([Piece(four_voices(), {**made_by, "model": "lost"})], folder / "lost.mid")
     ran = run("regenerate", "lost.mid", "again.mid")
-    assert (ran.status, "which is not here; say with --model where it is" in ran.err) == (2, True)
+    assert (ran.status, "which is not here; name it with --model" in ran.err) == (2, True)
     write([Piece(four_voices(), {**made_by, "request": {"bars": "many"}})], folder / "bad.mid")
     ran = run("regenerate", "bad.mid", "again.mid", "--model", model_file)
     assert (ran.status, "Traceback" in ran.err) == (2, False)

@@ -265,7 +265,7 @@ def test_music_that_has_changed_is_indexed_anew_and_that_is_said(run, here):
     save(walk(50), here / "tunes/new.mid")
     after = run(*command)
     assert json.loads(after.out)["copied_share"] == 1.0
-    assert "the music of 'folder:tunes' has changed since it was indexed; it is indexed anew." in after.err
+    assert "the music of 'folder:tunes' has changed since it was indexed; indexing it again." in after.err
 
 
 def test_a_dataset_of_one_piece_is_refused_in_a_sentence(run, here):

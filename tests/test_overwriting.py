@@ -581,9 +581,9 @@ def test_a_page_among_the_pieces_of_a_batch_is_not_replaced_by_their_gallery(run
     [
         (
             ["generate", "-o", "x.mid"],
-            "there is no option -o: what is written stands without one, as in `composer generate",
+            "there is no option -o: files to write are arguments, as in `composer generate",
         ),
-        (["generate", "--output", "x.mid"], "there is no option --output: what is written stands without one"),
+        (["generate", "--output", "x.mid"], "there is no option --output: files to write are arguments"),
         (["export", "in.mid", "--out=x.mid"], "as in `composer export [OPTIONS] PIECE OUT...`."),
         (["vary", "in.mid", "-o", "out/"], "as in `composer vary [OPTIONS] PIECE OUT`."),
         (["train", "folder:tunes", "-o", "x.safetensors"], "`composer train` has no option -o; --out is what it has."),

@@ -211,7 +211,7 @@ def test_a_mistake_in_a_recipe_is_one_sentence_that_names_the_file(run, here, te
         (["folder:../tunes", "--dataset", "chorales"], "two datasets are named; --dataset goes with a recipe."),
         ([], "Missing argument 'DATASET'"),
         (["r.toml"], "Missing option '--out'"),
-        (["r.toml", "--out", "x.safetensors", "--relative"], "--relative is no option of folder, remi, lstm"),
+        (["r.toml", "--out", "x.safetensors", "--relative"], "--relative is not an option of folder, remi, lstm"),
     ],
     ids=str,
 )

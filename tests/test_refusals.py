@@ -89,7 +89,7 @@ REFUSED = {
     "harmonize melody.mid o.mid --look-ahead 99999999": ["'look_ahead' is 99999999", "from 0 to 1,000,000 bars."],
     "harmonize melody.mid o.mid --range oboe=C4:C5": ["no voice 'oboe' for a range"],
     "fill piece.mid o.mid --voice ,": ["',' names no voice; give names or numbers"],
-    "fill piece.mid o.mid": ["say with --bars or --voice what is to be written anew."],
+    "fill piece.mid o.mid": ["choose with --bars or --voice which notes to rewrite."],
     "harmonize melody.mid o.mid --key Dm": ["the melody is in C, and Dm was asked for; leave one of them out."],
     "harmonize melody.mid o.mid --time-signature 3/4": ["the melody is in 4/4, and 3/4 was asked for"],
     "harmonize drums.mid o.mid": ["a melody is one part with pitches, and there is none."],
@@ -116,7 +116,7 @@ REFUSED = {
     "harmonize device.mid o.mid": ["device.mid: is a device, not a file."],
     "fill pipe.mid o.mid --bars 1": ["pipe.mid: is a named pipe, not a file."],
     "regenerate damaged.mid o.mid": ["damaged.mid.json: invalid JSON"],
-    "regenerate strange.mid o.mid": ["strange.mid: was made with the model", "is not here; say with --model where"],
+    "regenerate strange.mid o.mid": ["strange.mid: was made with the model", "is not here; name it with --model"],
 }
 
 

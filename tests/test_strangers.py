@@ -81,22 +81,28 @@ def hot_journal(batch, names):
 
 
 ATTACKS = {
-    "a pattern that leads out": (lambda b: with_cell(b, file="../PWN{index}"), "holds what no file name may hold"),
-    "an absolute pattern": (lambda b: with_cell(b, file=f"{b.parent}/PWN"), "holds what no file name may hold"),
+    "a pattern that leads out": (
+        lambda b: with_cell(b, file="../PWN{index}"),
+        "contains a character that no file name may have",
+    ),
+    "an absolute pattern": (
+        lambda b: with_cell(b, file=f"{b.parent}/PWN"),
+        "contains a character that no file name may have",
+    ),
     "a folder as a name": (lambda b: with_cell(b, file=".."), "invalid file name"),
     "a format that leads out": (
         lambda b: with_cell(b, formats=["/../../PWN.mid"]),
-        "a job has a 'formats' that",
+        "a job has an invalid 'formats'",
     ),
     "a field that leads out": (lambda b: with_cell(b, file="{seed}{index}", fields={"seed": "../../PWN"}), ""),
-    "a million bars": (lambda b: with_cell(b, asked={"request": {"bars": 10**6}}), "asks for more than any plan does"),
+    "a million bars": (lambda b: with_cell(b, asked={"request": {"bars": 10**6}}), "asks for more than a batch allows"),
     "a stem that leads out": (
         lambda b: altered(b, "UPDATE pieces SET state = 'dropping', stem = '../mine/0'"),
-        "a piece has a 'stem' that no run has written",
+        "a piece has an invalid 'stem'",
     ),
     "a suffix that leads out": (
         lambda b: altered(b, "UPDATE pieces SET state = 'dropping', files = '{\"/../../../mine/0.mid\": [\"\", 1]}'"),
-        "a piece has a 'files' that no run has written",
+        "a piece has an invalid 'files'",
     ),
     "a lock that is a link": (lambda b: linked(b, ".lock", "PWN"), ".lock: is a link"),
     "a lock that is a link to a file": (lambda b: linked(b, ".lock", "mine/notes.txt"), ".lock: is a link"),
@@ -114,13 +120,13 @@ ATTACKS = {
     "a journal that names a file": (lambda b: hot_journal(b, "mine/notes.txt"), "its journal names other files"),
     "a trigger": (
         lambda b: altered(b, "CREATE TRIGGER t AFTER INSERT ON about BEGIN DELETE FROM pieces; END"),
-        "it holds other tables than a run makes",
+        "its tables are not those of a batch",
     ),
-    "a view": (lambda b: altered(b, "CREATE VIEW v AS SELECT * FROM pieces"), "it holds other tables than a run makes"),
-    "a table less": (lambda b: altered(b, "DROP TABLE rejections"), "it holds other tables than a run makes"),
-    "another journal": (lambda b: altered(b, "PRAGMA journal_mode = WAL"), "it has not the head of one"),
-    "another program's": (lambda b: _of_another(b), "it holds other tables than a run makes"),
-    "no database": (lambda b: (b / "catalogue.sqlite").write_bytes(b"x" * 5000), "it has not the head of one"),
+    "a view": (lambda b: altered(b, "CREATE VIEW v AS SELECT * FROM pieces"), "its tables are not those of a batch"),
+    "a table less": (lambda b: altered(b, "DROP TABLE rejections"), "its tables are not those of a batch"),
+    "another journal": (lambda b: altered(b, "PRAGMA journal_mode = WAL"), "no header of SQLite"),
+    "another program's": (lambda b: _of_another(b), "its tables are not those of a batch"),
+    "no database": (lambda b: (b / "catalogue.sqlite").write_bytes(b"x" * 5000), "no header of SQLite"),
     "pages in a circle": (lambda b: _circle(b), "its pages are damaged"),
     "a state of its own": (lambda b: altered(b, "UPDATE pieces SET state = 'x'"), "corrupt, or not a catalogue"),
     "a number below 0": (lambda b: altered(b, "UPDATE pieces SET state = 'waiting', number = -number - 1"), ""),

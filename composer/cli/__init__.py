@@ -1,4 +1,4 @@
-"""The command line: one file a command, loaded when it is called; this one turns errors into messages."""
+"""The command line: one file for each command, loaded when it is called. Errors become messages here."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from composer.plugins import commands
 
 COMMANDS = {
     "generate": ("composer.cli.generate:generate", "Write new pieces of music."),
-    "fill": ("composer.cli.fill:fill", "Write bars or voices of a piece anew."),
+    "fill": ("composer.cli.fill:fill", "Rewrite bars or voices of a piece."),
     "harmonize": ("composer.cli.harmonize:harmonize", "Write voices to a melody."),
     "vary": ("composer.cli.vary:vary", "Write variations of a piece."),
-    "regenerate": ("composer.cli.regenerate:regenerate", "Make a piece again from its file, or some bars anew."),
-    "export": ("composer.cli.export:export", "Write a piece in other forms."),
-    "check": ("composer.cli.check:check", "Say what other programs would object to in music files."),
+    "regenerate": ("composer.cli.regenerate:regenerate", "Make a piece again from its file, or rewrite some bars."),
+    "export": ("composer.cli.export:export", "Write a piece in other formats."),
+    "check": ("composer.cli.check:check", "Find problems of music files for other programs."),
     "train": ("composer.cli.train:train", "Train a model on music you choose."),
-    "evaluate": ("composer.cli.evaluate:evaluate", "Say how well a model foretells music."),
+    "evaluate": ("composer.cli.evaluate:evaluate", "Evaluate a model on a dataset."),
     "metrics": ("composer.cli.metrics:metrics", "Measure pieces: pitch, rhythm, texture, voice-leading."),
-    "originality": ("composer.cli.originality:originality", "Say what pieces share with the music of a dataset."),
-    "finetune": ("composer.cli.finetune:finetune", "Train a model further, on music of yours."),
+    "originality": ("composer.cli.originality:originality", "Find what pieces copy from the music of a dataset."),
+    "finetune": ("composer.cli.finetune:finetune", "Train a model further, on your music."),
     "datasets": ("composer.cli.tables:datasets", "List the datasets."),
     "models": ("composer.cli.models:models", "List the models, or look at one."),
-    "plugins": ("composer.cli.plugins:plugins", "List the plugins and what they offer; check, mend or begin one."),
-    "cache": ("composer.cli.cache:cache", "Say where corpora are cached, or clear the cache."),
+    "plugins": ("composer.cli.plugins:plugins", "List the plugins and what they offer; check or create one."),
+    "cache": ("composer.cli.cache:cache", "Show where corpora are cached, or clear the cache."),
 }
 
 
 class LazyGroup(click.Group):
-    """Commands that are imported when they are called, so that help comes at once; those of plugins stand last."""
+    """Commands that are imported when they are called, so that help is fast. Commands of plugins come last."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order of a user's day."""
+        """List the names, in the order of a user's day."""
         return [*COMMANDS, *commands.offered()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, imported now."""
+        """Import the command of that name."""
         if cmd_name not in COMMANDS:
             return commands.load(cmd_name)
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
@@ -52,7 +52,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands with their summaries, without importing them."""
+        """Write the commands with their summaries, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
         if offered := commands.offered():
@@ -61,7 +61,7 @@ class LazyGroup(click.Group):
 
 
 def _leave_out(ctx: click.Context, _: click.Parameter, names: tuple[str, ...]) -> None:
-    """Leave plugins out for this run, and the processes that it begins."""
+    """Leave plugins out for this run, and for the processes that it starts."""
     if not names:
         return
     from composer.plugins import DISABLED
@@ -90,7 +90,7 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 if all went well, 2 for what the user can mend, 1 for the rest."""
+    """Run the command line and exit: 0 for success, 2 for errors that the user can fix, 1 for others."""
     warnings.showwarning = _show_warning
     status = run(sys.argv[1:] if arguments is None else arguments)
     if "WORLD_SIZE" in os.environ:
@@ -99,15 +99,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _leave_team(status: int) -> NoReturn:
-    """End at once: torch now and then aborts a process of a team while Python takes itself apart (pytorch#179291)."""
+    """Exit at once: torch sometimes aborts a process of a group while Python shuts down (pytorch#179291)."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(ValueError, OSError):  # it is closed already
+        with suppress(ValueError, OSError):  # already closed
             stream.flush()
     os._exit(status)
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command line; the exit status. Every error becomes one sentence on stderr here."""
+    """Run the command line and return the exit status. Every error becomes one sentence on stderr here."""
     try:
         result: Any = cli.main(arguments, prog_name="composer", standalone_mode=False)
     except ComposerError as error:
@@ -122,12 +122,12 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _fail("stopped.", 130)
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has had enough
+        sys.stderr.close()  # the reader of our output has closed it
         return 0
     except Exception as error:
         if "--traceback" in arguments:
             raise
-        if isinstance(error, OSError) and error.filename:  # of a name that is too long, a disk that is gone
+        if isinstance(error, OSError) and error.filename:  # such as a name that is too long, or a missing disk
             return _fail(f"{printable(str(error.filename))}: {error.strerror}.", 2)
         return _fail(
             f"unexpected {type(error).__name__}: {printable(str(error), 500)} (`composer --traceback …` shows where).",

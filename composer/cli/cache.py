@@ -1,4 +1,4 @@
-"""`composer cache`: where corpora are kept, and how to be rid of them."""
+"""`composer cache`: where corpora are cached, and how to delete them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from composer.errors import CannotWrite
 @click.group(invoke_without_command=True)
 @click.pass_context
 def cache(ctx: click.Context) -> None:
-    """Say where corpora are cached and how large that is."""
+    """Show where corpora are cached, and their size."""
     if ctx.invoked_subcommand is None:
         from composer.storage.cache import cache_folder
 
@@ -23,7 +23,7 @@ def cache(ctx: click.Context) -> None:
 
 @cache.command()
 def clear() -> None:
-    """Delete all cached corpora; they are built again when they are needed."""
+    """Delete all cached corpora; they are rebuilt when needed."""
     from composer.storage.cache import cache_folder
 
     folder = cache_folder() / "corpora"

@@ -1,4 +1,4 @@
-"""`composer check`: what other programs would object to in music files."""
+"""`composer check`: problems that other programs would have with music files."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ LONGEST = 1_000
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
-@click.option("--strict", is_flag=True, help="Take warnings for errors.")
+@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def check(paths: tuple[Path, ...], strict: bool, as_json: bool) -> int:
-    """Say what other programs would object to in FILEs, and in those of folders; nothing is changed.
+    """Find problems of FILEs, and those in folders, for other programs; nothing is changed.
 
-    An error is what programs refuse or read differently, a warning is what somebody would have to mend, and a hint is
-    unusual. The exit status is 2 if there are errors (with --strict, or warnings), and else 0.
+    Programs refuse an error, or read it differently; a warning needs to be fixed by hand; a hint is unusual. The exit
+    status is 2 if there are errors (with --strict, or warnings), and else 0.
 
     \b
     composer check chorale.mid
@@ -60,7 +60,7 @@ def _echo(lines: Iterable[str]) -> None:
 
 
 def _lines(checked: Checked) -> Iterator[str]:
-    """Of a file in which nothing was found, none."""
+    """Yield the findings of a file. Yield nothing if there are none."""
     if checked.findings:
         yield f"{checked.path}: {_counts(checked)}"
     for finding in checked.findings:

@@ -1,4 +1,4 @@
-"""What the command line asks of a training, over what a recipe says; it knows no training."""
+"""Training options of the command line, merged into a recipe."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _SETTINGS = "composer.settings"
 
 
 class WithSettings(WithThings):
-    """A command with the options of the things, and those of the training loop from its own settings."""
+    """A command with the options of plugins, and those of the training loop."""
 
     def usual(self) -> Settings:
-        """The settings that help shows."""
+        """Return the settings that help shows."""
         from composer.training.loop import Settings
 
         return Settings()
 
     def own_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """The command's parameters and the loop's."""
+        """List the command's parameters and the training loop's."""
         params, usual = super().own_params(ctx), self.usual()
         loop = [
             click.Option(
@@ -46,17 +46,17 @@ class WithSettings(WithThings):
 
 
 def _collect_setting(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
-    if is_given(ctx, parameter):  # a default gives way to a recipe
+    if is_given(ctx, parameter):  # a recipe overrides defaults
         ctx.meta.setdefault(_SETTINGS, {})[parameter.name] = value
 
 
 def is_given(ctx: click.Context, parameter: click.Parameter) -> bool:
-    """Whether a parameter stands on the command line."""
+    """Tell whether a parameter is on the command line."""
     return ctx.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
 
 
 def with_options(ctx: click.Context, plain: Plain) -> Plain:
-    """The recipe with the options of the command line in its tables. BadOption for one that none of its things has."""
+    """Merge the options of the command line into a recipe. Raises BadOption for an option that nothing in it has."""
     kind = plain["dataset"].partition(":")[0]
     things, tables = {"dataset_options": ("datasets", kind)}, {"dataset_options": plain.get("dataset_options", {})}
     if "begin_from" not in plain:

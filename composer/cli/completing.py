@@ -1,4 +1,4 @@
-"""Names that a shell completes: what plugins offer, the plugins themselves, and suffixes; it knows no command."""
+"""Shell completion: names that plugins offer, the plugins themselves, and suffixes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Complete: TypeAlias = Callable[[click.Context, click.Parameter, str], list[Compl
 
 
 def names(kind: str, *, or_files: bool = False) -> Complete:
-    """What is offered of a kind, and files where the user may name one."""
+    """Complete names of a kind, and files if the user may name one."""
 
     def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from composer.plugins.registry import registry
@@ -25,7 +25,7 @@ def names(kind: str, *, or_files: bool = False) -> Complete:
 
 
 def files_to_write(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """A name that has got as far as its suffix, with each suffix that can be written; or else files."""
+    """Complete the suffix of a file name with those that can be written; complete files before that."""
     from composer.plugins.registry import registry
 
     path = PurePath(incomplete)
@@ -35,21 +35,21 @@ def files_to_write(_: click.Context, __: click.Parameter, incomplete: str) -> li
 
 
 def kinds(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Kinds that there is a beginning of."""
+    """Complete the kinds that have a scaffold."""
     from composer.plugins.scaffold import kinds
 
     return _matching(kinds(), incomplete)
 
 
 def plugins(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The plugins that are installed."""
+    """Complete the installed plugins."""
     from composer.plugins.registry import find
 
     return _matching((point.name for point in find()), incomplete)
 
 
 def everything(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Whatever any plugin offers, and the plugins."""
+    """Complete everything that plugins offer, and the plugins."""
     from composer.plugins.registry import KINDS, registry
 
     offered = {name for kind in KINDS for name in registry().names(kind)}

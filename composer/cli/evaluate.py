@@ -1,4 +1,4 @@
-"""`composer evaluate`: how well a model foretells the pieces of a dataset, and how near to them it writes."""
+"""`composer evaluate`: how well a model predicts the pieces of a dataset, and how close its own music is to them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class EvaluateCommand(WithThings):
-    """Takes the options of datasets; the tokenizer and the architecture are the model's."""
+    """A command with the options of datasets. Tokenizer and architecture are the model's."""
 
     kinds = ("datasets",)
 
@@ -32,17 +32,15 @@ class EvaluateCommand(WithThings):
 @click.option(
     "--split", type=click.Choice(["test", "valid", "train"]), default="test", show_default=True, help="Which pieces."
 )
-@click.option("--metrics", "names", help="Write pieces and measure them beside real ones: all, or names with commas.")
-@click.option("--against", metavar="DATASET", help="Where the real pieces are from, DATASET unless given.")
-@click.option(
-    "--count", type=click.IntRange(1), help="Pieces to write; as many as there are real ones, 50 at most, unless given."
-)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the pieces to write.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw how metrics are distributed (.svg, .png, .pdf).")
+@click.option("--metrics", "names", help="Generate pieces and compare them with real ones: all, or names with commas.")
+@click.option("--against", metavar="DATASET", help="Dataset of the real pieces.  [DATASET]")
+@click.option("--count", type=click.IntRange(1), help="Pieces to generate.  [as many as real ones, at most 50]")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the generated pieces.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Plot the distributions of metrics (.svg, .png, .pdf).")
 @writing.force
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, …")
-@click.option("--workers", type=click.IntRange(1), help="Processes that read files; as many as cores unless given.")
+@click.option("--workers", type=click.IntRange(1), help="Processes that read files.  [one for each core]")
 @click.pass_context
 def evaluate(
     ctx: click.Context,
@@ -59,10 +57,10 @@ def evaluate(
     device: str,
     workers: int | None,
 ) -> None:
-    """Say how likely MODEL, a name or a .safetensors file, finds the pieces of DATASET, in nats (less is better).
+    """Evaluate MODEL, a name or a .safetensors file, on the pieces of DATASET, in nats (less is better).
 
-    A dataset of the kind that the model was trained on is read as it was then, unless options say otherwise. With
-    --metrics, MODEL also writes pieces as its card suggests, which are measured beside the real ones of the split.
+    A dataset of the kind that the model was trained on is read with the options of the training. With --metrics, MODEL
+    also generates pieces as its card suggests, and these are compared with the real ones of the split.
 
     \b
     composer evaluate chorales chorales
@@ -74,7 +72,7 @@ def evaluate(
     wanted = _wanted(names, against, plot)
     ctx.with_resource(writing.plotting(plot, reads=[model_name, dataset_name, against], force=force))
     [options] = options_for(ctx, [("datasets", kind)])
-    from composer.cli.train import build_corpus
+    from composer.cli.corpora import build_corpus
     from composer.data.datasets import make_dataset
     from composer.devices import choose_device
     from composer.generation.composer import open_model
@@ -107,7 +105,7 @@ def evaluate(
 
 
 def _wanted(names: str | None, against: str | None, plot: Path | None) -> list[str]:
-    """The names of metrics; none without `--metrics`. Raises, before the work, for what cannot be."""
+    """List the chosen metrics; none without `--metrics`. Raises BadOption before the work."""
     if names is None:
         if against or plot:
             raise BadOption(f"{'--against' if against else '--plot'} needs --metrics; try --metrics all.")
@@ -128,13 +126,13 @@ def _plot(beside: Beside, plot: Path, names: tuple[str, str]) -> None:
 
 
 def _as_trained(card: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    """The options that the dataset had which the model was trained on, if it was of that kind."""
+    """Return the dataset options of the model's training, if that dataset was of this kind."""
     recipe = card.get("recipe", {})
     return recipe.get("dataset_options", {}) if recipe.get("dataset", "").partition(":")[0] == kind else {}
 
 
 def _show(split: str, found: Mapping[str, Any]) -> None:
-    """A row for what was counted, and one for each unit in which nats are told."""
+    """Print a row for each count, and one for each unit of likelihood."""
     both = (found, found["masked"])
     counts = [name for name in ("pieces", "notes", "frames") if name in found]
     nats = [name for name in ("nats_per_note", "nats_per_beat", "nats_per_frame") if name in found]

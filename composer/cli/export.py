@@ -1,4 +1,4 @@
-"""`composer export`: a piece in other forms."""
+"""`composer export`: a piece in other formats."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.argument("piece", type=click.Path(path_type=Path))
 @writing.outs
 @writing.options
-@click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.pass_context
 def export(
     ctx: click.Context,
@@ -34,10 +34,10 @@ def export(
     export_options: tuple[str, ...],
     quiet: bool,
 ) -> None:
-    """Write PIECE, a file in any form that can be read, to every OUT, in the forms that their suffixes say.
+    """Write PIECE, a file in any readable format, to every OUT, in the formats of their suffixes.
 
-    What sounds has notes as long as the sustain pedal of a MIDI file holds them; what shows notes (.musicxml, .abc,
-    .pdf, .svg) as long as their keys are down. --pedal has it one way for all.
+    In sound, the sustain pedal of a MIDI file lengthens notes. In notation (.musicxml, .abc, .pdf, .svg), notes end
+    when their keys are released. --pedal chooses one way for all.
 
     \b
     composer export piece.mid piece.musicxml

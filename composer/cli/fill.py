@@ -1,4 +1,4 @@
-"""`composer fill`: bars or voices of a piece anew."""
+"""`composer fill`: new bars or voices within a piece."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from composer.generation.options import parse_bars, parse_voices
 @click.command(cls=WithSamplers)
 @click.argument("piece", type=click.Path(path_type=Path))
 @writing.outs
-@click.option("--bars", metavar="A-B", help="Bars to write anew; 1 is the first whole bar, 0 an upbeat.")
-@click.option("--voice", metavar="NAMES", help="Voices to write anew, such as tenor,bass, or 3,4.")
+@click.option("--bars", metavar="A-B", help="Bars to rewrite; 1 is the first whole bar, 0 a pickup.")
+@click.option("--voice", metavar="NAMES", help="Voices to rewrite, such as tenor,bass, or 3,4.")
 @given.options
 @click.pass_context
 def fill(
     ctx: click.Context, /, piece: Path, outs: tuple[str, ...], bars: str | None, voice: str | None, **options: Any
 ) -> None:
-    """Write bars or voices of PIECE anew, so that they fit what comes before, after and beside them.
+    """Rewrite bars or voices of PIECE, so that they fit the notes before, after and beside them.
 
-    Say which, with --bars (of all voices), with --voice (in all bars) or with both (these voices in these bars). All
-    other notes stay as they are.
+    Choose them with --bars (of all voices), with --voice (in all bars) or with both (these voices in these bars). All
+    other notes stay fixed.
 
     \b
     composer fill piece.mid out.mid --bars 5-8
@@ -38,7 +38,7 @@ def fill(
     span = None if bars is None else parse_bars(bars)
     names = parse_voices(voice)
     if span is None and not names:
-        raise BadOption("say with --bars or --voice what is to be written anew.")
+        raise BadOption("choose with --bars or --voice which notes to rewrite.")
     from composer.generation.infilling import gap
     from composer.io.formats import read_notes
 

@@ -1,4 +1,4 @@
-"""`composer finetune`: a trained model, trained on with more music."""
+"""`composer finetune`: further training of a model, with more music."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class FinetuneCommand(WithSettings):
-    """Tokenizer and architecture are the model's: there is nothing to choose of them."""
+    """A command without options of tokenizers and architectures: these are the model's."""
 
     kinds = ("datasets",)
 
     def usual(self) -> Settings:
-        """Fewer steps, and smaller ones."""
+        """Return the settings of finetuning: fewer steps, and smaller ones."""
         from composer.training.loop import FINETUNING
 
         return FINETUNING
@@ -42,15 +42,15 @@ def finetune(
     force: bool,
     **given: Any,
 ) -> None:
-    """Train MODEL, a name of `composer models` or a .safetensors file, on with DATASET, such as folder:PATH.
+    """Train MODEL, a name of `composer models` or a .safetensors file, further on DATASET, such as folder:PATH.
 
     \b
     composer finetune chorales folder:~/mine --out mine.safetensors
     composer finetune tunes folder:~/tunes --out mine.safetensors --steps 200 --run run/
 
-    The model's tokenizer, architecture and weights are the beginning. The learning rate is lower than that of
-    `composer train`, and the steps are fewer, so that a few files are enough; there must be three at least. A run that
-    is kept with --run goes on by `composer train --resume`.
+    Training starts from the model's tokenizer, architecture and weights. The learning rate is lower than that of
+    `composer train`, and the steps are fewer. A few files are enough; there must be at least three. A run that is kept
+    with --run is resumed by `composer train --resume`.
     """  # noqa: D301  (a \b keeps click from filling the lines)
     how = How(workers, Listening.taken(given), force)
     places = {key: value for key, value in given.items() if value is not None}

@@ -32,32 +32,32 @@ if TYPE_CHECKING:
     help="Name of a model, or a .safetensors file.",
 )
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=1, help="How many pieces; OUT is then a folder.")
-@click.option("--best", type=click.IntRange(1), help="Of the --count pieces, write only so many: the best ranked.")
-@click.option("--seed", type=int, help="The same seed, the same music; a new one is drawn, and shown, unless given.")
-@click.option("--index", type=int, help="Only this piece of those of the seed, counted from 0.")
-@click.option("--bars", type=int, help="Write exactly so many whole bars (after the primer).")
+@click.option("--best", type=click.IntRange(1), help="Write only this many of the --count pieces: the best ranked.")
+@click.option("--seed", type=int, help="The same seed gives the same music.  [a new one, which is shown]")
+@click.option("--index", type=int, help="Only this piece of the seed, counted from 0.")
+@click.option("--bars", type=int, help="Write exactly this many whole bars (after the primer).")
 @click.option(
     "--form", "form_text", metavar="LETTERS", help="Write sections of --bars bars (8), such as AABA or AABA'."
 )
-@click.option("--time-signature", metavar="N/D", help="Metre, such as 3/4.")
+@click.option("--time-signature", metavar="N/D", help="Time signature, such as 3/4.")
 @click.option("--key", help="Key, such as Dm, F# or Bb.")
 @click.option("--tempo", type=float, help="Quarter notes per minute.")
 @click.option(
     "--max-copied-bars",
     type=click.IntRange(0, 1_000_000),
-    help="Draw anew what shares a longer passage with the model's training pieces.",
+    help="Retry pieces that share a longer passage with the model's training pieces.",
 )
-@click.option("--primer", help='Go on from a music file, or from notes: "D4 E4 F4/2 A4/2".')
+@click.option("--primer", help='Continue a music file, or notes: "D4 E4 F4/2 A4/2".')
 @writing.options
 @click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]")
 @click.option(
     "--stepper",
     default="auto",
     shell_complete=completing.names("steppers"),
-    help="What runs the model: torch, numpy, …  [the fastest that can]",
+    help="Inference backend: torch, numpy, …  [the fastest one that can]",
 )
-@click.option("--precision", default="float32", help="What it computes in: int8 is faster.  [float32]")
-@click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong.")
+@click.option("--precision", default="float32", help="Number format: int8 is faster.  [float32]")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.pass_context
 def generate(
     ctx: click.Context,
@@ -82,7 +82,7 @@ def generate(
     precision: str,
     quiet: bool,
 ) -> None:
-    """Write new music to OUT: a file, whose suffix says the form, or several for one piece, or a folder.
+    """Write new music to OUT: a file, whose suffix is its format, or several for one piece, or a folder.
 
     \b
     composer generate chorale.mid
@@ -106,11 +106,11 @@ def generate(
 
         player = open_model(model_name)
         where: dict[str, Any] = {"device": device, "stepper": stepper, "precision": precision}
-        wishes = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
-        wishes["max_copied_bars"] = max_copied_bars
+        conditions = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
+        conditions["max_copied_bars"] = max_copied_bars
         if max_copied_bars is not None:
             _find_learnt(player)
-        stated: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
+        stated: dict[str, Any] = {name: value for name, value in conditions.items() if value is not None}
         request = chained(replace(player.suggested, seed=chosen, **where, **stated), links)
         one: Asked = request if primer is None else _primed(player, request, primer, tempo)
         if form_text is not None:
@@ -123,15 +123,15 @@ def generate(
 
 
 def _find_learnt(player: Generator) -> None:
-    """Read and index what the model was trained on now, under a progress bar: the first time it takes a while."""
-    from composer.cli.watching import reading
+    """Index the training music of the model now, under a progress bar: the first time takes a while."""
+    from composer.cli.progress import show_reading
 
-    with reading() as report:
+    with show_reading() as report:
         player.learnt(report)
 
 
 def _check_best(best: int | None, count: int, shelf: Shelf) -> None:
-    """Refuse to keep more than there are, or to keep some where there is one."""
+    """Raise BadOption unless --best can choose from several pieces."""
     if best is not None and shelf.folder is None:
         raise BadOption("--best chooses among the pieces of a folder; give --count, or a folder to write to.")
     if best is not None and best > count:
@@ -146,18 +146,18 @@ def _primed(player: Generator, request: Request, primer: str, tempo: float | Non
 
 
 def _in_sections(request: Request, text: str) -> Form:
-    """Raises BadOption, before the work, for what is no form or what no form goes with."""
+    """Divide a request into sections. Raises BadOption, before the work, for an invalid form."""
     from composer.generation.form_spec import Form
 
     return Form.of(request, text)
 
 
 def _write_best(player: Generator, asked: Iterable[Asked], count: int, shelf: Shelf) -> None:
-    """The best pieces, best first, each as it would be without the others."""
+    """Write the best pieces, best first. Each is the same as it would be without the others."""
     from composer.generation import ranking
 
-    for place, kept in enumerate(ranking.best(player, asked, count, lost=shelf.miss), start=1):
-        broken = f"breaks {', '.join(kept.broken)}" if kept.broken else "no rule broken"
-        said = f"{writing.said(kept.piece)}, {kept.nats_per_note:.3f} nats per note, {broken}"
-        shelf.put(kept.piece, said, f"{place}. ")
+    for rank, ranked in enumerate(ranking.best(player, asked, count, lost=shelf.miss), start=1):
+        broken = f"breaks {', '.join(ranked.broken)}" if ranked.broken else "no rule broken"
+        text = f"{writing.said(ranked.piece)}, {ranked.nats_per_note:.3f} nats per note, {broken}"
+        shelf.put(ranked.piece, text, f"{rank}. ")
     shelf.close()

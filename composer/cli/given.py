@@ -1,4 +1,4 @@
-"""What the commands that keep given notes have in common: their options, and how a piece is read and written."""
+"""Shared by the commands that keep fixed notes: options, and how a piece is read and written."""
 
 from __future__ import annotations
 
@@ -33,34 +33,32 @@ _OPTIONS = (
         help="Name of a model, or a .safetensors file.  [that of the piece, or chorales]",
     ),
     click.option(
-        "--particles", type=int, default=64, show_default=True, help="Beginnings that are tried side by side."
+        "--particles", type=int, default=64, show_default=True, help="Hypotheses that are tried side by side."
     ),
     click.option(
         "--look-ahead",
         default="2",
         show_default=True,
         metavar="BARS",
-        help="Bars after a gap that have a say in it; `all` for all of them.",
+        help="Bars after a gap that influence it; `all` for all of them.",
     ),
-    click.option(
-        "--seed", type=int, help="The same seed, the same music; a new one is drawn, and shown, unless given."
-    ),
+    click.option("--seed", type=int, help="The same seed gives the same music.  [a new one, which is shown]"),
     writing.options,
     click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]"),
     click.option(
         "--stepper",
         default="auto",
         shell_complete=completing.names("steppers"),
-        help="What runs the model: torch, numpy, …  [the fastest that can]",
+        help="Inference backend: torch, numpy, …  [the fastest one that can]",
     ),
-    click.option("--precision", default="float32", help="What it computes in: int8 is faster.  [float32]"),
-    click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong."),
+    click.option("--precision", default="float32", help="Number format: int8 is faster.  [float32]"),
+    click.option("--quiet", is_flag=True, help="Print errors only."),
 )
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the options say."""
+    """The values of the options."""
 
     model_name: str | None
     particles: int
@@ -75,29 +73,32 @@ class Asked:
     quiet: bool
 
     def shelf(self, ctx: click.Context, outs: Sequence[str], piece: str | Path, name: str = "PIECE") -> Shelf:
-        """For one piece from `piece`, an argument called `name`. Raises, before the work, CannotWrite and BadOption."""
+        """Prepare to write one piece made from `piece`, an argument called `name`.
+
+        Raises CannotWrite and BadOption before the work.
+        """
         made = writing.outputs(outs, self.export_options, reads=self.reads(ctx, piece), force=self.force, piece=name)
         return Shelf(made, title=self.title, quiet=self.quiet)
 
     def reads(self, ctx: click.Context, piece: str | Path) -> list[str | Path | None]:
-        """Words of the command line that may name files to read."""
+        """List the words of the command line that may name files to read."""
         return [piece, self.model_name, *values_of(chosen_links(ctx))]
 
     @property
     def around(self) -> dict[str, Any]:
-        """How many particles, and how far they look."""
+        """The number of particles, and how far they look ahead."""
         return {"particles": self.particles, "look_ahead": parse_look_ahead(self.look_ahead)}
 
 
 def options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options, on a command that takes them as the fields of `Asked`."""
+    """Add the options to a command, which takes them as the fields of `Asked`."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
 def player_for(piece: Path | None, asked: Asked) -> Generator:
-    """The model that is asked for, or that made the piece, if it is here, or `chorales`; no file holds the piece None.
+    """Load the requested model, or the one that made `piece`, a file or None, or else `chorales`.
 
     Raises UnknownName, BadModelFile.
     """
@@ -107,7 +108,7 @@ def player_for(piece: Path | None, asked: Asked) -> Generator:
     if asked.model_name is not None:
         return open_model(asked.model_name)
     made_by = ""
-    with suppress(UnreadableFile):  # the one who reads the notes says what is wrong
+    with suppress(UnreadableFile):  # reading the notes will report it
         made_by = "" if piece is None else str(provenance(piece).get("model", ""))
     try:
         return open_model(made_by or DEFAULT_MODEL)
@@ -118,7 +119,7 @@ def player_for(piece: Path | None, asked: Asked) -> Generator:
 
 
 def request_of(ctx: click.Context, player: Generator, asked: Asked) -> Request:
-    """What the model suggests, with the seed, the machine and the chain that were asked for."""
+    """Build a request: the model's suggestion, with seed, device and samplers from the command line."""
     from composer.generation.generator import chained
 
     where: dict[str, Any] = {"device": asked.device, "stepper": asked.stepper, "precision": asked.precision}
@@ -127,5 +128,5 @@ def request_of(ctx: click.Context, player: Generator, asked: Asked) -> Request:
 
 
 def make(player: Generator, fills: Sequence[Fill], shelf: Shelf) -> None:
-    """Fill and write."""
+    """Make the pieces and write them."""
     writing.write(player, fills, shelf)

@@ -16,8 +16,8 @@ from composer.cli.options import WithSamplers
 @click.argument("melody")
 @writing.outs
 @click.option("--voice", metavar="NAME", help="The voice that has the melody.  [the first]")
-@click.option("--key", help="Key of a melody that states none, such as Dm, F# or Bb.  [estimated]")
-@click.option("--time-signature", metavar="N/D", help="Metre of a melody that states none, such as 3/4.  [4/4]")
+@click.option("--key", help="Key of a melody without one, such as Dm, F# or Bb.  [estimated]")
+@click.option("--time-signature", metavar="N/D", help="Time signature of a melody without one, such as 3/4.  [4/4]")
 @given.options
 @click.pass_context
 def harmonize(
@@ -32,7 +32,8 @@ def harmonize(
 ) -> None:
     """Write the other voices to MELODY, which stays note for note.
 
-    MELODY is a music file, or notes such as "D4 E4 F4/2 A4/2". The piece has its metre, length, upbeat and key.
+    MELODY is a music file, or notes such as "D4 E4 F4/2 A4/2". The piece has its time signature, length, pickup and
+    key.
 
     \b
     composer harmonize melody.mid harmonized.mid --model chorales

@@ -1,4 +1,4 @@
-"""The callbacks of a training on the command line: which, and their options, over what a recipe says."""
+"""The callbacks of a training on the command line, and their options, merged into a recipe."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ SHORT = {
     "tensorboard": "Let TensorBoard show the run: `tensorboard --logdir FOLDER`.",
     "originality": "Measure at each validation what the model copies, into its metrics.",
 }
-"""Callbacks with an option of their own."""
+"""Callbacks with a flag of their own."""
 
 PARAMETERS = ("callbacks", "no_callbacks", "callback_options", *SHORT)
 
 
 @dataclass(frozen=True)
 class Listening:
-    """What the command line says of callbacks."""
+    """The choice of callbacks on the command line."""
 
     callbacks: Sequence[str] = ()
     without: Sequence[str] = ()
@@ -40,7 +40,10 @@ class Listening:
         return cls([*named, *(name for name, on in zip(SHORT, short, strict=True) if on)], without, options)
 
     def over(self, plain: Plain) -> Plain:
-        """Put these callbacks over a recipe. Raises UnknownName; BadOption for an option of one that is not chosen."""
+        """Merge these callbacks into a recipe.
+
+        Raises UnknownName, and BadOption for options of a callback that is not chosen.
+        """
         from composer.training.recipe_file import CALLBACKS
 
         chosen = dict(plain.get("callbacks", {}))
@@ -60,11 +63,13 @@ class Listening:
 
 
 def _option(text: str) -> tuple[str, str, Any]:
-    """Read `samples.bars=4` as callback, option and value. Raises BadOption, UnknownName."""
+    """Parse `samples.bars=4` as callback, option and value. Raises BadOption, UnknownName."""
     left, equals, value = text.partition("=")
     name, _, option = left.strip().rpartition(".")
     if not (equals and name and option):
-        raise BadOption(f"'{printable(text)}' is no option of a callback such as samples.bars=4.")
+        raise BadOption(
+            f"invalid callback option '{printable(text)}': expected NAME.OPTION=VALUE, such as samples.bars=4."
+        )
     known = {one.name: one for one in registry().offer("callbacks", name).options}
     option = option.replace("-", "_")
     if option not in known:
@@ -73,7 +78,7 @@ def _option(text: str) -> tuple[str, str, Any]:
 
 
 def options(command: Any) -> Any:
-    """Add `--callback`, `--no-callback`, `--callback-option`, and those with an option of their own."""
+    """Add `--callback`, `--no-callback`, `--callback-option`, and a flag for each callback of `SHORT`."""
     complete = completing.names("callbacks")
     own = [
         click.option(
@@ -82,7 +87,7 @@ def options(command: Any) -> Any:
             multiple=True,
             metavar="NAME",
             shell_complete=complete,
-            help="Let a callback listen to the run; may be repeated. A run with a folder has `samples`.",
+            help="Add a callback; may be repeated. A run with a folder has `samples`.",
         ),
         click.option(
             "--no-callback",

@@ -1,4 +1,4 @@
-"""`composer metrics`: figures of music files; and tables of figures, for `composer evaluate` too."""
+"""`composer metrics`: figures of music files; also tables of figures for `composer evaluate`."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
-@click.option("--metrics", "names", default="all", show_default=True, help="Their names, with commas between.")
+@click.option("--metrics", "names", default="all", show_default=True, help="Names, separated by commas.")
 @click.option("--json", "as_json", is_flag=True, help="Print figures of all files, of each and of every bar as JSON.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw the figures of every bar (.svg, .png, .pdf).")
+@click.option("--plot", type=click.Path(path_type=Path), help="Plot the figures of every bar (.svg, .png, .pdf).")
 @writing.force
 def metrics(paths: tuple[Path, ...], names: str, as_json: bool, plot: Path | None, force: bool) -> None:
-    """Measure FILEs, and those of folders: each figure of all of them together, and what it is about.
+    """Measure FILEs, and those in folders: each metric over all of them, with its definition.
 
-    Figures that are distances from real pieces have histograms instead; `composer evaluate MODEL DATASET --metrics all`
-    holds a model beside real pieces.
+    Metrics that are distances from real pieces are shown as histograms; `composer evaluate MODEL DATASET --metrics all`
+    compares a model with real pieces.
 
     \b
     composer metrics chorale.mid --plot chorale.svg
@@ -52,7 +52,7 @@ def metrics(paths: tuple[Path, ...], names: str, as_json: bool, plot: Path | Non
 
 
 def _read(paths: list[Path]) -> list[Score]:
-    """Those that can be read, titled by their files; a line on stderr for each of the others."""
+    """Read the files, titled by their names. Print a line on stderr for each unreadable one."""
     from composer.io.formats import read_notes
 
     scores = []
@@ -79,7 +79,7 @@ def _show(found: Measured) -> None:
 
 
 def show_contrast(found: Contrast, title: str) -> None:
-    """A row for each metric that either set has, and one for the sets as a whole."""
+    """Print a row for each metric that either set has, and the distance between the sets."""
     rows = [
         [f.name, f.unit, number(f.model), number(f.real), *_estimate(f.overlap), *_estimate(f.divergence)]
         for f in found.features
@@ -94,14 +94,14 @@ def show_contrast(found: Contrast, title: str) -> None:
 
 
 def _estimate(estimate: Estimate) -> tuple[str, str]:
-    """The figure with its interval, and that of halves of the real pieces."""
+    """Format a figure with its interval, and that of halves of the real pieces."""
     value, halves = (f"{x:.2f}" if isfinite(x) else "-" for x in (estimate.value, estimate.halves))
     interval = f" [{estimate.low:.2f}, {estimate.high:.2f}]" if isfinite(estimate.low) else ""
     return value + interval, halves
 
 
 def number(value: float) -> str:
-    """A figure as it is shown."""
+    """Format a figure."""
     if not isfinite(value):
         return "-"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"

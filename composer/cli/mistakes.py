@@ -1,4 +1,4 @@
-"""Options that other programs have, and files whose names begin as options do: what to type instead."""
+"""Hints for options of other programs, and for files whose names look like options."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import click
 from composer.errors import printable
 
 TO_WRITE = ("-o", "-O", "--out", "--outfile", "--output", "--output-file", "--to")
-"""What other programs call the option that names the file to write."""
+"""Names in other programs for the option of the file to write."""
 
 TO_REPLACE = ("-f", "-y", "--clobber", "--overwrite", "--replace", "--yes")
-"""What other programs call `--force`."""
+"""Names of `--force` in other programs."""
 
 
 def explained(error: click.NoSuchOption, arguments: Sequence[str]) -> str | None:
-    """One sentence of what to type in the place of an option that a command has not; None where that is not known."""
+    """Explain what to type instead of an option that a command does not have; None if that is not known."""
     if error.ctx is None:
         return None
     parameters = error.ctx.command.get_params(error.ctx)
@@ -26,7 +26,7 @@ def explained(error: click.NoSuchOption, arguments: Sequence[str]) -> str | None
     shown = printable(name)
     if name in TO_WRITE and any(_is_written(parameter) for parameter in parameters):
         usage = " ".join([path, *error.ctx.command.collect_usage_pieces(error.ctx)])
-        return f"there is no option {shown}: what is written stands without one, as in `{usage}`."
+        return f"there is no option {shown}: files to write are arguments, as in `{usage}`."
     for meant, names in (("--out", TO_WRITE), ("--force", TO_REPLACE)):
         if name in names and meant in flags:
             return f"`{path}` has no option {shown}; {meant} is what it has."

@@ -1,4 +1,4 @@
-"""`composer models`: the models there are, and the card of one."""
+"""`composer models`: the installed models, and the card of one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def models(ctx: click.Context) -> None:
             test = card.get("test", {})
             rows.append([name, str(card.get("title", "")), f"{test.get('nats_per_note', float('nan')):.3f}",
                          str(card.get("licence", "")), offer.plugin.name])  # fmt: skip
-        except Exception as error:  # one plugin's broken model is not the end of the list
+        except Exception as error:  # a broken model of one plugin must not end the list
             rows.append([name, str(error), "", "", offer.plugin.name])
     table("Models", ["name", "title", "nats per note", "licence", "plugin"], rows)
 
@@ -60,7 +60,7 @@ def show(name: str, as_json: bool) -> None:
         for key, values in tables.items():
             TABLES[key](values)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-        raise BadModelFile(f"{printable(name)}: its card holds a table of figures that is none.") from None
+        raise BadModelFile(f"{printable(name)}: its card contains an invalid table of figures.") from None
 
 
 def _show_listening(listening: Mapping[str, Any]) -> None:
@@ -83,7 +83,7 @@ TABLES: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
     "listening": _show_listening,
     "originality": _show_originality,
 }
-"""What of a card is shown as a table, below the rest."""
+"""Parts of a card that are shown as tables, below the rest."""
 
 
 def _lines(values: Mapping[str, Any], indent: int = 0) -> list[str]:
@@ -100,9 +100,9 @@ def _lines(values: Mapping[str, Any], indent: int = 0) -> list[str]:
 
 @models.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the pieces that are listened to.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the generated pieces.")
 def measure(path: Path, seed: int) -> None:
-    """Listen with numbers: write pieces, hold them beside the dataset's, and put the table into the model's card."""
+    """Measure a model: compare its pieces with those of its dataset, and add the table to its card."""
     from composer.model import load, save
     from composer.training.model_card import measured_model
 

@@ -1,10 +1,10 @@
-"""Options of the command line made from what plugins offer: each thing's signature is its schema."""
+"""Options of the command line, made from the signatures of what plugins offer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,19 +14,22 @@ from composer.plugins.options import Option, choices
 from composer.plugins.registry import registry
 from composer.request import Link
 
+if TYPE_CHECKING:
+    from composer.types import Executor
+
 _LINKS = "composer.links"
 _OPTIONS = "composer.plugins.options"
 _THINGS = "composer.things"
 
 
 class ThingOption(click.Option):
-    """An option of things that plugins offer; help shows it under a heading of its own."""
+    """An option of something a plugin offers; help shows it under its own heading."""
 
     heading = ""
 
 
 class Grouped(click.Command):
-    """A command whose help shows its own options first, and those of things by the kind of the thing."""
+    """A command whose help shows its own options first, and those of plugins by kind."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options under their headings, `--help` among the command's own."""
@@ -41,28 +44,28 @@ class Grouped(click.Command):
 
 
 class WithSamplers(Grouped):
-    """A command with an option for every registered sampler; the order on the line is the order of the chain.
+    """A command with an option for every registered sampler. Their order on the line is the order of the chain.
 
-    A sampler `top-p` takes its first option as `--top-p VALUE`, and any other as `--top-p-NAME VALUE`. A flag that is
-    taken already gets `sampler-` before it.
+    A sampler `top-p` takes its first option as `--top-p VALUE`, and any other as `--top-p-NAME VALUE`. A flag that
+    exists already gets the prefix `sampler-`.
     """
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """The command's own parameters and the samplers'."""
+        """List the command's own parameters and the samplers'."""
         own = super().get_params(ctx)
-        if _OPTIONS not in ctx.meta:  # made once: click finds their order on the line by their identity
+        if _OPTIONS not in ctx.meta:  # made once: click orders them on the line by identity
             ctx.meta[_OPTIONS] = _sampler_options({flag for parameter in own for flag in parameter.opts})
         return [*own[:-1], *ctx.meta[_OPTIONS], own[-1]]
 
 
 def chosen_links(ctx: click.Context) -> tuple[Link, ...]:
-    """The chain that the command line asked for, in its order."""
+    """Return the sampler chain of the command line, in its order."""
     chain: dict[str, dict[str, Any]] = ctx.meta.get(_LINKS, {})
     return tuple(Link(name, options) for name, options in chain.items())
 
 
 def values_of(links: Iterable[Link]) -> list[str]:
-    """The texts among the options of a chain, which may name files."""
+    """List the texts among the options of a chain, which may name files."""
     return [value for link in links for value in link.options.values() if isinstance(value, str)]
 
 
@@ -95,7 +98,7 @@ def _collecting(
     *,
     multiple: bool = False,
 ) -> click.Option:
-    """An option of the command line; a `multiple` one hands over a tuple of all values that it was given."""
+    """Make an option of the command line. A `multiple` one passes on a tuple of all its values."""
     names, metavar = [flag], {int: "INTEGER", float: "NUMBER", bool: None}.get(option.type, "TEXT")
     metavar = "|".join(choices(option.type)) or metavar
     if option.type is bool:
@@ -108,16 +111,16 @@ def _collecting(
 
 
 class WithThings(Grouped):
-    """A command with an option for every option of the registered things of some kinds.
+    """A command with an option for every option of the registered plugins of some kinds.
 
-    Which thing an option goes to is known when the command line names the things; see `options_for`. An option whose
-    name the command has itself gets the kind of its thing before it: `--architecture-seed`.
+    The command line decides which plugins are used, and so where an option goes; see `options_for`. If the command has
+    an option of the same name, the plugin's gets its kind as a prefix: `--architecture-seed`.
     """
 
     kinds: tuple[str, ...] = ("architectures", "tokenizers", "datasets")
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """The command's own parameters and those of the things."""
+        """List the command's own parameters and those of plugins."""
         own = self.own_params(ctx)
         taken = {flag for parameter in own for flag in parameter.opts}
         found: dict[str, tuple[Option, str, str, list[str]]] = {}
@@ -132,7 +135,7 @@ class WithThings(Grouped):
         return [*own[:-1], *things, own[-1]]
 
     def own_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """The parameters that are no thing's; the last one is `--help`."""
+        """List the command's own parameters; the last one is `--help`."""
         return super().get_params(ctx)
 
     def _option(self, option: Option, flag: str, kind: str, names: list[str]) -> click.Option:
@@ -148,9 +151,9 @@ class WithReaders(WithThings):
 
 
 def reader_options(ctx: click.Context, path: Path) -> dict[str, Any]:
-    """The options given on the command line for what reads a file. BadOption for one that it has not."""
+    """Return the options on the command line for the reader of a file. Raises BadOption for one that it lacks."""
     suffix = path.suffix.lower()
-    known = suffix in registry().offers["readers"]  # or else whoever reads the file says so
+    known = suffix in registry().offers["readers"]  # if not, reading the file reports it
     return options_for(ctx, [("readers", suffix)])[0] if known else {}
 
 
@@ -168,7 +171,7 @@ def _collect_thing(option: str) -> Callable[[click.Context, click.Parameter, Any
 
 
 def options_for(ctx: click.Context, things: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
-    """The options given on the command line for each (kind, name). BadOption for one that none of them has."""
+    """Return the options on the command line for each (kind, name). Raises BadOption for one that all of them lack."""
     given: dict[str, Any] = ctx.meta.get(_THINGS, {})
     known = [{o.name for o in registry().offer(kind, name).options} for kind, name in things]
     for option in given:
@@ -176,5 +179,17 @@ def options_for(ctx: click.Context, things: Iterable[tuple[str, str]]) -> list[d
             flags = sorted(f"--{name.replace('_', '-')}" for names in known for name in names)
             flag = f"--{option.replace('_', '-')}"
             chosen = ", ".join(name for _, name in things)
-            raise BadOption(f"{flag} is no option of {chosen}; {nearest(printable(flag), flags)}")
+            raise BadOption(f"{flag} is not an option of {chosen}; {nearest(printable(flag), flags)}")
     return [{name: value for name, value in given.items() if name in names} for names in known]
+
+
+def make_executor(name: str, options: Iterable[str]) -> Executor:
+    """Make an executor from options such as `workers=2`. Raises UnknownName, and BadOption for an invalid option."""
+    chosen = {}
+    for text in options:
+        option, equals, value = text.partition("=")
+        if not equals:
+            raise BadOption(f"invalid option '{printable(text)}': expected NAME=VALUE, such as workers=2.")
+        chosen[option.strip().replace("-", "_")] = value
+    made: Executor = registry().make("executors", name, **chosen)
+    return made

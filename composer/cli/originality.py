@@ -20,24 +20,24 @@ if TYPE_CHECKING:
     from composer.originality.passages import Originality, Passage
 
 SHOWN = (2, 4, 6, 8, 12, 16, 24, 32)
-"""Places on the novelty curve, in notes, that the table shows; JSON has them all."""
+"""Points of the novelty curve, in notes, in the table; JSON has them all."""
 
 
 class OriginalityCommand(WithThings):
-    """Takes the options of datasets; the tokenizer is the dataset's own choice."""
+    """A command with the options of datasets. The tokenizer is the dataset's own choice."""
 
     kinds = ("datasets",)
 
 
 @click.command(cls=OriginalityCommand)
 @click.argument("paths", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
-@click.option("--dataset", "dataset_name", default="chorales", show_default=True, help="The music to hold it against.")
+@click.option("--dataset", "dataset_name", default="chorales", show_default=True, help="The music to compare with.")
 @click.option(
     "--split", type=click.Choice(["train", "all"]), default="train", show_default=True, help="Which pieces of it."
 )
-@click.option("--least", type=click.IntRange(2, 1000), default=8, show_default=True, help="Notes of a copy, at least.")
+@click.option("--least", type=click.IntRange(2, 1000), default=8, show_default=True, help="Least notes of a copy.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-@click.option("--workers", type=click.IntRange(1), help="Processes that read files; as many as cores unless given.")
+@click.option("--workers", type=click.IntRange(1), help="Processes that read files.  [one for each core]")
 @click.pass_context
 def originality(
     ctx: click.Context,
@@ -48,10 +48,10 @@ def originality(
     as_json: bool,
     workers: int | None,
 ) -> None:
-    """Say what FILEs, and those of folders, share with the pieces of a dataset, in any key and at any speed.
+    """Find what FILEs, and those in folders, share with the pieces of a dataset, in any key and at any speed.
 
-    A passage is shared if its intervals and the ratios of its durations are the same, in one voice. Beside the figures
-    stand those of real pieces that no model of the dataset was trained on: the test split, against the training split.
+    A passage is shared if its intervals and the ratios of its durations are the same, in one voice. The same figures of
+    real pieces stand beside: those of the test split, against the training split.
 
     \b
     composer originality chorale.mid
@@ -84,8 +84,8 @@ def originality(
 
 
 def _music(ctx: click.Context, name: str, split: str, workers: int | None) -> Music:
-    """The pieces to compare with, read and indexed if they are not in the cache."""
-    from composer.cli.train import build_corpus
+    """Load the pieces to compare with. Read and index them if they are not in the cache."""
+    from composer.cli.corpora import build_corpus
     from composer.data.datasets import make_dataset
     from composer.originality.index import has_changed, indexed
 
@@ -96,12 +96,12 @@ def _music(ctx: click.Context, name: str, split: str, workers: int | None) -> Mu
     tokenizer = registry().make("tokenizers", dataset.tokenizer, **dataset.tokenizer_options)
     corpus = build_corpus(dataset, tokenizer, name, workers)
     if has_changed(dataset, corpus, tokenizer):
-        click.echo(f"the music of '{printable(name)}' has changed since it was indexed; it is indexed anew.", err=True)
+        click.echo(f"the music of '{printable(name)}' has changed since it was indexed; indexing it again.", err=True)
     return indexed(corpus, tokenizer, workers or processors()).against(split)
 
 
 def _compared(path: Path, music: Music, least: int) -> Originality:
-    """Raises UnreadableFile for a file that cannot be read, or in which no copy could be."""
+    """Compare a file with the music. Raises UnreadableFile for an unreadable file, or one too short for a copy."""
     from composer.io.formats import read_notes
     from composer.originality.passages import compare
 
@@ -129,7 +129,7 @@ def _show(found: Mapping[Path, Originality], real: Mapping[str, Any], title: str
 
 
 def show_beside(ours: Mapping[str, Any], real: Mapping[str, Any], title: str) -> None:
-    """A table of what some pieces share with training pieces, and what held-out real pieces do."""
+    """Print a table of what some pieces, and held-out real pieces, share with training pieces."""
     columns = (ours, real)
     shares = [f"{its['copied_share']:.1%}" for its in columns]
     if "copied_share" in (spread := real.get("of_pieces", {})):

@@ -1,4 +1,4 @@
-"""`composer regenerate`: a piece again from what its file carries, or some bars of it anew."""
+"""`composer regenerate`: make a piece again from its provenance, or rewrite some bars."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("piece", type=click.Path(path_type=Path))
 @writing.outs
-@click.option("--bars", metavar="A-B", help="Write only these bars anew; 1 is the first whole bar, 0 an upbeat.")
-@click.option("--voice", metavar="NAMES", help="Write only these voices anew, such as tenor,bass.")
-@click.option("--seed", metavar="N|+N", help="Another seed, or so much more than that of the piece.")
-@click.option("--particles", type=int, help="With --bars or --voice: beginnings that are tried side by side.  [64]")
-@click.option("--look-ahead", metavar="BARS", help="With --bars: bars after them that have a say, or `all`.  [2]")
+@click.option("--bars", metavar="A-B", help="Rewrite only these bars; 1 is the first whole bar, 0 a pickup.")
+@click.option("--voice", metavar="NAMES", help="Rewrite only these voices, such as tenor,bass.")
+@click.option("--seed", metavar="N|+N", help="Another seed, or a number to add to that of the piece.")
+@click.option("--particles", type=int, help="With --bars or --voice: hypotheses that are tried side by side.  [64]")
+@click.option("--look-ahead", metavar="BARS", help="With --bars: bars after them that influence them, or `all`.  [2]")
 @click.option(
     "--model",
     "model_name",
     shell_complete=completing.names("models", or_files=True),
-    help="Where the model is, if not where the piece says.",
+    help="The model, if it is not found under its name in the piece.",
 )
 @writing.options
-@click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
 def regenerate(
     piece: Path,
     outs: tuple[str, ...],
@@ -50,10 +50,10 @@ def regenerate(
     export_options: tuple[str, ...],
     quiet: bool,
 ) -> None:
-    """Make PIECE again, byte for byte, from what it carries and the model; or only some bars or voices of it anew.
+    """Make PIECE again, byte for byte, from its provenance and the model; or rewrite some bars or voices.
 
-    What made a piece stands in its MIDI file, and beside a file of any form (`piece.mid.json`, `piece.wav.json`): PIECE
-    may be either.
+    The provenance is in the MIDI file of a piece, or beside a file of any format (`piece.mid.json`, `piece.wav.json`).
+    PIECE may be either.
 
     \b
     composer regenerate out.mid again.mid
@@ -67,7 +67,7 @@ def regenerate(
 
     made_by = provenance(piece)
     if not made_by:
-        raise UnreadableFile(f"{printable(str(piece))}: neither it nor a file beside it says what made it.")
+        raise UnreadableFile(f"{printable(str(piece))}: contains no provenance, and no file beside it does.")
     player = _player(made_by, model_name, piece)
     try:
         asked = tasks.asked_of(made_by)
@@ -89,17 +89,17 @@ def regenerate(
 
 
 def _around(particles: int | None, look_ahead: str | None, *, bars: bool, some: bool) -> dict[str, Any]:
-    """What is said of particles. Raises BadOption for what would have no effect."""
+    """Collect the options of the particle search. Raises BadOption for those without effect."""
     if particles is not None and not some:
-        raise BadOption("--particles is for bars or voices written anew; give --bars or --voice, or leave it out.")
+        raise BadOption("--particles needs --bars or --voice; add one of them, or leave it out.")
     if look_ahead is not None and not bars:
         raise BadOption("--look-ahead counts bars after those that --bars names; give --bars, or leave it out.")
-    said = {} if particles is None else {"particles": particles}
-    return said if look_ahead is None else {**said, "look_ahead": parse_look_ahead(look_ahead)}
+    options = {} if particles is None else {"particles": particles}
+    return options if look_ahead is None else {**options, "look_ahead": parse_look_ahead(look_ahead)}
 
 
 def _notes(player: Generator, piece: Path, made_by: Mapping[str, Any]) -> Score:
-    """The notes in the file, or, where it is none that is read as music, those of the piece made again."""
+    """Read the notes in the file. If it is not readable as music, make the piece again."""
     from composer.generation.tasks import regenerate
     from composer.io.formats import is_read, read_notes
 
@@ -107,7 +107,7 @@ def _notes(player: Generator, piece: Path, made_by: Mapping[str, Any]) -> Score:
 
 
 def _player(made_by: Mapping[str, Any], model_name: str | None, piece: Path) -> Generator:
-    """The model that made a piece. Raises UnknownName if it is not here, BadOption if it is not the same."""
+    """Load the model that made a piece. Raises UnknownName if it is missing, BadOption if it has changed."""
     from composer.generation.composer import open_model
     from composer.generation.generator import Generator
 
@@ -116,7 +116,7 @@ def _player(made_by: Mapping[str, Any], model_name: str | None, piece: Path) -> 
     try:
         player = open_model(model_name or recorded)
     except ComposerError as error:
-        raise UnknownName(f"{shown}, which is not here; say with --model where it is. {error}") from error
+        raise UnknownName(f"{shown}, which is not here; name it with --model. {error}") from error
     if player.model.hash != wanted:
         raise BadOption(
             f"{shown}, and '{printable(player.name)}' is not the same: its hash is {player.model.hash[:12]}."

@@ -1,4 +1,4 @@
-"""`composer datasets`, and tables for whatever there is."""
+"""`composer datasets`, and tables for all commands."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from composer.errors import printable
 from composer.plugins.registry import registry
 
 LONGEST_CELL = 10_000
-"""Characters of a cell; what stands in cells may come from files."""
+"""Characters of a cell; cells may come from files."""
 
 
 def table(title: str, headings: list[str], rows: list[list[str]]) -> None:
-    """Print a table; on a pipe it is as wide as its content."""
+    """Print a table. On a pipe it is as wide as its content."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -31,21 +31,13 @@ def table(title: str, headings: list[str], rows: list[list[str]]) -> None:
     console.print(shown)
 
 
-def span(seconds: float) -> str:
-    """A length of time as people say it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
 @click.command()
 def datasets() -> None:
     """List the datasets: names that `composer train` takes."""
     rows = []
     for name, offer in sorted(registry().offers["datasets"].items()):
         required = _required(name)
-        # A dataset that needs nothing is asked itself: what it says of itself may depend on its options.
+        # A dataset without required options is created: its title may depend on its options.
         thing: Any = offer.make if required else offer.make()
         shown = f"{name}:{required[0].upper()}" if required else name
         rows.append([shown, printable(str(thing.title)), printable(str(thing.licence), 300), offer.plugin.name])

@@ -20,10 +20,9 @@ from composer.errors import BadOption, CannotWrite, ComposerError, TrainingFaile
 from composer.storage.paths import from_home, is_folder
 
 if TYPE_CHECKING:
-    from composer.data.corpus import Corpus
     from composer.model import Model
     from composer.training.recipes import Plain
-    from composer.types import Callback, Dataset, Tokenizer
+    from composer.types import Callback
 
 ARCHITECTURE = "lstm"
 """The architecture, unless another is named."""
@@ -34,31 +33,29 @@ DATASET = "chorales"
 
 @dataclass(frozen=True)
 class How:
-    """What the command line says of a training beside its recipe; it changes nothing in the model."""
+    """Choices of the command line that change nothing in the model."""
 
     workers: int | None
     listening: Listening
     force: bool
-    recipe: str | None = None  # the file, or another word for the music
+    recipe: str | None = None  # a recipe file, or a dataset
 
 
 def kept_options(command: Any) -> Any:
-    """The options of `train` and `finetune`: what is written, and where the run is kept."""
+    """Add the options that `train` and `finetune` share: what is written, and where the run is kept."""
     for option in (
         writing.force,
-        click.option("--print-recipe", is_flag=True, help="Train nothing; print what would be done as a recipe."),
+        click.option("--print-recipe", is_flag=True, help="Print the recipe, and train nothing."),
         listening.options,
         click.option(
             "--run",
             "--run-folder",
             "run",
             metavar="FOLDER",
-            help="Keep the run here: checkpoints, metrics, a sample a validation.",
+            help="Keep the run here: checkpoints, metrics, a sample at each validation.",
         ),
         click.option("--half/--full", default=None, help="Store weights in fp16 or fp32.  [fp16]"),
-        click.option(
-            "--workers", type=click.IntRange(1), help="Processes that read files; as many as cores unless given."
-        ),
+        click.option("--workers", type=click.IntRange(1), help="Processes that read files.  [one for each core]"),
         click.option("--out", help="The model file to write (.safetensors)."),
     ):
         command = option(command)
@@ -78,9 +75,9 @@ def kept_options(command: Any) -> Any:
 @click.option(
     "--tokenizer",
     shell_complete=completing.names("tokenizers"),
-    help="Name of a tokenizer; the dataset's own choice unless given.",
+    help="Name of a tokenizer.  [the dataset's choice]",
 )
-@click.option("--resume", metavar="FOLDER", help="Go on with the run that is kept there; nothing else is needed.")
+@click.option("--resume", metavar="FOLDER", help="Resume the run that is kept in this folder; nothing else is needed.")
 @kept_options
 @click.pass_context
 def train(
@@ -95,7 +92,7 @@ def train(
 ) -> None:
     """Train a model on DATASET: a name of `composer datasets`, or folder:PATH; or as RECIPE.toml says.
 
-    A dataset may bring values of its own for options that are not given; the model's card states them all.
+    A dataset may set defaults of options; the model's card states all values.
 
     \b
     composer train chorales --architecture gru --out my.safetensors
@@ -104,7 +101,7 @@ def train(
     composer train recipe.toml --out mine.safetensors --steps 200 --run run/
     composer train --resume run/
 
-    A recipe holds every choice in one file; what the command line says goes before it.
+    A recipe holds every choice in one file; options on the command line override it.
     """  # noqa: D301  (a \b keeps click from filling the lines)
     how = How(workers, Listening.taken(given), force)
     if resume is not None:
@@ -117,7 +114,7 @@ def train(
 
 
 def _recipe(source: str | None, given: Mapping[str, Any]) -> Plain:
-    """The recipe in a file or of a dataset, with what else is given put over it."""
+    """Read the recipe in a file or of a dataset, and merge other options into it."""
     from composer.training import recipe_file
 
     plain: Plain = {}
@@ -133,7 +130,7 @@ def _recipe(source: str | None, given: Mapping[str, Any]) -> Plain:
 
 
 def carry_out(ctx: click.Context, plain: Plain, how: How, print_recipe: bool) -> None:
-    """Train as a recipe and the options on the command line say, or print what would be done."""
+    """Train with a recipe and the options on the command line, or print the resulting recipe."""
     from composer.training import recipe_file, recipes
 
     plain = how.listening.over(with_options(ctx, plain))
@@ -148,11 +145,11 @@ def carry_out(ctx: click.Context, plain: Plain, how: How, print_recipe: bool) ->
 
 
 _WITH_RESUME = ("resume", "workers", *listening.PARAMETERS, "force", "out")
-"""The options of a run that is gone on with."""
+"""Options that go with --resume."""
 
 
 def _go_on(ctx: click.Context, resume: str, out: str | None, how: How) -> None:
-    """Go on with the run in a folder, as if from where it was started; its model may go to another place.
+    """Resume the run in a folder, from the folder where it was started. Its model may go to another path.
 
     Raises BadOption if anything else is asked for.
     """
@@ -173,7 +170,7 @@ def _go_on(ctx: click.Context, resume: str, out: str | None, how: How) -> None:
 
 
 def follow(plain: Plain, command: str, how: How) -> None:
-    """Train as a recipe says, if nothing is lost by it."""
+    """Train with a recipe, after checks that no file is lost."""
     from composer.io.outputs import guarded, named_in
     from composer.training import recipe_file, run_folder
 
@@ -191,7 +188,7 @@ def follow(plain: Plain, command: str, how: How) -> None:
 
 
 def _file_of(model: str | None) -> Path | None:
-    """The file of a model; none of one that is not here, as whoever reads it says."""
+    """Find the file of a model; None if it is missing, which is reported when it is read."""
     from composer.model import find
 
     with contextlib.suppress(ComposerError):
@@ -202,8 +199,9 @@ def _file_of(model: str | None) -> Path | None:
 def _follow(
     plain: Plain, out: Path, folder: Path | None, command: str, how: How, callbacks: Mapping[str, Callback]
 ) -> None:
-    """Train as a recipe says; of several processes, the first shows the progress and says what came of it."""
-    from composer.cli.watching import Watch
+    """Train with a recipe. Of several processes, the main one shows progress and results."""
+    from composer.cli.corpora import build_corpus, fitted_tokenizer
+    from composer.cli.progress import show_training
     from composer.data.corpus import build
     from composer.training import recipe_file, recipes, run_folder
     from composer.training.distributed import team
@@ -221,7 +219,7 @@ def _follow(
             else:
                 corpus = build(recipe.dataset, recipe.tokenizer, name=name, workers=workers or 1)
         if not us.leads:
-            with contextlib.suppress(TrainingFailed):  # the first process tells of it
+            with contextlib.suppress(TrainingFailed):  # the main process reports it
                 train_recipe(recipe, corpus, out, folder=folder, processes=us)
             return
         if folder is not None:
@@ -229,24 +227,15 @@ def _follow(
             whole |= {key: plain[key] for key in ("out", "run", "callbacks") if key in plain}
             begun = recipe.beginning.model.hash if recipe.beginning else ""
             run_folder.begin(folder, whole, run_folder.Started(str(Path.cwd()), command, corpus.folder.name, begun))
-        with Watch() as watch:
-            told: dict[str, Any] = {"listeners": [watch.listen], "callbacks": callbacks}
-            model = train_recipe(recipe, corpus, out, command=command, folder=folder, processes=us, **told)
+        with show_training() as listener:
+            listeners: dict[str, Any] = {"listeners": [listener], "callbacks": callbacks}
+            model = train_recipe(recipe, corpus, out, command=command, folder=folder, processes=us, **listeners)
     if model is not None:
         _say(model, out, folder)
 
 
-def fitted_tokenizer(dataset: Dataset, tokenizer: Tokenizer, name: str, workers: int) -> Tokenizer:
-    """The tokenizer, with what there is to learn learnt from the music to train on."""
-    from composer.cli.watching import reading
-    from composer.data.corpus import build, fitted
-
-    with reading() as report:
-        return fitted(tokenizer, lambda: build(dataset, tokenizer, name=name, workers=workers, report=report))
-
-
 def _say(model: Model, out: Path, folder: Path | None) -> None:
-    """Say what came of a training, and how to go on with one that was stopped."""
+    """Print the result of a training, and how to resume one that was stopped."""
     if folder is not None and model.card["training"]["interrupted"]:
         click.echo(f"stopped; `composer train --resume {printable(str(folder))}` goes on.", err=True)
     test = model.card["test"]
@@ -258,23 +247,3 @@ def _say(model: Model, out: Path, folder: Path | None) -> None:
         f"{test['nats_per_note']:.3f} nats per note over {test['pieces']} pieces "
         f"({test['masked']['nats_per_note']:.3f} within the grammar){before}."
     )
-
-
-def build_corpus(dataset: Dataset, tokenizer: Any, name: str, workers: int | None) -> Corpus:
-    """The corpus, built under a progress bar, and what became of its pieces on stderr."""
-    from composer.cli.watching import reading
-    from composer.data.corpus import build
-    from composer.io import remarks
-
-    with reading() as report:
-        corpus = build(dataset, tokenizer, name=name, workers=workers or processors(), report=report)
-    refused, shown = corpus.refused, 20
-    sides = ", ".join(f"{len(corpus.split(side))} {side}" for side in ("train", "valid", "test"))
-    click.echo(f"{corpus.about['kept']} pieces kept ({sides}), {len(refused)} refused.", err=True)
-    for row in refused[:shown]:
-        click.echo(f"  {printable(row.name, 60)}: {row.reason}", err=True)
-    if len(refused) > shown:
-        click.echo(f"  … all {len(refused)} are listed in {corpus.folder / 'corpus.json'}", err=True)
-    for line in remarks.lines(corpus.about):
-        click.echo(f"  {printable(line, 1_000)}", err=True)
-    return corpus

@@ -18,14 +18,14 @@ from composer.generation.options import chosen_seed
 @click.argument("out", type=click.Path())
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=8, show_default=True, help="How many variations.")
 @click.option(
-    "--keep", type=float, default=0.7, show_default=True, help="The share that is kept, of all bars of all voices."
+    "--keep", type=float, default=0.7, show_default=True, help="Share of all bars of all voices that is kept."
 )
 @given.options
 @click.pass_context
 def vary(ctx: click.Context, /, piece: Path, out: str, count: int, keep: float, **options: Any) -> None:
     """Write variations of PIECE to the folder OUT.
 
-    Each keeps some bars of some voices, chosen at random, and has the others written anew so that they fit.
+    Each keeps some bars of some voices, chosen at random; the others are rewritten to fit.
 
     \b
     composer vary piece.mid out/ --count 8 --keep 0.7

@@ -1,4 +1,4 @@
-"""What commands that write have in common: OUT arguments, `--force`, a title, and the options of exporters."""
+"""Shared by the commands that write: OUT arguments, `--force`, a title, and export options."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ if TYPE_CHECKING:
 
 
 SUFFIX = ".mid"
-"""The form of the files of a folder."""
+"""The format of files in a folder."""
 
 
 def outs(command: Callable[..., None]) -> Callable[..., None]:
-    """The arguments OUT…, as `outs`, in the words of the user: a folder may be known by its last character."""
+    """Add the arguments OUT…, as `outs`. They stay texts, since a trailing slash marks a folder."""
     return click.argument("outs", nargs=-1, required=True, metavar="OUT...", shell_complete=completing.files_to_write)(
         command
     )
 
 
-force = click.option("--force", is_flag=True, help="Replace files that are there.")
-"""What every command has that writes a file."""
+force = click.option("--force", is_flag=True, help="Replace existing files.")
+"""The option of every command that writes a file."""
 
 
 def options(command: Callable[..., None]) -> Callable[..., None]:
-    """`--force`, `--title` and `--export-option`."""
+    """Add `--force`, `--title` and `--export-option`."""
     own = [
         force,
-        click.option("--title", help="The title, for the forms that show one."),
+        click.option("--title", help="Title of the piece, in formats that have one."),
         click.option(
             "--export-option",
             "export_options",
             multiple=True,
             metavar="SUFFIX.NAME=VALUE",
-            help="An option of what writes a form, such as wav.soundfont=mine.sf2.",
+            help="An option of an exporter, such as wav.soundfont=mine.sf2.",
         ),
     ]
     for option in reversed(own):
@@ -66,10 +66,10 @@ def outputs(
     force: bool,
     piece: str = "",
 ) -> Outputs:
-    """Where one piece goes. Raises, before the work, CannotWrite and BadOption.
+    """Choose the files of one piece. Raises CannotWrite and BadOption before the work.
 
-    `reads` are words of the command line that may name what is read; `piece` is what the one file to read is called by
-    a command that takes one, and then files to write.
+    `reads` are words of the command line that may name files to read. `piece` is the argument for the one file to read,
+    in a command that takes such a file first, and then files to write.
     """
     from composer.io.formats import is_read
     from composer.io.outputs import Outputs, check, named_in, parse_options
@@ -83,9 +83,9 @@ def outputs(
 
 @contextmanager
 def plotting(plot: Path | None, *, reads: Iterable[str | Path | None], force: bool) -> Iterator[None]:
-    """Around the work: where a plot goes, if one is asked for. Raises, before the work, CannotWrite.
+    """Guard the file of a plot, if one is requested, during the work. Raises CannotWrite before the work.
 
-    `reads` are words of the command line that may name what is read.
+    `reads` are words of the command line that may name files to read.
     """
     if plot is None:
         yield
@@ -99,7 +99,7 @@ def plotting(plot: Path | None, *, reads: Iterable[str | Path | None], force: bo
 
 
 def _folder_of(outs: Sequence[str], *, several: bool) -> Path | None:
-    """The folder that is asked for, or None for files of one piece. Raises BadOption."""
+    """Return the requested folder, or None for files of one piece. Raises BadOption."""
     folders = [out for out in outs if several or out.endswith(("/", "\\")) or os.path.isdir(out)]  # noqa: PTH112
     if not folders:
         return None
@@ -112,16 +112,16 @@ def _folder_of(outs: Sequence[str], *, several: bool) -> Path | None:
 
 @dataclass(frozen=True)
 class Shelf:
-    """Where the pieces of a command go, one or many, and how they are announced."""
+    """The destination of a command's pieces, one or many, and how they are announced."""
 
     outputs: Outputs
-    folder: Path | None = None  # in which pieces are named after seed and index
+    folder: Path | None = None  # pieces in it are named after seed and index
     title: str | None = None
     quiet: bool = False
-    missing: list[int] = field(default_factory=list)  # the places of pieces that cannot be made
+    missing: list[int] = field(default_factory=list)  # numbers of pieces that cannot be made
 
     def put(self, piece: Piece, more: str = "", before: str = "") -> None:
-        """Write a piece, and say so."""
+        """Write a piece, and print a line about it."""
         from composer.music.general_midi import out_of_range
 
         request = piece.provenance.get("request", {})
@@ -138,12 +138,12 @@ class Shelf:
             seed = f", seed {request.get('seed', 0)}" if request else ""
             click.echo(f"{before}{shown}: {piece.score.note_count} notes, {_bars(piece.score)}{more}{seed}")
 
-    def miss(self, place: int, error: ComposerError) -> None:
-        """Say that a piece cannot be made, which of several others may; raise what no other is spared, too."""
+    def miss(self, number: int, error: ComposerError) -> None:
+        """Report that a piece cannot be made. Raise the error again if it would stop every other piece, too."""
         if self.folder is None or not isinstance(error, NothingAllowed):
             raise error
-        self.missing.append(place)
-        click.echo(f"composer: piece {place} cannot be written: {error}", err=True)
+        self.missing.append(number)
+        click.echo(f"composer: piece {number} cannot be written: {error}", err=True)
 
     def close(self) -> None:
         """Raise BatchFailed if pieces are missing."""
@@ -157,22 +157,22 @@ def _bars(score: Score) -> str:
 
     try:
         count = max(len(bars(score, score.length).signatures) - (score.upbeat > 0), 0)
-    except ValueError as error:  # so long that nobody counts them
+    except ValueError as error:  # too long to be counted
         return str(error)
     return f"{count} bar{'' if count == 1 else 's'}"
 
 
 def write(player: Generator, asked: Iterable[Asked], shelf: Shelf) -> None:
-    """Each piece as soon as those before it are there, and at the end what was drawn anew.
+    """Write each piece as soon as those before it are finished, and print a summary of retries at the end.
 
-    Raises BatchFailed, at the end, if some cannot be made.
+    Raises BatchFailed at the end if some cannot be made.
     """
     from composer.generation.tasks import each, in_order
 
     count: Counter[str] = Counter()
-    for place, piece in enumerate(in_order(each(player, asked))):
+    for number, piece in enumerate(in_order(each(player, asked))):
         if isinstance(piece, ComposerError):
-            shelf.miss(place, piece)
+            shelf.miss(number, piece)
             continue
         times = piece.provenance.get("redrawn", 0)
         count.update(pieces=1, redrawn=times > 0, redraws=times, degenerate="degenerate" in piece.provenance)
@@ -184,7 +184,7 @@ def write(player: Generator, asked: Iterable[Asked], shelf: Shelf) -> None:
 
 
 def said(piece: Piece) -> str:
-    """What is told of a piece: how often it was drawn anew, whether it repeats itself still, what constraints cost."""
+    """Describe a piece: how often it was retried, whether it still loops, the cost of constraints."""
     times, found = piece.provenance.get("redrawn", 0), piece.provenance.get("degenerate")
     redrawn = f", redrawn {_TIMES.get(times, f'{times} times')}" if times else ""
     cost = piece.provenance["nats"].get("constraints")
@@ -196,7 +196,7 @@ _TIMES = {1: "once", 2: "twice"}
 
 
 def stem(seed: int, index: int) -> str:
-    """What a piece is called in a folder."""
+    """Return the file name of a piece in a folder, without suffix."""
     return f"{seed}-{index:06d}"
 
 
@@ -212,10 +212,10 @@ def shelf(
     force: bool,
     quiet: bool,
 ) -> Iterator[Shelf]:
-    """Where the pieces of a command go: files for one piece, or a folder, which vanishes if nothing comes into it.
+    """Choose where the pieces of a command go: files for one piece, or a folder, which is removed if it stays empty.
 
-    `stems` are what the pieces are called in a folder; for `reads`, see `outputs`. Raises, before the work, CannotWrite
-    and BadOption.
+    `stems` are the names of the pieces in a folder; for `reads`, see `outputs`. Raises CannotWrite and BadOption before
+    the work.
     """
     from composer.io.outputs import Outputs, check_kept, named_in, parse_options
     from composer.storage.atomic import check_place, whole_folder

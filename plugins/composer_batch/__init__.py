@@ -1,20 +1,21 @@
-"""Batches: thousands of pieces from one file of jobs, nothing lost and nothing twice; it names no other plugin.
+"""Batches: thousands of pieces from one file of jobs, none lost and none made twice.
 
     jobfile    a file of jobs -> tables, each with its lines
-    jobs       tables -> cells: jobs with one value for each option
-    plan       cells that are known to work, and what they will take
+    jobs       tables -> points of grids: jobs with one value for each option
+    plan       points -> checked cells
+    trial      an estimate of time and size
     places     the file names of pieces
-    catalogue  what is asked for, what is done, and what became of the rest, in SQLite
-    worker     a chunk of pieces -> their files' bytes; what executors run
-    packing    what waits, in chunks
-    scheduler  chunks to an executor, and what comes back to the folder
-    folder     what lies where, and what has to be put right
+    catalogue  the state and the result of each piece, in SQLite
+    packing    waiting pieces -> chunks
+    worker     a chunk of pieces -> the bytes of their files; run by executors
+    scheduler  chunks to an executor, and results into the folder
+    folder     the layout of the folder, and its repair
     filters    which pieces pass
-    choosing   which of those stay
-    manifest, parquet, status, reports    what came of it, to be read
+    choosing   which of those are kept
+    manifest, parquet, status, reports    results, for people and other programs
 
-A piece depends on its model, request, seed and index alone. So nothing needs to be undone after a crash: what the
-catalogue does not call done is made once more, and comes out the same.
+A piece depends on its model, request, seed and index only. So nothing needs to be undone after a crash: a piece that
+is not `done` in the catalogue is made again, and is the same.
 """
 
 from composer import hookimpl
@@ -25,7 +26,7 @@ COMPOSER_API = 1
 
 @hookimpl
 def register_commands() -> Offers:
-    """Offer `composer batch`."""
+    """Register `composer batch`."""
     from composer_batch.command import batch
 
     return {"batch": batch}

@@ -1,4 +1,4 @@
-"""Pieces that are told apart: no two of a batch are the same, or share a name; it counts them, and looks at few."""
+"""Checks that no two pieces of a batch are the same, or share a file name. Ranges of pieces are compared as a whole."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from composer_batch.places import FOLDER, Names
 
 @dataclass(frozen=True)
 class Stretch:
-    """The pieces of one cell: numbers and indexes that go on by ones."""
+    """The pieces of one cell: a range of numbers, and the range of indexes that goes with it."""
 
     wanted: Wanted
     number: int
@@ -24,17 +24,17 @@ class Stretch:
 
     @property
     def end(self) -> int:
-        """The number after its last."""
+        """The number after the last one."""
         return self.number + self.count
 
     def within(self, start: int, end: int) -> Stretch:
-        """Take those with numbers from `start` to before `end`."""
+        """Clip to the numbers from `start` to before `end`."""
         first = max(self.number, start)
         return Stretch(self.wanted, first, self.index + first - self.number, min(self.end, end) - first)
 
 
 def stretches(wanted: Sequence[Wanted]) -> list[Stretch]:
-    """List the pieces of each point of the grids."""
+    """List the range of pieces of each point of the grids."""
     found, number = [], 0
     for one in wanted:
         found.append(Stretch(one, number, one.job.index or 0, one.job.count))
@@ -43,7 +43,10 @@ def stretches(wanted: Sequence[Wanted]) -> list[Stretch]:
 
 
 def check_pieces(found: Sequence[Stretch], asked: Sequence[Hashable]) -> None:
-    """Raise BadJobs for jobs that ask for the same pieces, by what each is `asked` but for the index."""
+    """Raise BadJobs for jobs that ask for the same pieces.
+
+    `asked` has a key for each job: its request without the index.
+    """
     alike: dict[Hashable, list[Stretch]] = {}
     for stretch, key in zip(found, asked, strict=True):
         alike.setdefault(key, []).append(stretch)
@@ -55,19 +58,19 @@ def check_pieces(found: Sequence[Stretch], asked: Sequence[Hashable]) -> None:
         pairs = (sorted(pair, key=lambda stretch: stretch.number) for pair in clashes)
         earlier, later = min(pairs, key=lambda pair: pair[1].number)
         table = earlier.wanted.table
-        place = f"line {table.line}" if table.line else f"job {table.number}"
-        raise later.wanted.table.fault(f"this asks for the same pieces as {place}; give it another seed.")
+        where = f"line {table.line}" if table.line else f"job {table.number}"
+        raise later.wanted.table.fault(f"this asks for the same pieces as {where}; give it another seed.")
 
 
 def check_names(found: Sequence[Stretch], names: Sequence[Names]) -> None:
-    """Raise BadJobs for names that are none, and for one that two pieces would share.
+    """Raise BadJobs for an invalid file name, and for a name that two pieces would share.
 
-    Of the names of a cell the first and the last tell for all: others are as long, and begin and end as these do.
+    The first and the last name of a cell stand for all: the others are as long, with the same beginning and end.
     """
     for stretch, name in zip(found, names, strict=True):
-        for place in (0, stretch.count - 1):
+        for offset in (0, stretch.count - 1):
             try:
-                name.stem(stretch.number + place, stretch.index + place)
+                name.stem(stretch.number + offset, stretch.index + offset)
             except BadOption as error:
                 raise stretch.wanted.table.fault(error, "file") from None
     for parts in _meetings(found, names):
@@ -78,25 +81,26 @@ _Part: TypeAlias = tuple[Stretch, Names]
 
 
 def _meetings(found: Sequence[Stretch], names: Sequence[Names]) -> Iterator[list[_Part]]:
-    """Find the pieces of each folder in which two of the same name may be, by their cells.
+    """Yield the pieces of each folder in which two could share a name, cell by cell.
 
-    A cell shares its first and its last folder with others; those between, if any, are like the second.
+    A cell shares its first and its last folder with others. The folders between are all like the second.
     """
     folders = []
-    for place, stretch in enumerate(found):
+    for cell, stretch in enumerate(found):
         first, last = stretch.number // FOLDER, (stretch.end - 1) // FOLDER
-        folders += [(folder, place) for folder in sorted({first, min(first + 1, last), last})]
+        folders += [(folder, cell) for folder in sorted({first, min(first + 1, last), last})]
     for folder, group in groupby(folders, key=itemgetter(0)):
-        parts = [(found[place].within(folder * FOLDER, (folder + 1) * FOLDER), names[place]) for _, place in group]
+        parts = [(found[cell].within(folder * FOLDER, (folder + 1) * FOLDER), names[cell]) for _, cell in group]
         only = parts[0][1] if len({name.template for _, name in parts}) == 1 else None
         if only is None or not only.differ or (len(parts) > 1 and only.has_index):
             yield parts
 
 
 def _check_folder(parts: Sequence[_Part]) -> None:
+    """Raise BadJobs if two pieces of one folder share a name."""
     seen: set[str] = set()
     for stretch, names in parts:
-        template = names.template.casefold()  # there are file systems that take both for one
+        template = names.template.casefold()  # some file systems ignore case
         for number, index in zip(range(stretch.number, stretch.end), count(stretch.index)):
             name = template % {"number": number, "index": index}
             if name in seen:

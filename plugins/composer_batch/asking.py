@@ -1,4 +1,4 @@
-"""What each job asks of its model, known to work; of jobs that are alike but for their seeds, one is checked."""
+"""Requests of jobs, checked against their models. Of jobs that differ in their seeds only, one is checked."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ from composer_batch.jobs import Job, Wanted
 from composer_batch.places import PATTERN
 
 MOST_MODELS = 100
-"""Of one batch."""
+"""Models of one batch."""
 
 MOST_HELD = 500
-"""Different requests whose constraints are held against each other before anything is drawn.
+"""Different requests whose constraints are checked against each other before anything is drawn.
 
-Where one of the others cannot be met, that is found when it is drawn, and the piece is set aside.
+If those of another request contradict each other, drawing finds it, and the piece is set aside.
 """
 
 MOST_OF_PRIMERS = 2**26
-"""Bytes of the primers of all jobs and grids, each of which has its own in the ledger."""
+"""Bytes of the primers of all jobs and grids. The catalogue holds one for each."""
 
 
 @dataclass(frozen=True)
 class Asking:
-    """What is asked of the piece with index 0 and seed 0, as plain values."""
+    """The request of the piece with index 0 and seed 0, as plain values."""
 
     plain: Mapping[str, Any]
     digest: str
     primer_size: int  # bytes
 
     def of_seed(self, seed: int) -> dict[str, Any]:
-        """Ask the same with another seed."""
+        """Return the same request with another seed."""
         return {**self.plain, "request": {**self.plain["request"], "seed": seed}} if seed else dict(self.plain)
 
 
 @dataclass(frozen=True)
 class Primed:
-    """A request that goes on from a primer, and what is plain of it."""
+    """A request that continues a primer, and its parts as plain values."""
 
     request: Request
     tokens: Sequence[int]
@@ -62,14 +62,14 @@ class Primed:
     size: int  # bytes
 
     def taken_up_by(self, request: Request) -> Request:
-        """Let another request go on from the same primer; only its tempo, its length and its shaping may differ."""
+        """Let another request continue the same primer. Only tempo, length and samplers may differ."""
         changed = {name: getattr(self.request, name) for name in ("primer", "primer_ticks", "time_signature")}
         return replace(request, **changed, tempo=None if self.request.tempo is None else request.tempo)
 
 
 @dataclass(eq=False)
 class Desk:
-    """Where jobs are checked, and what was found of those before."""
+    """Checks jobs, and remembers the results of earlier checks."""
 
     players: dict[str, Generator] = field(default_factory=dict)
     asked: dict[Hashable, Asking] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class Desk:
     primer_size: int = 0
 
     def player(self, name: str) -> Generator:
-        """Load the model of a job, once. Raises UnknownName, BadModelFile, and BadOption for too many of them."""
+        """Load the model of a job, once. Raises UnknownName, BadModelFile, and BadOption for too many models."""
         if name not in self.players:
             if len(self.players) == MOST_MODELS:
                 raise BadOption(f"the jobs of a batch take {MOST_MODELS} models at most; divide them.")
@@ -88,7 +88,7 @@ class Desk:
         return self.players[name]
 
     def check_formats(self, one: Wanted) -> None:
-        """Raise UnknownName or BadOption for forms that no plugin writes, and for options that they do not have."""
+        """Raise UnknownName or BadOption for formats that no plugin writes, and for options that they do not have."""
         key = (one.job.formats, json.dumps(one.export_options))
         if key in self.formats:
             return
@@ -103,7 +103,7 @@ class Desk:
         self.formats.add(key)
 
     def asking(self, one: Wanted) -> Asking:
-        """Say what a point of a grid asks. Raises what `composer generate` would."""
+        """Build the request of one point of a grid. Raises the same errors as `composer generate`."""
         alike = replace(one.job, **_FREE)
         key = (alike, _text_of(one.links))
         if key not in self.asked:
@@ -117,8 +117,8 @@ class Desk:
 
     def _asking(self, job: Job, links: Sequence[Link]) -> Asking:
         player = self.player(job.model)
-        wishes = {"bars": job.bars, "time_signature": job.time_signature, "key": job.key, "tempo": job.tempo}
-        stated: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
+        conditions = {"bars": job.bars, "time_signature": job.time_signature, "key": job.key, "tempo": job.tempo}
+        stated: dict[str, Any] = {name: value for name, value in conditions.items() if value is not None}
         where: dict[str, Any] = {"device": job.device, "stepper": job.stepper, "precision": job.precision}
         request = chained(replace(player.suggested, **where, **stated), links)
         primed = None if job.primer is None else self._primed(job, player, request)
@@ -135,14 +135,14 @@ class Desk:
         return _of_plain(form.to_json())
 
     def _is_held(self, request: Request) -> bool:
-        """Say whether its constraints, if any, are to be held against each other."""
+        """Tell whether the constraints of a request are to be checked against each other."""
         if not _constraints(request.samplers):
             return True
         self.held += 1
         return self.held <= MOST_HELD
 
     def _primed(self, job: Job, player: Generator, request: Request) -> Primed:
-        """Put the primer of a job into a request, as its model hears it."""
+        """Add the primer of a job to a request, as its model encodes it."""
         text = str(job.primer)
         key = (
             job.model,
@@ -173,7 +173,7 @@ _FREE: Mapping[str, Any] = {
     "attempts": 1,
     "keep": None,
 }
-"""What of a job does not matter to whether it works."""
+"""Options of a job that cannot make it invalid."""
 
 
 def _constraints(links: Sequence[Link]) -> list[Link]:

@@ -1,15 +1,15 @@
-"""The ledger of a batch: a row a piece, in SQLite; it knows no music, and touches no file but its own.
+"""The catalogue of a batch: a row for each piece, in SQLite.
 
     waiting      to be made
     done         its files are in the folder
     rejected     no attempt passed the gates
-    dropping     its files are being taken away, since better pieces are kept
-    passed over  they are gone
-    failed       set aside: it could not be made, and `reason` says why
+    dropping     its files are being removed, since better pieces are kept
+    passed over  its files are removed
+    failed       set aside: it could not be made, for the `reason` in its row
 
 One process writes, under the lock of the folder, and commits a chunk at a time, after its files. The journal is the
-classic one: of SQLite's it is the one that network file systems bear. A commit is on the disk when it returns; files
-need not be, until their run is `settled`.
+classic one, the only one of SQLite's that works on network file systems. A commit is on disk when it returns; files
+may not be, until their run is `settled`.
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ CREATE TABLE rejections (number INTEGER NOT NULL, attempt INTEGER NOT NULL, reas
 
 @dataclass(frozen=True)
 class Shard:
-    """One of several runs that share the pieces of a batch: number `part` of `parts`, from 1."""
+    """One of several runs that share the pieces of a batch: number `part` of `parts`, counted from 1."""
 
     part: int = 1
     parts: int = 1
 
     def has(self, number: int) -> bool:
-        """Whether a piece is this one's."""
+        """Tell whether a piece belongs to this shard."""
         return number // CHUNK % self.parts == self.part - 1
 
 
@@ -75,24 +75,24 @@ WHOLE = Shard()
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one piece."""
+    """The result of one piece."""
 
     number: int
     state: str
     attempt: int = 0
-    asked: str = ""  # what makes it again, as JSON
+    asked: str = ""  # its provenance as JSON
     files: Mapping[str, tuple[str, int]] | None = None  # suffix to SHA-256 and bytes
     metrics: Mapping[str, Any] | None = None
     rejections: Sequence[tuple[int, str]] = ()  # attempt, reason
     reason: str = ""
     seconds: float = 0.0
     made_at: float = 0.0  # seconds since 1970
-    run: int = 0  # that made it, counted from 1
+    run: int = 0  # the run that made it, counted from 1
 
 
 @dataclass(frozen=True, eq=False)
 class Ledger:
-    """An open ledger. Every method raises CannotWrite, in one sentence, for whatever befalls the file.
+    """An open catalogue. Every method raises CannotWrite, in one sentence, where the file cannot be read or written.
 
     Where it is corrupt, or not a catalogue, they raise UnreadableFile.
     """
@@ -103,19 +103,19 @@ class Ledger:
     @contextmanager
     def _safely(self) -> Iterator[sqlite3.Connection]:
         try:
-            with self.connection:  # commits, or takes back
+            with self.connection:  # commits, or rolls back
                 yield self.connection
         except sqlite3.Error as error:
             raise CannotWrite(f"{printable(str(self.path))}: {printable(str(error), 160)}.") from error
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, BadOption) as error:
-            said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            what = printable(said, 160).rstrip(".")
+            text = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            what = printable(text, 160).rstrip(".")
             raise UnreadableFile(f"{printable(str(self.path))}: corrupt, or not a catalogue ({what}).") from error
 
     # --- what is asked for
 
     def begin(self, cells: Sequence[Cell], shard: Shard) -> int:
-        """Take in the cells, or find the same there; how many pieces were added to a batch that had been begun.
+        """Add the cells, or find the same ones there. Return the number of pieces added to a batch that had been begun.
 
         Raises BatchFailed for a batch of other jobs, models or versions.
         """
@@ -123,15 +123,15 @@ class Ledger:
         known = self._check_same(cells, shard) if begun else 0
         first = sum(cell.count for cell in cells[:known])
         with self._safely() as connection:
-            connection.execute("BEGIN IMMEDIATE")  # tables, too, are there whole or not at all
+            connection.execute("BEGIN IMMEDIATE")  # so that tables are created whole or not at all
             if not begun:
                 for statement in _TABLES.split(";"):  # a script would commit first
                     connection.execute(statement)
                 about = {"format": FORMAT, "composer": __version__, "shard": f"{shard.part}/{shard.parts}"}
                 connection.executemany("INSERT INTO about VALUES (?, ?)", [(k, str(v)) for k, v in about.items()])
             number = first
-            for place, cell in enumerate(cells[known:], start=known):
-                row = (place, cell.job, number, json.dumps(cell.to_json()))
+            for position, cell in enumerate(cells[known:], start=known):
+                row = (position, cell.job, number, json.dumps(cell.to_json()))
                 connection.execute("INSERT INTO cells VALUES (?, ?, ?, ?)", row)
                 number += cell.count
             rows = _rows(cells[known:], known, first, shard)
@@ -144,7 +144,7 @@ class Ledger:
             return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone())
 
     def _check_same(self, cells: Sequence[Cell], shard: Shard) -> int:
-        """Raise BatchFailed if these cells do not begin with those that are there; how many are."""
+        """Raise BatchFailed unless these cells begin with the known ones. Return how many are known."""
         shown, about = printable(str(self.path.parent)), self.about()
         if about["composer"] != __version__:
             raise BatchFailed(
@@ -169,37 +169,39 @@ class Ledger:
         return known
 
     def about(self) -> dict[str, str]:
-        """What the ledger says of itself: format, version, shard."""
+        """Read the header: format, version, shard."""
         with self._safely() as connection:
             rows = connection.execute("SELECT key, value FROM about")
             return {"composer": "", "shard": "", **dict(map(pair, rows))}
 
     def begun(self) -> tuple[int, int]:
-        """Count one more run: its number, and that of the last run whose files are known to be on the disk."""
+        """Register one more run. Return its number, and that of the last run whose files are known to be on disk."""
         with self._safely() as connection:
             rows = connection.execute("SELECT key, value FROM about")
             about = dict(map(pair, rows))
             run, settled = int(about.get("runs", 0)) + 1, int(about.get("settled", 0))
             if not 0 <= settled < run < MOST_RUNS:
-                raise ValueError("its runs are not counted right")
+                raise ValueError("invalid run numbers")
             connection.execute("INSERT OR REPLACE INTO about VALUES ('runs', ?)", (str(run),))
         return run, settled
 
     def settled(self, run: int) -> None:
-        """The files of this run, and of those before it, are on the disk."""
+        """Mark the files of this run, and of all earlier ones, as being on disk."""
         with self._safely() as connection:
             connection.execute("INSERT OR REPLACE INTO about VALUES ('settled', ?)", (str(run),))
 
     def cells(self) -> Iterator[Cell]:
-        """The cells, by their places."""
+        """Yield the cells in their order."""
         with self._safely() as connection:
-            for number, (place, plain) in enumerate(connection.execute("SELECT cell, plain FROM cells ORDER BY cell")):
-                if place != number:
+            for number, (position, plain) in enumerate(
+                connection.execute("SELECT cell, plain FROM cells ORDER BY cell")
+            ):
+                if position != number:
                     raise ValueError("a job is missing")
                 yield Cell.from_json(json.loads(plain))
 
     def waiting(self, cell: int, after: int, most: int) -> list[tuple[int, int]]:
-        """(number, index) of the next pieces of a cell that are to be made, from beyond the number `after`."""
+        """List (number, index) of the next waiting pieces of a cell, after the number `after`."""
         query = (
             "SELECT number, \"index\" FROM pieces WHERE state = 'waiting' AND cell = ? AND number > ? "
             "ORDER BY number LIMIT ?"
@@ -211,7 +213,7 @@ class Ledger:
             return rows
 
     def waiting_in(self, cell: int) -> int:
-        """How many pieces of a cell are to be made."""
+        """Count the waiting pieces of a cell."""
         query = "SELECT count(*) FROM pieces WHERE state = 'waiting' AND cell = ?"
         with self._safely() as connection:
             return int(connection.execute(query, (cell,)).fetchone()[0])
@@ -219,7 +221,7 @@ class Ledger:
     # --- what became of it
 
     def record(self, rows: Iterable[Row]) -> None:
-        """What became of these pieces, all at once."""
+        """Record the results of these pieces, in one transaction."""
         rows = list(rows)
         with self._safely() as connection:
             connection.executemany(
@@ -233,13 +235,13 @@ class Ledger:
             )
 
     def tried(self, number: int) -> int:
-        """Count one more try of a piece whose worker was lost; how many there were."""
+        """Count one more try of a piece whose worker was lost. Return the number of tries."""
         with self._safely() as connection:
             connection.execute("UPDATE pieces SET tries = tries + 1 WHERE number = ?", (number,))
             return int(connection.execute("SELECT tries FROM pieces WHERE number = ?", (number,)).fetchone()[0])
 
     def again(self, numbers: Iterable[int]) -> None:
-        """Let these pieces wait once more, as if they had never been made."""
+        """Set these pieces back to `waiting`, as if they had never been made."""
         with self._safely() as connection:
             listed = [(number,) for number in numbers]
             connection.executemany(
@@ -248,7 +250,7 @@ class Ledger:
             connection.executemany("DELETE FROM rejections WHERE number = ?", listed)
 
     def ranked(self, job: int, by: str, after: int = 0) -> list[tuple[Any, ...]]:
-        """What ranks each piece of a job that is done, its number last; the best first, and of these not `after`."""
+        """List the sort key of each finished piece of a job, its number last, the best first; skip `after` of them."""
         order = "rank, distance, number" if by == "rules" else "distance, number"
         query = (
             f"SELECT {order} FROM pieces WHERE state = 'done' AND cell IN (SELECT cell FROM cells WHERE job = ?) "  # noqa: S608
@@ -263,19 +265,19 @@ class Ledger:
             return rows
 
     def drop(self, numbers: Iterable[int]) -> list[tuple[int, str, list[str]]]:
-        """Let these pieces be `dropping`; number, stem and suffixes of all that are."""
+        """Mark these pieces as `dropping`. List number, stem and suffixes of all such pieces."""
         with self._safely() as connection:
             rows = [(number,) for number in numbers]
             connection.executemany("UPDATE pieces SET state = 'dropping' WHERE number = ?", rows)
         return self.dropping() if rows else []
 
     def dropping(self) -> list[tuple[int, str, list[str]]]:
-        """Number, stem and suffixes of pieces whose files are being taken away."""
+        """List number, stem and suffixes of the pieces whose files are being removed."""
         found = self.pieces("dropping", "number, stem, files")
         return [(row["number"], row["stem"], list(row["files"])) for row in found]
 
     def dropped(self, numbers: Iterable[int]) -> None:
-        """Their files are gone."""
+        """Mark the files of these pieces as removed."""
         with self._safely() as connection:
             rows = [(number,) for number in numbers]
             connection.executemany("UPDATE pieces SET state = 'passed over' WHERE number = ?", rows)
@@ -283,7 +285,7 @@ class Ledger:
     # --- to be read
 
     def counts(self) -> Counter[str]:
-        """Pieces by state."""
+        """Count pieces by state."""
         with self._safely() as connection:
             found = dict(connection.execute("SELECT state, count(*) FROM pieces GROUP BY state"))
             if others := found.keys() - set(STATES):
@@ -291,7 +293,7 @@ class Ledger:
             return Counter(found)
 
     def rejections(self) -> Counter[str]:
-        """Rejections by the gate that refused."""
+        """Count rejections by gate."""
         with self._safely() as connection:
             found = connection.execute(
                 "SELECT substr(reason, 1, instr(reason, ':') - 1), count(*) FROM rejections GROUP BY 1"
@@ -299,13 +301,13 @@ class Ledger:
             return Counter({str(gate): count for gate, count in found})
 
     def rows(self, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-        """These columns of all pieces, and `job` of their cells, as many rows at a time as are looked at."""
+        """Yield these columns of all pieces, with the `job` of their cells. Rows are read one by one."""
         listed = ", ".join(f'"{name}"' for name in columns)
         with self._safely() as connection:
             yield from connection.execute(f"SELECT {listed} FROM pieces JOIN cells USING (cell) ORDER BY pieces.number")  # noqa: S608
 
     def pieces(self, state: str, columns: str = "*", order: str = "number") -> Iterator[dict[str, Any]]:
-        """The rows of one state, with columns and in an order of SQL, as many at a time as are looked at."""
+        """Yield the rows of one state, with these columns and in this order (both SQL). Rows are read one by one."""
         with self._safely() as connection:
             cursor = connection.execute(
                 f"SELECT {columns} FROM pieces WHERE state = ? ORDER BY {order}",  # noqa: S608  (no text of a user)
@@ -316,8 +318,8 @@ class Ledger:
                 yield checked(dict(zip(names, row, strict=True)), written=state in ("done", "dropping"))
 
 
-def _rows(cells: Sequence[Cell], place: int, first: int, shard: Shard) -> Iterator[tuple[Any, ...]]:
-    for at, (cell, found) in enumerate(groupby(pieces(cells, first), key=lambda piece: id(piece[2])), start=place):
+def _rows(cells: Sequence[Cell], start: int, first: int, shard: Shard) -> Iterator[tuple[Any, ...]]:
+    for at, (cell, found) in enumerate(groupby(pieces(cells, first), key=lambda piece: id(piece[2])), start=start):
         del cell
         for number, index, own in found:
             if shard.has(number):
@@ -336,18 +338,18 @@ def _values(row: Row) -> tuple[Any, ...]:
 
 
 def _comparable(cell: Cell) -> dict[str, Any]:
-    """What must not change while a batch goes on: a model may have moved, since its hash is known."""
+    """Return the values of a cell that may not change while a batch goes on. The model may move: its hash is known."""
     return {**json.loads(json.dumps(cell.to_json())), "model_path": ""}
 
 
 @contextmanager
 def opened(path: Path, *, reading: bool = False) -> Iterator[Ledger]:
-    """The ledger in a file, made if need be. Raises CannotWrite, and UnreadableFile for a file that is none."""
+    """Open a catalogue, and create it if need be. Raises CannotWrite, and UnreadableFile for a file that is none."""
     with closing(connected(path, _TABLES, reading=reading)) as connection:
-        ledger = Ledger(path, connection)
-        with ledger._safely():
+        catalogue = Ledger(path, connection)
+        with catalogue._safely():
             begun = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone()
             found = begun and connection.execute("SELECT value FROM about WHERE key = 'format'").fetchone()
         if begun and (not found or found[0] != str(FORMAT)):
             raise UnreadableFile(f"{printable(str(path))}: was made by another version of composer.")
-        yield ledger
+        yield catalogue

@@ -1,4 +1,4 @@
-"""A cell: the pieces of a batch that differ in their index alone, from a plan or from a ledger; it draws none."""
+"""A cell: the pieces of a batch that differ in their index only. It comes from a plan or from a catalogue."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from composer_batch.jobs import LARGEST, MOST_ATTEMPTS, MOST_BARS, MOST_PIECES
 from composer_batch.places import Names, names
 
 MOST_PARTICLES = 256
-"""Of a piece in sections."""
+"""Particles of a piece in sections."""
 
 SUFFIX = re.compile(r"[\w-]{1,20}(?:\.[\w-]{1,20})*")
-"""What files of a piece may end in, without the first dot."""
+"""Suffixes of files, without the first dot."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Pieces that differ in their index alone, asked for as plain values: all that a worker needs to make them."""
+    """Pieces that differ in their index only, requested as plain values: all that a worker needs."""
 
-    job: int  # the table that it comes from, from 1
+    job: int  # number of its table, from 1
     name: str
     model: str  # as it was typed
     model_path: str  # of a file; empty for a model that a plugin offers
@@ -33,7 +33,7 @@ class Cell:
     first: int  # index
     count: int
     file: str
-    fields: Mapping[str, Any]  # what its pattern may use
+    fields: Mapping[str, Any]  # values for its pattern
     formats: tuple[str, ...]
     export_options: Mapping[str, Mapping[str, Any]]
     title: str | None
@@ -42,36 +42,39 @@ class Cell:
     keep: str | None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, which are the cell's own."""
+        """Return the fields as plain values. They are not copied."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Cell:
-        """The reverse of `to_json`. Raises ValueError, TypeError, KeyError or BadOption for what no plan has made."""
+        """Build a cell from the values of `to_json`.
+
+        Raises ValueError, TypeError, KeyError or BadOption for values that no plan makes.
+        """
         cell = Cell(**{**{f.name: values[f.name] for f in fields(Cell)}, "formats": tuple(values["formats"])})
         _check(cell)
         return cell
 
     def wanted(self, index: int) -> Asked:
-        """What the piece with this index is made of."""
+        """Build the request of the piece with this index."""
         asked = asked_of(self.asked)
         return with_request(asked, replace(request_of(asked), index=index))
 
     @property
     def together(self) -> tuple[Any, ...]:
-        """Pieces of cells that are equal in this can run side by side."""
+        """A key: pieces of cells with equal keys can be drawn in one batch."""
         request = self.asked["request"]
         where = tuple(str(request.get(name)) for name in ("samplers", "stepper", "precision", "device"))
         return (self.model, self.model_path, "form" in self.asked, *where)
 
     @property
     def length(self) -> int:
-        """Bars that a piece has, 0 if its model decides: pieces of like length are run side by side."""
+        """Bars of a piece, 0 if its model decides. Pieces of similar length are drawn side by side."""
         return int(self.asked["request"].get("bars") or 0)
 
     @cached_property
     def names(self) -> Names:
-        """What its pieces are called. Raises BadOption for a pattern that is none."""
+        """The file names of its pieces. Raises BadOption for an invalid pattern."""
         return names(self.file, self.fields)
 
 
@@ -102,12 +105,12 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
 
 
 def _check(cell: Cell) -> None:
-    """Raise ValueError, TypeError or BadOption for what no plan has made: a ledger may come from anybody."""
+    """Raise ValueError, TypeError or BadOption for values that no plan makes: a catalogue may come from anybody."""
     for name, is_sound in _CHECKS.items():
         if not is_sound(getattr(cell, name)):
-            raise ValueError(f"a job has a '{name}' that no plan has made")
+            raise ValueError(f"a job has an invalid '{name}'")
     if not all(map(_is_table, cell.export_options.values())):
-        raise ValueError("a job has 'export_options' that no plan has made")
+        raise ValueError("a job has invalid 'export_options'")
     _ = cell.names
     gates_of(cell.gates)
     if cell.keep is not None:
@@ -115,4 +118,4 @@ def _check(cell: Cell) -> None:
     asked = asked_of(cell.asked)
     request = request_of(asked)
     if max(request.bars or 0, request.most_bars) > MOST_BARS or getattr(asked, "particles", 0) > MOST_PARTICLES:
-        raise ValueError("a job asks for more than any plan does")
+        raise ValueError("a job asks for more than a batch allows")

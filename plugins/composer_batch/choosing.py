@@ -1,7 +1,7 @@
-"""Choosing: the best pieces of a job stay, the others are taken away; it ranks by what the ledger holds.
+"""Selection: the best pieces of a job stay and the others are removed, by the ranks in the catalogue.
 
-A piece that is not among the best of those that are there is not among the best of all. So it goes at once, and each
-shard keeps the best of its own; the shard that ends last keeps the best of these.
+A piece that is not among the best so far cannot be among the best of all, so it is removed at once. Each shard keeps
+the best of its own pieces, and the shard that ends last keeps the best of these.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from composer_batch.cell import Cell
 from composer_batch.filters import Keep
 
 
-def choose(out: Path, ledgers: Sequence[Ledger], kept: Mapping[int, str]) -> int:
-    """Keep the best pieces of jobs, each as its `keep` says, in all these ledgers; how many were taken away."""
+def choose(out: Path, catalogues: Sequence[Ledger], kept: Mapping[int, str]) -> int:
+    """Keep the best pieces of each job, by its `keep`, across these catalogues. Return how many were removed."""
     count = 0
     for job, text in kept.items():
         keep = Keep.of(text)
-        if len(ledgers) == 1:
-            beyond = [(ledgers[0], number) for *_, number in ledgers[0].ranked(job, keep.by, keep.count)]
+        if len(catalogues) == 1:
+            beyond = [(catalogues[0], number) for *_, number in catalogues[0].ranked(job, keep.by, keep.count)]
         else:
-            ranked = [(key, place) for place, one in enumerate(ledgers) for key in one.ranked(job, keep.by)]
-            beyond = [(ledgers[place], key[-1]) for key, place in sorted(ranked)[keep.count :]]
+            ranked = [(key, shard) for shard, one in enumerate(catalogues) for key in one.ranked(job, keep.by)]
+            beyond = [(catalogues[shard], key[-1]) for key, shard in sorted(ranked)[keep.count :]]
         count += len(beyond)
-        for ledger in ledgers:
-            dropped = ledger.drop([number for one, number in beyond if one is ledger])
-            folder.take_away(out, ledger, dropped)
+        for catalogue in catalogues:
+            dropped = catalogue.drop([number for one, number in beyond if one is catalogue])
+            folder.take_away(out, catalogue, dropped)
     return count
 
 
 def kept_of(cells: Iterable[Cell]) -> dict[int, str]:
-    """What jobs keep, by job."""
+    """Collect the `keep` of each job that has one."""
     return {cell.job: cell.keep for cell in cells if cell.keep is not None}
 
 
 def choose_among_shards(out: Path, parts: int, kept: Mapping[int, str]) -> None:
-    """Once no shard has pieces to make, keep the best of all of them, and write their manifests anew."""
+    """Keep the best pieces of all shards, and rewrite their manifests. Do nothing while a shard has pieces to make."""
     if not kept:
         return
     with locked(out / folder.SHARDS, wait=True), ExitStack() as stack:
         paths = folder.ledgers(out)
-        ledgers = [stack.enter_context(opened(path)) for path in paths]
-        if len(paths) < parts or any(ledger.counts()["waiting"] for ledger in ledgers):
-            return  # the one that ends last does it
-        if choose(out, ledgers, kept):
-            for path, ledger in zip(paths, ledgers, strict=True):
-                manifest.write(ledger, path.with_name(manifest.NAME))
+        catalogues = [stack.enter_context(opened(path)) for path in paths]
+        if len(paths) < parts or any(catalogue.counts()["waiting"] for catalogue in catalogues):
+            return  # the shard that ends last does it
+        if choose(out, catalogues, kept):
+            for path, catalogue in zip(paths, catalogues, strict=True):
+                manifest.write(catalogue, path.with_name(manifest.NAME))

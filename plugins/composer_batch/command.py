@@ -1,4 +1,4 @@
-"""`composer batch`: thousands of pieces from one file of jobs; `status`, `retry` and `gallery` are about its folder."""
+"""`composer batch`: thousands of pieces from one file of jobs. `status`, `retry` and `gallery` work on its folder."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import completing, writing
+from composer.cli.options import make_executor
+from composer.cli.progress import span
 from composer.errors import BadOption, BatchFailed, printable
 
 if TYPE_CHECKING:
@@ -20,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class WithJobs(click.Group):
-    """A group whose first word is the name of a command, or else a file of jobs."""
+    """A group whose first word is a command, or else a file of jobs."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """What does not name a command goes to `run`."""
+        """Pass a line that does not begin with a command to `run`."""
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
             args = ["run", *args]
         return super().parse_args(ctx, args)
@@ -34,18 +36,18 @@ def batch() -> None:
     """Make thousands of pieces from one file of jobs: `composer batch jobs.toml --out pieces/`.
 
     \b
-    composer batch jobs.toml --out pieces/                  the same line goes on after a crash
-    composer batch jobs.toml --out pieces/ --plan           what would run: pieces, time, disk
+    composer batch jobs.toml --out pieces/                  the same line resumes after a crash
+    composer batch jobs.toml --out pieces/ --plan           only estimate pieces, time and disk
     composer batch jobs.toml --out pieces/ --executor ray   on a cluster
     composer batch jobs.toml --out pieces/ --shard 3/16     as one of sixteen runs that share the pieces
-    composer batch status pieces/                           how far it is, and what was rejected or set aside
+    composer batch status pieces/                           progress, rejections and failures
     composer batch run --help                               all options
     """  # noqa: D301
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the options of `_running` say."""
+    """The values of the options that `_running` adds."""
 
     executor: str
     options: tuple[str, ...]
@@ -58,7 +60,7 @@ class Asked:
 
 
 def _running(command: Any) -> Any:
-    """The options of what makes pieces, on a command that takes them as the fields of `Asked`."""
+    """Add the options of commands that make pieces; the command takes them as the fields of `Asked`."""
     options = [
         click.option(
             "--executor",
@@ -77,13 +79,13 @@ def _running(command: Any) -> Any:
             "--time-limit",
             type=float,
             default=900.0,
-            help="Seconds after which a worker is given up that is busy with one lot of at most 256 pieces.  [900]",
+            help="Seconds that a worker may spend on one chunk of up to 256 pieces.  [900]",
         ),
-        click.option("--shard", help="As one of several runs that share the pieces, such as 3/16."),
-        click.option("--parquet", is_flag=True, help="Write the catalogue as catalogue.parquet in the end, too."),
-        click.option("--wait", is_flag=True, help="Wait for another run in the folder."),
-        click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong."),
-        click.option("--json", "as_json", is_flag=True, help="Say how it goes in lines of JSON."),
+        click.option("--shard", help="Run as one of several that share the pieces, such as 3/16."),
+        click.option("--parquet", is_flag=True, help="Also write the catalogue as catalogue.parquet at the end."),
+        click.option("--wait", is_flag=True, help="Wait until another run in the folder ends."),
+        click.option("--quiet", is_flag=True, help="Print errors only."),
+        click.option("--json", "as_json", is_flag=True, help="Print progress as lines of JSON."),
     ]
     for option in reversed(options):
         command = option(command)
@@ -92,8 +94,8 @@ def _running(command: Any) -> Any:
 
 @batch.command()
 @click.argument("jobs", required=False, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="The folder of the pieces, which may be there already.")
-@click.option("--plan", "only_plan", is_flag=True, help="Say what would run, and make nothing.")
+@click.option("--out", type=click.Path(path_type=Path), help="The folder of the pieces, new or of the same batch.")
+@click.option("--plan", "only_plan", is_flag=True, help="Print an estimate, and make nothing.")
 @click.option("--schema", "only_schema", is_flag=True, help="Print the JSON schema of a file of jobs.")
 @_running
 def run(
@@ -103,49 +105,51 @@ def run(
     only_schema: bool,
     **options: Any,
 ) -> None:
-    """Make every piece that JOBS (.toml, .jsonl or .csv) asks for and that is not in the folder yet."""
+    """Make the pieces of JOBS (.toml, .jsonl or .csv) that are not in the folder yet."""
     if only_schema:
         from composer_batch.schema import published
 
         click.echo(json.dumps(published(), indent=1))
         return
     if jobs is None:
-        raise BadOption("there is no file of jobs; name one, such as jobs.toml, or see `composer batch --help`.")
+        raise BadOption("missing file of jobs, such as jobs.toml; see `composer batch --help`.")
     if out is None and not only_plan:
-        raise BadOption("where to? Give the folder of the pieces: --out pieces/.")
+        raise BadOption("missing option --out: the folder of the pieces, such as pieces/.")
     from composer_batch.jobfile import read
     from composer_batch.jobs import spread
     from composer_batch.plan import plan
 
     asked = Asked(**options)
-    made, settings = _executor(asked.executor, asked.options), _settings(asked.time_limit, asked.shard, asked.wait)
+    executor = make_executor(asked.executor, asked.options)
+    settings = _settings(asked.time_limit, asked.shard, asked.wait)
     cells = plan(spread(read(jobs)))
     if only_plan:
         _show_plan(cells, out, asked.as_json)
     elif out is not None:
-        _go(out, cells, made, settings, asked)
+        _go(out, cells, executor, settings, asked)
 
 
 @batch.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--failed", is_flag=True, help="Try what was set aside once more.")
+@click.option("--failed", is_flag=True, help="Retry pieces that were set aside.")
 @_running
 def retry(folder: Path, failed: bool, **options: Any) -> None:
-    """Go on with a batch from its FOLDER alone."""
+    """Resume a batch from its FOLDER, without a file of jobs."""
     from composer_batch.folder import ledgers
 
     asked = Asked(**options)
-    made, settings = _executor(asked.executor, asked.options), _settings(asked.time_limit, asked.shard, asked.wait)
+    executor = make_executor(asked.executor, asked.options)
+    settings = _settings(asked.time_limit, asked.shard, asked.wait)
     if not ledgers(folder):
         raise BadOption(f"{printable(str(folder))}: contains no batch.")
-    _go(folder, None, made, settings, asked, failed=failed)
+    _go(folder, None, executor, settings, asked, failed=failed)
 
 
 @batch.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(folder: Path, as_json: bool) -> None:
-    """Say how far the batch in a FOLDER is, all shards together."""
+    """Print the progress of the batch in a FOLDER, all shards together."""
     from composer_batch.status import summary
 
     found = summary(folder)
@@ -164,7 +168,7 @@ def status(folder: Path, as_json: bool) -> None:
 @batch.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("page", type=click.Path(path_type=Path))
-@click.option("--top", type=click.IntRange(1, 1000), default=20, help="How many of the best ranked.  [20]")
+@click.option("--top", type=click.IntRange(1, 1000), default=20, help="How many pieces, the best ranked first.  [20]")
 @writing.force
 def gallery(folder: Path, page: Path, top: int, force: bool) -> None:
     """Write the best pieces of the batch in a FOLDER to a PAGE of HTML."""
@@ -177,20 +181,7 @@ def gallery(folder: Path, page: Path, top: int, force: bool) -> None:
     click.echo(f"{printable(str(page))}: {count} pieces")
 
 
-# --- what the options say ---------------------------------------------------------------------------------------------
-
-
-def _executor(name: str, options: tuple[str, ...]) -> Executor:
-    from composer.plugins.registry import registry
-
-    given = {}
-    for text in options:
-        option, equals, value = text.partition("=")
-        if not equals:
-            raise BadOption(f"invalid option '{printable(text)}': expected NAME=VALUE, such as workers=2.")
-        given[option.strip().replace("-", "_")] = value
-    made: Executor = registry().make("executors", name, **given)
-    return made
+# --- options ----------------------------------------------------------------------------------------------------------
 
 
 def _settings(limit: float, shard: str | None, wait: bool) -> Settings:
@@ -202,6 +193,7 @@ def _settings(limit: float, shard: str | None, wait: bool) -> Settings:
 
 
 def _shard(text: str | None) -> Shard:
+    """Parse a shard such as 3/16. Raises BadOption."""
     from composer_batch.catalogue import Shard
 
     if text is None:
@@ -213,21 +205,21 @@ def _shard(text: str | None) -> Shard:
     return Shard(part, parts)
 
 
-# --- what is said -----------------------------------------------------------------------------------------------------
+# --- output -----------------------------------------------------------------------------------------------------------
 
 
 def _go(out: Path, cells: Any, executor: Executor, settings: Settings, asked: Asked, *, failed: bool = False) -> None:
     from composer_batch import parquet
-    from composer_batch.progress import Teller
+    from composer_batch.progress import print_end, show_progress
     from composer_batch.scheduler import run as run_batch
 
     if asked.parquet:
         parquet.check()
-    teller = Teller(quiet=asked.quiet, as_json=asked.as_json)
-    ended = run_batch(out, cells, executor, settings, teller, retry=failed)
+    with show_progress(quiet=asked.quiet, as_json=asked.as_json) as report:
+        ended = run_batch(out, cells, executor, settings, report, retry=failed)
     if asked.parquet:
         parquet.write(out)
-    teller.end(ended)
+    print_end(ended, quiet=asked.quiet, as_json=asked.as_json)
     if count := ended.counts["failed"]:
         what = "1 piece was" if count == 1 else f"{count:,} pieces were"
         raise BatchFailed(f"{what} set aside; `composer batch status {printable(str(out))}` says why.")
@@ -240,8 +232,8 @@ def _show_plan(cells: Any, out: Path | None, as_json: bool) -> None:
     from composer_batch.trial import estimate
 
     models, found = count(cells), estimate(cells)
-    place = next((path for path in (out, *out.absolute().parents) if path.is_dir()), None) if out else None
-    free = shutil.disk_usage(place).free if place else None
+    existing = next((path for path in (out, *out.absolute().parents) if path.is_dir()), None) if out else None
+    free = shutil.disk_usage(existing).free if existing else None
     if as_json:
         about = {"pieces": models.total(), "models": dict(models), "seconds": found.seconds, "bytes": found.bytes}
         click.echo(json.dumps({**about, "jobs": len(cells), "free": free}))
@@ -249,17 +241,11 @@ def _show_plan(cells: Any, out: Path | None, as_json: bool) -> None:
     click.echo(
         f"{models.total():,} pieces of {len(cells):,} jobs: {', '.join(f'{n:,} by {m}' for m, n in models.items())}"
     )
-    click.echo(f"about {_span(found.seconds)} on one processor, from a trial of a few")
+    click.echo(f"about {span(found.seconds)} on one processor, from a trial of a few")
     click.echo(f"about {_size(found.bytes)}" + ("" if free is None else f", of {_size(free)} that are free"))
-
-
-def _span(seconds: float) -> str:
-    from composer.cli.tables import span
-
-    return span(seconds)
 
 
 def _size(count: float) -> str:
     units = ("bytes", "kB", "MB", "GB", "TB")
-    place = min(max(len(f"{count:.0f}") - 1, 0) // 3, len(units) - 1)
-    return f"{count / 1000**place:.3g} {units[place]}"
+    power = min(max(len(f"{count:.0f}") - 1, 0) // 3, len(units) - 1)
+    return f"{count / 1000**power:.3g} {units[power]}"

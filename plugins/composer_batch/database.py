@@ -1,7 +1,7 @@
-"""A catalogue opened with care: a file of SQLite with our tables and nothing else in it, or it is refused.
+"""Opens a catalogue safely: an SQLite file with our tables and nothing else, or it is refused.
 
-A batch may come from anybody. What SQLite would do for a schema of theirs (triggers, views, virtual tables), for a
-journal that names other files, or for pages that lead in circles is found before a row is read.
+A batch may come from anybody. Other schemas (triggers, views, virtual tables), journals that name other files, and
+pages that form circles are found before a row is read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from composer.errors import CannotWrite, UnreadableFile, printable
 from composer.storage.inside import inside, open_inside
 
 WAIT = 60.0
-"""Seconds to wait for somebody who reads or writes the catalogue."""
+"""Seconds to wait while another process uses the catalogue."""
 
 LONGEST = 2**27
 """Bytes of one value: a cell with a long primer."""
@@ -26,9 +26,9 @@ _MANY_FILES = bytes.fromhex("d9d505f920a163d7")
 
 
 def connected(path: Path, tables: str, *, reading: bool) -> sqlite3.Connection:
-    """Open a catalogue, made if need be, which holds these tables or none.
+    """Open a catalogue with these tables. Create it if need be.
 
-    Raises UnreadableFile for what is none, CannotWrite for one that cannot be opened.
+    Raises UnreadableFile for a file that is no catalogue, CannotWrite for one that cannot be opened.
     """
     shown = printable(str(path))
     for suffix in ("", "-journal", "-wal", "-shm"):
@@ -37,9 +37,9 @@ def connected(path: Path, tables: str, *, reading: bool) -> sqlite3.Connection:
         raise UnreadableFile(f"{shown}: no such file; a batch that was begun has one.")
     try:
         _check_file(path)
-        # Who only reads may have to clear up after a run that was killed.
-        place = f"{path.absolute().as_uri()}?mode={'rw' if reading else 'rwc'}"
-        connection = sqlite3.connect(place, timeout=WAIT, uri=True)
+        # A reader may have to roll back the journal of a killed run.
+        uri = f"{path.absolute().as_uri()}?mode={'rw' if reading else 'rwc'}"
+        connection = sqlite3.connect(uri, timeout=WAIT, uri=True)
     except (OSError, sqlite3.Error) as error:
         raise CannotWrite(f"{shown}: cannot be opened ({getattr(error, 'strerror', None) or error}).") from error
     except ValueError as error:
@@ -48,24 +48,24 @@ def connected(path: Path, tables: str, *, reading: bool) -> sqlite3.Connection:
         _check_content(connection, tables)
     except BaseException as error:
         connection.close()
-        said = printable(str(error), 160)
+        message = printable(str(error), 160)
         if isinstance(error, sqlite3.OperationalError):
             raise CannotWrite(
-                f"{shown}: cannot be used now ({said}); let who works in it end, and try again."
+                f"{shown}: is in use ({message}); wait until the other run ends, and try again."
             ) from error
-        if isinstance(error, sqlite3.Error | ValueError):  # what it says of a damaged file may be no text
-            raise UnreadableFile(f"{shown}: is not the catalogue of a batch ({said}).") from error
+        if isinstance(error, sqlite3.Error | ValueError):  # messages about a damaged file may not be valid text
+            raise UnreadableFile(f"{shown}: is not the catalogue of a batch ({message}).") from error
         raise
     return connection
 
 
 def _check_file(path: Path) -> None:
-    """Raise ValueError for a file that SQLite would treat in another way than ours."""
+    """Raise ValueError for a file that SQLite would not treat as one of ours."""
     if path.exists():
         with open_inside(path, "read") as file:
             head = file.read(100)
         if head and not (head.startswith(_MAGIC) and head[18:20] == _CLASSIC):
-            raise ValueError("it has not the head of one")
+            raise ValueError("no header of SQLite")
     journal = path.with_name(f"{path.name}-journal")
     if journal.exists():
         with open_inside(journal, "read") as file:
@@ -75,16 +75,16 @@ def _check_file(path: Path) -> None:
 
 
 def _check_content(connection: sqlite3.Connection, tables: str) -> None:
-    """Raise sqlite3.Error or ValueError for another schema than ours, and for pages that are not as they should be."""
+    """Raise sqlite3.Error or ValueError for a schema other than ours, and for damaged pages."""
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     for setting in ("trusted_schema = OFF", "cell_size_check = ON", "synchronous = FULL"):
         connection.execute(f"PRAGMA {setting}")
     found = _schema(connection)
     if found and found != _schema_of(tables):
-        raise ValueError("it holds other tables than a run makes")
-    (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if said != "ok":
+        raise ValueError("its tables are not those of a batch")
+    (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if result != "ok":
         raise ValueError("its pages are damaged")
 
 

@@ -1,4 +1,4 @@
-"""Gates: which pieces of a job pass, and what the measures of each are; it knows no job and no folder."""
+"""Gates: which pieces of a job pass, and the metrics that decide it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from composer.originality.index import Music
 
 COPIED = "copied bars"
-"""The measure that needs the music that the model was trained on."""
+"""The metric that needs the training music of the model."""
 
 
 @dataclass(frozen=True)
 class Gates:
-    """What a piece is held to before it is written. Raises BadOption for what no piece can be held to."""
+    """The conditions a piece must meet before it is written. Raises BadOption for values that no piece can meet."""
 
-    not_degenerate: Annotated[bool, "refuse what repeats itself for longer than real pieces"] = False
+    not_degenerate: Annotated[bool, "refuse pieces that loop for longer than real ones"] = False
     rules_broken: Annotated[int | None, "rules of the model's card that may be broken at most"] = None
     nats_per_note: Annotated[tuple[float, ...] | None, "[least, most] nats per note under the model"] = None
     in_key: Annotated[float | None, "share of the notes that lie in the key, at least"] = None
@@ -48,10 +48,10 @@ class Gates:
             raise BadOption(f"'max_copied_bars' is {self.max_copied_bars}, and must be 0 or more.")
 
     def fault(self, metrics: Mapping[str, Any]) -> str:
-        """Why a piece with these metrics does not pass; empty if it does.
+        """Explain why a piece with these metrics does not pass. Return an empty text if it does.
 
-        The first word or words name the gate, so that refusals can be counted by them. A measure that a piece does not
-        have is no fault of it.
+        The text before the colon names the gate, so that rejections can be counted by it. A missing metric is no reason
+        to refuse a piece.
         """
         if self.not_degenerate and metrics["degenerate"]:
             return f"degenerate: {metrics['degenerate']}"
@@ -83,13 +83,13 @@ class Gates:
 
 
 def gates_of(values: Mapping[str, Any]) -> Gates:
-    """The gates that plain values describe. Raises BadOption."""
+    """Build the gates from plain values. Raises BadOption."""
     plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     return Gates(**plain)
 
 
 def measure(piece: Piece, standard: Standard, music: Music | None = None) -> dict[str, Any]:
-    """Everything that gates and ranks look at, as plain values; copies where there is music to compare with."""
+    """Measure everything that gates and ranks look at, as plain values. Copies are counted if `music` is given."""
     request = request_of(asked_of(piece.provenance))
     found = measures(piece.score)
     ranked = Ranked(piece, broken(piece, standard, found), nats_per_note(piece, request.primer_ticks))
@@ -97,7 +97,7 @@ def measure(piece: Piece, standard: Standard, music: Music | None = None) -> dic
         "notes": int(piece.score.note_count),
         "nats per note": round(ranked.nats_per_note, 6),
         "broken": list(ranked.broken),
-        "rank": [place if isinstance(place, int) else round(place, 6) for place in ranked.place(standard)],
+        "rank": [value if isinstance(value, int) else round(value, 6) for value in ranked.place(standard)],
         "degenerate": piece.provenance.get("degenerate", ""),
         **{name: round(float(value), 6) for name, value in found.items()},
         **({} if music is None else _copied(piece, music, request.primer_ticks)),
@@ -117,14 +117,14 @@ _KEEP = re.compile(r"\s*best\s+([1-9]\d{0,6})(?:\s+by\s+(rules|likelihood))?\s*"
 
 @dataclass(frozen=True)
 class Keep:
-    """How many pieces of a job stay, and what ranks them."""
+    """How many pieces of a job are kept, and what ranks them."""
 
     count: int
-    by: str  # rules, and likelihood among equals; or likelihood alone
+    by: str  # rules, then likelihood; or likelihood alone
 
     @staticmethod
     def of(text: str) -> Keep:
-        """`best 100 by likelihood`, or `by rules`. Raises BadOption."""
+        """Parse a text such as `best 100 by likelihood`, or `by rules`. Raises BadOption."""
         if not (found := _KEEP.fullmatch(text)):
             raise BadOption(
                 f"'keep' is '{printable(text)}', and must be such as 'best 100 by likelihood' or 'by rules'."
@@ -132,5 +132,5 @@ class Keep:
         return Keep(int(found[1]), found[2] or "rules")
 
     def place(self, rank: Sequence[float]) -> tuple[float, ...]:
-        """What pieces are sorted by: the least comes first."""
+        """Return the sort key of a piece: the smallest comes first."""
         return tuple(rank) if self.by == "rules" else (rank[1],)

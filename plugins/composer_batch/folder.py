@@ -1,14 +1,14 @@
-"""The folder of a batch: what lies where, what may be there, and what has to be put right; it makes no piece.
+"""The folder of a batch: its layout, its checks and its repair.
 
-catalogue.sqlite      the ledger
-manifest.jsonl        a line a piece that is there, written at the end
-catalogue.parquet     a row a piece, if it is asked for
+catalogue.sqlite      the catalogue
+manifest.jsonl        a line for each finished piece, written at the end
+catalogue.parquet     a row for each piece, if requested
 0000/000017.mid       the pieces, a thousand in a folder
-shards/03-of-16/      the ledger and the manifest of a run that makes a part of the batch
+shards/03-of-16/      the catalogue and the manifest of a run that makes a part of the batch
 
-Files come before the ledger's word that they are done. What a killed run leaves behind is therefore either done, or
-made again to the same bytes. A power cut may take files with it that the ledger calls done: those of a run that did not
-come to its end, where all is brought to the disk, are read by the next one and held to their hashes.
+Files are written before the catalogue records them as done. After a kill, a piece is therefore either done, or made
+again with the same bytes. A power cut may lose files that the catalogue records as done, since files are flushed to
+disk at the end of a run only. The next run reads the files of an unfinished run, and compares them with their hashes.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ SHARDS, SCRATCH, PARQUET = "shards", ".scratch", "catalogue.parquet"
 
 
 def home(out: Path, shard: Shard) -> Path:
-    """Where the ledger of a run lies."""
+    """Return the folder in which the catalogue of a run lies."""
     return out if shard.parts == 1 else inside(out, SHARDS, f"{shard.part:02}-of-{shard.parts:02}")
 
 
 def ledgers(out: Path) -> list[Path]:
-    """The ledgers in the folder of a batch: one, or one a shard."""
+    """Find the catalogues in the folder of a batch: one, or one for each shard."""
     shards = inside(out, SHARDS)
     places = [inside(out, NAME), *(inside(shards, path.parent.name, NAME) for path in sorted(shards.glob(f"*/{NAME}")))]
     return [path for path in places if is_file(path)]
 
 
 def check(out: Path, shard: Shard) -> None:
-    """Raise BatchFailed for a folder that is somebody's, CannotWrite for what is no folder."""
+    """Raise BatchFailed for a folder with other contents, CannotWrite for a path that is no folder."""
     shown = printable(str(out))
     try:
         names = {path.name for path in out.iterdir()} if out.exists() else set()
     except OSError as error:
-        raise CannotWrite(f"{shown}: is no folder to write to ({error.strerror}).") from error
-    ours = {LOCK, NAME, f"{NAME}-journal", SHARDS, SCRATCH}  # manifests and tables come after the ledger
+        raise CannotWrite(f"{shown}: cannot be used as a folder ({error.strerror}).") from error
+    ours = {LOCK, NAME, f"{NAME}-journal", SHARDS, SCRATCH}  # manifests and tables come after the catalogue
     if not (home(out, shard) / NAME).exists() and not ledgers(out) and (others := sorted(names - ours)):
         raise BatchFailed(f"{shown}: holds other things ('{printable(others[0])}'); name a new folder.")
     whole = (out / NAME).exists()
@@ -58,15 +58,15 @@ def check(out: Path, shard: Shard) -> None:
 
 
 def write(out: Path, stem: str, files: Mapping[str, bytes], scratch: Path, known: set[Path]) -> None:
-    """Write the files of a piece by suffix, each whole or not at all: in a folder of this run, and then moved.
+    """Write the files of a piece, by suffix. Each is written whole in the scratch folder of this run, and then moved.
 
-    Folders that are `known` are there. Raises CannotWrite.
+    The folders in `known` exist. Raises CannotWrite.
     """
     folder, name = stem.split("/")
     try:
-        for place in {out / folder, scratch} - known:
-            inside(place.parent, place.name).mkdir(exist_ok=True)
-            known.add(place)
+        for path in {out / folder, scratch} - known:
+            inside(path.parent, path.name).mkdir(exist_ok=True)
+            known.add(path)
         for suffix, data in files.items():
             made = scratch / f"piece.{suffix}"
             made.write_bytes(data)
@@ -76,41 +76,41 @@ def write(out: Path, stem: str, files: Mapping[str, bytes], scratch: Path, known
 
 
 def path_of(out: Path, stem: str, suffix: str) -> Path:
-    """Make the path of a file of a piece, of the stem in its row. Raises CannotWrite if it leads out of the batch."""
+    """Build the path of a file of a piece from its stem. Raises CannotWrite if it leads out of the batch."""
     folder, _, name = stem.partition("/")
     return inside(out, folder, f"{name}.{suffix}")
 
 
-def take_away(out: Path, ledger: Ledger, pieces: Iterable[tuple[int, str, Iterable[str]]]) -> None:
-    """Take away the files of pieces (number, stem, suffixes) that the ledger calls `dropping`. Raises CannotWrite."""
+def take_away(out: Path, catalogue: Ledger, pieces: Iterable[tuple[int, str, Iterable[str]]]) -> None:
+    """Delete the files of pieces (number, stem, suffixes) that are `dropping` in the catalogue. Raises CannotWrite."""
     gone = []
     for number, stem, suffixes in pieces:
         for suffix in suffixes:
             try:
                 path_of(out, stem, suffix).unlink(missing_ok=True)
             except OSError as error:
-                raise CannotWrite(f"{printable(stem)}: cannot be taken away ({error.strerror}).") from error
+                raise CannotWrite(f"{printable(stem)}: cannot be deleted ({error.strerror}).") from error
         gone.append(number)
-    ledger.dropped(gone)
+    catalogue.dropped(gone)
 
 
-def mend(out: Path, ledger: Ledger, settled: int) -> None:
-    """Put right what a run left that was killed: half-written files, files to be taken away, files that are gone.
+def mend(out: Path, catalogue: Ledger, settled: int) -> None:
+    """Repair what a killed run left: half-written files, files still to be removed, and files that are missing.
 
-    Files of runs after `settled` are read, and held to their hashes.
+    Files of runs after `settled` are read, and compared with their hashes.
     """
-    shutil.rmtree(inside(ledger.path.parent, SCRATCH), ignore_errors=True)
-    take_away(out, ledger, ledger.dropping())
+    shutil.rmtree(inside(catalogue.path.parent, SCRATCH), ignore_errors=True)
+    take_away(out, catalogue, catalogue.dropping())
     gone = []
-    for row in ledger.pieces("done", "number, stem, files, run"):
+    for row in catalogue.pieces("done", "number, stem, files, run"):
         paths = {path_of(out, row["stem"], suffix): about for suffix, about in row["files"].items()}
         if not all(_is_there(path, size, row["run"] > settled and digest) for path, (digest, size) in paths.items()):
             gone.append(row["number"])
-    ledger.again(gone)
+    catalogue.again(gone)
 
 
 def _is_there(path: Path, size: int, digest: str | bool) -> bool:
-    """Whether there is a file of that size and, where a hash is given, with that content."""
+    """Tell whether a file has this size and, if a hash is given, this content."""
     if not path.is_file() or path.stat().st_size != size:
         return False
     if not digest:
@@ -119,9 +119,9 @@ def _is_there(path: Path, size: int, digest: str | bool) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest() == digest
 
 
-def settle(ledger: Ledger, run: int) -> None:
-    """Bring everything to the disk, where the system can, and let the ledger know."""
-    shutil.rmtree(ledger.path.parent / SCRATCH, ignore_errors=True)
+def settle(catalogue: Ledger, run: int) -> None:
+    """Flush all files to disk, where the system can, and record it in the catalogue."""
+    shutil.rmtree(catalogue.path.parent / SCRATCH, ignore_errors=True)
     if hasattr(os, "sync"):
         os.sync()
-        ledger.settled(run)
+        catalogue.settled(run)

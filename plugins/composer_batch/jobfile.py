@@ -1,4 +1,4 @@
-"""Files of jobs as plain tables, each value with its line: TOML, JSON Lines and CSV; it knows no option of a job."""
+"""Files of jobs as plain tables, each value with its line: TOML, JSON Lines and CSV."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from composer.storage import toml
 from composer.storage.opening import read_bytes
 
 LARGEST = 2**23
-"""Bytes of a file of jobs at most."""
+"""Bytes of a file of jobs, at most."""
 
 LONGEST = 10_000
-"""Characters of one text in it at most."""
+"""Characters of one text in it, at most."""
 
 MOST_TABLES = 10_000
 
 MOST_VALUES = 10_000
-"""In one list at most."""
+"""Values of one list, at most."""
 
 WIDEST = 64
 """Bits of a whole number."""
@@ -40,22 +40,22 @@ class Table:
     """One job as it was written."""
 
     values: Mapping[str, Any]
-    file: str  # as it is shown
+    file: str  # printable path
     number: int  # among the jobs of the file, from 1
-    line: int = 0  # on which it begins; 0: not known
-    lines: Mapping[str, int] = field(default_factory=dict)  # of its keys, as far as they are known
+    line: int = 0  # its first line; 0: unknown
+    lines: Mapping[str, int] = field(default_factory=dict)  # of its keys, where known
 
     def fault(self, text: str | ComposerError, key: str = "") -> BadJobs:
-        """The error of this table, or of one of its values, with its place."""
+        """Make an error about this table, or about one of its values, with file and line."""
         line = self.lines.get(key, self.line)
         return BadJobs(f"{self.file}, {f'line {line}' if line else f'job {self.number}'}: {text}")
 
 
 def read(path: Path) -> list[Table]:
-    """The jobs in a file, by its suffix. Raises BadJobs, with file and line, for anything that is none."""
+    """Read the jobs in a file, by its suffix. Raises BadJobs, with file and line, for an invalid one."""
     shown, suffix = printable(str(path)), path.suffix.lower()
     if suffix not in _READERS:
-        raise BadJobs(f"{shown}: jobs stand in .toml, .jsonl or .csv files; {nearest(suffix, _READERS)}")
+        raise BadJobs(f"{shown}: jobs must be in .toml, .jsonl or .csv files; {nearest(suffix, _READERS)}")
     try:
         text = read_bytes(path, LARGEST, BadJobs).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -63,17 +63,17 @@ def read(path: Path) -> list[Table]:
     tables: list[Table] = []
     for table in _READERS[suffix](text, shown):
         if len(tables) == MOST_TABLES:
-            raise BadJobs(f"{shown}: holds more than {MOST_TABLES} jobs; divide it, or let lists make a grid.")
+            raise BadJobs(f"{shown}: contains more than {MOST_TABLES} jobs; divide it, or let lists make a grid.")
         for key, value in table.values.items():
             _check_size(table, key, value, 1)
         tables.append(table)
     if not tables:
-        raise BadJobs(f"{shown}: holds no job; a job begins with [[job]].")
+        raise BadJobs(f"{shown}: contains no jobs; a job begins with [[job]].")
     return tables
 
 
 def _check_size(table: Table, key: str, value: Any, depth: int) -> None:
-    """Raise BadJobs for what is too long, too deep or no plain value."""
+    """Raise BadJobs for a value that is too long, nested too deeply, or not plain."""
     if isinstance(value, str) and len(value) > LONGEST:
         raise table.fault(f"'{printable(key)}' has {len(value):,} characters; {LONGEST:,} are the most.", key)
     if isinstance(value, list | Mapping):
@@ -113,7 +113,7 @@ _KEY = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([\w-]+))\s*[.=]""")
 
 
 def _toml_lines(text: str) -> tuple[dict[str, int], list[tuple[int, dict[str, int]]]]:
-    """The lines of the keys of [defaults], and of each [[job]]: tomllib does not tell them."""
+    """Find the lines of the keys of [defaults], and of each [[job]], since tomllib does not report them."""
     usual: dict[str, int] = {}
     found: list[tuple[int, dict[str, int]]] = []
     inside = usual
@@ -149,7 +149,7 @@ def _json_lines(text: str, shown: str) -> Iterator[Table]:
 
 
 def _csv(text: str, shown: str) -> Iterator[Table]:
-    """A job a row; an empty field is not given, `gates.rules_broken` is an option in a table, `[…]` is a list."""
+    """Read one job from each row: empty fields are left out, `gates.in_key` goes into a table, `[…]` is a list."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         names = [name.strip() for name in next(reader, [])]
@@ -162,10 +162,10 @@ def _csv(text: str, shown: str) -> Iterator[Table]:
             for name, value in zip(names, row, strict=False):
                 if value.strip():
                     outer, _, inner = name.partition(".")
-                    place = values.setdefault(outer, {}) if inner else values
-                    if not isinstance(place, dict):
+                    target = values.setdefault(outer, {}) if inner else values
+                    if not isinstance(target, dict):
                         raise BadJobs(f"{shown}, line 1: '{printable(outer)}' is a column and a table.")
-                    place[inner or outer] = _field(value.strip())
+                    target[inner or outer] = _field(value.strip())
             if values:
                 yield Table(values, shown, reader.line_num - 1, reader.line_num)
     except csv.Error as error:

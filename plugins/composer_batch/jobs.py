@@ -1,4 +1,4 @@
-"""Jobs: tables of a file as checked values, a grid spread out; it knows no model, and no folder."""
+"""Jobs: tables of a file as checked values, with their grids expanded."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from composer_batch.jobfile import Table
 from composer_batch.places import PATTERN
 
 MOST_PIECES = 1_000_000
-"""Of one job, for each point of its grid."""
+"""Pieces of one job, for each point of its grid."""
 
 MOST_CELLS = 10_000
 """Points of all grids of a file together."""
 
 MOST_BARS = 4096
-"""Of one piece."""
+"""Bars of one piece."""
 
 MOST_ATTEMPTS = 100
 
 LARGEST = 2**62
-"""Seeds and indexes are below, so that SQLite holds them."""
+"""Seeds and indexes are smaller, so that SQLite can hold them."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is asked for, without samplers, gates and options of exporters. Raises BadOption for what cannot be."""
+    """A job without samplers, gates and export options. Raises BadOption for invalid values."""
 
-    name: Annotated[str, "what the job is called"] = ""
+    name: Annotated[str, "name of the job"] = ""
     file: Annotated[str, "pattern of the file names, such as {model}-{key}-{index:04}"] = PATTERN
     model: Annotated[str, "name of a model, or a .safetensors file"] = "chorales"
     count: Annotated[int, "how many pieces, for each point of the grid"] = 1
@@ -44,20 +44,20 @@ class Job:
     index: Annotated[int | None, "only this piece of those of the seed, counted from 0"] = None
     bars: Annotated[int | None, "exactly so many whole bars (after the primer)"] = None
     form: Annotated[str | None, "sections of so many bars (8), such as AABA"] = None
-    time_signature: Annotated[str | None, "metre, such as 3/4"] = None
+    time_signature: Annotated[str | None, "time signature, such as 3/4"] = None
     key: Annotated[str | None, "key, such as Dm, F# or Bb"] = None
     tempo: Annotated[float | None, "quarter notes per minute"] = None
     primer: Annotated[str | None, "a music file, or notes: D4 E4 F4/2 A4/2"] = None
-    title: Annotated[str | None, "for the forms that show one"] = None
-    formats: Annotated[tuple[str, ...], "forms of each piece, by suffix"] = ("mid",)
+    title: Annotated[str | None, "title, in formats that have one"] = None
+    formats: Annotated[tuple[str, ...], "formats of each piece, by suffix"] = ("mid",)
     device: Annotated[str, "cpu, cuda, …"] = "cpu"
-    stepper: Annotated[str, "what runs the model; auto: the fastest that can"] = "auto"
-    precision: Annotated[str, "what it computes in"] = "float32"
-    attempts: Annotated[int, "how often a piece is drawn at most until it passes the gates"] = 8
-    keep: Annotated[str | None, "of all pieces of the job, such as: best 100 by likelihood"] = None
+    stepper: Annotated[str, "inference backend; auto: the fastest one that can"] = "auto"
+    precision: Annotated[str, "number format, such as int8"] = "float32"
+    attempts: Annotated[int, "how often a piece is drawn, at most, until it passes the gates"] = 8
+    keep: Annotated[str | None, "which pieces of the job to keep, such as: best 100 by likelihood"] = None
 
     def __post_init__(self) -> None:
-        """Check what no request checks."""
+        """Check the values that no request checks."""
         if not 1 <= self.count <= MOST_PIECES:
             raise BadOption(f"'count' is {self.count:,}, and must be from 1 to {MOST_PIECES:,}.")
         if self.bars is not None and self.bars > MOST_BARS:
@@ -78,7 +78,7 @@ class Job:
 GRID = frozenset(
     "model seed index bars form time_signature key tempo primer device stepper precision".split()  # noqa: SIM905
 )
-"""Options of which a list makes a grid; so do those of samplers."""
+"""Options in which a list makes a grid; all options of samplers do so, too."""
 
 TABLES = ("gates", "export_options")
 
@@ -91,23 +91,23 @@ class Wanted:
     links: tuple[Link, ...]
     gates: Mapping[str, Any]
     export_options: Mapping[str, Mapping[str, Any]]
-    varied: tuple[str, ...]  # what the grid is of
+    varied: tuple[str, ...]  # options with several values
     table: Table = field(compare=False)
 
 
 def sampler_keys() -> dict[str, tuple[str, Option]]:
-    """The keys of samplers' options, as the command line has them: `top-p`, `density-per`."""
+    """List the keys of samplers' options, as on the command line: `top-p`, `density-per`."""
     found: dict[str, tuple[str, Option]] = {}
     taken = {option.name.replace("_", "-") for option in schema(Job)} | {name.replace("_", "-") for name in TABLES}
     for name, offer in sorted(registry().offers["samplers"].items()):
-        for place, option in enumerate(offer.options):
-            key = name if place == 0 else f"{name}-{option.name.replace('_', '-')}"
+        for index, option in enumerate(offer.options):
+            key = name if index == 0 else f"{name}-{option.name.replace('_', '-')}"
             found[f"sampler-{key}" if key in taken else key] = (name, option)
     return found
 
 
 def spread(tables: Sequence[Table]) -> list[Wanted]:
-    """Every point of every job's grid, in the order of the file. Raises BadJobs, which names file and line."""
+    """Expand every job's grid, in the order of the file. Raises BadJobs, with file and line."""
     samplers = sampler_keys()
     found: list[Wanted] = []
     for table in tables:
@@ -121,7 +121,7 @@ def spread(tables: Sequence[Table]) -> list[Wanted]:
 
 
 Axis = tuple[str, str, Sequence[Any]]
-"""A key as it was written, what it stands for, and its values."""
+"""A key as written, the option it names, and its values."""
 
 
 def _axes(table: Table, samplers: Mapping[str, tuple[str, Option]]) -> list[Axis]:
@@ -134,7 +134,7 @@ def _axes(table: Table, samplers: Mapping[str, tuple[str, Option]]) -> list[Axis
         if name in own:
             axes.append((written, name, _values(table, written, value, name in GRID)))
         elif dashed in samplers:
-            listed = get_origin(samplers[dashed][1].type) is tuple  # of such an option a list is one value
+            listed = get_origin(samplers[dashed][1].type) is tuple  # for such an option, a list is one value
             nested = isinstance(value, list) and bool(value) and isinstance(value[0], list)
             axes.append((written, dashed, _values(table, written, value, nested or not listed, one=listed)))
         elif name in TABLES:
@@ -186,13 +186,13 @@ def _points(table: Table, axes: Sequence[Axis], samplers: Mapping[str, tuple[str
 
 
 def _named_in(text: str, keys: Sequence[str]) -> str:
-    """The key that an error is about, by its first quoted word."""
+    """Find the key that an error is about, by its first quoted word."""
     return next((key for key in keys if f"'{key.replace('-', '_')}'" in text), "")
 
 
 @lru_cache(maxsize=1)
 def _own() -> Mapping[str, Option]:
-    """The options of a job."""
+    """List the options of a job."""
     return {option.name: option for option in schema(Job)}
 
 

@@ -1,4 +1,4 @@
-"""The manifest of a batch: a line of JSON for each piece that is there, for people without SQL; it reads the ledger."""
+"""The manifest of a batch: a line of JSON for each finished piece, for people without SQL."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from composer_batch.catalogue import Ledger
 NAME = "manifest.jsonl"
 
 
-def write(ledger: Ledger, path: Path) -> None:
-    """Write a line a piece, in the order in which they were asked for. Raises CannotWrite."""
+def write(catalogue: Ledger, path: Path) -> None:
+    """Write one line for each finished piece, in the order of the jobs. Raises CannotWrite."""
     with whole_file(path) as scratch, scratch.open("w", encoding="utf-8") as file:
-        for row in ledger.pieces("done"):
+        for row in catalogue.pieces("done"):
             files = {
                 f"{row['stem']}.{suffix}": {"sha256": digest, "bytes": size}
                 for suffix, (digest, size) in row["files"].items()

@@ -1,4 +1,4 @@
-"""Packing: what waits in a ledger, in chunks for so many workers; it runs nothing."""
+"""Packing: groups the waiting pieces of a catalogue into chunks for the workers."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from composer_batch.cell import Cell
 from composer_batch.worker import Chunk
 
 PAGE = 1024
-"""Rows that are read from the ledger at once."""
+"""Rows that are read from the catalogue at once."""
 
 
 def chunks(
-    ledger: Ledger, cells: Sequence[Cell], largest: int, workers: Callable[[], int], most: Callable[[int], int]
+    catalogue: Ledger, cells: Sequence[Cell], largest: int, workers: Callable[[], int], most: Callable[[int], int]
 ) -> Iterator[Chunk]:
-    """Pieces of one model and chain together, those of like length beside each other, the longest first.
+    """Yield chunks of one model and sampler chain. Pieces of similar length stand together, the longest first.
 
-    No chunk has more than `largest` pieces, or than `most` says of the cell that it has come to.
+    No chunk has more than `largest` pieces, or more than `most` of its last cell.
     """
     groups: dict[tuple[object, ...], list[int]] = {}
-    for place, cell in enumerate(cells):
-        groups.setdefault(cell.together, []).append(place)
-    for places in groups.values():
-        places.sort(key=lambda place: (-cells[place].length, place))  # what takes long is begun early
-        left = sum(ledger.waiting_in(place) for place in places)
+    for position, cell in enumerate(cells):
+        groups.setdefault(cell.together, []).append(position)
+    for positions in groups.values():
+        positions.sort(key=lambda position: (-cells[position].length, position))  # long pieces are started early
+        left = sum(catalogue.waiting_in(position) for position in positions)
         size, due = 0, 0
         pieces: list[tuple[int, int, int]] = []
-        for place in places:
-            for number, index in _waiting(ledger, place):
+        for position in positions:
+            for number, index in _waiting(catalogue, position):
                 if not due:
                     due = workers()
                     size = share(left, due, largest)
-                pieces.append((number, place, index))
-                if len(pieces) >= min(size, most(place)):
+                pieces.append((number, position, index))
+                if len(pieces) >= min(size, most(position)):
                     yield chunk(cells, pieces)
                     left, due, pieces = left - len(pieces), due - 1, []
         if pieces:
@@ -42,10 +42,10 @@ def chunks(
 
 
 def share(left: int, workers: int, most: int) -> int:
-    """Pieces of each of the next chunks, one for each worker, of those that are left.
+    """Compute the size of each of the next chunks, one for each worker, from the number of pieces left.
 
-    A round of equal chunks takes half of what is left, so that all workers end together (factoring: Hummel, Schonberg
-    and Flynn 1992), but fills batches as long as there is enough for all.
+    A round of equal chunks takes half of the rest, so that all workers end together (factoring: Hummel, Schonberg and
+    Flynn 1992). While there are enough pieces, each chunk fills a batch.
     """
     size = min(max(-(-left // (2 * workers)), BATCH), most)
     rounds = -(-left // (workers * size))
@@ -53,12 +53,12 @@ def share(left: int, workers: int, most: int) -> int:
 
 
 def chunk(cells: Sequence[Cell] | Mapping[int, Cell], pieces: Sequence[tuple[int, int, int]]) -> Chunk:
-    """These pieces (number, place of the cell, index) with the cells that they need."""
-    return Chunk({place: cells[place] for _, place, _ in pieces}, tuple(pieces))
+    """Make a chunk of these pieces (number, position of the cell, index) and their cells."""
+    return Chunk({position: cells[position] for _, position, _ in pieces}, tuple(pieces))
 
 
-def _waiting(ledger: Ledger, place: int) -> Iterator[tuple[int, int]]:
+def _waiting(catalogue: Ledger, position: int) -> Iterator[tuple[int, int]]:
     after = -1
-    while page := ledger.waiting(place, after, PAGE):
+    while page := catalogue.waiting(position, after, PAGE):
         yield from page
         after = page[-1][0]

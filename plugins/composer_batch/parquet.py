@@ -1,4 +1,4 @@
-"""The catalogue of a batch as Parquet, all shards together, for tables and data frames; it reads the ledgers."""
+"""The catalogue of a batch as Parquet, all shards together, for tables and data frames."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from composer_batch.catalogue import opened
 from composer_batch.folder import PARQUET, ledgers
 
 GROUP = 8192
-"""Rows that are held at once."""
+"""Rows in memory at once."""
 
 COLUMNS = {
     **dict.fromkeys(("number", "job", "seed", "index", "tries", "attempt", "bytes", "run"), "int64"),
     **dict.fromkeys(("model", "model_hash", "state", "stem", "asked", "files", "metrics", "reason"), "string"),
     **dict.fromkeys(("rank", "distance", "seconds", "made_at"), "float64"),
 }
-"""As in the ledger, with their types; what holds several values is JSON there and here."""
+"""The columns of the catalogue, with their types. Those with several values are JSON."""
 
 
 def check() -> None:
@@ -30,15 +30,15 @@ def check() -> None:
 
 
 def write(out: Path) -> None:
-    """Write a row for each piece that is asked for, whatever became of it. Raises CannotWrite."""
+    """Write a row for each requested piece, whatever its state. Raises CannotWrite."""
     import pyarrow
     from pyarrow import parquet
 
     schema = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in COLUMNS.items()])
     with whole_file(out / PARQUET) as scratch, parquet.ParquetWriter(scratch, schema) as writer:
         for path in ledgers(out):
-            with opened(path, reading=True) as ledger:
-                rows = ledger.rows(list(COLUMNS))
+            with opened(path, reading=True) as catalogue:
+                rows = catalogue.rows(list(COLUMNS))
                 while group := list(islice(rows, GROUP)):
                     columns: dict[str, Any] = dict(zip(COLUMNS, zip(*group, strict=True), strict=True))
                     try:

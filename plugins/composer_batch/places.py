@@ -1,4 +1,4 @@
-"""Places: the file names of pieces within the folder of a batch, which they never leave; it writes nothing."""
+"""File names of pieces within the folder of a batch, which they never leave."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ FOLDER = 1000
 """Pieces that share a folder."""
 
 PATTERN = "{number:06}"
-"""How the files of a piece are called unless a job says otherwise."""
+"""The default pattern of file names."""
 
 LONGEST = 120
 """Characters of a name without its suffix."""
 
 OWN = ("number", "index")
-"""What differs from piece to piece of one cell."""
+"""Fields that differ between the pieces of one cell."""
 
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 _WIDTH = re.compile(r"0?\d{0,2}")
@@ -29,25 +29,25 @@ _ODD = re.compile(r"[^A-Za-z0-9._+#-]+")
 
 @dataclass(frozen=True)
 class Names:
-    """The names of the pieces of one cell: what all share is filled in, and number and index are left."""
+    """The file names of the pieces of one cell: only number and index are still to be filled in."""
 
-    template: str  # of `%`, with `number` and `index`
+    template: str  # a %-format with `number` and `index`
 
     @property
     def has_index(self) -> bool:
-        """Whether the index is in them."""
+        """Whether the names contain the index."""
         return "%(index)" in self.template
 
     @property
     def differ(self) -> bool:
-        """Whether no two pieces of the cell share one.
+        """Whether no two pieces of the cell share a name.
 
-        Numbers grow with indexes and get no shorter, so that a name of the same length has another number in it.
+        Numbers grow with indexes and never get shorter, so that names of equal length contain different numbers.
         """
         return self.template % {"number": 0, "index": 0} != self.template % {"number": 1, "index": 1}
 
     def stem(self, number: int, index: int) -> str:
-        """Name a piece: its path without a suffix, from the folder of the batch. Raises BadOption for no name."""
+        """Return the path of a piece in the batch, without suffix. Raises BadOption for an invalid name."""
         name = self.template % {"number": number, "index": index}
         if not name.strip(". ") or name != name.strip(" ") or name.startswith(".") or name.endswith("."):
             raise BadOption(f"invalid file name '{printable(name)}'.")
@@ -59,26 +59,26 @@ class Names:
 
 
 def folder_of(number: int) -> str:
-    """Name the folder of a piece. Raises BadOption for a number that no piece has."""
+    """Return the name of the folder of a piece. Raises BadOption for a negative number."""
     if number < 0:
         raise BadOption(f"there is no piece {number}.")
     return f"{number // FOLDER:04}"
 
 
 def names(pattern: str, fields: Mapping[str, Any]) -> Names:
-    """Make the names that a pattern gives.
+    """Build file names from a pattern.
 
-    This is where names of files are made of what others wrote. Raises BadOption for a pattern that would lead out of
-    its folder, or that names what a piece does not have.
+    Here, file names are made from the words of strangers. Raises BadOption for a pattern that would lead out of its
+    folder, and for unknown fields.
     """
     shown = f"the file name '{printable(pattern)}'"
     try:
         parts = list(Formatter().parse(pattern))
     except ValueError as error:
-        raise BadOption(f"{shown} is no pattern: {error}.") from None
+        raise BadOption(f"{shown} is not a pattern: {error}.") from None
     literal = "".join(text for text, *_ in parts)
     if any(letter in '/\\:*?"<>|' or not letter.isprintable() for letter in literal):
-        raise BadOption(f"{shown} holds what no file name may hold; pieces stay in their folder.")
+        raise BadOption(f"{shown} contains a character that no file name may have, such as '/'.")
     found = []
     for text, name, form, conversion in parts:
         found.append(text.replace("%", "%%"))
@@ -88,7 +88,7 @@ def names(pattern: str, fields: Mapping[str, Any]) -> Names:
 
 
 def _left_open(shown: str, name: str, form: str, fields: Mapping[str, Any], *, plain: bool) -> str:
-    """Write what stands in a template for a field of a pattern: its value, or for number and index their own place."""
+    """Return the template text for one field: its value, or a placeholder for number and index."""
     if name not in fields and name not in OWN:
         raise BadOption(f"{shown} has '{{{printable(name)}}}': {nearest(name, [*fields, *OWN])}")
     if not plain or not _WIDTH.fullmatch(form):

@@ -1,4 +1,4 @@
-"""The plan of a batch: cells that are known to work, in order, before anything runs; it makes no folder."""
+"""The plan of a batch: cells that are checked, in order, before anything runs. No folder is made."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from composer_batch.cell import Cell
 from composer_batch.jobs import Wanted
 
 MOST_IN_ALL = 5_000_000
-"""Pieces of one batch."""
+"""Pieces of one batch, at most."""
 
 
 def plan(wanted: Sequence[Wanted], opened: Mapping[str, Generator] | None = None) -> list[Cell]:
-    """The cells of a batch, each known to work. Raises BadJobs, with file and line, for the first that does not.
+    """Build the cells of a batch and check each. Raises BadJobs, with file and line, for the first invalid one.
 
-    Pieces are counted, and not looked at one by one.
+    Pieces are counted, and not visited one by one.
     """
     _check_count(wanted)
     desk = Desk(dict(opened or {}))
@@ -42,7 +42,7 @@ def plan(wanted: Sequence[Wanted], opened: Mapping[str, Generator] | None = None
             cells.append(_cell(one, player, asking))
             marks.append((player.model.hash, asking.digest, one.job.seed))
         with _faulted(one, "file"):
-            _ = cells[-1].names  # made here, for its line
+            _ = cells[-1].names  # computed here, so that errors have its line
     found = apart.stretches(wanted)
     apart.check_pieces(found, marks)
     apart.check_names(found, [cell.names for cell in cells])
@@ -50,7 +50,7 @@ def plan(wanted: Sequence[Wanted], opened: Mapping[str, Generator] | None = None
 
 
 def _check_count(wanted: Sequence[Wanted]) -> None:
-    """Raise BadJobs for more pieces than a batch can have."""
+    """Raise BadJobs if a batch has too many pieces."""
     total = 0
     for one in wanted:
         total += one.job.count
@@ -61,7 +61,7 @@ def _check_count(wanted: Sequence[Wanted]) -> None:
 
 @contextmanager
 def _faulted(one: Wanted, key: str = "") -> Iterator[None]:
-    """Errors told with the line of the key, or of the one that they name."""
+    """Report errors with the line of the key, or of the key that they name."""
     try:
         yield
     except ComposerError as error:
@@ -69,7 +69,7 @@ def _faulted(one: Wanted, key: str = "") -> Iterator[None]:
 
 
 def _key_of(text: str, one: Wanted) -> str:
-    """The key of a table that an error is likely to be about, for its line."""
+    """Guess which key of a table an error is about, for its line."""
     words = set(re.findall(r"[\w-]+", text.lower()))
     keys = sorted(one.table.values, key=len, reverse=True)
     return next((key for key in keys if key.replace("-", "_").lower() in words or key.lower() in words), "")
@@ -78,7 +78,7 @@ def _key_of(text: str, one: Wanted) -> str:
 def _cell(one: Wanted, player: Generator, asking: Asking) -> Cell:
     job = one.job
     if one.gates.get("max_copied_bars") is not None:
-        player.learnt()  # read and indexed now, and not by each worker
+        player.learnt()  # read and indexed once, and not by each worker
     options = registry().names("models")
     return Cell(
         job=one.table.number,
@@ -101,7 +101,7 @@ def _cell(one: Wanted, player: Generator, asking: Asking) -> Cell:
 
 
 def _fields(one: Wanted) -> dict[str, Any]:
-    """What a pattern may use beside a piece's own: the options of the job, and the samplers that its grid is of."""
+    """List the values that a file name pattern may use: options of the job, and samplers in its grid."""
     job = one.job
     model = Path(job.model).stem if job.model.endswith(".safetensors") else job.model
     own = ("seed", "bars", "form", "time_signature", "key", "tempo", "device", "stepper", "precision")
@@ -120,7 +120,7 @@ def _keys_of_links() -> dict[str, tuple[str, str]]:
 
 
 def pieces(cells: Sequence[Cell], number: int = 0) -> Iterator[tuple[int, int, Cell]]:
-    """(number, index, cell) of every piece; numbers go on from `number`."""
+    """Yield (number, index, cell) of every piece. Numbers start at `number`."""
     for cell in cells:
         for index in range(cell.first, cell.first + cell.count):
             yield number, index, cell
@@ -128,7 +128,7 @@ def pieces(cells: Sequence[Cell], number: int = 0) -> Iterator[tuple[int, int, C
 
 
 def count(cells: Sequence[Cell]) -> Counter[str]:
-    """Pieces asked for, by model."""
+    """Count the requested pieces by model."""
     found: Counter[str] = Counter()
     for cell in cells:
         found[cell.model] += cell.count

@@ -1,66 +1,66 @@
-"""How a batch goes, in lines: on a terminal one that changes, in a log one now and then, or JSON; it runs nothing."""
+"""Progress of a batch: a live line on a terminal, a line now and then in a log, or lines of JSON."""
 
 from __future__ import annotations
 
 import json
 import math
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
 
 import click
 
-from composer.cli.tables import span
+from composer.cli.progress import StatusLine, span
 
 if TYPE_CHECKING:
-    from composer_batch.scheduler import Progress
+    from composer_batch.scheduler import Progress, Report
 
-OFTEN, SELDOM = 0.5, 10.0
-"""Seconds between two lines on a terminal, and in a log."""
-
-
-@dataclass
-class Teller:
-    """Says how it goes, on stderr; as JSON on stdout."""
-
-    quiet: bool = False
-    as_json: bool = False
-    clock: Callable[[], float] = monotonic
-    _told: float = -math.inf
-    _shown: bool = False
-
-    def __call__(self, progress: Progress) -> None:
-        """Say it, unless it has been said just now."""
-        live = sys.stderr.isatty() and not self.as_json
-        if self.quiet or self.clock() - self._told < (OFTEN if live else SELDOM):
-            return
-        self._told = self.clock()
-        if self.as_json:
-            click.echo(json.dumps(plain(progress)))
-        elif live:
-            click.echo(f"\r\x1b[K{line(progress)}", err=True, nl=False)
-            self._shown = True
-        elif progress.made:
-            click.echo(line(progress), err=True)
-
-    def end(self, progress: Progress) -> None:
-        """The last word."""
-        if self._shown:
-            click.echo(err=True)
-        if self.quiet:
-            return
-        if self.as_json:
-            click.echo(json.dumps({**plain(progress), "ended": True}))
-            return
-        click.echo(f"{_counted(progress)}; {progress.made:,} made now in {span(progress.seconds)}")
-        for reason, count in progress.rejections.most_common():
-            click.echo(f"rejected {count:,} × {reason}")
+SELDOM = 10.0
+"""Seconds between two lines of a log, or of JSON."""
 
 
-def line(progress: Progress) -> str:
-    """How it goes, in one line."""
+@contextmanager
+def show_progress(*, quiet: bool, as_json: bool, clock: Callable[[], float] = monotonic) -> Iterator[Report]:
+    """Show how a batch goes, on stderr, or as JSON on stdout. Yield what reports its progress."""
+    if quiet:
+        yield lambda _: None
+    elif as_json:
+        yield _limit_rate(lambda progress: click.echo(json.dumps(to_json(progress))), clock)
+    else:
+        with StatusLine() as line:
+            if line.is_live:
+                yield lambda progress: line.update(format_line(progress))
+            else:
+                yield _limit_rate(lambda progress: line.print(format_line(progress)) if progress.made else None, clock)
+
+
+def _limit_rate(report: Report, clock: Callable[[], float]) -> Report:
+    last = -math.inf
+
+    def report_if_due(progress: Progress) -> None:
+        nonlocal last
+        if clock() - last >= SELDOM:
+            last = clock()
+            report(progress)
+
+    return report_if_due
+
+
+def print_end(progress: Progress, *, quiet: bool, as_json: bool) -> None:
+    """Print the final progress on stdout."""
+    if quiet:
+        return
+    if as_json:
+        click.echo(json.dumps({**to_json(progress), "ended": True}))
+        return
+    click.echo(f"{_counted(progress)}; {progress.made:,} made now in {span(progress.seconds)}")
+    for reason, count in progress.rejections.most_common():
+        click.echo(f"rejected {count:,} × {reason}")
+
+
+def format_line(progress: Progress) -> str:
+    """Format the progress in one line."""
     left = "" if math.isinf(progress.left) else f", {span(progress.left)} left"
     worst = ", ".join(f"{count:,} × {reason}" for reason, count in progress.rejections.most_common(3))
     rejected = f"; rejections: {worst}" if worst else ""
@@ -74,8 +74,8 @@ def _counted(progress: Progress) -> str:
     return ", ".join([f"{progress.counts['done']:,} of {progress.pieces:,} pieces done", *more])
 
 
-def plain(progress: Progress) -> dict[str, object]:
-    """The same as values."""
+def to_json(progress: Progress) -> dict[str, object]:
+    """Return the progress as plain values."""
     left = None if math.isinf(progress.left) else round(progress.left, 1)
     return {
         "pieces": progress.pieces,

@@ -1,4 +1,4 @@
-"""The gallery of a batch: its best pieces on a page, by the exporter of pages where there is one; it makes no music."""
+"""The gallery of a batch: its best pieces on a page, by the exporter of pages if there is one."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ SUFFIX = ".html"
 
 
 def write(out: Path, page: Path, top: int) -> int:
-    """Write the `top` best ranked pieces to `page`; how many there were.
+    """Write the `top` best ranked pieces to `page`. Return how many there were.
 
-    Raises BadOption where there is no batch, or no piece of it, and CannotWrite.
+    Raises BadOption if there is no batch, or no finished piece, and CannotWrite.
     """
     check_page(page)
     paths = ledgers(out)
@@ -42,32 +42,32 @@ def write(out: Path, page: Path, top: int) -> int:
 
 
 def _place(row: dict[str, Any]) -> tuple[float, ...]:
-    """What pieces are sorted by; one that was not ranked comes last."""
+    """Return the sort key of a piece; pieces without a rank come last."""
     return tuple(inf if row[name] is None else row[name] for name in ("rank", "distance", "number"))
 
 
 def check_page(page: Path) -> None:
-    """Raise BadOption for what is no page."""
+    """Raise BadOption for a file that is no page."""
     if page.suffix.lower() != SUFFIX:
-        raise BadOption(f"{printable(str(page))}: a gallery is a page, such as best.html.")
+        raise BadOption(f"{printable(str(page))}: a gallery must be a page, such as best.html.")
 
 
 def files_in(out: Path) -> Iterator[Path]:
-    """The files of all pieces of a batch."""
+    """Yield the files of all finished pieces of a batch."""
     for path in ledgers(out):
-        with opened(path, reading=True) as ledger:
-            for row in ledger.pieces("done"):
+        with opened(path, reading=True) as catalogue:
+            for row in catalogue.pieces("done"):
                 yield from _files(out, row)
 
 
 def _best(paths: Sequence[Path], top: int) -> Iterator[dict[str, Any]]:
     for path in paths:
-        with opened(path, reading=True) as ledger:
-            yield from islice(ledger.pieces("done", order="rank, distance, number"), top)
+        with opened(path, reading=True) as catalogue:
+            yield from islice(catalogue.pieces("done", order="rank, distance, number"), top)
 
 
 def _exported(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> bool:
-    """Whether an exporter of pages took the pieces."""
+    """Export the pieces to a page. Tell whether an exporter took them."""
     readers = registry().offers["readers"]
     pieces = []
     for row in best:
@@ -77,7 +77,7 @@ def _exported(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> bool:
         pieces.append(Piece(formats.read(path), {**formats.provenance(path), "title": row["stem"]}))
     try:
         formats.write(pieces, page)
-    except ComposerError:  # it may hold one piece
+    except ComposerError:  # it may take one piece only
         return False
     return True
 
@@ -87,14 +87,14 @@ def _files(out: Path, row: dict[str, Any]) -> list[Path]:
 
 
 def _plain(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> str:
-    """A page of links. Nothing of a batch is more than text on it."""
+    """Build a page of links. All values from the batch are escaped text."""
     rows = []
-    for place, row in enumerate(best, start=1):
+    for rank, row in enumerate(best, start=1):
         links = ", ".join(_link(path, page) for path in _files(out, row))
         metrics = row["metrics"] or {}
         broken = ", ".join(metrics.get("broken", ())) or "none"
         nats = metrics.get("nats per note")
-        cells = [str(place), links, html.escape(row["model"]), str(row["seed"]), str(row["index"])]
+        cells = [str(rank), links, html.escape(row["model"]), str(row["seed"]), str(row["index"])]
         cells += [str(metrics.get("notes", "?")), "?" if nats is None else f"{nats:.3f}", html.escape(broken)]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     headings = ("", "files", "model", "seed", "index", "notes", "nats per note", "rules broken")

@@ -1,4 +1,4 @@
-"""Whether a row of a ledger holds what a run writes there: a batch may come from anybody; it knows no SQL."""
+"""Checks rows of a catalogue: a batch may come from anybody."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _STEM = re.compile(r"\d{4,}/[^/\\\0-\x1f]{1,200}")
 
 
 def checked(row: Mapping[str, Any], *, written: bool) -> dict[str, Any]:
-    """The columns of a piece, those in JSON as plain values. Raises ValueError for what no run has written.
+    """Check the columns of a piece, and parse those in JSON. Raises ValueError for values that no run writes.
 
     A piece that is `written` has files.
     """
     values = {name: _plain(value) if name in _PLAIN else value for name, value in row.items()}
     for name, value in values.items():
         if (name in _CHECKS and not _CHECKS[name](value)) or (written and name == "files" and value is None):
-            raise ValueError(f"a piece has a '{name}' that no run has written")
+            raise ValueError(f"a piece has an invalid '{name}'")
     return values
 
 
@@ -30,7 +30,7 @@ def pair(row: tuple[Any, ...]) -> tuple[str, str]:
     """Read a row of two texts, a name and its value. Raises ValueError for others."""
     name, value = row
     if not (isinstance(name, str) and isinstance(value, str)):
-        raise ValueError("a value is no text")
+        raise ValueError("a value is not text")
     return name, value
 
 
@@ -38,11 +38,11 @@ def _plain(text: Any) -> Any:
     try:
         return json.loads(text) if text else None
     except (TypeError, RecursionError):
-        raise ValueError("a piece has a value that is no JSON") from None
+        raise ValueError("a piece has a value that is not JSON") from None
 
 
 def _is_stem(value: Any) -> bool:
-    """Whether it is a path that stays in the folder of the batch."""
+    """Tell whether a value is a path that stays in the folder of the batch."""
     return isinstance(value, str) and bool(_STEM.fullmatch(value)) and not value.endswith(("/.", "/.."))
 
 
@@ -59,7 +59,7 @@ def _is_table(value: Any) -> bool:
 
 
 def _are_metrics(value: Any) -> bool:
-    """Whether what is shown of them is of the right kind."""
+    """Tell whether the metrics that are shown have the right types."""
     if value is None:
         return True
     figures = (value.get(name) for name in ("notes", "nats per note")) if isinstance(value, Mapping) else ("",)

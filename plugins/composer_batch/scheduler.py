@@ -1,4 +1,4 @@
-"""Running a batch: chunks to an executor, and what comes back into the folder and the ledger; it makes no music."""
+"""Runs a batch: chunks go to an executor, and the results into the folder and the catalogue."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from composer_batch.cell import Cell
 from composer_batch.worker import Chunk, Made, Stopped, draw, finish
 
 TRIES = 3
-"""Workers that a piece may cost before it is set aside."""
+"""Workers lost on a piece before it is set aside."""
 
 PARTS = 8
-"""Into so many a chunk is divided whose worker was lost, to find the piece that it was lost on."""
+"""Parts into which a lost chunk is divided, to find the piece at fault."""
 
 MOST_BYTES = 2**26
-"""Of the files of one chunk, as far as the sizes of earlier ones tell."""
+"""Bytes of the files of one chunk, estimated from earlier ones."""
 
 MOST_SECONDS = 60.0
-"""That a chunk of more than `BATCH` pieces takes, as far as earlier ones tell."""
+"""Seconds that a chunk of more than `BATCH` pieces may take, estimated from earlier ones."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a batch runs, which changes nothing in its pieces."""
+    """How a batch runs. None of it changes the pieces."""
 
     limit: float = 900.0  # seconds that a worker may be busy with one chunk
-    chunk: int = 4 * BATCH  # pieces at most
-    wait: bool = False  # for another run in the folder
+    chunk: int = 4 * BATCH  # most pieces
+    wait: bool = False  # until another run in the folder ends
     shard: Shard = WHOLE
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How a batch goes."""
+    """The progress of a batch."""
 
     pieces: int  # in all
     counts: Counter[str]  # by state
@@ -54,12 +54,12 @@ class Progress:
 
     @property
     def rate(self) -> float:
-        """Pieces a second in this run."""
+        """Pieces per second in this run."""
         return self.made / self.seconds if self.made else 0.0
 
     @property
     def left(self) -> float:
-        """Seconds, if it goes on so; infinite before the first piece."""
+        """Seconds left at this rate; infinite before the first piece."""
         return self.counts["waiting"] / self.rate if self.rate else float("inf")
 
 
@@ -68,10 +68,10 @@ Report = Callable[[Progress], None]
 
 @dataclass
 class _Course:
-    """What changes while a batch runs."""
+    """The state of a run."""
 
     out: Path
-    ledger: Ledger
+    catalogue: Ledger
     settings: Settings
     cells: list[Cell]
     number: int  # of this run
@@ -79,9 +79,9 @@ class _Course:
     began: float
     counts: Counter[str]
     rejections: Counter[str]
-    again: deque[Chunk] = field(default_factory=deque)  # chunks whose worker was lost, in parts
+    again: deque[Chunk] = field(default_factory=deque)  # parts of lost chunks
     costs: dict[int, tuple[float, float]] = field(default_factory=dict)  # bytes and seconds of a piece, by cell
-    folders: set[Path] = field(default_factory=set)  # that are there
+    folders: set[Path] = field(default_factory=set)  # that exist
     made: int = 0
 
     def progress(self) -> Progress:
@@ -100,32 +100,32 @@ def run(
     clock: Callable[[], float] = time.monotonic,
     now: Callable[[], float] = time.time,
 ) -> Progress:
-    """Make what is asked for and not there yet; the end of it. Without `cells`, go on with what the folder has.
+    """Make the missing pieces, and return the final progress. Without `cells`, use those in the folder.
 
-    With `retry`, what was set aside is tried once more. Raises BatchFailed for a folder that another run works in, or
-    that holds another batch; CannotWrite where nothing can be written.
+    With `retry`, pieces that were set aside are tried again. Raises BatchFailed for a folder in use by another run, or
+    with another batch; CannotWrite where nothing can be written.
     """
     home, parts = folder.home(out, settings.shard), settings.shard.parts
     folder.check(out, settings.shard)
-    with locked(home, wait=settings.wait, advice=", or wait for it with --wait"), opened(home / NAME) as ledger:
+    with locked(home, wait=settings.wait, advice=", or wait for it with --wait"), opened(home / NAME) as catalogue:
         if cells is not None:
-            ledger.begin(cells, settings.shard)
-        number, settled = ledger.begun()
-        folder.mend(out, ledger, settled)
+            catalogue.begin(cells, settings.shard)
+        number, settled = catalogue.begun()
+        folder.mend(out, catalogue, settled)
         if retry:
-            ledger.again([row["number"] for row in ledger.pieces("failed", "number")])
-        known, counts = list(ledger.cells()), ledger.counts()
-        course = _Course(out, ledger, settings, known, number, clock, clock(), counts, ledger.rejections())
+            catalogue.again([row["number"] for row in catalogue.pieces("failed", "number")])
+        known, counts = list(catalogue.cells()), catalogue.counts()
+        course = _Course(out, catalogue, settings, known, number, clock, clock(), counts, catalogue.rejections())
         _choose(course, range(len(known)))
         tell = report or (lambda _: None)
         tell(course.progress())
         for _ in _outcomes(course, executor, now):
             tell(course.progress())
-        manifest.write(ledger, home / manifest.NAME)
+        manifest.write(catalogue, home / manifest.NAME)
         if parts > 1:
             choosing.choose_among_shards(out, parts, choosing.kept_of(known))
-            course.counts = ledger.counts()
-        folder.settle(ledger, number)
+            course.counts = catalogue.counts()
+        folder.settle(catalogue, number)
         return course.progress()
 
 
@@ -133,27 +133,28 @@ def run(
 
 
 def _chunks(course: _Course, executor: Executor) -> Iterator[Chunk]:
-    """What waits, in chunks; the parts of those that were lost come first."""
+    """Yield the waiting pieces in chunks. Parts of lost chunks come first."""
 
     def workers() -> int:
+        """Return how many chunks the executor works on at once."""
         return max(int(getattr(executor, "places", 1)), 1)
 
-    for chunk in packing.chunks(course.ledger, course.cells, course.settings.chunk, workers, partial(_most, course)):
+    for chunk in packing.chunks(course.catalogue, course.cells, course.settings.chunk, workers, partial(_most, course)):
         yield from _again(course)
         yield chunk
 
 
-def _most(course: _Course, place: int) -> int:
-    """Pieces of a chunk that has come to this cell: fewer where their files are large, or they take long."""
-    if place not in course.costs:
+def _most(course: _Course, position: int) -> int:
+    """Limit the pieces of a chunk that has reached this cell: fewer if their files are large or they are slow."""
+    if position not in course.costs:
         return BATCH
-    size, seconds = course.costs[place]
+    size, seconds = course.costs[position]
     for_long = max(BATCH, int(MOST_SECONDS / max(seconds, 1e-6)))
     return max(1, min(for_long, int(MOST_BYTES / max(size, 1.0))))
 
 
 def _outcomes(course: _Course, executor: Executor, now: Callable[[], float]) -> Iterator[Outcome]:
-    """Everything to the executor, and then what was lost, until nothing is left."""
+    """Run all chunks, and then what was lost, until nothing is left."""
     waiting: Iterator[Chunk] = _chunks(course, executor)
     while True:
         with _ended(executor((draw, finish), waiting, course.settings.limit)) as outcomes:
@@ -172,7 +173,7 @@ def _again(course: _Course) -> Iterator[Chunk]:
 
 @contextmanager
 def _ended(outcomes: Iterator[Outcome]) -> Iterator[Iterator[Outcome]]:
-    """The same, whose workers end with the block."""
+    """Close the outcomes at the end of the block, and so end their workers."""
     try:
         yield outcomes
     finally:
@@ -180,7 +181,7 @@ def _ended(outcomes: Iterator[Outcome]) -> Iterator[Iterator[Outcome]]:
             outcomes.close()
 
 
-# --- what comes back --------------------------------------------------------------------------------------------------
+# --- results ----------------------------------------------------------------------------------------------------------
 
 
 def _settle(course: _Course, outcome: Outcome, now: Callable[[], float]) -> None:
@@ -195,19 +196,19 @@ def _settle(course: _Course, outcome: Outcome, now: Callable[[], float]) -> None
         if one.files is not None:
             _write(course, chunk, one)
     rows = [_row(one, now(), course.number) for one in made]
-    course.ledger.record(rows)
+    course.catalogue.record(rows)
     _count(course, rows)
-    places = {place for _, place, _ in chunk.pieces}
+    positions = {position for _, position, _ in chunk.pieces}
     sizes = [sum(len(data) for data in one.files.values()) for one in made if one.files]
     size, seconds = sum(sizes) / max(len(sizes), 1), sum(one.seconds for one in made) / len(made)
-    course.costs |= dict.fromkeys(places, (size, seconds))
-    _choose(course, places)
+    course.costs |= dict.fromkeys(positions, (size, seconds))
+    _choose(course, positions)
 
 
 def _write(course: _Course, chunk: Chunk, made: Made) -> None:
-    place, index = next((place, index) for number, place, index in chunk.pieces if number == made.number)
-    stem = course.cells[place].names.stem(made.number, index)
-    folder.write(course.out, stem, made.files or {}, course.ledger.path.parent / folder.SCRATCH, course.folders)
+    position, index = next((position, index) for number, position, index in chunk.pieces if number == made.number)
+    stem = course.cells[position].names.stem(made.number, index)
+    folder.write(course.out, stem, made.files or {}, course.catalogue.path.parent / folder.SCRATCH, course.folders)
 
 
 def _row(made: Made, moment: float, run: int) -> Row:
@@ -235,7 +236,7 @@ def _count(course: _Course, rows: Sequence[Row]) -> None:
 
 
 def _lost(course: _Course, chunk: Chunk, fault: str) -> None:
-    """Divide a chunk, to find the piece that it was lost on; set that piece aside after some tries."""
+    """Divide a lost chunk to find the piece at fault. After some tries, set that piece aside."""
     count = len(chunk.pieces)
     if count > 1:
         size = -(-count // PARTS)
@@ -243,17 +244,17 @@ def _lost(course: _Course, chunk: Chunk, fault: str) -> None:
             course.again.append(packing.chunk(chunk.cells, chunk.pieces[start : start + size]))
         return
     number = chunk.pieces[0][0]
-    if course.ledger.tried(number) < TRIES:
+    if course.catalogue.tried(number) < TRIES:
         course.again.append(chunk)
         return
     row = Row(number, "failed", reason=f"{fault} ({TRIES} tries)")
-    course.ledger.record([row])
+    course.catalogue.record([row])
     _count(course, [row])
 
 
-def _choose(course: _Course, places: Iterable[int]) -> None:
-    """Of the jobs of these cells, keep the best."""
-    kept = choosing.kept_of(course.cells[place] for place in places)
-    count = choosing.choose(course.out, [course.ledger], kept)
+def _choose(course: _Course, positions: Iterable[int]) -> None:
+    """Keep the best pieces of the jobs of these cells."""
+    rules = choosing.kept_of(course.cells[position] for position in positions)
+    count = choosing.choose(course.out, [course.catalogue], rules)
     course.counts["done"] -= count
     course.counts["passed over"] += count

@@ -1,4 +1,4 @@
-"""The JSON schema of a file of jobs, from the signatures of jobs, gates and everybody's samplers; it reads none."""
+"""The JSON schema of a file of jobs, from the signatures of jobs, gates and all samplers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BOUNDS: dict[str, dict[str, Any]] = {
 
 
 def published() -> dict[str, Any]:
-    """The schema of a whole TOML file; `properties.job.items` is that of a line of JSON."""
+    """Build the schema of a whole TOML file. `properties.job.items` is the schema of one JSON line."""
     job = {"type": "object", "additionalProperties": False, "properties": _properties()}
     return {
         "$schema": DIALECT,
@@ -36,7 +36,7 @@ def published() -> dict[str, Any]:
         "required": [JOB],
         "properties": {
             JOB: {"type": "array", "minItems": 1, "items": job},
-            DEFAULTS: {**job, "description": "what holds for every job that says nothing else"},
+            DEFAULTS: {**job, "description": "defaults for all jobs"},
         },
     }
 

@@ -1,4 +1,4 @@
-"""The state of a batch, from its folder alone, all shards together; it changes nothing."""
+"""The state of a batch, from its folder, all shards together. Nothing is changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from composer_batch.folder import ledgers
 
 
 def summary(out: Path) -> dict[str, Any]:
-    """Pieces by state, rejections by gate, and why others were set aside. Raises BadOption where there is no batch."""
+    """Count pieces by state, rejections by gate, and the reasons of failures. Raises BadOption without a batch."""
     paths = ledgers(out)
     if not paths:
         raise BadOption(f"{printable(str(out))}: contains no batch.")
@@ -21,11 +21,11 @@ def summary(out: Path) -> dict[str, Any]:
     aside: Counter[str] = Counter()
     shards = []
     for path in paths:
-        with opened(path, reading=True) as ledger:
-            states.update(ledger.counts())
-            rejections.update(ledger.rejections())
-            aside.update(row["reason"] for row in ledger.pieces("failed", "reason"))
-            shards.append(ledger.about()["shard"])
+        with opened(path, reading=True) as catalogue:
+            states.update(catalogue.counts())
+            rejections.update(catalogue.rejections())
+            aside.update(row["reason"] for row in catalogue.pieces("failed", "reason"))
+            shards.append(catalogue.about()["shard"])
     return {
         "pieces": states.total(),
         "states": {state: states[state] for state in STATES if states[state]},

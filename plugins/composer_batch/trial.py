@@ -1,4 +1,4 @@
-"""A trial of a batch: a few bars of it, made to say what all will take; nothing is written."""
+"""A trial of a batch: a few bars are made to estimate time and size. Nothing is written."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from composer_batch.cell import Cell
 from composer_batch.worker import Chunk, Stopped, draw, finish
 
 PIECES = 8
-"""Of one cell."""
+"""Pieces of one cell."""
 
 CELLS = 4
-"""That are tried at most: of different models, chains and lengths."""
+"""Cells that are tried, at most: of different models, chains and lengths."""
 
 BARS = 16
-"""Of one piece: time and size of a longer one are in proportion."""
+"""Bars of one piece; the cost of a longer one is in proportion."""
 
 BARS_OF_SECTION = 4
 
 MOST_SECONDS = 2.0
-"""After which no other cell is tried."""
+"""Seconds after which no other cell is tried."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a batch takes, from a few of its pieces."""
+    """Time and size of a batch, estimated from a few of its pieces."""
 
     seconds: float  # on one processor
     bytes: float
 
     def times(self, factor: float) -> Estimate:
-        """Say what so many times as much takes."""
+        """Scale the estimate by a factor."""
         return Estimate(self.seconds * factor, self.bytes * factor)
 
 
 def estimate(cells: Sequence[Cell], clock: Callable[[], float] = perf_counter) -> Estimate:
-    """Time and space for all pieces. Raises what making the few raises."""
+    """Estimate time and space for all pieces. Raises the errors of making a few."""
     kinds: dict[object, list[Cell]] = {}
     for cell in cells:
         kinds.setdefault((cell.together, cell.length, cell.formats), []).append(cell)
@@ -51,20 +51,20 @@ def estimate(cells: Sequence[Cell], clock: Callable[[], float] = perf_counter) -
             break
     usual = Estimate(sum(t.seconds for t in tried) / len(tried), sum(t.bytes for t in tried) / len(tried))
     seconds = size = 0.0
-    for place, alike in enumerate(kinds.values()):
-        each = tried[place] if place < len(tried) else usual
+    for index, alike in enumerate(kinds.values()):
+        each = tried[index] if index < len(tried) else usual
         count = sum(cell.count for cell in alike)
         seconds, size = seconds + count * each.seconds, size + count * each.bytes
     return Estimate(seconds, size)
 
 
 def _tried(cell: Cell, clock: Callable[[], float]) -> Estimate:
-    """What one piece takes."""
+    """Estimate one piece of a cell by making a few."""
     short, factor = _shortened(cell)
     count = 1 if "form" in cell.asked else min(cell.count, PIECES)
     few = tuple((number, 0, cell.first + number) for number in range(count))
     if count > 1:
-        finish(draw(Chunk({0: short}, few[:1])))  # what is loaded once is not counted
+        finish(draw(Chunk({0: short}, few[:1])))  # loading is not counted
     began = clock()
     made = finish(draw(Chunk({0: short}, few)))
     if isinstance(made, Stopped):
@@ -75,7 +75,7 @@ def _tried(cell: Cell, clock: Callable[[], float]) -> Estimate:
 
 
 def _shortened(cell: Cell) -> tuple[Cell, float]:
-    """A cell of fewer bars, or of the first two sections, drawn once; how many times as long its pieces really are."""
+    """Reduce a cell to fewer bars or two sections, drawn once. Return how many times longer its pieces really are."""
     request: dict[str, Any] = dict(cell.asked["request"])
     asked, bars, factor = dict(cell.asked), int(request.get("bars") or 0), 1.0
     most = BARS_OF_SECTION if "form" in asked else BARS
@@ -90,5 +90,5 @@ def _shortened(cell: Cell) -> tuple[Cell, float]:
 
 
 def _attempts(cell: Cell, share: float) -> float:
-    """How often a piece is drawn on average until it passes its gates, of which that share does."""
+    """Compute how often a piece is drawn on average, if this share of the pieces passes the gates."""
     return (1 - (1 - share) ** cell.attempts) / share if share else cell.attempts

@@ -1,7 +1,7 @@
-"""The work of a batch: a chunk of pieces is drawn, held to its gates and made into bytes; it writes to no folder.
+"""The work of a batch: draw a chunk of pieces, apply the gates, and encode the files. No folder is written.
 
-Two stages, each a function of one plain value, so that an executor may run them in different places: `draw` needs the
-model, `finish` only exporters.
+There are two stages, each a function of one plain value, so that an executor may run them on different workers:
+`draw` needs the model, `finish` only exporters.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ from composer_batch.filters import Gates, gates_of, measure
 
 @dataclass(frozen=True)
 class Chunk:
-    """Pieces that are made together: all of one model and one chain."""
+    """Pieces that are made together: all of one model and one sampler chain."""
 
-    cells: Mapping[int, Cell]  # by their places
-    pieces: tuple[tuple[int, int, int], ...]  # number, place of the cell, index
+    cells: Mapping[int, Cell]  # by position
+    pieces: tuple[tuple[int, int, int], ...]  # number, position of the cell, index
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A piece that passed its gates, or none, and why none did."""
+    """A piece that passed its gates, or the reasons why none did."""
 
     number: int
     cell: int
@@ -84,7 +84,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Stopped:
-    """Why no chunk can be made where the work runs."""
+    """Why no chunk can be made on this worker."""
 
     reason: str
 
@@ -100,7 +100,7 @@ def draw(chunk: Chunk) -> Group | Stopped:
         player = _player(first.model, first.model_path, first.model_hash)
         standard = standard_of(player.model.card)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RequestWarning)  # of which the plan told
+            warnings.simplefilter("ignore", RequestWarning)  # the plan has shown them
             drawn = _drawn(player, standard, chunk)
     except (BadModelFile, UnknownName) as error:
         return Stopped(str(error))
@@ -111,7 +111,7 @@ def draw(chunk: Chunk) -> Group | Stopped:
 def _player(name: str, path: str, model_hash: str) -> Generator:
     player = player_of(name, path or name)
     if player.model.hash != model_hash:
-        raise BadModelFile(f"the model '{printable(name)}' is another one here than where the batch was begun.")
+        raise BadModelFile(f"the model '{printable(name)}' differs from the one that the batch was begun with.")
     return player
 
 
@@ -130,8 +130,8 @@ def _drawn(player: Generator, standard: Standard, chunk: Chunk) -> list[Drawn]:
     left = [_Open(number, cell, chunk.cells[cell].wanted(index)) for number, cell, index in chunk.pieces]
     while left:
         going = []
-        for place, made in each(player, [one.asked for one in left]):
-            one = left[place]
+        for position, made in each(player, [one.asked for one in left]):
+            one = left[position]
             if isinstance(made, ComposerError):
                 found[one.number] = Drawn(one.number, one.cell, None, None, one.rejections, str(made))
                 continue
@@ -161,7 +161,7 @@ def _gates(text: str) -> Gates:
 
 
 def finish(group: Group | Stopped) -> list[Made] | Stopped:
-    """The files of each piece as bytes, with what the ledger keeps of it."""
+    """Encode the files of each piece, with the values for the catalogue."""
     if isinstance(group, Stopped):
         return group
     began = perf_counter()
@@ -169,7 +169,7 @@ def finish(group: Group | Stopped) -> list[Made] | Stopped:
         with tempfile.TemporaryDirectory(prefix="composer-") as folder:
             made = [_finished(group, one, Path(folder)) for one in group.drawn]
     except (CannotWrite, OSError) as error:
-        return Stopped(f"a file for the time being: {printable(str(error), 200).rstrip('.')}.")
+        return Stopped(f"temporary files: {printable(str(error), 200).rstrip('.')}.")
     seconds = group.seconds + (perf_counter() - began) / max(len(made), 1)
     return [replace(one, seconds=round(seconds, 4)) for one in made]
 
@@ -182,7 +182,7 @@ def _finished(group: Group, drawn: Drawn, folder: Path) -> Made:
     try:
         files = _files(cell, piece, folder)
     except (CannotWrite, BadOption, UnknownName) as error:
-        if isinstance(error.__cause__, OSError):  # of the machine, and not of the piece
+        if isinstance(error.__cause__, OSError):  # an error of the machine, not of the piece
             raise
         return Made(drawn.number, "failed", rejections=drawn.rejections, reason=str(error))
     kept = {name: piece.provenance[name] for name in ("request", "primer", "form") if name in piece.provenance}
@@ -205,7 +205,7 @@ def _files(cell: Cell, piece: Piece, folder: Path) -> dict[str, bytes]:
     for suffix in cell.formats:
         path = folder / f"piece.{suffix}"
         _exporter(suffix, json.dumps(cell.export_options.get(suffix, {})))([piece], path)
-        found[suffix] = path.read_bytes()  # the next piece takes its place
+        found[suffix] = path.read_bytes()  # the next piece overwrites it
     return found
 
 

@@ -6,7 +6,7 @@ from composer.types import Offers
 
 @hookimpl
 def register_callbacks() -> Offers:
-    """Offer the three."""
+    """Register the three callbacks."""
     from composer_callbacks.drawn import Originality, Samples
     from composer_callbacks.tensorboard import TensorBoard
 

@@ -1,4 +1,4 @@
-"""Callbacks that draw pieces at each validation: to be heard, and to be held against the music trained on."""
+"""Callbacks that draw pieces at each validation, to hear them or to compare them with the training music."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Bars = Annotated[int, "bars of each piece"]
 
 @dataclass(frozen=True)
 class Samples(Callback):
-    """Write a few bars at each validation, to be heard: `samples/step-000500.mid`.
+    """Write a few bars at each validation, to listen to: `samples/step-000500.mid`.
 
-    They come as they are drawn, loops and all: one hears what the model has learned.
+    Pieces that loop are not retried, so that one hears what the model has learned.
     """
 
     bars: Bars = 8
@@ -31,7 +31,7 @@ class Samples(Callback):
         return (SAMPLES,)
 
     def on_validation(self, run: RunView) -> None:
-        """Write one piece. If none can be written, that is said, and the next one is tried."""
+        """Write one piece. If none can be written, warn; the next validation tries again."""
         from composer.io.formats import write
 
         with _said("no sample could be written"):
@@ -46,9 +46,9 @@ class Samples(Callback):
 
 @dataclass
 class Originality(Callback):
-    """Draw pieces at each validation and put into `metrics.jsonl` what they copy from the training split.
+    """Draw pieces at each validation, and add to `metrics.jsonl` what they copy from the training split.
 
-    The figures are `copied_share`, `copied_bars`, `longest` and `novelty`, as `composer originality` has them.
+    The figures are `copied_share`, `copied_bars`, `longest` and `novelty`, as in `composer originality`.
     """
 
     pieces: Annotated[int, "pieces that are drawn"] = 8
@@ -57,17 +57,17 @@ class Originality(Callback):
 
     @property
     def writes(self) -> tuple[str, ...]:
-        """The figures' lines."""
+        """The file of the figures."""
         return ("metrics.jsonl",)
 
     def on_start(self, run: RunView) -> None:
-        """Index the music that is trained on."""
+        """Index the training music."""
         from composer.originality.index import indexed
 
         self._music = indexed(run.corpus, run.tokenizer).against("train")
 
     def on_validation(self, run: RunView) -> Mapping[str, Any]:
-        """Hold new pieces against that music. If none can be drawn, that is said, and the next ones are tried."""
+        """Compare new pieces with the training music. If none can be drawn, warn; the next validation tries again."""
         from composer.originality.passages import compare, pooled
 
         with _said("no copies could be counted"):
@@ -79,15 +79,15 @@ class Originality(Callback):
 
 @contextmanager
 def _said(what: str) -> Iterator[None]:
-    """Say in a line why something could not be done."""
+    """Warn in one line if something could not be done."""
     try:
         yield
-    except ComposerError as error:  # an untrained model may find no piece
+    except ComposerError as error:  # an untrained model may fail
         warnings.warn(f"{what}: {printable(str(error), 200)}", RunWarning, stacklevel=3)
 
 
 def _drawn(run: RunView, bars: int, count: int = 1, name: str = "") -> list[Piece]:
-    """Pieces of the model as it stands, without a second try."""
+    """Draw pieces from the model as it is now, without retries."""
     from composer.generation.generator import Generator, generate
 
     player = Generator(run.model(), name)

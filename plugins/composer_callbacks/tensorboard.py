@@ -1,4 +1,4 @@
-"""The callback `tensorboard`: the course of a run as scalars that TensorBoard shows."""
+"""The callback `tensorboard`: writes the course of a run as scalars for TensorBoard."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TensorBoard(Callback):
     _writer: Any = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse to be made where TensorBoard is not installed."""
+        """Raise BadOption if TensorBoard is not installed."""
         if find_spec("tensorboard") is None:
             raise BadOption("TensorBoard is not installed; install it with `pip install tensorboard`.")
 
@@ -34,7 +34,7 @@ class TensorBoard(Callback):
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
-            # What a killed run wrote of this step or later ones is not shown.
+            # Hides what a killed run wrote of this step or later ones.
             self._writer = SummaryWriter(str(run.file(BOARD)), purge_step=run.progress.step)
         for name in SCALARS:
             self._writer.add_scalar(name, getattr(run.progress, name), run.progress.step)

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.cli.options import WithThings, options_for
-from composer.cli.tables import span
+from composer.cli.options import WithThings, make_executor, options_for
+from composer.cli.progress import StatusLine, span
 from composer.devices import processors
 from composer.errors import printable
 from composer.plugins.registry import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from composer.types import Executor
     from composer_compare.plan import Entry
@@ -100,7 +100,7 @@ def compare(
 
     check(out)
     command = "composer " + shlex.join(word for word in sys.argv[1:] if word not in ("--report", "--json"))
-    made = _executor(executor, executor_options)
+    made = make_executor(executor, executor_options)
     trial = _trial(ctx, architectures, _workers(made), **asked)
     if only_report:
         _finish(Findings(trial, Ledger(out).read()), out, as_json, command)
@@ -112,12 +112,6 @@ def compare(
     with _told() as report:
         results = carried_out(trial, out, made, report)
     _finish(Findings(trial, results), out, as_json, command)
-
-
-def _executor(name: str, options: Sequence[str]) -> Executor:
-    given = dict(text.partition("=")[::2] for text in options)
-    made: Executor = registry().make("executors", name, **given)
-    return made
 
 
 def _workers(executor: Executor) -> int:
@@ -143,7 +137,7 @@ def _trial(
     device: str,
     workers: int | None,
 ) -> Trial:
-    from composer.cli.train import build_corpus, fitted_tokenizer
+    from composer.cli.corpora import build_corpus, fitted_tokenizer
     from composer.data.datasets import make_dataset
     from composer.training.loop import Settings
     from composer.training.recipes import Recipe, plain
@@ -191,20 +185,21 @@ def _trial(
 
 @contextmanager
 def _told() -> Iterator[Any]:
-    """Print a line on stderr for each run that ends."""
+    """Print a line for each run on stderr; on a terminal, show below them how much is left."""
+    with StatusLine() as line:
 
-    def tell(progress: Progress) -> None:
-        entry, result = progress.entry, progress.result
-        where = f"seed {entry.seed}" if entry.question != "tuning" else f"trial {entry.level + 1:.0f}"
-        level = f" at {entry.level:g}" if entry.question not in ("likelihood", "tuning", "cost") else ""
-        said = f"failed: {result['failure']}" if "failure" in result else _came_to(result)
-        click.echo(
-            f"[{progress.done}/{progress.total}, {span(progress.seconds)} of work left] "
-            f"{entry.question}{level}: {entry.contender}, {where}: {said}",
-            err=True,
-        )
+        def tell(progress: Progress) -> None:
+            entry, result = progress.entry, progress.result
+            where = f"seed {entry.seed}" if entry.question != "tuning" else f"trial {entry.level + 1:.0f}"
+            level = f" at {entry.level:g}" if entry.question not in ("likelihood", "tuning", "cost") else ""
+            said = f"failed: {result['failure']}" if "failure" in result else _came_to(result)
+            line.print(
+                f"[{progress.done}/{progress.total}, {span(progress.seconds)} of work left] "
+                f"{entry.question}{level}: {entry.contender}, {where}: {said}"
+            )
+            line.update(f"{progress.done} of {progress.total} runs done, {span(progress.seconds)} of work left")
 
-    yield tell
+        yield tell
 
 
 def _came_to(result: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from composer import hookimpl
 
 @hookimpl
 def register_executors() -> dict[str, Callable[..., Any]]:
-    """Offer the three."""
+    """Register the three executors."""
     from composer_executors.cluster import Cluster
     from composer_executors.here import Here
     from composer_executors.pool import Pool

@@ -1,4 +1,4 @@
-"""The executor `ray`: workers of a Ray cluster, on this machine or on many; it knows nothing of what is done."""
+"""The executor `ray`: workers of a Ray cluster, on this machine or on many."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from composer.types import Outcome
 from composer_executors.here import attempt, in_turn
 
 PATIENCE = 1.0
-"""Seconds between two looks at how long work has taken."""
+"""Seconds between two checks of the time limit."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A Ray cluster; a worker or a machine that is lost costs its work alone. Files come back to this machine."""
+    """A Ray cluster. A lost worker or machine costs only its own work. Files come back to this machine."""
 
-    address: Annotated[str, "of the cluster, or auto; nothing: one on this machine for this run"] = ""
-    workers: Annotated[int, "pieces of work at a time; 0: as many as the cluster has room for"] = 0
-    cpus: Annotated[float, "processors of each"] = 1.0
-    gpus: Annotated[float, "GPUs of each"] = 0.0
+    address: Annotated[str, "address of the cluster, or auto; empty: start one on this machine"] = ""
+    workers: Annotated[int, "arguments at a time; 0: as many as the cluster has room for"] = 0
+    cpus: Annotated[float, "processors of each worker"] = 1.0
+    gpus: Annotated[float, "GPUs of each worker"] = 0.0
 
     @property
     def places(self) -> int:
-        """Arguments that are worked on at once, as far as it is known: when there is a cluster."""
+        """How many arguments are worked on at once, as far as is known before there is a cluster."""
         ray = sys.modules.get("ray")
         joined = ray is not None and ray.is_initialized()
         return self.workers or (_room(ray, self.cpus, self.gpus) if joined else 1)
@@ -37,7 +37,7 @@ class Cluster:
     def __call__(
         self, stages: Sequence[Callable[[Any], Any]], arguments: Iterable[Any], limit: float
     ) -> Iterator[Outcome]:
-        """All stages of an argument in one worker; results come as they are ready."""
+        """Run all stages of an argument in one worker. Results come as they are ready."""
         if find_spec("ray") is None:
             raise BadOption("Ray is not installed; install it with `pip install 'composer-midi[ray]'`.")
         import ray
@@ -57,8 +57,10 @@ class Cluster:
     def _run(
         self, ray: Any, stages: Sequence[Callable[[Any], Any]], arguments: Iterable[Any], limit: float
     ) -> Iterator[Outcome]:
-        place = {"num_cpus": self.cpus, "num_gpus": self.gpus, "max_retries": 0}
-        serve = ray.remote(**place)(_served).options(runtime_env={"env_vars": {"OMP_NUM_THREADS": f"{self.cpus:.0f}"}})
+        resources = {"num_cpus": self.cpus, "num_gpus": self.gpus, "max_retries": 0}
+        serve = ray.remote(**resources)(_served).options(
+            runtime_env={"env_vars": {"OMP_NUM_THREADS": f"{self.cpus:.0f}"}}
+        )
         count = self.places
         waiting, more = iter(arguments), True
         going: dict[Any, tuple[Any, float]] = {}

@@ -1,4 +1,4 @@
-"""The executor `here`: the first stage in this process, the others beside it; it knows nothing of what is done."""
+"""The executor `here`: the first stage runs in this process, the others beside it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from typing import Annotated, Any
 from composer.types import Outcome
 
 AFTER = 2.0
-"""Seconds of work after which a process beside this one pays."""
+"""Seconds of work after which a second process pays off."""
 
 
 @dataclass(frozen=True)
 class Here:
-    """The process that asks; work that hangs is not stopped, and work that kills its process ends the run."""
+    """The calling process. Work that hangs is not stopped, and work that kills the process ends the run."""
 
-    beside: Annotated[int, "processes for what comes after the drawing; 0: none"] = 1
+    beside: Annotated[int, "processes for the stages after the first; 0: none"] = 1
 
     def __call__(
         self, stages: Sequence[Callable[[Any], Any]], arguments: Iterable[Any], limit: float
     ) -> Iterator[Outcome]:
-        """Results come in order; while an argument is in the first stage, the one before may be in a later one."""
+        """Yield results in order. While an argument is in the first stage, the one before may be in a later one."""
         first, *others = stages
         began, pool = monotonic(), None
         ahead: deque[tuple[Any, Future[Any]]] = deque()
@@ -48,7 +48,7 @@ class Here:
                     continue
                 try:
                     ahead.append((argument, pool.submit(in_turn, others, value)))
-                except BrokenProcessPool:  # a later stage killed it: the next one begins another
+                except BrokenProcessPool:  # a later stage killed it; the next argument starts another
                     pool = None
                     yield Outcome(argument, fault="the process beside this one ended")
                 while len(ahead) > self.beside or (ahead and ahead[0][1].done()):
@@ -58,7 +58,7 @@ class Here:
 
 
 def belong() -> None:
-    """Leave it to the process that asked to end this one, and end with it: nobody else waits for what is done here."""
+    """Leave signals to the parent process, and end with it: nobody else waits for the results."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -71,22 +71,22 @@ def _end_with_parent() -> None:
 
 
 def in_turn(stages: Sequence[Callable[[Any], Any]], value: Any) -> Any:
-    """What the last stage makes of what those before it made of a value."""
+    """Run the stages in turn, each on the result of the one before."""
     for stage in stages:
         value = stage(value)
     return value
 
 
 def attempt(work: Callable[[], Any]) -> tuple[Any, str]:
-    """What work gives, or why it gives nothing, in words."""
+    """Run work, and return its result and an empty text, or None and a description of the error."""
     try:
         return work(), ""
-    except Exception as error:  # work may be anything
+    except Exception as error:  # work may raise anything
         return None, described(error)
 
 
 def described(error: BaseException) -> str:
-    """An error in words."""
+    """Describe an error in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

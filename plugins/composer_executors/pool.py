@@ -1,4 +1,4 @@
-"""The executor `pool`: processes of this machine, each with one argument at a time; one that is lost is replaced."""
+"""The executor `pool`: processes of this machine, each with one argument at a time. Lost ones are replaced."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from composer.types import Outcome
 from composer_executors.here import attempt, belong, in_turn
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-"""The variable by which CUDA is told which GPUs a process may use."""
+"""The variable that lists the GPUs a process may use."""
 
 STARTING = 300.0
-"""Seconds that a worker has to start, which are not counted as its work."""
+"""Seconds for a worker to start; they do not count as work."""
 
 _NOTHING = object()
 
 ENDING = 5.0
-"""Seconds that an idle worker has to end by itself."""
+"""Seconds for an idle worker to end by itself."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Processes of this machine; one that dies, hangs or runs out of memory costs its work alone."""
+    """Processes of this machine. One that dies, hangs or runs out of memory costs only its own work."""
 
-    workers: Annotated[int, "processes; 0: one for each GPU that is given, or else for each processor"] = 0
-    threads: Annotated[int, "of each process; 0: the processors divided by the processes"] = 0
-    memory: Annotated[int, "MiB that a process may have; 0: no limit"] = 0
-    gpus: Annotated[int, "GPUs for the processes, one to each in turn, of those that may be used"] = 0
+    workers: Annotated[int, "processes; 0: one for each of the `gpus`, or else for each processor"] = 0
+    threads: Annotated[int, "threads of each process; 0: the processors divided by the processes"] = 0
+    memory: Annotated[int, "MiB for each process; 0: no limit"] = 0
+    gpus: Annotated[int, "visible GPUs to use, one for each process in turn"] = 0
 
     def __post_init__(self) -> None:
-        """Check that there are none below nothing."""
+        """Refuse negative numbers, and more GPUs than are visible."""
         if min(self.workers, self.threads, self.memory, self.gpus) < 0:
             raise ValueError("numbers of workers, threads, MiB and GPUs are 0 or more")
         if (visible := os.environ.get(VISIBLE)) is not None and self.gpus > len(_listed(visible)):
@@ -47,21 +47,21 @@ class Pool:
 
     @property
     def places(self) -> int:
-        """Arguments that are worked on at once."""
+        """How many arguments are worked on at once."""
         return self.workers or self.gpus or processors()
 
-    def surroundings(self, place: int) -> dict[str, str]:
-        """Variables of the process at a place: its share of the processors, and the one GPU that it sees."""
+    def surroundings(self, slot: int) -> dict[str, str]:
+        """Return the environment of a process: its share of the processors, and its one GPU."""
         found = {"OMP_NUM_THREADS": str(self.threads or max(processors() // self.places, 1))}
         if self.gpus:
             visible = os.environ.get(VISIBLE)
-            found[VISIBLE] = str(place % self.gpus) if visible is None else _listed(visible)[place % self.gpus]
+            found[VISIBLE] = str(slot % self.gpus) if visible is None else _listed(visible)[slot % self.gpus]
         return found
 
     def __call__(
         self, stages: Sequence[Callable[[Any], Any]], arguments: Iterable[Any], limit: float
     ) -> Iterator[Outcome]:
-        """All stages of an argument in one worker; results come as they are ready."""
+        """Run all stages of an argument in one worker. Results come as they are ready."""
         waiting, count = iter(arguments), self.places
         argument = next(waiting, _NOTHING)
         crew: list[_Worker] = []
@@ -71,7 +71,7 @@ class Pool:
                 while argument is not _NOTHING and (worker := self._free(crew, count, stages)) is not None:
                     worker.take(argument)
                     argument = next(waiting, _NOTHING)
-                yield from found  # while these are looked at, everybody works
+                yield from found  # workers are busy while these are handled
                 busy = [worker for worker in crew if not worker.idle]
                 if not busy:
                     return
@@ -85,77 +85,77 @@ class Pool:
                 worker.end()
 
     def _free(self, crew: list[_Worker], count: int, stages: Sequence[Callable[[Any], Any]]) -> _Worker | None:
-        """An idle worker, or another one if there is room for it."""
+        """Find an idle worker, or start another if there is room for it."""
         if idle := [worker for worker in crew if worker.idle]:
             return idle[0]
         if len(crew) == count:
             return None
-        place = min(set(range(count)) - {worker.place for worker in crew})
-        crew.append(_Worker.started(self, place, stages))
+        slot = min(set(range(count)) - {worker.slot for worker in crew})
+        crew.append(_Worker.started(self, slot, stages))
         return crew[-1]
 
 
 @dataclass(eq=False)
 class _Worker:
-    """A process, and what it is busy with."""
+    """A process, and its current argument."""
 
-    place: int
+    slot: int
     process: BaseProcess
     pipe: Connection
     argument: Any = None
-    since: float | None = None  # it was given work; None: it is idle
-    begun: bool = False  # it has begun with that
+    since: float | None = None  # when it got its argument; None: idle
+    begun: bool = False  # it has started on the argument
     lost: bool = False
 
     @staticmethod
-    def started(options: Pool, place: int, stages: Sequence[Callable[[Any], Any]]) -> _Worker:
-        """A new one, which is still starting."""
+    def started(options: Pool, slot: int, stages: Sequence[Callable[[Any], Any]]) -> _Worker:
+        """Start a process. It is not ready yet."""
         context = get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, stages, options.memory), daemon=True)
-        with _environment(**options.surroundings(place)):
+        with _environment(**options.surroundings(slot)):
             process.start()
         theirs.close()
-        return _Worker(place, process, ours)
+        return _Worker(slot, process, ours)
 
     @property
     def idle(self) -> bool:
-        """Whether it may take something."""
+        """Whether it can take an argument."""
         return self.since is None
 
     def take(self, argument: Any) -> None:
-        """Give it an argument."""
+        """Send an argument to the process."""
         self.argument = argument
         self.since, self.begun = monotonic(), False
-        with suppress(OSError):  # it has died, as `wait` will say
+        with suppress(OSError):  # it has died, which `wait` reports
             self.pipe.send(self.argument)
 
     def result(self) -> Outcome | None:
-        """What it has sent, or that it was lost; None if it has begun, and no more."""
+        """Receive the result, or report the loss of the process. Return None if it has only begun."""
         try:
-            said = self.pipe.recv()
+            reply = self.pipe.recv()
         except (EOFError, OSError):
             self.process.join(ENDING)
             self.since, self.lost = None, True
             return Outcome(self.argument, fault=f"its worker died ({_ended(self.process.exitcode)})")
-        if said is None:
+        if reply is None:
             self.since, self.begun = monotonic(), True
             return None
         self.since = None
-        return Outcome(self.argument, *said)
+        return Outcome(self.argument, *reply)
 
     def left(self, limit: float) -> float:
-        """Seconds until it has taken too long."""
+        """Compute the seconds until it has taken too long."""
         return (self.since or 0.0) + (limit if self.begun else max(limit, STARTING)) - monotonic()
 
     def stop(self, limit: float) -> Outcome:
-        """End it in the middle of its work."""
+        """End the process in the middle of its work."""
         self.since, self.lost = None, True
         self.end()
         return Outcome(self.argument, fault=f"it took more than {limit:g} seconds")
 
     def end(self) -> None:
-        """End it: an idle one by itself, a busy one at once."""
+        """End the process: let an idle one finish, and kill a busy one."""
         self.pipe.close()
         if self.since is not None or self.lost:
             self.process.kill()
@@ -166,7 +166,7 @@ class _Worker:
 
 
 def _ready(busy: Sequence[_Worker], limit: float) -> Iterator[tuple[Outcome, _Worker]]:
-    """What is there next: results, losses, and those who took too long."""
+    """Yield the next outcomes: results, losses and timeouts."""
     ready = wait([worker.pipe for worker in busy], max(min(worker.left(limit) for worker in busy), 0.0))
     for worker in busy:
         if worker.pipe in ready:
@@ -186,7 +186,7 @@ def _listed(visible: str) -> list[str]:
 
 @contextmanager
 def _environment(**variables: str) -> Iterator[None]:
-    """These variables for what is started within: libraries read some of them when they are loaded."""
+    """Set these variables while processes are started: some libraries read them when they are loaded."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -203,7 +203,7 @@ def _environment(**variables: str) -> Iterator[None]:
 
 
 def _serve(pipe: Connection, stages: Sequence[Callable[[Any], Any]], memory: int) -> None:
-    """Take arguments and send results until there are no more, or nobody who asks."""
+    """Receive arguments and send results until there are no more, or the parent is gone."""
     belong()
     if memory:
         import resource

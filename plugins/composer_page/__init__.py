@@ -1,4 +1,4 @@
-"""Plugin: a page to hear and see pieces in a browser; it knows the hooks and nothing of what is on the page."""
+"""Plugin: a page to hear and see pieces in a browser."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from composer.types import Offers
 
 @hookimpl
 def register_exporters() -> Offers:
-    """Offer `.html`."""
+    """Register `.html`."""
     from composer_page.exporter import PageExporter
 
     return {".html": PageExporter}

@@ -1,4 +1,4 @@
-"""Pieces as plain values for the page's script: notes, bars, tempos, words, what made them; it knows no markup."""
+"""Pieces as plain values for the page's script: notes, bars, tempos, texts, provenance."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from composer.music.score import END, Bars, Score, Text, Track, bars
 from composer.music.texts import clean
 from composer.types import Piece
 
-_LONGEST = 20_000  # characters of what made a piece, as JSON; beyond, its long values are left out
+_LONGEST = 20_000  # characters of the provenance as JSON; in a longer one, long values are left out
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 
 
 def values(piece: Piece, number: int) -> dict[str, Any]:
-    """One piece, the `number`th of its page. Raises ValueError for one of too many bars."""
+    """Describe one piece, the `number`th of its page, as plain values. Raises ValueError for too many bars."""
     score = piece.score
     its = bars(score, max(score.length, 1))
     title = _title(piece, number)
@@ -29,7 +29,7 @@ def values(piece: Piece, number: int) -> dict[str, Any]:
     return {
         "title": title,
         "file": _NOT_IN_NAMES.sub("-", title.lower()).strip("-")[:60].rstrip("-") or "piece",
-        "tracks": [_track(track, place) for place, track in enumerate(score.tracks)],
+        "tracks": [_track(track, index) for index, track in enumerate(score.tracks)],
         "tempos": [[int(tempo.tick), float(tempo.bpm)] for tempo in score.tempos],
         "bars": its.starts.tolist(),
         "firstBar": int(its.nominal[0]),
@@ -44,7 +44,7 @@ def values(piece: Piece, number: int) -> dict[str, Any]:
 
 
 def packed(data: bytes) -> str:
-    """Bytes as gzip in base64, the same for the same bytes."""
+    """Pack bytes as gzip in base64. The same bytes always give the same text."""
     return base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()
 
 
@@ -67,7 +67,7 @@ def _track(track: Track, number: int) -> dict[str, Any]:
 
 
 def _metres(its: Bars) -> list[list[Any]]:
-    """[first bar, text, ticks of a beat] of each stretch of bars."""
+    """List [first bar, text, ticks of a beat] for each stretch of bars with one time signature."""
     changes = np.flatnonzero(np.diff(its.which, prepend=-1)).tolist()
     found = [(bar, its.metres[its.which[bar]]) for bar in changes]
     return [[bar, str(metre), max(metre.beat_ticks, 1)] for bar, metre in found]
@@ -85,7 +85,7 @@ def _texts(texts: tuple[Text, ...] | list[Text]) -> list[list[Any]]:
 
 
 def _made_by(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """What made a piece, as JSON can hold it, without what is too long to be read."""
+    """Return the provenance of a piece as plain JSON, without values too long to read."""
     plain = _cleaned(json.loads(json.dumps(dict(provenance), default=str)))
     for limit in (_LONGEST, 500):
         if len(json.dumps(plain)) <= _LONGEST:

@@ -1,7 +1,7 @@
-"""The page put together from its template, style, script and values; it knows no music.
+"""Builds the page from its template, style, script and values.
 
-Nothing from outside becomes markup: all values are one block of JSON without a `<`, from which the script makes text.
-The policy at the head of the page forbids every script and style but these two, and every address.
+Values never become markup: they are one block of JSON without a `<`, from which the script makes text. The policy at
+the head of the page forbids all other scripts and styles, and all addresses.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 _SCRIPTS = ("music", "sound", "player", "roll", "marks", "steering", "shown", "forms", "gallery", "keys", "page")
-"""They become one script, in one scope; the last of them begins."""
+"""Parts of one script, in one scope; the last one starts the page."""
 
 
 def page(pieces: Sequence[dict[str, Any]]) -> str:
-    """The page of these pieces, as `content.values` and `PageExporter` make them."""
+    """Build the page of these pieces, as `content.values` and `PageExporter` make them."""
     data = json.dumps({"pieces": pieces}, separators=(",", ":"))
     data = data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     title = pieces[0]["title"] if len(pieces) == 1 else f"{len(pieces)} pieces"
@@ -31,7 +31,7 @@ def page(pieces: Sequence[dict[str, Any]]) -> str:
         "SCRIPT": f'<script type="module">{script}</script>',
     }
     text = _text("page.html")
-    for name, part in parts.items():  # no part holds such a comment: values hold no `<`
+    for name, part in parts.items():  # no part contains such a comment: values contain no `<`
         text = text.replace(f"<!--{name}-->", part)
     return text
 

@@ -1,4 +1,4 @@
-"""The exporter of pages: `.html`, one file that needs no network; it knows no markup and no format of music."""
+"""The exporter of pages: `.html`, one file that needs no network."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from composer.types import Piece
 from composer_page import content, document, forms, places
 
 MOST_NOTES, MOST_TRACKS, MOST_PIECES = 200_000, 200, 500
-"""What a browser still shows without delay, on all pieces of a page."""
+"""Limits of a page, so that a browser shows it without delay."""
 ENGRAVED_PIECES, NOTATED_NOTES = 24, 20_000
-"""A page of more pieces has no score, and one of more notes no MusicXML either: it would take minutes to write."""
+"""A page with more pieces has no score, and one with more notes no MusicXML either: writing them takes minutes."""
 
 
 @dataclass(frozen=True)
 class PageExporter:
-    """Writes one page that opens from disk: piano roll, score, sound, downloads; several pieces are a gallery.
+    """Writes one page that opens from disk: piano roll, score, sound, downloads. Several pieces are a gallery.
 
-    The browser makes the sound itself, note by note (`sound.js`). Tracks that are muted, solo, slower or looped would
-    otherwise need a recording of each, and be thousands of times as large; how good instruments sound is for `.wav`.
+    The browser makes the sound itself, note by note (`sound.js`). Recordings of each track, for mute, solo, tempo and
+    loops, would make the page thousands of times as large. For better instruments, export `.wav`.
 
-    The score and the downloads are made by whatever other plugins write `.svg`, `.musicxml` and `.mid`; what nobody
-    writes is left out. The score is shown as an image: in an image no script runs and nothing is loaded, whoever wrote
-    it, which no sanitiser can promise.
+    Other plugins write the score and the downloads (`.svg`, `.musicxml` and `.mid`); formats without an exporter are
+    left out. The score is shown as an image: in an image no script runs and nothing is loaded, which no sanitiser can
+    promise.
     """
 
     score: Annotated[bool, "whether the engraved score is on the page"] = True
@@ -46,7 +46,7 @@ class PageExporter:
 
 
 def _wanted(pieces: Sequence[Piece]) -> Sequence[str]:
-    """The forms that are worth their time."""
+    """Choose the forms that do not take too long to write."""
     if sum(piece.score.note_count for piece in pieces) > NOTATED_NOTES:
         return forms.SOUNDING
     return forms.ALL if len(pieces) <= ENGRAVED_PIECES else forms.PLAIN

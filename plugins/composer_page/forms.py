@@ -1,4 +1,4 @@
-"""A piece in the forms that other plugins write, as bytes; it knows no format, and does without any of them."""
+"""A piece in the forms that other plugins write, as bytes. Any of them may be missing."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ ALL = (*PLAIN, ENGRAVED)
 
 @dataclass(frozen=True)
 class Forms:
-    """What was written, by suffix, and why the rest was not, in words."""
+    """The written files by suffix, and the reason for each missing one."""
 
     data: Mapping[str, bytes]
     missing: Mapping[str, str]
 
 
 def of(piece: Piece, suffixes: Sequence[str]) -> Forms:
-    """The piece in each of these forms that somebody writes."""
+    """Write the piece in each of these forms that has an exporter."""
     data, missing = {}, {}
     with tempfile.TemporaryDirectory(prefix="composer-page-") as folder:
         for suffix in suffixes:
@@ -37,13 +37,13 @@ def of(piece: Piece, suffixes: Sequence[str]) -> Forms:
                 data[suffix] = _written(piece, suffix, Path(folder) / f"piece{suffix}")
             except ComposerError as error:
                 missing[suffix] = printable(str(error).removeprefix(str(Path(folder) / f"piece{suffix}: ")), 200)
-            except Exception as error:  # another plugin's fault costs its part of the page, and not the page
+            except Exception as error:  # a fault of another plugin costs one form, and not the page
                 missing[suffix] = printable(f"{type(error).__name__}: {error}", 200)
     return Forms(data, missing)
 
 
 def _written(piece: Piece, suffix: str, path: Path) -> bytes:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # who wants to hear of them writes that form by itself
+        warnings.simplefilter("ignore")  # exporting the form by itself shows them
         registry().make("exporters", suffix)([piece], path)
     return path.read_bytes()

@@ -1,7 +1,7 @@
-"""Where the bars of an engraved score are on its page, for the mark that follows the music; it draws nothing.
+"""Positions of the bars of an engraved score, for the mark that follows the music.
 
-It reads the SVG that Verovio writes: a group of class `measure` for each bar, in it groups of class `staff`, and in
-these the lines of the staff as paths from left to right. Of anything else it says nothing, and the score has no mark.
+It reads the SVG of Verovio: a group of class `measure` for each bar, with groups of class `staff`, and in these the
+lines of the staff as paths from left to right. For other SVG it finds no positions, and the score has no mark.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 
 _LINE = re.compile(r"M\s*(-?[\d.]+)[ ,](-?[\d.]+)\s*L\s*(-?[\d.]+)[ ,](-?[\d.]+)\s*$")
 _MOVE = re.compile(r"translate\(\s*(-?[\d.]+)[ ,]+(-?[\d.]+)\s*\)")
-_AIR = 0.004  # of the page's width, above and below the staves
+_AIR = 0.004  # margin above and below the staves, relative to the page's width
 
 Place = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """From the numbers of an element to those of the page: times `scale`, plus x and y; `wide` is what it can fill."""
+    """Maps coordinates of an element to those of the page: times `scale`, plus x and y.
+
+    `wide` is the width of the element in its own coordinates.
+    """
 
     wide: float
     scale: float = 1.0
@@ -32,11 +35,11 @@ class _Frame:
 
 
 def bars(svg: bytes, count: int) -> list[list[float]]:
-    """Left, top, width and height of `count` bars, in parts of the page; none if there are not as many."""
+    """Find left, top, width and height of `count` bars, as fractions of the page. Return none if the count differs."""
     try:
         root = fromstring(svg)  # noqa: S314  (an installed plugin wrote it, a moment ago)
         wide, high = _box(root)[2:]
-        found = [place for place in _measures(root, _Frame(wide)) if place]
+        found = [box for box in _measures(root, _Frame(wide)) if box]
     except (ParseError, ValueError, ZeroDivisionError, RecursionError):
         return []
     if len(found) != count or not (wide > 0 and high > 0):
@@ -57,7 +60,7 @@ def _measures(element: Element, frame: _Frame) -> Iterator[Place | None]:
 
 
 def _measure(measure: Element, frame: _Frame) -> Place | None:
-    """The place of the lines of its staves."""
+    """Locate a bar by the lines of its staves."""
     lines = [
         tuple(float(number) for number in line.groups())
         for staff in measure.iter()

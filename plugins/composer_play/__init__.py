@@ -1,4 +1,4 @@
-"""A piece to watch and to hear in a terminal; it knows no format and no other plugin."""
+"""A piece to watch and hear in a terminal."""
 
 from composer import hookimpl
 from composer.types import Offers
@@ -8,7 +8,7 @@ COMPOSER_API = 1
 
 @hookimpl
 def register_commands() -> Offers:
-    """Offer `composer play`."""
+    """Register `composer play`."""
     from composer_play.command import play
 
     return {"play": play}

@@ -1,4 +1,4 @@
-"""The sound of a piece, by whatever exporter writes `.wav` and whatever player there is; it knows no terminal."""
+"""The sound of a piece: the exporter of `.wav` writes it, and a player on this machine plays it."""
 
 from __future__ import annotations
 
@@ -25,43 +25,43 @@ PLAYERS: Mapping[str, Sequence[str]] = {
     "afplay": (),
     "ffplay": ("-nodisp", "-autoexit", "-loglevel", "quiet"),
 }
-"""Programs that play a file, and what they are told before its name."""
+"""Programs that play a file, and their options."""
 
 LONGEST = 30 * 60.0
-"""Seconds of a piece that is made into sound; an hour takes 700 MB."""
+"""Seconds of a piece that may be played; an hour takes 700 MB."""
 
-_FRAMES = 2**16  # that are copied at a time
+_FRAMES = 2**16  # copied at a time
 
-_PATIENCE = 1.0  # seconds that a player has to end
+_PATIENCE = 1.0  # seconds that a player may take to end
 
 
 class NoSound(Exception):
-    """Why there is none, as the end of a sentence."""
+    """Why there is no sound, as the end of a sentence."""
 
 
 class Sound(Protocol):
-    """What plays a piece."""
+    """A sound that can be started anywhere and stopped."""
 
     def start(self, second: float) -> None:
-        """Play from there on, instead of what plays now. Raises NoSound."""
+        """Play from this second on, instead of what plays now. Raises NoSound."""
 
     def stop(self) -> None:
-        """Be silent."""
+        """Stop the sound."""
 
     def check(self) -> None:
-        """Raise NoSound if it has failed."""
+        """Raise NoSound if the sound has failed."""
 
 
 @dataclass
 class Program:
-    """A player program that is started for each stretch of sound, and stopped."""
+    """A player program. It is started anew for each stretch of sound."""
 
     command: Sequence[str]
     path: Path
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self, second: float) -> None:
-        """Play from there on."""
+        """Play from this second on."""
         self.stop()
         path = self.path if second <= 0 else cut(self.path, second)
         try:
@@ -94,13 +94,13 @@ class Program:
 
 @dataclass
 class Device:
-    """The Python package sounddevice."""
+    """Sound by the Python package sounddevice."""
 
     library: Any
     path: Path
 
     def start(self, second: float) -> None:
-        """Play from there on."""
+        """Play from this second on."""
         import numpy as np
 
         try:
@@ -108,19 +108,19 @@ class Device:
                 sound.setpos(min(int(second * sound.getframerate()), sound.getnframes()))
                 samples = np.frombuffer(sound.readframes(sound.getnframes()), dtype=f"<i{sound.getsampwidth()}")
                 self.library.play(samples.reshape(-1, sound.getnchannels()), sound.getframerate())
-        except Exception as error:  # its own errors; the package need not be there to name them
+        except Exception as error:  # errors of the package, which may not be installed
             raise NoSound(f"the sound device fails ({printable(str(error))})") from None
 
     def stop(self) -> None:
-        """Be silent."""
+        """Stop the sound."""
         self.library.stop()
 
     def check(self) -> None:
-        """It has failed at once, or not at all."""
+        """Do nothing: the device fails at once, or not at all."""
 
 
 def cut(path: Path, second: float) -> Path:
-    """A file beside `path` of what sounds from that second on. Raises NoSound for a form that cannot be cut."""
+    """Write the rest of a sound, from this second on, to a file beside `path`. Raises NoSound if it cannot be cut."""
     rest = path.with_name(f"from-{path.name}")
     try:
         with wave.open(str(path)) as sound, wave.open(str(rest), "wb") as cut_sound:
@@ -134,12 +134,12 @@ def cut(path: Path, second: float) -> Path:
 
 
 def player() -> Callable[[Path], Sound]:
-    """What plays a file on this machine. Raises NoSound if nothing does."""
+    """Find what plays a file on this machine. Raises NoSound if nothing does."""
     if find_spec("sounddevice"):
         try:
             import sounddevice  # type: ignore[import-not-found,unused-ignore]
         except OSError:
-            pass  # it is there, and what it needs is not
+            pass  # installed, but without its library
         else:
             return lambda path: Device(sounddevice, path)
     for name, options in PLAYERS.items():
@@ -150,13 +150,13 @@ def player() -> Callable[[Path], Sound]:
 
 @dataclass
 class Attempt:
-    """A sound that falls silent when it fails, and then says why; there may be none from the beginning."""
+    """A sound that goes silent when it fails, and keeps the reason. There may be none from the start."""
 
     sound: Sound | None
     why: str = ""
 
     def do(self, what: Callable[[Sound], None]) -> None:
-        """Do something with the sound, if it is still there."""
+        """Do something with the sound, if there still is one."""
         try:
             if self.sound:
                 what(self.sound)
@@ -166,7 +166,7 @@ class Attempt:
 
 @contextmanager
 def attempt(score: Score) -> Iterator[Attempt]:
-    """The sound of a score, or why there is none; stopped at the end."""
+    """Make the sound of a score, or state why there is none. It is stopped at the end."""
     with ExitStack() as stack:
         try:
             made = Attempt(stack.enter_context(sound_of(score)))
@@ -177,7 +177,7 @@ def attempt(score: Score) -> Iterator[Attempt]:
 
 @contextmanager
 def sound_of(score: Score) -> Iterator[Sound]:
-    """The sound of a score, stopped at the end. Raises NoSound."""
+    """Make the sound of a score, which is stopped at the end. Raises NoSound."""
     lasts = timing(score).second(score.length)
     if lasts > LONGEST:
         raise NoSound(f"it lasts {lasts / 60:,.0f} minutes, and sound is made of at most {LONGEST / 60:.0f}")

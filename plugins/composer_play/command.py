@@ -1,4 +1,4 @@
-"""`composer play`: a piece to watch in the terminal, and to hear where there is sound."""
+"""`composer play`: a piece to watch in the terminal, and to hear if there is sound."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from composer.cli.options import WithReaders, reader_options
+from composer.cli.progress import format_clock
 from composer.errors import UnreadableFile, printable
 
 if TYPE_CHECKING:
@@ -28,16 +29,16 @@ if TYPE_CHECKING:
     from composer_play.transport import Transport
 
 FRAMES = 20
-"""Pictures a second."""
+"""Pictures per second."""
 
 STEP = 120
-"""Ticks to a column: a sixteenth."""
+"""Ticks in a column: a sixteenth."""
 
 TAIL = 1.0
-"""Seconds that a sound has to die away."""
+"""Seconds for the sound to die away."""
 
 MOST_COLUMNS = 4_000
-"""Of a whole roll; a longer piece has more ticks to a column."""
+"""Columns of a whole roll; a longer piece has more ticks in a column."""
 
 STILL_ROWS = 24
 
@@ -50,8 +51,7 @@ STILL_ROWS = 24
 def play(ctx: click.Context, /, piece: Path, no_sound: bool, still: bool) -> None:
     """Play PIECE, a file in any form that can be read, with a piano roll that scrolls.
 
-    Space pauses, the arrows go a bar back or on, and q ends. Where the output is no terminal, the whole roll is
-    printed.
+    Space pauses, the arrows move by a bar, and q ends. Where the output is no terminal, the whole roll is printed.
     """
     from composer.io.formats import read_with_warnings
     from composer_play.roll import roll_of
@@ -88,7 +88,7 @@ def _symbols(console: Console) -> str:
 
 
 def _print_whole(console: Console, roll: Roll) -> None:
-    """Line after line of the roll, each as wide as the terminal."""
+    """Print the whole roll, in lines as wide as the terminal."""
     from composer_play.roll import MARGIN, View, legend, picture
 
     columns = max(console.width - MARGIN, 16)
@@ -108,7 +108,7 @@ def _print_whole(console: Console, roll: Roll) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """What is shown, and how: a roll, and the seconds of its ticks."""
+    """A roll, the seconds of its ticks, and the console that shows it."""
 
     roll: Roll
     timing: Timing
@@ -116,11 +116,11 @@ class Stage:
 
     @property
     def lasts(self) -> float:
-        """Seconds."""
+        """The length of the piece in seconds."""
         return self.timing.second(self.roll.length)
 
     def at(self, second: float, *, pauses: bool) -> RenderableType:
-        """The picture of a moment."""
+        """Draw the picture at a second of the piece."""
         from rich.console import Group
 
         from composer_play.roll import MARGIN, View, legend, picture
@@ -138,14 +138,8 @@ class Stage:
         bar = self.roll.bar(self.timing.tick(second)) + self.roll.first_bar
         last = len(self.roll.bars.starts) - 2 + self.roll.first_bar
         state = "paused" if pauses else "plays "
-        place = f"{state} {_clock_time(second)} of {_clock_time(self.lasts)}, bar {bar} of {last}"
-        return Text(f"{place}   space: pause, arrows: a bar, q: end", no_wrap=True, overflow="crop", style="bold")
-
-
-def _clock_time(second: float) -> str:
-    minutes, rest = divmod(int(second), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+        status = f"{state} {format_clock(int(second))} of {format_clock(int(self.lasts))}, bar {bar} of {last}"
+        return Text(f"{status}   space: pause, arrows: a bar, q: end", no_wrap=True, overflow="crop", style="bold")
 
 
 def _play(console: Console, score: Score, roll: Roll, *, sounding: bool) -> None:
@@ -167,14 +161,14 @@ def _play(console: Console, score: Score, roll: Roll, *, sounding: bool) -> None
             for picture in moments(stage, keys, sound, time.monotonic):
                 live.update(picture, refresh=True)
         except KeyboardInterrupt:
-            pass  # as if `q` were pressed
+            pass  # like `q`
     if sound.why:
         click.echo(f"composer: no sound: {sound.why}.", err=True)
 
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """A terminal that is closed, or a request to end, is as Ctrl-C: no player goes on without us."""
+    """Handle a closed terminal, or a request to end, like Ctrl-C, so that no player keeps running."""
     names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {
         number: signal.signal(number, signal.default_int_handler) for number in (getattr(signal, n) for n in names)
@@ -187,7 +181,7 @@ def _ended_by_signals() -> Iterator[None]:
 
 
 def moments(stage: Stage, keys: Keys, sound: Attempt, clock: Callable[[], float]) -> Iterator[RenderableType]:
-    """The pictures from the beginning to the end, or until `q`; keys and the clock are asked between them."""
+    """Yield the pictures from the beginning to the end, or until `q`. Read the keys and the clock between them."""
     from composer_play.transport import Transport
 
     transport = Transport(since=clock())
@@ -206,7 +200,7 @@ def moments(stage: Stage, keys: Keys, sound: Attempt, clock: Callable[[], float]
 
 
 def _moved(stage: Stage, transport: Transport, key: str, time: float) -> Transport:
-    """After a key; the same one after any other key."""
+    """Apply a key. Return the same transport for any other key."""
     from composer_play.transport import bar_after, bar_before
 
     if key == " ":

@@ -1,4 +1,4 @@
-"""Keys that are pressed in a terminal, without waiting for a line; it knows not what they are for."""
+"""Keys that are pressed in a terminal, without waiting for a line."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from dataclasses import dataclass
 from time import sleep
 
 Keys = Callable[[float], str]
-"""Waits so many seconds at most, and gives the key that was pressed: a character, `left`, `right`, or nothing."""
+"""Waits for at most these seconds. Returns the pressed key: a character, `left`, `right`, or an empty text."""
 
 _ARROWS = {b"\x1b[D": "left", b"\x1bOD": "left", b"\x1b[C": "right", b"\x1bOC": "right"}
 
 
 @contextmanager
 def keys_of(terminal: int | None) -> Iterator[Keys]:
-    """The keys of a terminal, by its file descriptor; without one, no key is ever pressed."""
+    """Read the keys of a terminal, by its file descriptor. Without one, no key is ever pressed."""
     try:
         import termios
         import tty
-    except ImportError:  # a system of another kind
+    except ImportError:  # Windows
         terminal = None
     if terminal is None:
         yield _none
         return
     before = termios.tcgetattr(terminal)
-    tty.setcbreak(terminal, termios.TCSANOW)  # what was typed before is not lost
+    tty.setcbreak(terminal, termios.TCSANOW)  # keeps keys typed before
     try:
         yield _Pressed(terminal)
     finally:
@@ -42,13 +42,14 @@ def _read(terminal: int) -> bytes:
 
 
 def _none(seconds: float) -> str:
+    """Wait, and report no key."""
     sleep(seconds)
     return ""
 
 
 @dataclass
 class _Pressed:
-    """The keys of a terminal; several may have come at once."""
+    """The keys of a terminal; several may have been pressed at once."""
 
     terminal: int
     waiting: bytes = b""
@@ -58,7 +59,7 @@ class _Pressed:
             ready, _, _ = select.select([self.terminal], [], [], seconds)
             if not ready:
                 return ""
-            self.waiting = _read(self.terminal) or b"q"  # of a terminal that is gone
+            self.waiting = _read(self.terminal) or b"q"  # a closed terminal ends the player
         size = 3 if self.waiting[:3] in _ARROWS else 1
         pressed, self.waiting = self.waiting[:size], self.waiting[size:]
         return _ARROWS.get(pressed, pressed.decode("latin-1"))

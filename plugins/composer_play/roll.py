@@ -1,4 +1,4 @@
-"""A piano roll of characters: two pitches to a row, a stretch of time to a column; it knows no clock and no sound."""
+"""A piano roll in characters: two pitches to a row, a stretch of time to a column."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from composer.errors import printable
 from composer.music.score import Bars, Score, bars
 
 COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red", "white")
-"""Of tracks, over and over; a note begins in the bright one."""
+"""Colours of tracks, in turn; a note begins in the bright one."""
 
 MARGIN = 5
 """Columns before the roll, for the names of pitches."""
@@ -21,12 +21,12 @@ LEGEND = 7
 """Tracks that are named."""
 
 BLOCKS, ASCII = "▀▄█│", "'.#|"
-"""The upper pitch of a row, the lower one, both, and a line; and the same for terminals that have no blocks."""
+"""Characters for the upper pitch of a row, the lower one, both, and a line; also for terminals without blocks."""
 
 
 @dataclass(frozen=True, eq=False)
 class Roll:
-    """The notes of all tracks as columns, and the bars; ticks are those of the score."""
+    """The notes of all tracks as columns, and the bars. Ticks are those of the score."""
 
     start: NDArray[np.int64]
     end: NDArray[np.int64]
@@ -34,30 +34,30 @@ class Roll:
     track: NDArray[np.int64]
     names: tuple[str, ...]
     bars: Bars
-    first_bar: int  # the number of the first one: 0 for an upbeat
+    first_bar: int  # number of the first bar: 0 for a pickup
     length: int
 
     def bar(self, tick: float) -> int:
-        """The place of the bar that a tick is in, from 0."""
-        place = int(np.searchsorted(self.bars.starts, tick, side="right")) - 1
-        return min(max(place, 0), max(len(self.bars.starts) - 2, 0))
+        """Find the bar of a tick, counted from 0."""
+        index = int(np.searchsorted(self.bars.starts, tick, side="right")) - 1
+        return min(max(index, 0), max(len(self.bars.starts) - 2, 0))
 
 
 @dataclass(frozen=True)
 class View:
-    """What part of a roll is drawn, and how large."""
+    """Which part of a roll is drawn, and how large."""
 
     begin: int  # tick of the first column
     step: int  # ticks to a column
     columns: int
     rows: int
-    head: int | None = None  # the column that sounds
+    head: int | None = None  # the column that sounds now
     symbols: str = BLOCKS
     in_colour: bool = True
 
 
 def roll_of(score: Score) -> Roll:
-    """The roll of a score that has notes. Raises ValueError for more bars than can be counted."""
+    """Make the roll of a score that has notes. Raises ValueError for too many bars."""
     notes = np.concatenate([track.notes for track in score.tracks])
     track = np.repeat(np.arange(len(score.tracks)), [len(track.notes) for track in score.tracks])
     names = tuple(printable(track.name or f"track {n}", 20) for n, track in enumerate(score.tracks, 1))
@@ -68,7 +68,7 @@ def roll_of(score: Score) -> Roll:
 
 
 def picture(roll: Roll, view: View) -> list[Text]:
-    """A line of bar numbers, and the rows from the highest pitch down."""
+    """Draw a line of bar numbers, and the rows from the highest pitch down."""
     lowest, highest = int(roll.pitch.min()), int(roll.pitch.max())
     each = max(1, -(-(highest - lowest + 1) // (2 * view.rows)))  # pitches to half a row
     halves = (highest - lowest) // each + 1
@@ -76,25 +76,25 @@ def picture(roll: Roll, view: View) -> list[Text]:
     grid = _grid(roll, view, lowest, each, halves)
     lines = _bar_columns(roll, view)
     rows = [_bar_numbers(roll, view, lines)]
-    for place in range(halves // 2 - 1, -1, -1):
-        row = Text(_pitch_names(lowest + 2 * place * each, 2 * each).rjust(MARGIN - 1) + " ", style="dim")
-        _draw(row, grid[2 * place + 1], grid[2 * place], lines, view)
+    for level in range(halves // 2 - 1, -1, -1):
+        row = Text(_pitch_names(lowest + 2 * level * each, 2 * each).rjust(MARGIN - 1) + " ", style="dim")
+        _draw(row, grid[2 * level + 1], grid[2 * level], lines, view)
         rows.append(row)
     return rows
 
 
 def legend(roll: Roll) -> Text:
-    """The names of the tracks in their colours."""
+    """Draw the names of the tracks in their colours."""
     shown = Text(" " * MARGIN)
-    for place, name in enumerate(roll.names[:LEGEND]):
-        shown.append(f"{name}  ", style=COLOURS[place % len(COLOURS)])
+    for index, name in enumerate(roll.names[:LEGEND]):
+        shown.append(f"{name}  ", style=COLOURS[index % len(COLOURS)])
     if len(roll.names) > LEGEND:
         shown.append(f"and {len(roll.names) - LEGEND:,} more tracks", style="dim")
     return shown
 
 
 def _grid(roll: Roll, view: View, lowest: int, each: int, halves: int) -> NDArray[np.int64]:
-    """(halves, columns) 0 for nothing, and else twice the track's colour and two, and one more where a note begins."""
+    """Fill a (halves, columns) grid: 0 for nothing, else 2 * colour + 2, and one more at an onset."""
     grid = np.zeros((halves, view.columns), dtype=np.int64)
     until = view.begin + view.columns * view.step
     there = np.flatnonzero((roll.end > view.begin) & (roll.start < until))
@@ -112,7 +112,7 @@ def _grid(roll: Roll, view: View, lowest: int, each: int, halves: int) -> NDArra
 
 
 def _bar_columns(roll: Roll, view: View) -> dict[int, int]:
-    """The bars that begin in these columns, by column."""
+    """Map each column in which a bar begins to that bar."""
     starts = roll.bars.starts[:-1]
     a, b = np.searchsorted(starts, [view.begin, view.begin + view.columns * view.step])
     places = np.arange(a, b)
@@ -121,8 +121,8 @@ def _bar_columns(roll: Roll, view: View) -> dict[int, int]:
 
 def _bar_numbers(roll: Roll, view: View, lines: dict[int, int]) -> Text:
     shown = " " * MARGIN
-    for column, place in lines.items():
-        number = str(place + roll.first_bar)
+    for column, bar in lines.items():
+        number = str(bar + roll.first_bar)
         at = MARGIN + column
         if at >= len(shown) and at + len(number) <= MARGIN + view.columns:
             shown = shown.ljust(at) + number + " "
@@ -130,7 +130,7 @@ def _bar_numbers(roll: Roll, view: View, lines: dict[int, int]) -> Text:
 
 
 def _pitch_names(lowest: int, count: int) -> str:
-    """The C among so many pitches, or nothing."""
+    """Name the C among these pitches, if there is one."""
     c = -(-lowest // 12) * 12
     return f"C{c // 12 - 1}" if c < lowest + count else ""
 
@@ -147,7 +147,7 @@ def _draw(row: Text, upper: NDArray[np.int64], lower: NDArray[np.int64], lines: 
 
 
 def _cell(high: int, low: int, view: View) -> tuple[str, str]:
-    """A character and its style."""
+    """Choose a character and its style."""
     up, down, both = view.symbols[0], view.symbols[1], view.symbols[2]
     if high == low or (high and low and not view.in_colour):
         return both, _style(high)

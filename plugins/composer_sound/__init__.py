@@ -1,4 +1,4 @@
-"""Plugin: pieces as sound files; it knows the hooks and nothing of sound."""
+"""Plugin: pieces as sound files."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from composer_sound.exporting import SoundExporter
 
 @hookimpl
 def register_exporters() -> Offers:
-    """Offer every format that there is an encoder for."""
+    """Register the exporter for every format with an encoder."""
     return dict.fromkeys(FORMATS, SoundExporter)

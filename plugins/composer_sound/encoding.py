@@ -1,4 +1,4 @@
-"""Sound as the bytes of a file, by libsndfile; it knows no score."""
+"""Encodes sound as the bytes of a file, by libsndfile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from composer_sound.takes import RATE
 
 @dataclass(frozen=True)
 class Format:
-    """How sound is encoded: names of libsndfile, and how high peaks may be, in dB below full scale."""
+    """How sound is encoded: names of libsndfile, and the highest peak, in dB below full scale."""
 
     container: str
     coding: str
@@ -22,10 +22,10 @@ class Format:
 FORMATS = {
     ".wav": Format("WAV", "PCM_16"),
     ".flac": Format("FLAC", "PCM_16"),
-    ".ogg": Format("OGG", "VORBIS", ceiling=-2.0),  # what is decoded has other peaks than what was encoded
+    ".ogg": Format("OGG", "VORBIS", ceiling=-2.0),  # decoding moves the peaks
     ".mp3": Format("MP3", "MPEG_LAYER_III", ceiling=-2.0),
 }
-"""By suffix."""
+"""Formats by suffix."""
 
 
 def encode(parts: Iterable[object], path: Path, form: Format, *, title: str = "") -> None:

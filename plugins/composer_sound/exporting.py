@@ -1,4 +1,4 @@
-"""The exporter of sound: a score is played, measured, made as loud as asked and encoded; it knows no synthesiser."""
+"""The exporter of sound: plays a score, measures it, scales it to the loudness and encodes it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from composer_sound.encoding import FORMATS, Format, encode
 from composer_sound.synthesis import Sound
 
 IN_MEMORY = 64 * 2**20
-"""Bytes of unscaled sound, three minutes of it, that are held in memory; more of it lies on disk meanwhile."""
+"""Bytes of unscaled sound in memory: three minutes. More goes to a temporary file."""
 
 
 @dataclass(frozen=True)
 class SoundExporter:
-    """Writes one piece as stereo sound of 48 kHz and 16 bits; the suffix says how it is encoded.
+    """Writes one piece as stereo sound of 48 kHz and 16 bits. The suffix decides the encoding.
 
-    The instruments are those of General MIDI, drums apart, from the soundfont TimGM6mb that comes with pretty_midi or
-    from another. The sound begins at tick 0 and ends when the last note has died away. It is made as loud as asked, but
-    its peaks stay 1 dB below full scale, or 2 dB where encoding moves them. The same piece is the same file.
+    The instruments are those of General MIDI, from the soundfont TimGM6mb that comes with pretty_midi, or from another
+    one. The sound begins at tick 0 and ends when the last note has died away. It has the chosen loudness, but its peaks
+    stay 1 dB below full scale, or 2 dB where encoding moves them. The same piece always gives the same file.
     """
 
-    soundfont: Annotated[str, "a file of instruments (.sf2) in the place of the one that comes along"] = ""
-    loudness: Annotated[float, "LUFS (ITU-R BS.1770): how loud the piece is made, as far as its peaks allow"] = -18.0
+    soundfont: Annotated[str, "a file of instruments (.sf2) instead of the shipped one"] = ""
+    loudness: Annotated[float, "loudness in LUFS (ITU-R BS.1770), as far as the peaks allow"] = -18.0
 
     def __post_init__(self) -> None:
         if not -70.0 <= self.loudness <= 0.0:
@@ -64,15 +64,15 @@ class SoundExporter:
 
 
 FRAME = takes.RATE // 100
-"""Samples of a frame, the time in which the end of a piece is told: 10 ms."""
+"""Samples of a frame, the precision of the end of a piece: 10 ms."""
 
 FADE = 5 * FRAME
-QUIET = 10 ** (-66 / 20)  # beside the highest peak: what is below it at the end is left out
+QUIET = 10 ** (-66 / 20)  # relative to the highest peak; a softer end is cut off
 
 
 @dataclass(frozen=True, eq=False)
 class Levels:
-    """What is measured of sound as it is played: (frames,) peaks, and (steps,) powers of `loudness`."""
+    """Levels measured while sound is played: (frames,) peaks, and (steps,) powers of `loudness`."""
 
     peaks: Sound
     powers: Sound
@@ -84,17 +84,17 @@ class Levels:
 
     @property
     def frames(self) -> int:
-        """Samples until all has died away."""
+        """The number of samples until the sound has died away."""
         return int(np.flatnonzero(self.peaks > self.peak * QUIET)[-1] + 1) * FRAME + FADE
 
     def factor(self, target: float, ceiling: float) -> float:
-        """What brings sound to `target` LUFS and lets no peak above `ceiling` dB."""
+        """Compute the gain that brings sound to `target` LUFS, with no peak above `ceiling` dB."""
         wanted = target - loudness.integrated(self.powers)
         return float(min(10 ** (wanted / 20), 10 ** (ceiling / 20) / self.peak))
 
 
 def _lay_down(parts: Iterable[Sound], raw: IO[bytes]) -> Levels:
-    """Write sound down as it is played, and measure it. Parts are whole frames and steps, but for the last."""
+    """Store sound as it is played, and measure it. All parts but the last are whole frames and steps."""
     peaks, powers = [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
     for part in parts:
         raw.write(part.tobytes())
@@ -105,7 +105,7 @@ def _lay_down(parts: Iterable[Sound], raw: IO[bytes]) -> Levels:
 
 
 def _faded(raw: IO[bytes], samples: int, factor: float) -> Iterable[Sound]:
-    """The first `samples` of what was written down, times `factor`, with a short fade at the end, second by second."""
+    """Yield the first `samples` of the stored sound, times `factor`, second by second, with a short fade at the end."""
     raw.seek(0)
     for begin in range(0, samples, takes.RATE):
         part = np.frombuffer(raw.read(takes.RATE * 8), np.float32).reshape(-1, 2)[: samples - begin]

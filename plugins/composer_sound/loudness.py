@@ -1,7 +1,7 @@
-"""How loud sound is heard to be, in LUFS; it knows no music.
+"""Perceived loudness of sound, in LUFS.
 
 Source: Recommendation ITU-R BS.1770-4 (2015), "Algorithms to measure audio programme loudness and true-peak audio
-level", annex 1. Its filter is applied to spectra, of which there is one every 100 ms.
+level", annex 1. Its filter is applied to spectra, one for each 100 ms.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-RATE = 48_000  # the one that the filter's coefficients are for
+RATE = 48_000  # the filter's coefficients are for this rate
 STEP = RATE // 10
 """Samples from one block of 400 ms to the next."""
 
@@ -20,13 +20,13 @@ _HIGH_PASS = ((1.0, -2.0, 1.0), (1.0, -1.99004745483398, 0.99007225036621))
 _OFFSET = -0.691
 _ABSOLUTE_GATE = -70.0
 _RELATIVE_GATE = -10.0
-_AT_ONCE = 8  # spectra, which stay in a processor's cache
+_AT_ONCE = 8  # spectra; few enough for a processor's cache
 
 
 def powers(sound: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(steps,) the weighted power of both channels in every 100 ms of sound (samples, 2), the last one filled up.
+    """Compute (steps,) weighted powers of both channels, one for each 100 ms of sound (samples, 2), the last padded.
 
-    A step is seen through a window of twice its length; the squares of neighbouring windows add up to 1.
+    The window of a step is twice as long; the squares of neighbouring windows add up to 1.
     """
     steps = -(-len(sound) // STEP)
     whole = np.pad(sound, ((STEP // 2, STEP // 2 + steps * STEP - len(sound)), (0, 0)))
@@ -40,7 +40,7 @@ def powers(sound: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def integrated(powers: NDArray[np.float32]) -> float:
-    """The loudness in LUFS of all steps, by blocks of 400 ms and both gates; -70 where every block is silent."""
+    """Compute the loudness of all steps in LUFS, by blocks of 400 ms and both gates; -70 if all blocks are silent."""
     steps = np.concatenate((powers, np.zeros(max(4 - len(powers), 0))))
     blocks = np.convolve(steps, np.full(4, 0.25), "valid")
     for gate in (lambda _: _ABSOLUTE_GATE, lambda kept: _lufs(kept.mean()) + _RELATIVE_GATE):
@@ -61,7 +61,7 @@ def _window() -> NDArray[np.float32]:
 
 @cache
 def _weights() -> NDArray[np.float32]:
-    """What each line of a spectrum adds to the mean square of a step after both filters (Parseval's theorem)."""
+    """Compute the weight of each line of a spectrum in the power of a step, after both filters (Parseval's theorem)."""
     back = np.exp(-1j * np.pi * np.arange(2 * STEP) / STEP)
     response = np.ones(len(back), np.complex128)
     for above, below in (_SHELF, _HIGH_PASS):

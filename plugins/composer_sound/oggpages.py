@@ -1,6 +1,6 @@
-"""Pages of an Ogg file, given one serial number; it knows nothing of what is in them.
+"""Gives the pages of an Ogg file a fixed serial number.
 
-An encoder draws the number of a stream at random, so that the same sound would never be the same file.
+Encoders draw the serial number at random, so that the same sound would give different files.
 Source: RFC 3533, "The Ogg Encapsulation Format Version 0", section 6.
 """
 
@@ -17,7 +17,7 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def renumber(path: Path) -> None:
-    """Give every page the serial number 1, and the checksum that follows. Raises OSError for a file that is no Ogg."""
+    """Set the serial number of every page to 1, and update its checksum. Raises OSError for a file that is no Ogg."""
     with path.open("r+b") as file:
         at = 0
         while header := file.read(_HEADER):
@@ -34,6 +34,6 @@ def renumber(path: Path) -> None:
 
 
 def checksum(page: bytes | bytearray) -> int:
-    """Ogg's CRC: zlib's polynomial with the bits of each byte the other way round, begun and ended with 0."""
+    """Compute Ogg's CRC: zlib's polynomial with the bits of each byte reversed, beginning and ending with 0."""
     mirrored = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{mirrored:032b}"[::-1], 2)

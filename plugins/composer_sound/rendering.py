@@ -1,4 +1,4 @@
-"""Work that renders, shared among processes, since the synthesiser holds the interpreter's lock; it knows no score."""
+"""Rendering shared among processes, since the synthesiser holds the interpreter's lock."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from composer_sound import renderer
 from composer_sound.soundfonts import Unusable, instruments
 
 MOST = 4
-"""Processes; each holds the soundfont."""
+"""Processes, at most; each holds the soundfont in memory."""
 
 Render: TypeAlias = Callable[[bytes], bytes]
 """MIDI to WAV. Raises Unusable."""
 
 Map: TypeAlias = Callable[[Callable[[Render, Any], Any], Iterable[Any]], Iterator[Any]]
-"""What the built-in `map` is, but that the function is also given what renders."""
+"""Like the built-in `map`, but the function gets a renderer as its first argument."""
 
 
 @contextmanager
 def shared(soundfont: Path, calls: int) -> Iterator[Map]:
-    """A `map` for so many calls, with results in order, and few of them waiting to be taken. Raises Unusable."""
+    """Yield a `map` for this many calls. Results come in order, and few of them wait. Raises Unusable."""
     data = instruments(soundfont)
     many = min(calls, MOST, _processors())
     if many < 2:
@@ -46,7 +46,7 @@ def shared(soundfont: Path, calls: int) -> Iterator[Map]:
 
 
 def _processors() -> int:
-    """Those that this process may use; 1 for one that is itself one of many."""
+    """Count the processors this process may use; 1 in a process that is one of many."""
     if parent_process() is not None:
         return 1
     return processors()
@@ -91,7 +91,7 @@ def _process(soundfont: Path) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.kill()
-        with suppress(BrokenPipeError), process:  # which closes the pipes, and waits
+        with suppress(BrokenPipeError), process:  # closes the pipes, and waits
             pass
 
 
@@ -110,7 +110,7 @@ def _asked(process: subprocess.Popen[bytes], midi: bytes) -> bytes:
 
 
 def _part(answers: Any) -> bytes:
-    """What stands behind its length. Raises OSError if the process ended."""
+    """Read a length, and as many bytes. Raises OSError if the process ended."""
     length = answers.read(renderer.LENGTH)
     part: bytes = answers.read(int.from_bytes(length))
     if len(length) < renderer.LENGTH or len(part) < int.from_bytes(length):

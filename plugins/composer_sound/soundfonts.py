@@ -1,4 +1,4 @@
-"""A soundfont, found and looked over before a synthesiser is given it; it knows no sound.
+"""Finds a soundfont, and checks it before a synthesiser reads it.
 
 Source: SoundFont Technical Specification 2.04, Creative Technology 2006.
 """
@@ -21,7 +21,7 @@ SHIPPED = "TimGM6mb.sf2"
 """General MIDI in 6 MB, by Tim Brechbill; it comes with pretty_midi."""
 
 LARGEST = 2**30
-"""Bytes: it is held in memory."""
+"""Bytes, at most: a soundfont is held in memory."""
 
 _RECORDS = {
     "phdr": np.dtype([("name", "S20"), ("preset", "<u2"), ("bank", "<u2"), ("bag", "<u2"), ("rest", "V12")]),
@@ -34,15 +34,15 @@ _RECORDS = {
     "igen": np.dtype([("what", "<u2"), ("amount", "<u2")]),
     "shdr": np.dtype([("name", "S20"), ("places", "<u4", 4), ("rate", "<u4"), ("rest", "V6")]),
 }
-_INSTRUMENT, _SAMPLE = 41, 53  # what a generator may name by number
+_INSTRUMENT, _SAMPLE = 41, 53  # generators that refer to another list
 
 
 class Unusable(Exception):
-    """A soundfont that is not there or cannot be played; the text is a sentence without its full stop."""
+    """A soundfont that is missing or cannot be played. The text is a sentence without its full stop."""
 
 
 def find(named: str) -> Path:
-    """The soundfont that the user named, or the one that comes along. Raises Unusable if it is not there."""
+    """Find the soundfont that the user named, or the shipped one. Raises Unusable if there is none."""
     if named:
         path = from_home(named)
         if not path.exists():
@@ -56,7 +56,7 @@ def find(named: str) -> Path:
 
 
 def instruments(path: Path) -> bytes:
-    """The bytes of a soundfont in which everything is where it should be. Raises Unusable."""
+    """Read and check a soundfont. Raises Unusable."""
     try:
         data = read_bytes(path, LARGEST)
         check(data)
@@ -68,7 +68,7 @@ def instruments(path: Path) -> bytes:
 
 
 def check(data: bytes) -> None:
-    """Raise ValueError, saying what is wrong, unless numbers and sizes in a soundfont point where something is."""
+    """Raise ValueError, stating what is wrong, unless all numbers and sizes in a soundfont are in range."""
     if not data:
         raise ValueError("is empty")
     if data[:4] != b"RIFF" or data[8:12] != b"sfbk":
@@ -87,7 +87,7 @@ def check(data: bytes) -> None:
 
 
 def _chunks(data: bytes) -> dict[str, memoryview]:
-    """The chunks of all lists, by name."""
+    """Read the chunks of all lists, by name."""
     found: dict[str, memoryview] = {}
     whole, at = memoryview(data), 12
     while at + 8 <= len(data):

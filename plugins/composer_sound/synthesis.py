@@ -1,6 +1,6 @@
-"""Takes as sound, by the synthesiser of midirenderer (rustysynth); it knows no file but the soundfont, and no format.
+"""Renders takes as sound, by the synthesiser of midirenderer (rustysynth).
 
-The synthesiser is given a MIDI file whose tick is one sample, and answers with a WAV file of 16 bits.
+The synthesiser gets a MIDI file with a tick of one sample, and returns a WAV file of 16 bits.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ Sound: TypeAlias = NDArray[np.float32]
 """(samples, 2): left and right, 1.0 being full scale of the synthesiser."""
 
 _TAILS = (4 * RATE, 16 * RATE, 64 * RATE)
-"""How long notes are given to die away; the next where they do not."""
+"""Time for notes to die away; the next one is used if they do not."""
 
 _VOLUMES = (127, 90, 64, 45, 32, 16, 8)
-"""Of all channels; the next where the loudest sample is cut off at full scale. The gain is the square, and steps of it
-are smoothed the less the softer a channel is."""
+"""Volumes of all channels; the next one is used if samples clip. The gain is the square of the volume. The softer a
+channel, the less the synthesiser smooths the steps of its gain."""
 
-_TICKS = RATE // 2  # to a quarter note, which lasts half a second where no tempo is stated
-_EARLY = BLOCK // 4  # a note at the very edge of a block would begin with the next one, or not, as sums round
+_TICKS = RATE // 2  # in a quarter note, which lasts half a second without a tempo event
+_EARLY = BLOCK // 4  # without it, rounding decides whether a note at the edge of a block begins in it
 _SILENT = 4  # of 32,768
 _WAV_HEADER = 44
 
 
 def sound(windows: Iterable[Window], soundfont: Path) -> Iterator[Sound]:
-    """The sound of windows, one after the other, and of what dies away after them. Raises Unusable."""
+    """Render windows one after the other, and the tails after them. Raises Unusable."""
     played = tuple(windows)
     mixed = np.zeros((0, 2), np.float32)
     with rendering.shared(soundfont, sum(len(window.takes) for window in played)) as each:
@@ -57,7 +57,7 @@ def _lengthened(sound: Sound, least: int) -> Sound:
 
 
 def _played(render: Render, take: tuple[Part, ...]) -> Sound:
-    """A take until it has died away."""
+    """Render a take until it has died away."""
     end = max(int((part.notes["start"] + part.notes["duration"]).max()) for part in take)
     for tail in _TAILS:
         samples, gain = _unclipped(render, take, end + tail)
@@ -67,7 +67,7 @@ def _played(render: Render, take: tuple[Part, ...]) -> Sound:
 
 
 def _unclipped(render: Render, take: tuple[Part, ...], length: int) -> tuple[NDArray[np.int16], float]:
-    """Samples of which none is cut off, and what they are to be multiplied by."""
+    """Render samples without clipping, and return them with their gain."""
     for volume in _VOLUMES:
         samples = np.frombuffer(render(_midi(take, length, volume)), np.int16, offset=_WAV_HEADER).reshape(-1, 2)
         if samples.max(initial=0) < 32767 and samples.min(initial=0) > -32768:
@@ -76,7 +76,7 @@ def _unclipped(render: Render, take: tuple[Part, ...], length: int) -> tuple[NDA
 
 
 def _midi(take: tuple[Part, ...], length: int, volume: int) -> bytes:
-    """A MIDI file of type 1: an empty track that lasts `length`, and one for each part."""
+    """Build a MIDI file of type 1: an empty track of this length, and a track for each part."""
     tracks = [_quantity(length), *(_events(part, volume) for part in take)]
     chunks = [b"MThd" + struct.pack(">IHHH", 6, 1, len(tracks), _TICKS)]
     chunks += [b"MTrk" + struct.pack(">I", len(track) + 3) + track + b"\xff\x2f\x00" for track in tracks]
@@ -92,5 +92,5 @@ def _events(part: Part, volume: int) -> bytes:
 
 
 def _quantity(ticks: int) -> bytes:
-    """A variable-length quantity of four bytes."""
+    """Encode a variable-length quantity of four bytes."""
     return bytes(ticks >> shift & 0x7F | (0x80 if shift else 0) for shift in (21, 14, 7, 0))

@@ -1,7 +1,7 @@
-"""A score as takes: notes in samples, divided so that a synthesiser of 16 channels plays them; it knows no soundfont.
+"""A score as takes: notes in samples, divided so that a synthesiser of 16 channels can play them.
 
-A take holds the notes that begin within 20 seconds, of tracks enough for one synthesiser. Sounds add up, so that takes
-do; a piece of any length and of many tracks is played in bounded memory, and each track has a channel of its own.
+A take holds the notes that begin within 20 seconds, of as many tracks as one synthesiser can play. The sounds of takes
+are added. So a piece of any length, with many tracks, is played in bounded memory, and each track has its own channel.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from composer.music.score import TICKS_PER_QUARTER, Notes, Score, Tempo, Track
 
 RATE = 48_000
-"""Samples a second, the only rate of the synthesiser."""
+"""Samples per second, the only rate of the synthesiser."""
 
 BLOCK = 64
-"""Samples from one place where notes can begin to the next: 1.3 ms."""
+"""Samples between two moments at which notes can begin: 1.3 ms."""
 
 WINDOW = 20 * RATE
-"""The samples in which the notes of a take begin: whole blocks, frames of 10 ms and steps of 100 ms. Shorter ones keep
-more processors busy; each costs the time in which its last notes die away."""
+"""Samples in which the notes of a take begin: whole blocks, frames of 10 ms and steps of 100 ms. Shorter windows keep
+more processors busy, but each adds the time in which its last notes die away."""
 
 LONGEST_PIECE = 2 * 3600
 LONGEST_NOTE = 5 * 60
@@ -35,7 +35,7 @@ _DRUMS = 9
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One track's notes of a take, with times in samples from the beginning of the take's window."""
+    """The notes of one track in a take, with times in samples from the beginning of the window."""
 
     channel: int
     program: int
@@ -50,10 +50,10 @@ class Window:
 
 
 def by_window(score: Score) -> Iterator[Window]:
-    """The windows of a score, one after the other. Raises ValueError for what is too long, too much or nothing."""
+    """Divide a score into windows. Raises ValueError for a piece that is empty, too long or has too many tracks."""
     tracks = [track for track in score.tracks if len(track.notes)]
     if not tracks:
-        raise ValueError("it has no notes, so that there is nothing to hear")
+        raise ValueError("it contains no notes")
     if len(tracks) > MOST_TRACKS:
         raise ValueError(f"it has {len(tracks):,} tracks, and at most {MOST_TRACKS:,} are played")
     played = [replace(track, notes=in_samples(track.notes, score.tempos)) for track in tracks]
@@ -63,16 +63,16 @@ def by_window(score: Score) -> Iterator[Window]:
 
 
 def seconds(ticks: NDArray[np.int64], tempos: tuple[Tempo, ...]) -> NDArray[np.float64]:
-    """When each tick is, by the tempo map; 120 quarter notes a minute until the first tempo."""
+    """Convert ticks to seconds by the tempo map; 120 quarter notes a minute before the first tempo."""
     begins = np.array([0, *(tempo.tick for tempo in tempos)])
     lengths = 60 / TICKS_PER_QUARTER / np.array([120.0, *(tempo.bpm for tempo in tempos)])
     when = np.concatenate(([0.0], np.cumsum(np.diff(begins) * lengths[:-1])))
-    place = np.searchsorted(begins, ticks, "right") - 1
-    return when[place] + (ticks - begins[place]) * lengths[place]
+    index = np.searchsorted(begins, ticks, "right") - 1
+    return when[index] + (ticks - begins[index]) * lengths[index]
 
 
 def in_samples(notes: Notes, tempos: tuple[Tempo, ...]) -> Notes:
-    """Notes with times in samples, on the synthesiser's blocks; each lasts a block at least."""
+    """Convert notes to samples, rounded to the synthesiser's blocks. Each lasts at least one block."""
     start = _on_blocks(seconds(notes["start"], tempos))
     end = _on_blocks(seconds(notes["start"] + notes["duration"], tempos))
     played = notes.copy()
@@ -94,7 +94,7 @@ def _check_lengths(played: list[Track]) -> None:
 
 
 def _takes(tracks: list[Track], begin: int) -> tuple[tuple[Part, ...], ...]:
-    """The notes that begin in the window at `begin`, in as few takes as channels and voices allow."""
+    """Divide the notes that begin in the window at `begin` into as few takes as channels and voices allow."""
     takes: list[list[Part]] = []
     voices = 0
     for track in tracks:

@@ -1,4 +1,4 @@
-"""`composer plugins`: what is installed; to look at, to check, to mend and to begin."""
+"""`composer plugins`: list, show, check, repair and create plugins."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def plugins(ctx: click.Context) -> None:
         rows.append([printable(plugin.name), f"{plugin.distribution} {plugin.version}", took, state])
     table("Plugins", ["plugin", "package", "import", "offers"], rows)
     if any(plugin.fault for plugin in found.plugins):
-        click.echo("`composer plugins doctor` says what to do about what is left out.")
+        click.echo("`composer plugins doctor` explains how to repair plugins that are left out.")
 
 
 @plugins.command()
@@ -45,7 +45,7 @@ def plugins(ctx: click.Context) -> None:
     "--model", type=click.Path(path_type=Path), help="The trained model that a package of --kind model brings."
 )
 def new(name: str, kind: str, model: Path | None) -> None:
-    """Make a folder NAME: a package that offers something small of a kind, with its tests, to be changed as you like.
+    """Make a folder NAME: a package that offers a small example of a kind, with tests, ready to be changed.
 
     \b
     composer plugins new my-swing --kind sampler
@@ -53,8 +53,8 @@ def new(name: str, kind: str, model: Path | None) -> None:
     """  # noqa: D301  (a \b keeps click from filling the lines)
     from composer.plugins.scaffold import begin
 
-    place = begin(name, kind, Path(), model)
-    click.echo(f"{place}/: a package that offers a {kind}. `pip install -e {place}` installs it; its README goes on.")
+    folder = begin(name, kind, Path(), model)
+    click.echo(f"{folder}/: a package that offers a {kind}. `pip install -e {folder}` installs it; its README goes on.")
 
 
 @plugins.command()
@@ -94,7 +94,7 @@ def check(ctx: click.Context, name: str) -> None:
 @plugins.command()
 @click.pass_context
 def doctor(ctx: click.Context) -> None:
-    """Import each plugin in a process of its own, and say what is broken, slow, outdated, clashing or missing.
+    """Import each plugin in its own process, and report what is broken, slow, outdated, clashing or missing.
 
     The exit status is 1 if something does not work.
     """
@@ -105,8 +105,8 @@ def doctor(ctx: click.Context) -> None:
         plugin = finding.plugin
         click.echo(f"{printable(plugin.name)} ({plugin.distribution} {plugin.version}) {finding.text}")
         click.echo(f"    {finding.advice}")
-    told = {finding.plugin.name for finding in report.findings}
-    well = [one for one in report.seconds if one[0].name not in told]
+    reported = {finding.plugin.name for finding in report.findings}
+    well = [one for one in report.seconds if one[0].name not in reported]
     if well:
         slowest, seconds = max(well, key=lambda one: one[1])
         are = "plugin is" if len(well) == 1 else "plugins are"

@@ -1,4 +1,4 @@
-"""What a plugin offers under a name, in lines of text; it prints none of them."""
+"""Describes what a plugin offers under a name, in lines of text."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from composer.plugins.scaffold.usage import command
 
 
 def shown(name: str) -> Iterator[str]:
-    """All that is offered under a name, of whatever kind, or by the plugin of that name. Raises UnknownName."""
+    """Describe everything offered under a name, of any kind, or by the plugin of that name. Raises UnknownName."""
     found = registry()
     offers = [found.offers[kind][name] for kind in KINDS if name in found.offers[kind]]
     if not offers:
         offers = [one for kind in KINDS for one in found.offers[kind].values() if one.plugin.is_called(name)]
     if not offers:
         names = {one for kind in KINDS for one in found.offers[kind]} | {plugin.name for plugin in found.plugins}
-        raise UnknownName(f"no plugin offers '{printable(name)}', and none is called so: {nearest(name, names)}")
-    for place, offer in enumerate(offers):
-        yield from ([""] if place else [])
+        raise UnknownName(f"no plugin offers '{printable(name)}', or has this name: {nearest(name, names)}")
+    for index, offer in enumerate(offers):
+        yield from ([""] if index else [])
         yield from _shown(offer)
 
 
@@ -47,7 +47,7 @@ def _shown(offer: Offer) -> Iterator[str]:
 
 
 def _flags(offer: Offer) -> dict[str, str]:
-    """What each option is called on the command line."""
+    """Map each option to its name on the command line."""
     if offer.kind == "samplers":
         return sampler_flags(offer)
     if offer.kind == "exporters":
@@ -60,11 +60,11 @@ def _flags(offer: Offer) -> dict[str, str]:
 
 
 def _typed(offer: Offer, flags: dict[str, str]) -> str:
-    """The options with examples, as they are typed."""
-    told = [(flags[option.name], option) for option in offer.options if option.example]
-    if offer.kind == "samplers" and not told:
-        told = [(flags[option.name], option) for option in offer.options[:1]]
-    return "".join(f" {flag}{_argument(option)}" for flag, option in told)
+    """Format the options with their examples, as they are typed."""
+    typed = [(flags[option.name], option) for option in offer.options if option.example]
+    if offer.kind == "samplers" and not typed:
+        typed = [(flags[option.name], option) for option in offer.options[:1]]
+    return "".join(f" {flag}{_argument(option)}" for flag, option in typed)
 
 
 def _argument(option: Option) -> str:
@@ -81,7 +81,7 @@ def _value(value: Any) -> str:
 
 
 def type_name(annotation: Any) -> str:
-    """`int`, `float or none`, `several of str`."""
+    """Name a type, as in `int`, `float or none`, `several of str`."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (types.UnionType, typing.Union):
         return " or ".join("none" if one is type(None) else type_name(one) for one in arguments)

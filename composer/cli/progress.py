@@ -1,0 +1,109 @@
+"""Progress and lengths of time on the command line: live on a terminal, plain lines elsewhere.
+
+rich is imported when something is shown, so that help stays fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from composer.training.callbacks import Moment
+
+
+def span(seconds: float) -> str:
+    """Format a length of time in words: `40 s`, `12 min`, `3 h 5 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def format_clock(seconds: float) -> str:
+    """Format a length of time as a clock does: `0:40`, `3:05:00`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class StatusLine:
+    """A line on stderr that changes during work, and lines that stay, above it.
+
+    Where stderr is no terminal, there are only the lines that stay.
+    """
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._live = Live(console=self._console, transient=True, refresh_per_second=4) if self.is_live else None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the changing line is shown."""
+        return self._console.is_terminal and not self._console.is_dumb_terminal
+
+    def __enter__(self) -> StatusLine:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        if self._live:
+            self._live.stop()
+
+    def update(self, text: str) -> None:
+        """Change the line."""
+        from rich.text import Text
+
+        if self._live:
+            self._live.update(Text(text, no_wrap=True, overflow="ellipsis"))
+
+    def print(self, text: str) -> None:
+        """Print a line that stays."""
+        from rich.text import Text
+
+        self._console.print(Text(text))
+
+
+@contextmanager
+def show_reading() -> Iterator[Callable[[int, int], None]]:
+    """Show a bar for a dataset that is read; yield what takes the files read and their number.
+
+    Where stderr is no terminal, nothing is shown.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("reading", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def show_training() -> Iterator[Callable[[Moment], None]]:
+    """Show a training run: a line that changes, and one that stays for each validation. Yield its listener."""
+    with StatusLine() as line:
+        yield partial(_show_moment, line)
+
+
+def _show_moment(line: StatusLine, moment: Moment) -> None:
+    if moment.event not in ("step", "validation"):
+        return
+    progress = moment.progress
+    text = (
+        f"step {progress.step:,}/{progress.steps:,} · {progress.tokens_per_second:,.0f} tokens/s · "
+        f"{format_clock(progress.seconds_left)} left · train {progress.train:.3f}"
+    )
+    if moment.event == "step" or progress.valid is None:
+        line.update(f"{text} nats/note")
+        return
+    mark = " *" if progress.valid == progress.best else ""
+    line.update("")
+    line.print(f"{text} · valid {progress.valid:.3f} nats/note{mark}")

@@ -1,0 +1,80 @@
+"""What commands show while they work: on a terminal a line that changes, on a pipe plain lines."""
+
+from collections import Counter
+
+import pytest
+from rich.console import Console
+
+from composer.cli import progress
+from composer.training.callbacks import Moment
+from composer.training.callbacks import Progress as TrainingProgress
+from composer_batch.progress import show_progress
+from composer_batch.scheduler import Progress as BatchProgress
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words", "clock"),
+    [(0.4, "0 s", "0:00"), (89, "89 s", "1:29"), (720, "12 min", "12:00"), (11_100, "3 h 5 min", "3:05:00")],
+)
+def test_a_length_of_time_stands_in_words_and_as_on_a_clock(seconds, words, clock):
+    assert (progress.span(seconds), progress.format_clock(seconds)) == (words, clock)
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Let rich take stderr for a terminal."""
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(Console, "is_terminal", property(lambda self: True))
+
+
+def watch_training():
+    """Show a step and a validation."""
+    told = TrainingProgress(20, 100, 0.5, 1234.5, 10.0, 65.0, 0.75)
+    validated = TrainingProgress(50, 100, 1.0, 1234.5, 10.0, 65.0, 0.75, valid=0.5, best=0.5)
+    with progress.show_training() as listener:
+        for event, now in (("start", told), ("step", told), ("validation", validated), ("checkpoint", validated)):
+            listener(Moment(event, now, dict))
+
+
+def test_on_a_pipe_a_training_prints_its_validations_alone(capfd):
+    watch_training()
+    line = "step 50/100 · 1,234 tokens/s · 1:05 left · train 0.750 · valid 0.500 nats/note *\n"
+    assert capfd.readouterr() == ("", line)
+
+
+def test_on_a_terminal_a_training_has_a_line_that_changes(terminal, capfd):
+    watch_training()
+    shown = capfd.readouterr().err
+    assert "valid 0.500 nats/note *" in shown
+    assert "\x1b[2K" in shown  # the line that changes is erased
+
+
+def going(*, made):
+    """A batch of ten pieces, some of them made."""
+    return BatchProgress(10, Counter(done=made, waiting=10 - made), Counter(), made, 4.0)
+
+
+def test_a_log_has_a_line_of_a_batch_every_ten_seconds(capfd):
+    times = iter([0, 0, 1, 12, 12])
+    with show_progress(quiet=False, as_json=False, clock=lambda: next(times)) as report:
+        for made in (1, 2, 4):
+            report(going(made=made))
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert said.err == ("1 of 10 pieces done, 0.2 a second, 36 s left\n4 of 10 pieces done, 1.0 a second, 6 s left\n")
+
+
+def test_a_quiet_batch_shows_nothing(capfd):
+    with show_progress(quiet=True, as_json=False) as report:
+        report(going(made=3))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_on_a_terminal_a_batch_has_a_line_that_changes(terminal, capfd):
+    with show_progress(quiet=False, as_json=False) as report:
+        report(going(made=3))
+    said = capfd.readouterr()
+    assert "3 of 10 pieces done" in said.err
+    assert said.out == ""
