@@ -184,7 +184,7 @@ def refusal(ran):
 
 @pytest.fixture
 def no_work(monkeypatch):
-    """Nothing that takes long is begun; modules that were imported meanwhile hold what stands for it, and are dropped."""
+    """Begin nothing that takes long; modules imported meanwhile hold what stands for it, and are dropped."""
 
     def begun(*_, **__):
         raise AssertionError("the work was begun")
