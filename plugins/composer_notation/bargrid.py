@@ -1,4 +1,4 @@
-"""Where bars begin when measures are laid end to end, short ones among them; it knows no file format.
+"""Bar lines of measures that are laid end to end, short measures among them.
 
 A written measure need not be a bar: a repeat sign cuts a bar in two, and an encoder may leave a beat out. Short
 measures that add up to a bar are one; what remains odd is given a time signature of its own length, so that the
@@ -21,7 +21,7 @@ LONGEST = 100_000 * 4 * TICKS_PER_QUARTER
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure as it is played: start and length in quarter notes, and the time signature in force."""
+    """A measure as it is played: start and length in quarter notes, and its time signature."""
 
     start: Fraction
     length: Fraction
@@ -30,14 +30,14 @@ class Measure:
 
     @property
     def bar(self) -> Fraction:
-        """How long it would be if it were complete."""
+        """Length of a complete bar of its time signature."""
         return Fraction(4 * self.numerator, self.denominator)
 
 
 def lay_measures(
     lengths: Sequence[Sequence[Fraction]], signatures: Sequence[tuple[int, int] | None], order: Sequence[int]
 ) -> list[Measure]:
-    """Lay measures one after the other in playing order, each as long as most parts have it.
+    """Lay measures end to end in playing order, each as long as in most parts.
 
     `lengths` holds those of each part, 0 where nothing is written in it; `signatures` those that begin with a measure.
     """
@@ -55,7 +55,7 @@ def lay_measures(
 
 
 def _agree(lengths: Sequence[Fraction], bar: Fraction) -> Fraction:
-    """The length that most parts have; of several such, a full bar, or else the longest."""
+    """Return the length that most parts have; of several, a full bar, or else the longest."""
     counts = Counter(lengths)
     return max(counts, key=lambda length: (counts[length], length == bar, length), default=bar)
 
@@ -67,14 +67,14 @@ def ticks(quarters: Fraction) -> int:
 
 
 def upbeat_of(measures: Sequence[Measure]) -> int:
-    """Length in ticks of a first measure that is shorter than its bar; else 0."""
+    """Return the length in ticks of the pickup, a first measure that is shorter than its bar; else 0."""
     if len(measures) < 2 or not 0 < measures[0].length < measures[0].bar:
         return 0
     return ticks(measures[0].length)
 
 
 def time_signatures(measures: Sequence[Measure]) -> tuple[TimeSignature, ...]:
-    """The time signatures whose bars begin where these measures do, each where it changes."""
+    """Find time signatures whose bars begin where these measures do, each where it changes."""
     found: list[TimeSignature] = []
     starts = [*(measure.start for measure in measures), *(m.start + m.length for m in measures[-1:])]
     same = _ends_of_metres(measures)
@@ -89,7 +89,7 @@ def time_signatures(measures: Sequence[Measure]) -> tuple[TimeSignature, ...]:
 
 
 def _joined(measures: Sequence[Measure], starts: Sequence[Fraction], place: int, same: int) -> int:
-    """How many measures from `place` on make one bar: more than one if short ones add up to it exactly.
+    """Count the measures from `place` on that make one bar: several if short ones add up to it exactly.
 
     `starts` are where they begin, and where the last one ends; up to `same` they have the same metre.
     """
@@ -99,7 +99,7 @@ def _joined(measures: Sequence[Measure], starts: Sequence[Fraction], place: int,
 
 
 def _ends_of_metres(measures: Sequence[Measure]) -> list[int]:
-    """For each measure, the first one after it that has bars of another length."""
+    """Find, for each measure, the first later one with bars of another length."""
     ends = [len(measures)] * len(measures)
     for place in range(len(measures) - 2, -1, -1):
         is_same = measures[place].bar == measures[place + 1].bar
@@ -108,7 +108,9 @@ def _ends_of_metres(measures: Sequence[Measure]) -> list[int]:
 
 
 def _signature(measures: Sequence[Measure], place: int, count: int) -> TimeSignature:
-    """The written signature if bars of it fit the measures (the ends of the piece always do), else one that fits."""
+    """Return the written time signature if its bars fit the measures, else one that fits. The ends of the piece always
+    fit.
+    """
     first = measures[place]
     written = TimeSignature(ticks(first.start), first.numerator, first.denominator)
     is_end = place + count == len(measures) and first.length <= first.bar
@@ -118,7 +120,9 @@ def _signature(measures: Sequence[Measure], place: int, count: int) -> TimeSigna
 
 
 def _of_length(quarters: Fraction, near: TimeSignature) -> TimeSignature | None:
-    """A signature of that bar length, in the note value of `near` or the next smaller one that does; None if none."""
+    """Find a time signature of that bar length, in the note value of `near` or the next smaller one; None if there is
+    none.
+    """
     denominator = near.denominator
     while denominator <= 64:
         numerator = quarters * denominator / 4

@@ -1,4 +1,4 @@
-"""Key signatures as keys. One may say its mode; where it does not, the notes under it do."""
+"""Key signatures as keys. A signature may state its mode; otherwise the notes under it decide."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Signature:
 
 
 def key_signatures(signatures: Sequence[Signature], tracks: Sequence[Track]) -> tuple[KeySignature, ...]:
-    """Name the key of each signature, where it changes.
+    """Find the key of each signature, and list the keys where they change.
 
     A church mode is the major or minor key of its tonic and third. Without a mode it is the major or minor key with
     that signature for which the notes under it speak.

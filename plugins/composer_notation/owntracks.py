@@ -1,4 +1,4 @@
-"""What a score that this program wrote says of its tracks, and of what made it; it knows no file.
+"""Track names and provenance, which our MusicXML files hold in fields of their own.
 
 In a field of its own such a MusicXML file says which track each staff, and each voice of a staff that two share,
 belongs to. Where that no longer fits the music (the file was edited since), it is left aside.
@@ -32,7 +32,7 @@ class OwnTrack:
 
 
 def own_tracks(text: str, staves: int) -> tuple[OwnTrack, ...]:
-    """Read the field, or nothing if it makes no sense or speaks of another number of staves."""
+    """Parse the field; () if it is invalid or refers to another number of staves."""
     try:
         tracks = tuple(_own_track(values) for values in json.loads(text))
     except (KeyError, TypeError, ValueError, RecursionError):
@@ -42,7 +42,7 @@ def own_tracks(text: str, staves: int) -> tuple[OwnTrack, ...]:
 
 
 def provenance(document: bytes) -> dict[str, Any]:
-    """What made the piece in a MusicXML document, which must have been checked; `{}` if it does not say."""
+    """Parse the provenance in a MusicXML document, which must have been checked; `{}` if there is none."""
     for _, element in iterparse(io.BytesIO(document)):  # noqa: S314  (entities are refused before)
         if element.tag == "part-list":
             break

@@ -1,4 +1,4 @@
-"""Written notes and the rows of a Score that they become, ties joined; it knows no file format and no music21."""
+"""Written notes, and the rows of a Score that they become, ties joined."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Sounding:
 
 
 def rows(notes: Iterable[Sounding]) -> list[tuple[int, int, int, int]]:
-    """Notes as (start, duration, pitch, velocity) in ticks, tied ones joined."""
+    """Convert notes to (start, duration, pitch, velocity) in ticks, tied ones joined."""
     return [
         (ticks(note.start), max(1, ticks(note.start + note.length) - ticks(note.start)), note.pitch, note.velocity)
         for note in joined(notes)
@@ -37,7 +37,7 @@ def rows(notes: Iterable[Sounding]) -> list[tuple[int, int, int, int]]:
 
 
 def joined(notes: Iterable[Sounding]) -> list[Sounding]:
-    """Notes by start, a tied one as long as all it is tied to; a tie to nothing or to another pitch is no tie.
+    """Join tied notes, and sort by start; a tie to nothing or to another pitch is ignored.
 
     A tie goes on in its own voice where that has the pitch, and else in another one.
     """
@@ -59,23 +59,25 @@ def joined(notes: Iterable[Sounding]) -> list[Sounding]:
 
 
 class HasVoice(Protocol):
-    """A note in a voice, whatever its times are counted in; a false voice is none."""
+    """A note in a voice, in any unit of time; a false voice is none."""
 
     @property
     def start(self) -> Any:
-        """Where it begins."""
+        """Its onset."""
 
     @property
     def length(self) -> Any:
-        """How long it sounds."""
+        """Its duration."""
 
     @property
     def voice(self) -> Any:
-        """What tells its voice from others."""
+        """The label of its voice."""
 
 
 def voices(notes: Sequence[Note]) -> list[list[Note]]:
-    """The notes of each voice if voices sound together, else all in one; notes of no voice go with the first."""
+    """Split notes by voice if voices sound together, else return them all as one; notes of no voice go with the
+    first.
+    """
     if not _overlap(notes):
         return [list(notes)]
     found: dict[Any, list[Note]] = {name: [] for name in sorted({note.voice for note in notes if note.voice})}
@@ -86,7 +88,7 @@ def voices(notes: Sequence[Note]) -> list[list[Note]]:
 
 
 def _overlap(notes: Iterable[HasVoice]) -> bool:
-    """Whether notes of different voices ever sound together."""
+    """Tell whether notes of different voices ever sound together."""
     last = others = 0  # where the voice that reaches furthest ends, and where all others do
     furthest = None
     for note in sorted((note for note in notes if note.voice), key=lambda note: note.start):

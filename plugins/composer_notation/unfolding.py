@@ -1,4 +1,4 @@
-"""The order in which measures are played, with repeats, endings and jumps carried out.
+"""The playing order of measures, with repeats, endings and jumps.
 
 How the signs are understood, where a page leaves it open:
 
@@ -41,11 +41,11 @@ class Signs:
 
 
 class Unplayable(ValueError):
-    """The signs make no piece; the text says why, in words that follow a file's name."""
+    """Signs that make no piece; the text is the reason, in words that follow a file's name."""
 
 
 class SignMissing(Unplayable):
-    """A jump leads to a segno or a coda that is not there."""
+    """A jump to a segno or a coda that is missing."""
 
 
 def play_order(signs: Sequence[Signs], most: int = MOST_MEASURES) -> list[int]:
@@ -64,7 +64,7 @@ def play_order(signs: Sequence[Signs], most: int = MOST_MEASURES) -> list[int]:
 
 @dataclass
 class _Player:
-    """A place in the piece, and what has been played of the repeat that it lies in."""
+    """A position in the piece, and the state of the repeat around it."""
 
     signs: Sequence[Signs]
     place: int = 0
@@ -85,7 +85,7 @@ class _Player:
         self._group_endings()
 
     def _group_endings(self) -> None:
-        """Endings that follow one another belong to one repeat, unless a number comes again."""
+        """Group endings: those that follow one another belong to one repeat, unless a number recurs."""
         self.ending_of, self.last_time, self.group_end = [], {}, {}
         begin, used = -1, set[int]()
         for index, sign in enumerate(self.signs):
@@ -114,16 +114,16 @@ class _Player:
             self.place = self._following(sign)
 
     def _is_played(self, sign: Signs) -> bool:
-        """Whether this ending is for this time round; after a jump, whether it is the last one."""
+        """Tell whether this ending is for the current round; after a jump, whether it is the last one."""
         return (self.last_time[self.ending_of[self.place]] if self.has_jumped else self.round) in sign.endings
 
     def _pass_by(self) -> None:
-        """Go past a measure of another ending; where that was the last of the endings, the next time round begins."""
+        """Skip a measure of another ending; after the last of the endings, begin the next round."""
         is_last = self.place + 1 == self.group_end[self.ending_of[self.place]]
         self.place = self.start if is_last and self._goes_back() else self.place + 1
 
     def _following(self, sign: Signs) -> int:
-        """Where to go on after the measure that was just played."""
+        """Return the index of the next measure."""
         here = self.place
         if self._ends_repeat(sign) and self._goes_back():
             return self.start
@@ -139,7 +139,7 @@ class _Player:
         return bool(sign.times) if self.ending_of[self.place] < 0 else self._leaves_ending()
 
     def _goes_back(self) -> bool:
-        """Begin the next time of the repeat that ends here, or leave it behind: whether there is a next time."""
+        """Begin the next round of the repeat that ends here, or leave it; tell whether there is a next round."""
         group = self.ending_of[self.place]
         times = min(self.signs[self.place].times, MOST_TIMES) if group < 0 else self.last_time[group]
         if self.round < times and not self.has_jumped:
@@ -149,7 +149,7 @@ class _Player:
         return False
 
     def _leaves_ending(self) -> bool:
-        """Whether the bracket over this measure ends with it."""
+        """Tell whether the bracket over this measure ends with it."""
         following = self.place + 1
         if self.signs[self.place].times or following == len(self.signs):
             return True
@@ -164,7 +164,7 @@ class _Player:
         return self.start
 
     def _target(self, signs: dict[str, int], label: str, name: str) -> int:
-        """The sign of that label, or else the only one there is: programs label them carelessly."""
+        """Find the sign of that label, or else the only one there is: programs label them carelessly."""
         if label in signs:
             return signs[label]
         if len(signs) == 1:

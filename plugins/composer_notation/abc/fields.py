@@ -1,4 +1,4 @@
-"""What the fields of an ABC tune say: key, metre, unit length, tempo, properties of a voice, order of the parts.
+"""Fields of an ABC tune: key, metre, unit length, tempo, properties of a voice, order of the parts.
 
 Section numbers are those of the ABC standard 2.1. Errors are ValueErrors, in words that follow a tune's name.
 """
@@ -49,7 +49,7 @@ _MOST_PARTS = 1000
 
 @dataclass(frozen=True)
 class Signature:
-    """A `K:` field: the key, None if it names none, and the semitones by which the letters C, D, E … B are altered."""
+    """A `K:` field: its key, None if it names none, and the semitones by which it alters C, D, E … B."""
 
     key: Key | None = None
     altered: tuple[int, ...] = (0,) * 7
@@ -86,12 +86,12 @@ def signature(text: str) -> tuple[Signature | None, Properties]:
 
 
 def _of_fifths(fifths: int) -> tuple[int, ...]:
-    """What so many sharps, or flats if negative, do to each letter."""
+    """Return the alteration of each letter under so many sharps, or flats if negative."""
     return tuple((fifths - _SHARPS.index(letter) + 6) // 7 for letter in LETTERS)
 
 
 def _modified(altered: tuple[int, ...], accidentals: str, text: str) -> tuple[int, ...]:
-    """A signature with accidentals of its own, such as `^f _b`."""
+    """Apply the accidentals of a field, such as `^f _b`, to its signature."""
     changed = list(altered)
     for accidental, letter in _ACCIDENTALS.findall(accidentals):
         if accidental not in _ALTERS:
@@ -126,12 +126,12 @@ def unit_length(text: str) -> Fraction:
 
 
 def unit_of_metre(metre: tuple[int, int] | None) -> Fraction:
-    """Give the unit length where no `L:` field states one: a sixteenth in metres shorter than 3/4, else an eighth."""
+    """Return the default unit length: a sixteenth in metres shorter than 3/4, else an eighth."""
     return Fraction(1, 4) if metre and 4 * metre[0] < 3 * metre[1] else Fraction(1, 2)
 
 
 def tempo(text: str, unit: Fraction) -> float | None:
-    """Parse the value of a `Q:` field (3.1.8) as quarter notes a minute; None for words, and for what no one can play.
+    """Parse the value of a `Q:` field (3.1.8) as quarter notes a minute; None for words and unplayable tempos.
 
     Beats are added up: `1/4 3/8=40` is five eighths at 40. A number alone counts unit lengths (10.1).
     """
@@ -151,7 +151,7 @@ def tempo(text: str, unit: Fraction) -> float | None:
 
 @dataclass(frozen=True)
 class Properties:
-    """What a `V:` or `K:` field says of a voice (4.6, 7.1); None where it says nothing."""
+    """The properties of a voice in a `V:` or `K:` field (4.6, 7.1); None for those not stated."""
 
     name: str | None = None
     octave: int | None = None
@@ -162,7 +162,7 @@ class Properties:
 
 
 def parse_properties(text: str, *, is_key: bool = False) -> tuple[list[str], Properties]:
-    """Split a field into the words that belong to no property, and the properties."""
+    """Split a field into properties, and the words that belong to none."""
     words: list[str] = []
     found: dict[str, str] = {}
     for name, value, word in _PROPERTY.findall(text[:2000]):
@@ -191,7 +191,7 @@ def _number(text: str | None, most: int) -> int | None:
 
 
 def expand_parts(text: str) -> list[str]:
-    """Parse the `P:` field of a header (3.1.9): `(AB)2C` as A, B, A, B, C."""
+    """Expand the `P:` field of a header (3.1.9): `(AB)2C` to A, B, A, B, C."""
     stack: list[list[str]] = [[]]
     last: list[str] = []  # what a number that follows repeats
     for letter, bracket, number in _PART.findall(text):

@@ -1,4 +1,4 @@
-"""The measures of a voice of an ABC tune, with the notes in each and the signs around it; it knows no playing order."""
+"""The measures of a voice of an ABC tune, in written order: notes, and the signs around each measure."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class Written:
 
     @property
     def bar(self) -> Fraction:
-        """How long it would be if it were complete; 0 in free metre."""
+        """Length of a complete measure; 0 in free metre."""
         return Fraction(4 * self.numerator, self.denominator)
 
 
 @dataclass
 class _Stretch:
-    """What stands between two bar lines, by layer: what an overlay (`&`) sounds with is one, each overlay another."""
+    """The music between two bar lines, by layer; each overlay (`&`) is a layer of its own."""
 
     layers: list[list[_Timed]]
     before: str
@@ -61,7 +61,7 @@ class _Stretch:
 
 @dataclass(frozen=True)
 class Reading:
-    """A voice as it was read."""
+    """The result of reading a voice."""
 
     measures: list[Written]  # in written order
     force: InForce  # at their end
@@ -74,7 +74,7 @@ def measures(tune: Tune, voice: Voice) -> list[Written]:
 
 
 def read_voice(tune: Tune, voice: Voice, left_out: Counter[str], most: int = MOST_SYMBOLS) -> Reading:
-    """Read a voice; what is left out is counted. Takes time linear in its symbols, of which there may be so many.
+    """Read a voice of at most `most` symbols, in linear time, and count what is left out.
 
     ValueError, in words that follow a tune's name, for what is not ABC.
     """
@@ -100,7 +100,7 @@ def _size(symbol: Symbol) -> int:
 
 
 class _Cutter:
-    """The stretches between bar lines; lines with nothing between them are one, and an ending cuts as a line does."""
+    """Cuts a voice at bar lines. Lines with nothing between them are one, and an ending cuts as a line does."""
 
     def __init__(self) -> None:
         self.found: list[_Stretch] = []
@@ -144,7 +144,7 @@ class _Cutter:
                 self.found[-1].after = self.line
 
     def _commit(self) -> None:
-        """Put what is inside into the stretch at this place, as its only layer or as an overlay."""
+        """Add the collected symbols to the current stretch, as its only layer or as an overlay."""
         if self.place == len(self.found):
             if len(self.found) == MOST_MEASURES:
                 raise ValueError(f"has more than {MOST_MEASURES:,} measures")
@@ -160,7 +160,7 @@ class _Cutter:
         self.place = max(self.place - bars, 0)
 
     def _rest(self, symbol: Symbol, time: Fraction) -> None:
-        """Whole bars of silence, each a stretch; the last one is ended by the bar line that follows."""
+        """Add whole bars of rest, each a stretch; the bar line that follows ends the last one."""
         bars = bars_of_rest(symbol)
         if bars > MOST_MEASURES:
             raise ValueError(f"has a rest of {bars:,} bars")
@@ -171,7 +171,7 @@ class _Cutter:
                 self._bar("|")
 
     def _end_line(self) -> None:
-        """Give a sign such as `fine` that follows the last bar line of a text line to the measure before it."""
+        """Move signs such as `fine`, after the last bar line of a text line, to the measure before it."""
         if self.has_time or not self.found or self.place < len(self.found):
             return
         back = [(symbol, time) for symbol, time in self.inside if sign_of(symbol)]
@@ -191,7 +191,7 @@ def _cut(items: Iterable[_Timed]) -> list[_Stretch]:
 
 
 class _Sung(NamedTuple):
-    """A note of the symbol that was read last: letter, octave marks, semitones of its accidental."""
+    """A note of the latest symbol: letter, octave marks, semitones of its accidental."""
 
     letter: str
     octaves: str
@@ -199,7 +199,7 @@ class _Sung(NamedTuple):
 
 
 class _Measure:
-    """Reads a stretch: `written` gives the measure; then `force` and `tied_on` are for the next one."""
+    """Reads a stretch: `written` returns the measure; then `force` and `tied_on` are for the next one."""
 
     def __init__(self, stretch: _Stretch, force: InForce, tied: tuple[_Sung, ...], left_out: Counter[str]) -> None:
         self.stretch, self.force, self.left_out = stretch, force, left_out
@@ -267,7 +267,7 @@ class _Measure:
         self.tied_on += self.tied
 
     def _sing(self, chord: Sequence[Head], unit: Fraction) -> None:
-        """Take a note or a chord, which lasts as long as its first note; rests are no part of it."""
+        """Add a note or a chord, which lasts as long as its first note; rests are no part of it."""
         sung, tied = [], []
         length = chord[0].length * unit
         for head in chord:
@@ -282,7 +282,7 @@ class _Measure:
         self.at += length
 
     def _alteration(self, head: Head) -> int:
-        """Semitones: its accidental, else that of the note tied to it, else of one before it, else of the key."""
+        """Find the alteration of a note: by its accidental, a tie, an earlier accidental, or the key, in this order."""
         name = _reached(head, self.force.reach)
         if "/" in head.accidental:
             self.left_out["quarter tones"] += 1
@@ -308,7 +308,7 @@ class _Measure:
         return pitch
 
     def _change(self, text: str) -> None:
-        """Take note of a field between the notes."""
+        """Apply a field between the notes."""
         letter, _, value = text.partition(":")
         if letter == "Q" and value.strip():
             bpm = tempo(value, self.force.unit)
@@ -340,7 +340,7 @@ class _Measure:
 
 
 def _reached(head: Head, reach: str) -> str:
-    """What an accidental is put down under: the letter, and its octave if it is for that one alone."""
+    """Return the scope of an accidental: the letter, with its octave if it holds in that octave alone."""
     letter = head.letter.upper()
     if reach != "octave":
         return letter

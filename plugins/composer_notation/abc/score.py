@@ -1,4 +1,4 @@
-"""An ABC tune as a Score, its repeats played; it knows no file."""
+"""An ABC tune as a Score, its repeats played."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _START = Fraction(0)
 
 @dataclass(frozen=True)
 class _Part:
-    """A voice and its measures, as many as the tune has; and the instrument that plays it."""
+    """A voice, its measures, as many as the tune has, and its instrument."""
 
     voice: Voice
     measures: Sequence[Written]
@@ -44,7 +44,7 @@ class _Part:
 
 
 def score_of(tune: Tune) -> tuple[Score, Counter[str]]:
-    """Make the Score of a tune, a track for each voice; and count what is left out of it, by kind.
+    """Make the Score of a tune, a track for each voice, and count what is left out of it, by kind.
 
     Of voices that share a staff or a brace, those without a name belong to the track of the one before them.
     ValueError, in words that follow the tune's name, for what is not ABC.
@@ -79,7 +79,7 @@ def score_of(tune: Tune) -> tuple[Score, Counter[str]]:
 
 
 def lay(played: Sequence[Written]) -> list[Measure]:
-    """Lay measures of one voice, in playing order, one after the other; in free metre each is a bar of its own."""
+    """Lay measures of one voice, in playing order, end to end; in free metre each is a bar of its own."""
     return lay_measures([_lengths(played)], [_metre(measure) for measure in played], range(len(played)))
 
 
@@ -88,7 +88,7 @@ def _lengths(measures: Sequence[Written]) -> list[Fraction]:
 
 
 def _metre(measure: Written) -> tuple[int, int]:
-    """The metre of a measure; in free metre, that of a bar of its length, or 4/4 if there is none."""
+    """Return the metre of a measure; in free metre, that of a bar of its length, or 4/4 if there is none."""
     if measure.numerator:
         return measure.numerator, measure.denominator
     for denominator in (4, 8, 16, 32, 64):
@@ -136,7 +136,7 @@ def _parts(tune: Tune, left_out: Counter[str]) -> Iterator[_Part]:
 
 
 def _leader(voices: Sequence[Sequence[Written]]) -> tuple[Sequence[Written], list[Sequence[Written]]]:
-    """The voice whose measures all follow, and the voices that have as many.
+    """Find the voice whose measures all follow, and the voices that have as many.
 
     It is the longest one or, of those with as many measures, the first that has a repeat sign or a jump.
     """
@@ -151,7 +151,7 @@ def _is_signed(measure: Written) -> bool:
 
 
 def _on_grid(its: Sequence[Written], grid: Sequence[Written]) -> Sequence[Written]:
-    """The measures of a voice as the grid has them: one for one, or else what begins in each by time."""
+    """Fit a voice to the measures of the grid: one for one, or by time if their numbers differ."""
     if len(its) == len(grid):
         return its
     starts = list(accumulate((measure.length for measure in grid), initial=_START))[:-1]
@@ -185,7 +185,7 @@ def _on_grid(its: Sequence[Written], grid: Sequence[Written]) -> Sequence[Writte
 
 
 def _order(tune: Tune, grid: Sequence[Written], parts: Sequence[_Part], left_out: Counter[str]) -> list[int]:
-    """The measures as they are played: by the order of parts that the header states, or else by their signs."""
+    """Find the playing order of the measures: by the order of parts in the header, or else by their signs."""
     order = _by_parts(tune, grid, parts, left_out) if "P" in tune.header else None
     if order is None:
         try:
@@ -205,7 +205,7 @@ def _size(measure: Written) -> int:
 
 
 def _by_parts(tune: Tune, grid: Sequence[Written], parts: Sequence[_Part], left_out: Counter[str]) -> list[int] | None:
-    """The order that the header's `P:` states; None if the tune has no such parts. Each is played with its repeats."""
+    """Find the playing order by the header's `P:`, each part with its repeats; None if the tune has no such parts."""
     begins: dict[int, str] = {}
     for part in parts:
         for index, measure in enumerate(part.measures):
@@ -232,7 +232,7 @@ def _by_parts(tune: Tune, grid: Sequence[Written], parts: Sequence[_Part], left_
 
 
 def _within(grid: Sequence[Written], its: range) -> list[int]:
-    """The measures of a part as they are played."""
+    """Find the playing order of the measures of a part."""
     return [its.start + index for index in play_order(grid[its.start : its.stop])]
 
 
@@ -249,7 +249,7 @@ def _tracks(tune: Tune, parts: Sequence[_Part], places: Sequence[tuple[Fraction,
 
 
 def _players(tune: Tune, parts: Sequence[_Part]) -> list[list[_Part]]:
-    """The voices of each track."""
+    """Group the voices that share a track."""
     found: list[list[_Part]] = []
     for part in parts:
         last = found[-1][0].voice if found else None
@@ -262,13 +262,13 @@ def _players(tune: Tune, parts: Sequence[_Part]) -> list[list[_Part]]:
 
 
 def _laid(places: Sequence[tuple[Fraction, int]], marks: Sequence[_Marks[_T]]) -> list[tuple[int, _T]]:
-    """The marks of measures by tick as they are played; of several at one tick the last."""
+    """List the marks of measures by tick, as they are played; of several at one tick the last."""
     found = {ticks(start + at): value for start, index in places for at, value in marks[index]}
     return sorted(found.items(), key=lambda mark: mark[0])
 
 
 def _changes(marks: Iterable[tuple[int, _T]]) -> Iterator[tuple[int, _T]]:
-    """The marks that differ from the one before."""
+    """Yield the marks that differ from the one before."""
     last: _T | None = None
     for tick, value in marks:
         if value != last:
@@ -277,7 +277,7 @@ def _changes(marks: Iterable[tuple[int, _T]]) -> Iterator[tuple[int, _T]]:
 
 
 def _tempos(tune: Tune, parts: Sequence[_Part], left_out: Counter[str]) -> list[_Marks[float]]:
-    """The tempos of each measure: the one in force where it begins, and changes in any voice."""
+    """Find the tempos of each measure: the one in force at its start, and changes in any voice."""
     found: list[_Marks[float]] = []
     force = tempo_of(tune.header)
     left_out["tempos that are not understood"] += force is None and bool(tune.header.get("Q", "").strip())

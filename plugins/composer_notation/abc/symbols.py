@@ -1,4 +1,4 @@
-"""The music of an ABC tune as symbols: notes, rests, bar lines and what changes them; it knows no pitch and no time.
+"""Symbols of an ABC tune: notes, rests, bar lines and their modifiers.
 
 No repetition in the patterns can give back what it took, so that a line is scanned in linear time whatever it holds.
 """
@@ -89,7 +89,7 @@ class Head(NamedTuple):
 
 
 def symbols(music: str, defined: Mapping[str, str] = LETTERS) -> Iterator[Symbol]:
-    """Scan music text for its symbols, in order. ValueError at a character that fits nowhere.
+    """Scan music text for its symbols, in order. ValueError at an unexpected character.
 
     `defined` says what letters such as `T` stand for: a decoration or a text, as it would be written in their place.
     """
@@ -109,7 +109,7 @@ def symbols(music: str, defined: Mapping[str, str] = LETTERS) -> Iterator[Symbol
 
 
 def _is_word(found: re.Match[str], defined: Mapping[str, str]) -> bool:
-    """Whether two letters in a row stand for nothing: that is prose, and no music."""
+    """Tell whether two undefined letters follow each other: that is prose, not music."""
     if found.lastgroup != "letter" or found[0] in defined:
         return False
     following = found.string[found.end() : found.end() + 1]
@@ -134,7 +134,7 @@ def _meant(kind: str, text: str, defined: Mapping[str, str]) -> Iterator[Symbol]
 
 
 def _defined(text: str) -> Symbol:
-    """What a letter stands for."""
+    """Make the symbol that a letter stands for."""
     if text[:1] == text[-1:] == "!" and len(text) > 2:
         return Symbol("decoration", text[1:-1])
     if text[:1] == text[-1:] == '"' and len(text) > 2:
@@ -152,7 +152,7 @@ def _misfit(music: str, place: int) -> str:
 
 
 def _over_chord(text: str, defined: Mapping[str, str]) -> Iterator[Symbol]:
-    """The texts and decorations inside a chord, which belong to the whole of it."""
+    """Yield the texts and decorations inside a chord, which belong to the whole of it."""
     if not _BESIDE_NOTES.search(text):
         return
     for part in _IN_CHORD.finditer(text, 1):
@@ -187,7 +187,7 @@ def grace_notes(symbol: Symbol) -> int:
 
 
 def bars_of_rest(symbol: Symbol) -> int:
-    """Read how many bars a `rests` symbol is silent for. ValueError for more than six digits."""
+    """Count the bars of a `rests` symbol. ValueError for more than six digits."""
     digits = symbol.text[1:]
     if len(digits) > 6:
         raise ValueError(f"has a rest of '{printable(digits, 20)}' bars")
@@ -203,7 +203,7 @@ def _head(text: str, factor: Fraction) -> Head:
 
 
 def _length(text: str) -> Fraction:
-    """`3/2`, `/`, `//`, `/4` and the like. ValueError for a zero, and for what no program can hold."""
+    """Parse a length such as `3/2`, `/`, `//` or `/4`. ValueError for zero, and for lengths too long or fine."""
     found = _LENGTHS.fullmatch(text)
     over, slashes, under = found.groups() if found else ("", "", "")
     if max(len(over), len(slashes), len(under)) <= 6:

@@ -1,4 +1,4 @@
-"""The text of an ABC file cut into tunes, each with its header and the music of its voices; it knows no note."""
+"""The text of an ABC file, split into tunes, each with its header and the music of its voices."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Tune:
     fault: str = ""  # why it cannot be read at all
 
     def symbols(self, voice: Voice) -> Iterator[Symbol]:
-        """Scan the symbols of a voice, in order. ValueError for what is no music."""
+        """Scan the symbols of a voice, in order. ValueError for invalid music."""
         for item in voice.items:
             if isinstance(item, Symbol):
                 yield item
@@ -65,7 +65,7 @@ class Tune:
                 yield from symbols(item + "\n", self.letters)
 
     def beginning(self, voice: Voice, left_out: Counter[str]) -> InForce:
-        """Find what a voice begins with. ValueError for a field that makes no sense."""
+        """Build the initial state of a voice. ValueError for an invalid field."""
         its_metre = metre(self.header["M"]) if "M" in self.header else None
         unit = unit_length(self.header["L"]) if "L" in self.header else unit_of_metre(its_metre)
         ours = left_out if voice.number == 1 else Counter()  # what is said to all voices counts once
@@ -79,7 +79,7 @@ class Tune:
 
 
 def _concerns(words: list[str], voice: Voice) -> bool:
-    """Whether a directive in the header is for a voice: it may be for another one, or for all."""
+    """Tell whether a directive in the header applies to a voice: it may be for another one, or for all."""
     match words:
         case ["MIDI", "program", channel, _]:
             return channel == str(voice.number)
@@ -108,7 +108,7 @@ def count_tunes(text: str) -> int:
 
 
 def tunes(text: str, *, ends_at_empty_line: bool = True) -> Iterator[Tune]:
-    """Cut a file into its tunes: each begins with an `X:` field and ends at an empty line (2.2.1).
+    """Split a file into its tunes: each begins with an `X:` field and ends at an empty line (2.2.1).
 
     A file without an `X:` field is one tune if it has a key. Fields before the first tune are defaults for all (2.2.2).
     With `ends_at_empty_line=False` a tune ends where the next one begins, for books without a text between them.
@@ -124,7 +124,7 @@ def tunes(text: str, *, ends_at_empty_line: bool = True) -> Iterator[Tune]:
 
 
 def _without_blocks(text: str) -> str:
-    """The text without what stands between `%%begintext` and `%%endtext`, and other such blocks."""
+    """Remove what stands between `%%begintext` and `%%endtext`, and other such blocks."""
     kept, place, endless = [], 0, set()
     for found in _BLOCK.finditer(text):
         if found.start() < place or found[1] in endless:
@@ -139,7 +139,7 @@ def _without_blocks(text: str) -> str:
 
 
 def _file_header(text: str) -> Iterator[str]:
-    """The first paragraph with a field in it, or with a directive."""
+    """Yield the lines of the first paragraph with a field or a directive in it."""
     for paragraph in re.split(r"\n[ \t]*\n", text):
         lines = paragraph.split("\n")
         if any(_FIELD.match(line) or line.startswith("%%") for line in lines):
@@ -159,7 +159,7 @@ def _lines(text: str, start: int, end: int) -> Iterator[str]:
 
 
 class _Builder:
-    """Puts a tune together line by line."""
+    """Builder of a tune, line by line."""
 
     def __init__(self, file_header: list[str], has_key: bool) -> None:
         self.header: dict[str, str] = {}
@@ -203,7 +203,7 @@ class _Builder:
         )
 
     def _voices(self) -> Iterator[Voice]:
-        """The voices with music, in the order in which they are declared or begin."""
+        """Yield the voices with music, in the order in which they are declared or begin."""
         order = [*self.declared, *(label for label in self.items if label not in self.declared)]
         filled = [label for label in order if any(isinstance(item, str) for item in self.items.get(label, ()))]
         for number, label in enumerate(filled, start=1):
@@ -267,7 +267,7 @@ class _Builder:
             self._music(line)
 
     def _defined(self, letter: str, value: str) -> bool:
-        """Take a field that says how to read others, or that is left out; whether it is one."""
+        """Read a field that defines how to read others, or that is left out; tell whether it is one."""
         if letter == "m":
             self.macros.define(value)
         elif letter == "U":
@@ -283,7 +283,7 @@ class _Builder:
         return True
 
     def _instruct(self, text: str) -> None:
-        """Take a directive: of the whole tune, or in the music."""
+        """Apply a directive, to the whole tune or in the music."""
         words = text.split(maxsplit=1)
         if words[:1] in (["score"], ["staves"]) and len(words) == 2 and not self.groups:
             self.groups = _groups(words[1])
@@ -295,7 +295,7 @@ class _Builder:
             self.directives.append(text)
 
     def _go_on(self, value: str) -> None:
-        """Add to the field before."""
+        """Append to the field before."""
         items = self._place()
         if self.last in _IN_THE_MUSIC and items and isinstance(items[-1], Symbol):
             items[-1] = Symbol("field", f"{items[-1].text} {value}")
@@ -319,11 +319,11 @@ class _Builder:
             self._place().append(text)
 
     def _place(self) -> list[str | Symbol]:
-        """Where a field or a line of music goes to."""
+        """Return the items to which a field or a line of music is added."""
         return self.common if self.voice is None else self.items[self.voice]
 
     def _switch(self, text: str) -> None:
-        """Go on with another voice, which the field may say more of."""
+        """Switch to another voice, and add the properties that the field states."""
         self.voice = self._named(text)
         if self.voice not in self.items:
             self.items[self.voice] = list(self.common)
@@ -331,7 +331,7 @@ class _Builder:
             self.items[self.voice].append(Symbol("field", f"V:{text.strip()}"))
 
     def _named(self, text: str) -> str:
-        """The voice that a `V:` field speaks of, its name put down if it is given one."""
+        """Return the label in a `V:` field, and record the voice's name if it has one."""
         label = (text.split() or [""])[0][:20]
         name = parse_properties(text)[1].name
         if name is not None:
@@ -340,7 +340,7 @@ class _Builder:
 
 
 def _groups(text: str) -> list[frozenset[str]]:
-    """The voices that share a brace or else a staff, as `%%score` says (11.1)."""
+    """Parse the voices that share a brace, or else a staff, from `%%score` (11.1)."""
     found: list[frozenset[str]] = []
     group: list[str] = []
     depth = 0
@@ -358,7 +358,7 @@ def _groups(text: str) -> list[frozenset[str]]:
 
 
 def _is_music(line: str) -> bool:
-    """Whether a line of free text reads as music, so that it should perhaps have been part of the tune."""
+    """Tell whether a line of free text reads as music: it may belong to the tune."""
     if "|" not in line or _FIELD.match(line):
         return False
     try:

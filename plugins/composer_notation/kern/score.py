@@ -39,12 +39,12 @@ class _Played:
 
     @property
     def bars(self) -> list[Bar]:
-        """The measures as bars; a piece without bar lines is one measure, and is cut where its last bar begins."""
+        """The measures as bars. A piece without bar lines is one measure, and is cut where its last bar begins."""
         return [bar for measure, start in self.places for bar in _bars(measure, start, self.has_bars)]
 
 
 def read_score(text: str, left_out: Counter[str]) -> Score:
-    """Read the Score of a file, of its first piece if it holds several; count in `left_out` what has no place in it.
+    """Read the Score of a file, of its first piece if it has several; count in `left_out` what is left out.
 
     Raises Malformed and Unplayable. Warns with ReadingWarning of what was mended.
     """
@@ -134,7 +134,7 @@ def _quarters(time: Time) -> Fraction:
 
 
 def _from_the_top(music: Music) -> list[tuple[Spine, Staff]]:
-    """The columns from the right, where the highest part stands."""
+    """Sort the columns from the right, where the highest part stands."""
     return sorted(music.staves.items(), key=lambda item: item[0].place, reverse=True)
 
 
@@ -147,7 +147,7 @@ def _heard(music: Music, played: _Played) -> dict[Spine, list[Heard]]:
 
 
 def _tracks(notes: Sequence[Heard], staff: Staff) -> list[Track]:
-    """One track of a column, or one for each of its voices if they sound together."""
+    """Make one track of a column, or one for each of its voices if they sound together."""
     groups = voices(notes)
     name, program = player_of(staff.name, staff.code, staff.family)
     names = [name] if len(groups) == 1 else [f"{name} {i}".strip() for i in range(1, len(groups) + 1)]
@@ -172,7 +172,7 @@ def _tempos(played: _Played) -> tuple[Tempo, ...]:
 
 
 def _signatures(music: Music, played: _Played) -> list[Signature]:
-    """The key signatures of the highest part that has any, as they sound."""
+    """Find the key signatures of the highest part that has any, as they sound."""
     stated = {spine for measure in music.measures for _, spine, *_ in measure.keys}
     for spine, staff in _from_the_top(music):
         if spine in stated:
@@ -198,7 +198,7 @@ def _chords(played: _Played) -> tuple[Text, ...]:
 
 
 def _title(lines: Sequence[str]) -> str:
-    """The title in the original language, in any other, or that of the movement."""
+    """Find the title: in the original language, in any other, or that of the movement."""
     found: dict[str, str] = {}
     for line in lines:
         if (title := _TITLE.match(line)) and title[3].strip():

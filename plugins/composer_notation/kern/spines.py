@@ -1,4 +1,4 @@
-"""The table that a Humdrum file is: columns that begin, split, join, change places and end from row to row.
+"""The columns of a Humdrum file, which begin, split, join, swap and end from row to row.
 
 A column as it begins is a spine; what splits off it belongs to the same spine, as a further voice of it.
 """
@@ -25,19 +25,19 @@ _LINES = re.compile(r"\r\n|\r|\n")
 
 
 class Malformed(ValueError):
-    """A table cannot be followed; the text says why, in words that follow a file's name."""
+    """A table that cannot be followed; the text is the reason, in words that follow a file's name."""
 
 
 @dataclass(eq=False)
 class Spine:
-    """A column as it began, with all that split off it."""
+    """A column at its start, with all that split off it."""
 
     place: tuple[int, ...]  # sorts the spines of a piece from the left
 
 
 @dataclass(eq=False)
 class Path:
-    """One column from a split or join to the next. `ends`: where its latest note ends; several after a join."""
+    """A column from a split or join to the next. `ends`: where its latest note ends; several after a join."""
 
     spine: Spine
     kind: str = ""  # `kern` for **kern
@@ -47,7 +47,7 @@ class Path:
 
 
 class Row(NamedTuple):
-    """A line of the table and the columns it stands in; a line about the whole has one token and no column."""
+    """A line of the table and its columns; a line about the whole has one token and no column."""
 
     number: int
     tokens: Sequence[str]
@@ -55,7 +55,7 @@ class Row(NamedTuple):
 
 
 def pieces(text: str) -> list[list[tuple[int, str]]]:
-    """Cut a file into its pieces: their lines with numbers. A piece ends with all its columns."""
+    """Split a file into its pieces: lines with their numbers. A piece ends with all its columns."""
     found: list[list[tuple[int, str]]] = [[]]
     is_begun = False
     closing = 0  # how many lines the piece has up to its end
@@ -94,24 +94,24 @@ def rows(lines: Sequence[tuple[int, str]]) -> Iterator[Row]:
 
 @dataclass
 class _Table:
-    """The columns that a line may stand in."""
+    """The columns of the current line."""
 
     paths: list[Path] = field(default_factory=list)
     spines: list[Spine] = field(default_factory=list)
 
     def begin(self, count: int, number: int) -> None:
-        """Begin with so many columns."""
+        """Begin a number of columns."""
         self._check(count, number)
         self.spines = [Spine((place,)) for place in range(count)]
         self.paths = [Path(spine) for spine in self.spines]
 
     def check_idle(self, number: int, line: str) -> None:
-        """Raise Malformed for a line before the first column; one after the last column says nothing."""
+        """Raise Malformed for a line before the first column; a line after the last column is ignored."""
         if not self.spines and not line.startswith("!"):
             raise Malformed(f"is not Humdrum kern; line {number} stands before any column that begins with '**kern'")
 
     def cells(self, number: int, line: str) -> list[str]:
-        """Cut a line into the tokens of its columns; none for a comment that fits no columns. Raises Malformed."""
+        """Split a line into the tokens of its columns; [] for a comment that fits no columns. Raises Malformed."""
         tokens = line.split("\t")
         if len(tokens) != len(self.paths):  # some separate columns by several tabs, or end a line with one
             tokens = [token for token in tokens if token]
@@ -124,14 +124,14 @@ class _Table:
         raise Malformed(f"has too {amount} columns in line {number} ({found} for {expected}); tabs separate them")
 
     def row(self, number: int, tokens: Sequence[str]) -> Row:
-        """Put tokens in the columns, which take the kinds that a row of `**` gives them."""
+        """Put tokens in the columns; a row of `**` sets their kinds."""
         if tokens[0].startswith("*") and any(token.startswith("**") for token in tokens):
             for path, token in zip(self.paths, tokens, strict=True):
                 path.kind = token[2:] if token.startswith("**") else path.kind
         return Row(number, tokens, self.paths)
 
     def follow(self, row: Row, lines: Sequence[tuple[int, str]], place: int) -> None:
-        """Split, join, exchange, add and end the columns as the row says. Raises Malformed."""
+        """Split, join, swap, add and end the columns as the row says. Raises Malformed."""
         if not row.tokens[0].startswith("*") or MANIPULATORS.isdisjoint(row.tokens):
             return
         self.paths = self._moved(row, _groups(row, lines, place) if "*v" in row.tokens else [])
@@ -170,7 +170,7 @@ class _Table:
 
 
 def _groups(row: Row, lines: Sequence[tuple[int, str]], place: int) -> list[list[int]]:
-    """The places of the `*v` that become one column each.
+    """Group the indices of `*v` tokens: each group becomes one column.
 
     Neighbours are joined. Of neighbours in several spines some files mean a join for each spine: the next line tells.
     """
@@ -187,13 +187,13 @@ def _by_spine(group: Sequence[int], paths: Sequence[Path]) -> list[list[int]]:
 
 
 def _width(row: Row, joins: Sequence[Sequence[int]]) -> int:
-    """How many columns there are after a row with these joins."""
+    """Count the columns after a row with these joins."""
     counts = Counter(row.tokens)
     return len(row.tokens) + counts["*^"] + counts["*+"] - counts["*-"] - sum(len(group) - 1 for group in joins)
 
 
 def _next_width(lines: Sequence[tuple[int, str]], place: int) -> int:
-    """How many columns the next line has that stands in columns; 0 at the end."""
+    """Count the columns of the next line in columns; 0 at the end."""
     for number in range(place + 1, len(lines)):
         line = lines[number][1]
         if not line.startswith("!!"):

@@ -22,7 +22,7 @@ class Heard(NamedTuple):
 
 
 def mend_ties(measures: Iterable[Measure]) -> int:
-    """Let ties that are written at their first note alone lead to a note of that pitch, and count them.
+    """Mend ties that are written at their first note alone, if the next note fits, and count them.
 
     It must follow at once in the same voice, and no other note there be the end of a tie.
     """

@@ -1,4 +1,4 @@
-"""What the tokens of a `**kern` column say: notes, rests, bar lines, signatures, keys, tempos."""
+"""The tokens of a `**kern` column: notes, rests, bar lines, signatures, keys, tempos."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def read_metre(text: str) -> tuple[int, int] | None:
 
 
 def _unit(text: str) -> Fraction | None:
-    """A note value in whole notes: `4`, `3%2`, or `0` for a breve; None for none."""
+    """Read a note value in whole notes: `4`, `3%2`, or `0` for a breve; None for none."""
     value, _, divisor = text.partition("%")
     if not _is_number(value) or not _is_number(divisor or "1") or not int(divisor or "1"):
         return None
@@ -179,13 +179,13 @@ def read_tempo(text: str) -> float | None:
 
 
 def read_signature(text: str) -> int | None:
-    """Read `*k[f#c#]` as sharps (positive) or flats (negative); None for what is no key signature."""
+    """Read `*k[f#c#]` as sharps (positive) or flats (negative); None if it is no key signature."""
     found = _SIGNATURE.match(text)
     return found[1].count("#") - found[1].count("-") if found else None
 
 
 def read_key(text: str) -> tuple[int, str] | None:
-    """Read `*G:`, `*b-:` or `*D:dor` as sharps or flats and its mode; None for what names no key."""
+    """Read `*G:`, `*b-:` or `*D:dor` as sharps or flats and its mode; None if it names no key."""
     found = _KEY.match(text)
     if not found or found[3][:3] not in ("", *_MODES):
         return None
@@ -197,6 +197,6 @@ def read_key(text: str) -> tuple[int, str] | None:
 
 
 def read_transposition(text: str) -> int | None:
-    """Read by how many semitones notes stand above where they sound (`*Trd1c2`: two); None for what does not say so."""
+    """Read the semitones that notes stand above where they sound (`*Trd1c2`: two); None if it states none."""
     found = _TRANSPOSED.match(text)
     return int(found[1]) if found else None

@@ -1,4 +1,4 @@
-"""The measures of a part as they are written: notes, signatures, tempos, chord symbols and signs, each at its place.
+"""The measures of a part as written: notes, signatures, tempos, chord symbols and signs, with their times.
 
 Places and lengths are counted in parts of `GRID` while a measure is walked, and handed on as quarter notes from the
 start of the measure. Grace notes and cues take no time of their own, or none that is played, and are left out.
@@ -87,7 +87,7 @@ def read_measures(elements: Iterable[Element], sounds: Mapping[str, int], left_o
 
 @dataclass
 class _Walk:
-    """A place in a part, and what is in force there."""
+    """A position in a part, and the state there."""
 
     sounds: Mapping[str, int]
     left_out: Counter[str]
@@ -109,7 +109,7 @@ class _Walk:
     sections: list[tuple[Fraction, str]] = field(default_factory=list)
 
     def measure(self, element: Element) -> Measure:
-        """Walk through one measure."""
+        """Read one measure."""
         self.at = self.reached = self.last = 0
         self.time, self.marks, self.placed = None, self.late, []
         self.notes, self.struck, self.keys, self.tempos, self.chords, self.sections = {}, {}, [], {}, [], []
@@ -137,7 +137,7 @@ class _Walk:
         )
 
     def attributes(self, element: Element) -> None:
-        """Take in divisions, transposition, key and time."""
+        """Read divisions, transposition, key and time."""
         for child in element:
             if child.tag == "divisions":
                 divisions = number((child.text or "").strip())
@@ -173,7 +173,7 @@ class _Walk:
         self.at = max(self.at - self._units(element), 0)
 
     def forward(self, element: Element) -> None:
-        """Go on in silence."""
+        """Advance in silence."""
         self.at += self._units(element)
         self.reached = max(self.reached, self.at)
 
@@ -181,7 +181,7 @@ class _Walk:
         return grid_units(text_of(element, "duration"), self.divisions)
 
     def note(self, element: Element) -> None:
-        """Take in a note or rest, and go on by its length."""
+        """Read a note or rest, and advance by its length."""
         self._leave_out_of_note(element)
         if element.find("grace") is not None:
             self.left_out["grace notes"] += 1
@@ -243,7 +243,7 @@ class _Walk:
         self._leave_out(element)
 
     def direction(self, element: Element) -> None:
-        """Take in tempos, sections, signs and words above a staff."""
+        """Read tempos, sections, signs and words above a staff."""
         at = self._offset(element)
         for child in element.iterfind("direction-type/*"):
             if child.tag in ("segno", "coda"):
@@ -260,7 +260,7 @@ class _Walk:
             self._hear(at, child)
 
     def placed_words(self, at: int, text: str) -> None:
-        """Take in what words say of the playing order; a `Coda` stands where its words do."""
+        """Read words about the playing order; a `Coda` stands where its words do."""
         found = with_words(PLAIN, text)
         if found.signs.coda:
             self.placed.append((at, found))
@@ -268,7 +268,7 @@ class _Walk:
             self.marks = joined([self.marks, found])
 
     def sound(self, element: Element) -> None:
-        """Take in a `<sound>` that stands in the measure itself."""
+        """Read a `<sound>` that stands in the measure itself."""
         self._hear(self.at, element)
 
     def _hear(self, at: int, element: Element) -> None:
@@ -288,13 +288,13 @@ class _Walk:
             self.left_out["metronome marks without a number"] += 1
 
     def _offset(self, element: Element, at: int | None = None) -> int:
-        """Where a direction applies, which may be some divisions after or before it stands."""
+        """Find the time of a direction, which may be some divisions after or before its element."""
         at = self.at if at is None else at
         moved = number(text_of(element, "offset") or "0")
         return max(at + round(moved * GRID / self.divisions), 0) if moved else at
 
     def harmony(self, element: Element) -> None:
-        """Take in a chord symbol."""
+        """Read a chord symbol."""
         text = chord_symbol(element)
         if text:
             self.chords.append((quarters(self._offset(element)), text))
@@ -302,7 +302,7 @@ class _Walk:
             self.left_out["chord symbols without a name"] += 1
 
     def barline(self, element: Element) -> None:
-        """Take in repeats and endings."""
+        """Read repeats and endings."""
         if (
             element.get("location") == "right"
             or element.find("ending") is not None
@@ -325,7 +325,7 @@ _STEPS: Mapping[str, Callable[[_Walk, Element], None]] = {
 
 
 def _staff(text: str) -> int:
-    """The number of a staff, from 1; that of the first where none is named."""
+    """Read the number of a staff, from 1; that of the first where none is named."""
     number = int(text) if text.isdecimal() and len(text) < 3 else 1
     return max(number, 1)
 
@@ -336,7 +336,7 @@ def _instrument(element: Element) -> str:
 
 
 def _sound_of_place(element: Element, unpitched: Element) -> int:
-    """The sound of a drum kit that stands on that line with that note head; -1 for none."""
+    """Find the sound of a drum kit with that line and note head; -1 for none."""
     octave = text_of(unpitched, "display-octave")
     found = sound_of(
         text_of(unpitched, "display-step"),

@@ -1,4 +1,4 @@
-"""What elements of MusicXML say in numbers: lengths, pitches, time signatures, tempos."""
+"""Numbers in elements of MusicXML: lengths, pitches, time signatures, tempos."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _UNITS = (1, 2, 4, 8, 16, 32, 64)
 
 
 class NotUnderstood(ValueError):
-    """An element says what no score says."""
+    """An element with an impossible value."""
 
 
 class TooLarge(ValueError):
-    """A score has more of something than any; the text says so, in words that follow a file's name."""
+    """A score that is too large; the text is the reason, in words that follow a file's name."""
 
 
 def text_of(element: Element, tag: str) -> str:
@@ -60,12 +60,12 @@ def grid_units(text: str, divisions: Fraction) -> int:
 
 @lru_cache(maxsize=65_536)
 def quarters(units: int) -> Fraction:
-    """Parts of `GRID` as quarter notes."""
+    """Convert parts of `GRID` to quarter notes."""
     return Fraction(units, GRID)
 
 
 def measure_length(units: int) -> Fraction:
-    """Parts of `GRID` as quarter notes, without the errors of rounding that tuplets of odd divisions add up to."""
+    """Convert parts of `GRID` to quarter notes, without the rounding errors that tuplets of odd divisions add up to."""
     return Fraction(round(Fraction(units * _COARSE, GRID)), _COARSE)
 
 
@@ -131,7 +131,7 @@ def metronome_bpm(element: Element) -> float:
 
 
 def _beat_units(element: Iterable[Element]) -> Iterator[Fraction]:
-    """The note values of a metronome mark in quarter notes, dots among them."""
+    """Read the note values of a metronome mark in quarter notes, with their dots."""
     value = dotted = Fraction(0)
     for child in element:
         if child.tag == "beat-unit":

@@ -1,4 +1,4 @@
-"""Pages as a tune in ABC 2.1, one voice or several; it knows no Score and no file."""
+"""Pages as a tune in ABC 2.1, one voice or several."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _Marks = Sequence[tuple[int, str]]  # what is written above the music, by tick
 
 @dataclass(frozen=True)
 class _Voice:
-    """A line of a staff as a voice; of the voices of one track the first has its name."""
+    """A line of a staff as a voice; the first voice of a track has its name."""
 
     number: int
     name: str
@@ -42,7 +42,7 @@ class _Voice:
 
 
 def tune(pages: Pages, heading: Heading) -> str:
-    """Write the pages as the text of a file; drums are no part of it."""
+    """Write the pages as the text of a file, without drums."""
     parts = [part for part in pages.parts if not part.is_drum]
     voices = list(_voices(pages, parts))
     first = pages.measures[0]
@@ -65,7 +65,7 @@ def tune(pages: Pages, heading: Heading) -> str:
 
 
 def _key(key: Key) -> str:
-    """The field of a key, by the name that its signature has: six sharps are D#m, and not Ebm."""
+    """Format the field of a key, by the name that its signature has: six sharps are D#m, and not Ebm."""
     return f"K:{_MINOR[key.fifths + 6]}m" if key.minor else f"K:{_MAJOR[key.fifths + 6]}"
 
 
@@ -74,7 +74,7 @@ def _whole(bpm: float) -> int:
 
 
 def _escaped(text: str) -> str:
-    """A text that ends no field, no quotation and no line wherever it stands."""
+    """Clean a text, and escape it so that it ends no field, quotation or line."""
     return clean(text).translate(_ESCAPES)
 
 
@@ -92,7 +92,7 @@ def _voices(pages: Pages, parts: Sequence[Part]) -> Iterator[_Voice]:
 
 
 def _score_line(parts: Sequence[Part]) -> Iterator[str]:
-    """Which voices stand on one staff, and which staves belong to one player, where any do."""
+    """Format the line of voices that share a staff, and of staves that belong to one player, if there are any."""
     number = 0
     groups = []
     for part in parts:
@@ -117,7 +117,7 @@ def _instrument(voice: _Voice) -> Iterator[str]:
 
 
 def _marks(pages: Pages) -> _Marks:
-    """Section names, changes of tempo and chord symbols in order; what is no chord symbol is a remark."""
+    """Format section names, tempo changes and chord symbols, in order; a text that is no chord symbol is a remark."""
     found = [(mark.tick, 0, f"[P:{text}]") for mark in pages.markers if (text := _escaped(mark.text))]
     rates = [(tempo.tick, _whole(tempo.bpm)) for tempo in pages.tempos]
     found += [
@@ -132,7 +132,7 @@ def _marks(pages: Pages) -> _Marks:
 
 
 def _music(pages: Pages, line: Line, marks: _Marks) -> Iterator[str]:
-    """The lines of music of a voice."""
+    """Write the lines of music of a voice."""
     written: list[str] = []
     first_event = first_mark = 0
     for place, measure in enumerate(pages.measures):
@@ -150,7 +150,7 @@ def _music(pages: Pages, line: Line, marks: _Marks) -> Iterator[str]:
 def _from(
     first: int, things: Sequence[_T], measure: Measure, span: Callable[[_T], tuple[int, int]]
 ) -> tuple[int, Sequence[_T]]:
-    """Of things in order, those that reach into a measure, and the place of the first; those before `first` do not."""
+    """Find the things that reach into a measure, and the index of the first; those before `first` do not."""
     while first < len(things) and span(things[first])[1] <= measure.start:
         first += 1
     last = first
@@ -160,7 +160,7 @@ def _from(
 
 
 def _changes(pages: Pages, place: int) -> Iterator[str]:
-    """The key and the metre that begin with a measure."""
+    """Format the key and the metre that begin with a measure."""
     measure = pages.measures[place]
     if place and pages.keys[place] != pages.keys[place - 1]:
         yield f"[{_key(pages.keys[place])}]"
@@ -225,11 +225,11 @@ def _length(units: Fraction) -> str:
 
 
 def _is_in_force(name: Spelled, fifths: int, in_force: dict[int, int]) -> bool:
-    """Whether the signature or the bar says how a note is altered, in whatever octave."""
+    """Tell whether the signature or the bar implies the alteration of a note, in any octave."""
     return in_force.get(name.step, altered(name.step, fifths)) == name.alter
 
 
 def _letter(name: Spelled) -> str:
-    """`C` is C4, `c` C5, `c'` C6, `C,` C3."""
+    """Format the letter of a note: `C` is C4, `c` C5, `c'` C6, `C,` C3."""
     letter = STEPS[name.step]
     return letter.lower() + "'" * (name.octave - 5) if name.octave >= 5 else letter + "," * (4 - name.octave)

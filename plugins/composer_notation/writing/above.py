@@ -1,4 +1,4 @@
-"""What stands above a part: section names, tempos and chord symbols as elements of MusicXML; it knows no note."""
+"""Elements of MusicXML above a part: section names, tempos and chord symbols."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ _SHOWN_CHANGE = 0.04  # of a tempo, from which on it is printed, once in a bar; 
 
 
 def marks_of(pages: Pages, number: int) -> list[tuple[int, Element]]:
-    """What stands above a part, by tick: sections and tempos over the first, chords over the first with pitches."""
+    """Make the elements above a part, by tick: sections and tempos over the first, chords over the first with
+    pitches.
+    """
     found: list[tuple[int, int, Element]] = []
     if number == 1:
         found += [(mark.tick, 0, _rehearsal(clean(mark.text))) for mark in pages.markers if clean(mark.text)]
@@ -64,7 +66,7 @@ def _metronome(kind: Element, bpm: float, *, is_compound: bool) -> None:
 
 
 def _harmony(chord: Text) -> Element:
-    """A chord symbol, or the text as it is where it is none."""
+    """Make the element of a chord symbol, or of words if it is none."""
     found = harmony(clean(chord.text))
     if found is None:
         element, kind = _direction()
@@ -86,7 +88,7 @@ def _letter(element: Element, name: str, letter: tuple[str, int]) -> None:
 
 
 def placed(element: Element, offset: int, staff: int) -> Element:
-    """A direction or chord symbol so many ticks after the note that follows begins."""
+    """Place a direction or chord symbol so many ticks after the start of the next note."""
     before = [child.tag for child in element]
     at = before.index("sound") if "sound" in before else len(before)
     if staff and element.tag != "sound":

@@ -1,4 +1,4 @@
-"""Which notes are beamed together, by beats; it knows symbols and no pitch."""
+"""Beams of notes, by beats."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _FLAGS = {"eighth": 1, "16th": 2, "32nd": 3, "64th": 4}
 
 
 def flags(symbol: Symbol) -> int:
-    """How many flags a note has alone; 0 for a rest."""
+    """Count the flags that a note has alone; 0 for a rest."""
     return _FLAGS.get(symbol.value, 0) if symbol.pitches else 0
 
 
 def beams(found: Sequence[Symbol], measure: Measure) -> list[tuple[str, ...]]:
-    """For each symbol the state of its beams, from the outermost: `begin`, `continue`, `end` or a hook.
+    """Find the state of the beams of each symbol, from the outermost: `begin`, `continue`, `end` or a hook.
 
     Notes of one beat are beamed; where a half of a bar of four beats, or a bar of three, is all eighths, these are.
     """
@@ -45,7 +45,7 @@ def _groups(found: Sequence[Symbol], measure: Measure) -> list[list[int]]:
 
 
 def _lengths(measure: Measure) -> tuple[int, int]:
-    """Ticks of the widest group of eighths, and of a beat."""
+    """Return the ticks of the widest group of eighths, and of a beat."""
     unit = 1920 // measure.denominator
     if measure.denominator >= 8:
         beat = 3 * unit if measure.numerator % 3 == 0 else 2 * unit
@@ -57,7 +57,7 @@ def _lengths(measure: Measure) -> tuple[int, int]:
 
 
 def _plain_groups(found: Sequence[Symbol], measure: Measure, wide: int) -> set[int]:
-    """Which of the wide groups hold nothing but eighths."""
+    """Find the wide groups that hold nothing but eighths."""
     other: set[int] = set()
     seen: set[int] = set()
     for symbol in found:

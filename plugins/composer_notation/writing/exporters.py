@@ -1,4 +1,4 @@
-"""The exporters of MusicXML, plain and packed, and of ABC; they know files, and what stands over the music."""
+"""The exporters of MusicXML, plain and packed, and of ABC."""
 
 from __future__ import annotations
 
@@ -77,7 +77,9 @@ class AbcExporter:
 
 
 def musicxml(pieces: Sequence[Piece], path: Path, *, title: str = "", composer: str = "") -> bytes:
-    """The one piece as MusicXML, for a file that is to be called `path`. Raises CannotWrite, warns as the exporter."""
+    """Build the MusicXML of the one piece, for a file that is to be called `path`. Raises CannotWrite, warns as the
+    exporter.
+    """
     from composer_notation.writing.musicxml import document
 
     return _written(pieces, path, document, title=title, composer=composer)
@@ -141,7 +143,7 @@ def _changes_of_loudness(track: Track) -> int:
 
 
 def made_by(provenance: Mapping[str, Any]) -> str:
-    """The model and the seed of a piece, for want of a title: `chorales, seed 7`."""
+    """Describe the model and the seed of a piece, for want of a title: `chorales, seed 7`."""
     model, request = provenance.get("model"), provenance.get("request")
     if not isinstance(model, str) or not isinstance(request, Mapping):
         return ""
@@ -151,7 +153,7 @@ def made_by(provenance: Mapping[str, Any]) -> str:
 
 
 def _packed(data: bytes) -> bytes:
-    """A packed score; its bytes are the same whenever it is made."""
+    """Pack a score; its bytes are the same whenever it is made."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in (("META-INF/container.xml", _CONTAINER.encode()), ("score.musicxml", data)):

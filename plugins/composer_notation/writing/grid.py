@@ -1,4 +1,4 @@
-"""Times that notation can write, and notes that lie beside them moved there; it knows no pitch.
+"""The times that notation can write, and moves of the notes beside them.
 
 A beat is a tuplet where all that begins or ends in it lies on thirds or fifths of it. A beat of neither kind is a
 performance: it takes, of four grids, the one that is nearest to its beginnings, the simpler one if they are about as
@@ -28,7 +28,7 @@ _ROUNDS = 3
 
 @dataclass(frozen=True)
 class Cell:
-    """A tuplet: its place in the bar, and so many parts in the time of fewer."""
+    """A tuplet: its start and end in the bar, and `actual` parts in the time of `normal`."""
 
     start: int
     end: int
@@ -38,7 +38,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class _Span:
-    """A part of a bar as its metre divides it: so many units."""
+    """A part of a bar as its metre divides it, in units."""
 
     start: int
     units: int
@@ -49,7 +49,7 @@ class _Span:
         return self.start + self.units * self.unit
 
     def parts(self) -> Iterator[_Span]:
-        """What it divides into; nothing below the shortest tuplet."""
+        """Divide the span; it yields nothing below the shortest tuplet."""
         if self.units == 1:
             half = self.unit // 2
             if half >= _NARROWEST:
@@ -62,13 +62,13 @@ class _Span:
 
 
 def cells(numerator: int, denominator: int, points: Sequence[int]) -> tuple[Cell, ...]:
-    """The tuplets in a bar where notes begin and end at `points`, ticks from the bar line."""
+    """Find the tuplets in a bar where notes begin and end at `points`, ticks from the bar line."""
     found, _ = _resolved(_Span(0, numerator, 1920 // denominator), sorted(points))
     return tuple(found)
 
 
 def _resolved(span: _Span, points: Sequence[int]) -> tuple[list[Cell], list[_Span]]:
-    """The tuplets of a span, and the beats that are neither plain nor tuplets."""
+    """Resolve a span into tuplets, and beats that are neither plain nor tuplets."""
     inside = [point for point in points if span.start < point < span.end]
     if all(point % SHORTEST == 0 for point in inside):
         return [], []
@@ -102,7 +102,7 @@ def _tuplet(span: _Span, inside: Sequence[int]) -> Cell | None:
 
 
 def on_grid(notes: Notes, bars: Bars) -> tuple[Notes, int]:
-    """The notes of a track, with those that lie off the grid moved to it, and how far at most, in ticks.
+    """Move the notes of a track that lie off the grid to it; return the notes, and the largest move in ticks.
 
     Every note keeps some length. Notes that fall together are one.
     """
@@ -119,14 +119,14 @@ def on_grid(notes: Notes, bars: Bars) -> tuple[Notes, int]:
 
 @dataclass(frozen=True)
 class _Moves:
-    """Where beginnings and ends go to, and, for each place gone to, the next one on its grid."""
+    """The targets of onsets and ends, and, for each target, the next time on its grid."""
 
     to: dict[int, int] = field(default_factory=dict)
     following: dict[int, int] = field(default_factory=dict)
 
     @property
     def most(self) -> int:
-        """How far, at most."""
+        """The largest move."""
         return max((abs(new - old) for old, new in self.to.items()), default=0)
 
 
@@ -146,7 +146,7 @@ def _moves(notes: Notes, bars: Bars) -> _Moves:
 
 
 def _plain_moves(notes: Notes) -> _Moves:
-    """Moves to 64ths, which stand in every bar: for what has found no place among tuplets."""
+    """Find moves to 64ths, which fit into every bar: for notes that fit no tuplet."""
     found = _Moves()
     for place in _points(notes).tolist():
         target = round(place / SHORTEST) * SHORTEST
@@ -156,7 +156,7 @@ def _plain_moves(notes: Notes) -> _Moves:
 
 
 def _snap_bar(bars: Bars, number: int, starts: NDArray[np.int64], points: NDArray[np.int64], found: _Moves) -> None:
-    """Put down where the points of a bar go to."""
+    """Record the moves of the points of a bar."""
     metre, origin = bars.signatures[number], int(bars.nominal[number])
     begun = set(starts[np.isin(starts, points)].tolist())
     inside = (points - origin).tolist()
@@ -192,7 +192,7 @@ def _nearest_grid(span: _Span, places: Sequence[int]) -> int:
 
 
 def _moved(notes: Notes, moves: _Moves, last: int) -> Notes:
-    """The notes after these moves; none begins or ends after `last`."""
+    """Apply the moves to notes; none begins or ends after `last`."""
     found: dict[tuple[int, int], tuple[int, int]] = {}
     starts, ends = notes["start"].tolist(), (notes["start"] + notes["duration"]).tolist()
     begun = sorted({moves.to.get(start, start) for start in starts})
@@ -213,7 +213,7 @@ def _moved(notes: Notes, moves: _Moves, last: int) -> Notes:
 
 
 def _until_next(start: int, end: int, begun: Sequence[int]) -> int:
-    """The end of a note, or the beginning of the next one where that is near."""
+    """Return the end of a note, or the onset of the next one if that is near."""
     place = bisect_left(begun, end)
     following = begun[place] if place < len(begun) else end
     return following if following - end <= min(end - start, 480) else end

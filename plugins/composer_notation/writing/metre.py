@@ -1,4 +1,4 @@
-"""How a bar divides into beats and these into parts, and which note values may stand where; it knows no pitch.
+"""The division of a bar into beats and their parts, and the note values that fit into it.
 
 A note is one symbol where the beats that it hides can be inferred: it may hide a boundary that is no stronger than its
 beginning, or be a syncopation of one level (a half note on the second of four quarters). Else it is split and tied. A
@@ -26,7 +26,7 @@ _OUTER = -1
 
 @dataclass(frozen=True)
 class Boundary:
-    """A place inside a span: how deep the division lies that makes it (0: strongest), and into what parts."""
+    """A boundary inside a span: how deep its division lies (0: strongest), and into how many parts it divides."""
 
     level: int
     parts: int
@@ -35,25 +35,25 @@ class Boundary:
 
 @dataclass(frozen=True, eq=False)
 class Division:
-    """A span of time from 0 to `length` ticks, and the boundaries inside it, by place."""
+    """A span of time from 0 to `length` ticks, and the boundaries inside it, by tick."""
 
     length: int
     boundaries: Mapping[int, Boundary]
 
     def level(self, place: int) -> int:
-        """How strong a place is: the smaller the stronger."""
+        """Return the level of a tick: the smaller the stronger."""
         boundary = self.boundaries.get(place)
         return _OUTER if boundary is None else boundary.level
 
 
 def value(ticks: int) -> tuple[str, int] | None:
-    """The note value of that length and its number of dots; None if no single one has it."""
+    """Return the note value of that length and its number of dots; None if no single one has it."""
     return _WRITABLE.get(ticks)
 
 
 @lru_cache(maxsize=256)
 def bar(numerator: int, denominator: int) -> Division:
-    """The division of a bar: 4/4 in halves, 3/4 in thirds, 6/8 in halves and these in thirds, 5/4 as 3 + 2."""
+    """Divide a bar: 4/4 in halves, 3/4 in thirds, 6/8 in halves and these in thirds, 5/4 as 3 + 2."""
     unit = 1920 // denominator
     found: dict[int, Boundary] = {}
     _divide(found, 0, numerator, unit, 0)
@@ -62,7 +62,7 @@ def bar(numerator: int, denominator: int) -> Division:
 
 @lru_cache(maxsize=256)
 def cell(length: int, parts: int) -> Division:
-    """The division of a tuplet of that many parts."""
+    """Divide a tuplet of that many parts."""
     unit = length // parts
     found: dict[int, Boundary] = {}
     for place in range(parts):
@@ -76,7 +76,7 @@ def cell(length: int, parts: int) -> Division:
 def pieces(
     division: Division, start: int, end: int, *, is_rest: bool, stretch: float = 1
 ) -> tuple[tuple[int, int], ...]:
-    """The symbols, from place to place, in which a note or rest from `start` to `end` is written.
+    """Split a note or rest from `start` to `end` into the symbols that write it, each as start and end.
 
     In a tuplet a value lasts `stretch` times as long on paper.
     """
@@ -91,7 +91,7 @@ def pieces(
 
 
 def _ends(division: Division, start: int, end: int) -> Iterator[int]:
-    """Places at which a symbol from `start` on could end, the latest first."""
+    """Yield the ticks at which a symbol from `start` on could end, the latest first."""
     yield end
     yield from sorted((place for place in division.boundaries if start < place < end), reverse=True)
 
@@ -128,7 +128,7 @@ def _divide(found: dict[int, Boundary], start: int, units: int, unit: int, level
 
 
 def grouping(units: int) -> Sequence[int]:
-    """Into how many units each a group of units divides: 4 as 2 + 2, 9 as 3 + 3 + 3, 7 as 4 + 3."""
+    """Divide a group of units into smaller groups: 4 as 2 + 2, 9 as 3 + 3 + 3, 7 as 4 + 3."""
     if units % 4 == 0:
         return (units // 2,) * 2
     if units % 3 == 0:

@@ -1,4 +1,4 @@
-"""Pages as a MusicXML 4.0 document: its heading and its list of parts; it knows no Score and no file."""
+"""Pages as a MusicXML 4.0 document: its heading and its list of parts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DOCTYPE = (
 
 @dataclass(frozen=True)
 class Heading:
-    """What stands over the music, and what stands in the file alone."""
+    """The text over the music, and the metadata of the file."""
 
     title: str = ""
     composer: str = ""
@@ -32,7 +32,7 @@ class Heading:
 
 
 def document(pages: Pages, heading: Heading) -> bytes:
-    """The pages as a file."""
+    """Build the bytes of a file."""
     root = Element("score-partwise", version="4.0")
     if heading.title:
         add(SubElement(root, "work"), "work-title", heading.title)
@@ -58,7 +58,7 @@ def _identification(pages: Pages, heading: Heading) -> Element:
 
 
 def _tracks(pages: Pages) -> list[dict[str, Any]]:
-    """Name and instrument of each track, and the staves that hold it, with the voice where it has but one of two."""
+    """Describe each track: name, instrument, and the staves that hold it, with the voice where two share a staff."""
     places: dict[int, list[tuple[int, int]]] = {}
     for number, staff in enumerate(staff for part in pages.parts for staff in part.staves):
         for voice, line in enumerate(staff.lines, start=1):
@@ -113,7 +113,7 @@ def _channel(number: int) -> int:
 
 
 def _instruments(part: Part, number: int) -> list[tuple[str, str, int]]:
-    """Identity and name of each instrument of a part, one for each sound of a drum kit, with the sound's number."""
+    """List id and name of each instrument of a part, one for each sound of a drum kit, with the sound's number."""
     if not part.is_drum:
         return [(f"P{number}-I1", clean(part.name), 0)]
     sounds = sorted({n.pitch for staff in part.staves for line in staff.lines for e in line.events for n in e.pitches})

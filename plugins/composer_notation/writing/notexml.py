@@ -1,4 +1,4 @@
-"""A note, chord or rest as elements of MusicXML; it knows no measure."""
+"""Notes, chords and rests as elements of MusicXML."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Accidentals: TypeAlias = Mapping[tuple[int, int, Spelled], str]
 
 @dataclass(frozen=True)
 class Voice:
-    """One voice of a staff in a measure: its number in the part, its symbols, and how it is shown."""
+    """One voice of a staff in a measure: its number in the part, its symbols, and their appearance."""
 
     number: int
     staff: int  # 0 where the part has but one
@@ -40,7 +40,9 @@ def notes(
     shown: Accidentals,
     drums: int,
 ) -> None:
-    """The elements of a note, of each note of a chord, or of a rest. `drums`: the number of a part of drums, or 0."""
+    """Add the elements of a note, of each note of a chord, or of a rest. `drums`: the number of a part of drums, or
+    0.
+    """
     for place, name in enumerate(symbol.pitches or (None,)):
         loud = symbol.velocities[place] if symbol.velocities else _USUAL
         element = SubElement(written, "note", {"dynamics": f"{loud * 100 / _FORTE:.2f}"} if loud != _USUAL else {})

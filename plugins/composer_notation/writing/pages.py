@@ -1,4 +1,4 @@
-"""A Score laid out for paper: measures, staves and what stands above them; it knows no file format."""
+"""A Score laid out for paper: measures, staves and the marks above them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_TRACKS, MOST_BARS, MOST_NOTES, MOST_MEASURES = 100, 5_000, 200_000, 100_000
 
 
 class Unwritable(Exception):
-    """A score that cannot be put on paper; the text says why, in words that follow the file's name."""
+    """A score that cannot be put on paper; the text is the reason, in words that follow the file's name."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Pages:
 
 
 def laid_out(score: Score) -> Pages:
-    """The score on paper. Raises Unwritable."""
+    """Lay a score out on paper. Raises Unwritable."""
     _check(score)
     found = _with_short_end(_bars(score), score.length)
     if len(found.nominal) * len(score.tracks) > MOST_MEASURES:
@@ -102,7 +102,7 @@ def _measures(found: Bars) -> tuple[Measure, ...]:
 
 
 def _with_short_end(found: Bars, end: int) -> Bars:
-    """The bars, the last one without the upbeat's length where the music leaves it: together they are a bar."""
+    """Shorten the last bar by the length of the pickup, if the music allows it: together they are a bar."""
     measures = _measures(found)
     first, last = measures[0], measures[-1]
     if len(measures) < 2 or first.is_whole or not last.is_whole or last.numerator < 2:
@@ -133,7 +133,7 @@ def _key(tracks: Sequence[Track]) -> Key:
 
 
 def _spellings(tracks: Sequence[Track], signatures: Sequence[KeySignature]) -> list[list[Spelled]]:
-    """The names of the notes of each track, found in the neighbourhood of all tracks."""
+    """Spell the notes of each track, in the context of all tracks."""
     pitched = [np.zeros(0, dtype=track.notes.dtype) if track.is_drum else track.notes for track in tracks]
     notes = joined(pitched)
     order = np.lexsort((notes["pitch"], notes["start"]))
@@ -155,7 +155,7 @@ def _spellings(tracks: Sequence[Track], signatures: Sequence[KeySignature]) -> l
 
 
 def drum_name(sound: int) -> Spelled:
-    """The number of a drum sound in place of a spelling: its pitch is that number."""
+    """Spell the number of a drum sound: the pitch of the spelling is that number."""
     step, alter = ((0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (3, 0), (3, 1), (4, 0), (4, 1), (5, 0), (5, 1), (6, 0))[
         sound % 12
     ]

@@ -1,4 +1,4 @@
-"""A part as an element of MusicXML, measure by measure: signatures, clefs and voices; it knows no heading."""
+"""A part as an element of MusicXML, measure by measure: signatures, clefs and voices."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MIDDLE_LINES = {"G": ("B", 4), "F": ("D", 3), "C": ("C", 4), "percussion": ("B"
 
 
 def part_of(pages: Pages, part: Part, number: int) -> Element:
-    """The element of a part; `number` counts from 1."""
+    """Make the element of a part; `number` counts from 1."""
     element = Element("part", id=f"P{number}")
     staves = [[_by_measure(line, pages.measures) for line in staff.lines] for staff in part.staves]
     marks = marks_of(pages, number)
@@ -42,7 +42,7 @@ def part_of(pages: Pages, part: Part, number: int) -> Element:
 
 
 def _by_measure(line: Line, measures: Sequence[Measure]) -> list[list[Event]]:
-    """The events that sound in each measure."""
+    """List the events that sound in each measure."""
     found: list[list[Event]] = [[] for _ in measures]
     place = 0
     for event in line.events:
@@ -135,20 +135,22 @@ def _voices(
 
 
 def _common_rests(first: Sequence[Symbol], second: Sequence[Symbol]) -> frozenset[int]:
-    """Where rests begin that two voices have in common."""
+    """Find the starts of rests that two voices have in common."""
     rests = [{(s.start, s.duration) for s in symbols if not s.pitches} for symbols in (first, second)]
     return frozenset(start for start, _ in rests[0] & rests[1])
 
 
 def _is_covered(rest: Symbol, other: Sequence[Event]) -> bool:
-    """Whether another voice sounds for as long as a rest lasts."""
+    """Tell whether another voice sounds for as long as a rest lasts."""
     sounding = [event for event in other if event.start < rest.end and event.end > rest.start]
     covers = all(a.end == b.start for a, b in pairwise(sounding))
     return bool(sounding) and covers and sounding[0].start <= rest.start and sounding[-1].end >= rest.end
 
 
 def _accidentals(voices: Sequence[Voice], key: Key) -> Accidentals:
-    """The accidentals to be shown on a staff, by voice, tick and note: those that neither signature nor bar implies."""
+    """Find the accidentals to show on a staff, by voice, tick and note: those that neither signature nor bar
+    implies.
+    """
     found: dict[tuple[int, int, Spelled], str] = {}
     in_force: dict[tuple[int, int], int] = {}
     everything = sorted(

@@ -1,4 +1,4 @@
-"""How each pitch is spelled: F sharp or G flat; it knows keys and pitches, and no staff.
+"""The spelling of pitches: F sharp or G flat.
 
 The first stage of Meredith's ps13 (Journal of New Music Research 35, 2006): every tone of the neighbourhood is taken
 as a tonic, votes for the letter that the harmonic chromatic scale on it has, and the letter with most votes is taken.
@@ -22,7 +22,7 @@ _FLATTEST = -2  # of the twelve tonics, in fifths from the major tonic of the si
 
 
 class Spelled(NamedTuple):
-    """A pitch as it is written: octave as in C4, place in `STEPS`, semitones of its accidental."""
+    """A pitch as it is written: octave as in C4, index in `STEPS`, semitones of its accidental."""
 
     octave: int
     step: int
@@ -35,7 +35,7 @@ class Spelled(NamedTuple):
 
 
 def spelled(pitches: NDArray[np.int64], fifths: NDArray[np.int64]) -> list[Spelled]:
-    """The pitches of a piece (N,), in order of time, spelled; each under a signature of so many sharps (or flats)."""
+    """Spell the pitches of a piece (N,), in order of time; each under a signature of so many sharps or flats (N,)."""
     classes = pitches % 12
     heard = np.zeros((len(classes) + 1, 12), dtype=np.int64)
     heard[np.arange(1, len(classes) + 1), classes] = 1
@@ -51,13 +51,13 @@ def spelled(pitches: NDArray[np.int64], fifths: NDArray[np.int64]) -> list[Spell
 
 
 def altered(step: int, fifths: int) -> int:
-    """Semitones by which a signature alters a letter."""
+    """Return the semitones by which a signature alters a letter."""
     place = "FCGDAEB".index(STEPS[step])
     return (fifths - place + 6) // 7
 
 
 def _letters(classes: NDArray[np.int64], fifths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The letter that each tone has over each of twelve tonics."""
+    """Find the letter (N, 12) of each tone over each of twelve tonics."""
     tonic = np.arange(12)
     line = fifths[:, None] + _FLATTEST + (tonic[None, :] * 7 - (fifths[:, None] + _FLATTEST)) % 12
     above = np.array(_SCALE)[(classes[:, None] - tonic[None, :]) % 12]
