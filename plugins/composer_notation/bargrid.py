@@ -1,8 +1,8 @@
 """Bar lines of measures that are laid end to end, short measures among them.
 
 A written measure need not be a bar: a repeat sign cuts a bar in two, and an encoder may leave a beat out. Short
-measures that add up to a bar are one; what remains odd is given a time signature of its own length, so that the
-bars after it stay where they were written.
+measures that add up to a bar are one. An odd one gets a time signature of its own length, so that later bars stay
+where they were written.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fractions import Fraction
 from composer.music.score import TICKS_PER_QUARTER, TimeSignature
 
 LONGEST = 100_000 * 4 * TICKS_PER_QUARTER
-"""Ticks that a piece may last: what is longer has a wrong number in it."""
+"""Most ticks of a piece; a longer one has a wrong number in it."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def lay_measures(
 ) -> list[Measure]:
     """Lay measures end to end in playing order, each as long as in most parts.
 
-    `lengths` holds those of each part, 0 where nothing is written in it; `signatures` those that begin with a measure.
+    `lengths` has a list for each part, 0 where nothing is written; `signatures` has those that begin with a measure.
     """
     signature, written = (4, 4), []
     for place, new in enumerate(signatures):
@@ -91,7 +91,7 @@ def time_signatures(measures: Sequence[Measure]) -> tuple[TimeSignature, ...]:
 def _joined(measures: Sequence[Measure], starts: Sequence[Fraction], place: int, same: int) -> int:
     """Count the measures from `place` on that make one bar: several if short ones add up to it exactly.
 
-    `starts` are where they begin, and where the last one ends; up to `same` they have the same metre.
+    `starts` has the start of each measure and the end of the last. Measures before `same` have the same metre.
     """
     bar_end = starts[place] + measures[place].bar
     end = bisect_left(starts, bar_end, place + 1)
@@ -108,9 +108,7 @@ def _ends_of_metres(measures: Sequence[Measure]) -> list[int]:
 
 
 def _signature(measures: Sequence[Measure], place: int, count: int) -> TimeSignature:
-    """Return the written time signature if its bars fit the measures, else one that fits. The ends of the piece always
-    fit.
-    """
+    """Return the written time signature if bars of it fit, as they always do at the ends, else one that fits."""
     first = measures[place]
     written = TimeSignature(ticks(first.start), first.numerator, first.denominator)
     is_end = place + count == len(measures) and first.length <= first.bar
@@ -120,9 +118,7 @@ def _signature(measures: Sequence[Measure], place: int, count: int) -> TimeSigna
 
 
 def _of_length(quarters: Fraction, near: TimeSignature) -> TimeSignature | None:
-    """Find a time signature of that bar length, in the note value of `near` or the next smaller one; None if there is
-    none.
-    """
+    """Find a time signature of that bar length, in the note value of `near` or a smaller one; None for none."""
     denominator = near.denominator
     while denominator <= 64:
         numerator = quarters * denominator / 4

@@ -29,8 +29,8 @@ class Signature:
 def key_signatures(signatures: Sequence[Signature], tracks: Sequence[Track]) -> tuple[KeySignature, ...]:
     """Find the key of each signature, and list the keys where they change.
 
-    A church mode is the major or minor key of its tonic and third. Without a mode it is the major or minor key with
-    that signature for which the notes under it speak.
+    A church mode becomes the major or minor key with its tonic and third. Without a mode, the notes under the signature
+    decide between its major and its minor key.
     """
     found: list[KeySignature] = []
     latest = {signature.tick: signature for signature in signatures}

@@ -1,7 +1,7 @@
 """Track names and provenance, which our MusicXML files hold in fields of their own.
 
-In a field of its own such a MusicXML file says which track each staff, and each voice of a staff that two share,
-belongs to. Where that no longer fits the music (the file was edited since), it is left aside.
+One field states the track of each staff, and of each voice where two share a staff. It is ignored where it no longer
+fits the music, since the file was edited.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 from xml.etree.ElementTree import iterparse
 
 TRACKS = "composer-tracks"
-"""The name of that field."""
+"""The field that states the tracks, as JSON."""
 
 PROVENANCE = "composer"
-"""The name of the field that holds what made the piece, as JSON."""
+"""The field that holds the provenance, as JSON."""
 
 _MOST = 1_000
 

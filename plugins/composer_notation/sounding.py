@@ -13,7 +13,7 @@ from composer_notation.bargrid import ticks
 Note = TypeVar("Note", bound="HasVoice")
 
 VELOCITY = 80
-"""How loud a note is of which nothing is said."""
+"""Velocity of a note without dynamics."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ def rows(notes: Iterable[Sounding]) -> list[tuple[int, int, int, int]]:
 def joined(notes: Iterable[Sounding]) -> list[Sounding]:
     """Join tied notes, and sort by start; a tie to nothing or to another pitch is ignored.
 
-    A tie goes on in its own voice where that has the pitch, and else in another one.
+    A tie goes on in its own voice if that has the pitch, else in another one.
     """
     found: list[Sounding] = []
-    waiting: dict[tuple[int, Fraction], dict[str, int]] = {}  # where tied notes are found, by voice
+    waiting: dict[tuple[int, Fraction], dict[str, int]] = {}  # indices of tied notes, by voice
     for start, together in groupby(sorted(notes, key=lambda note: note.start), key=lambda note: note.start):
         for note in sorted(together, key=lambda note: note.voice not in waiting.get((note.pitch, note.start), ())):
             held = waiting.get((note.pitch, start), {})
@@ -75,9 +75,7 @@ class HasVoice(Protocol):
 
 
 def voices(notes: Sequence[Note]) -> list[list[Note]]:
-    """Split notes by voice if voices sound together, else return them all as one; notes of no voice go with the
-    first.
-    """
+    """Split notes by voice if voices sound together; notes of no voice go with the first."""
     if not _overlap(notes):
         return [list(notes)]
     found: dict[Any, list[Note]] = {name: [] for name in sorted({note.voice for note in notes if note.voice})}
@@ -89,7 +87,7 @@ def voices(notes: Sequence[Note]) -> list[list[Note]]:
 
 def _overlap(notes: Iterable[HasVoice]) -> bool:
     """Tell whether notes of different voices ever sound together."""
-    last = others = 0  # where the voice that reaches furthest ends, and where all others do
+    last = others = 0  # the end of the voice that reaches furthest, and of all others
     furthest = None
     for note in sorted((note for note in notes if note.voice), key=lambda note: note.start):
         if note.start < (others if note.voice == furthest else last):

@@ -1,13 +1,12 @@
 """The playing order of measures, with repeats, endings and jumps.
 
-How the signs are understood, where a page leaves it open:
+Where notation leaves a choice:
 
 - A repeat goes back to the nearest sign that opens one, or to where the last repeat ended, or to the beginning.
-- An ending that is followed by a later one is left for the repeat's beginning, whether or not a repeat sign stands
-  after it. Where there are endings, their numbers say how many times are played, and a first ending alone stands
-  for two.
-- A jump (D.C., D.S.) is made once, when the repeats before it are done. After it repeats are not played again, and of
-  several endings the last one is. `Fine` ends the piece then; `To Coda` leads on to the coda.
+- After an ending that a later one follows, the repeat begins again, with or without a repeat sign. The numbers of
+  endings determine how many times are played; a first ending alone means two.
+- A jump (D.C., D.S.) is made once, after the repeats before it. From then on repeats are not played again, and of
+  several endings only the last one is. `Fine` ends the piece then, and `To Coda` leads to the coda.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 MOST_TIMES = 16
-"""A passage marked to be played more often is played this often."""
+"""Most times that a passage is played."""
 
 MOST_MEASURES = 50_000
-"""As many measures as are ever played."""
+"""Most measures that are played."""
 
 BEGINNING = "beginning"
 """The target of a da capo."""
@@ -30,8 +29,8 @@ class Signs:
     """The signs around one measure. `times` counts every time a passage is played, the first included."""
 
     opens: bool = False  # a repeat begins before it
-    times: int = 0  # a repeat ends after it, and the passage is played so many times in all; 0: none ends
-    endings: tuple[int, ...] = ()  # the times of the repeat that it is for, in every measure under the bracket
+    times: int = 0  # how often a repeat that ends after it is played in all; 0: none ends
+    endings: tuple[int, ...] = ()  # the rounds of the repeat that it is for, in every measure under the bracket
     begins_ending: bool = False  # the bracket begins here, which tells two neighbouring endings apart
     segno: str = ""  # labels of the signs that stand before it; "" for none
     coda: str = ""
@@ -68,14 +67,14 @@ class _Player:
 
     signs: Sequence[Signs]
     place: int = 0
-    start: int = 0  # where the repeat in force goes back to
+    start: int = 0  # of the current repeat
     round: int = 1
     has_jumped: bool = False
     jumps_made: set[int] = field(default_factory=set)
     segnos: dict[str, int] = field(init=False)
     codas: dict[str, int] = field(init=False)
-    ending_of: list[int] = field(init=False)  # where the group of endings over each measure begins, -1 for none
-    last_time: dict[int, int] = field(init=False)  # how many times are played of each group of endings
+    ending_of: list[int] = field(init=False)  # the first measure of its group of endings, -1 for none
+    last_time: dict[int, int] = field(init=False)  # rounds of each group of endings
     group_end: dict[int, int] = field(init=False)  # the first measure after it
 
     def __post_init__(self) -> None:
@@ -96,7 +95,7 @@ class _Player:
                 begin = index if begin < 0 else begin
                 used.update(sign.endings)
                 last = max(used)
-                is_alone = last == 1 and (sign.times or self.last_time.get(begin) == 2)  # the second time passes it by
+                is_alone = last == 1 and (sign.times or self.last_time.get(begin) == 2)  # the second round skips it
                 self.last_time[begin], self.group_end[begin] = 2 if is_alone else min(last, MOST_TIMES), index + 1
             self.ending_of.append(begin)
 

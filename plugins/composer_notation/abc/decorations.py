@@ -1,6 +1,6 @@
 """Decorations and texts of ABC: dynamics, signs to jump by, and those that are not played.
 
-Volumes are those of section 4.14 of the ABC standard 2.1.
+Velocities are those of section 4.14 of the ABC standard 2.1.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NOT_PLAYED = {
         "crescendo(", "crescendo)", "<(", "<)", "diminuendo(", "diminuendo)", ">(", ">)", "cresc", "dim", "decresc",
     ),
     "octave marks": ("8va(", "8va)", "8vb(", "8vb)", "15ma(", "15ma)", "15mb(", "15mb)"),
-    "": (  # what nobody hears
+    "": (  # inaudible
         "0", "1", "2", "3", "4", "5", "+", "plus", "upbow", "downbow", "open", "thumb", "shortphrase", "mediumphrase",
         "longphrase", "nil", "none", "editorial", "courtesy", "xstem", "beamon", "beambr1", "beambr2",
     ),

@@ -31,13 +31,13 @@ _UNIT = re.compile(r"1(?:/(1|2|4|8|16|32|64|128|256|512))?")
 
 _QUOTED = re.compile(r'"[^"]*"')
 _BEATS = re.compile(r"(\d{1,3})/(\d{1,3})")
-_UNITS = re.compile(r"(?:C(\d{0,2}))?")  # unit lengths that make a beat
+_UNITS = re.compile(r"(?:C(\d{0,2}))?")  # of a beat, in unit lengths
 _RATE = re.compile(r"\d{1,4}(?:\.\d{1,3})?(?![\d/])")
 
 _PROPERTY = re.compile(r'([^\s"=]+)=("[^"]*"|[^\s"]*)|([^\s"]+)|"[^"]*"|"')
 _CLEF = r"(treble|alto|tenor|bass|perc|soprano|mezzosoprano|baritone|none{})\d?([-+^_]8)?"
 _CLEF_WORD, _CLEF_VALUE = re.compile(_CLEF.format("")), re.compile(_CLEF.format("|[GFCP]"))
-_OCTAVE = re.compile(r"([-+^_]8)(va)?")  # with `va`, an old spelling, it is drawn alone
+_OCTAVE = re.compile(r"([-+^_]8)(va)?")  # with `va`, an old spelling, it has no effect on pitch
 _UNPLAYED = ("score", "sound", "shift", "instrument")
 
 _PART = re.compile(r"([A-Za-z])|([()])|(\d+)")
@@ -61,7 +61,7 @@ NO_SIGNATURE = Signature()
 def signature(text: str) -> tuple[Signature | None, Properties]:
     """Parse the value of a `K:` field (3.1.14): the signature, and the properties of the voice beside it.
 
-    A church mode becomes the major or minor key of its third. Of a field with properties alone the signature is None.
+    A church mode becomes the major or minor key with its third. The signature is None if there are only properties.
     """
     words, others = parse_properties(text, is_key=True)
     named = " ".join(words)
@@ -158,7 +158,7 @@ class Properties:
     transpose: int | None = None
     clef_octave: int | None = None
     is_drum: bool | None = None
-    unplayed: int = 0  # how many there are that would change the sound, and are left out
+    unplayed: int = 0  # number of those that would change the sound, and are left out
 
 
 def parse_properties(text: str, *, is_key: bool = False) -> tuple[list[str], Properties]:
@@ -193,7 +193,7 @@ def _number(text: str | None, most: int) -> int | None:
 def expand_parts(text: str) -> list[str]:
     """Expand the `P:` field of a header (3.1.9): `(AB)2C` to A, B, A, B, C."""
     stack: list[list[str]] = [[]]
-    last: list[str] = []  # what a number that follows repeats
+    last: list[str] = []  # the labels that a number repeats
     for letter, bracket, number in _PART.findall(text):
         if letter:
             last = [letter]

@@ -18,7 +18,7 @@ from composer_notation.abc.fields import (
 )
 from composer_notation.sounding import VELOCITY
 
-_WITHOUT_EFFECT = (["gchordoff"], ["grace"], ["ratio"])  # of what is said of them elsewhere, or never played
+_WITHOUT_EFFECT = (["gchordoff"], ["grace"], ["ratio"])  # stated elsewhere, or never played
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class InForce:
     velocity: int = VELOCITY
     program: int | None = None
     is_drum: bool = False
-    sounds: Mapping[str, int] = field(default_factory=dict)  # of a drum voice: the sound that a note stands for
+    sounds: Mapping[str, int] = field(default_factory=dict)  # of a drum voice: General MIDI sounds by note
     reach: str = "pitch"  # of an accidental: `pitch` (in every octave), `octave` or `not`
 
     @property

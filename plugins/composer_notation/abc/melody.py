@@ -36,9 +36,9 @@ class Written:
     denominator: int
     before: str  # the bar line that it follows, "" at an ending without one
     after: str
-    said: tuple[tuple[Fraction, str], ...] = ()  # chord symbols and remarks, counted from its start
-    ending: str = ""  # the times round that it, and what follows it, is for: "1", "1,3"
-    keys: tuple[tuple[Fraction, Key | None], ...] = ()  # in force at its start, and changes
+    said: tuple[tuple[Fraction, str], ...] = ()  # chord symbols, counted from its start
+    ending: str = ""  # the rounds that it, and the measures after it, are for: "1", "1,3"
+    keys: tuple[tuple[Fraction, Key | None], ...] = ()  # at its start, and changes
     tempos: tuple[tuple[Fraction, float], ...] = ()  # changes
     parts: tuple[tuple[Fraction, str], ...] = ()  # labels by `P:`
     signs: tuple[tuple[Fraction, str], ...] = ()  # `fine`, `segno` and the like, as `decorations.sign_of` names them
@@ -76,7 +76,7 @@ def measures(tune: Tune, voice: Voice) -> list[Written]:
 def read_voice(tune: Tune, voice: Voice, left_out: Counter[str], most: int = MOST_SYMBOLS) -> Reading:
     """Read a voice of at most `most` symbols, in linear time, and count what is left out.
 
-    ValueError, in words that follow a tune's name, for what is not ABC.
+    ValueError, in words that follow a tune's name, for invalid ABC.
     """
     force = tune.beginning(voice, left_out)
     written = list(islice(tune.symbols(voice), most + 1))
@@ -104,7 +104,7 @@ class _Cutter:
 
     def __init__(self) -> None:
         self.found: list[_Stretch] = []
-        self.place = 0  # of the stretch that is being filled; before the end in an overlay
+        self.place = 0  # of the current stretch; before the end in an overlay
         self.inside: list[_Timed] = []
         self.has_time = False
         self.line, self.ending = "", ""

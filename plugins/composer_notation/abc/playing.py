@@ -20,8 +20,8 @@ _CLOSING, _OPENING = re.compile(r"(:++)[|\]]"), re.compile(r"[|\[](:++)")
 def sections(measures: Sequence[Written]) -> list[range]:
     """Split a tune into sections, as ranges of measures, each with all its endings.
 
-    One ends at a repeat sign or a double bar line; a double bar line between an opening repeat sign and its closing
-    one is none.
+    A section ends at a repeat sign or a double bar line. Double bar lines between an opening and a closing repeat sign
+    do not count.
     """
     found: list[range] = []
     start, is_open = 0, False
@@ -40,7 +40,7 @@ def sections(measures: Sequence[Written]) -> list[range]:
 def play_order(measures: Sequence[Written], *, has_jumps: bool = False) -> list[int]:
     """List measures by index as they are played: repeats, endings and, with `has_jumps`, D.C. and D.S.
 
-    Raises Unplayable, a ValueError, if that is too long, and SignMissing for a jump that leads nowhere.
+    Raises Unplayable, a ValueError, if the result is too long, and SignMissing for a jump without a target.
     """
     return unfolding.play_order(signs(measures, has_jumps=has_jumps))
 

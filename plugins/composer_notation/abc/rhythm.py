@@ -17,7 +17,7 @@ _COMMON = (4, 4)  # for rests of whole bars in free metre
 def units(written: Sequence[Symbol], unit: Fraction, metre: tuple[int, int] | None) -> list[Fraction]:
     """Find the quarter notes that a length of 1 lasts, for each note and chord; a whole bar for `rests`, else 0.
 
-    `unit` and `metre` are those in force at the beginning. ValueError for rhythm that makes no sense.
+    `unit` and `metre` are those at the beginning. ValueError for invalid rhythm.
     """
     found: list[Fraction] = []
     broken, last = _WHOLE, -1

@@ -23,10 +23,10 @@ from composer_notation.sounding import Sounding, rows
 from composer_notation.unfolding import MOST_MEASURES, SignMissing
 
 MOST_PLAYED = 250_000
-"""Notes and signs of all voices, repeats played."""
+"""Most notes and signs of all voices, repeats played."""
 
 MOST_CELLS = 1_000_000
-"""Measures of all voices."""
+"""Most measures of all voices."""
 
 _T = TypeVar("_T")
 _Marks = Sequence[tuple[Fraction, _T]]  # from the start of a measure
@@ -47,7 +47,7 @@ def score_of(tune: Tune) -> tuple[Score, Counter[str]]:
     """Make the Score of a tune, a track for each voice, and count what is left out of it, by kind.
 
     Of voices that share a staff or a brace, those without a name belong to the track of the one before them.
-    ValueError, in words that follow the tune's name, for what is not ABC.
+    ValueError, in words that follow the tune's name, for invalid ABC.
     """
     left_out = Counter(tune.left_out)
     _check_size(tune)
@@ -138,7 +138,7 @@ def _parts(tune: Tune, left_out: Counter[str]) -> Iterator[_Part]:
 def _leader(voices: Sequence[Sequence[Written]]) -> tuple[Sequence[Written], list[Sequence[Written]]]:
     """Find the voice whose measures all follow, and the voices that have as many.
 
-    It is the longest one or, of those with as many measures, the first that has a repeat sign or a jump.
+    The leader is the longest voice or, of those with as many measures, the first with a repeat sign or a jump.
     """
     lengths = [sum(_lengths(its), _START) for its in voices]
     longest = voices[lengths.index(max(lengths))]
@@ -236,7 +236,7 @@ def _within(grid: Sequence[Written], its: range) -> list[int]:
     return [its.start + index for index in play_order(grid[its.start : its.stop])]
 
 
-# --- what is laid out -------------------------------------------------------------------------------------------------
+# --- tracks and marks -------------------------------------------------------------------------------------------------
 
 
 def _tracks(tune: Tune, parts: Sequence[_Part], places: Sequence[tuple[Fraction, int]]) -> Iterator[Track]:

@@ -1,6 +1,6 @@
 """Symbols of an ABC tune: notes, rests, bar lines and their modifiers.
 
-No repetition in the patterns can give back what it took, so that a line is scanned in linear time whatever it holds.
+No repetition in the patterns backtracks, so that any line is scanned in linear time.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ _IN_CHORD = re.compile(
 )
 _LENGTHS = re.compile(r"(\d*)(/*)(\d*)")
 _BESIDE_NOTES = re.compile(r'["!.~H-Wh-w]')
-_FINEST = 512  # of the parts that a unit length is divide into
+_FINEST = 512  # parts of a unit length
 
 LETTERS: Mapping[str, str] = {
     ".": "!.!", "~": "!roll!", "H": "!fermata!", "L": "!accent!", "M": "!lowermordent!", "O": "!coda!",
     "P": "!uppermordent!", "S": "!segno!", "T": "!trill!", "u": "!upbow!", "v": "!downbow!",
 }  # fmt: skip
-"""What a letter stands for unless a `U:` field says otherwise (4.16)."""
+"""Default meanings of letters, which `U:` fields change (4.16)."""
 
 _AS_WRITTEN = frozenset({"note", "ending", "bar", "tuplet", "tie", "broken", "grace", "rests", "overlay"})
 
@@ -71,7 +71,7 @@ class Symbol:
 
     Its kind: `note`, `chord`, `rests` (whole bars), `tuplet`, `tie`, `broken`, `bar`, `ending`, `overlay`, `field`
     (as in `K:C`), `text` (a chord symbol or a remark, without its quotes), `decoration` (its name), `grace`, `line`
-    (the end of a line), `unknown` (what has no meaning and is left out).
+    (the end of a line), `unknown` (without a meaning, and left out).
     """
 
     kind: str
@@ -91,7 +91,7 @@ class Head(NamedTuple):
 def symbols(music: str, defined: Mapping[str, str] = LETTERS) -> Iterator[Symbol]:
     """Scan music text for its symbols, in order. ValueError at an unexpected character.
 
-    `defined` says what letters such as `T` stand for: a decoration or a text, as it would be written in their place.
+    `defined` maps letters such as `T` to the decoration or text that they stand for.
     """
     place = 0
     while place < len(music):

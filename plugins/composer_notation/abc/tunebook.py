@@ -25,8 +25,8 @@ _FIELD = re.compile(r"([A-Za-z+]):(.*)")
 _COMMENT = re.compile(r"(?<!\\)%.*")
 _INLINE_VOICE = re.compile(r'"[^"]*+"|\[V:([^][]*+)\]')
 _GROUPED = re.compile(r"[(){}]|[^][(){}|*\s]++")
-_DEFAULTS = "KLMQ"  # fields of a file's header that stand for those of each tune
-_LAST_COUNTS = "KLMPQ"  # of several such fields in a header; of others the first
+_DEFAULTS = "KLMQ"  # fields of a file's header that are defaults for each tune
+_LAST_COUNTS = "KLMPQ"  # of several such fields in a header the last counts; of others the first
 _IN_THE_MUSIC = "IKLMPQ"
 _OF_THE_BODY = "HNORSTUVWXZmrsw"
 _LYRICS = {"w": "lines of lyrics", "W": "lines of lyrics", "s": "lines of symbols"}
@@ -54,7 +54,7 @@ class Tune:
     letters: Mapping[str, str] = field(default_factory=lambda: LETTERS)
     groups: tuple[frozenset[str], ...] = ()  # labels of voices that share a staff or a brace
     left_out: Mapping[str, int] = field(default_factory=dict)
-    fault: str = ""  # why it cannot be read at all
+    fault: str = ""  # the reason why it cannot be read at all
 
     def symbols(self, voice: Voice) -> Iterator[Symbol]:
         """Scan the symbols of a voice, in order. ValueError for invalid music."""
@@ -68,7 +68,7 @@ class Tune:
         """Build the initial state of a voice. ValueError for an invalid field."""
         its_metre = metre(self.header["M"]) if "M" in self.header else None
         unit = unit_length(self.header["L"]) if "L" in self.header else unit_of_metre(its_metre)
-        ours = left_out if voice.number == 1 else Counter()  # what is said to all voices counts once
+        ours = left_out if voice.number == 1 else Counter()  # directives for all voices count once
         force = apply_field(InForce(metre=its_metre, unit=unit), f"K:{self.header.get('K', '')}", ours)
         for words in (directive.split() for directive in self.directives):
             if _concerns(words, voice):
@@ -171,9 +171,9 @@ class _Builder:
         self.names: dict[str, str] = {}
         self.declared: dict[str, list[str]] = {}
         self.items: dict[str, list[str | Symbol]] = {}
-        self.common: list[str | Symbol] = []  # stands before the first voice, and is for all
+        self.common: list[str | Symbol] = []  # before the first voice, and for all
         self.voice: str | None = None
-        self.last = ""  # the letter of the field that `+:` goes on with
+        self.last = ""  # the letter of the field that `+:` continues
         self.left_out: Counter[str] = Counter()
         self.is_broken_by_marks = False  # whether `!` ends a line of the score, and encloses no decoration
         for line in file_header:

@@ -1,7 +1,7 @@
 """The measures of a kern piece: rows of tokens placed in time, each where the notes before it end.
 
-A row is where the columns that begin a note in it agree. Where their note values do not fit together, most of them
-decide, then whatever completes the bar.
+The columns that begin a note in a row determine its time. Where their note values do not fit together, the majority
+decides, then the time that completes the bar.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ MOST_NOTES = 500_000
 MOST_KEYS = MOST_MISFITS = 10_000
 SLOWEST, FASTEST = 5, 1000  # quarter notes a minute; others are left out
 _LONGEST_NAME = 200
-_FINEST = 10**9  # places of a larger denominator are rounded
-_KINDS = {  # what other columns hold
+_FINEST = 10**9  # times of a larger denominator are rounded
+_KINDS = {  # contents of other columns
     "dynam": "dynamics", "dyn": "dynamics", "text": "lyrics", "silbe": "lyrics", "lyrics": "lyrics",
     "harm": "harmonic analyses", "root": "harmonic analyses", "deg": "harmonic analyses", "fing": "fingerings",
     "fb": "figured basses", "fba": "figured basses", "Bnum": "figured basses",
@@ -127,8 +127,8 @@ class _Walk:
 
     music: Music = field(default_factory=Music)
     here: _Here = field(default_factory=_Here)
-    now: Time = -1  # where the latest row with notes is
-    reached: Time = 0  # where its longest note ends, of all so far
+    now: Time = -1  # the time of the latest row with notes
+    reached: Time = 0  # the latest end of all notes so far
     paths: Sequence[Path] = ()
     metre: tuple[int, int] = (4, 4)
     count: int = 0  # of notes
@@ -313,9 +313,7 @@ class _Walk:
                 self.music.left_out[TOO_HIGH] += 1
 
     def _place(self, row: Row, started: Sequence[Path]) -> Time:
-        """Find the time of a row: the end of the notes before it, in the columns that begin new ones, after the latest
-        row.
-        """
+        """Find the time of a row: where the notes end that it follows, in the columns that begin new ones."""
         found = [end for end in map(self._end, started) if end is not None]
         if not found:
             ends = [end for path in row.paths if path.kind == KERN and (end := self._end(path)) is not None]

@@ -46,7 +46,7 @@ class _Played:
 def read_score(text: str, left_out: Counter[str]) -> Score:
     """Read the Score of a file, of its first piece if it has several; count in `left_out` what is left out.
 
-    Raises Malformed and Unplayable. Warns with ReadingWarning of what was mended.
+    Raises Malformed and Unplayable. Warns with ReadingWarning of mended faults.
     """
     if text.count("\t") + text.count("\n") > MOST_CELLS:
         raise Malformed(f"has more than {MOST_CELLS:,} tokens; split it into pieces")

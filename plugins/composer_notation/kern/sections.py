@@ -56,7 +56,7 @@ def stands_at_the_end(sign: str) -> bool:
 def order_of(measures: Sequence[Marked], plan: Plan) -> tuple[list[int], str]:
     """Find the playing order, and describe which part of the plan failed, or "".
 
-    A list of labels goes before repeat signs, which say the same to readers. Raises Unplayable.
+    A list of labels has precedence over repeat signs, which repeat it for readers. Raises Unplayable.
     """
     if plan.is_through:
         return list(range(len(measures))), ""
@@ -71,9 +71,7 @@ def order_of(measures: Sequence[Marked], plan: Plan) -> tuple[list[int], str]:
 
 
 def _expanded(measures: Sequence[Marked], labels: Sequence[str]) -> list[int] | None:
-    """List the measures of sections by label; those before the first label are played once. None if a label is
-    missing.
-    """
+    """List the measures of sections by label, after those before the first label; None if a label is missing."""
     ranges = _sections(measures, frozenset(labels))
     if not set(labels) <= set(ranges):
         return None
@@ -87,9 +85,7 @@ def _expanded(measures: Sequence[Marked], labels: Sequence[str]) -> list[int] | 
 
 
 def _sections(measures: Sequence[Marked], named: frozenset[str]) -> dict[str, range]:
-    """Find the range of each section, up to the next label. Labels of a kind of their own (`Form>Coda`) count where
-    named.
-    """
+    """Find the range of each section, up to the next label; labels such as `Form>Coda` count where named."""
     starts: list[tuple[int, str]] = []
     for index, measure in enumerate(measures):
         labels = [label for label in measure.labels if label in named or ">" not in label]

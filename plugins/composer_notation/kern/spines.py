@@ -1,6 +1,6 @@
 """The columns of a Humdrum file, which begin, split, join, swap and end from row to row.
 
-A column as it begins is a spine; what splits off it belongs to the same spine, as a further voice of it.
+A column at its start is a spine. Columns that split off belong to the same spine, as further voices.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
 Time: TypeAlias = int | Fraction
-"""A place or a length in parts of a quarter note (see `composer_notation.kern.tokens.GRID`)."""
+"""A time or a length in parts of a quarter note (see `composer_notation.kern.tokens.GRID`)."""
 
 MOST_COLUMNS = 1_000
 MOST_SPINES = 2_000
 MANIPULATORS = frozenset(("*^", "*v", "*x", "*+", "*-"))
-"""What splits, joins, exchanges, adds and ends columns."""
+"""Tokens that split, join, swap, add and end columns."""
 
 _LINES = re.compile(r"\r\n|\r|\n")
 
@@ -43,7 +43,7 @@ class Path:
     kind: str = ""  # `kern` for **kern
     voice: int = 1  # counts the columns of its spine from the left
     ends: tuple[Time, ...] = (0,)
-    is_alternative: bool = False  # another reading of what stands beside it
+    is_alternative: bool = False  # another reading of the column beside it
 
 
 class Row(NamedTuple):
@@ -58,7 +58,7 @@ def pieces(text: str) -> list[list[tuple[int, str]]]:
     """Split a file into its pieces: lines with their numbers. A piece ends with all its columns."""
     found: list[list[tuple[int, str]]] = [[]]
     is_begun = False
-    closing = 0  # how many lines the piece has up to its end
+    closing = 0  # number of lines of the piece up to its end
     for number, line in enumerate(_LINES.split(text), 1):
         if line.startswith("**"):
             if closing:  # the remarks since then are about the piece that begins
@@ -172,7 +172,8 @@ class _Table:
 def _groups(row: Row, lines: Sequence[tuple[int, str]], place: int) -> list[list[int]]:
     """Group the indices of `*v` tokens: each group becomes one column.
 
-    Neighbours are joined. Of neighbours in several spines some files mean a join for each spine: the next line tells.
+    Neighbours are joined. For neighbours in several spines, some files mean a join for each spine: the width of the
+    next line decides.
     """
     runs = groupby(range(len(row.tokens)), key=lambda at: row.tokens[at] == "*v")
     joins = [list(run) for is_join, run in runs if is_join]

@@ -24,7 +24,7 @@ class Heard(NamedTuple):
 def mend_ties(measures: Iterable[Measure]) -> int:
     """Mend ties that are written at their first note alone, if the next note fits, and count them.
 
-    It must follow at once in the same voice, and no other note there be the end of a tie.
+    The next note must follow at once, in the same voice and of that pitch. No other tie may end there.
     """
     written = [(measure, place, note) for measure in measures for place, note in enumerate(measure.notes)]
     ended = {(note.spine, note.pitch, measure.start + note.start) for measure, _, note in written if note.continues}
@@ -44,7 +44,7 @@ def mend_ties(measures: Iterable[Measure]) -> int:
 def join_ties(columns: Mapping[Spine, Sequence[Heard]]) -> dict[Spine, list[Heard]]:
     """Join tied notes in each column, and then those whose ties lead from one column to another.
 
-    A tie holds where both its ends are written, and the one note ends where the other begins; else both are struck.
+    A tie holds where both its ends are written, and the one note ends where the other begins. Else both are onsets.
     """
     joined = [note for notes in columns.values() for note in _join(notes)]
     open_ended = [note for note in joined if note.begins or note.continues]

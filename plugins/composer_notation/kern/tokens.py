@@ -10,7 +10,7 @@ from typing import NamedTuple
 from composer_notation.kern.spines import Time
 
 GRID = 2**10 * 3**3 * 5**2 * 7 * 11 * 13
-"""The parts of a quarter note in which time is counted; lengths that are no whole number of them are fractions."""
+"""Parts of a quarter note in which time is counted; other lengths are fractions of them."""
 
 GRACE, ORNAMENT, TREMOLO = "grace notes", "ornaments", "tremolos"
 UNPITCHED, TOO_HIGH, UNTIMED = "notes without a pitch", "notes beyond the range of MIDI", "notes without a length"
@@ -18,7 +18,7 @@ UNKNOWN, TOO_LONG = "tokens that are no notes", "tokens of more than 10,000 char
 
 MOST_BEATS = 64
 _MOST_DOTS = 8
-_LONGEST_TOKEN, _USUAL_TOKEN = 10_000, 64  # characters; usual ones are kept, since they come again
+_LONGEST_TOKEN, _USUAL_TOKEN = 10_000, 64  # characters; usual tokens are cached, since they recur
 _SEMITONES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
 _LENGTH = re.compile(r"(\d{1,7})(?:%(\d{1,7}))?")
 _LETTERS = re.compile(r"a+|b+|c+|d+|e+|f+|g+|A+|B+|C+|D+|E+|F+|G+")

@@ -1,7 +1,7 @@
 """The measures of a part as written: notes, signatures, tempos, chord symbols and signs, with their times.
 
-Places and lengths are counted in parts of `GRID` while a measure is walked, and handed on as quarter notes from the
-start of the measure. Grace notes and cues take no time of their own, or none that is played, and are left out.
+Times are counted in parts of `GRID` while a measure is read, and returned as quarter notes from its start. Grace notes
+and cues take no time that is played, and are left out.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from composer_notation.sounding import VELOCITY, Sounding
 from composer_notation.writing.drumkit import sound_of
 
 _FORTE = 90  # the velocity that `dynamics="100"` stands for
-_SILENT = {  # what sounds but is not played, by the element that says it
+_SILENT = {  # audible marks that are not played, by element
     "lyric": "lyrics",
     "ornaments": "ornaments",
     "figured-bass": "figured basses",
@@ -71,7 +71,7 @@ class Measure:
     notes: Mapping[int, Sequence[Sounding]]
     struck: Mapping[int, Sequence[Sounding]]
     marks: Marks
-    staves: int = 1  # of the part, as far as is known by now
+    staves: int = 1  # of the part, so far
     time: Signature | None = None
     keys: Sequence[KeyMark] = ()
     tempos: Sequence[tuple[Fraction, float]] = ()
@@ -94,10 +94,10 @@ class _Walk:
     divisions: Fraction = Fraction(1)
     transposes: dict[str, Fraction] = field(default_factory=dict)  # by number of the staff, "" for all
     staves: int = 1
-    late: Marks = PLAIN  # signs at the end of a measure, which are the next one's
+    late: Marks = PLAIN  # signs at the end of a measure, which belong to the next one
     at: int = 0
     reached: int = 0
-    last: int = 0  # where the note before began: a chord's notes begin there
+    last: int = 0  # onset of the note before, and of its chord
     time: Signature | None = None
     marks: Marks = PLAIN
     placed: list[tuple[int, Marks]] = field(default_factory=list)  # segnos and codas

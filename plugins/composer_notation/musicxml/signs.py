@@ -22,7 +22,7 @@ _JUMPS = {"dacapo", "dalsegno", "tocoda", "segno", "coda", "fine", "forward-repe
 class Marks:
     """The signs of one measure as they stand in the file, before endings are spread under their bracket.
 
-    `coda_signs` counts signs of a coda of which nothing says whether they lead there or stand there.
+    `coda_signs` counts coda signs that may either lead to the coda or mark it.
     """
 
     signs: Signs = field(default_factory=Signs)
@@ -31,7 +31,7 @@ class Marks:
 
 
 PLAIN = Marks()
-"""Of a measure without signs."""
+"""The marks of a measure without signs."""
 
 
 def joined(marks: Iterable[Marks]) -> Marks:
@@ -59,9 +59,7 @@ def joined(marks: Iterable[Marks]) -> Marks:
 
 
 def signs_of(marks: Sequence[Marks]) -> list[Signs]:
-    """Make the signs of each measure, endings on every measure under their bracket, and codas told from jumps to
-    them.
-    """
+    """Make the signs of each measure, endings on every measure under their bracket, and coda signs resolved."""
     found: list[Signs] = []
     inside: tuple[int, ...] = ()
     for mark in _with_codas(marks):
@@ -73,9 +71,7 @@ def signs_of(marks: Sequence[Marks]) -> list[Signs]:
 
 
 def _with_codas(marks: Sequence[Marks]) -> Sequence[Marks]:
-    """Resolve bare coda signs: the last is the coda, and those before it lead there, unless something says so
-    itself.
-    """
+    """Resolve coda signs: the last is the coda, and those before it lead there, unless something says so itself."""
     bare = [place for place, mark in enumerate(marks) if mark.coda_signs]
     if not bare:
         return marks

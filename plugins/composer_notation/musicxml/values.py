@@ -9,12 +9,12 @@ from functools import lru_cache
 from xml.etree.ElementTree import Element
 
 GRID = 2**10 * 3**2 * 5 * 7 * 11 * 13
-"""The parts of a quarter note in which lengths are counted: what other divisions say is rounded to these."""
+"""Parts of a quarter note in which lengths are counted; other divisions are rounded to these."""
 
 _COARSE = 2**10 * 3**2 * 5 * 7
 
 LONGEST = 2**24
-"""Quarter notes: a longer duration is taken for this one, and the piece is then refused for its length."""
+"""Longest duration in quarter notes; a longer one is cut to it, and the piece then refused for its length."""
 
 _SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _QUARTERS = {

@@ -27,7 +27,7 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "%": "\\%", "&": "\\&", '"': "\\u0022", 
 _MAJOR = ("Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#")  # from six flats to six sharps
 _MINOR = ("Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#")
 _T = TypeVar("_T")
-_Marks = Sequence[tuple[int, str]]  # what is written above the music, by tick
+_Marks = Sequence[tuple[int, str]]  # text above the music, by tick
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,7 @@ _SHOWN_CHANGE = 0.04  # of a tempo, from which on it is printed, once in a bar; 
 
 
 def marks_of(pages: Pages, number: int) -> list[tuple[int, Element]]:
-    """Make the elements above a part, by tick: sections and tempos over the first, chords over the first with
-    pitches.
-    """
+    """Make the elements above a part, by tick: most over the first part, chords over the first with pitches."""
     found: list[tuple[int, int, Element]] = []
     if number == 1:
         found += [(mark.tick, 0, _rehearsal(clean(mark.text))) for mark in pages.markers if clean(mark.text)]

@@ -17,7 +17,7 @@ def flags(symbol: Symbol) -> int:
 def beams(found: Sequence[Symbol], measure: Measure) -> list[tuple[str, ...]]:
     """Find the state of the beams of each symbol, from the outermost: `begin`, `continue`, `end` or a hook.
 
-    Notes of one beat are beamed; where a half of a bar of four beats, or a bar of three, is all eighths, these are.
+    Notes of one beat are beamed. So are half a bar of four beats, or a bar of three, where they are all eighths.
     """
     result: list[tuple[str, ...]] = [()] * len(found)
     for group in _groups(found, measure):

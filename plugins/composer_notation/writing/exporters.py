@@ -77,9 +77,7 @@ class AbcExporter:
 
 
 def musicxml(pieces: Sequence[Piece], path: Path, *, title: str = "", composer: str = "") -> bytes:
-    """Build the MusicXML of the one piece, for a file that is to be called `path`. Raises CannotWrite, warns as the
-    exporter.
-    """
+    """Build the MusicXML of the one piece, for a file called `path`. Raises CannotWrite, warns as the exporter."""
     from composer_notation.writing.musicxml import document
 
     return _written(pieces, path, document, title=title, composer=composer)

@@ -1,8 +1,8 @@
 """The times that notation can write, and moves of the notes beside them.
 
-A beat is a tuplet where all that begins or ends in it lies on thirds or fifths of it. A beat of neither kind is a
-performance: it takes, of four grids, the one that is nearest to its beginnings, the simpler one if they are about as
-near. There a note sounds until the next one begins, if the silence between them is the shorter part.
+A beat is a tuplet where all onsets and ends in it lie on thirds or fifths of it. A beat of neither kind is a
+performance: it takes, of four grids, the one nearest to its onsets, and the simpler of two that are about as near.
+There a note sounds until the next onset, if the silence between them is shorter than the note.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from composer_notation.writing.metre import SHORTEST, grouping
 _TUPLETS = (120, 240, 480, 960)  # ticks that one can last
 _NARROWEST = min(_TUPLETS)
 _GRIDS = ((4, 0.0), (3, 0.02), (8, 0.05), (6, 0.05))
-"""Into how many parts a beat is divided, and by how much nearer, in beats, the notes must be for it."""
+"""Parts of a beat, and by how much nearer to them, in beats, the notes must be."""
 
 _ROUNDS = 3
-"""How often notes are moved; what moves into another beat may not fit there."""
+"""Most rounds of moves; a note that moves into another beat may not fit there."""
 
 
 @dataclass(frozen=True)

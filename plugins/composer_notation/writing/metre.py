@@ -1,8 +1,8 @@
 """The division of a bar into beats and their parts, and the note values that fit into it.
 
-A note is one symbol where the beats that it hides can be inferred: it may hide a boundary that is no stronger than its
-beginning, or be a syncopation of one level (a half note on the second of four quarters). Else it is split and tied. A
-rest hides nothing that is as strong as one of its ends. After Gould, Behind Bars (Faber 2011), pages 164 to 170.
+A note is one symbol where the beats that it hides can be inferred. It may hide a boundary that is no stronger than its
+onset, or be a syncopation of one level (a half note on the second of four quarters). Else it is split and tied. A rest
+hides no boundary that is as strong as one of its ends. After Gould, Behind Bars (Faber 2011), pages 164 to 170.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 SHORTEST = 30
-"""Ticks of a 64th note, the shortest value that is written."""
+"""Ticks of a 64th note, the shortest value written."""
 
 VALUES = {3840: "breve", 1920: "whole", 960: "half", 480: "quarter", 240: "eighth", 120: "16th", 60: "32nd", 30: "64th"}
 """Note values by their length in ticks."""

@@ -16,7 +16,7 @@ _FORTE = 90  # the velocity that MusicXML's `dynamics` count as 100
 _USUAL = 80  # the velocity of a note of which nothing is said
 
 Accidentals: TypeAlias = Mapping[tuple[int, int, Spelled], str]
-"""The accidentals that are shown, as MusicXML names them, by voice, tick and note."""
+"""The accidentals to show, as MusicXML names them, by voice, tick and note."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Voice:
     stem: str = ""
     hides: frozenset[int] = frozenset()  # starts of rests that are not shown
     common: frozenset[int] = frozenset()  # starts of rests of both voices, shown once and in the middle
-    middle: tuple[str, int] = ("B", 4)  # what stands on the middle line
+    middle: tuple[str, int] = ("B", 4)  # the pitch on the middle line
 
 
 def notes(
@@ -40,9 +40,7 @@ def notes(
     shown: Accidentals,
     drums: int,
 ) -> None:
-    """Add the elements of a note, of each note of a chord, or of a rest. `drums`: the number of a part of drums, or
-    0.
-    """
+    """Add the elements of a note, of each note of a chord, or of a rest. `drums`: the number of a drum part, or 0."""
     for place, name in enumerate(symbol.pitches or (None,)):
         loud = symbol.velocities[place] if symbol.velocities else _USUAL
         element = SubElement(written, "note", {"dynamics": f"{loud * 100 / _FORTE:.2f}"} if loud != _USUAL else {})

@@ -102,7 +102,7 @@ def _measures(found: Bars) -> tuple[Measure, ...]:
 
 
 def _with_short_end(found: Bars, end: int) -> Bars:
-    """Shorten the last bar by the length of the pickup, if the music allows it: together they are a bar."""
+    """Trim the last bar by the length of the pickup, if the music allows it: together they are a bar."""
     measures = _measures(found)
     first, last = measures[0], measures[-1]
     if len(measures) < 2 or first.is_whole or not last.is_whole or last.numerator < 2:

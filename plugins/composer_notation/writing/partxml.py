@@ -148,9 +148,7 @@ def _is_covered(rest: Symbol, other: Sequence[Event]) -> bool:
 
 
 def _accidentals(voices: Sequence[Voice], key: Key) -> Accidentals:
-    """Find the accidentals to show on a staff, by voice, tick and note: those that neither signature nor bar
-    implies.
-    """
+    """Find the accidentals of a staff, by voice, tick and note: those that neither signature nor bar implies."""
     found: dict[tuple[int, int, Spelled], str] = {}
     in_force: dict[tuple[int, int], int] = {}
     everything = sorted(

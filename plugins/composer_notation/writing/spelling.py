@@ -1,9 +1,9 @@
 """The spelling of pitches: F sharp or G flat.
 
-The first stage of Meredith's ps13 (Journal of New Music Research 35, 2006): every tone of the neighbourhood is taken
-as a tonic, votes for the letter that the harmonic chromatic scale on it has, and the letter with most votes is taken.
-There the tonics are spelled from the first note on; here the key signature spells them, and its tones vote, too. Of
-15,518 notes of 60 Bach chorales, eight come out otherwise than in the edition.
+The first stage of Meredith's ps13 (Journal of New Music Research 35, 2006). Every tone of the neighbourhood votes, as a
+tonic, for the letter in the harmonic chromatic scale on it; the letter with most votes wins. There the tonics are
+spelled from the first note on. Here the key signature spells them, and its tones vote, too. Of 15,518 notes of 60 Bach
+chorales, eight differ from the edition.
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ def _events(notes: Notes, names: Sequence[Spelled]) -> list[Event]:
 def _lines(events: Sequence[Event], track: int) -> tuple[Line, ...]:
     """Make one line if nothing overlaps, else an upper and a lower one, else lines of chords that are tied in part.
 
-    In these, a pitch that is struck while it sounds goes to another line.
+    In these, a note of a pitch that still sounds goes to another line.
     """
     if all(a.end <= b.start for a, b in pairwise(events)):
         return (Line(tuple(events), track),)
