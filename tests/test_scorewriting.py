@@ -14,7 +14,7 @@ from music import BAR, QUARTER, drums, line, score
 
 from composer.errors import CannotWrite, ReadingWarning
 from composer.io import formats
-from composer.music.keys import parse_key
+from composer.music.keys import LETTERS, parse_key
 from composer.music.score import END, KeySignature, Score, Tempo, Text, TimeSignature, Track, make_notes
 from composer.types import Piece
 from composer_notation.reader import NotationReader
@@ -23,7 +23,7 @@ from composer_notation.writing.exporters import AbcExporter, MusicXmlExporter
 from composer_notation.writing.harmony import harmony
 from composer_notation.writing.pages import laid_out
 from composer_notation.writing.rhythm import Event, Measure, symbols
-from composer_notation.writing.spelling import STEPS, Spelled, spelled
+from composer_notation.writing.spelling import Spelled, spelled
 
 THIRD = Fraction(1, 3)
 
@@ -312,7 +312,7 @@ def test_a_last_bar_and_the_upbeat_make_one(page):
 def names(pitches, key):
     fifths = np.full(len(pitches), parse_key(key).fifths)
     found = spelled(np.array(pitches), fifths)
-    return [STEPS[n.step] + {0: "", 1: "#", -1: "b", 2: "x", -2: "bb"}[n.alter] for n in found]
+    return [LETTERS[n.step] + {0: "", 1: "#", -1: "b", 2: "x", -2: "bb"}[n.alter] for n in found]
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def test_chorales_are_spelled_as_in_the_edition():
         notes = sorted((float(n.offset), n.pitch.midi, n.pitch.step) for n in stream.flatten().notes)
         fifths = stream.flatten().getElementsByClass("KeySignature").first().sharps
         found = spelled(np.array([pitch for _, pitch, _ in notes]), np.full(len(notes), fifths))
-        wrong += sum(STEPS[mine.step] != step for mine, (*_, step) in zip(found, notes, strict=True))
+        wrong += sum(LETTERS[mine.step] != step for mine, (*_, step) in zip(found, notes, strict=True))
         total += len(notes)
     assert total > 300
     assert wrong <= total // 200

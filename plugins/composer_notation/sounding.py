@@ -15,6 +15,9 @@ Note = TypeVar("Note", bound="HasVoice")
 VELOCITY = 80
 """Velocity of a note without dynamics."""
 
+FORTE = 90
+"""Velocity that MusicXML counts as `dynamics="100"`."""
+
 
 @dataclass(frozen=True)
 class Sounding:

@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from composer.errors import printable
-from composer.music.keys import Key, parse_key
+from composer.music.keys import LETTERS, Key, parse_key
+from composer_notation.keysignatures import MODES, count_fifths, find_alteration, has_minor_third
 
-LETTERS = "CDEFGAB"
+ALTERATIONS = {"__": -2, "_": -1, "=": 0, "^": 1, "^^": 2}
+"""Semitones of each accidental."""
+
 SLOWEST, FASTEST = 1, 1000  # quarter notes a minute; others are left out
 
-_SHARPS = "FCGDAEB"
-_ALTERS = {"__": -2, "_": -1, "=": 0, "^": 1, "^^": 2}
-_MINOR_THIRD = ("m", "min", "aeo", "dor", "phr", "loc")
-_FIFTHS_OFF_MAJOR = {"lyd": 1, "mix": -1, "dor": -2, "m": -3, "min": -3, "aeo": -3, "phr": -4, "loc": -5}
-_MODES = ("", "maj", "ion", "exp", *_FIFTHS_OFF_MAJOR)
+_MODES = {mode[:3]: mode for mode in MODES} | {"": "major", "exp": "major"}
 _TONIC = re.compile(r"([A-G])([#b]?) *([A-Za-z]*)")
 _ACCIDENTALS = re.compile(r"([_^]{1,2}|=)([A-Ga-g])")
 _PIPES = ("HP", "Hp")  # of the Highlands: A with F and C sharp
@@ -75,28 +74,28 @@ def signature(text: str) -> tuple[Signature | None, Properties]:
         return Signature(None, _modified((0,) * 7, accidentals, text)), others
     found = _TONIC.fullmatch(head)
     mode = found[3][:3] if found else ""
-    mode = {"M": "maj", "m": "m"}.get(mode, mode.lower())
+    mode = {"M": "maj", "m": "min"}.get(mode, mode.lower())
     if not found or mode not in _MODES:
         raise ValueError(f"has an invalid key '{printable(text, 40)}'")
-    minor = mode in _MINOR_THIRD
-    major = _SHARPS.index(found[1]) - 1 + {"#": 7, "b": -7}.get(found[2], 0)
-    altered = (0,) * 7 if mode == "exp" else _of_fifths(major + _FIFTHS_OFF_MAJOR.get(mode, 0))
-    key = parse_key(found[1] + found[2] + ("m" if minor else ""))
+    named_mode = _MODES[mode]
+    fifths = count_fifths(found[1], {"#": 1, "b": -1}.get(found[2], 0)) + MODES[named_mode]
+    altered = (0,) * 7 if mode == "exp" else _of_fifths(fifths)
+    key = parse_key(found[1] + found[2] + ("m" if has_minor_third(named_mode) else ""))
     return Signature(key, _modified(altered, accidentals, text)), others
 
 
 def _of_fifths(fifths: int) -> tuple[int, ...]:
     """Return the alteration of each letter under so many sharps, or flats if negative."""
-    return tuple((fifths - _SHARPS.index(letter) + 6) // 7 for letter in LETTERS)
+    return tuple(find_alteration(letter, fifths) for letter in LETTERS)
 
 
 def _modified(altered: tuple[int, ...], accidentals: str, text: str) -> tuple[int, ...]:
     """Apply the accidentals of a field, such as `^f _b`, to its signature."""
     changed = list(altered)
     for accidental, letter in _ACCIDENTALS.findall(accidentals):
-        if accidental not in _ALTERS:
+        if accidental not in ALTERATIONS:
             raise ValueError(f"has an invalid key '{printable(text, 40)}'")
-        changed[LETTERS.index(letter.upper())] = _ALTERS[accidental]
+        changed[LETTERS.index(letter.upper())] = ALTERATIONS[accidental]
     if _ACCIDENTALS.sub("", accidentals).strip(" ,"):
         raise ValueError(f"has an invalid key '{printable(text, 40)}'")
     return tuple(changed)

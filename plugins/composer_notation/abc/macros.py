@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from composer.music.keys import LETTERS
+from composer_notation.abc.symbols import find_octave
+
 _LONGEST_TARGET, _LONGEST, _MOST = 31, 200, 64
 _NOTE = r"([A-Ga-g][,']*+)"
 _RELATIVE = re.compile(r"![^!\s]{1,30}!|[h-z]")
-_SCALE = "CDEFGAB"
 
 
 @dataclass
@@ -59,7 +61,6 @@ def _moved(letter: str, note: str) -> str:
     """Return the note that a letter stands for: `n` is the note itself, `o` the next one above it."""
     if len(letter) > 1:
         return letter
-    octave = note[0].islower() + note.count("'") - note.count(",")
-    place = _SCALE.index(note[0].upper()) + 7 * octave + ord(letter) - ord("n")
-    name, octave = _SCALE[place % 7], place // 7
+    place = LETTERS.index(note[0].upper()) + 7 * find_octave(note) + ord(letter) - ord("n")
+    name, octave = LETTERS[place % 7], place // 7
     return name.lower() + "'" * (octave - 1) if octave >= 1 else name + "," * -octave

@@ -9,19 +9,17 @@ from fractions import Fraction
 from itertools import islice
 from typing import NamedTuple
 
-from composer.music.keys import Key
+from composer.music.keys import LETTERS, SEMITONES, Key
 from composer_notation.abc.decorations import VELOCITIES, chord_of, is_remark, left_out_as, sign_of
-from composer_notation.abc.fields import LETTERS, tempo
+from composer_notation.abc.fields import ALTERATIONS, tempo
 from composer_notation.abc.inforce import InForce, apply_field
 from composer_notation.abc.rhythm import units
-from composer_notation.abc.symbols import MOST_SYMBOLS, Head, Symbol, bars_of_rest, grace_notes, heads
+from composer_notation.abc.symbols import MOST_SYMBOLS, Head, Symbol, bars_of_rest, find_octave, grace_notes, heads
 from composer_notation.abc.textstrings import plain
 from composer_notation.abc.tunebook import Tune, Voice
 from composer_notation.sounding import Sounding
 from composer_notation.unfolding import MOST_MEASURES
 
-_SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-_ALTERED = {"__": -2, "_": -1, "=": 0, "^": 1, "^^": 2}
 _START = Fraction(0)
 _Timed = tuple[Symbol, Fraction]  # a symbol, and how long a length of 1 is
 
@@ -36,7 +34,7 @@ class Written:
     denominator: int
     before: str  # the bar line that it follows, "" at an ending without one
     after: str
-    said: tuple[tuple[Fraction, str], ...] = ()  # chord symbols, counted from its start
+    chords: tuple[tuple[Fraction, str], ...] = ()  # chord symbols, counted from its start
     ending: str = ""  # the rounds that it, and the measures after it, are for: "1", "1,3"
     keys: tuple[tuple[Fraction, Key | None], ...] = ()  # at its start, and changes
     tempos: tuple[tuple[Fraction, float], ...] = ()  # changes
@@ -206,7 +204,7 @@ class _Measure:
         self.tied_in = tied
         self.tied_on: tuple[_Sung, ...] = ()
         self.notes: list[Sounding] = []
-        self.said: list[tuple[Fraction, str]] = []
+        self.chords: list[tuple[Fraction, str]] = []
         self.keys: list[tuple[Fraction, Key | None]] = [(_START, force.signature.key)]
         self.tempos: list[tuple[Fraction, float]] = []
         self.parts: list[tuple[Fraction, str]] = []
@@ -231,7 +229,7 @@ class _Measure:
             denominator=denominator,
             before=self.stretch.before,
             after=self.stretch.after,
-            said=tuple(self.said),
+            chords=tuple(self.chords),
             ending=self.stretch.ending,
             keys=tuple(self.keys),
             tempos=tuple(self.tempos),
@@ -287,10 +285,10 @@ class _Measure:
         if "/" in head.accidental:
             self.left_out["quarter tones"] += 1
         elif head.accidental:
-            if head.accidental not in _ALTERED:
+            if head.accidental not in ALTERATIONS:
                 raise ValueError(f"has an invalid accidental '{head.accidental}'")
-            self.altered[name] = _ALTERED[head.accidental]
-            return _ALTERED[head.accidental]
+            self.altered[name] = ALTERATIONS[head.accidental]
+            return ALTERATIONS[head.accidental]
         for sung in self.tied:
             if (sung.letter, sung.octaves) == (head.letter, head.octaves):
                 return sung.alteration
@@ -327,7 +325,7 @@ class _Measure:
             self.signs.append((self.at, sign))
         elif not is_remark(symbol.text):
             chord = chord_of(plain(symbol.text))
-            self.said += [(self.at, chord)] if chord else []
+            self.chords += [(self.at, chord)] if chord else []
             self.left_out["unknown chord symbols"] += not chord
 
     def _decorate(self, symbol: Symbol) -> None:
@@ -342,12 +340,9 @@ class _Measure:
 def _reached(head: Head, reach: str) -> str:
     """Return the scope of an accidental: the letter, with its octave if it holds in that octave alone."""
     letter = head.letter.upper()
-    if reach != "octave":
-        return letter
-    return f"{letter}{head.letter.islower() + head.octaves.count(chr(39)) - head.octaves.count(',')}"
+    return f"{letter}{find_octave(head.letter + head.octaves)}" if reach == "octave" else letter
 
 
 def _written(note: _Sung) -> int:
-    octave = 72 if note.letter.islower() else 60
-    marks = note.octaves.count("'") - note.octaves.count(",")
-    return octave + 12 * marks + _SEMITONES[note.letter.upper()] + note.alteration
+    octave = find_octave(note.letter + note.octaves)
+    return 60 + 12 * octave + SEMITONES[note.letter.upper()] + note.alteration

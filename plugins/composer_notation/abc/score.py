@@ -72,7 +72,7 @@ def score_of(tune: Tune) -> tuple[Score, Counter[str]]:
         ),
         upbeat=upbeat_of(laid),
         markers=_texts(places, ([measure.parts for measure in part.measures] for part in parts)),
-        chords=_texts(places, ([measure.said for measure in part.measures] for part in parts)),
+        chords=_texts(places, ([measure.chords for measure in part.measures] for part in parts)),
         title=plain(tune.header.get("T", "")),
     )
     return score, +left_out
@@ -166,13 +166,13 @@ def _on_grid(its: Sequence[Written], grid: Sequence[Written]) -> Sequence[Writte
         return cells
 
     notes = cut([[(note.start, note) for note in measure.notes] for measure in its])
-    said, keys = cut([measure.said for measure in its]), cut([measure.keys for measure in its])
+    chords, keys = cut([measure.chords for measure in its]), cut([measure.keys for measure in its])
     tempos, labels = cut([measure.tempos for measure in its]), cut([measure.parts for measure in its])
     return [
         replace(
             measure,
             notes=tuple(replace(note, start=at) for at, note in notes.get(place, ())),
-            said=tuple(said.get(place, ())),
+            chords=tuple(chords.get(place, ())),
             keys=tuple(keys.get(place, ())),
             tempos=tuple(tempos.get(place, ())),
             parts=tuple(labels.get(place, ())),
@@ -201,7 +201,7 @@ def _order(tune: Tune, grid: Sequence[Written], parts: Sequence[_Part], left_out
 
 
 def _size(measure: Written) -> int:
-    return len(measure.notes) + len(measure.said) + len(measure.parts) + len(measure.tempos)
+    return len(measure.notes) + len(measure.chords) + len(measure.parts) + len(measure.tempos)
 
 
 def _by_parts(tune: Tune, grid: Sequence[Written], parts: Sequence[_Part], left_out: Counter[str]) -> list[int] | None:

@@ -181,6 +181,11 @@ def heads(symbol: Symbol) -> tuple[Head, ...]:
     return tuple(found)
 
 
+def find_octave(note: str) -> int:
+    """Return the octave of a letter with its marks: 0 for `C`, 1 for `c` and `C'`."""
+    return note[0].islower() + note.count("'") - note.count(",")
+
+
 def grace_notes(symbol: Symbol) -> int:
     """Count the notes in a `grace`."""
     return sum(letter in "ABCDEFGabcdefg" for letter in symbol.text)

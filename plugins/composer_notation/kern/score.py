@@ -20,7 +20,7 @@ from composer_notation.kern.sections import Marked, order_of
 from composer_notation.kern.spines import Malformed, Spine, Time, pieces, rows
 from composer_notation.kern.ties import Heard, join_ties, mend_ties
 from composer_notation.kern.tokens import GRID
-from composer_notation.keysignatures import Signature, key_signatures
+from composer_notation.keysignatures import Signature, key_signatures, transpose_fifths
 from composer_notation.sounding import VELOCITY, voices
 from composer_notation.unfolding import Signs
 
@@ -177,7 +177,7 @@ def _signatures(music: Music, played: _Played) -> list[Signature]:
     for spine, staff in _from_the_top(music):
         if spine in stated:
             found = [
-                Signature(_ticks(start + at), _lowered(fifths, staff.raised), mode)
+                Signature(_ticks(start + at), transpose_fifths(fifths, -staff.raised), mode)
                 for measure, start in played.places
                 for at, own, fifths, mode in measure.keys
                 if own is spine
@@ -186,10 +186,6 @@ def _signatures(music: Music, played: _Played) -> list[Signature]:
                 raise Malformed(f"has more than {MOST_KEYS:,} key signatures, repeats played; split it into pieces")
             return found
     return []
-
-
-def _lowered(fifths: int, semitones: int) -> int:
-    return (fifths - 7 * semitones + 5) % 12 - 5 if semitones else fifths
 
 
 def _chords(played: _Played) -> tuple[Text, ...]:

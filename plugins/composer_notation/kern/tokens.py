@@ -7,7 +7,9 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
+from composer.music.keys import SEMITONES
 from composer_notation.kern.spines import Time
+from composer_notation.keysignatures import MODES, count_fifths
 
 GRID = 2**10 * 3**3 * 5**2 * 7 * 11 * 13
 """Parts of a quarter note in which time is counted; other lengths are fractions of them."""
@@ -19,7 +21,6 @@ UNKNOWN, TOO_LONG = "tokens that are no notes", "tokens of more than 10,000 char
 MOST_BEATS = 64
 _MOST_DOTS = 8
 _LONGEST_TOKEN, _USUAL_TOKEN = 10_000, 64  # characters; usual tokens are cached, since they recur
-_SEMITONES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
 _LENGTH = re.compile(r"(\d{1,7})(?:%(\d{1,7}))?")
 _LETTERS = re.compile(r"a+|b+|c+|d+|e+|f+|g+|A+|B+|C+|D+|E+|F+|G+")
 _TREMOLO = re.compile(r"@+\d*@+")
@@ -28,11 +29,7 @@ _TEMPO = re.compile(r"^\*MM=?(\d{1,4}(?:\.\d{1,6})?)")
 _SIGNATURE = re.compile(r"^\*k\[([a-gA-G#\-nXx]{0,40})\]")
 _KEY = re.compile(r"^\*([A-Ga-g])([#-]{0,2}):([a-z]{0,12})$")
 _TRANSPOSED = re.compile(r"^\*Trd[+-]?\d{1,2}c([+-]?\d{1,2})$")
-_MODES = {
-    "ion": ("ionian", 0), "dor": ("dorian", -2), "phr": ("phrygian", -4), "lyd": ("lydian", 1),
-    "mix": ("mixolydian", -1), "aeo": ("aeolian", -3), "loc": ("locrian", -5), "maj": ("major", 0),
-    "min": ("minor", -3),
-}  # fmt: skip
+_MODES = {mode[:3]: mode for mode in MODES}
 
 
 class Note(NamedTuple):
@@ -103,7 +100,7 @@ def _read_note(part: str, length: Time | None) -> tuple[list[str], list[Note]]:
         return [UNPITCHED if "R" in part else UNKNOWN], []
     name = letters[0]
     octave = 4 + len(name) if name.islower() else 5 - len(name)
-    pitch = 12 * octave + _SEMITONES[name[0].lower()] + part.count("#") - part.count("-")
+    pitch = 12 * octave + SEMITONES[name[0].upper()] + part.count("#") - part.count("-")
     if not 0 <= pitch <= 127:
         return [TOO_HIGH], []
     begins, continues = "[" in part or "_" in part, "]" in part or "_" in part
@@ -189,11 +186,10 @@ def read_key(text: str) -> tuple[int, str] | None:
     found = _KEY.match(text)
     if not found or found[3][:3] not in ("", *_MODES):
         return None
-    major = "FCGDAEB".index(found[1].upper()) - 1 + 7 * (found[2].count("#") - found[2].count("-"))
-    if found[3]:
-        mode, moved = _MODES[found[3][:3]]
-        return major + moved, mode
-    return (major, "major") if found[1].isupper() else (major - 3, "minor")
+    major = count_fifths(found[1].upper(), found[2].count("#") - found[2].count("-"))
+    usual = "major" if found[1].isupper() else "minor"
+    mode = _MODES.get(found[3][:3], usual)
+    return major + MODES[mode], mode
 
 
 def read_transposition(text: str) -> int | None:

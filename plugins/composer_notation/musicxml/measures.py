@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from xml.etree.ElementTree import Element
 
+from composer_notation.keysignatures import transpose_fifths
 from composer_notation.musicxml.chordsymbols import chord_symbol
 from composer_notation.musicxml.signs import (
     PLAIN,
@@ -35,10 +36,9 @@ from composer_notation.musicxml.values import (
     text_of,
     time_signature,
 )
-from composer_notation.sounding import VELOCITY, Sounding
+from composer_notation.sounding import FORTE, VELOCITY, Sounding
 from composer_notation.writing.drumkit import sound_of
 
-_FORTE = 90  # the velocity that `dynamics="100"` stands for
 _SILENT = {  # audible marks that are not played, by element
     "lyric": "lyrics",
     "ornaments": "ornaments",
@@ -65,11 +65,11 @@ class KeyMark:
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of one part. Notes stand by the number of their staff; `struck` are those of drums."""
+    """A measure of one part. Notes stand by the number of their staff, those of drums apart."""
 
     length: Fraction  # as far as its voices reach; 0 if nothing is written in it
     notes: Mapping[int, Sequence[Sounding]]
-    struck: Mapping[int, Sequence[Sounding]]
+    drums: Mapping[int, Sequence[Sounding]]
     marks: Marks
     staves: int = 1  # of the part, so far
     time: Signature | None = None
@@ -102,7 +102,7 @@ class _Walk:
     marks: Marks = PLAIN
     placed: list[tuple[int, Marks]] = field(default_factory=list)  # segnos and codas
     notes: dict[int, list[Sounding]] = field(default_factory=dict)
-    struck: dict[int, list[Sounding]] = field(default_factory=dict)
+    drums: dict[int, list[Sounding]] = field(default_factory=dict)
     keys: list[KeyMark] = field(default_factory=list)
     tempos: dict[int, float] = field(default_factory=dict)
     chords: list[tuple[Fraction, str]] = field(default_factory=list)
@@ -112,7 +112,7 @@ class _Walk:
         """Read one measure."""
         self.at = self.reached = self.last = 0
         self.time, self.marks, self.placed = None, self.late, []
-        self.notes, self.struck, self.keys, self.tempos, self.chords, self.sections = {}, {}, [], {}, [], []
+        self.notes, self.drums, self.keys, self.tempos, self.chords, self.sections = {}, {}, [], {}, [], []
         for child in element:
             if step := _STEPS.get(child.tag):
                 try:
@@ -126,7 +126,7 @@ class _Walk:
         return Measure(
             measure_length(self.reached),
             self.notes,
-            self.struck,
+            self.drums,
             joined([self.marks, *here]),
             self.staves,
             self.time,
@@ -161,7 +161,7 @@ class _Walk:
         if fifths.denominator != 1 or not -12 <= fifths <= 12:
             raise NotUnderstood("fifths")
         moved = self._transposition(element.get("number", ""))
-        sounding = (int(fifths) + 7 * round(moved) + 5) % 12 - 5 if moved else int(fifths)
+        sounding = transpose_fifths(int(fifths), round(moved)) if moved else int(fifths)
         mode = text_of(element, "mode").lower()
         self.keys.append(KeyMark(quarters(self.at), sounding, "" if mode == "none" else mode, bool(moved)))
 
@@ -204,13 +204,13 @@ class _Walk:
         pitch, unpitched = element.find("pitch"), element.find("unpitched")
         sound = self.sounds.get(_instrument(element), -1)
         if sound >= 0 and (pitch is not None or unpitched is not None):
-            heard, found = self.struck, sound
+            heard, found = self.drums, sound
         elif pitch is not None:
             exact, is_rounded = midi_pitch(pitch)
             self.left_out["microtones, which were rounded"] += is_rounded
             heard, found = self.notes, exact + round(self._transposition(named))
         elif unpitched is not None:
-            heard, found = self.struck, _sound_of_place(element, unpitched)
+            heard, found = self.drums, _sound_of_place(element, unpitched)
         else:
             return
         if 0 <= found <= 127:
@@ -218,7 +218,7 @@ class _Walk:
                 quarters(start), quarters(length), found, _velocity(element), _is_tied(element), _voice(element)
             )
             heard.setdefault(staff, []).append(note)
-        elif heard is self.struck:
+        elif heard is self.drums:
             self.left_out["notes of percussion that name no sound"] += 1
         else:
             self.left_out["notes beyond the range of MIDI"] += 1
@@ -348,7 +348,7 @@ def _sound_of_place(element: Element, unpitched: Element) -> int:
 
 def _velocity(element: Element) -> int:
     stated = element.get("dynamics")
-    return VELOCITY if stated is None else max(1, min(127, round(number(stated) * _FORTE / 100)))
+    return VELOCITY if stated is None else max(1, min(127, round(number(stated) * FORTE / 100)))
 
 
 def _is_tied(element: Element) -> bool:

@@ -96,27 +96,27 @@ def _tracks(part: Part, played: _Played) -> list[Track]:
     """Make the tracks of a part: of each staff one, or one for each of its voices, and one of drums."""
     program = _program(part)
     found: list[Track] = []
-    struck = [note for staff in range(1, part.staves + 1) for note in _notes(part, played, staff, is_struck=True)]
+    drums = [note for staff in range(1, part.staves + 1) for note in _notes(part, played, staff, are_drums=True)]
     for staff in range(1, part.staves + 1):
         notes = _notes(part, played, staff)
         if part.is_drum:
-            struck += notes
+            drums += notes
             continue
         groups = voices(notes)
         names = [part.name] if len(groups) == 1 else [f"{part.name} {i}".strip() for i in range(1, len(groups) + 1)]
         found += [Track(make_notes(rows(group)), own, program) for own, group in zip(names, groups, strict=True)]
-    if not struck:
+    if not drums:
         return found
-    drums = Track(make_notes(rows(struck)), part.name, is_drum=True)
-    return [*(track for track in found if len(track.notes)), drums]
+    kit = Track(make_notes(rows(drums)), part.name, is_drum=True)
+    return [*(track for track in found if len(track.notes)), kit]
 
 
-def _notes(part: Part, played: _Played, staff: int, *, is_struck: bool = False) -> list[Sounding]:
+def _notes(part: Part, played: _Played, staff: int, *, are_drums: bool = False) -> list[Sounding]:
     """List the notes of a staff as they are played, counted from the start of the piece."""
     return [
         replace(note, start=start + note.start)
         for measure, start in played.places(part.measures)
-        for note in (measure.struck if is_struck else measure.notes).get(staff, ())
+        for note in (measure.drums if are_drums else measure.notes).get(staff, ())
     ]
 
 
@@ -136,7 +136,7 @@ def _own(own: Sequence[OwnTrack], parts: Sequence[Part], played: _Played) -> lis
         notes = [
             note
             for place, voice in track.staves
-            for note in _notes(*staves[place][:1], played, staves[place][1], is_struck=track.is_drum)
+            for note in _notes(*staves[place][:1], played, staves[place][1], are_drums=track.is_drum)
             if not voice or note.voice == str(voice)
         ]
         found.append(Track(make_notes(rows(notes)), track.name, track.program, track.is_drum))

@@ -8,6 +8,8 @@ from fractions import Fraction
 from functools import lru_cache
 from xml.etree.ElementTree import Element
 
+from composer.music.keys import SEMITONES
+
 GRID = 2**10 * 3**2 * 5 * 7 * 11 * 13
 """Parts of a quarter note in which lengths are counted; other divisions are rounded to these."""
 
@@ -16,7 +18,6 @@ _COARSE = 2**10 * 3**2 * 5 * 7
 LONGEST = 2**24
 """Longest duration in quarter notes; a longer one is cut to it, and the piece then refused for its length."""
 
-_SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _QUARTERS = {
     "maxima": Fraction(32), "long": Fraction(16), "breve": Fraction(8), "whole": Fraction(4), "half": Fraction(2),
     "quarter": Fraction(1), "eighth": Fraction(1, 2), "16th": Fraction(1, 4), "32nd": Fraction(1, 8),
@@ -77,10 +78,10 @@ def midi_pitch(element: Element) -> tuple[int, bool]:
 
 @lru_cache(maxsize=4096)
 def _pitch(step: str, octave: str, alter: str) -> tuple[int, bool]:
-    if step.strip() not in _SEMITONES:
+    if step.strip() not in SEMITONES:
         raise NotUnderstood(step)
     moved = number(alter.strip())
-    exact = 12 * (number(octave.strip()) + 1) + _SEMITONES[step.strip()] + moved
+    exact = 12 * (number(octave.strip()) + 1) + SEMITONES[step.strip()] + moved
     return round(exact), moved.denominator != 1
 
 

@@ -9,13 +9,13 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TypeVar
 
-from composer.music.keys import Key
+from composer.music.keys import LETTERS, Key
 from composer_notation.abc.decorations import chord_of
 from composer_notation.writing.beams import beams
 from composer_notation.writing.musicxml import Heading
 from composer_notation.writing.pages import Pages
 from composer_notation.writing.rhythm import Event, Measure, Symbol, divide, symbols
-from composer_notation.writing.spelling import STEPS, Spelled, altered
+from composer_notation.writing.spelling import Spelled, altered
 from composer_notation.writing.staves import Line, Part, Staff
 from composer_notation.writing.xmltext import clean
 
@@ -24,8 +24,6 @@ _ACCIDENTALS = {-2: "__", -1: "_", 0: "=", 1: "^", 2: "^^"}
 _CLEFS = {"F": "bass", "C": "alto"}
 _BARS_IN_A_LINE = 4
 _ESCAPES = str.maketrans({"\\": "\\\\", "%": "\\%", "&": "\\&", '"': "\\u0022", "[": "\\u005b", "]": "\\u005d"})
-_MAJOR = ("Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#")  # from six flats to six sharps
-_MINOR = ("Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#")
 _T = TypeVar("_T")
 _Marks = Sequence[tuple[int, str]]  # text above the music, by tick
 
@@ -66,7 +64,7 @@ def tune(pages: Pages, heading: Heading) -> str:
 
 def _key(key: Key) -> str:
     """Format the field of a key, by the name that its signature has: six sharps are D#m, and not Ebm."""
-    return f"K:{_MINOR[key.fifths + 6]}m" if key.minor else f"K:{_MAJOR[key.fifths + 6]}"
+    return "K:D#m" if key.minor and key.fifths == 6 else f"K:{key}"
 
 
 def _whole(bpm: float) -> int:
@@ -231,5 +229,5 @@ def _is_in_force(name: Spelled, fifths: int, in_force: dict[int, int]) -> bool:
 
 def _letter(name: Spelled) -> str:
     """Format the letter of a note: `C` is C4, `c` C5, `c'` C6, `C,` C3."""
-    letter = STEPS[name.step]
+    letter = LETTERS[name.step]
     return letter.lower() + "'" * (name.octave - 5) if name.octave >= 5 else letter + "," * (4 - name.octave)

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from xml.etree.ElementTree import Element, SubElement
 
+from composer.music.keys import LETTERS
+from composer_notation.sounding import FORTE, VELOCITY
 from composer_notation.writing.drumkit import sound
 from composer_notation.writing.rhythm import Symbol
-from composer_notation.writing.spelling import STEPS, Spelled
+from composer_notation.writing.spelling import Spelled
 from composer_notation.writing.xmltext import add
-
-_FORTE = 90  # the velocity that MusicXML's `dynamics` count as 100
-_USUAL = 80  # the velocity of a note of which nothing is said
 
 Accidentals: TypeAlias = Mapping[tuple[int, int, Spelled], str]
 """The accidentals to show, as MusicXML names them, by voice, tick and note."""
@@ -42,8 +41,8 @@ def notes(
 ) -> None:
     """Add the elements of a note, of each note of a chord, or of a rest. `drums`: the number of a drum part, or 0."""
     for place, name in enumerate(symbol.pitches or (None,)):
-        loud = symbol.velocities[place] if symbol.velocities else _USUAL
-        element = SubElement(written, "note", {"dynamics": f"{loud * 100 / _FORTE:.2f}"} if loud != _USUAL else {})
+        loud = symbol.velocities[place] if symbol.velocities else VELOCITY
+        element = SubElement(written, "note", {"dynamics": f"{loud * 100 / FORTE:.2f}"} if loud != VELOCITY else {})
         if place:
             SubElement(element, "chord")
         _what(element, symbol, voice, name, drums)
@@ -77,7 +76,7 @@ def _what(element: Element, symbol: Symbol, voice: Voice, name: Spelled | None, 
         add(unpitched, "display-octave", its.octave)
     else:
         pitch = SubElement(element, "pitch")
-        add(pitch, "step", STEPS[name.step])
+        add(pitch, "step", LETTERS[name.step])
         if name.alter:
             add(pitch, "alter", name.alter)
         add(pitch, "octave", name.octave)

@@ -13,8 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-STEPS = "CDEFGAB"
-_CLASSES = np.array([0, 2, 4, 5, 7, 9, 11])
+from composer.music.keys import LETTERS, MAJOR_SCALE
+from composer_notation.keysignatures import find_alteration
+
+_CLASSES = np.array(MAJOR_SCALE)
 _BEFORE, _AFTER = 10, 42  # notes of the neighbourhood, as in the article
 _SCALE = (0, 1, 1, 2, 2, 3, 3, 4, 5, 5, 6, 6)  # letters above the tonic of each semitone above it, the tritone a fourth
 _SIGNATURE_VOTES = 2  # of each tone of the signature: for pieces of a few notes
@@ -22,7 +24,7 @@ _FLATTEST = -2  # of the twelve tonics, in fifths from the major tonic of the si
 
 
 class Spelled(NamedTuple):
-    """A pitch as it is written: octave as in C4, index in `STEPS`, semitones of its accidental."""
+    """A pitch as it is written: octave as in C4, index in `LETTERS`, semitones of its accidental."""
 
     octave: int
     step: int
@@ -52,8 +54,7 @@ def spelled(pitches: NDArray[np.int64], fifths: NDArray[np.int64]) -> list[Spell
 
 def altered(step: int, fifths: int) -> int:
     """Return the semitones by which a signature alters a letter."""
-    place = "FCGDAEB".index(STEPS[step])
-    return (fifths - place + 6) // 7
+    return find_alteration(LETTERS[step], fifths)
 
 
 def _letters(classes: NDArray[np.int64], fifths: NDArray[np.int64]) -> NDArray[np.int64]:
