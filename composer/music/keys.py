@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 LETTERS = "CDEFGAB"
 MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
+MINOR_SCALE = (0, 2, 3, 5, 7, 8, 9, 10, 11)  # the sixth and the seventh both raised and natural
 SEMITONES = dict(zip(LETTERS, MAJOR_SCALE, strict=True))
 """Semitones of each letter above C."""
 
@@ -38,6 +39,11 @@ class Key:
     def transposed(self, semitones: int) -> Key:
         """The key so many semitones higher."""
         return Key((self.tonic + semitones) % 12, self.minor)
+
+    @property
+    def scale(self) -> tuple[int, ...]:
+        """Semitones of its scale above the tonic."""
+        return MINOR_SCALE if self.minor else MAJOR_SCALE
 
     @property
     def place(self) -> int:
