@@ -42,10 +42,10 @@ def lay_measures(
     `lengths` has a list for each part, 0 where nothing is written; `signatures` has those that begin with a measure.
     """
     signature, written = (4, 4), []
-    for place, new in enumerate(signatures):
+    for index, new in enumerate(signatures):
         signature = new or signature
         full = Measure(Fraction(0), Fraction(0), *signature)
-        found = [part[place] for part in lengths if place < len(part) and part[place]]
+        found = [part[index] for part in lengths if index < len(part) and part[index]]
         written.append(replace(full, length=_agree(found, full.bar)))
     start, played = Fraction(0), []
     for index in order:
@@ -78,41 +78,41 @@ def time_signatures(measures: Sequence[Measure]) -> tuple[TimeSignature, ...]:
     found: list[TimeSignature] = []
     starts = [*(measure.start for measure in measures), *(m.start + m.length for m in measures[-1:])]
     same = _ends_of_metres(measures)
-    place = 0
-    while place < len(measures):
-        count = 1 if place == 0 and upbeat_of(measures) else _joined(measures, starts, place, same[place])
-        signature = _signature(measures, place, count)
+    index = 0
+    while index < len(measures):
+        count = 1 if index == 0 and upbeat_of(measures) else _joined(measures, starts, index, same[index])
+        signature = _signature(measures, index, count)
         if not found or (found[-1].numerator, found[-1].denominator) != (signature.numerator, signature.denominator):
             found.append(signature)
-        place += count
+        index += count
     return tuple(found)
 
 
-def _joined(measures: Sequence[Measure], starts: Sequence[Fraction], place: int, same: int) -> int:
-    """Count the measures from `place` on that make one bar: several if short ones add up to it exactly.
+def _joined(measures: Sequence[Measure], starts: Sequence[Fraction], index: int, same: int) -> int:
+    """Count the measures from `index` on that make one bar: several if short ones add up to it exactly.
 
     `starts` has the start of each measure and the end of the last. Measures before `same` have the same metre.
     """
-    bar_end = starts[place] + measures[place].bar
-    end = bisect_left(starts, bar_end, place + 1)
-    return end - place if end <= same and starts[end] == bar_end else 1
+    bar_end = starts[index] + measures[index].bar
+    end = bisect_left(starts, bar_end, index + 1)
+    return end - index if end <= same and starts[end] == bar_end else 1
 
 
 def _ends_of_metres(measures: Sequence[Measure]) -> list[int]:
     """Find, for each measure, the first later one with bars of another length."""
     ends = [len(measures)] * len(measures)
-    for place in range(len(measures) - 2, -1, -1):
-        is_same = measures[place].bar == measures[place + 1].bar
-        ends[place] = ends[place + 1] if is_same else place + 1
+    for index in range(len(measures) - 2, -1, -1):
+        is_same = measures[index].bar == measures[index + 1].bar
+        ends[index] = ends[index + 1] if is_same else index + 1
     return ends
 
 
-def _signature(measures: Sequence[Measure], place: int, count: int) -> TimeSignature:
+def _signature(measures: Sequence[Measure], index: int, count: int) -> TimeSignature:
     """Return the written time signature if bars of it fit, as they always do at the ends, else one that fits."""
-    first = measures[place]
+    first = measures[index]
     written = TimeSignature(ticks(first.start), first.numerator, first.denominator)
-    is_end = place + count == len(measures) and first.length <= first.bar
-    if count > 1 or is_end or first.length % first.bar == 0 or (place == 0 and upbeat_of(measures)):
+    is_end = index + count == len(measures) and first.length <= first.bar
+    if count > 1 or is_end or first.length % first.bar == 0 or (index == 0 and upbeat_of(measures)):
         return written
     return _of_length(first.length, written) or written
 

@@ -59,8 +59,8 @@ def key_signatures(signatures: Sequence[Signature], tracks: Sequence[Track]) -> 
     begins = sorted(latest)
     notes = joined([track.notes for track in tracks if not track.is_drum])
     notes = notes[np.argsort(notes["start"], kind="stable")]
-    places = np.searchsorted(notes["start"], begins).tolist()
-    for tick, first, last in zip(begins, places, [*places[1:], None], strict=False):
+    indices = np.searchsorted(notes["start"], begins).tolist()
+    for tick, first, last in zip(begins, indices, [*indices[1:], None], strict=False):
         its = latest[tick]
         key = _key_of_mode(its) or _key_of_notes(its, notes[first:last])
         if not found or found[-1].key != key:

@@ -37,8 +37,8 @@ def own_tracks(text: str, staves: int) -> tuple[OwnTrack, ...]:
         tracks = tuple(_own_track(values) for values in json.loads(text))
     except (KeyError, TypeError, ValueError, RecursionError):
         return ()
-    places = [staff for track in tracks for staff, _ in track.staves]
-    return tracks if len(tracks) <= _MOST and set(places) == set(range(staves)) else ()
+    numbers = [staff for track in tracks for staff, _ in track.staves]
+    return tracks if len(tracks) <= _MOST and set(numbers) == set(range(staves)) else ()
 
 
 def provenance(document: bytes) -> dict[str, Any]:

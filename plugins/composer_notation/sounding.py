@@ -51,13 +51,13 @@ def joined(notes: Iterable[Sounding]) -> list[Sounding]:
             held = waiting.get((note.pitch, start), {})
             voice = note.voice if note.voice in held else next(iter(held), None)
             if voice is None:
-                place = len(found)
+                index = len(found)
                 found.append(note)
             else:
-                place = held.pop(voice)
-                found[place] = replace(found[place], length=start + note.length - found[place].start)
+                index = held.pop(voice)
+                found[index] = replace(found[index], length=start + note.length - found[index].start)
             if note.is_tied:
-                waiting.setdefault((note.pitch, start + note.length), {})[note.voice] = place
+                waiting.setdefault((note.pitch, start + note.length), {})[note.voice] = index
     return found
 
 

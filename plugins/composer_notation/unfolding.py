@@ -66,7 +66,7 @@ class _Player:
     """A position in the piece, and the state of the repeat around it."""
 
     signs: Sequence[Signs]
-    place: int = 0
+    index: int = 0
     start: int = 0  # of the current repeat
     round: int = 1
     has_jumped: bool = False
@@ -100,30 +100,30 @@ class _Player:
             self.ending_of.append(begin)
 
     def __iter__(self) -> Iterator[int]:
-        while self.place < len(self.signs):
-            sign = self.signs[self.place]
-            if sign.opens and self.place != self.start:
-                self.start, self.round = self.place, 1
+        while self.index < len(self.signs):
+            sign = self.signs[self.index]
+            if sign.opens and self.index != self.start:
+                self.start, self.round = self.index, 1
             if sign.endings and not self._is_played(sign):
                 self._pass_by()
                 continue
-            yield self.place
+            yield self.index
             if self.has_jumped and sign.fine:
                 return
-            self.place = self._following(sign)
+            self.index = self._following(sign)
 
     def _is_played(self, sign: Signs) -> bool:
         """Tell whether this ending is for the current round; after a jump, whether it is the last one."""
-        return (self.last_time[self.ending_of[self.place]] if self.has_jumped else self.round) in sign.endings
+        return (self.last_time[self.ending_of[self.index]] if self.has_jumped else self.round) in sign.endings
 
     def _pass_by(self) -> None:
         """Skip a measure of another ending; after the last of the endings, begin the next round."""
-        is_last = self.place + 1 == self.group_end[self.ending_of[self.place]]
-        self.place = self.start if is_last and self._goes_back() else self.place + 1
+        is_last = self.index + 1 == self.group_end[self.ending_of[self.index]]
+        self.index = self.start if is_last and self._goes_back() else self.index + 1
 
     def _following(self, sign: Signs) -> int:
         """Return the index of the next measure."""
-        here = self.place
+        here = self.index
         if self._ends_repeat(sign) and self._goes_back():
             return self.start
         if sign.jump and here not in self.jumps_made:
@@ -135,28 +135,28 @@ class _Player:
         return here + 1 if group < 0 or not self._leaves_ending() else self.group_end[group]
 
     def _ends_repeat(self, sign: Signs) -> bool:
-        return bool(sign.times) if self.ending_of[self.place] < 0 else self._leaves_ending()
+        return bool(sign.times) if self.ending_of[self.index] < 0 else self._leaves_ending()
 
     def _goes_back(self) -> bool:
         """Begin the next round of the repeat that ends here, or leave it; tell whether there is a next round."""
-        group = self.ending_of[self.place]
-        times = min(self.signs[self.place].times, MOST_TIMES) if group < 0 else self.last_time[group]
+        group = self.ending_of[self.index]
+        times = min(self.signs[self.index].times, MOST_TIMES) if group < 0 else self.last_time[group]
         if self.round < times and not self.has_jumped:
             self.round += 1
             return True
-        self.start, self.round = self.place + 1 if group < 0 else self.group_end[group], 1
+        self.start, self.round = self.index + 1 if group < 0 else self.group_end[group], 1
         return False
 
     def _leaves_ending(self) -> bool:
         """Tell whether the bracket over this measure ends with it."""
-        following = self.place + 1
-        if self.signs[self.place].times or following == len(self.signs):
+        following = self.index + 1
+        if self.signs[self.index].times or following == len(self.signs):
             return True
         its = self.signs[following]
-        return its.begins_ending or its.endings != self.signs[self.place].endings
+        return its.begins_ending or its.endings != self.signs[self.index].endings
 
     def _jump(self, target: str) -> int:
-        self.jumps_made.add(self.place)
+        self.jumps_made.add(self.index)
         self.has_jumped = True
         self.round = 1
         self.start = 0 if target == BEGINNING else self._target(self.segnos, target, "segno")

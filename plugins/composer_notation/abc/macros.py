@@ -61,6 +61,6 @@ def _moved(letter: str, note: str) -> str:
     """Return the note that a letter stands for: `n` is the note itself, `o` the next one above it."""
     if len(letter) > 1:
         return letter
-    place = LETTERS.index(note[0].upper()) + 7 * find_octave(note) + ord(letter) - ord("n")
-    name, octave = LETTERS[place % 7], place // 7
+    step = LETTERS.index(note[0].upper()) + 7 * find_octave(note) + ord(letter) - ord("n")
+    name, octave = LETTERS[step % 7], step // 7
     return name.lower() + "'" * (octave - 1) if octave >= 1 else name + "," * -octave

@@ -102,7 +102,7 @@ class _Cutter:
 
     def __init__(self) -> None:
         self.found: list[_Stretch] = []
-        self.place = 0  # of the current stretch; before the end in an overlay
+        self.index = 0  # of the current stretch; before the end in an overlay
         self.inside: list[_Timed] = []
         self.has_time = False
         self.line, self.ending = "", ""
@@ -132,30 +132,30 @@ class _Cutter:
     def _bar(self, text: str) -> None:
         if self.has_time:
             self._commit()
-            self.found[self.place].after = self.found[self.place].after or text
-            self.place += 1
-            if self.place == len(self.found):
+            self.found[self.index].after = self.found[self.index].after or text
+            self.index += 1
+            if self.index == len(self.found):
                 self.line = text
-        elif text and self.place == len(self.found):
+        elif text and self.index == len(self.found):
             self.line = f"{self.line} {text}".strip()
             if self.found:
                 self.found[-1].after = self.line
 
     def _commit(self) -> None:
         """Add the collected symbols to the current stretch, as its only layer or as an overlay."""
-        if self.place == len(self.found):
+        if self.index == len(self.found):
             if len(self.found) == MOST_MEASURES:
                 raise ValueError(f"has more than {MOST_MEASURES:,} measures")
             self.found.append(_Stretch([], self.line, "", self.ending))
             self.line = self.ending = ""
-        self.found[self.place].layers.append(self.inside)
+        self.found[self.index].layers.append(self.inside)
         self.inside, self.has_time = [], False
 
     def _go_back(self, bars: int) -> None:
         if self.has_time:
             self._commit()
             bars -= 1
-        self.place = max(self.place - bars, 0)
+        self.index = max(self.index - bars, 0)
 
     def _rest(self, symbol: Symbol, time: Fraction) -> None:
         """Add whole bars of rest, each a stretch; the bar line that follows ends the last one."""
@@ -170,7 +170,7 @@ class _Cutter:
 
     def _end_line(self) -> None:
         """Move signs such as `fine`, after the last bar line of a text line, to the measure before it."""
-        if self.has_time or not self.found or self.place < len(self.found):
+        if self.has_time or not self.found or self.index < len(self.found):
             return
         back = [(symbol, time) for symbol, time in self.inside if sign_of(symbol)]
         if back:

@@ -25,15 +25,15 @@ def sections(measures: Sequence[Written]) -> list[range]:
     """
     found: list[range] = []
     start, is_open = 0, False
-    for place, measure in enumerate(measures):
-        is_open = (is_open or (place == start and _opens(measure.before))) and not closes(measure)
-        following = measures[place + 1] if place + 1 < len(measures) else None
+    for index, measure in enumerate(measures):
+        is_open = (is_open or (index == start and _opens(measure.before))) and not closes(measure)
+        following = measures[index + 1] if index + 1 < len(measures) else None
         if following is None or (
             not _goes_on(measure, following)
             and (closes(measure) or _opens(following.before) or (_is_double(measure.after) and not is_open))
         ):
-            found.append(range(start, place + 1))
-            start, is_open = place + 1, False
+            found.append(range(start, index + 1))
+            start, is_open = index + 1, False
     return found
 
 

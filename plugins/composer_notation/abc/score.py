@@ -59,20 +59,20 @@ def score_of(tune: Tune) -> tuple[Score, Counter[str]]:
     parts = [replace(part, measures=_on_grid(part.measures, led)) for part in parts]
     order = _order(tune, led, parts, left_out)
     laid = lay_measures([_lengths(its) for its in alike], [_metre(measure) for measure in led], order)
-    places = [(measure.start, index) for measure, index in zip(laid, order, strict=True)]
+    timeline = [(measure.start, index) for measure, index in zip(laid, order, strict=True)]
     pitched = next((part for part in parts if not part.is_drum), parts[0])
     score = Score(
-        tracks=tuple(_tracks(tune, parts, places)),
-        tempos=tuple(Tempo(tick, bpm) for tick, bpm in _changes(_laid(places, _tempos(tune, parts, left_out)))),
+        tracks=tuple(_tracks(tune, parts, timeline)),
+        tempos=tuple(Tempo(tick, bpm) for tick, bpm in _changes(_laid(timeline, _tempos(tune, parts, left_out)))),
         time_signatures=time_signatures(laid),
         key_signatures=tuple(
             KeySignature(tick, key)
-            for tick, key in _changes(_laid(places, [measure.keys for measure in pitched.measures]))
+            for tick, key in _changes(_laid(timeline, [measure.keys for measure in pitched.measures]))
             if key is not None
         ),
         upbeat=upbeat_of(laid),
-        markers=_texts(places, ([measure.parts for measure in part.measures] for part in parts)),
-        chords=_texts(places, ([measure.chords for measure in part.measures] for part in parts)),
+        markers=_texts(timeline, ([measure.parts for measure in part.measures] for part in parts)),
+        chords=_texts(timeline, ([measure.chords for measure in part.measures] for part in parts)),
         title=plain(tune.header.get("T", "")),
     )
     return score, +left_out
@@ -161,8 +161,8 @@ def _on_grid(its: Sequence[Written], grid: Sequence[Written]) -> Sequence[Writte
         cells: dict[int, list[tuple[Fraction, _T]]] = defaultdict(list)
         for begin, inside in zip(begins, marks, strict=True):
             for at, thing in inside:
-                place = bisect_right(starts, begin + at) - 1
-                cells[place].append((begin + at - starts[place], thing))
+                index = bisect_right(starts, begin + at) - 1
+                cells[index].append((begin + at - starts[index], thing))
         return cells
 
     notes = cut([[(note.start, note) for note in measure.notes] for measure in its])
@@ -171,13 +171,13 @@ def _on_grid(its: Sequence[Written], grid: Sequence[Written]) -> Sequence[Writte
     return [
         replace(
             measure,
-            notes=tuple(replace(note, start=at) for at, note in notes.get(place, ())),
-            chords=tuple(chords.get(place, ())),
-            keys=tuple(keys.get(place, ())),
-            tempos=tuple(tempos.get(place, ())),
-            parts=tuple(labels.get(place, ())),
+            notes=tuple(replace(note, start=at) for at, note in notes.get(index, ())),
+            chords=tuple(chords.get(index, ())),
+            keys=tuple(keys.get(index, ())),
+            tempos=tuple(tempos.get(index, ())),
+            parts=tuple(labels.get(index, ())),
         )
-        for place, measure in enumerate(grid)
+        for index, measure in enumerate(grid)
     ]
 
 
@@ -210,21 +210,21 @@ def _by_parts(tune: Tune, grid: Sequence[Written], parts: Sequence[_Part], left_
     for part in parts:
         for index, measure in enumerate(part.measures):
             for at, label in measure.parts:
-                place = index + 1 if at and at >= measure.length else index
-                begins.setdefault(min(place, len(grid) - 1), label)
+                target = index + 1 if at and at >= measure.length else index
+                begins.setdefault(min(target, len(grid) - 1), label)
     if not begins:
         return None
     ends = [*sorted(begins)[1:], len(grid)]
     labelled: dict[str, range] = {}
     for begin, end in zip(sorted(begins), ends, strict=True):
         labelled.setdefault(begins[begin].strip(". "), range(begin, end))
-    asked = expand_parts(tune.header["P"])
-    left_out["parts that the P: field asks for in vain"] += len({*asked} - {*labelled})
-    if not {*asked} & {*labelled}:
+    labels = expand_parts(tune.header["P"])
+    left_out["parts that the P: field asks for in vain"] += len({*labels} - {*labelled})
+    if not {*labels} & {*labelled}:
         return None
     played = {label: _within(grid, its) for label, its in labelled.items()}
     order = _within(grid, range(min(begins)))
-    for label in asked:
+    for label in labels:
         order += played.get(label, [])
         if len(order) > MOST_MEASURES:
             raise ValueError(f"has parts that make it longer than {MOST_MEASURES:,} measures")
@@ -239,10 +239,11 @@ def _within(grid: Sequence[Written], its: range) -> list[int]:
 # --- tracks and marks -------------------------------------------------------------------------------------------------
 
 
-def _tracks(tune: Tune, parts: Sequence[_Part], places: Sequence[tuple[Fraction, int]]) -> Iterator[Track]:
+def _tracks(tune: Tune, parts: Sequence[_Part], timeline: Sequence[tuple[Fraction, int]]) -> Iterator[Track]:
     for group in _players(tune, parts):
         played = [
-            make_notes(rows(_placed((start, part.measures[index].notes) for start, index in places))) for part in group
+            make_notes(rows(_placed((start, part.measures[index].notes) for start, index in timeline)))
+            for part in group
         ]
         notes = played[0] if len(group) == 1 else make_notes(joined(played).tolist())
         yield Track(notes, group[0].voice.name, group[0].program, group[0].is_drum)
@@ -261,9 +262,9 @@ def _players(tune: Tune, parts: Sequence[_Part]) -> list[list[_Part]]:
     return found
 
 
-def _laid(places: Sequence[tuple[Fraction, int]], marks: Sequence[_Marks[_T]]) -> list[tuple[int, _T]]:
+def _laid(timeline: Sequence[tuple[Fraction, int]], marks: Sequence[_Marks[_T]]) -> list[tuple[int, _T]]:
     """List the marks of measures by tick, as they are played; of several at one tick the last."""
-    found = {ticks(start + at): value for start, index in places for at, value in marks[index]}
+    found = {ticks(start + at): value for start, index in timeline for at, value in marks[index]}
     return sorted(found.items(), key=lambda mark: mark[0])
 
 
@@ -294,11 +295,11 @@ def tempo_of(header: Mapping[str, str]) -> float | None:
     return tempo(header.get("Q", ""), unit)
 
 
-def _texts(places: Sequence[tuple[Fraction, int]], voices: Iterable[Sequence[_Marks[str]]]) -> tuple[Text, ...]:
+def _texts(timeline: Sequence[tuple[Fraction, int]], voices: Iterable[Sequence[_Marks[str]]]) -> tuple[Text, ...]:
     found = {
         Text(ticks(start + at), text)
         for marks in voices
-        for start, index in places
+        for start, index in timeline
         for at, text in marks[index]
         if text
     }

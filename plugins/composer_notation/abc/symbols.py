@@ -93,12 +93,12 @@ def symbols(music: str, defined: Mapping[str, str] = LETTERS) -> Iterator[Symbol
 
     `defined` maps letters such as `T` to the decoration or text that they stand for.
     """
-    place = 0
-    while place < len(music):
-        found = _SYMBOL.match(music, place)
+    position = 0
+    while position < len(music):
+        found = _SYMBOL.match(music, position)
         if not found or _is_word(found, defined):
-            raise ValueError(_misfit(music, place))
-        place = found.end()
+            raise ValueError(_misfit(music, position))
+        position = found.end()
         kind, text = str(found.lastgroup), found[0]
         if kind in _AS_WRITTEN:
             yield Symbol(kind, text)
@@ -142,11 +142,11 @@ def _defined(text: str) -> Symbol:
     return Symbol("unknown", text)
 
 
-def _misfit(music: str, place: int) -> str:
-    shown = printable(music[place : place + 8].strip())
-    if music[place] == "[":
+def _misfit(music: str, position: int) -> str:
+    shown = printable(music[position : position + 8].strip())
+    if music[position] == "[":
         return f"has a chord that is never closed, '{shown}'"
-    if music[place] == '"':
+    if music[position] == '"':
         return f"has a text without its closing quotation mark, '{shown}'"
     return f"has '{shown}' where a note was expected"
 
@@ -168,14 +168,14 @@ def heads(symbol: Symbol) -> tuple[Head, ...]:
     if symbol.kind == "note":
         return (_head(symbol.text, Fraction(1)),)
     inside, _, after = symbol.text[1:].rpartition("]")
-    factor, found, place = _length(after), [], 0
-    while place < len(inside):
-        part = _IN_CHORD.match(inside, place)
+    factor, found, position = _length(after), [], 0
+    while position < len(inside):
+        part = _IN_CHORD.match(inside, position)
         if not part:
-            raise ValueError(_misfit(inside, place))
+            raise ValueError(_misfit(inside, position))
         if part.lastgroup == "note":
             found.append(_head(part[0], factor))
-        place = part.end()
+        position = part.end()
     if not found:
         raise ValueError(f"has '{printable(symbol.text, 20)}' where a chord was expected")
     return tuple(found)

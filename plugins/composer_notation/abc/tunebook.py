@@ -125,17 +125,17 @@ def tunes(text: str, *, ends_at_empty_line: bool = True) -> Iterator[Tune]:
 
 def _without_blocks(text: str) -> str:
     """Remove what stands between `%%begintext` and `%%endtext`, and other such blocks."""
-    kept, place, endless = [], 0, set()
+    parts, position, endless = [], 0, set()
     for found in _BLOCK.finditer(text):
-        if found.start() < place or found[1] in endless:
+        if found.start() < position or found[1] in endless:
             continue
         end = text.find(f"\n%%end{found[1]}", found.end())
         if end < 0:
             endless.add(found[1])
             continue
-        kept.append(text[place : found.start()])
-        place = text.find("\n", end + 1) + 1 or len(text)
-    return "".join([*kept, text[place:]]) if place else text
+        parts.append(text[position : found.start()])
+        position = text.find("\n", end + 1) + 1 or len(text)
+    return "".join([*parts, text[position:]]) if position else text
 
 
 def _file_header(text: str) -> Iterator[str]:
@@ -306,13 +306,13 @@ class _Builder:
             line = line.replace("!", "$")
         if self.voice is None and not line.lstrip().startswith("[V:"):
             self._switch(next(iter(self.declared), "1"))
-        place = 0
+        position = 0
         for found in _INLINE_VOICE.finditer(line) if "[V:" in line else ():
             if found[1] is not None:
-                self._add(line[place : found.start()])
+                self._add(line[position : found.start()])
                 self._switch(found[1])
-                place = found.end()
-        self._add(line[place:])
+                position = found.end()
+        self._add(line[position:])
 
     def _add(self, text: str) -> None:
         if text.strip():

@@ -317,10 +317,10 @@ class _Walk:
         found = [end for end in map(self._end, started) if end is not None]
         if not found:
             ends = [end for path in row.paths if path.kind == KERN and (end := self._end(path)) is not None]
-            place = min(ends, default=self.reached)
+            time = min(ends, default=self.reached)
         else:
-            place = found[0] if len(set(found)) == 1 else self._settle(found)
-        return round(place) if isinstance(place, Fraction) and place.denominator > _FINEST else place
+            time = found[0] if len(set(found)) == 1 else self._settle(found)
+        return round(time) if isinstance(time, Fraction) and time.denominator > _FINEST else time
 
     def _end(self, path: Path) -> Time | None:
         """Return the end of the note of a column that sounds after the latest row; None if there is none."""
@@ -337,7 +337,7 @@ class _Walk:
             )
         counts = Counter(found)
         most = max(counts.values())
-        often = [place for place, times in counts.items() if times == most]
+        often = [time for time, times in counts.items() if times == most]
         full = self._full()
         return full if full in often else min(often)
 

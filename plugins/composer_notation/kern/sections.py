@@ -66,8 +66,8 @@ def order_of(measures: Sequence[Marked], plan: Plan) -> tuple[list[int], str]:
     expanded = _expanded(measures, plan.lists[version])
     if expanded is not None:
         return expanded, ""
-    order, said = _order_of_signs(measures)
-    return order, said or "its list of sections names some that are not there; its repeat signs were followed instead"
+    order, fault = _order_of_signs(measures)
+    return order, fault or "its list of sections names some that are not there; its repeat signs were followed instead"
 
 
 def _expanded(measures: Sequence[Marked], labels: Sequence[str]) -> list[int] | None:
@@ -92,10 +92,10 @@ def _sections(measures: Sequence[Marked], named: frozenset[str]) -> dict[str, ra
         starts += [(index, label) for label in labels]
     found: dict[str, range] = {}
     until = len(measures)
-    for place in range(len(starts) - 1, -1, -1):
-        index, label = starts[place]
-        if place + 1 < len(starts) and starts[place + 1][0] > index:
-            until = starts[place + 1][0]
+    for number in range(len(starts) - 1, -1, -1):
+        index, label = starts[number]
+        if number + 1 < len(starts) and starts[number + 1][0] > index:
+            until = starts[number + 1][0]
         found[label] = range(index, until)
     return found
 

@@ -32,7 +32,7 @@ class Malformed(ValueError):
 class Spine:
     """A column at its start, with all that split off it."""
 
-    place: tuple[int, ...]  # sorts the spines of a piece from the left
+    position: tuple[int, ...]  # sorts the spines of a piece from the left
 
 
 @dataclass(eq=False)
@@ -75,7 +75,7 @@ def pieces(text: str) -> list[list[tuple[int, str]]]:
 def rows(lines: Sequence[tuple[int, str]]) -> Iterator[Row]:
     """Follow the columns through the lines of one piece. Raises Malformed."""
     table = _Table()
-    for place, (number, line) in enumerate(lines):
+    for index, (number, line) in enumerate(lines):
         if line.startswith("!!"):
             yield Row(number, (line,), ())
         elif not table.paths:
@@ -89,7 +89,7 @@ def rows(lines: Sequence[tuple[int, str]]) -> Iterator[Row]:
             row = table.row(number, table.cells(number, line))
             if row.tokens:
                 yield row
-                table.follow(row, lines, place)
+                table.follow(row, lines, index)
 
 
 @dataclass
@@ -102,7 +102,7 @@ class _Table:
     def begin(self, count: int, number: int) -> None:
         """Begin a number of columns."""
         self._check(count, number)
-        self.spines = [Spine((place,)) for place in range(count)]
+        self.spines = [Spine((index,)) for index in range(count)]
         self.paths = [Path(spine) for spine in self.spines]
 
     def check_idle(self, number: int, line: str) -> None:
@@ -130,11 +130,11 @@ class _Table:
                 path.kind = token[2:] if token.startswith("**") else path.kind
         return Row(number, tokens, self.paths)
 
-    def follow(self, row: Row, lines: Sequence[tuple[int, str]], place: int) -> None:
+    def follow(self, row: Row, lines: Sequence[tuple[int, str]], index: int) -> None:
         """Split, join, swap, add and end the columns as the row says. Raises Malformed."""
         if not row.tokens[0].startswith("*") or MANIPULATORS.isdisjoint(row.tokens):
             return
-        self.paths = self._moved(row, _groups(row, lines, place) if "*v" in row.tokens else [])
+        self.paths = self._moved(row, _groups(row, lines, index) if "*v" in row.tokens else [])
         self._check(len(self.paths), row.number)
         if len(self.spines) > MOST_SPINES:
             raise Malformed(f"has more than {MOST_SPINES:,} columns that begin by line {row.number}")
@@ -157,7 +157,7 @@ class _Table:
             elif text == "*^":
                 found += [path, replace(path, ends=())]
             elif text == "*+":
-                self.spines.append(Spine((*path.spine.place, len(self.spines))))
+                self.spines.append(Spine((*path.spine.position, len(self.spines))))
                 found += [path, Path(self.spines[-1], ends=())]
             elif text != "*-":
                 found.append(path)
@@ -169,7 +169,7 @@ class _Table:
             raise Malformed(f"has more than {MOST_COLUMNS:,} columns in line {number}; no music has so many")
 
 
-def _groups(row: Row, lines: Sequence[tuple[int, str]], place: int) -> list[list[int]]:
+def _groups(row: Row, lines: Sequence[tuple[int, str]], index: int) -> list[list[int]]:
     """Group the indices of `*v` tokens: each group becomes one column.
 
     Neighbours are joined. For neighbours in several spines, some files mean a join for each spine: the width of the
@@ -180,7 +180,7 @@ def _groups(row: Row, lines: Sequence[tuple[int, str]], place: int) -> list[list
     by_spine = [group for whole in joins for group in _by_spine(whole, row.paths)]
     if len(by_spine) == len(joins) or any(len(group) < 2 for group in by_spine):
         return joins
-    return joins if _width(row, joins) == _next_width(lines, place) else by_spine
+    return joins if _width(row, joins) == _next_width(lines, index) else by_spine
 
 
 def _by_spine(group: Sequence[int], paths: Sequence[Path]) -> list[list[int]]:
@@ -193,9 +193,9 @@ def _width(row: Row, joins: Sequence[Sequence[int]]) -> int:
     return len(row.tokens) + counts["*^"] + counts["*+"] - counts["*-"] - sum(len(group) - 1 for group in joins)
 
 
-def _next_width(lines: Sequence[tuple[int, str]], place: int) -> int:
+def _next_width(lines: Sequence[tuple[int, str]], index: int) -> int:
     """Count the columns of the next line in columns; 0 at the end."""
-    for number in range(place + 1, len(lines)):
+    for number in range(index + 1, len(lines)):
         line = lines[number][1]
         if not line.startswith("!!"):
             return line.count("\t") + 1

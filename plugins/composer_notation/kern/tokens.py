@@ -129,8 +129,8 @@ def read_length(text: str) -> Time | None:
 def read_bar(text: str) -> Bar:
     """Read the repeat signs of a bar line: those before its strokes close, those after them open."""
     signs = text.lstrip("=")
-    strokes = [place for place, sign in enumerate(signs) if sign in "|!"]
-    dots = [place for place, sign in enumerate(signs) if sign == ":"]
+    strokes = [index for index, sign in enumerate(signs) if sign in "|!"]
+    dots = [index for index, sign in enumerate(signs) if sign == ":"]
     if not dots:
         return Bar(False, False)
     if not strokes:

@@ -204,21 +204,21 @@ class _Walk:
         pitch, unpitched = element.find("pitch"), element.find("unpitched")
         sound = self.sounds.get(_instrument(element), -1)
         if sound >= 0 and (pitch is not None or unpitched is not None):
-            heard, found = self.drums, sound
+            notes, found = self.drums, sound
         elif pitch is not None:
             exact, is_rounded = midi_pitch(pitch)
             self.left_out["microtones, which were rounded"] += is_rounded
-            heard, found = self.notes, exact + round(self._transposition(named))
+            notes, found = self.notes, exact + round(self._transposition(named))
         elif unpitched is not None:
-            heard, found = self.drums, _sound_of_place(element, unpitched)
+            notes, found = self.drums, _sound_of_place(element, unpitched)
         else:
             return
         if 0 <= found <= 127:
             note = Sounding(
                 quarters(start), quarters(length), found, _velocity(element), _is_tied(element), _voice(element)
             )
-            heard.setdefault(staff, []).append(note)
-        elif heard is self.drums:
+            notes.setdefault(staff, []).append(note)
+        elif notes is self.drums:
             self.left_out["notes of percussion that name no sound"] += 1
         else:
             self.left_out["notes beyond the range of MIDI"] += 1

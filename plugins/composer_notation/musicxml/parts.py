@@ -63,9 +63,9 @@ def _measures_by_part(root: Element) -> dict[str, list[Element]]:
     """Group the measures by the id of their part; a time-wise score has the parts in each measure."""
     found: dict[str, list[Element]] = {}
     if root.tag == "score-partwise":
-        for place, part in enumerate(root.iterfind("part")):
+        for index, part in enumerate(root.iterfind("part")):
             name = part.get("id", "")
-            found[name if name not in found else f"{name}#{place}"] = part.findall("measure")
+            found[name if name not in found else f"{name}#{index}"] = part.findall("measure")
     else:
         for measure in root.iterfind("measure"):
             for part in measure.iterfind("part"):

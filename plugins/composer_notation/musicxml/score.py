@@ -57,7 +57,7 @@ def score_of_parts(parts: Sequence[Part], *, repeats: bool = True, own: Sequence
     that cannot be played.
     """
     count = max((len(part.measures) for part in parts), default=0)
-    columns = [[part.measures[place] for part in parts if place < len(part.measures)] for place in range(count)]
+    columns = [[part.measures[index] for part in parts if index < len(part.measures)] for index in range(count)]
     order = _order(columns) if repeats else list(range(count))
     _check_size(columns, order)
     lengths = [[measure.length for measure in part.measures] for part in parts]
@@ -135,8 +135,8 @@ def _own(own: Sequence[OwnTrack], parts: Sequence[Part], played: _Played) -> lis
     for track in own:
         notes = [
             note
-            for place, voice in track.staves
-            for note in _notes(*staves[place][:1], played, staves[place][1], are_drums=track.is_drum)
+            for index, voice in track.staves
+            for note in _notes(*staves[index][:1], played, staves[index][1], are_drums=track.is_drum)
             if not voice or note.voice == str(voice)
         ]
         found.append(Track(make_notes(rows(notes)), track.name, track.program, track.is_drum))

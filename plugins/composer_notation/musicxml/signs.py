@@ -72,18 +72,18 @@ def signs_of(marks: Sequence[Marks]) -> list[Signs]:
 
 def _with_codas(marks: Sequence[Marks]) -> Sequence[Marks]:
     """Resolve coda signs: the last is the coda, and those before it lead there, unless something says so itself."""
-    bare = [place for place, mark in enumerate(marks) if mark.coda_signs]
+    bare = [index for index, mark in enumerate(marks) if mark.coda_signs]
     if not bare:
         return marks
     is_coda_known = any(mark.signs.coda for mark in marks)
     found = list(marks)
-    for place in bare:
-        signs = found[place].signs
+    for index in bare:
+        signs = found[index].signs
         if signs.to_coda or signs.coda:
             continue
-        stands = not is_coda_known and place == bare[-1]
+        stands = not is_coda_known and index == bare[-1]
         signs = replace(signs, coda=_UNNAMED) if stands else replace(signs, to_coda=_UNNAMED)
-        found[place] = replace(found[place], signs=signs)
+        found[index] = replace(found[index], signs=signs)
     return found
 
 

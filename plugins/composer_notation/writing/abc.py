@@ -82,9 +82,9 @@ def _voices(pages: Pages, parts: Sequence[Part]) -> Iterator[_Voice]:
         names = part.name.split("\n")
         named: set[int] = set()  # tracks
         for staff in part.staves:
-            for place, line in enumerate(staff.lines):
+            for index, line in enumerate(staff.lines):
                 number += 1
-                name = "" if line.track in named else names[place if staff.is_shared else 0]
+                name = "" if line.track in named else names[index if staff.is_shared else 0]
                 named.add(line.track)
                 yield _Voice(number, name, staff, line, pages.tracks[line.track].program)
 
@@ -96,7 +96,7 @@ def _score_line(parts: Sequence[Part]) -> Iterator[str]:
     for part in parts:
         staves = []
         for staff in part.staves:
-            mine = [str(number + place) for place in range(1, len(staff.lines) + 1)]
+            mine = [str(number + index) for index in range(1, len(staff.lines) + 1)]
             staves.append(f"({' '.join(mine)})" if len(mine) > 1 else mine[0])
             number += len(mine)
         groups.append(f"{{{' '.join(staves)}}}" if len(staves) > 1 else staves[0])
@@ -120,8 +120,8 @@ def _marks(pages: Pages) -> _Marks:
     rates = [(tempo.tick, _whole(tempo.bpm)) for tempo in pages.tempos]
     found += [
         (tick, 1, f"[Q:1/4={rate}]")
-        for place, (tick, rate) in enumerate(rates)
-        if tick and (place == 0 or rate != rates[place - 1][1])
+        for index, (tick, rate) in enumerate(rates)
+        if tick and (index == 0 or rate != rates[index - 1][1])
     ]
     for chord in pages.chords:
         remark = "" if chord_of(clean(chord.text)) == clean(chord.text) else "^"
@@ -133,12 +133,12 @@ def _music(pages: Pages, line: Line, marks: _Marks) -> Iterator[str]:
     """Write the lines of music of a voice."""
     written: list[str] = []
     first_event = first_mark = 0
-    for place, measure in enumerate(pages.measures):
+    for index, measure in enumerate(pages.measures):
         first_event, events = _from(first_event, line.events, measure, lambda e: (e.start, e.end))
         first_mark, here = _from(first_mark, marks, measure, lambda mark: (mark[0], mark[0] + 1))
-        before = "".join(_changes(pages, place))
-        text = before + _measure(events, measure, pages.keys[place].fifths, here)
-        written.append(text + (" |]" if place + 1 == len(pages.measures) else " |"))
+        before = "".join(_changes(pages, index))
+        text = before + _measure(events, measure, pages.keys[index].fifths, here)
+        written.append(text + (" |]" if index + 1 == len(pages.measures) else " |"))
     first = 1 if pages.measures[0].nominal < pages.measures[0].start else 0
     starts = [0, *range(first + _BARS_IN_A_LINE, len(written), _BARS_IN_A_LINE), len(written)]
     for begin, end in pairwise(starts):
@@ -157,12 +157,12 @@ def _from(
     return first, things[first:last]
 
 
-def _changes(pages: Pages, place: int) -> Iterator[str]:
+def _changes(pages: Pages, index: int) -> Iterator[str]:
     """Format the key and the metre that begin with a measure."""
-    measure = pages.measures[place]
-    if place and pages.keys[place] != pages.keys[place - 1]:
-        yield f"[{_key(pages.keys[place])}]"
-    before = pages.measures[place - 1] if place else measure
+    measure = pages.measures[index]
+    if index and pages.keys[index] != pages.keys[index - 1]:
+        yield f"[{_key(pages.keys[index])}]"
+    before = pages.measures[index - 1] if index else measure
     if (measure.numerator, measure.denominator) != (before.numerator, before.denominator):
         yield f"[M:{measure.numerator}/{measure.denominator}]"
 
@@ -174,21 +174,21 @@ def _measure(events: Sequence[Event], measure: Measure, fifths: int, marks: _Mar
     in_force: dict[int, int] = {}
     parts: list[str] = []
     waiting = list(marks)
-    for place, (symbol, beamed) in enumerate(zip(found, beams(found, measure), strict=True)):
+    for index, (symbol, beamed) in enumerate(zip(found, beams(found, measure), strict=True)):
         joins = bool(beamed) and beamed[0] in ("continue", "end")
-        parts.append("" if joins or not place else " ")
+        parts.append("" if joins or not index else " ")
         while waiting and waiting[0][0] <= symbol.start:
             parts.append(waiting.pop(0)[1])
-        parts.append(_tuplet(found, place) + _symbol(symbol, fifths, in_force))
+        parts.append(_tuplet(found, index) + _symbol(symbol, fifths, in_force))
     return "".join([*parts, *(text for _, text in waiting)])
 
 
-def _tuplet(found: Sequence[Symbol], place: int) -> str:
-    its = found[place].tuplet
+def _tuplet(found: Sequence[Symbol], index: int) -> str:
+    its = found[index].tuplet
     if not its or not its.begins:
         return ""
     count = 1
-    for symbol in found[place:]:
+    for symbol in found[index:]:
         if symbol.tuplet and symbol.tuplet.ends:
             break
         count += 1
@@ -200,10 +200,10 @@ def _symbol(symbol: Symbol, fifths: int, in_force: dict[int, int]) -> str:
     length = _length(symbol.duration * stretch / _UNIT)
     if not symbol.pitches:
         return f"z{length}"
-    places = Counter((name.octave, name.step) for name in symbol.pitches)
+    counts = Counter((name.octave, name.step) for name in symbol.pitches)
     notes = []
     for name in symbol.pitches:
-        is_clear = places[name.octave, name.step] == 1
+        is_clear = counts[name.octave, name.step] == 1
         is_known = is_clear and (name in symbol.held_from or _is_in_force(name, fifths, in_force))
         notes.append(("" if is_known else _ACCIDENTALS[name.alter]) + _letter(name))
         if not is_known:

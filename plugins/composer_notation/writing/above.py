@@ -20,7 +20,7 @@ def marks_of(pages: Pages, number: int) -> list[tuple[int, Element]]:
     if number == 1:
         found += [(mark.tick, 0, _rehearsal(clean(mark.text))) for mark in pages.markers if clean(mark.text)]
         found += [(tick, 1, element) for tick, element in _tempos(pages)]
-    if number == next((place for place, part in enumerate(pages.parts, start=1) if not part.is_drum), 1):
+    if number == next((index for index, part in enumerate(pages.parts, start=1) if not part.is_drum), 1):
         found += [(chord.tick, 2, _harmony(chord)) for chord in pages.chords if clean(chord.text)]
     return [(tick, element) for tick, _, element in sorted(found, key=lambda mark: mark[:2])]
 
@@ -40,16 +40,16 @@ def _tempos(pages: Pages) -> Iterator[tuple[int, Element]]:
     shown, last = 0.0, -1
     starts = [measure.start for measure in pages.measures]
     for tempo in pages.tempos:
-        place = max(bisect_right(starts, tempo.tick) - 1, 0)
-        measure = pages.measures[place]
+        index = max(bisect_right(starts, tempo.tick) - 1, 0)
+        measure = pages.measures[index]
         is_compound = measure.denominator >= 8 and measure.numerator % 3 == 0 and measure.numerator > 3
-        if place == last or abs(tempo.bpm - shown) <= _SHOWN_CHANGE * shown:
+        if index == last or abs(tempo.bpm - shown) <= _SHOWN_CHANGE * shown:
             yield tempo.tick, Element("sound", tempo=f"{tempo.bpm:.6g}")
             continue
         element, kind = _direction()
         _metronome(kind, tempo.bpm, is_compound=is_compound)
         SubElement(element, "sound", tempo=f"{tempo.bpm:.6g}")
-        shown, last = tempo.bpm, place
+        shown, last = tempo.bpm, index
         yield tempo.tick, element
 
 

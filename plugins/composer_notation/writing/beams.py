@@ -21,8 +21,8 @@ def beams(found: Sequence[Symbol], measure: Measure) -> list[tuple[str, ...]]:
     """
     result: list[tuple[str, ...]] = [()] * len(found)
     for group in _groups(found, measure):
-        for place, states in zip(group, _states([flags(found[place]) for place in group]), strict=True):
-            result[place] = states
+        for index, states in zip(group, _states([flags(found[index]) for index in group]), strict=True):
+            result[index] = states
     return result
 
 
@@ -31,15 +31,15 @@ def _groups(found: Sequence[Symbol], measure: Measure) -> list[list[int]]:
     groups: list[list[int]] = []
     last: tuple[int, int] | None = None
     plain = _plain_groups(found, measure, wide)
-    for place, symbol in enumerate(found):
+    for index, symbol in enumerate(found):
         offset = symbol.start - measure.nominal
         here = (wide, offset // wide) if offset // wide in plain else (beat, offset // beat)
         if not flags(symbol):
             last = None
         elif last == here:
-            groups[-1].append(place)
+            groups[-1].append(index)
         else:
-            groups.append([place])
+            groups.append([index])
             last = here
     return [group for group in groups if len(group) > 1]
 
@@ -70,14 +70,14 @@ def _plain_groups(found: Sequence[Symbol], measure: Measure, wide: int) -> set[i
 
 
 def _states(flagged: Sequence[int]) -> list[tuple[str, ...]]:
-    return [tuple(_state(flagged, place, level) for level in range(1, own + 1)) for place, own in enumerate(flagged)]
+    return [tuple(_state(flagged, index, level) for level in range(1, own + 1)) for index, own in enumerate(flagged)]
 
 
-def _state(flagged: Sequence[int], place: int, level: int) -> str:
-    before = place > 0 and flagged[place - 1] >= level
-    after = place + 1 < len(flagged) and flagged[place + 1] >= level
+def _state(flagged: Sequence[int], index: int, level: int) -> str:
+    before = index > 0 and flagged[index - 1] >= level
+    after = index + 1 < len(flagged) and flagged[index + 1] >= level
     if before:
         return "continue" if after else "end"
     if after:
         return "begin"
-    return "backward hook" if place > 0 else "forward hook"
+    return "backward hook" if index > 0 else "forward hook"

@@ -55,10 +55,10 @@ class _Span:
             if half >= _NARROWEST:
                 yield from (_Span(self.start, 1, half), _Span(self.start + half, 1, half))
             return
-        place = self.start
+        start = self.start
         for group in grouping(self.units):
-            yield _Span(place, group, self.unit)
-            place += group * self.unit
+            yield _Span(start, group, self.unit)
+            start += group * self.unit
 
 
 def cells(numerator: int, denominator: int, points: Sequence[int]) -> tuple[Cell, ...]:
@@ -91,12 +91,12 @@ def _tuplet(span: _Span, inside: Sequence[int]) -> Cell | None:
     length = span.end - span.start
     if length not in _TUPLETS:
         return None
-    places = [point - span.start for point in inside]
+    offsets = [point - span.start for point in inside]
     for actual, normal in ((3, 2), (5, 4)):
         unit = length // actual
-        fits = all(place % unit == 0 for place in places)
-        halved = actual == 3 and length > _NARROWEST and length // 2 not in places
-        if fits or (halved and all(place % (unit // 2) == 0 for place in places)):
+        fits = all(offset % unit == 0 for offset in offsets)
+        halved = actual == 3 and length > _NARROWEST and length // 2 not in offsets
+        if fits or (halved and all(offset % (unit // 2) == 0 for offset in offsets)):
             return Cell(span.start, span.end, actual, normal)
     return None
 
@@ -148,9 +148,9 @@ def _moves(notes: Notes, bars: Bars) -> _Moves:
 def _plain_moves(notes: Notes) -> _Moves:
     """Find moves to 64ths, which fit into every bar: for notes that fit no tuplet."""
     found = _Moves()
-    for place in _points(notes).tolist():
-        target = round(place / SHORTEST) * SHORTEST
-        found.to[place] = target
+    for tick in _points(notes).tolist():
+        target = round(tick / SHORTEST) * SHORTEST
+        found.to[tick] = target
         found.following[target] = target + SHORTEST
     return found
 
@@ -163,29 +163,29 @@ def _snap_bar(bars: Bars, number: int, starts: NDArray[np.int64], points: NDArra
     edges = [int(edge) - origin for edge in bars.starts[number : number + 2]]
     _, bad = _resolved(_Span(0, metre.numerator, 1920 // metre.denominator), sorted({*inside, *edges}))
     for span in bad:
-        mine = [place for place in inside if span.start <= place < span.end]
+        mine = [offset for offset in inside if span.start <= offset < span.end]
         is_cut = any(span.start < edge < span.end for edge in edges)
-        grid = SHORTEST if is_cut else _nearest_grid(span, [place for place in mine if place + origin in begun])
-        for place in mine:
-            target = min(span.start + round((place - span.start) / grid) * grid, edges[1])
-            if target + origin == bars.starts[-1] and place + origin in begun:
+        grid = SHORTEST if is_cut else _nearest_grid(span, [offset for offset in mine if offset + origin in begun])
+        for offset in mine:
+            target = min(span.start + round((offset - span.start) / grid) * grid, edges[1])
+            if target + origin == bars.starts[-1] and offset + origin in begun:
                 target -= grid
-            found.to[place + origin] = target + origin
+            found.to[offset + origin] = target + origin
             found.following[target + origin] = min(target + grid, span.end) + origin
             found.following.setdefault(span.end + origin, span.end + origin + grid)
 
 
-def _nearest_grid(span: _Span, places: Sequence[int]) -> int:
+def _nearest_grid(span: _Span, offsets: Sequence[int]) -> int:
     length = span.end - span.start
     choices = [choice for choice in _GRIDS if length // choice[0] >= SHORTEST]
     if not choices:
         return SHORTEST
-    if not places:
+    if not offsets:
         return length // choices[0][0]
 
     def cost(choice: tuple[int, float]) -> float:
         step = length / choice[0]
-        off = [abs((place - span.start) / step - round((place - span.start) / step)) * step for place in places]
+        off = [abs((offset - span.start) / step - round((offset - span.start) / step)) * step for offset in offsets]
         return sum(off) / len(off) / length + choice[1]
 
     return length // min(choices, key=cost)[0]
@@ -207,13 +207,13 @@ def _moved(notes: Notes, moves: _Moves, last: int) -> Notes:
         found[start, pitch] = max(found.get((start, pitch), (0, 0)), (min(end, last), velocity))
     result = np.empty(len(found), dtype=notes.dtype)
     rows = sorted((start, pitch, end, velocity) for (start, pitch), (end, velocity) in found.items())
-    for place, (start, pitch, end, velocity) in enumerate(rows):
-        result[place] = (start, end - start, pitch, velocity)
+    for index, (start, pitch, end, velocity) in enumerate(rows):
+        result[index] = (start, end - start, pitch, velocity)
     return result
 
 
 def _until_next(start: int, end: int, begun: Sequence[int]) -> int:
     """Return the end of a note, or the onset of the next one if that is near."""
-    place = bisect_left(begun, end)
-    following = begun[place] if place < len(begun) else end
+    index = bisect_left(begun, end)
+    following = begun[index] if index < len(begun) else end
     return following if following - end <= min(end - start, 480) else end

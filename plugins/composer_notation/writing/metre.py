@@ -40,9 +40,9 @@ class Division:
     length: int
     boundaries: Mapping[int, Boundary]
 
-    def level(self, place: int) -> int:
+    def level(self, tick: int) -> int:
         """Return the level of a tick: the smaller the stronger."""
-        boundary = self.boundaries.get(place)
+        boundary = self.boundaries.get(tick)
         return _OUTER if boundary is None else boundary.level
 
 
@@ -65,10 +65,10 @@ def cell(length: int, parts: int) -> Division:
     """Divide a tuplet of that many parts."""
     unit = length // parts
     found: dict[int, Boundary] = {}
-    for place in range(parts):
-        if place:
-            found[place * unit] = Boundary(0, parts)
-        _halve(found, place * unit, unit, 1)
+    for index in range(parts):
+        if index:
+            found[index * unit] = Boundary(0, parts)
+        _halve(found, index * unit, unit, 1)
     return Division(length, found)
 
 
@@ -93,25 +93,25 @@ def pieces(
 def _ends(division: Division, start: int, end: int) -> Iterator[int]:
     """Yield the ticks at which a symbol from `start` on could end, the latest first."""
     yield end
-    yield from sorted((place for place in division.boundaries if start < place < end), reverse=True)
+    yield from sorted((tick for tick in division.boundaries if start < tick < end), reverse=True)
 
 
 def _note_may_stand(division: Division, start: int, end: int) -> bool:
-    inside = [place for place in division.boundaries if start < place < end]
+    inside = [tick for tick in division.boundaries if start < tick < end]
     if not inside:
         return True
-    strongest = min(division.level(place) for place in inside)
+    strongest = min(division.level(tick) for tick in inside)
     begins, ends = division.level(start), division.level(end)
     if begins <= strongest:
-        hidden = [division.boundaries[place] for place in inside if division.level(place) == strongest]
+        hidden = [division.boundaries[tick] for tick in inside if division.level(tick) == strongest]
         return ends <= strongest or (division.boundaries[end].parts == 2 and all(b.is_even for b in hidden))
     is_next_level = begins == strongest + 1 and division.boundaries[start].parts == 2
-    return is_next_level and ends <= begins and [division.level(place) for place in inside].count(strongest) == 1
+    return is_next_level and ends <= begins and [division.level(tick) for tick in inside].count(strongest) == 1
 
 
 def _rest_may_stand(division: Division, start: int, end: int) -> bool:
     ends = max(division.level(start), division.level(end))
-    return all(division.level(place) > ends for place in division.boundaries if start < place < end)
+    return all(division.level(tick) > ends for tick in division.boundaries if start < tick < end)
 
 
 def _divide(found: dict[int, Boundary], start: int, units: int, unit: int, level: int) -> None:
@@ -119,12 +119,12 @@ def _divide(found: dict[int, Boundary], start: int, units: int, unit: int, level
         _halve(found, start, unit, level)
         return
     groups = grouping(units)
-    place = start
+    tick = start
     for group in groups:
-        if place != start:
-            found[place] = Boundary(level, len(groups), is_even=len(set(groups)) == 1)
-        _divide(found, place, group, unit, level + 1)
-        place += group * unit
+        if tick != start:
+            found[tick] = Boundary(level, len(groups), is_even=len(set(groups)) == 1)
+        _divide(found, tick, group, unit, level + 1)
+        tick += group * unit
 
 
 def grouping(units: int) -> Sequence[int]:

@@ -40,10 +40,10 @@ def notes(
     drums: int,
 ) -> None:
     """Add the elements of a note, of each note of a chord, or of a rest. `drums`: the number of a drum part, or 0."""
-    for place, name in enumerate(symbol.pitches or (None,)):
-        loud = symbol.velocities[place] if symbol.velocities else VELOCITY
+    for index, name in enumerate(symbol.pitches or (None,)):
+        loud = symbol.velocities[index] if symbol.velocities else VELOCITY
         element = SubElement(written, "note", {"dynamics": f"{loud * 100 / FORTE:.2f}"} if loud != VELOCITY else {})
-        if place:
+        if index:
             SubElement(element, "chord")
         _what(element, symbol, voice, name, drums)
         add(element, "duration", symbol.duration)
@@ -58,10 +58,10 @@ def notes(
             _looks(element, symbol, voice, name, shown, drums)
         if voice.staff:
             add(element, "staff", voice.staff)
-        if not place:
+        if not index:
             for number, state in enumerate(beamed, start=1):
                 add(element, "beam", state, number=str(number))
-        _notations(element, symbol, ties, beamed, is_first=not place)
+        _notations(element, symbol, ties, beamed, is_first=not index)
 
 
 def _what(element: Element, symbol: Symbol, voice: Voice, name: Spelled | None, drums: int) -> None:

@@ -48,8 +48,8 @@ def laid_out(score: Score) -> Pages:
     tracks, moved = _on_grid(score.tracks, found)
     signatures = score.key_signatures or (KeySignature(0, _key(tracks)),)
     names = _spellings(tracks, signatures)
-    places = [signature.tick for signature in signatures]
-    keys = tuple(signatures[max(bisect_right(places, m.start) - 1, 0)].key for m in measures)
+    ticks = [signature.tick for signature in signatures]
+    keys = tuple(signatures[max(bisect_right(ticks, m.start) - 1, 0)].key for m in measures)
     last = measures[-1].end
     return Pages(
         measures,
@@ -138,12 +138,12 @@ def _spellings(tracks: Sequence[Track], signatures: Sequence[KeySignature]) -> l
     notes = joined(pitched)
     order = np.lexsort((notes["pitch"], notes["start"]))
     fifths = np.array([signature.key.fifths for signature in signatures])
-    places = np.array([signature.tick for signature in signatures])
-    which = np.maximum(np.searchsorted(places, notes["start"][order], side="right") - 1, 0)
+    ticks = np.array([signature.tick for signature in signatures])
+    which = np.maximum(np.searchsorted(ticks, notes["start"][order], side="right") - 1, 0)
     names = spelled(notes["pitch"][order].astype(np.int64), fifths[which])
     back: NDArray[np.int64] = np.empty(len(order), dtype=np.int64)
     back[order] = np.arange(len(order))
-    all_names = [names[place] for place in back.tolist()]
+    all_names = [names[index] for index in back.tolist()]
     result, begin = [], 0
     for track, its in zip(tracks, pitched, strict=True):
         if track.is_drum:

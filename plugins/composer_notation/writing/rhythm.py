@@ -81,8 +81,8 @@ def symbols(events: Sequence[Event], measure: Measure) -> list[Symbol]:
             [_bar_rest(measure)] if measure.is_whole else list(_written(_silence(measure.start, measure.end), measure))
         )
     filled = list(_with_rests(inside, measure))
-    places = {place - measure.nominal for event in filled for place in (event.start, event.end)}
-    tuplets = cells(measure.numerator, measure.denominator, sorted(places))
+    offsets = {time - measure.nominal for event in filled for time in (event.start, event.end)}
+    tuplets = cells(measure.numerator, measure.denominator, sorted(offsets))
     found = [symbol for event in filled for symbol in _written(event, measure, tuplets)]
     return _with_brackets(found, tuplets, measure.nominal)
 
@@ -90,20 +90,20 @@ def symbols(events: Sequence[Event], measure: Measure) -> list[Symbol]:
 def divide(events: Sequence[Event], measure: Measure, ticks: Sequence[int]) -> list[Event]:
     """Cut the events of one voice in a measure, rests among them, at those `ticks` at which notation can."""
     filled = list(_with_rests([_clipped(event, measure) for event in events], measure))
-    places = {place - measure.nominal for event in filled for place in (event.start, event.end)}
-    tuplets = cells(measure.numerator, measure.denominator, sorted(places))
+    offsets = {time - measure.nominal for event in filled for time in (event.start, event.end)}
+    tuplets = cells(measure.numerator, measure.denominator, sorted(offsets))
     for tick in ticks:
         if _can_cut(tick - measure.nominal, tuplets):
             filled = [part for event in filled for part in _halves(event, tick)]
     return filled
 
 
-def _can_cut(place: int, tuplets: Sequence[Cell]) -> bool:
+def _can_cut(offset: int, tuplets: Sequence[Cell]) -> bool:
     """Tell whether a symbol can begin at a tick: on the grid or, in a tuplet, on a part of it."""
     for tuplet in tuplets:
-        if tuplet.start < place < tuplet.end:
-            return (place - tuplet.start) % ((tuplet.end - tuplet.start) // tuplet.actual) == 0
-    return place % SHORTEST == 0
+        if tuplet.start < offset < tuplet.end:
+            return (offset - tuplet.start) % ((tuplet.end - tuplet.start) // tuplet.actual) == 0
+    return offset % SHORTEST == 0
 
 
 def _halves(event: Event, tick: int) -> tuple[Event, ...]:
@@ -130,14 +130,14 @@ def _silence(start: int, end: int) -> Event:
 
 
 def _with_rests(events: Sequence[Event], measure: Measure) -> Iterator[Event]:
-    place = measure.start
+    tick = measure.start
     for event in events:
-        if event.start > place:
-            yield _silence(place, event.start)
+        if event.start > tick:
+            yield _silence(tick, event.start)
         yield event
-        place = event.end
-    if place < measure.end:
-        yield _silence(place, measure.end)
+        tick = event.end
+    if tick < measure.end:
+        yield _silence(tick, measure.end)
 
 
 def _bar_rest(measure: Measure) -> Symbol:
@@ -146,9 +146,9 @@ def _bar_rest(measure: Measure) -> Symbol:
 
 def _written(event: Event, measure: Measure, tuplets: Sequence[Cell] = ()) -> Iterator[Symbol]:
     """Write an event as symbols that are tied to one another."""
-    places = list(_places(event, measure, tuplets))
+    spans = list(_places(event, measure, tuplets))
     everything = frozenset(event.pitches)
-    for number, (start, end, tuplet) in enumerate(places):
+    for number, (start, end, tuplet) in enumerate(spans):
         stretch = tuplet.actual / tuplet.normal if tuplet else 1
         name, dots = value(round((end - start) * stretch)) or ("64th", 0)
         yield Symbol(
@@ -159,7 +159,7 @@ def _written(event: Event, measure: Measure, tuplets: Sequence[Cell] = ()) -> It
             event.pitches,
             event.velocities,
             event.held_from if number == 0 else everything,
-            event.held_to if number == len(places) - 1 else everything,
+            event.held_to if number == len(spans) - 1 else everything,
             Tuplet(tuplet.actual, tuplet.normal) if tuplet else None,
             is_continued=number > 0 or event.held_from == everything,
         )
@@ -197,9 +197,9 @@ def _with_brackets(found: list[Symbol], tuplets: Sequence[Cell], origin: int) ->
     """Mark the first and the last symbol of each tuplet."""
     for tuplet in tuplets:
         begin, end = tuplet.start + origin, tuplet.end + origin
-        mine = [place for place, symbol in enumerate(found) if begin <= symbol.start < end]
-        for place, mark in ((mine[0], "begins"), (mine[-1], "ends")):
-            its = found[place].tuplet
+        mine = [index for index, symbol in enumerate(found) if begin <= symbol.start < end]
+        for index, mark in ((mine[0], "begins"), (mine[-1], "ends")):
+            its = found[index].tuplet
             if its:
-                found[place] = replace(found[place], tuplet=replace(its, **{mark: True}))
+                found[index] = replace(found[index], tuplet=replace(its, **{mark: True}))
     return found

@@ -39,11 +39,11 @@ class Spelled(NamedTuple):
 def spelled(pitches: NDArray[np.int64], fifths: NDArray[np.int64]) -> list[Spelled]:
     """Spell the pitches of a piece (N,), in order of time; each under a signature of so many sharps or flats (N,)."""
     classes = pitches % 12
-    heard = np.zeros((len(classes) + 1, 12), dtype=np.int64)
-    heard[np.arange(1, len(classes) + 1), classes] = 1
-    heard = heard.cumsum(axis=0)
-    place = np.arange(len(classes))
-    votes = heard[np.minimum(place + _AFTER, len(classes))] - heard[np.maximum(place - _BEFORE, 0)]
+    seen = np.zeros((len(classes) + 1, 12), dtype=np.int64)
+    seen[np.arange(1, len(classes) + 1), classes] = 1
+    seen = seen.cumsum(axis=0)
+    index = np.arange(len(classes))
+    votes = seen[np.minimum(index + _AFTER, len(classes))] - seen[np.maximum(index - _BEFORE, 0)]
     votes += _SIGNATURE_VOTES * (((np.arange(12)[None, :] * 7 - fifths[:, None] + 1) % 12) < 7)
     letters = _letters(classes, fifths)  # (N, 12)
     counts = np.stack([np.where(letters == letter, votes, 0).sum(axis=1) for letter in range(7)], axis=1)

@@ -74,7 +74,7 @@ def parts(tracks: Sequence[Track], spellings: Sequence[Sequence[Spelled]]) -> tu
         upper, lower = _shared(tracks, spellings, 0, TREBLE), _shared(tracks, spellings, 2, BASS)
         if upper and lower:
             return upper, lower
-    return tuple(_part(track, names, place) for place, (track, names) in enumerate(zip(tracks, spellings, strict=True)))
+    return tuple(_part(track, names, index) for index, (track, names) in enumerate(zip(tracks, spellings, strict=True)))
 
 
 def _is_choir(tracks: Sequence[Track]) -> bool:
@@ -102,27 +102,27 @@ def _is_line(notes: Notes) -> bool:
 
 def _shared(tracks: Sequence[Track], spellings: Sequence[Sequence[Spelled]], first: int, clef: Clef) -> Part | None:
     both = range(first, first + 2)
-    lines = tuple(Line(tuple(_events(tracks[place].notes, spellings[place])), place) for place in both)
-    names = [tracks[place].name or _CHOIR[place].capitalize() for place in both]
+    lines = tuple(Line(tuple(_events(tracks[index].notes, spellings[index])), index) for index in both)
+    names = [tracks[index].name or _CHOIR[index].capitalize() for index in both]
     short = "\n".join(name[:1] for name in names)
     return Part("\n".join(names), short, tracks[first].program, (Staff(clef, lines, is_shared=True),), is_sung=True)
 
 
-def _part(track: Track, names: Sequence[Spelled], place: int) -> Part:
+def _part(track: Track, names: Sequence[Spelled], index: int) -> Part:
     if track.is_drum:
-        staves: tuple[Staff, ...] = (Staff(PERCUSSION, _lines(_events(track.notes, names), place)),)
+        staves: tuple[Staff, ...] = (Staff(PERCUSSION, _lines(_events(track.notes, names), index)),)
     elif _needs_two_staves(track):
         at = _divide_at(track.notes)
         above, below = track.notes["pitch"] >= at, track.notes["pitch"] < at
         staves = tuple(
             Staff(
                 clef,
-                _lines(_events(track.notes[mask], [n for n, mine in zip(names, mask, strict=True) if mine]), place),
+                _lines(_events(track.notes[mask], [n for n, mine in zip(names, mask, strict=True) if mine]), index),
             )
             for clef, mask in ((TREBLE, above), (BASS, below))
         )
     else:
-        staves = (Staff(_clef(track), _lines(_events(track.notes, names), place)),)
+        staves = (Staff(_clef(track), _lines(_events(track.notes, names), index)),)
     is_sung = _first_word(track.name) in _CHOIR or track.program in (52, 53, 54)
     named = track.name or general_midi.name(track.program, is_drum=track.is_drum)
     return Part(named, "", track.program, staves, track.is_drum, is_sung)
@@ -234,18 +234,18 @@ def _layers(group: Sequence[Event]) -> list[list[Event]]:
     until: list[dict[int, int]] = []  # for each line, where each of its pitches ends
     for event in group:
         free = (
-            place
-            for place, ends in enumerate(until)
+            index
+            for index, ends in enumerate(until)
             if not any(ends.get(n.pitch, 0) > event.start for n in event.pitches)
         )
-        place = next(free, len(layers))
-        if place == MOST_LINES:
+        index = next(free, len(layers))
+        if index == MOST_LINES:
             raise ValueError(f"one pitch sounds more than {MOST_LINES} times at once")
-        if place == len(layers):
+        if index == len(layers):
             layers.append([])
             until.append({})
-        layers[place].append(event)
-        until[place].update((name.pitch, event.end) for name in event.pitches)
+        layers[index].append(event)
+        until[index].update((name.pitch, event.end) for name in event.pitches)
     return layers
 
 
@@ -255,9 +255,9 @@ def _height(event: Event) -> float:
 
 def _sliced(group: Sequence[Event]) -> list[Event]:
     """Slice a run into chords that change wherever a note begins or ends, each tone tied as long as it sounds."""
-    places = sorted({place for event in group for place in (event.start, event.end)})
+    ticks = sorted({tick for event in group for tick in (event.start, event.end)})
     found = []
-    for start, end in pairwise(places):
+    for start, end in pairwise(ticks):
         sounding = [event for event in group if event.start <= start < event.end]
         names = {name: event for event in sounding for name in event.pitches}
         if not names:
