@@ -61,7 +61,7 @@ class NotationReader:
         for left_out in (w.message for w in caught if isinstance(w.message, LeftOutWarning)):
             warnings.warn(left_out, stacklevel=2)
         if not score.note_count:
-            raise UnreadableFile(f"{shown}: holds no notes.")
+            raise UnreadableFile(f"{shown}: contains no notes.")
         if score.end > LONGEST:
             raise UnreadableFile(f"{shown}: lasts for more than 100,000 bars; a note in it must be far too long.")
         return score if score.title else replace(score, title=path.stem)

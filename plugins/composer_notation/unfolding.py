@@ -168,4 +168,4 @@ class _Player:
             return signs[label]
         if len(signs) == 1:
             return next(iter(signs.values()))
-        raise SignMissing(f"has a jump to a {name} that is not there")
+        raise SignMissing(f"has a jump to a {name} that is missing")

@@ -112,7 +112,7 @@ def metre(text: str) -> tuple[int, int] | None:
     found = _METRE.fullmatch(_METRES.get(named, re.sub(r"[ ()]", "", named)))
     numerator = sum(int(part) for part in found[1].split("+")) if found else 0
     if not found or not 0 < numerator <= _LONGEST_BAR:
-        raise ValueError(f"has the metre '{printable(text, 40)}', which gives no bars")
+        raise ValueError(f"has an invalid metre '{printable(text, 40)}'")
     return numerator, int(found[2])
 
 

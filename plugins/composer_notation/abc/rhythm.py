@@ -48,7 +48,7 @@ def tuplet(text: str, *, is_compound: bool) -> tuple[Fraction, int]:
     numbers = [int(part) if part else 0 for part in text[1:].split(":")]
     p, q, r = (*numbers, 0, 0)[:3]
     if p < 2:
-        raise ValueError(f"has '{text}', which is no tuplet")
+        raise ValueError(f"has an invalid tuplet '{text}'")
     q = q or _IN_THE_TIME_OF.get(p) or (3 if is_compound else 2)
     return Fraction(q, p), r or p
 

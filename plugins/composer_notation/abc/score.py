@@ -53,7 +53,7 @@ def score_of(tune: Tune) -> tuple[Score, Counter[str]]:
     _check_size(tune)
     parts = [part for part in _parts(tune, left_out) if part.measures]
     if not any(measure.notes for part in parts for measure in part.measures):
-        raise ValueError("has no notes")
+        raise ValueError("contains no notes")
     led, alike = _leader([part.measures for part in parts])
     _check_cells(len(parts), len(led))
     parts = [replace(part, measures=_on_grid(part.measures, led)) for part in parts]
@@ -114,14 +114,14 @@ def _check_size(tune: Tune) -> None:
     if tune.fault:
         raise ValueError(tune.fault)
     if len(tune.voices) > MOST_VOICES:
-        raise ValueError(f"has {len(tune.voices):,} voices, and {MOST_VOICES:,} are read at most")
+        raise ValueError(f"has {len(tune.voices):,} voices; at most {MOST_VOICES:,} are read")
     if sum(len(item) for voice in tune.voices for item in voice.items if isinstance(item, str)) > MOST_CHARACTERS:
         raise ValueError(f"has more than {MOST_CHARACTERS:,} characters where its macros are written out")
 
 
 def _check_cells(voices: int, measures: int) -> None:
     if voices * measures > MOST_CELLS:
-        raise ValueError(f"has {voices:,} voices of {measures:,} measures, which no score holds")
+        raise ValueError(f"has {voices:,} voices of {measures:,} measures; at most {MOST_CELLS:,} in all are read")
 
 
 def _parts(tune: Tune, left_out: Counter[str]) -> Iterator[_Part]:

@@ -215,4 +215,4 @@ def _length(text: str) -> Fraction:
         top, bottom = int(over or 1), int(under) if under else 2 ** len(slashes)
         if top and 0 < bottom <= _FINEST:
             return Fraction(top, bottom)
-    raise ValueError(f"has a note of length '{printable(text, 20)}'")
+    raise ValueError(f"has an invalid length '{printable(text, 20)}'")

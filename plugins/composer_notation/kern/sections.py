@@ -67,7 +67,7 @@ def order_of(measures: Sequence[Marked], plan: Plan) -> tuple[list[int], str]:
     if expanded is not None:
         return expanded, ""
     order, fault = _order_of_signs(measures)
-    return order, fault or "its list of sections names some that are not there; its repeat signs were followed instead"
+    return order, fault or "its list of sections names some that are missing; its repeat signs were followed instead"
 
 
 def _expanded(measures: Sequence[Marked], labels: Sequence[str]) -> list[int] | None:

@@ -166,7 +166,7 @@ class _Table:
 
     def _check(self, count: int, number: int) -> None:
         if count > MOST_COLUMNS:
-            raise Malformed(f"has more than {MOST_COLUMNS:,} columns in line {number}; no music has so many")
+            raise Malformed(f"has more than {MOST_COLUMNS:,} columns in line {number}")
 
 
 def _groups(row: Row, lines: Sequence[tuple[int, str]], index: int) -> list[list[int]]:

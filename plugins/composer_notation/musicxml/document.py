@@ -88,9 +88,9 @@ def _parse(text: bytes, shown: str) -> Element:
     except (expat.ExpatError, ParseError) as error:
         raise UnreadableFile(f"{shown}: is not well-formed XML ({error}).") from None
     except (ValueError, LookupError):  # of expat, which knows few encodings
-        raise UnreadableFile(f"{shown}: is XML in an encoding that is not read; export it as UTF-8.") from None
+        raise UnreadableFile(f"{shown}: is XML in an unsupported encoding; export it as UTF-8.") from None
     if root.tag not in ROOTS:
-        raise UnreadableFile(f"{shown}: is XML, but no MusicXML score (it begins with '{printable(root.tag, 40)}').")
+        raise UnreadableFile(f"{shown}: is XML, but not a MusicXML score (it begins with '{printable(root.tag, 40)}').")
     return root
 
 

@@ -54,7 +54,7 @@ def read_parts(root: Element) -> list[Part]:
     if len(written) > MOST_PARTS:
         raise TooLarge(f"has more than {MOST_PARTS:,} parts; split it into pieces")
     if sum(map(len, written.values())) > MOST_MEASURES:
-        raise TooLarge(f"has more than {MOST_MEASURES:,} measures, those of all parts together; split it into pieces")
+        raise TooLarge(f"has more than {MOST_MEASURES:,} measures in all parts; split it into pieces")
     names = [*(name for name in listed if name in written), *(name for name in written if name not in listed)]
     return [_part(listed.get(name), written[name]) for name in names]
 

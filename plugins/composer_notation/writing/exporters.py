@@ -103,7 +103,7 @@ def _written(
     drums = [track for track in piece.score.tracks if track.is_drum and len(track.notes)]
     pitched = tuple(track for track in piece.score.tracks if not track.is_drum)
     if drums and not has_drums and not any(len(track.notes) for track in pitched):
-        raise CannotWrite(f"{shown}: has nothing but drums, which ABC does not hold; write it as .musicxml or .mid.")
+        raise CannotWrite(f"{shown}: has only drums, which ABC cannot hold; write it as .musicxml or .mid.")
     try:
         score = piece.score if has_drums else replace(piece.score, tracks=pitched)
         pages = laid_out(score)

@@ -43,7 +43,8 @@ def laid_out(score: Score) -> Pages:
     _check(score)
     found = _with_short_end(_bars(score), score.length)
     if len(found.nominal) * len(score.tracks) > MOST_MEASURES:
-        raise Unwritable(f"has {len(score.tracks)} tracks of {len(found.nominal):,} bars, which no score holds")
+        size = f"{len(score.tracks)} tracks of {len(found.nominal):,} bars"
+        raise Unwritable(f"has {size}; a score holds at most {MOST_MEASURES:,} in all")
     measures = _measures(found)
     tracks, moved = _on_grid(score.tracks, found)
     signatures = score.key_signatures or (KeySignature(0, _key(tracks)),)
@@ -65,17 +66,17 @@ def laid_out(score: Score) -> Pages:
 
 def _check(score: Score) -> None:
     if not score.note_count:
-        raise Unwritable("there are no notes to write")
+        raise Unwritable("contains no notes")
     if len(score.tracks) > MOST_TRACKS:
-        raise Unwritable(f"has {len(score.tracks):,} tracks, and a score holds {MOST_TRACKS} at most")
+        raise Unwritable(f"has {len(score.tracks):,} tracks; a score holds at most {MOST_TRACKS}")
     if score.note_count > MOST_NOTES:
-        raise Unwritable(f"has {score.note_count:,} notes, and a score holds {MOST_NOTES:,} at most")
+        raise Unwritable(f"has {score.note_count:,} notes; a score holds at most {MOST_NOTES:,}")
     for number, track in enumerate(score.tracks, start=1):
         notes = track.notes
         if len(notes) and not (notes["pitch"].min() >= 0 and notes["pitch"].max() <= 127 and notes["start"].min() >= 0):
             raise Unwritable(f"track {number} has a pitch outside 0..127 or a note before the beginning")
         if len(notes) and notes["duration"].min() <= 0:
-            raise Unwritable(f"track {number} has a note of no length")
+            raise Unwritable(f"track {number} has a note without a length")
 
 
 def _bars(score: Score) -> Bars:
@@ -85,7 +86,7 @@ def _bars(score: Score) -> Bars:
         raise Unwritable(f"has more than {MOST_BARS:,} bars; write it as MIDI, or in parts") from None
     for metre in found.metres:
         if metre.denominator not in (1, 2, 4, 8, 16, 32, 64) or not 1 <= metre.numerator <= 64:
-            raise Unwritable(f"there is no time signature {metre}")
+            raise Unwritable(f"has an invalid time signature {metre}")
     odd = np.flatnonzero((found.starts[:-1] - found.nominal) % SHORTEST + np.diff(found.starts) % SHORTEST)
     if len(odd):
         length = int(np.diff(found.starts)[odd[0]])
