@@ -34,8 +34,8 @@ _LONGEST_TITLE = 200
 class MusicXmlExporter:
     """Writes one piece as a score in MusicXML 4.0, packed where the file is called `.mxl`.
 
-    A four-part chorale stands on two staves, a keyboard on two where it needs them, and everything else on a staff of
-    its own. Notes that lie off the grid of notation (64ths, triplets, quintuplets) are moved to it, with a warning.
+    A four-part chorale has two staves, a keyboard two where it needs them, and any other track one. Notes off the grid
+    of notation (64ths, triplets, quintuplets) are moved to it, with a warning.
     """
 
     title: Annotated[str, "what stands over the music; else the piece's own title, or its model and seed"] = ""
@@ -56,8 +56,8 @@ class MusicXmlExporter:
 class AbcExporter:
     """Writes one piece as a tune in ABC 2.1: a melody, or several voices (`V:`).
 
-    Drums, and how loud notes are, are left out with a warning. Notes that lie off the grid of notation are moved to it,
-    as in MusicXML; tempos are whole numbers, and what stands over the inside of a tuplet is moved to what follows it.
+    Drums and dynamics are left out, with a warning. Notes off the grid of notation are moved to it, as in MusicXML.
+    Tempos are whole numbers, and marks inside a tuplet are moved to the next note.
     """
 
     title: Annotated[str, "the T: line; else the piece's own title, or its model and seed"] = ""

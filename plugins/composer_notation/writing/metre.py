@@ -1,8 +1,10 @@
 """The division of a bar into beats and their parts, and the note values that fit into it.
 
 A note is one symbol where the beats that it hides can be inferred. It may hide a boundary that is no stronger than its
-onset, or be a syncopation of one level (a half note on the second of four quarters). Else it is split and tied. A rest
-hides no boundary that is as strong as one of its ends. After Gould, Behind Bars (Faber 2011), pages 164 to 170.
+onset. It may also be a syncopation of one level, such as a half note on the second of four quarters. Else it is split
+and tied. A rest hides no boundary that is as strong as one of its ends.
+
+After Gould, Behind Bars (Faber 2011), pages 164 to 170.
 """
 
 from __future__ import annotations

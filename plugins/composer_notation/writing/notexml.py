@@ -142,7 +142,7 @@ def _modification_of_rest(element: Element, symbol: Symbol) -> None:
 
 
 def forward(written: Element, symbol: Symbol, voice: Voice) -> None:
-    """Add time in which nothing is shown, in place of a rest."""
+    """Add hidden time, instead of a rest."""
     element = SubElement(written, "forward")
     add(element, "duration", symbol.duration)
     add(element, "voice", voice.number)
