@@ -197,7 +197,7 @@ def test_a_full_last_bar_makes_room_for_the_upbeat_of_the_repeat():
         ("z8", {}, "has no notes"),
         ("> C8", {}, "has a '>' without a note before it"),
         ("c'''''''' C4", {}, "out of range"),
-        ("C/0", {}, "has a note of length"),
+        ("C/0", {}, "has an invalid length"),
     ],
 )
 def test_a_tune_that_cannot_be_read_says_why(music, options, reason):

@@ -224,7 +224,7 @@ def test_markup_and_control_characters_do_no_harm(engrave, suffix):
 def test_what_cannot_be_engraved_is_refused_in_one_sentence(engrave, suffix, tmp_path, monkeypatch):
     monkeypatch.setattr(engraved, "MOST_NOTES", 7)
     for pieces, said in [
-        ([Score()], "there are no notes to write"),
+        ([Score()], "contains no notes"),
         ([TUNE, TUNE], "holds one piece, and here are 2"),
         ([score(*[line((60, 1))] * 20_000)], "has 20,000 notes"),
         ([score(line((0, 80_000), (60, 1)))], "has more than 5,000 bars"),

@@ -398,8 +398,8 @@ def test_sections_and_repeats_are_played(read, lines, played):
 @pytest.mark.parametrize(
     ("lines", "played", "reason"),
     [
-        ("*>[A,Z] *>A 2c =:|! 2d ==", [60, 60, 62], "names some that are not there"),
-        ("=1 2c =2 2d !!LO:TX:t=D.S. ==", [60, 62], "a jump to a segno that is not there"),
+        ("*>[A,Z] *>A 2c =:|! 2d ==", [60, 60, 62], "names some that are missing"),
+        ("=1 2c =2 2d !!LO:TX:t=D.S. ==", [60, 62], "a jump to a segno that is missing"),
     ],
 )
 def test_what_leads_nowhere_is_said(read_and_listen, lines, played, reason):
@@ -611,7 +611,7 @@ def test_old_files_are_in_latin_1(read):
         ("a diary", "is not Humdrum kern; line 1"),
         ("", "is not Humdrum kern"),
         ("**text\nla\n*-", "is not Humdrum kern"),
-        ("**kern\n*-", "holds no notes"),
+        ("**kern\n*-", "contains no notes"),
         ("**kern  **kern\n4c 4d\n*-  *-", r"too few columns in line 2 \(1 for 2\)"),
         ("**kern\n4c  4d\n*-", "too many columns in line 2"),
         ("**kern\n" + "0000......c\n" * 4000 + "*-", "more than 100,000 bars"),

@@ -215,7 +215,7 @@ def test_what_a_player_is_told_to_play_is_played(read, measures, played):
 
 
 def test_a_jump_that_leads_nowhere_is_named(read):
-    with pytest.warns(ReadingWarning, match=r"piece\.musicxml: has a jump to a segno that is not there; .* as written"):
+    with pytest.warns(ReadingWarning, match=r"piece\.musicxml: has a jump to a segno that is missing; .* as written"):
         score = read(musicxml(("", attributes() + note("C", 8), note("D", 8) + direction("D.S."))))
     assert score.note_count == 2
 
@@ -336,16 +336,16 @@ BEFORE_ITS_BEGINNING = bytes.fromhex(
         (OUTSIDE, ".musicxml", "declares entities"),
         (packed(score_xml=LAUGHS), ".mxl", "declares entities"),
         ("<score-partwise>" + "<a>" * 100_000, ".xml", "not well-formed"),
-        ("<score-partwise>" + "<a>" * 100_000 + "</a>" * 100_000 + "</score-partwise>", ".xml", "holds no notes"),
+        ("<score-partwise>" + "<a>" * 100_000 + "</a>" * 100_000 + "</score-partwise>", ".xml", "contains no notes"),
         ("<score-partwise>" + "<a/>" * 2_500_000 + "</score-partwise>", ".xml", "more than 1,250,000 elements"),
-        ("<html><body/></html>", ".xml", "no MusicXML score"),
+        ("<html><body/></html>", ".xml", "not a MusicXML score"),
         ("<score-partwise><part", ".xml", "not well-formed"),
-        ("<score-partwise><part-list/></score-partwise>", ".xml", "holds no notes"),
+        ("<score-partwise><part-list/></score-partwise>", ".xml", "contains no notes"),
         (b"PK\3\4 and nothing more", ".mxl", "damaged"),
         (packed(readme_txt="hello"), ".mxl", "holds no score"),
         (BEFORE_ITS_BEGINNING, ".mxl", "damaged"),
-        (b'<?xml version="1.0" encoding="shift_jis"?><score-partwise/>', ".xml", "in an encoding that is not read"),
-        (b'<?xml version="1.0" encoding="rot13"?><score-partwise/>', ".xml", "in an encoding that is not read"),
+        (b'<?xml version="1.0" encoding="shift_jis"?><score-partwise/>', ".xml", "in an unsupported encoding"),
+        (b'<?xml version="1.0" encoding="rot13"?><score-partwise/>', ".xml", "in an unsupported encoding"),
         (packed(score_xml=b" " * (65 * 1024 * 1024)), ".mxl", "unpacks to more than 64 MB"),
         (b" " * (21 * 1024 * 1024), ".xml", "larger than 20 MB"),
         (musicxml(("", attributes() + note("C", 10**9))), ".xml", "more than 100,000 bars"),

@@ -59,7 +59,7 @@ def test_jumps(signs, expected):
 
 
 def test_a_jump_to_a_sign_that_is_missing_is_refused():
-    with pytest.raises(SignMissing, match="has a jump to a segno that is not there"):
+    with pytest.raises(SignMissing, match="has a jump to a segno that is missing"):
         play_order([PLAIN, Signs(jump="1")])
 
 

@@ -46,8 +46,6 @@ def of_piece(view: Heard, part: float, whole: float) -> Counts:
 
 # --- relations of notes -------------------------------------------------------------------------------------
 
-_SCALES = {False: (0, 2, 4, 5, 7, 9, 11), True: (0, 2, 3, 5, 7, 8, 9, 10, 11)}
-
 
 def above_tonic(pitches: NDArray[np.int64], key: Key) -> NDArray[np.int64]:
     """Compute pitch classes relative to the tonic of `key`, 0..11."""
@@ -56,7 +54,7 @@ def above_tonic(pitches: NDArray[np.int64], key: Key) -> NDArray[np.int64]:
 
 def outside(pitches: NDArray[np.int64], key: Key) -> NDArray[np.bool_]:
     """Tell which pitches lie outside the scale of `key`; in minor the raised sixth and seventh belong to it."""
-    return ~np.isin(above_tonic(pitches, key), _SCALES[key.minor])
+    return ~np.isin(above_tonic(pitches, key), key.scale)
 
 
 def steps(pitches: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -13,10 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+LETTERS = "CDEFGAB"
+MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
+MINOR_SCALE = (0, 2, 3, 5, 7, 8, 9, 10, 11)  # the sixth and the seventh both raised and natural
+SEMITONES = dict(zip(LETTERS, MAJOR_SCALE, strict=True))
+"""Semitones of each letter above C."""
+
 _SHARP_SIDE = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _MAJOR_NAMES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 _MINOR_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
-_LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _NAME = re.compile(r"^([A-Ga-g])(#|b)?\s*(m|min|minor|maj|major|M)?$")
 _FINAL_NOTE_BONUS = 0.2
 
@@ -34,6 +39,11 @@ class Key:
     def transposed(self, semitones: int) -> Key:
         """Return the key that many semitones higher."""
         return Key((self.tonic + semitones) % 12, self.minor)
+
+    @property
+    def scale(self) -> tuple[int, ...]:
+        """Semitones of its scale above the tonic."""
+        return MINOR_SCALE if self.minor else MAJOR_SCALE
 
     @property
     def place(self) -> int:
@@ -61,7 +71,7 @@ def parse_key(text: str) -> Key:
     if not found:
         raise ValueError(f"'{text}' is not a key such as C, F#, Bb or Dm")
     letter, accidental, mode = found.groups()
-    tonic = _LETTERS[letter.upper()] + {"#": 1, "b": -1}.get(accidental or "", 0)
+    tonic = SEMITONES[letter.upper()] + {"#": 1, "b": -1}.get(accidental or "", 0)
     minor = mode in ("m", "min", "minor") or (mode is None and letter.islower())
     return Key(tonic % 12, minor)
 
@@ -112,7 +122,7 @@ def parse_pitch(text: str) -> int:
     found = re.match(r"^([A-Ga-g])(#|b)?(-?\d)$", text)
     if found:
         letter, accidental, octave = found.groups()
-        pitch = _LETTERS[letter.upper()] + {"#": 1, "b": -1}.get(accidental or "", 0) + 12 * (int(octave) + 1)
+        pitch = SEMITONES[letter.upper()] + {"#": 1, "b": -1}.get(accidental or "", 0) + 12 * (int(octave) + 1)
         if 0 <= pitch < 128:
             return pitch
     raise ValueError(f"'{text}' is not a pitch such as C4, F#3 or 60")

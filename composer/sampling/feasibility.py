@@ -33,9 +33,6 @@ BARS = 64
 LAST_BARS, BLOCK = 16, 16
 """Bars that may be the last, if that is unknown; bars checked side by side."""
 
-MAJOR, MINOR = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 9, 10, 11)
-"""Degrees of a key, in semitones; in minor, the raised sixth and seventh as well."""
-
 
 Wish = tuple[object, ...]
 """The conditions of a request that may contradict constraints."""
@@ -293,7 +290,7 @@ def _warn_of_key(tokenizer: Tokenizer, constraints: Sequence[Constraint], reques
     keys, bars = _keys(tokenizer, request), np.arange(min(request.bars or BLOCK, BLOCK))
     context = _places(tokenizer, constraints, request, keys, bars, _beats(request), 0)
     key = ALL_KEYS[int(keys[0])]
-    own = np.isin((pitches(context.meaning, context.facts) - key.tonic) % 12, MINOR if key.minor else MAJOR)
+    own = np.isin((pitches(context.meaning, context.facts) - key.tonic) % 12, key.scale)
     masks = [constraint.mask(context) & context.allowed for constraint in constraints]
     left = np.all(masks, axis=0)
     outside = np.flatnonzero(left.any(axis=1) & ~(left & own).any(axis=1))

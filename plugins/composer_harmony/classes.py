@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.arrays import like, namespace, numbers
+from composer.music.keys import SEMITONES
 from composer.types import Array, Context, Meaning
 
-LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 TONIC = re.compile(r"([A-Ga-g])(#|b)?")
 
 
 def pitch_class(letter: str, accidental: str | None) -> int:
     """Return the pitch class of a letter with a sharp, a flat or nothing."""
-    return (LETTERS[letter.upper()] + {"#": 1, "b": -1}.get(accidental or "", 0)) % 12
+    return (SEMITONES[letter.upper()] + {"#": 1, "b": -1}.get(accidental or "", 0)) % 12
 
 
 @lru_cache(maxsize=32)

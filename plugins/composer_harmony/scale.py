@@ -10,14 +10,14 @@ import numpy as np
 
 from composer.arrays import like, namespace
 from composer.errors import BadOption, nearest, printable
-from composer.music.keys import Key
+from composer.music.keys import MAJOR_SCALE, MINOR_SCALE, Key
 from composer.music.notes import sounds_on
 from composer.types import Array, Context
 from composer_harmony.classes import TONIC, in_keys, of_classes, pitch_class
 
 SCALES = {
-    "major": (0, 2, 4, 5, 7, 9, 11),
-    "minor": (0, 2, 3, 5, 7, 8, 9, 10, 11),
+    "major": MAJOR_SCALE,
+    "minor": MINOR_SCALE,
     "natural minor": (0, 2, 3, 5, 7, 8, 10),
     "harmonic minor": (0, 2, 3, 5, 7, 8, 11),
     "melodic minor": (0, 2, 3, 5, 7, 9, 11),

@@ -18,13 +18,14 @@ from composer.metrics.counting import (
     steps,
 )
 from composer.metrics.heard import Heard
+from composer.music.keys import MAJOR_SCALE
 from composer.types import Metric
 
 DISTANCE = "bits from real"
 WIDEST = 12
 """Melodic intervals beyond so many semitones count as this one."""
 
-_MAJOR = np.isin(np.arange(12), (0, 2, 4, 5, 7, 9, 11)).astype(np.float64)
+_MAJOR = np.isin(np.arange(12), MAJOR_SCALE).astype(np.float64)
 _IN_SCALE = np.array([np.roll(_MAJOR, tonic) for tonic in range(12)]).T  # (12 pitch classes, 12 scales)
 
 

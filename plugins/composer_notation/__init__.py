@@ -1,4 +1,4 @@
-"""Scores as notation programs have them: MusicXML, Humdrum kern and ABC read, MusicXML and ABC written."""
+"""Notation files: reads MusicXML, Humdrum kern and ABC, and writes MusicXML and ABC."""
 
 from composer import hookimpl
 from composer.types import Offers
@@ -6,7 +6,7 @@ from composer.types import Offers
 
 @hookimpl
 def register_readers() -> Offers:
-    """Offer the suffixes of MusicXML (plain and packed), kern and ABC files."""
+    """Register the reader of MusicXML (plain and packed), kern and ABC files."""
     from composer_notation.reader import NotationReader
 
     return dict.fromkeys((".musicxml", ".xml", ".mxl", ".krn", ".abc"), NotationReader)
@@ -14,7 +14,7 @@ def register_readers() -> Offers:
 
 @hookimpl
 def register_exporters() -> Offers:
-    """Offer the suffixes of MusicXML, plain and packed, and of ABC."""
+    """Register the exporters of MusicXML (plain and packed) and ABC."""
     from composer_notation.writing.exporters import AbcExporter, MusicXmlExporter
 
     return {**dict.fromkeys((".musicxml", ".xml", ".mxl"), MusicXmlExporter), ".abc": AbcExporter}

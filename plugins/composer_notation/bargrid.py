@@ -1,8 +1,8 @@
-"""Where bars begin when measures are laid end to end, short ones among them; it knows no file format.
+"""Bar lines of measures that are laid end to end, short measures among them.
 
 A written measure need not be a bar: a repeat sign cuts a bar in two, and an encoder may leave a beat out. Short
-measures that add up to a bar are one; what remains odd is given a time signature of its own length, so that the
-bars after it stay where they were written.
+measures that add up to a bar are one. An odd one gets a time signature of its own length, so that later bars stay
+where they were written.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from fractions import Fraction
 from composer.music.score import TICKS_PER_QUARTER, TimeSignature
 
 LONGEST = 100_000 * 4 * TICKS_PER_QUARTER
-"""Ticks that a piece may last: what is longer has a wrong number in it."""
+"""Most ticks of a piece; a longer one has a wrong number in it."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure as it is played: start and length in quarter notes, and the time signature in force."""
+    """A measure as it is played: start and length in quarter notes, and its time signature."""
 
     start: Fraction
     length: Fraction
@@ -30,22 +30,22 @@ class Measure:
 
     @property
     def bar(self) -> Fraction:
-        """How long it would be if it were complete."""
+        """Length of a complete bar of its time signature."""
         return Fraction(4 * self.numerator, self.denominator)
 
 
 def lay_measures(
     lengths: Sequence[Sequence[Fraction]], signatures: Sequence[tuple[int, int] | None], order: Sequence[int]
 ) -> list[Measure]:
-    """Lay measures one after the other in playing order, each as long as most parts have it.
+    """Lay measures end to end in playing order, each as long as in most parts.
 
-    `lengths` holds those of each part, 0 where nothing is written in it; `signatures` those that begin with a measure.
+    `lengths` has a list for each part, 0 where nothing is written; `signatures` has those that begin with a measure.
     """
     signature, written = (4, 4), []
-    for place, new in enumerate(signatures):
+    for index, new in enumerate(signatures):
         signature = new or signature
         full = Measure(Fraction(0), Fraction(0), *signature)
-        found = [part[place] for part in lengths if place < len(part) and part[place]]
+        found = [part[index] for part in lengths if index < len(part) and part[index]]
         written.append(replace(full, length=_agree(found, full.bar)))
     start, played = Fraction(0), []
     for index in order:
@@ -55,7 +55,7 @@ def lay_measures(
 
 
 def _agree(lengths: Sequence[Fraction], bar: Fraction) -> Fraction:
-    """The length that most parts have; of several such, a full bar, or else the longest."""
+    """Return the length that most parts have; of several, a full bar, or else the longest."""
     counts = Counter(lengths)
     return max(counts, key=lambda length: (counts[length], length == bar, length), default=bar)
 
@@ -67,58 +67,58 @@ def ticks(quarters: Fraction) -> int:
 
 
 def upbeat_of(measures: Sequence[Measure]) -> int:
-    """Length in ticks of a first measure that is shorter than its bar; else 0."""
+    """Return the length in ticks of the pickup, a first measure that is shorter than its bar; else 0."""
     if len(measures) < 2 or not 0 < measures[0].length < measures[0].bar:
         return 0
     return ticks(measures[0].length)
 
 
 def time_signatures(measures: Sequence[Measure]) -> tuple[TimeSignature, ...]:
-    """The time signatures whose bars begin where these measures do, each where it changes."""
+    """Find time signatures whose bars begin where these measures do, each where it changes."""
     found: list[TimeSignature] = []
     starts = [*(measure.start for measure in measures), *(m.start + m.length for m in measures[-1:])]
     same = _ends_of_metres(measures)
-    place = 0
-    while place < len(measures):
-        count = 1 if place == 0 and upbeat_of(measures) else _joined(measures, starts, place, same[place])
-        signature = _signature(measures, place, count)
+    index = 0
+    while index < len(measures):
+        count = 1 if index == 0 and upbeat_of(measures) else _joined(measures, starts, index, same[index])
+        signature = _signature(measures, index, count)
         if not found or (found[-1].numerator, found[-1].denominator) != (signature.numerator, signature.denominator):
             found.append(signature)
-        place += count
+        index += count
     return tuple(found)
 
 
-def _joined(measures: Sequence[Measure], starts: Sequence[Fraction], place: int, same: int) -> int:
-    """How many measures from `place` on make one bar: more than one if short ones add up to it exactly.
+def _joined(measures: Sequence[Measure], starts: Sequence[Fraction], index: int, same: int) -> int:
+    """Count the measures from `index` on that make one bar: several if short ones add up to it exactly.
 
-    `starts` are where they begin, and where the last one ends; up to `same` they have the same metre.
+    `starts` has the start of each measure and the end of the last. Measures before `same` have the same metre.
     """
-    bar_end = starts[place] + measures[place].bar
-    end = bisect_left(starts, bar_end, place + 1)
-    return end - place if end <= same and starts[end] == bar_end else 1
+    bar_end = starts[index] + measures[index].bar
+    end = bisect_left(starts, bar_end, index + 1)
+    return end - index if end <= same and starts[end] == bar_end else 1
 
 
 def _ends_of_metres(measures: Sequence[Measure]) -> list[int]:
-    """For each measure, the first one after it that has bars of another length."""
+    """Find, for each measure, the first later one with bars of another length."""
     ends = [len(measures)] * len(measures)
-    for place in range(len(measures) - 2, -1, -1):
-        is_same = measures[place].bar == measures[place + 1].bar
-        ends[place] = ends[place + 1] if is_same else place + 1
+    for index in range(len(measures) - 2, -1, -1):
+        is_same = measures[index].bar == measures[index + 1].bar
+        ends[index] = ends[index + 1] if is_same else index + 1
     return ends
 
 
-def _signature(measures: Sequence[Measure], place: int, count: int) -> TimeSignature:
-    """The written signature if bars of it fit the measures (the ends of the piece always do), else one that fits."""
-    first = measures[place]
+def _signature(measures: Sequence[Measure], index: int, count: int) -> TimeSignature:
+    """Return the written time signature if bars of it fit, as they always do at the ends, else one that fits."""
+    first = measures[index]
     written = TimeSignature(ticks(first.start), first.numerator, first.denominator)
-    is_end = place + count == len(measures) and first.length <= first.bar
-    if count > 1 or is_end or first.length % first.bar == 0 or (place == 0 and upbeat_of(measures)):
+    is_end = index + count == len(measures) and first.length <= first.bar
+    if count > 1 or is_end or first.length % first.bar == 0 or (index == 0 and upbeat_of(measures)):
         return written
     return _of_length(first.length, written) or written
 
 
 def _of_length(quarters: Fraction, near: TimeSignature) -> TimeSignature | None:
-    """A signature of that bar length, in the note value of `near` or the next smaller one that does; None if none."""
+    """Find a time signature of that bar length, in the note value of `near` or a smaller one; None for none."""
     denominator = near.denominator
     while denominator <= 64:
         numerator = quarters * denominator / 4

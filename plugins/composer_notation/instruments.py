@@ -1,4 +1,4 @@
-"""Names of parts as programs of General MIDI, in the languages that scores are printed in."""
+"""General MIDI programs of parts by name, in the languages of printed scores."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _SINGERS = {
 
 
 def program_of(name: str) -> int | None:
-    """Tell the General MIDI program of a part by its name, such as `Violino I` or `Fagotti`; None if it names none."""
+    """Find the General MIDI program of a part by its name, such as `Violino I` or `Fagotti`; None if it names none."""
     words = re.findall(r"[^\W\d_]+", name.lower())
     for first, second in pairwise(words):
         if (found := _PAIRS.get(f"{first} {second}")) is not None:

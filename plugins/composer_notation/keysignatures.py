@@ -1,4 +1,4 @@
-"""Key signatures as keys. One may say its mode; where it does not, the notes under it do."""
+"""Key signatures as keys. A signature may state its mode; otherwise the notes under it decide."""
 
 from __future__ import annotations
 
@@ -10,11 +10,33 @@ import numpy as np
 from composer.music.keys import Key, estimate_key, key_of_signature
 from composer.music.score import KeySignature, Notes, Track, joined
 
-_DEGREES = {  # semitones from the tonic of the major key of the same signature
-    "major": 0, "ionian": 0, "dorian": 2, "phrygian": 4, "lydian": 5, "mixolydian": 7, "minor": 9, "aeolian": 9,
-    "locrian": 11,
+MODES = {
+    "lydian": 1, "major": 0, "ionian": 0, "mixolydian": -1, "dorian": -2, "minor": -3, "aeolian": -3, "phrygian": -4,
+    "locrian": -5,
 }  # fmt: skip
-_MINOR_THIRD = ("minor", "aeolian", "dorian", "phrygian", "locrian")
+"""Sharps (positive) or flats of a mode, compared with the major key of its tonic."""
+
+_ORDER_OF_SHARPS = "FCGDAEB"
+
+
+def has_minor_third(mode: str) -> bool:
+    """Tell whether a mode is minor, or a church mode with a minor third."""
+    return MODES[mode] < MODES["mixolydian"]
+
+
+def count_fifths(letter: str, alter: int = 0) -> int:
+    """Count the sharps (positive) or flats of the major key on a letter that is altered by semitones."""
+    return _ORDER_OF_SHARPS.index(letter) - 1 + 7 * alter
+
+
+def find_alteration(letter: str, fifths: int) -> int:
+    """Return the semitones by which a signature of so many sharps, or flats if negative, alters a letter."""
+    return (fifths - _ORDER_OF_SHARPS.index(letter) + 6) // 7
+
+
+def transpose_fifths(fifths: int, semitones: int) -> int:
+    """Transpose a signature to the usual one of its new key, of six sharps or five flats at most."""
+    return key_of_signature(fifths, minor=False).transposed(semitones).fifths if semitones else fifths
 
 
 @dataclass(frozen=True)
@@ -27,18 +49,18 @@ class Signature:
 
 
 def key_signatures(signatures: Sequence[Signature], tracks: Sequence[Track]) -> tuple[KeySignature, ...]:
-    """Name the key of each signature, where it changes.
+    """Find the key of each signature, and list the keys where they change.
 
-    A church mode is the major or minor key of its tonic and third. Without a mode it is the major or minor key with
-    that signature for which the notes under it speak.
+    A church mode becomes the major or minor key with its tonic and third. Without a mode, the notes under the signature
+    decide between its major and its minor key.
     """
     found: list[KeySignature] = []
     latest = {signature.tick: signature for signature in signatures}
     begins = sorted(latest)
     notes = joined([track.notes for track in tracks if not track.is_drum])
     notes = notes[np.argsort(notes["start"], kind="stable")]
-    places = np.searchsorted(notes["start"], begins).tolist()
-    for tick, first, last in zip(begins, places, [*places[1:], None], strict=False):
+    indices = np.searchsorted(notes["start"], begins).tolist()
+    for tick, first, last in zip(begins, indices, [*indices[1:], None], strict=False):
         its = latest[tick]
         key = _key_of_mode(its) or _key_of_notes(its, notes[first:last])
         if not found or found[-1].key != key:
@@ -47,9 +69,10 @@ def key_signatures(signatures: Sequence[Signature], tracks: Sequence[Track]) -> 
 
 
 def _key_of_mode(signature: Signature) -> Key | None:
-    if signature.mode not in _DEGREES:
+    if signature.mode not in MODES:
         return None
-    return Key((signature.fifths * 7 + _DEGREES[signature.mode]) % 12, signature.mode in _MINOR_THIRD)
+    major = key_of_signature(signature.fifths - MODES[signature.mode], minor=False)
+    return Key(major.tonic, has_minor_third(signature.mode))
 
 
 def _key_of_notes(signature: Signature, its: Notes) -> Key:

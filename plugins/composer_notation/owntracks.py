@@ -1,7 +1,7 @@
-"""What a score that this program wrote says of its tracks, and of what made it; it knows no file.
+"""Track names and provenance, which our MusicXML files hold in fields of their own.
 
-In a field of its own such a MusicXML file says which track each staff, and each voice of a staff that two share,
-belongs to. Where that no longer fits the music (the file was edited since), it is left aside.
+One field states the track of each staff, and of each voice where two share a staff. It is ignored where it no longer
+fits the music, since the file was edited.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 from xml.etree.ElementTree import iterparse
 
 TRACKS = "composer-tracks"
-"""The name of that field."""
+"""The field that states the tracks, as JSON."""
 
 PROVENANCE = "composer"
-"""The name of the field that holds what made the piece, as JSON."""
+"""The field that holds the provenance, as JSON."""
 
 _MOST = 1_000
 
@@ -32,17 +32,17 @@ class OwnTrack:
 
 
 def own_tracks(text: str, staves: int) -> tuple[OwnTrack, ...]:
-    """Read the field, or nothing if it makes no sense or speaks of another number of staves."""
+    """Parse the field; () if it is invalid or refers to another number of staves."""
     try:
         tracks = tuple(_own_track(values) for values in json.loads(text))
     except (KeyError, TypeError, ValueError, RecursionError):
         return ()
-    places = [staff for track in tracks for staff, _ in track.staves]
-    return tracks if len(tracks) <= _MOST and set(places) == set(range(staves)) else ()
+    numbers = [staff for track in tracks for staff, _ in track.staves]
+    return tracks if len(tracks) <= _MOST and set(numbers) == set(range(staves)) else ()
 
 
 def provenance(document: bytes) -> dict[str, Any]:
-    """What made the piece in a MusicXML document, which must have been checked; `{}` if it does not say."""
+    """Parse the provenance in a MusicXML document, which must have been checked; `{}` if there is none."""
     for _, element in iterparse(io.BytesIO(document)):  # noqa: S314  (entities are refused before)
         if element.tag == "part-list":
             break

@@ -1,4 +1,4 @@
-"""Reads notation files after a look at their size; it knows suffixes, and no notes."""
+"""The reader of notation files: it checks their size, and reads them by suffix."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class NotationReader:
     is_bounded: ClassVar[bool] = True
 
     def provenance(self, path: Path) -> Mapping[str, Any]:
-        """What made the piece, as a MusicXML file of ours says; `{}` otherwise. Raises UnreadableFile."""
+        """Read the provenance of a MusicXML file of ours; `{}` for other files. Raises UnreadableFile."""
         if path.suffix.lower() in _WITHOUT_PROVENANCE:
             return {}
         open_document(path)
         return provenance(bytes_of(path))
 
     def pieces(self, path: Path) -> Iterator[tuple[str, Score | Exception]]:
-        """Read each tune of a book in ABC, or the one piece of another file. Raises and warns as `__call__`."""
+        """Read each tune of an ABC book, or the one piece of another file. Raises and warns as `__call__`."""
         if path.suffix.lower() == ".abc":
             _check_size(path)
             yield from abc.pieces(path)
@@ -48,7 +48,7 @@ class NotationReader:
             yield "", self(path)
 
     def __call__(self, path: Path) -> Score:
-        """The score in a file, repeats played. Raises UnreadableFile; warns with ReadingWarning."""
+        """Read the score in a file, repeats played. Raises UnreadableFile; warns with ReadingWarning."""
         shown = printable(str(path))
         _check_size(path)
         if path.suffix.lower() == ".abc":
@@ -61,7 +61,7 @@ class NotationReader:
         for left_out in (w.message for w in caught if isinstance(w.message, LeftOutWarning)):
             warnings.warn(left_out, stacklevel=2)
         if not score.note_count:
-            raise UnreadableFile(f"{shown}: holds no notes.")
+            raise UnreadableFile(f"{shown}: contains no notes.")
         if score.end > LONGEST:
             raise UnreadableFile(f"{shown}: lasts for more than 100,000 bars; a note in it must be far too long.")
         return score if score.title else replace(score, title=path.stem)

@@ -1,4 +1,4 @@
-"""Written notes and the rows of a Score that they become, ties joined; it knows no file format and no music21."""
+"""Written notes, and the rows of a Score that they become, ties joined."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from composer_notation.bargrid import ticks
 Note = TypeVar("Note", bound="HasVoice")
 
 VELOCITY = 80
-"""How loud a note is of which nothing is said."""
+"""Velocity of a note without dynamics."""
+
+FORTE = 90
+"""Velocity that MusicXML counts as `dynamics="100"`."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Sounding:
 
 
 def rows(notes: Iterable[Sounding]) -> list[tuple[int, int, int, int]]:
-    """Notes as (start, duration, pitch, velocity) in ticks, tied ones joined."""
+    """Convert notes to (start, duration, pitch, velocity) in ticks, tied ones joined."""
     return [
         (ticks(note.start), max(1, ticks(note.start + note.length) - ticks(note.start)), note.pitch, note.velocity)
         for note in joined(notes)
@@ -37,45 +40,45 @@ def rows(notes: Iterable[Sounding]) -> list[tuple[int, int, int, int]]:
 
 
 def joined(notes: Iterable[Sounding]) -> list[Sounding]:
-    """Notes by start, a tied one as long as all it is tied to; a tie to nothing or to another pitch is no tie.
+    """Join tied notes, and sort by start; a tie to nothing or to another pitch is ignored.
 
-    A tie goes on in its own voice where that has the pitch, and else in another one.
+    A tie goes on in its own voice if that has the pitch, else in another one.
     """
     found: list[Sounding] = []
-    waiting: dict[tuple[int, Fraction], dict[str, int]] = {}  # where tied notes are found, by voice
+    waiting: dict[tuple[int, Fraction], dict[str, int]] = {}  # indices of tied notes, by voice
     for start, together in groupby(sorted(notes, key=lambda note: note.start), key=lambda note: note.start):
         for note in sorted(together, key=lambda note: note.voice not in waiting.get((note.pitch, note.start), ())):
             held = waiting.get((note.pitch, start), {})
             voice = note.voice if note.voice in held else next(iter(held), None)
             if voice is None:
-                place = len(found)
+                index = len(found)
                 found.append(note)
             else:
-                place = held.pop(voice)
-                found[place] = replace(found[place], length=start + note.length - found[place].start)
+                index = held.pop(voice)
+                found[index] = replace(found[index], length=start + note.length - found[index].start)
             if note.is_tied:
-                waiting.setdefault((note.pitch, start + note.length), {})[note.voice] = place
+                waiting.setdefault((note.pitch, start + note.length), {})[note.voice] = index
     return found
 
 
 class HasVoice(Protocol):
-    """A note in a voice, whatever its times are counted in; a false voice is none."""
+    """A note in a voice, in any unit of time; a false voice is none."""
 
     @property
     def start(self) -> Any:
-        """Where it begins."""
+        """Its onset."""
 
     @property
     def length(self) -> Any:
-        """How long it sounds."""
+        """Its duration."""
 
     @property
     def voice(self) -> Any:
-        """What tells its voice from others."""
+        """The label of its voice."""
 
 
 def voices(notes: Sequence[Note]) -> list[list[Note]]:
-    """The notes of each voice if voices sound together, else all in one; notes of no voice go with the first."""
+    """Split notes by voice if voices sound together; notes of no voice go with the first."""
     if not _overlap(notes):
         return [list(notes)]
     found: dict[Any, list[Note]] = {name: [] for name in sorted({note.voice for note in notes if note.voice})}
@@ -86,8 +89,8 @@ def voices(notes: Sequence[Note]) -> list[list[Note]]:
 
 
 def _overlap(notes: Iterable[HasVoice]) -> bool:
-    """Whether notes of different voices ever sound together."""
-    last = others = 0  # where the voice that reaches furthest ends, and where all others do
+    """Tell whether notes of different voices ever sound together."""
+    last = others = 0  # the end of the voice that reaches furthest, and of all others
     furthest = None
     for note in sorted((note for note in notes if note.voice), key=lambda note: note.start):
         if note.start < (others if note.voice == furthest else last):

@@ -1,13 +1,12 @@
-"""The order in which measures are played, with repeats, endings and jumps carried out.
+"""The playing order of measures, with repeats, endings and jumps.
 
-How the signs are understood, where a page leaves it open:
+Where notation leaves a choice:
 
 - A repeat goes back to the nearest sign that opens one, or to where the last repeat ended, or to the beginning.
-- An ending that is followed by a later one is left for the repeat's beginning, whether or not a repeat sign stands
-  after it. Where there are endings, their numbers say how many times are played, and a first ending alone stands
-  for two.
-- A jump (D.C., D.S.) is made once, when the repeats before it are done. After it repeats are not played again, and of
-  several endings the last one is. `Fine` ends the piece then; `To Coda` leads on to the coda.
+- After an ending that a later one follows, the repeat begins again, with or without a repeat sign. The numbers of
+  endings determine how many times are played; a first ending alone means two.
+- A jump (D.C., D.S.) is made once, after the repeats before it. From then on repeats are not played again, and of
+  several endings only the last one is. `Fine` ends the piece then, and `To Coda` leads to the coda.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 MOST_TIMES = 16
-"""A passage marked to be played more often is played this often."""
+"""Most times that a passage is played."""
 
 MOST_MEASURES = 50_000
-"""As many measures as are ever played."""
+"""Most measures that are played."""
 
 BEGINNING = "beginning"
 """The target of a da capo."""
@@ -30,8 +29,8 @@ class Signs:
     """The signs around one measure. `times` counts every time a passage is played, the first included."""
 
     opens: bool = False  # a repeat begins before it
-    times: int = 0  # a repeat ends after it, and the passage is played so many times in all; 0: none ends
-    endings: tuple[int, ...] = ()  # the times of the repeat that it is for, in every measure under the bracket
+    times: int = 0  # how often a repeat that ends after it is played in all; 0: none ends
+    endings: tuple[int, ...] = ()  # the rounds of the repeat that it is for, in every measure under the bracket
     begins_ending: bool = False  # the bracket begins here, which tells two neighbouring endings apart
     segno: str = ""  # labels of the signs that stand before it; "" for none
     coda: str = ""
@@ -41,11 +40,11 @@ class Signs:
 
 
 class Unplayable(ValueError):
-    """The signs make no piece; the text says why, in words that follow a file's name."""
+    """Signs that make no piece; the text is the reason, in words that follow a file's name."""
 
 
 class SignMissing(Unplayable):
-    """A jump leads to a segno or a coda that is not there."""
+    """A jump to a segno or a coda that is missing."""
 
 
 def play_order(signs: Sequence[Signs], most: int = MOST_MEASURES) -> list[int]:
@@ -64,18 +63,18 @@ def play_order(signs: Sequence[Signs], most: int = MOST_MEASURES) -> list[int]:
 
 @dataclass
 class _Player:
-    """A place in the piece, and what has been played of the repeat that it lies in."""
+    """A position in the piece, and the state of the repeat around it."""
 
     signs: Sequence[Signs]
-    place: int = 0
-    start: int = 0  # where the repeat in force goes back to
+    index: int = 0
+    start: int = 0  # of the current repeat
     round: int = 1
     has_jumped: bool = False
     jumps_made: set[int] = field(default_factory=set)
     segnos: dict[str, int] = field(init=False)
     codas: dict[str, int] = field(init=False)
-    ending_of: list[int] = field(init=False)  # where the group of endings over each measure begins, -1 for none
-    last_time: dict[int, int] = field(init=False)  # how many times are played of each group of endings
+    ending_of: list[int] = field(init=False)  # the first measure of its group of endings, -1 for none
+    last_time: dict[int, int] = field(init=False)  # rounds of each group of endings
     group_end: dict[int, int] = field(init=False)  # the first measure after it
 
     def __post_init__(self) -> None:
@@ -85,7 +84,7 @@ class _Player:
         self._group_endings()
 
     def _group_endings(self) -> None:
-        """Endings that follow one another belong to one repeat, unless a number comes again."""
+        """Group endings: those that follow one another belong to one repeat, unless a number recurs."""
         self.ending_of, self.last_time, self.group_end = [], {}, {}
         begin, used = -1, set[int]()
         for index, sign in enumerate(self.signs):
@@ -96,35 +95,35 @@ class _Player:
                 begin = index if begin < 0 else begin
                 used.update(sign.endings)
                 last = max(used)
-                is_alone = last == 1 and (sign.times or self.last_time.get(begin) == 2)  # the second time passes it by
+                is_alone = last == 1 and (sign.times or self.last_time.get(begin) == 2)  # the second round skips it
                 self.last_time[begin], self.group_end[begin] = 2 if is_alone else min(last, MOST_TIMES), index + 1
             self.ending_of.append(begin)
 
     def __iter__(self) -> Iterator[int]:
-        while self.place < len(self.signs):
-            sign = self.signs[self.place]
-            if sign.opens and self.place != self.start:
-                self.start, self.round = self.place, 1
+        while self.index < len(self.signs):
+            sign = self.signs[self.index]
+            if sign.opens and self.index != self.start:
+                self.start, self.round = self.index, 1
             if sign.endings and not self._is_played(sign):
                 self._pass_by()
                 continue
-            yield self.place
+            yield self.index
             if self.has_jumped and sign.fine:
                 return
-            self.place = self._following(sign)
+            self.index = self._following(sign)
 
     def _is_played(self, sign: Signs) -> bool:
-        """Whether this ending is for this time round; after a jump, whether it is the last one."""
-        return (self.last_time[self.ending_of[self.place]] if self.has_jumped else self.round) in sign.endings
+        """Tell whether this ending is for the current round; after a jump, whether it is the last one."""
+        return (self.last_time[self.ending_of[self.index]] if self.has_jumped else self.round) in sign.endings
 
     def _pass_by(self) -> None:
-        """Go past a measure of another ending; where that was the last of the endings, the next time round begins."""
-        is_last = self.place + 1 == self.group_end[self.ending_of[self.place]]
-        self.place = self.start if is_last and self._goes_back() else self.place + 1
+        """Skip a measure of another ending; after the last of the endings, begin the next round."""
+        is_last = self.index + 1 == self.group_end[self.ending_of[self.index]]
+        self.index = self.start if is_last and self._goes_back() else self.index + 1
 
     def _following(self, sign: Signs) -> int:
-        """Where to go on after the measure that was just played."""
-        here = self.place
+        """Return the index of the next measure."""
+        here = self.index
         if self._ends_repeat(sign) and self._goes_back():
             return self.start
         if sign.jump and here not in self.jumps_made:
@@ -136,37 +135,37 @@ class _Player:
         return here + 1 if group < 0 or not self._leaves_ending() else self.group_end[group]
 
     def _ends_repeat(self, sign: Signs) -> bool:
-        return bool(sign.times) if self.ending_of[self.place] < 0 else self._leaves_ending()
+        return bool(sign.times) if self.ending_of[self.index] < 0 else self._leaves_ending()
 
     def _goes_back(self) -> bool:
-        """Begin the next time of the repeat that ends here, or leave it behind: whether there is a next time."""
-        group = self.ending_of[self.place]
-        times = min(self.signs[self.place].times, MOST_TIMES) if group < 0 else self.last_time[group]
+        """Begin the next round of the repeat that ends here, or leave it; tell whether there is a next round."""
+        group = self.ending_of[self.index]
+        times = min(self.signs[self.index].times, MOST_TIMES) if group < 0 else self.last_time[group]
         if self.round < times and not self.has_jumped:
             self.round += 1
             return True
-        self.start, self.round = self.place + 1 if group < 0 else self.group_end[group], 1
+        self.start, self.round = self.index + 1 if group < 0 else self.group_end[group], 1
         return False
 
     def _leaves_ending(self) -> bool:
-        """Whether the bracket over this measure ends with it."""
-        following = self.place + 1
-        if self.signs[self.place].times or following == len(self.signs):
+        """Tell whether the bracket over this measure ends with it."""
+        following = self.index + 1
+        if self.signs[self.index].times or following == len(self.signs):
             return True
         its = self.signs[following]
-        return its.begins_ending or its.endings != self.signs[self.place].endings
+        return its.begins_ending or its.endings != self.signs[self.index].endings
 
     def _jump(self, target: str) -> int:
-        self.jumps_made.add(self.place)
+        self.jumps_made.add(self.index)
         self.has_jumped = True
         self.round = 1
         self.start = 0 if target == BEGINNING else self._target(self.segnos, target, "segno")
         return self.start
 
     def _target(self, signs: dict[str, int], label: str, name: str) -> int:
-        """The sign of that label, or else the only one there is: programs label them carelessly."""
+        """Find the sign of that label, or else the only one there is: programs label them carelessly."""
         if label in signs:
             return signs[label]
         if len(signs) == 1:
             return next(iter(signs.values()))
-        raise SignMissing(f"has a jump to a {name} that is not there")
+        raise SignMissing(f"has a jump to a {name} that is missing")

@@ -1,6 +1,6 @@
-"""What decorations and texts of ABC mean to a player: loudness, signs to jump by, and what is not played.
+"""Decorations and texts of ABC: dynamics, signs to jump by, and those that are not played.
 
-Volumes are those of section 4.14 of the ABC standard 2.1.
+Velocities are those of section 4.14 of the ABC standard 2.1.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NOT_PLAYED = {
         "crescendo(", "crescendo)", "<(", "<)", "diminuendo(", "diminuendo)", ">(", ">)", "cresc", "dim", "decresc",
     ),
     "octave marks": ("8va(", "8va)", "8vb(", "8vb)", "15ma(", "15ma)", "15mb(", "15mb)"),
-    "": (  # what nobody hears
+    "": (  # inaudible
         "0", "1", "2", "3", "4", "5", "+", "plus", "upbow", "downbow", "open", "thumb", "shortphrase", "mediumphrase",
         "longphrase", "nil", "none", "editorial", "courtesy", "xstem", "beamon", "beambr1", "beambr2",
     ),
@@ -54,24 +54,24 @@ _UNICODE = str.maketrans({"♭": "b", "♯": "#", "♮": None})
 
 
 def sign_of(symbol: Symbol) -> str:
-    """Name the sign to jump by that a decoration or a text is: `fine`, `segno`, `da capo` …; "" for none."""
+    """Return the sign to jump by that a decoration or a text is: `fine`, `segno`, `da capo` …; "" for none."""
     if symbol.kind not in ("decoration", "text") or len(symbol.text) > _LONGEST_SIGN:
         return ""
     return _SIGNS.get(_NOT_A_LETTER.sub("", symbol.text.lower()), "")
 
 
 def chord_of(text: str) -> str:
-    """Take the chord symbol from the beginning of a text in quotes, without alternatives in brackets; "" for none."""
+    """Parse the chord symbol at the start of a quoted text, without alternatives in brackets; "" for none."""
     first = re.split(r"[;\n]|\\n", text.strip(), maxsplit=1)[0].translate(_UNICODE)
     plain = _ALTERNATE.sub("", first).strip()
     return plain if _CHORD.fullmatch(plain) else ""
 
 
 def is_remark(text: str) -> bool:
-    """Tell whether a text in quotes is said to be no chord symbol (4.19)."""
+    """Tell whether a quoted text is marked as no chord symbol (4.19)."""
     return text[:1] in ("^", "_", "<", ">", "@")
 
 
 def left_out_as(name: str) -> str:
-    """Name the kind of a decoration that is not played; "" for one that nobody hears."""
+    """Name the kind of a decoration that is not played; "" for one that is inaudible."""
     return _LEFT_OUT_AS.get(name, "unknown decorations")

@@ -1,4 +1,4 @@
-"""What the fields of an ABC tune say: key, metre, unit length, tempo, properties of a voice, order of the parts.
+"""Fields of an ABC tune: key, metre, unit length, tempo, properties of a voice, order of the parts.
 
 Section numbers are those of the ABC standard 2.1. Errors are ValueErrors, in words that follow a tune's name.
 """
@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from composer.errors import printable
-from composer.music.keys import Key, parse_key
+from composer.music.keys import LETTERS, Key, parse_key
+from composer_notation.keysignatures import MODES, count_fifths, find_alteration, has_minor_third
 
-LETTERS = "CDEFGAB"
+ALTERATIONS = {"__": -2, "_": -1, "=": 0, "^": 1, "^^": 2}
+"""Semitones of each accidental."""
+
 SLOWEST, FASTEST = 1, 1000  # quarter notes a minute; others are left out
 
-_SHARPS = "FCGDAEB"
-_ALTERS = {"__": -2, "_": -1, "=": 0, "^": 1, "^^": 2}
-_MINOR_THIRD = ("m", "min", "aeo", "dor", "phr", "loc")
-_FIFTHS_OFF_MAJOR = {"lyd": 1, "mix": -1, "dor": -2, "m": -3, "min": -3, "aeo": -3, "phr": -4, "loc": -5}
-_MODES = ("", "maj", "ion", "exp", *_FIFTHS_OFF_MAJOR)
+_MODES = {mode[:3]: mode for mode in MODES} | {"": "major", "exp": "major"}
 _TONIC = re.compile(r"([A-G])([#b]?) *([A-Za-z]*)")
 _ACCIDENTALS = re.compile(r"([_^]{1,2}|=)([A-Ga-g])")
 _PIPES = ("HP", "Hp")  # of the Highlands: A with F and C sharp
@@ -31,13 +30,13 @@ _UNIT = re.compile(r"1(?:/(1|2|4|8|16|32|64|128|256|512))?")
 
 _QUOTED = re.compile(r'"[^"]*"')
 _BEATS = re.compile(r"(\d{1,3})/(\d{1,3})")
-_UNITS = re.compile(r"(?:C(\d{0,2}))?")  # unit lengths that make a beat
+_UNITS = re.compile(r"(?:C(\d{0,2}))?")  # of a beat, in unit lengths
 _RATE = re.compile(r"\d{1,4}(?:\.\d{1,3})?(?![\d/])")
 
 _PROPERTY = re.compile(r'([^\s"=]+)=("[^"]*"|[^\s"]*)|([^\s"]+)|"[^"]*"|"')
 _CLEF = r"(treble|alto|tenor|bass|perc|soprano|mezzosoprano|baritone|none{})\d?([-+^_]8)?"
 _CLEF_WORD, _CLEF_VALUE = re.compile(_CLEF.format("")), re.compile(_CLEF.format("|[GFCP]"))
-_OCTAVE = re.compile(r"([-+^_]8)(va)?")  # with `va`, an old spelling, it is drawn alone
+_OCTAVE = re.compile(r"([-+^_]8)(va)?")  # with `va`, an old spelling, it has no effect on pitch
 _UNPLAYED = ("score", "sound", "shift", "instrument")
 
 _PART = re.compile(r"([A-Za-z])|([()])|(\d+)")
@@ -49,7 +48,7 @@ _MOST_PARTS = 1000
 
 @dataclass(frozen=True)
 class Signature:
-    """A `K:` field: the key, None if it names none, and the semitones by which the letters C, D, E … B are altered."""
+    """A `K:` field: its key, None if it names none, and the semitones by which it alters C, D, E … B."""
 
     key: Key | None = None
     altered: tuple[int, ...] = (0,) * 7
@@ -61,7 +60,7 @@ NO_SIGNATURE = Signature()
 def signature(text: str) -> tuple[Signature | None, Properties]:
     """Parse the value of a `K:` field (3.1.14): the signature, and the properties of the voice beside it.
 
-    A church mode becomes the major or minor key of its third. Of a field with properties alone the signature is None.
+    A church mode becomes the major or minor key with its third. The signature is None if there are only properties.
     """
     words, others = parse_properties(text, is_key=True)
     named = " ".join(words)
@@ -75,28 +74,28 @@ def signature(text: str) -> tuple[Signature | None, Properties]:
         return Signature(None, _modified((0,) * 7, accidentals, text)), others
     found = _TONIC.fullmatch(head)
     mode = found[3][:3] if found else ""
-    mode = {"M": "maj", "m": "m"}.get(mode, mode.lower())
+    mode = {"M": "maj", "m": "min"}.get(mode, mode.lower())
     if not found or mode not in _MODES:
         raise ValueError(f"has an invalid key '{printable(text, 40)}'")
-    minor = mode in _MINOR_THIRD
-    major = _SHARPS.index(found[1]) - 1 + {"#": 7, "b": -7}.get(found[2], 0)
-    altered = (0,) * 7 if mode == "exp" else _of_fifths(major + _FIFTHS_OFF_MAJOR.get(mode, 0))
-    key = parse_key(found[1] + found[2] + ("m" if minor else ""))
+    named_mode = _MODES[mode]
+    fifths = count_fifths(found[1], {"#": 1, "b": -1}.get(found[2], 0)) + MODES[named_mode]
+    altered = (0,) * 7 if mode == "exp" else _of_fifths(fifths)
+    key = parse_key(found[1] + found[2] + ("m" if has_minor_third(named_mode) else ""))
     return Signature(key, _modified(altered, accidentals, text)), others
 
 
 def _of_fifths(fifths: int) -> tuple[int, ...]:
-    """What so many sharps, or flats if negative, do to each letter."""
-    return tuple((fifths - _SHARPS.index(letter) + 6) // 7 for letter in LETTERS)
+    """Return the alteration of each letter under so many sharps, or flats if negative."""
+    return tuple(find_alteration(letter, fifths) for letter in LETTERS)
 
 
 def _modified(altered: tuple[int, ...], accidentals: str, text: str) -> tuple[int, ...]:
-    """A signature with accidentals of its own, such as `^f _b`."""
+    """Apply the accidentals of a field, such as `^f _b`, to its signature."""
     changed = list(altered)
     for accidental, letter in _ACCIDENTALS.findall(accidentals):
-        if accidental not in _ALTERS:
+        if accidental not in ALTERATIONS:
             raise ValueError(f"has an invalid key '{printable(text, 40)}'")
-        changed[LETTERS.index(letter.upper())] = _ALTERS[accidental]
+        changed[LETTERS.index(letter.upper())] = ALTERATIONS[accidental]
     if _ACCIDENTALS.sub("", accidentals).strip(" ,"):
         raise ValueError(f"has an invalid key '{printable(text, 40)}'")
     return tuple(changed)
@@ -113,7 +112,7 @@ def metre(text: str) -> tuple[int, int] | None:
     found = _METRE.fullmatch(_METRES.get(named, re.sub(r"[ ()]", "", named)))
     numerator = sum(int(part) for part in found[1].split("+")) if found else 0
     if not found or not 0 < numerator <= _LONGEST_BAR:
-        raise ValueError(f"has the metre '{printable(text, 40)}', which gives no bars")
+        raise ValueError(f"has an invalid metre '{printable(text, 40)}'")
     return numerator, int(found[2])
 
 
@@ -126,12 +125,12 @@ def unit_length(text: str) -> Fraction:
 
 
 def unit_of_metre(metre: tuple[int, int] | None) -> Fraction:
-    """Give the unit length where no `L:` field states one: a sixteenth in metres shorter than 3/4, else an eighth."""
+    """Return the default unit length: a sixteenth in metres shorter than 3/4, else an eighth."""
     return Fraction(1, 4) if metre and 4 * metre[0] < 3 * metre[1] else Fraction(1, 2)
 
 
 def tempo(text: str, unit: Fraction) -> float | None:
-    """Parse the value of a `Q:` field (3.1.8) as quarter notes a minute; None for words, and for what no one can play.
+    """Parse the value of a `Q:` field (3.1.8) as quarter notes a minute; None for words and unplayable tempos.
 
     Beats are added up: `1/4 3/8=40` is five eighths at 40. A number alone counts unit lengths (10.1).
     """
@@ -151,18 +150,18 @@ def tempo(text: str, unit: Fraction) -> float | None:
 
 @dataclass(frozen=True)
 class Properties:
-    """What a `V:` or `K:` field says of a voice (4.6, 7.1); None where it says nothing."""
+    """The properties of a voice in a `V:` or `K:` field (4.6, 7.1); None for those not stated."""
 
     name: str | None = None
     octave: int | None = None
     transpose: int | None = None
     clef_octave: int | None = None
     is_drum: bool | None = None
-    unplayed: int = 0  # how many there are that would change the sound, and are left out
+    unplayed: int = 0  # number of those that would change the sound, and are left out
 
 
 def parse_properties(text: str, *, is_key: bool = False) -> tuple[list[str], Properties]:
-    """Split a field into the words that belong to no property, and the properties."""
+    """Split a field into properties, and the words that belong to none."""
     words: list[str] = []
     found: dict[str, str] = {}
     for name, value, word in _PROPERTY.findall(text[:2000]):
@@ -191,9 +190,9 @@ def _number(text: str | None, most: int) -> int | None:
 
 
 def expand_parts(text: str) -> list[str]:
-    """Parse the `P:` field of a header (3.1.9): `(AB)2C` as A, B, A, B, C."""
+    """Expand the `P:` field of a header (3.1.9): `(AB)2C` to A, B, A, B, C."""
     stack: list[list[str]] = [[]]
-    last: list[str] = []  # what a number that follows repeats
+    last: list[str] = []  # the labels that a number repeats
     for letter, bracket, number in _PART.findall(text):
         if letter:
             last = [letter]

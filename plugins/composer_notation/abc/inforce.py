@@ -1,4 +1,4 @@
-"""What is in force at a place in a voice: key, metre, octave, instrument; and what a field changes of it."""
+"""The state of a voice, by which its notes are read, and the fields that change it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from composer_notation.abc.fields import (
 )
 from composer_notation.sounding import VELOCITY
 
-_WITHOUT_EFFECT = (["gchordoff"], ["grace"], ["ratio"])  # of what is said of them elsewhere, or never played
+_WITHOUT_EFFECT = (["gchordoff"], ["grace"], ["ratio"])  # stated elsewhere, or never played
 
 
 @dataclass(frozen=True)
 class InForce:
-    """What a note of a voice is read by."""
+    """The state of a voice: key, metre, octave, instrument and more."""
 
     signature: Signature = NO_SIGNATURE
     metre: tuple[int, int] | None = None
@@ -34,17 +34,17 @@ class InForce:
     velocity: int = VELOCITY
     program: int | None = None
     is_drum: bool = False
-    sounds: Mapping[str, int] = field(default_factory=dict)  # of a drum voice: the sound that a note stands for
+    sounds: Mapping[str, int] = field(default_factory=dict)  # of a drum voice: General MIDI sounds by note
     reach: str = "pitch"  # of an accidental: `pitch` (in every octave), `octave` or `not`
 
     @property
     def shift(self) -> int:
-        """Semitones by which notes sound higher than they are written."""
+        """Semitones from written to sounding pitch."""
         return 12 * (self.octave + self.clef_octave) + self.transpose
 
 
 def apply_field(force: InForce, text: str, left_out: Counter[str]) -> InForce:
-    """Apply a field such as `K:D`; what is not understood is counted. ValueError if it is wrong."""
+    """Apply a field such as `K:D`, and count what is not understood. ValueError if it is wrong."""
     letter, _, value = text.partition(":")
     match letter:
         case "K":
@@ -94,7 +94,7 @@ def apply_directive(force: InForce, words: list[str], left_out: Counter[str]) ->
 
 
 def _playing(force: InForce, program: int, left_out: Counter[str]) -> InForce:
-    """Take another instrument; a track has one, which is the first that is named."""
+    """Set the instrument; a track keeps the first one named."""
     left_out["changes of instrument"] += force.program not in (None, program)
     return force if force.program is not None else replace(force, program=program)
 

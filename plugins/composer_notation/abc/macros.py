@@ -1,26 +1,28 @@
-"""Macros of ABC (section 9 of the standard 2.1): abbreviations that are written out before the music is read."""
+"""Macros of ABC (section 9 of the standard 2.1): abbreviations that are expanded before the music is read."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 
+from composer.music.keys import LETTERS
+from composer_notation.abc.symbols import find_octave
+
 _LONGEST_TARGET, _LONGEST, _MOST = 31, 200, 64
 _NOTE = r"([A-Ga-g][,']*+)"
 _RELATIVE = re.compile(r"![^!\s]{1,30}!|[h-z]")
-_SCALE = "CDEFGAB"
 
 
 @dataclass
 class Macros:
-    """What is written for what; the text of a whole tune may grow to `room` characters more."""
+    """Macros by target. The text of a whole tune may grow by `room` characters."""
 
     room: int
     texts: dict[str, str] = field(default_factory=dict)
     pattern: re.Pattern[str] | None = None
 
     def define(self, text: str) -> None:
-        """Take a definition such as `~G3 = G{A}G{F}G`, or with `n` for any note; one that is none is left aside."""
+        """Define a macro such as `~G3 = G{A}G{F}G`, or with `n` for any note; invalid ones are ignored."""
         target, equals, meaning = (part.strip() for part in text.partition("="))
         fits = 0 < len(target) <= _LONGEST_TARGET and len(meaning) <= _LONGEST
         if equals and fits and (target in self.texts or len(self.texts) < _MOST):
@@ -28,7 +30,7 @@ class Macros:
             self.pattern = None
 
     def expanded(self, line: str) -> str:
-        """Write out all macros in a line of music; what a macro writes is not looked at again."""
+        """Expand all macros in a line of music, once."""
         if not self.texts or self.room <= 0:
             return line
         if self.pattern is None:
@@ -49,17 +51,16 @@ class Macros:
 
 
 def _pattern(target: str) -> str:
-    """What a target matches; a length at its end is a whole one."""
+    """Make the pattern of a target; a length at its end must be complete."""
     whole = r"(?![\d/])" if target[-1] not in "|]" else ""
     before, n, after = target.partition("n")
     return re.escape(before) + (_NOTE if n else "") + re.escape(after) + whole
 
 
 def _moved(letter: str, note: str) -> str:
-    """The note that a letter stands for: `n` is the note itself, `o` the next one above it."""
+    """Return the note that a letter stands for: `n` is the note itself, `o` the next one above it."""
     if len(letter) > 1:
         return letter
-    octave = note[0].islower() + note.count("'") - note.count(",")
-    place = _SCALE.index(note[0].upper()) + 7 * octave + ord(letter) - ord("n")
-    name, octave = _SCALE[place % 7], place // 7
+    step = LETTERS.index(note[0].upper()) + 7 * find_octave(note) + ord(letter) - ord("n")
+    name, octave = LETTERS[step % 7], step // 7
     return name.lower() + "'" * (octave - 1) if octave >= 1 else name + "," * -octave

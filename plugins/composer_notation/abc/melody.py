@@ -1,4 +1,4 @@
-"""The measures of a voice of an ABC tune, with the notes in each and the signs around it; it knows no playing order."""
+"""The measures of a voice of an ABC tune, in written order: notes, and the signs around each measure."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ from fractions import Fraction
 from itertools import islice
 from typing import NamedTuple
 
-from composer.music.keys import Key
+from composer.music.keys import LETTERS, SEMITONES, Key
 from composer_notation.abc.decorations import VELOCITIES, chord_of, is_remark, left_out_as, sign_of
-from composer_notation.abc.fields import LETTERS, tempo
+from composer_notation.abc.fields import ALTERATIONS, tempo
 from composer_notation.abc.inforce import InForce, apply_field
 from composer_notation.abc.rhythm import units
-from composer_notation.abc.symbols import MOST_SYMBOLS, Head, Symbol, bars_of_rest, grace_notes, heads
+from composer_notation.abc.symbols import MOST_SYMBOLS, Head, Symbol, bars_of_rest, find_octave, grace_notes, heads
 from composer_notation.abc.textstrings import plain
 from composer_notation.abc.tunebook import Tune, Voice
 from composer_notation.sounding import Sounding
 from composer_notation.unfolding import MOST_MEASURES
 
-_SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-_ALTERED = {"__": -2, "_": -1, "=": 0, "^": 1, "^^": 2}
 _START = Fraction(0)
 _Timed = tuple[Symbol, Fraction]  # a symbol, and how long a length of 1 is
 
@@ -36,22 +34,22 @@ class Written:
     denominator: int
     before: str  # the bar line that it follows, "" at an ending without one
     after: str
-    said: tuple[tuple[Fraction, str], ...] = ()  # chord symbols and remarks, counted from its start
-    ending: str = ""  # the times round that it, and what follows it, is for: "1", "1,3"
-    keys: tuple[tuple[Fraction, Key | None], ...] = ()  # in force at its start, and changes
+    chords: tuple[tuple[Fraction, str], ...] = ()  # chord symbols, counted from its start
+    ending: str = ""  # the rounds that it, and the measures after it, are for: "1", "1,3"
+    keys: tuple[tuple[Fraction, Key | None], ...] = ()  # at its start, and changes
     tempos: tuple[tuple[Fraction, float], ...] = ()  # changes
     parts: tuple[tuple[Fraction, str], ...] = ()  # labels by `P:`
     signs: tuple[tuple[Fraction, str], ...] = ()  # `fine`, `segno` and the like, as `decorations.sign_of` names them
 
     @property
     def bar(self) -> Fraction:
-        """How long it would be if it were complete; 0 in free metre."""
+        """Length of a complete measure; 0 in free metre."""
         return Fraction(4 * self.numerator, self.denominator)
 
 
 @dataclass
 class _Stretch:
-    """What stands between two bar lines, by layer: what an overlay (`&`) sounds with is one, each overlay another."""
+    """The music between two bar lines, by layer; each overlay (`&`) is a layer of its own."""
 
     layers: list[list[_Timed]]
     before: str
@@ -61,7 +59,7 @@ class _Stretch:
 
 @dataclass(frozen=True)
 class Reading:
-    """A voice as it was read."""
+    """The result of reading a voice."""
 
     measures: list[Written]  # in written order
     force: InForce  # at their end
@@ -74,9 +72,9 @@ def measures(tune: Tune, voice: Voice) -> list[Written]:
 
 
 def read_voice(tune: Tune, voice: Voice, left_out: Counter[str], most: int = MOST_SYMBOLS) -> Reading:
-    """Read a voice; what is left out is counted. Takes time linear in its symbols, of which there may be so many.
+    """Read a voice of at most `most` symbols, in linear time, and count what is left out.
 
-    ValueError, in words that follow a tune's name, for what is not ABC.
+    ValueError, in words that follow a tune's name, for invalid ABC.
     """
     force = tune.beginning(voice, left_out)
     written = list(islice(tune.symbols(voice), most + 1))
@@ -100,11 +98,11 @@ def _size(symbol: Symbol) -> int:
 
 
 class _Cutter:
-    """The stretches between bar lines; lines with nothing between them are one, and an ending cuts as a line does."""
+    """Cuts a voice at bar lines. Lines with nothing between them are one, and an ending cuts as a line does."""
 
     def __init__(self) -> None:
         self.found: list[_Stretch] = []
-        self.place = 0  # of the stretch that is being filled; before the end in an overlay
+        self.index = 0  # of the current stretch; before the end in an overlay
         self.inside: list[_Timed] = []
         self.has_time = False
         self.line, self.ending = "", ""
@@ -134,33 +132,33 @@ class _Cutter:
     def _bar(self, text: str) -> None:
         if self.has_time:
             self._commit()
-            self.found[self.place].after = self.found[self.place].after or text
-            self.place += 1
-            if self.place == len(self.found):
+            self.found[self.index].after = self.found[self.index].after or text
+            self.index += 1
+            if self.index == len(self.found):
                 self.line = text
-        elif text and self.place == len(self.found):
+        elif text and self.index == len(self.found):
             self.line = f"{self.line} {text}".strip()
             if self.found:
                 self.found[-1].after = self.line
 
     def _commit(self) -> None:
-        """Put what is inside into the stretch at this place, as its only layer or as an overlay."""
-        if self.place == len(self.found):
+        """Add the collected symbols to the current stretch, as its only layer or as an overlay."""
+        if self.index == len(self.found):
             if len(self.found) == MOST_MEASURES:
                 raise ValueError(f"has more than {MOST_MEASURES:,} measures")
             self.found.append(_Stretch([], self.line, "", self.ending))
             self.line = self.ending = ""
-        self.found[self.place].layers.append(self.inside)
+        self.found[self.index].layers.append(self.inside)
         self.inside, self.has_time = [], False
 
     def _go_back(self, bars: int) -> None:
         if self.has_time:
             self._commit()
             bars -= 1
-        self.place = max(self.place - bars, 0)
+        self.index = max(self.index - bars, 0)
 
     def _rest(self, symbol: Symbol, time: Fraction) -> None:
-        """Whole bars of silence, each a stretch; the last one is ended by the bar line that follows."""
+        """Add whole bars of rest, each a stretch; the bar line that follows ends the last one."""
         bars = bars_of_rest(symbol)
         if bars > MOST_MEASURES:
             raise ValueError(f"has a rest of {bars:,} bars")
@@ -171,8 +169,8 @@ class _Cutter:
                 self._bar("|")
 
     def _end_line(self) -> None:
-        """Give a sign such as `fine` that follows the last bar line of a text line to the measure before it."""
-        if self.has_time or not self.found or self.place < len(self.found):
+        """Move signs such as `fine`, after the last bar line of a text line, to the measure before it."""
+        if self.has_time or not self.found or self.index < len(self.found):
             return
         back = [(symbol, time) for symbol, time in self.inside if sign_of(symbol)]
         if back:
@@ -191,7 +189,7 @@ def _cut(items: Iterable[_Timed]) -> list[_Stretch]:
 
 
 class _Sung(NamedTuple):
-    """A note of the symbol that was read last: letter, octave marks, semitones of its accidental."""
+    """A note of the latest symbol: letter, octave marks, semitones of its accidental."""
 
     letter: str
     octaves: str
@@ -199,14 +197,14 @@ class _Sung(NamedTuple):
 
 
 class _Measure:
-    """Reads a stretch: `written` gives the measure; then `force` and `tied_on` are for the next one."""
+    """Reads a stretch: `written` returns the measure; then `force` and `tied_on` are for the next one."""
 
     def __init__(self, stretch: _Stretch, force: InForce, tied: tuple[_Sung, ...], left_out: Counter[str]) -> None:
         self.stretch, self.force, self.left_out = stretch, force, left_out
         self.tied_in = tied
         self.tied_on: tuple[_Sung, ...] = ()
         self.notes: list[Sounding] = []
-        self.said: list[tuple[Fraction, str]] = []
+        self.chords: list[tuple[Fraction, str]] = []
         self.keys: list[tuple[Fraction, Key | None]] = [(_START, force.signature.key)]
         self.tempos: list[tuple[Fraction, float]] = []
         self.parts: list[tuple[Fraction, str]] = []
@@ -231,7 +229,7 @@ class _Measure:
             denominator=denominator,
             before=self.stretch.before,
             after=self.stretch.after,
-            said=tuple(self.said),
+            chords=tuple(self.chords),
             ending=self.stretch.ending,
             keys=tuple(self.keys),
             tempos=tuple(self.tempos),
@@ -267,7 +265,7 @@ class _Measure:
         self.tied_on += self.tied
 
     def _sing(self, chord: Sequence[Head], unit: Fraction) -> None:
-        """Take a note or a chord, which lasts as long as its first note; rests are no part of it."""
+        """Add a note or a chord, which lasts as long as its first note; rests are no part of it."""
         sung, tied = [], []
         length = chord[0].length * unit
         for head in chord:
@@ -282,15 +280,15 @@ class _Measure:
         self.at += length
 
     def _alteration(self, head: Head) -> int:
-        """Semitones: its accidental, else that of the note tied to it, else of one before it, else of the key."""
+        """Find the alteration of a note: by its accidental, a tie, an earlier accidental, or the key, in this order."""
         name = _reached(head, self.force.reach)
         if "/" in head.accidental:
             self.left_out["quarter tones"] += 1
         elif head.accidental:
-            if head.accidental not in _ALTERED:
+            if head.accidental not in ALTERATIONS:
                 raise ValueError(f"has an invalid accidental '{head.accidental}'")
-            self.altered[name] = _ALTERED[head.accidental]
-            return _ALTERED[head.accidental]
+            self.altered[name] = ALTERATIONS[head.accidental]
+            return ALTERATIONS[head.accidental]
         for sung in self.tied:
             if (sung.letter, sung.octaves) == (head.letter, head.octaves):
                 return sung.alteration
@@ -308,7 +306,7 @@ class _Measure:
         return pitch
 
     def _change(self, text: str) -> None:
-        """Take note of a field between the notes."""
+        """Apply a field between the notes."""
         letter, _, value = text.partition(":")
         if letter == "Q" and value.strip():
             bpm = tempo(value, self.force.unit)
@@ -327,7 +325,7 @@ class _Measure:
             self.signs.append((self.at, sign))
         elif not is_remark(symbol.text):
             chord = chord_of(plain(symbol.text))
-            self.said += [(self.at, chord)] if chord else []
+            self.chords += [(self.at, chord)] if chord else []
             self.left_out["unknown chord symbols"] += not chord
 
     def _decorate(self, symbol: Symbol) -> None:
@@ -340,14 +338,11 @@ class _Measure:
 
 
 def _reached(head: Head, reach: str) -> str:
-    """What an accidental is put down under: the letter, and its octave if it is for that one alone."""
+    """Return the scope of an accidental: the letter, with its octave if it holds in that octave alone."""
     letter = head.letter.upper()
-    if reach != "octave":
-        return letter
-    return f"{letter}{head.letter.islower() + head.octaves.count(chr(39)) - head.octaves.count(',')}"
+    return f"{letter}{find_octave(head.letter + head.octaves)}" if reach == "octave" else letter
 
 
 def _written(note: _Sung) -> int:
-    octave = 72 if note.letter.islower() else 60
-    marks = note.octaves.count("'") - note.octaves.count(",")
-    return octave + 12 * marks + _SEMITONES[note.letter.upper()] + note.alteration
+    octave = find_octave(note.letter + note.octaves)
+    return 60 + 12 * octave + SEMITONES[note.letter.upper()] + note.alteration

@@ -1,4 +1,4 @@
-"""In which order the measures of a tune are played: its bar lines and words as the signs of `unfolding`.
+"""The playing order of a tune: its bar lines and words as the signs of `unfolding`.
 
 A repeat without a beginning goes back to the latest double bar line or end of a repeat (4.8 of the standard 2.1).
 """
@@ -18,35 +18,35 @@ _CLOSING, _OPENING = re.compile(r"(:++)[|\]]"), re.compile(r"[|\[](:++)")
 
 
 def sections(measures: Sequence[Written]) -> list[range]:
-    """The sections of a tune as ranges of measures, each with all its endings.
+    """Split a tune into sections, as ranges of measures, each with all its endings.
 
-    One ends at a repeat sign or a double bar line; a double bar line between an opening repeat sign and its closing
-    one is none.
+    A section ends at a repeat sign or a double bar line. Double bar lines between an opening and a closing repeat sign
+    do not count.
     """
     found: list[range] = []
     start, is_open = 0, False
-    for place, measure in enumerate(measures):
-        is_open = (is_open or (place == start and _opens(measure.before))) and not closes(measure)
-        following = measures[place + 1] if place + 1 < len(measures) else None
+    for index, measure in enumerate(measures):
+        is_open = (is_open or (index == start and _opens(measure.before))) and not closes(measure)
+        following = measures[index + 1] if index + 1 < len(measures) else None
         if following is None or (
             not _goes_on(measure, following)
             and (closes(measure) or _opens(following.before) or (_is_double(measure.after) and not is_open))
         ):
-            found.append(range(start, place + 1))
-            start, is_open = place + 1, False
+            found.append(range(start, index + 1))
+            start, is_open = index + 1, False
     return found
 
 
 def play_order(measures: Sequence[Written], *, has_jumps: bool = False) -> list[int]:
     """List measures by index as they are played: repeats, endings and, with `has_jumps`, D.C. and D.S.
 
-    Raises Unplayable, a ValueError, if that is too long, and SignMissing for a jump that leads nowhere.
+    Raises Unplayable, a ValueError, if the result is too long, and SignMissing for a jump without a target.
     """
     return unfolding.play_order(signs(measures, has_jumps=has_jumps))
 
 
 def signs(measures: Sequence[Written], *, has_jumps: bool = False) -> list[Signs]:
-    """Give the signs around each measure."""
+    """Find the signs around each measure."""
     jumps = _jumps(measures) if has_jumps else {}
     found: list[Signs] = []
     for section in sections(measures):
@@ -69,12 +69,12 @@ def signs(measures: Sequence[Written], *, has_jumps: bool = False) -> list[Signs
 
 
 def closes(measure: Written) -> bool:
-    """Whether the repeat goes back after this measure."""
+    """Tell whether a repeat ends after this measure."""
     return ":|" in measure.after or "::" in measure.after or ":]" in measure.after
 
 
 def joints(measures: Sequence[Written], order: Sequence[int]) -> list[bool]:
-    """For each measure played, whether a section ends after it, or goes back."""
+    """Tell, for each measure played, whether a section ends after it or the music goes back."""
     return [
         _is_double(measures[index].after) or closes(measures[index]) or following <= index
         for index, following in zip(order, (*order[1:], len(measures)), strict=True)
@@ -90,18 +90,18 @@ def _is_double(line: str) -> bool:
 
 
 def _goes_on(measure: Written, following: Written) -> bool:
-    """Whether what follows is an ending of the section that the measure belongs to."""
+    """Tell whether the next measure is another ending of the same section."""
     return bool(following.ending) and (not closes(measure) or min(_numbers(following.ending)) > 1)
 
 
 def _times(measures: Sequence[Written], section: range) -> int:
-    """How often a section is played, as the colons at its beginning and its end say (`|::` three times)."""
+    """Count how often a section is played, by the colons at its beginning and its end (`|::` three times)."""
     colons = _OPENING.findall(measures[section.start].before) + _CLOSING.findall(measures[section[-1]].after)
     return 1 + max(map(len, colons), default=1)
 
 
 def _jumps(measures: Sequence[Written]) -> dict[int, dict[str, Any]]:
-    """Fields of `Signs` by measure: where a jump leads to, and what ends after one. Empty if nothing jumps."""
+    """Find jumps, their targets and `fine`, as fields of `Signs` by measure; `{}` if nothing jumps."""
     named = [(index, at, name) for index, measure in enumerate(measures) for at, name in measure.signs]
     names = [name for _, _, name in named]
     if "da capo" not in names and "dal segno" not in names:
@@ -124,7 +124,7 @@ def _jumps(measures: Sequence[Written]) -> dict[int, dict[str, Any]]:
 
 
 def _numbers(ending: str) -> tuple[int, ...]:
-    """`1`, `1,3` or `1-3` as numbers; a text stands for no time of its own."""
+    """Parse `1`, `1,3` or `1-3` as numbers; a text has none."""
     found: list[int] = []
     for first, last in re.findall(r"([1-9]\d?)(?:-([1-9]\d?))?", ending):
         found.extend(range(int(first), int(last or first) + 1))

@@ -1,4 +1,4 @@
-"""ABC files read: one tune, or each tune of a book; what is left out of them is said."""
+"""ABC files read: one tune, or each tune of a book, with a warning of what is left out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read(path: Path) -> Score:
 
 
 def pieces(path: Path) -> Iterator[tuple[str, Score | Exception]]:
-    """Read each tune of a file, by its place in it ("" where it is the only one); a refused one with its error.
+    """Read each tune of a file, by its number ("" where it is the only one); a refused one with its error.
 
     Raises UnreadableFile for a file without tunes; warns with LeftOutWarning.
     """

@@ -1,4 +1,4 @@
-"""How long each symbol of a tune lasts: unit lengths, tuplets and broken rhythm; it knows no pitch and no bar."""
+"""The durations of the symbols of a tune: unit lengths, tuplets and broken rhythm."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _COMMON = (4, 4)  # for rests of whole bars in free metre
 
 
 def units(written: Sequence[Symbol], unit: Fraction, metre: tuple[int, int] | None) -> list[Fraction]:
-    """Find how many quarter notes a length of 1 lasts, for each note and chord; of `rests` a whole bar, else 0.
+    """Find the quarter notes that a length of 1 lasts, for each note and chord; a whole bar for `rests`, else 0.
 
-    `unit` and `metre` are those in force at the beginning. ValueError for rhythm that makes no sense.
+    `unit` and `metre` are those at the beginning. ValueError for invalid rhythm.
     """
     found: list[Fraction] = []
     broken, last = _WHOLE, -1
@@ -44,22 +44,22 @@ def units(written: Sequence[Symbol], unit: Fraction, metre: tuple[int, int] | No
 
 
 def tuplet(text: str, *, is_compound: bool) -> tuple[Fraction, int]:
-    """`(p:q:r`: how much shorter notes are, and how many of them. ValueError for a p of 0 or 1."""
+    """Parse `(p:q:r` as the factor of its notes' length, and their number. ValueError for a p of 0 or 1."""
     numbers = [int(part) if part else 0 for part in text[1:].split(":")]
     p, q, r = (*numbers, 0, 0)[:3]
     if p < 2:
-        raise ValueError(f"has '{text}', which is no tuplet")
+        raise ValueError(f"has an invalid tuplet '{text}'")
     q = q or _IN_THE_TIME_OF.get(p) or (3 if is_compound else 2)
     return Fraction(q, p), r or p
 
 
 def _is_compound(numerator: int, denominator: int) -> bool:
-    """Whether beats are dotted: 6/8, 9/8, 12/8."""
+    """Tell whether beats are dotted: 6/8, 9/8, 12/8."""
     return denominator >= 8 and numerator > 3 and numerator % 3 == 0
 
 
 def _broken(text: str) -> tuple[Fraction, Fraction]:
-    """By how much the notes on either side of `>` or `<` change."""
+    """Return the factors by which the notes before and after `>` or `<` change."""
     short = Fraction(1, 2 ** len(text))
     return (2 - short, short) if text[0] == ">" else (short, 2 - short)
 

@@ -1,4 +1,4 @@
-"""An ABC tune as a Score, its repeats played; it knows no file."""
+"""An ABC tune as a Score, its repeats played."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from composer_notation.sounding import Sounding, rows
 from composer_notation.unfolding import MOST_MEASURES, SignMissing
 
 MOST_PLAYED = 250_000
-"""Notes and signs of all voices, repeats played."""
+"""Most notes and signs of all voices, repeats played."""
 
 MOST_CELLS = 1_000_000
-"""Measures of all voices."""
+"""Most measures of all voices."""
 
 _T = TypeVar("_T")
 _Marks = Sequence[tuple[Fraction, _T]]  # from the start of a measure
@@ -35,7 +35,7 @@ _START = Fraction(0)
 
 @dataclass(frozen=True)
 class _Part:
-    """A voice and its measures, as many as the tune has; and the instrument that plays it."""
+    """A voice, its measures, as many as the tune has, and its instrument."""
 
     voice: Voice
     measures: Sequence[Written]
@@ -44,42 +44,42 @@ class _Part:
 
 
 def score_of(tune: Tune) -> tuple[Score, Counter[str]]:
-    """Make the Score of a tune, a track for each voice; and count what is left out of it, by kind.
+    """Make the Score of a tune, a track for each voice, and count what is left out of it, by kind.
 
     Of voices that share a staff or a brace, those without a name belong to the track of the one before them.
-    ValueError, in words that follow the tune's name, for what is not ABC.
+    ValueError, in words that follow the tune's name, for invalid ABC.
     """
     left_out = Counter(tune.left_out)
     _check_size(tune)
     parts = [part for part in _parts(tune, left_out) if part.measures]
     if not any(measure.notes for part in parts for measure in part.measures):
-        raise ValueError("has no notes")
+        raise ValueError("contains no notes")
     led, alike = _leader([part.measures for part in parts])
     _check_cells(len(parts), len(led))
     parts = [replace(part, measures=_on_grid(part.measures, led)) for part in parts]
     order = _order(tune, led, parts, left_out)
     laid = lay_measures([_lengths(its) for its in alike], [_metre(measure) for measure in led], order)
-    places = [(measure.start, index) for measure, index in zip(laid, order, strict=True)]
+    timeline = [(measure.start, index) for measure, index in zip(laid, order, strict=True)]
     pitched = next((part for part in parts if not part.is_drum), parts[0])
     score = Score(
-        tracks=tuple(_tracks(tune, parts, places)),
-        tempos=tuple(Tempo(tick, bpm) for tick, bpm in _changes(_laid(places, _tempos(tune, parts, left_out)))),
+        tracks=tuple(_tracks(tune, parts, timeline)),
+        tempos=tuple(Tempo(tick, bpm) for tick, bpm in _changes(_laid(timeline, _tempos(tune, parts, left_out)))),
         time_signatures=time_signatures(laid),
         key_signatures=tuple(
             KeySignature(tick, key)
-            for tick, key in _changes(_laid(places, [measure.keys for measure in pitched.measures]))
+            for tick, key in _changes(_laid(timeline, [measure.keys for measure in pitched.measures]))
             if key is not None
         ),
         upbeat=upbeat_of(laid),
-        markers=_texts(places, ([measure.parts for measure in part.measures] for part in parts)),
-        chords=_texts(places, ([measure.said for measure in part.measures] for part in parts)),
+        markers=_texts(timeline, ([measure.parts for measure in part.measures] for part in parts)),
+        chords=_texts(timeline, ([measure.chords for measure in part.measures] for part in parts)),
         title=plain(tune.header.get("T", "")),
     )
     return score, +left_out
 
 
 def lay(played: Sequence[Written]) -> list[Measure]:
-    """Lay measures of one voice, in playing order, one after the other; in free metre each is a bar of its own."""
+    """Lay measures of one voice, in playing order, end to end; in free metre each is a bar of its own."""
     return lay_measures([_lengths(played)], [_metre(measure) for measure in played], range(len(played)))
 
 
@@ -88,7 +88,7 @@ def _lengths(measures: Sequence[Written]) -> list[Fraction]:
 
 
 def _metre(measure: Written) -> tuple[int, int]:
-    """The metre of a measure; in free metre, that of a bar of its length, or 4/4 if there is none."""
+    """Return the metre of a measure; in free metre, that of a bar of its length, or 4/4 if there is none."""
     if measure.numerator:
         return measure.numerator, measure.denominator
     for denominator in (4, 8, 16, 32, 64):
@@ -114,14 +114,14 @@ def _check_size(tune: Tune) -> None:
     if tune.fault:
         raise ValueError(tune.fault)
     if len(tune.voices) > MOST_VOICES:
-        raise ValueError(f"has {len(tune.voices):,} voices, and {MOST_VOICES:,} are read at most")
+        raise ValueError(f"has {len(tune.voices):,} voices; at most {MOST_VOICES:,} are read")
     if sum(len(item) for voice in tune.voices for item in voice.items if isinstance(item, str)) > MOST_CHARACTERS:
         raise ValueError(f"has more than {MOST_CHARACTERS:,} characters where its macros are written out")
 
 
 def _check_cells(voices: int, measures: int) -> None:
     if voices * measures > MOST_CELLS:
-        raise ValueError(f"has {voices:,} voices of {measures:,} measures, which no score holds")
+        raise ValueError(f"has {voices:,} voices of {measures:,} measures; at most {MOST_CELLS:,} in all are read")
 
 
 def _parts(tune: Tune, left_out: Counter[str]) -> Iterator[_Part]:
@@ -136,9 +136,9 @@ def _parts(tune: Tune, left_out: Counter[str]) -> Iterator[_Part]:
 
 
 def _leader(voices: Sequence[Sequence[Written]]) -> tuple[Sequence[Written], list[Sequence[Written]]]:
-    """The voice whose measures all follow, and the voices that have as many.
+    """Find the voice whose measures all follow, and the voices that have as many.
 
-    It is the longest one or, of those with as many measures, the first that has a repeat sign or a jump.
+    The leader is the longest voice or, of those with as many measures, the first with a repeat sign or a jump.
     """
     lengths = [sum(_lengths(its), _START) for its in voices]
     longest = voices[lengths.index(max(lengths))]
@@ -151,7 +151,7 @@ def _is_signed(measure: Written) -> bool:
 
 
 def _on_grid(its: Sequence[Written], grid: Sequence[Written]) -> Sequence[Written]:
-    """The measures of a voice as the grid has them: one for one, or else what begins in each by time."""
+    """Fit a voice to the measures of the grid: one for one, or by time if their numbers differ."""
     if len(its) == len(grid):
         return its
     starts = list(accumulate((measure.length for measure in grid), initial=_START))[:-1]
@@ -161,23 +161,23 @@ def _on_grid(its: Sequence[Written], grid: Sequence[Written]) -> Sequence[Writte
         cells: dict[int, list[tuple[Fraction, _T]]] = defaultdict(list)
         for begin, inside in zip(begins, marks, strict=True):
             for at, thing in inside:
-                place = bisect_right(starts, begin + at) - 1
-                cells[place].append((begin + at - starts[place], thing))
+                index = bisect_right(starts, begin + at) - 1
+                cells[index].append((begin + at - starts[index], thing))
         return cells
 
     notes = cut([[(note.start, note) for note in measure.notes] for measure in its])
-    said, keys = cut([measure.said for measure in its]), cut([measure.keys for measure in its])
+    chords, keys = cut([measure.chords for measure in its]), cut([measure.keys for measure in its])
     tempos, labels = cut([measure.tempos for measure in its]), cut([measure.parts for measure in its])
     return [
         replace(
             measure,
-            notes=tuple(replace(note, start=at) for at, note in notes.get(place, ())),
-            said=tuple(said.get(place, ())),
-            keys=tuple(keys.get(place, ())),
-            tempos=tuple(tempos.get(place, ())),
-            parts=tuple(labels.get(place, ())),
+            notes=tuple(replace(note, start=at) for at, note in notes.get(index, ())),
+            chords=tuple(chords.get(index, ())),
+            keys=tuple(keys.get(index, ())),
+            tempos=tuple(tempos.get(index, ())),
+            parts=tuple(labels.get(index, ())),
         )
-        for place, measure in enumerate(grid)
+        for index, measure in enumerate(grid)
     ]
 
 
@@ -185,7 +185,7 @@ def _on_grid(its: Sequence[Written], grid: Sequence[Written]) -> Sequence[Writte
 
 
 def _order(tune: Tune, grid: Sequence[Written], parts: Sequence[_Part], left_out: Counter[str]) -> list[int]:
-    """The measures as they are played: by the order of parts that the header states, or else by their signs."""
+    """Find the playing order of the measures: by the order of parts in the header, or else by their signs."""
     order = _by_parts(tune, grid, parts, left_out) if "P" in tune.header else None
     if order is None:
         try:
@@ -201,30 +201,30 @@ def _order(tune: Tune, grid: Sequence[Written], parts: Sequence[_Part], left_out
 
 
 def _size(measure: Written) -> int:
-    return len(measure.notes) + len(measure.said) + len(measure.parts) + len(measure.tempos)
+    return len(measure.notes) + len(measure.chords) + len(measure.parts) + len(measure.tempos)
 
 
 def _by_parts(tune: Tune, grid: Sequence[Written], parts: Sequence[_Part], left_out: Counter[str]) -> list[int] | None:
-    """The order that the header's `P:` states; None if the tune has no such parts. Each is played with its repeats."""
+    """Find the playing order by the header's `P:`, each part with its repeats; None if the tune has no such parts."""
     begins: dict[int, str] = {}
     for part in parts:
         for index, measure in enumerate(part.measures):
             for at, label in measure.parts:
-                place = index + 1 if at and at >= measure.length else index
-                begins.setdefault(min(place, len(grid) - 1), label)
+                target = index + 1 if at and at >= measure.length else index
+                begins.setdefault(min(target, len(grid) - 1), label)
     if not begins:
         return None
     ends = [*sorted(begins)[1:], len(grid)]
     labelled: dict[str, range] = {}
     for begin, end in zip(sorted(begins), ends, strict=True):
         labelled.setdefault(begins[begin].strip(". "), range(begin, end))
-    asked = expand_parts(tune.header["P"])
-    left_out["parts that the P: field asks for in vain"] += len({*asked} - {*labelled})
-    if not {*asked} & {*labelled}:
+    labels = expand_parts(tune.header["P"])
+    left_out["parts that the P: field asks for in vain"] += len({*labels} - {*labelled})
+    if not {*labels} & {*labelled}:
         return None
     played = {label: _within(grid, its) for label, its in labelled.items()}
     order = _within(grid, range(min(begins)))
-    for label in asked:
+    for label in labels:
         order += played.get(label, [])
         if len(order) > MOST_MEASURES:
             raise ValueError(f"has parts that make it longer than {MOST_MEASURES:,} measures")
@@ -232,24 +232,25 @@ def _by_parts(tune: Tune, grid: Sequence[Written], parts: Sequence[_Part], left_
 
 
 def _within(grid: Sequence[Written], its: range) -> list[int]:
-    """The measures of a part as they are played."""
+    """Find the playing order of the measures of a part."""
     return [its.start + index for index in play_order(grid[its.start : its.stop])]
 
 
-# --- what is laid out -------------------------------------------------------------------------------------------------
+# --- tracks and marks -------------------------------------------------------------------------------------------------
 
 
-def _tracks(tune: Tune, parts: Sequence[_Part], places: Sequence[tuple[Fraction, int]]) -> Iterator[Track]:
+def _tracks(tune: Tune, parts: Sequence[_Part], timeline: Sequence[tuple[Fraction, int]]) -> Iterator[Track]:
     for group in _players(tune, parts):
         played = [
-            make_notes(rows(_placed((start, part.measures[index].notes) for start, index in places))) for part in group
+            make_notes(rows(_placed((start, part.measures[index].notes) for start, index in timeline)))
+            for part in group
         ]
         notes = played[0] if len(group) == 1 else make_notes(joined(played).tolist())
         yield Track(notes, group[0].voice.name, group[0].program, group[0].is_drum)
 
 
 def _players(tune: Tune, parts: Sequence[_Part]) -> list[list[_Part]]:
-    """The voices of each track."""
+    """Group the voices that share a track."""
     found: list[list[_Part]] = []
     for part in parts:
         last = found[-1][0].voice if found else None
@@ -261,14 +262,14 @@ def _players(tune: Tune, parts: Sequence[_Part]) -> list[list[_Part]]:
     return found
 
 
-def _laid(places: Sequence[tuple[Fraction, int]], marks: Sequence[_Marks[_T]]) -> list[tuple[int, _T]]:
-    """The marks of measures by tick as they are played; of several at one tick the last."""
-    found = {ticks(start + at): value for start, index in places for at, value in marks[index]}
+def _laid(timeline: Sequence[tuple[Fraction, int]], marks: Sequence[_Marks[_T]]) -> list[tuple[int, _T]]:
+    """List the marks of measures by tick, as they are played; of several at one tick the last."""
+    found = {ticks(start + at): value for start, index in timeline for at, value in marks[index]}
     return sorted(found.items(), key=lambda mark: mark[0])
 
 
 def _changes(marks: Iterable[tuple[int, _T]]) -> Iterator[tuple[int, _T]]:
-    """The marks that differ from the one before."""
+    """Yield the marks that differ from the one before."""
     last: _T | None = None
     for tick, value in marks:
         if value != last:
@@ -277,7 +278,7 @@ def _changes(marks: Iterable[tuple[int, _T]]) -> Iterator[tuple[int, _T]]:
 
 
 def _tempos(tune: Tune, parts: Sequence[_Part], left_out: Counter[str]) -> list[_Marks[float]]:
-    """The tempos of each measure: the one in force where it begins, and changes in any voice."""
+    """Find the tempos of each measure: the one in force at its start, and changes in any voice."""
     found: list[_Marks[float]] = []
     force = tempo_of(tune.header)
     left_out["tempos that are not understood"] += force is None and bool(tune.header.get("Q", "").strip())
@@ -294,11 +295,11 @@ def tempo_of(header: Mapping[str, str]) -> float | None:
     return tempo(header.get("Q", ""), unit)
 
 
-def _texts(places: Sequence[tuple[Fraction, int]], voices: Iterable[Sequence[_Marks[str]]]) -> tuple[Text, ...]:
+def _texts(timeline: Sequence[tuple[Fraction, int]], voices: Iterable[Sequence[_Marks[str]]]) -> tuple[Text, ...]:
     found = {
         Text(ticks(start + at), text)
         for marks in voices
-        for start, index in places
+        for start, index in timeline
         for at, text in marks[index]
         if text
     }

@@ -1,6 +1,6 @@
-"""The music of an ABC tune as symbols: notes, rests, bar lines and what changes them; it knows no pitch and no time.
+"""Symbols of an ABC tune: notes, rests, bar lines and their modifiers.
 
-No repetition in the patterns can give back what it took, so that a line is scanned in linear time whatever it holds.
+No repetition in the patterns backtracks, so that any line is scanned in linear time.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ _IN_CHORD = re.compile(
 )
 _LENGTHS = re.compile(r"(\d*)(/*)(\d*)")
 _BESIDE_NOTES = re.compile(r'["!.~H-Wh-w]')
-_FINEST = 512  # of the parts that a unit length is divide into
+_FINEST = 512  # parts of a unit length
 
 LETTERS: Mapping[str, str] = {
     ".": "!.!", "~": "!roll!", "H": "!fermata!", "L": "!accent!", "M": "!lowermordent!", "O": "!coda!",
     "P": "!uppermordent!", "S": "!segno!", "T": "!trill!", "u": "!upbow!", "v": "!downbow!",
 }  # fmt: skip
-"""What a letter stands for unless a `U:` field says otherwise (4.16)."""
+"""Default meanings of letters, which `U:` fields change (4.16)."""
 
 _AS_WRITTEN = frozenset({"note", "ending", "bar", "tuplet", "tie", "broken", "grace", "rests", "overlay"})
 
@@ -71,7 +71,7 @@ class Symbol:
 
     Its kind: `note`, `chord`, `rests` (whole bars), `tuplet`, `tie`, `broken`, `bar`, `ending`, `overlay`, `field`
     (as in `K:C`), `text` (a chord symbol or a remark, without its quotes), `decoration` (its name), `grace`, `line`
-    (the end of a line), `unknown` (what has no meaning and is left out).
+    (the end of a line), `unknown` (without a meaning, and left out).
     """
 
     kind: str
@@ -89,16 +89,16 @@ class Head(NamedTuple):
 
 
 def symbols(music: str, defined: Mapping[str, str] = LETTERS) -> Iterator[Symbol]:
-    """Scan music text for its symbols, in order. ValueError at a character that fits nowhere.
+    """Scan music text for its symbols, in order. ValueError at an unexpected character.
 
-    `defined` says what letters such as `T` stand for: a decoration or a text, as it would be written in their place.
+    `defined` maps letters such as `T` to the decoration or text that they stand for.
     """
-    place = 0
-    while place < len(music):
-        found = _SYMBOL.match(music, place)
+    position = 0
+    while position < len(music):
+        found = _SYMBOL.match(music, position)
         if not found or _is_word(found, defined):
-            raise ValueError(_misfit(music, place))
-        place = found.end()
+            raise ValueError(_misfit(music, position))
+        position = found.end()
         kind, text = str(found.lastgroup), found[0]
         if kind in _AS_WRITTEN:
             yield Symbol(kind, text)
@@ -109,7 +109,7 @@ def symbols(music: str, defined: Mapping[str, str] = LETTERS) -> Iterator[Symbol
 
 
 def _is_word(found: re.Match[str], defined: Mapping[str, str]) -> bool:
-    """Whether two letters in a row stand for nothing: that is prose, and no music."""
+    """Tell whether two undefined letters follow each other: that is prose, not music."""
     if found.lastgroup != "letter" or found[0] in defined:
         return False
     following = found.string[found.end() : found.end() + 1]
@@ -134,7 +134,7 @@ def _meant(kind: str, text: str, defined: Mapping[str, str]) -> Iterator[Symbol]
 
 
 def _defined(text: str) -> Symbol:
-    """What a letter stands for."""
+    """Make the symbol that a letter stands for."""
     if text[:1] == text[-1:] == "!" and len(text) > 2:
         return Symbol("decoration", text[1:-1])
     if text[:1] == text[-1:] == '"' and len(text) > 2:
@@ -142,17 +142,17 @@ def _defined(text: str) -> Symbol:
     return Symbol("unknown", text)
 
 
-def _misfit(music: str, place: int) -> str:
-    shown = printable(music[place : place + 8].strip())
-    if music[place] == "[":
+def _misfit(music: str, position: int) -> str:
+    shown = printable(music[position : position + 8].strip())
+    if music[position] == "[":
         return f"has a chord that is never closed, '{shown}'"
-    if music[place] == '"':
+    if music[position] == '"':
         return f"has a text without its closing quotation mark, '{shown}'"
     return f"has '{shown}' where a note was expected"
 
 
 def _over_chord(text: str, defined: Mapping[str, str]) -> Iterator[Symbol]:
-    """The texts and decorations inside a chord, which belong to the whole of it."""
+    """Yield the texts and decorations inside a chord, which belong to the whole of it."""
     if not _BESIDE_NOTES.search(text):
         return
     for part in _IN_CHORD.finditer(text, 1):
@@ -168,17 +168,22 @@ def heads(symbol: Symbol) -> tuple[Head, ...]:
     if symbol.kind == "note":
         return (_head(symbol.text, Fraction(1)),)
     inside, _, after = symbol.text[1:].rpartition("]")
-    factor, found, place = _length(after), [], 0
-    while place < len(inside):
-        part = _IN_CHORD.match(inside, place)
+    factor, found, position = _length(after), [], 0
+    while position < len(inside):
+        part = _IN_CHORD.match(inside, position)
         if not part:
-            raise ValueError(_misfit(inside, place))
+            raise ValueError(_misfit(inside, position))
         if part.lastgroup == "note":
             found.append(_head(part[0], factor))
-        place = part.end()
+        position = part.end()
     if not found:
         raise ValueError(f"has '{printable(symbol.text, 20)}' where a chord was expected")
     return tuple(found)
+
+
+def find_octave(note: str) -> int:
+    """Return the octave of a letter with its marks: 0 for `C`, 1 for `c` and `C'`."""
+    return note[0].islower() + note.count("'") - note.count(",")
 
 
 def grace_notes(symbol: Symbol) -> int:
@@ -187,7 +192,7 @@ def grace_notes(symbol: Symbol) -> int:
 
 
 def bars_of_rest(symbol: Symbol) -> int:
-    """Read how many bars a `rests` symbol is silent for. ValueError for more than six digits."""
+    """Count the bars of a `rests` symbol. ValueError for more than six digits."""
     digits = symbol.text[1:]
     if len(digits) > 6:
         raise ValueError(f"has a rest of '{printable(digits, 20)}' bars")
@@ -203,11 +208,11 @@ def _head(text: str, factor: Fraction) -> Head:
 
 
 def _length(text: str) -> Fraction:
-    """`3/2`, `/`, `//`, `/4` and the like. ValueError for a zero, and for what no program can hold."""
+    """Parse a length such as `3/2`, `/`, `//` or `/4`. ValueError for zero, and for lengths too long or fine."""
     found = _LENGTHS.fullmatch(text)
     over, slashes, under = found.groups() if found else ("", "", "")
     if max(len(over), len(slashes), len(under)) <= 6:
         top, bottom = int(over or 1), int(under) if under else 2 ** len(slashes)
         if top and 0 < bottom <= _FINEST:
             return Fraction(top, bottom)
-    raise ValueError(f"has a note of length '{printable(text, 20)}'")
+    raise ValueError(f"has an invalid length '{printable(text, 20)}'")

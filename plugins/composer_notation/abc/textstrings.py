@@ -1,4 +1,4 @@
-"""Texts of ABC as they are meant: accents by mnemonics, HTML entities and numbers (8.2 of the standard 2.1)."""
+"""Text strings of ABC: accents by mnemonics, HTML entities and numbers (8.2 of the standard 2.1)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CODE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|([\\%&])|(..))|(&(
 
 
 def plain(text: str) -> str:
-    """Replace what stands for a character by it, and put the text on one line."""
+    """Decode mnemonics, entities and numbers, and put the text on one line."""
     if "&" in text or "\\" in text:
         text = _CODE.sub(_meant, text)
     return " ".join(text.split())

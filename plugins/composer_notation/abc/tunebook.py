@@ -1,4 +1,4 @@
-"""The text of an ABC file cut into tunes, each with its header and the music of its voices; it knows no note."""
+"""The text of an ABC file, split into tunes, each with its header and the music of its voices."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _FIELD = re.compile(r"([A-Za-z+]):(.*)")
 _COMMENT = re.compile(r"(?<!\\)%.*")
 _INLINE_VOICE = re.compile(r'"[^"]*+"|\[V:([^][]*+)\]')
 _GROUPED = re.compile(r"[(){}]|[^][(){}|*\s]++")
-_DEFAULTS = "KLMQ"  # fields of a file's header that stand for those of each tune
-_LAST_COUNTS = "KLMPQ"  # of several such fields in a header; of others the first
+_DEFAULTS = "KLMQ"  # fields of a file's header that are defaults for each tune
+_LAST_COUNTS = "KLMPQ"  # of several such fields in a header the last counts; of others the first
 _IN_THE_MUSIC = "IKLMPQ"
 _OF_THE_BODY = "HNORSTUVWXZmrsw"
 _LYRICS = {"w": "lines of lyrics", "W": "lines of lyrics", "s": "lines of symbols"}
@@ -54,10 +54,10 @@ class Tune:
     letters: Mapping[str, str] = field(default_factory=lambda: LETTERS)
     groups: tuple[frozenset[str], ...] = ()  # labels of voices that share a staff or a brace
     left_out: Mapping[str, int] = field(default_factory=dict)
-    fault: str = ""  # why it cannot be read at all
+    fault: str = ""  # the reason why it cannot be read at all
 
     def symbols(self, voice: Voice) -> Iterator[Symbol]:
-        """Scan the symbols of a voice, in order. ValueError for what is no music."""
+        """Scan the symbols of a voice, in order. ValueError for invalid music."""
         for item in voice.items:
             if isinstance(item, Symbol):
                 yield item
@@ -65,10 +65,10 @@ class Tune:
                 yield from symbols(item + "\n", self.letters)
 
     def beginning(self, voice: Voice, left_out: Counter[str]) -> InForce:
-        """Find what a voice begins with. ValueError for a field that makes no sense."""
+        """Build the initial state of a voice. ValueError for an invalid field."""
         its_metre = metre(self.header["M"]) if "M" in self.header else None
         unit = unit_length(self.header["L"]) if "L" in self.header else unit_of_metre(its_metre)
-        ours = left_out if voice.number == 1 else Counter()  # what is said to all voices counts once
+        ours = left_out if voice.number == 1 else Counter()  # directives for all voices count once
         force = apply_field(InForce(metre=its_metre, unit=unit), f"K:{self.header.get('K', '')}", ours)
         for words in (directive.split() for directive in self.directives):
             if _concerns(words, voice):
@@ -79,7 +79,7 @@ class Tune:
 
 
 def _concerns(words: list[str], voice: Voice) -> bool:
-    """Whether a directive in the header is for a voice: it may be for another one, or for all."""
+    """Tell whether a directive in the header applies to a voice: it may be for another one, or for all."""
     match words:
         case ["MIDI", "program", channel, _]:
             return channel == str(voice.number)
@@ -108,7 +108,7 @@ def count_tunes(text: str) -> int:
 
 
 def tunes(text: str, *, ends_at_empty_line: bool = True) -> Iterator[Tune]:
-    """Cut a file into its tunes: each begins with an `X:` field and ends at an empty line (2.2.1).
+    """Split a file into its tunes: each begins with an `X:` field and ends at an empty line (2.2.1).
 
     A file without an `X:` field is one tune if it has a key. Fields before the first tune are defaults for all (2.2.2).
     With `ends_at_empty_line=False` a tune ends where the next one begins, for books without a text between them.
@@ -124,22 +124,22 @@ def tunes(text: str, *, ends_at_empty_line: bool = True) -> Iterator[Tune]:
 
 
 def _without_blocks(text: str) -> str:
-    """The text without what stands between `%%begintext` and `%%endtext`, and other such blocks."""
-    kept, place, endless = [], 0, set()
+    """Remove what stands between `%%begintext` and `%%endtext`, and other such blocks."""
+    parts, position, endless = [], 0, set()
     for found in _BLOCK.finditer(text):
-        if found.start() < place or found[1] in endless:
+        if found.start() < position or found[1] in endless:
             continue
         end = text.find(f"\n%%end{found[1]}", found.end())
         if end < 0:
             endless.add(found[1])
             continue
-        kept.append(text[place : found.start()])
-        place = text.find("\n", end + 1) + 1 or len(text)
-    return "".join([*kept, text[place:]]) if place else text
+        parts.append(text[position : found.start()])
+        position = text.find("\n", end + 1) + 1 or len(text)
+    return "".join([*parts, text[position:]]) if position else text
 
 
 def _file_header(text: str) -> Iterator[str]:
-    """The first paragraph with a field in it, or with a directive."""
+    """Yield the lines of the first paragraph with a field or a directive in it."""
     for paragraph in re.split(r"\n[ \t]*\n", text):
         lines = paragraph.split("\n")
         if any(_FIELD.match(line) or line.startswith("%%") for line in lines):
@@ -159,7 +159,7 @@ def _lines(text: str, start: int, end: int) -> Iterator[str]:
 
 
 class _Builder:
-    """Puts a tune together line by line."""
+    """Builder of a tune, line by line."""
 
     def __init__(self, file_header: list[str], has_key: bool) -> None:
         self.header: dict[str, str] = {}
@@ -171,9 +171,9 @@ class _Builder:
         self.names: dict[str, str] = {}
         self.declared: dict[str, list[str]] = {}
         self.items: dict[str, list[str | Symbol]] = {}
-        self.common: list[str | Symbol] = []  # stands before the first voice, and is for all
+        self.common: list[str | Symbol] = []  # before the first voice, and for all
         self.voice: str | None = None
-        self.last = ""  # the letter of the field that `+:` goes on with
+        self.last = ""  # the letter of the field that `+:` continues
         self.left_out: Counter[str] = Counter()
         self.is_broken_by_marks = False  # whether `!` ends a line of the score, and encloses no decoration
         for line in file_header:
@@ -203,7 +203,7 @@ class _Builder:
         )
 
     def _voices(self) -> Iterator[Voice]:
-        """The voices with music, in the order in which they are declared or begin."""
+        """Yield the voices with music, in the order in which they are declared or begin."""
         order = [*self.declared, *(label for label in self.items if label not in self.declared)]
         filled = [label for label in order if any(isinstance(item, str) for item in self.items.get(label, ()))]
         for number, label in enumerate(filled, start=1):
@@ -267,7 +267,7 @@ class _Builder:
             self._music(line)
 
     def _defined(self, letter: str, value: str) -> bool:
-        """Take a field that says how to read others, or that is left out; whether it is one."""
+        """Read a field that defines how to read others, or that is left out; tell whether it is one."""
         if letter == "m":
             self.macros.define(value)
         elif letter == "U":
@@ -283,7 +283,7 @@ class _Builder:
         return True
 
     def _instruct(self, text: str) -> None:
-        """Take a directive: of the whole tune, or in the music."""
+        """Apply a directive, to the whole tune or in the music."""
         words = text.split(maxsplit=1)
         if words[:1] in (["score"], ["staves"]) and len(words) == 2 and not self.groups:
             self.groups = _groups(words[1])
@@ -295,7 +295,7 @@ class _Builder:
             self.directives.append(text)
 
     def _go_on(self, value: str) -> None:
-        """Add to the field before."""
+        """Append to the field before."""
         items = self._place()
         if self.last in _IN_THE_MUSIC and items and isinstance(items[-1], Symbol):
             items[-1] = Symbol("field", f"{items[-1].text} {value}")
@@ -306,24 +306,24 @@ class _Builder:
             line = line.replace("!", "$")
         if self.voice is None and not line.lstrip().startswith("[V:"):
             self._switch(next(iter(self.declared), "1"))
-        place = 0
+        position = 0
         for found in _INLINE_VOICE.finditer(line) if "[V:" in line else ():
             if found[1] is not None:
-                self._add(line[place : found.start()])
+                self._add(line[position : found.start()])
                 self._switch(found[1])
-                place = found.end()
-        self._add(line[place:])
+                position = found.end()
+        self._add(line[position:])
 
     def _add(self, text: str) -> None:
         if text.strip():
             self._place().append(text)
 
     def _place(self) -> list[str | Symbol]:
-        """Where a field or a line of music goes to."""
+        """Return the items to which a field or a line of music is added."""
         return self.common if self.voice is None else self.items[self.voice]
 
     def _switch(self, text: str) -> None:
-        """Go on with another voice, which the field may say more of."""
+        """Switch to another voice, and add the properties that the field states."""
         self.voice = self._named(text)
         if self.voice not in self.items:
             self.items[self.voice] = list(self.common)
@@ -331,7 +331,7 @@ class _Builder:
             self.items[self.voice].append(Symbol("field", f"V:{text.strip()}"))
 
     def _named(self, text: str) -> str:
-        """The voice that a `V:` field speaks of, its name put down if it is given one."""
+        """Return the label in a `V:` field, and record the voice's name if it has one."""
         label = (text.split() or [""])[0][:20]
         name = parse_properties(text)[1].name
         if name is not None:
@@ -340,7 +340,7 @@ class _Builder:
 
 
 def _groups(text: str) -> list[frozenset[str]]:
-    """The voices that share a brace or else a staff, as `%%score` says (11.1)."""
+    """Parse the voices that share a brace, or else a staff, from `%%score` (11.1)."""
     found: list[frozenset[str]] = []
     group: list[str] = []
     depth = 0
@@ -358,7 +358,7 @@ def _groups(text: str) -> list[frozenset[str]]:
 
 
 def _is_music(line: str) -> bool:
-    """Whether a line of free text reads as music, so that it should perhaps have been part of the tune."""
+    """Tell whether a line of free text reads as music: it may belong to the tune."""
     if "|" not in line or _FIELD.match(line):
         return False
     try:

@@ -10,7 +10,7 @@ _CHORD = re.compile(r"^([A-G])([#-]{0,2}) ([a-z0-9-]{1,24})(?:/([A-G])([#-]{0,2}
 
 
 def chord_name(text: str) -> str:
-    """Read `B- minor-seventh/D` as `Bbm7/D`; "" for what names no chord."""
+    """Convert `B- minor-seventh/D` to `Bbm7/D`; "" if it names no chord."""
     found = _CHORD.match(text)
     if not found or found[3] not in NAMES:
         return "N.C." if text == "none" else ""

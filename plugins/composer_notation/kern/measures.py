@@ -1,7 +1,7 @@
-"""The measures of a piece: rows of tokens placed in time, each where the notes before it end.
+"""The measures of a kern piece: rows of tokens placed in time, each where the notes before it end.
 
-A row is where the columns that begin a note in it agree. Where their note values do not fit together, most of them
-decide, then whatever completes the bar.
+The columns that begin a note in a row determine its time. Where their note values do not fit together, the majority
+decides, then the time that completes the bar.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ MOST_NOTES = 500_000
 MOST_KEYS = MOST_MISFITS = 10_000
 SLOWEST, FASTEST = 5, 1000  # quarter notes a minute; others are left out
 _LONGEST_NAME = 200
-_FINEST = 10**9  # places of a larger denominator are rounded
-_KINDS = {  # what other columns hold
+_FINEST = 10**9  # times of a larger denominator are rounded
+_KINDS = {  # contents of other columns
     "dynam": "dynamics", "dyn": "dynamics", "text": "lyrics", "silbe": "lyrics", "lyrics": "lyrics",
     "harm": "harmonic analyses", "root": "harmonic analyses", "deg": "harmonic analyses", "fing": "fingerings",
     "fb": "figured basses", "fba": "figured basses", "Bnum": "figured basses",
@@ -49,7 +49,7 @@ _ALTERNATIVE = "notes of alternative readings"
 
 
 class Written(NamedTuple):
-    """A note as it is written, counted from the start of its measure."""
+    """A written note, counted from the start of its measure."""
 
     spine: Spine
     start: Time
@@ -62,7 +62,7 @@ class Written(NamedTuple):
 
 @dataclass
 class Staff:
-    """What a spine says of who plays it."""
+    """The player of a spine, and its transposition."""
 
     name: str = ""
     code: str = ""  # `violn` of *Ivioln
@@ -72,7 +72,7 @@ class Staff:
 
 @dataclass
 class Measure:
-    """What stands between two bar lines, labels or changes of metre. Places are counted from its start."""
+    """The music between two bar lines, labels or changes of metre. Times are counted from its start."""
 
     start: Time
     metre: tuple[int, int]
@@ -110,7 +110,7 @@ def read_music(rows: Iterable[Row]) -> Music:
 
 @dataclass
 class _Here:
-    """What was read since the last note, which holds from the next one on."""
+    """Marks read since the last note, which hold from the next one on."""
 
     is_new: bool = False  # a measure begins
     opens: bool = False
@@ -123,12 +123,12 @@ class _Here:
 
 @dataclass
 class _Walk:
-    """A place in the piece."""
+    """A position in the piece, and the state there."""
 
     music: Music = field(default_factory=Music)
     here: _Here = field(default_factory=_Here)
-    now: Time = -1  # where the latest row with notes is
-    reached: Time = 0  # where its longest note ends, of all so far
+    now: Time = -1  # the time of the latest row with notes
+    reached: Time = 0  # the latest end of all notes so far
     paths: Sequence[Path] = ()
     metre: tuple[int, int] = (4, 4)
     count: int = 0  # of notes
@@ -139,7 +139,7 @@ class _Walk:
         return self.music.measures[-1] if self.music.measures else None
 
     def read(self, row: Row) -> None:
-        """Take in one row."""
+        """Read one row."""
         first = row.tokens[0].lstrip()[:1]
         if not row.paths or first == "!":
             for text in row.tokens:
@@ -155,7 +155,7 @@ class _Walk:
             self._notes(row)
 
     def _remark(self, text: str) -> None:
-        """Read words that stand in the score, of which some say in which order it is played."""
+        """Read words in the score, some of which state the playing order."""
         if ":TX" in text and ":t=" in text:
             words = text.partition(":t=")[2].partition(":")[0][:80]
             self.here.signs.update(signs_in_words(words))
@@ -171,14 +171,14 @@ class _Walk:
         self._settle_signs()
 
     def _settle_signs(self) -> None:
-        """Give the signs before a bar line that hold after a measure to the measure that it ends."""
+        """Move the signs before a bar line that hold after a measure to the measure that it ends."""
         if self.measure:
             late = {sign: value for sign, value in self.here.signs.items() if stands_at_the_end(sign)}
             self.measure.signs.update(late)
             self.here.signs = {sign: value for sign, value in self.here.signs.items() if sign not in late}
 
     def _interpret(self, path: Path, text: str) -> None:
-        """Take in what a `*` token of a kern column says."""
+        """Read a `*` token of a kern column."""
         if text.startswith("**"):
             self._staff(path.spine)
         elif text.startswith("*>"):
@@ -197,7 +197,7 @@ class _Walk:
             self._pitch(path.spine, text)
 
     def _section(self, text: str) -> None:
-        """Take in a list of sections, or the label of one that begins."""
+        """Read a list of sections, or the label of one that begins."""
         if label := self.music.plan.add(text):
             self.here.labels[label] = None
             self.here.is_new = True
@@ -208,7 +208,7 @@ class _Walk:
         return self.music.staves[spine]
 
     def _instrument(self, spine: Spine, text: str) -> None:
-        """Take in the first name, code and family of a spine."""
+        """Read the name, code or family of a spine; the first of each counts."""
         staff, rest = self._staff(spine), text[3:]
         if text.startswith('*I"'):
             staff.name = staff.name or " ".join(rest[:_LONGEST_NAME].split())
@@ -233,7 +233,7 @@ class _Walk:
             self.here.is_new = True
 
     def _pitch(self, spine: Spine, text: str) -> None:
-        """Take in a transposition, a key signature, or the name of a key, which says more; else words of a jump."""
+        """Read a transposition, a key signature, or the name of a key, which says more; else words of a jump."""
         if (raised := read_transposition(text)) is not None:
             self._staff(spine).raised = raised
         elif named := read_key(text):
@@ -244,7 +244,7 @@ class _Walk:
             self.here.signs.update(signs_in_words(text[1:80]))
 
     def _choose_readings(self, row: Row) -> None:
-        """Of columns that hold readings of one passage, labelled `*S/...`, play the first."""
+        """Choose the first of columns that hold readings of one passage, labelled `*S/...`."""
         chosen: set[Spine] = set()
         for path, text in zip(row.paths, row.tokens, strict=True):
             if text.startswith("*S/") and text != "*S/fin":
@@ -254,7 +254,7 @@ class _Walk:
                 path.is_alternative = False
 
     def _notes(self, row: Row) -> None:
-        """Place a row of notes and rests, and take them in."""
+        """Place a row of notes and rests in time, and add them."""
         started: list[tuple[Path, Token]] = []
         chords: list[str] = []
         for path, text in zip(row.paths, row.tokens, strict=True):
@@ -282,7 +282,7 @@ class _Walk:
             self._sound(measure, path, token, at)
 
     def _beside(self, kind: str, text: str) -> list[str]:
-        """Read a chord symbol; what other columns hold is left out."""
+        """Read a chord symbol; other columns are left out."""
         if kind == "mxhm":
             if name := chord_name(text):
                 return [name]
@@ -292,7 +292,7 @@ class _Walk:
         return []
 
     def _sound(self, measure: Measure, path: Path, token: Token, at: Time) -> None:
-        """Take in the notes of a token that begins at the present row."""
+        """Add the notes of a token that begins at the current row."""
         if token.length is None:
             return
         path.ends = (self.now + token.length,)
@@ -313,23 +313,23 @@ class _Walk:
                 self.music.left_out[TOO_HIGH] += 1
 
     def _place(self, row: Row, started: Sequence[Path]) -> Time:
-        """Where a row is: where the notes before it end in the columns that begin new ones, after the latest row."""
+        """Find the time of a row: where the notes end that it follows, in the columns that begin new ones."""
         found = [end for end in map(self._end, started) if end is not None]
         if not found:
             ends = [end for path in row.paths if path.kind == KERN and (end := self._end(path)) is not None]
-            place = min(ends, default=self.reached)
+            time = min(ends, default=self.reached)
         else:
-            place = found[0] if len(set(found)) == 1 else self._settle(found)
-        return round(place) if isinstance(place, Fraction) and place.denominator > _FINEST else place
+            time = found[0] if len(set(found)) == 1 else self._settle(found)
+        return round(time) if isinstance(time, Fraction) and time.denominator > _FINEST else time
 
     def _end(self, path: Path) -> Time | None:
-        """Where the note of a column ends that sounds after the latest row; None if none does."""
+        """Return the end of the note of a column that sounds after the latest row; None if there is none."""
         if len(path.ends) == 1:
             return path.ends[0] if path.ends[0] > self.now else None
         return min((end for end in path.ends if end > self.now), default=None)
 
     def _settle(self, found: Sequence[Time]) -> Time:
-        """Choose among places that differ: the one most columns are at, or that completes the bar, or the first."""
+        """Choose among times that differ: that of most columns, or that completes the bar, or the first."""
         self.music.misfits += 1
         if self.music.misfits > MOST_MISFITS:
             raise Malformed(
@@ -337,18 +337,18 @@ class _Walk:
             )
         counts = Counter(found)
         most = max(counts.values())
-        often = [place for place, times in counts.items() if times == most]
+        often = [time for time, times in counts.items() if times == most]
         full = self._full()
         return full if full in often else min(often)
 
     def _full(self) -> Time:
-        """Where the present measure ends if it is complete."""
+        """Return the time at which the current measure is complete."""
         start = self.measure.start if self.measure else 0
         numerator, denominator = self.measure.metre if self.measure else self.metre
         return start + 4 * GRID * numerator // denominator
 
     def _begin(self, at: Time, row: Row) -> Measure:
-        """Go on to a row, and begin the measure that begins with it."""
+        """Advance to a row, and begin a measure if one starts with it."""
         here, latest = self.here, self.measure
         self.now, self.paths = at, row.paths
         if latest is None or here.is_new:
@@ -377,6 +377,6 @@ class _Walk:
 
 
 def _timed(token: Token, row: Row) -> Token:
-    """A token as long as a `**recip` column says beside it."""
+    """Give a token the length in the `**recip` column beside it."""
     lengths = (read_length(text) for path, text in zip(row.paths, row.tokens, strict=True) if path.kind == "recip")
     return token._replace(length=next(lengths, None))

@@ -1,4 +1,4 @@
-"""Who plays a column: Humdrum's instrument codes as names and programs of General MIDI.
+"""Players of columns: Humdrum's instrument codes as names and programs of General MIDI.
 
 The codes are listed at https://www.humdrum.org/guide/append2/.
 """
@@ -47,7 +47,7 @@ _FAMILIES = {"vox": CHOIR, "str": 48, "bras": 61}
 
 
 def player_of(name: str, code: str, family: str) -> tuple[str, int]:
-    """Tell the name and the General MIDI program of a column: by its code, else by its name, else by its family."""
+    """Find the name and the General MIDI program of a column: by its code, else by its name, else by its family."""
     sung = _CODES.get(code)
     usual, program = (sung, CHOIR) if sung else _PLAYED.get(code, ("", None))
     if program is None:

@@ -20,7 +20,7 @@ from composer_notation.kern.sections import Marked, order_of
 from composer_notation.kern.spines import Malformed, Spine, Time, pieces, rows
 from composer_notation.kern.ties import Heard, join_ties, mend_ties
 from composer_notation.kern.tokens import GRID
-from composer_notation.keysignatures import Signature, key_signatures
+from composer_notation.keysignatures import Signature, key_signatures, transpose_fifths
 from composer_notation.sounding import VELOCITY, voices
 from composer_notation.unfolding import Signs
 
@@ -34,26 +34,26 @@ _TITLE = re.compile(r"^!!!(OTL|OMD)(@{0,2})[^:]{0,12}:\s*(.{0,200})")
 class _Played:
     """Measures in playing order, each with its start."""
 
-    places: Sequence[tuple[Measure, Time]]
+    measures: Sequence[tuple[Measure, Time]]
     has_bars: bool
 
     @property
     def bars(self) -> list[Bar]:
-        """The measures as bars; a piece without bar lines is one measure, and is cut where its last bar begins."""
-        return [bar for measure, start in self.places for bar in _bars(measure, start, self.has_bars)]
+        """The measures as bars. A piece without bar lines is one measure, and is cut where its last bar begins."""
+        return [bar for measure, start in self.measures for bar in _bars(measure, start, self.has_bars)]
 
 
 def read_score(text: str, left_out: Counter[str]) -> Score:
-    """Read the Score of a file, of its first piece if it holds several; count in `left_out` what has no place in it.
+    """Read the Score of a file, of its first piece if it has several; count in `left_out` what is left out.
 
-    Raises Malformed and Unplayable. Warns with ReadingWarning of what was mended.
+    Raises Malformed and Unplayable. Warns with ReadingWarning of mended faults.
     """
     if text.count("\t") + text.count("\n") > MOST_CELLS:
         raise Malformed(f"has more than {MOST_CELLS:,} tokens; split it into pieces")
     found = pieces(text)
     if len(found) > 1:
-        said = f"holds {len(found):,} pieces, of which the first was read; split it into files of one piece each"
-        warnings.warn(said, ReadingWarning, stacklevel=2)
+        message = f"holds {len(found):,} pieces, of which the first was read; split it into files of one piece each"
+        warnings.warn(message, ReadingWarning, stacklevel=2)
     return read_piece(found[0], left_out)
 
 
@@ -82,30 +82,30 @@ def read_piece(lines: Sequence[tuple[int, str]], left_out: Counter[str]) -> Scor
 def _play(music: Music) -> _Played:
     """Put the measures in playing order, and count those that are never played. Raises Malformed and Unplayable."""
     marked = [Marked(measure.labels, _signs(measure)) for measure in music.measures]
-    order, said = order_of(marked, music.plan)
-    if said:
-        warnings.warn(said, ReadingWarning, stacklevel=2)
+    order, fault = order_of(marked, music.plan)
+    if fault:
+        warnings.warn(fault, ReadingWarning, stacklevel=2)
     music.left_out["measures that its list of sections never plays"] += len(marked) - len(set(order))
     if sum(len(music.measures[index].notes) for index in order) > MOST_NOTES:
         raise Malformed(f"has more than {MOST_NOTES:,} notes, repeats played; split it into pieces")
     start: Time = 0
-    places = []
+    played = []
     for index in order:
-        places.append((music.measures[index], start))
+        played.append((music.measures[index], start))
         start += music.measures[index].length
-    return _Played(places, music.has_bars)
+    return _Played(played, music.has_bars)
 
 
 def _signs(measure: Measure) -> Signs:
-    said = measure.signs
+    signs = measure.signs
     return Signs(
         opens=measure.opens,
         times=2 if measure.closes else 0,
-        segno=str(said.get("segno", "")),
-        coda=str(said.get("coda", "")),
-        fine=bool(said.get("fine")),
-        to_coda=str(said.get("to_coda", "")),
-        jump=str(said.get("jump", "")),
+        segno=str(signs.get("segno", "")),
+        coda=str(signs.get("coda", "")),
+        fine=bool(signs.get("fine")),
+        to_coda=str(signs.get("to_coda", "")),
+        jump=str(signs.get("jump", "")),
     )
 
 
@@ -134,20 +134,20 @@ def _quarters(time: Time) -> Fraction:
 
 
 def _from_the_top(music: Music) -> list[tuple[Spine, Staff]]:
-    """The columns from the right, where the highest part stands."""
-    return sorted(music.staves.items(), key=lambda item: item[0].place, reverse=True)
+    """Sort the columns from the right, where the highest part stands."""
+    return sorted(music.staves.items(), key=lambda item: item[0].position, reverse=True)
 
 
 def _heard(music: Music, played: _Played) -> dict[Spine, list[Heard]]:
     found: dict[Spine, list[Heard]] = {spine: [] for spine in music.staves}
-    for measure, start in played.places:
+    for measure, start in played.measures:
         for note in measure.notes:
             found[note.spine].append(Heard(note.spine, start + note.start, *note[2:]))
     return found
 
 
 def _tracks(notes: Sequence[Heard], staff: Staff) -> list[Track]:
-    """One track of a column, or one for each of its voices if they sound together."""
+    """Make one track of a column, or one for each of its voices if they sound together."""
     groups = voices(notes)
     name, program = player_of(staff.name, staff.code, staff.family)
     names = [name] if len(groups) == 1 else [f"{name} {i}".strip() for i in range(1, len(groups) + 1)]
@@ -166,19 +166,19 @@ def _ticks(time: Time) -> int:
 
 
 def _tempos(played: _Played) -> tuple[Tempo, ...]:
-    found = {_ticks(start + at): bpm for measure, start in played.places for at, bpm in measure.tempos}
+    found = {_ticks(start + at): bpm for measure, start in played.measures for at, bpm in measure.tempos}
     marks = [Tempo(tick, bpm) for tick, bpm in sorted(found.items())]
     return tuple(mark for i, mark in enumerate(marks) if i == 0 or mark.bpm != marks[i - 1].bpm)
 
 
 def _signatures(music: Music, played: _Played) -> list[Signature]:
-    """The key signatures of the highest part that has any, as they sound."""
+    """Find the key signatures of the highest part that has any, as they sound."""
     stated = {spine for measure in music.measures for _, spine, *_ in measure.keys}
     for spine, staff in _from_the_top(music):
         if spine in stated:
             found = [
-                Signature(_ticks(start + at), _lowered(fifths, staff.raised), mode)
-                for measure, start in played.places
+                Signature(_ticks(start + at), transpose_fifths(fifths, -staff.raised), mode)
+                for measure, start in played.measures
                 for at, own, fifths, mode in measure.keys
                 if own is spine
             ]
@@ -188,17 +188,13 @@ def _signatures(music: Music, played: _Played) -> list[Signature]:
     return []
 
 
-def _lowered(fifths: int, semitones: int) -> int:
-    return (fifths - 7 * semitones + 5) % 12 - 5 if semitones else fifths
-
-
 def _chords(played: _Played) -> tuple[Text, ...]:
-    found = {Text(_ticks(start + at), text) for m, start in played.places for at, text in m.chords}
+    found = {Text(_ticks(start + at), text) for m, start in played.measures for at, text in m.chords}
     return tuple(sorted(found))
 
 
 def _title(lines: Sequence[str]) -> str:
-    """The title in the original language, in any other, or that of the movement."""
+    """Find the title: in the original language, in any other, or that of the movement."""
     found: dict[str, str] = {}
     for line in lines:
         if (title := _TITLE.match(line)) and title[3].strip():

@@ -1,4 +1,4 @@
-"""In which order sections are played: by a list of their labels, or by repeat signs and words (`D.C. al Fine`)."""
+"""The playing order of sections: by a list of labels, or by repeat signs and words (`D.C. al Fine`)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _ENDING = re.compile(r"^(\d)(?:st|nd|rd|th) ending\b")
 
 @dataclass
 class Plan:
-    """What a file says of the order of its sections."""
+    """The order of sections that a file states."""
 
     lists: dict[str, list[str]] = field(default_factory=dict)  # labels in playing order, by the name of the version
     is_through: bool = False  # everything is written as it is played
 
     def add(self, text: str) -> str:
-        """Take in `*>A` or `*>[A,A,B]`; the label, or "" for a list."""
+        """Add `*>A` or `*>[A,A,B]`; return the label, or "" for a list."""
         name, bracket, rest = text[2:].partition("[")
         if not bracket or not rest.endswith("]"):
             return text[2:]
@@ -34,7 +34,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Marked:
-    """A measure as it stands in the plan: the labels and signs before it, and the signs after it."""
+    """A measure in the plan: its labels, and the signs around it."""
 
     labels: tuple[str, ...]
     signs: Signs
@@ -42,21 +42,21 @@ class Marked:
 
 @lru_cache(maxsize=1024)
 def signs_in_words(text: str) -> Mapping[str, bool | str]:
-    """Read words such as `D.C. al Fine`, `Fine`, `To Coda` as fields of Signs; none for other words."""
+    """Parse words such as `D.C. al Fine`, `Fine`, `To Coda` as fields of Signs; none for other words."""
     signs = with_words(Marks(), text).signs
     found = {name: value for name in _JUMPS if (value := getattr(signs, name))}
     return found or ({"segno": "1"} if _SEGNO.match(text.lower()) else {})
 
 
 def stands_at_the_end(sign: str) -> bool:
-    """Whether a sign, a field of Signs, holds after the measure that it stands in."""
+    """Tell whether a sign, a field of Signs, holds after its measure."""
     return sign in _AT_THE_END
 
 
 def order_of(measures: Sequence[Marked], plan: Plan) -> tuple[list[int], str]:
-    """List the indices of measures as they are played, and say what of the plan could not be carried out, or "".
+    """Find the playing order, and describe which part of the plan failed, or "".
 
-    A list of labels goes before repeat signs, which say the same to readers. Raises Unplayable.
+    A list of labels has precedence over repeat signs, which repeat it for readers. Raises Unplayable.
     """
     if plan.is_through:
         return list(range(len(measures))), ""
@@ -66,12 +66,12 @@ def order_of(measures: Sequence[Marked], plan: Plan) -> tuple[list[int], str]:
     expanded = _expanded(measures, plan.lists[version])
     if expanded is not None:
         return expanded, ""
-    order, said = _order_of_signs(measures)
-    return order, said or "its list of sections names some that are not there; its repeat signs were followed instead"
+    order, fault = _order_of_signs(measures)
+    return order, fault or "its list of sections names some that are missing; its repeat signs were followed instead"
 
 
 def _expanded(measures: Sequence[Marked], labels: Sequence[str]) -> list[int] | None:
-    """The measures of sections by their labels; what stands before the first label is played once."""
+    """List the measures of sections by label, after those before the first label; None if a label is missing."""
     ranges = _sections(measures, frozenset(labels))
     if not set(labels) <= set(ranges):
         return None
@@ -85,17 +85,17 @@ def _expanded(measures: Sequence[Marked], labels: Sequence[str]) -> list[int] | 
 
 
 def _sections(measures: Sequence[Marked], named: frozenset[str]) -> dict[str, range]:
-    """Where each section is: up to the next label. Labels of a kind of their own (`Form>Coda`) count where named."""
+    """Find the range of each section, up to the next label; labels such as `Form>Coda` count where named."""
     starts: list[tuple[int, str]] = []
     for index, measure in enumerate(measures):
         labels = [label for label in measure.labels if label in named or ">" not in label]
         starts += [(index, label) for label in labels]
     found: dict[str, range] = {}
     until = len(measures)
-    for place in range(len(starts) - 1, -1, -1):
-        index, label = starts[place]
-        if place + 1 < len(starts) and starts[place + 1][0] > index:
-            until = starts[place + 1][0]
+    for number in range(len(starts) - 1, -1, -1):
+        index, label = starts[number]
+        if number + 1 < len(starts) and starts[number + 1][0] > index:
+            until = starts[number + 1][0]
         found[label] = range(index, until)
     return found
 
@@ -110,7 +110,7 @@ def _order_of_signs(measures: Sequence[Marked]) -> tuple[list[int], str]:
 
 
 def _with_endings(measures: Sequence[Marked]) -> list[Signs]:
-    """The signs, with labels such as `1st ending`, or `A1` after `A`, as endings."""
+    """Add labels such as `1st ending`, or `A1` after `A`, to the signs as endings."""
     known = {label for measure in measures for label in measure.labels}
     found: list[Signs] = []
     endings: tuple[int, ...] = ()
@@ -123,7 +123,7 @@ def _with_endings(measures: Sequence[Marked]) -> list[Signs]:
 
 
 def _ending(label: str, known: set[str]) -> int:
-    """The number of the ending that a label names, 0 for none."""
+    """Return the number of the ending that a label names, 0 for none."""
     if found := _ENDING.match(label.lower()):
         return int(found[1])
     is_numbered = len(label) > 1 and label[-1] in "123456789" and label[:-1] in known

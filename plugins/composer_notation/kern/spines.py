@@ -1,6 +1,6 @@
-"""The table that a Humdrum file is: columns that begin, split, join, change places and end from row to row.
+"""The columns of a Humdrum file, which begin, split, join, swap and end from row to row.
 
-A column as it begins is a spine; what splits off it belongs to the same spine, as a further voice of it.
+A column at its start is a spine. Columns that split off belong to the same spine, as further voices.
 """
 
 from __future__ import annotations
@@ -14,40 +14,40 @@ from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
 Time: TypeAlias = int | Fraction
-"""A place or a length in parts of a quarter note (see `composer_notation.kern.tokens.GRID`)."""
+"""A time or a length in parts of a quarter note (see `composer_notation.kern.tokens.GRID`)."""
 
 MOST_COLUMNS = 1_000
 MOST_SPINES = 2_000
 MANIPULATORS = frozenset(("*^", "*v", "*x", "*+", "*-"))
-"""What splits, joins, exchanges, adds and ends columns."""
+"""Tokens that split, join, swap, add and end columns."""
 
 _LINES = re.compile(r"\r\n|\r|\n")
 
 
 class Malformed(ValueError):
-    """A table cannot be followed; the text says why, in words that follow a file's name."""
+    """A table that cannot be followed; the text is the reason, in words that follow a file's name."""
 
 
 @dataclass(eq=False)
 class Spine:
-    """A column as it began, with all that split off it."""
+    """A column at its start, with all that split off it."""
 
-    place: tuple[int, ...]  # sorts the spines of a piece from the left
+    position: tuple[int, ...]  # sorts the spines of a piece from the left
 
 
 @dataclass(eq=False)
 class Path:
-    """One column from a split or join to the next. `ends`: where its latest note ends; several after a join."""
+    """A column from a split or join to the next. `ends`: where its latest note ends; several after a join."""
 
     spine: Spine
     kind: str = ""  # `kern` for **kern
     voice: int = 1  # counts the columns of its spine from the left
     ends: tuple[Time, ...] = (0,)
-    is_alternative: bool = False  # another reading of what stands beside it
+    is_alternative: bool = False  # another reading of the column beside it
 
 
 class Row(NamedTuple):
-    """A line of the table and the columns it stands in; a line about the whole has one token and no column."""
+    """A line of the table and its columns; a line about the whole has one token and no column."""
 
     number: int
     tokens: Sequence[str]
@@ -55,10 +55,10 @@ class Row(NamedTuple):
 
 
 def pieces(text: str) -> list[list[tuple[int, str]]]:
-    """Cut a file into its pieces: their lines with numbers. A piece ends with all its columns."""
+    """Split a file into its pieces: lines with their numbers. A piece ends with all its columns."""
     found: list[list[tuple[int, str]]] = [[]]
     is_begun = False
-    closing = 0  # how many lines the piece has up to its end
+    closing = 0  # number of lines of the piece up to its end
     for number, line in enumerate(_LINES.split(text), 1):
         if line.startswith("**"):
             if closing:  # the remarks since then are about the piece that begins
@@ -75,7 +75,7 @@ def pieces(text: str) -> list[list[tuple[int, str]]]:
 def rows(lines: Sequence[tuple[int, str]]) -> Iterator[Row]:
     """Follow the columns through the lines of one piece. Raises Malformed."""
     table = _Table()
-    for place, (number, line) in enumerate(lines):
+    for index, (number, line) in enumerate(lines):
         if line.startswith("!!"):
             yield Row(number, (line,), ())
         elif not table.paths:
@@ -89,29 +89,29 @@ def rows(lines: Sequence[tuple[int, str]]) -> Iterator[Row]:
             row = table.row(number, table.cells(number, line))
             if row.tokens:
                 yield row
-                table.follow(row, lines, place)
+                table.follow(row, lines, index)
 
 
 @dataclass
 class _Table:
-    """The columns that a line may stand in."""
+    """The columns of the current line."""
 
     paths: list[Path] = field(default_factory=list)
     spines: list[Spine] = field(default_factory=list)
 
     def begin(self, count: int, number: int) -> None:
-        """Begin with so many columns."""
+        """Begin a number of columns."""
         self._check(count, number)
-        self.spines = [Spine((place,)) for place in range(count)]
+        self.spines = [Spine((index,)) for index in range(count)]
         self.paths = [Path(spine) for spine in self.spines]
 
     def check_idle(self, number: int, line: str) -> None:
-        """Raise Malformed for a line before the first column; one after the last column says nothing."""
+        """Raise Malformed for a line before the first column; a line after the last column is ignored."""
         if not self.spines and not line.startswith("!"):
             raise Malformed(f"is not Humdrum kern; line {number} stands before any column that begins with '**kern'")
 
     def cells(self, number: int, line: str) -> list[str]:
-        """Cut a line into the tokens of its columns; none for a comment that fits no columns. Raises Malformed."""
+        """Split a line into the tokens of its columns; [] for a comment that fits no columns. Raises Malformed."""
         tokens = line.split("\t")
         if len(tokens) != len(self.paths):  # some separate columns by several tabs, or end a line with one
             tokens = [token for token in tokens if token]
@@ -124,17 +124,17 @@ class _Table:
         raise Malformed(f"has too {amount} columns in line {number} ({found} for {expected}); tabs separate them")
 
     def row(self, number: int, tokens: Sequence[str]) -> Row:
-        """Put tokens in the columns, which take the kinds that a row of `**` gives them."""
+        """Put tokens in the columns; a row of `**` sets their kinds."""
         if tokens[0].startswith("*") and any(token.startswith("**") for token in tokens):
             for path, token in zip(self.paths, tokens, strict=True):
                 path.kind = token[2:] if token.startswith("**") else path.kind
         return Row(number, tokens, self.paths)
 
-    def follow(self, row: Row, lines: Sequence[tuple[int, str]], place: int) -> None:
-        """Split, join, exchange, add and end the columns as the row says. Raises Malformed."""
+    def follow(self, row: Row, lines: Sequence[tuple[int, str]], index: int) -> None:
+        """Split, join, swap, add and end the columns as the row says. Raises Malformed."""
         if not row.tokens[0].startswith("*") or MANIPULATORS.isdisjoint(row.tokens):
             return
-        self.paths = self._moved(row, _groups(row, lines, place) if "*v" in row.tokens else [])
+        self.paths = self._moved(row, _groups(row, lines, index) if "*v" in row.tokens else [])
         self._check(len(self.paths), row.number)
         if len(self.spines) > MOST_SPINES:
             raise Malformed(f"has more than {MOST_SPINES:,} columns that begin by line {row.number}")
@@ -157,7 +157,7 @@ class _Table:
             elif text == "*^":
                 found += [path, replace(path, ends=())]
             elif text == "*+":
-                self.spines.append(Spine((*path.spine.place, len(self.spines))))
+                self.spines.append(Spine((*path.spine.position, len(self.spines))))
                 found += [path, Path(self.spines[-1], ends=())]
             elif text != "*-":
                 found.append(path)
@@ -166,20 +166,21 @@ class _Table:
 
     def _check(self, count: int, number: int) -> None:
         if count > MOST_COLUMNS:
-            raise Malformed(f"has more than {MOST_COLUMNS:,} columns in line {number}; no music has so many")
+            raise Malformed(f"has more than {MOST_COLUMNS:,} columns in line {number}")
 
 
-def _groups(row: Row, lines: Sequence[tuple[int, str]], place: int) -> list[list[int]]:
-    """The places of the `*v` that become one column each.
+def _groups(row: Row, lines: Sequence[tuple[int, str]], index: int) -> list[list[int]]:
+    """Group the indices of `*v` tokens: each group becomes one column.
 
-    Neighbours are joined. Of neighbours in several spines some files mean a join for each spine: the next line tells.
+    Neighbours are joined. For neighbours in several spines, some files mean a join for each spine: the width of the
+    next line decides.
     """
     runs = groupby(range(len(row.tokens)), key=lambda at: row.tokens[at] == "*v")
     joins = [list(run) for is_join, run in runs if is_join]
     by_spine = [group for whole in joins for group in _by_spine(whole, row.paths)]
     if len(by_spine) == len(joins) or any(len(group) < 2 for group in by_spine):
         return joins
-    return joins if _width(row, joins) == _next_width(lines, place) else by_spine
+    return joins if _width(row, joins) == _next_width(lines, index) else by_spine
 
 
 def _by_spine(group: Sequence[int], paths: Sequence[Path]) -> list[list[int]]:
@@ -187,14 +188,14 @@ def _by_spine(group: Sequence[int], paths: Sequence[Path]) -> list[list[int]]:
 
 
 def _width(row: Row, joins: Sequence[Sequence[int]]) -> int:
-    """How many columns there are after a row with these joins."""
+    """Count the columns after a row with these joins."""
     counts = Counter(row.tokens)
     return len(row.tokens) + counts["*^"] + counts["*+"] - counts["*-"] - sum(len(group) - 1 for group in joins)
 
 
-def _next_width(lines: Sequence[tuple[int, str]], place: int) -> int:
-    """How many columns the next line has that stands in columns; 0 at the end."""
-    for number in range(place + 1, len(lines)):
+def _next_width(lines: Sequence[tuple[int, str]], index: int) -> int:
+    """Count the columns of the next line in columns; 0 at the end."""
+    for number in range(index + 1, len(lines)):
         line = lines[number][1]
         if not line.startswith("!!"):
             return line.count("\t") + 1

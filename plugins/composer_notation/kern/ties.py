@@ -22,19 +22,19 @@ class Heard(NamedTuple):
 
 
 def mend_ties(measures: Iterable[Measure]) -> int:
-    """Let ties that are written at their first note alone lead to a note of that pitch, and count them.
+    """Mend ties that are written at their first note alone, if the next note fits, and count them.
 
-    It must follow at once in the same voice, and no other note there be the end of a tie.
+    The next note must follow at once, in the same voice and of that pitch. No other tie may end there.
     """
-    written = [(measure, place, note) for measure in measures for place, note in enumerate(measure.notes)]
+    written = [(measure, index, note) for measure in measures for index, note in enumerate(measure.notes)]
     ended = {(note.spine, note.pitch, measure.start + note.start) for measure, _, note in written if note.continues}
     waiting: set[tuple[Spine, int, int, Time]] = set()
     count = 0
-    for measure, place, note in written:
+    for measure, index, note in written:
         start = measure.start + note.start
         is_due = (note.spine, note.voice, note.pitch, start) in waiting
         if is_due and (note.spine, note.pitch, start) not in ended:
-            measure.notes[place] = note._replace(continues=True)
+            measure.notes[index] = note._replace(continues=True)
             count += 1
         if note.begins:
             waiting.add((note.spine, note.voice, note.pitch, start + note.length))
@@ -44,7 +44,7 @@ def mend_ties(measures: Iterable[Measure]) -> int:
 def join_ties(columns: Mapping[Spine, Sequence[Heard]]) -> dict[Spine, list[Heard]]:
     """Join tied notes in each column, and then those whose ties lead from one column to another.
 
-    A tie holds where both its ends are written, and the one note ends where the other begins; else both are struck.
+    A tie holds where both its ends are written, and the one note ends where the other begins. Else both are onsets.
     """
     joined = [note for notes in columns.values() for note in _join(notes)]
     open_ended = [note for note in joined if note.begins or note.continues]
@@ -59,20 +59,20 @@ def _join(notes: Iterable[Heard]) -> list[Heard]:
     waiting: dict[tuple[int, Time], list[int]] = {}
     for note in sorted(notes, key=lambda note: note.start):
         earlier = _earlier(waiting.get((note.pitch, note.start), []), note, found) if note.continues else None
-        place = len(found) if earlier is None else earlier
+        index = len(found) if earlier is None else earlier
         if earlier is None:
             found.append(note)
         else:
-            length = note.start + note.length - found[place].start
-            found[place] = found[place]._replace(length=length, begins=note.begins)
+            length = note.start + note.length - found[index].start
+            found[index] = found[index]._replace(length=length, begins=note.begins)
         if note.begins:
-            waiting.setdefault((note.pitch, note.start + note.length), []).append(place)
+            waiting.setdefault((note.pitch, note.start + note.length), []).append(index)
     return found
 
 
-def _earlier(places: list[int], note: Heard, found: Sequence[Heard]) -> int | None:
+def _earlier(indices: list[int], note: Heard, found: Sequence[Heard]) -> int | None:
     """Take the note that is tied to this one: that of its own voice, if several wait."""
-    if not places:
+    if not indices:
         return None
-    own = next((at for at, place in enumerate(places) if found[place].voice == note.voice), 0)
-    return places.pop(own)
+    own = next((at for at, index in enumerate(indices) if found[index].voice == note.voice), 0)
+    return indices.pop(own)

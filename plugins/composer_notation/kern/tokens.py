@@ -1,4 +1,4 @@
-"""What the tokens of a `**kern` column say: notes, rests, bar lines, signatures, keys, tempos."""
+"""The tokens of a `**kern` column: notes, rests, bar lines, signatures, keys, tempos."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
+from composer.music.keys import SEMITONES
 from composer_notation.kern.spines import Time
+from composer_notation.keysignatures import MODES, count_fifths
 
 GRID = 2**10 * 3**3 * 5**2 * 7 * 11 * 13
-"""The parts of a quarter note in which time is counted; lengths that are no whole number of them are fractions."""
+"""Parts of a quarter note in which time is counted; other lengths are fractions of them."""
 
 GRACE, ORNAMENT, TREMOLO = "grace notes", "ornaments", "tremolos"
 UNPITCHED, TOO_HIGH, UNTIMED = "notes without a pitch", "notes beyond the range of MIDI", "notes without a length"
@@ -18,8 +20,7 @@ UNKNOWN, TOO_LONG = "tokens that are no notes", "tokens of more than 10,000 char
 
 MOST_BEATS = 64
 _MOST_DOTS = 8
-_LONGEST_TOKEN, _USUAL_TOKEN = 10_000, 64  # characters; usual ones are kept, since they come again
-_SEMITONES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
+_LONGEST_TOKEN, _USUAL_TOKEN = 10_000, 64  # characters; usual tokens are cached, since they recur
 _LENGTH = re.compile(r"(\d{1,7})(?:%(\d{1,7}))?")
 _LETTERS = re.compile(r"a+|b+|c+|d+|e+|f+|g+|A+|B+|C+|D+|E+|F+|G+")
 _TREMOLO = re.compile(r"@+\d*@+")
@@ -28,11 +29,7 @@ _TEMPO = re.compile(r"^\*MM=?(\d{1,4}(?:\.\d{1,6})?)")
 _SIGNATURE = re.compile(r"^\*k\[([a-gA-G#\-nXx]{0,40})\]")
 _KEY = re.compile(r"^\*([A-Ga-g])([#-]{0,2}):([a-z]{0,12})$")
 _TRANSPOSED = re.compile(r"^\*Trd[+-]?\d{1,2}c([+-]?\d{1,2})$")
-_MODES = {
-    "ion": ("ionian", 0), "dor": ("dorian", -2), "phr": ("phrygian", -4), "lyd": ("lydian", 1),
-    "mix": ("mixolydian", -1), "aeo": ("aeolian", -3), "loc": ("locrian", -5), "maj": ("major", 0),
-    "min": ("minor", -3),
-}  # fmt: skip
+_MODES = {mode[:3]: mode for mode in MODES}
 
 
 class Note(NamedTuple):
@@ -103,7 +100,7 @@ def _read_note(part: str, length: Time | None) -> tuple[list[str], list[Note]]:
         return [UNPITCHED if "R" in part else UNKNOWN], []
     name = letters[0]
     octave = 4 + len(name) if name.islower() else 5 - len(name)
-    pitch = 12 * octave + _SEMITONES[name[0].lower()] + part.count("#") - part.count("-")
+    pitch = 12 * octave + SEMITONES[name[0].upper()] + part.count("#") - part.count("-")
     if not 0 <= pitch <= 127:
         return [TOO_HIGH], []
     begins, continues = "[" in part or "_" in part, "]" in part or "_" in part
@@ -132,8 +129,8 @@ def read_length(text: str) -> Time | None:
 def read_bar(text: str) -> Bar:
     """Read the repeat signs of a bar line: those before its strokes close, those after them open."""
     signs = text.lstrip("=")
-    strokes = [place for place, sign in enumerate(signs) if sign in "|!"]
-    dots = [place for place, sign in enumerate(signs) if sign == ":"]
+    strokes = [index for index, sign in enumerate(signs) if sign in "|!"]
+    dots = [index for index, sign in enumerate(signs) if sign == ":"]
     if not dots:
         return Bar(False, False)
     if not strokes:
@@ -161,7 +158,7 @@ def read_metre(text: str) -> tuple[int, int] | None:
 
 
 def _unit(text: str) -> Fraction | None:
-    """A note value in whole notes: `4`, `3%2`, or `0` for a breve; None for none."""
+    """Read a note value in whole notes: `4`, `3%2`, or `0` for a breve; None for none."""
     value, _, divisor = text.partition("%")
     if not _is_number(value) or not _is_number(divisor or "1") or not int(divisor or "1"):
         return None
@@ -179,24 +176,23 @@ def read_tempo(text: str) -> float | None:
 
 
 def read_signature(text: str) -> int | None:
-    """Read `*k[f#c#]` as sharps (positive) or flats (negative); None for what is no key signature."""
+    """Read `*k[f#c#]` as sharps (positive) or flats (negative); None if it is no key signature."""
     found = _SIGNATURE.match(text)
     return found[1].count("#") - found[1].count("-") if found else None
 
 
 def read_key(text: str) -> tuple[int, str] | None:
-    """Read `*G:`, `*b-:` or `*D:dor` as sharps or flats and its mode; None for what names no key."""
+    """Read `*G:`, `*b-:` or `*D:dor` as sharps or flats and its mode; None if it names no key."""
     found = _KEY.match(text)
     if not found or found[3][:3] not in ("", *_MODES):
         return None
-    major = "FCGDAEB".index(found[1].upper()) - 1 + 7 * (found[2].count("#") - found[2].count("-"))
-    if found[3]:
-        mode, moved = _MODES[found[3][:3]]
-        return major + moved, mode
-    return (major, "major") if found[1].isupper() else (major - 3, "minor")
+    major = count_fifths(found[1].upper(), found[2].count("#") - found[2].count("-"))
+    usual = "major" if found[1].isupper() else "minor"
+    mode = _MODES.get(found[3][:3], usual)
+    return major + MODES[mode], mode
 
 
 def read_transposition(text: str) -> int | None:
-    """Read by how many semitones notes stand above where they sound (`*Trd1c2`: two); None for what does not say so."""
+    """Read the semitones that notes stand above where they sound (`*Trd1c2`: two); None if it states none."""
     found = _TRANSPOSED.match(text)
     return int(found[1]) if found else None

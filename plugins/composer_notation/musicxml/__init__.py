@@ -1,5 +1,5 @@
-"""MusicXML read: parts, measures and signs as they are written, and the Score that they make.
+"""Reads MusicXML: parts, measures and signs as written, and the Score that they make.
 
-The format is described at https://www.w3.org/2021/06/musicxml40/. It is read here, and not by a library, since none
-that was tried reads all of a page in bounded time: see "How notation files are read" in `plugins/README.md`.
+The format is described at https://www.w3.org/2021/06/musicxml40/. No library that was tried reads all of a page in
+bounded time: see "How notation files are read" in `plugins/README.md`.
 """

@@ -18,7 +18,7 @@ _ALTERS = {-2: "bb", -1: "b", 0: "", 1: "#", 2: "##"}
 
 
 def chord_symbol(element: Element) -> str:
-    """Read a `<harmony>`, "" for one that names no chord in letters. Raises NotUnderstood."""
+    """Read a `<harmony>`, "" if it names no chord in letters. Raises NotUnderstood."""
     kind = text_of(element, "kind")
     if kind == "none":
         return "N.C."
@@ -40,7 +40,7 @@ def _letter(element: Element | None, name: str) -> str:
 
 
 def _quality(element: Element, kind: str, root: str) -> str | None:
-    """What follows the root: as it is printed, if that says the same as the kind, and else the kind's usual name."""
+    """Return the text after the root: as printed if that agrees with the kind, else the usual name of the kind."""
     printed = "".join(text for found in element.iterfind("kind") for text in found.get("text", "").split())
     parsed = harmony(root + printed)
     if printed and (kind == "other" or (parsed and parsed.kind == kind)):
@@ -51,7 +51,7 @@ def _quality(element: Element, kind: str, root: str) -> str | None:
 
 
 def _degree(element: Element) -> str:
-    """`add9`, `b5`, `no3`: a tone that is added, altered or left out."""
+    """Read a tone that is added, altered or left out: `add9`, `b5`, `no3`."""
     value, kind = text_of(element, "degree-value"), text_of(element, "degree-type")
     alter = number(text_of(element, "degree-alter") or "0")
     if not (value.isdecimal() and len(value) < 3) or alter not in _ALTERS:

@@ -1,4 +1,4 @@
-"""The bytes of a MusicXML file, plain or packed, as a tree of elements that is safe to walk.
+"""MusicXML files, plain or packed, as trees of elements that are safe to walk.
 
 Refused: archives that unpack to too much, entity declarations (which can grow without end or fetch files), more
 elements than a score has, and XML that is no score.
@@ -23,7 +23,7 @@ _CONTAINER = "META-INF/container.xml"
 
 
 class _Unsafe(ValueError):
-    """Why a text is refused, in words that follow the file's name."""
+    """A refused text; the message is the reason, in words that follow the file's name."""
 
 
 def open_document(path: Path) -> Element:
@@ -56,7 +56,7 @@ def _unpack(archive: zipfile.ZipFile, shown: str) -> bytes:
 
 
 def _root_file(container: bytes) -> str:
-    """The member that the container names first, which is the score; "" if it names none of MusicXML."""
+    """Find the member that the container names first, which is the score; "" if it names none of MusicXML."""
     try:
         root = _tree(container)
     except (_Unsafe, expat.ExpatError, ParseError, ValueError, LookupError):
@@ -69,14 +69,14 @@ def _root_file(container: bytes) -> str:
 
 
 def _is_score(name: str) -> bool:
-    """Whether a member of an archive without a container is its score; macOS adds files of its own."""
+    """Tell whether a member of an archive without a container is its score; macOS adds files of its own."""
     parts = PurePosixPath(name).parts
     is_ours = "META-INF" not in parts and "__MACOSX" not in parts and not parts[-1].startswith("._")
     return is_ours and (PurePosixPath(name).suffix.lower() in (".xml", ".musicxml") or name == ".xml")
 
 
 def _local(tag: str) -> str:
-    """A tag without its namespace."""
+    """Remove the namespace of a tag."""
     return tag.rpartition("}")[2]
 
 
@@ -88,14 +88,14 @@ def _parse(text: bytes, shown: str) -> Element:
     except (expat.ExpatError, ParseError) as error:
         raise UnreadableFile(f"{shown}: is not well-formed XML ({error}).") from None
     except (ValueError, LookupError):  # of expat, which knows few encodings
-        raise UnreadableFile(f"{shown}: is XML in an encoding that is not read; export it as UTF-8.") from None
+        raise UnreadableFile(f"{shown}: is XML in an unsupported encoding; export it as UTF-8.") from None
     if root.tag not in ROOTS:
-        raise UnreadableFile(f"{shown}: is XML, but no MusicXML score (it begins with '{printable(root.tag, 40)}').")
+        raise UnreadableFile(f"{shown}: is XML, but not a MusicXML score (it begins with '{printable(root.tag, 40)}').")
     return root
 
 
 def _tree(text: bytes) -> Element:
-    """The root element. Raises _Unsafe, ParseError or ExpatError, and what expat raises for an encoding."""
+    """Parse the root element. Raises _Unsafe, ParseError or ExpatError, and what expat raises for an encoding."""
     if text.count(b"<") > MOST_TAGS:
         raise _Unsafe(f"holds more than {MOST_TAGS // 2:,} elements; split it into pieces")
     _refuse_entities(text)
@@ -103,7 +103,7 @@ def _tree(text: bytes) -> Element:
 
 
 def _refuse_entities(text: bytes) -> None:
-    """Raise _Unsafe if the document declares entities, which it can do before its first element alone."""
+    """Raise _Unsafe if the document declares entities, which only precede its first element."""
     parser = expat.ParserCreate()
 
     def refuse(*_: object) -> None:
@@ -119,4 +119,4 @@ def _refuse_entities(text: bytes) -> None:
 
 
 class _Begun(Exception):
-    """The first element of a document begins."""
+    """The start of the first element of a document."""

@@ -1,7 +1,7 @@
-"""The measures of a part as they are written: notes, signatures, tempos, chord symbols and signs, each at its place.
+"""The measures of a part as written: notes, signatures, tempos, chord symbols and signs, with their times.
 
-Places and lengths are counted in parts of `GRID` while a measure is walked, and handed on as quarter notes from the
-start of the measure. Grace notes and cues take no time of their own, or none that is played, and are left out.
+Times are counted in parts of `GRID` while a measure is read, and returned as quarter notes from its start. Grace notes
+and cues take no time that is played, and are left out.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from xml.etree.ElementTree import Element
 
+from composer_notation.keysignatures import transpose_fifths
 from composer_notation.musicxml.chordsymbols import chord_symbol
 from composer_notation.musicxml.signs import (
     PLAIN,
@@ -35,11 +36,10 @@ from composer_notation.musicxml.values import (
     text_of,
     time_signature,
 )
-from composer_notation.sounding import VELOCITY, Sounding
+from composer_notation.sounding import FORTE, VELOCITY, Sounding
 from composer_notation.writing.drumkit import sound_of
 
-_FORTE = 90  # the velocity that `dynamics="100"` stands for
-_SILENT = {  # what sounds but is not played, by the element that says it
+_SILENT = {  # audible marks that are not played, by element
     "lyric": "lyrics",
     "ornaments": "ornaments",
     "figured-bass": "figured basses",
@@ -65,13 +65,13 @@ class KeyMark:
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of one part. Notes stand by the number of their staff; `struck` are those of drums."""
+    """A measure of one part. Notes stand by the number of their staff, those of drums apart."""
 
     length: Fraction  # as far as its voices reach; 0 if nothing is written in it
     notes: Mapping[int, Sequence[Sounding]]
-    struck: Mapping[int, Sequence[Sounding]]
+    drums: Mapping[int, Sequence[Sounding]]
     marks: Marks
-    staves: int = 1  # of the part, as far as is known by now
+    staves: int = 1  # of the part, so far
     time: Signature | None = None
     keys: Sequence[KeyMark] = ()
     tempos: Sequence[tuple[Fraction, float]] = ()
@@ -87,32 +87,32 @@ def read_measures(elements: Iterable[Element], sounds: Mapping[str, int], left_o
 
 @dataclass
 class _Walk:
-    """A place in a part, and what is in force there."""
+    """A position in a part, and the state there."""
 
     sounds: Mapping[str, int]
     left_out: Counter[str]
     divisions: Fraction = Fraction(1)
     transposes: dict[str, Fraction] = field(default_factory=dict)  # by number of the staff, "" for all
     staves: int = 1
-    late: Marks = PLAIN  # signs at the end of a measure, which are the next one's
+    late: Marks = PLAIN  # signs at the end of a measure, which belong to the next one
     at: int = 0
     reached: int = 0
-    last: int = 0  # where the note before began: a chord's notes begin there
+    last: int = 0  # onset of the note before, and of its chord
     time: Signature | None = None
     marks: Marks = PLAIN
     placed: list[tuple[int, Marks]] = field(default_factory=list)  # segnos and codas
     notes: dict[int, list[Sounding]] = field(default_factory=dict)
-    struck: dict[int, list[Sounding]] = field(default_factory=dict)
+    drums: dict[int, list[Sounding]] = field(default_factory=dict)
     keys: list[KeyMark] = field(default_factory=list)
     tempos: dict[int, float] = field(default_factory=dict)
     chords: list[tuple[Fraction, str]] = field(default_factory=list)
     sections: list[tuple[Fraction, str]] = field(default_factory=list)
 
     def measure(self, element: Element) -> Measure:
-        """Walk through one measure."""
+        """Read one measure."""
         self.at = self.reached = self.last = 0
         self.time, self.marks, self.placed = None, self.late, []
-        self.notes, self.struck, self.keys, self.tempos, self.chords, self.sections = {}, {}, [], {}, [], []
+        self.notes, self.drums, self.keys, self.tempos, self.chords, self.sections = {}, {}, [], {}, [], []
         for child in element:
             if step := _STEPS.get(child.tag):
                 try:
@@ -126,7 +126,7 @@ class _Walk:
         return Measure(
             measure_length(self.reached),
             self.notes,
-            self.struck,
+            self.drums,
             joined([self.marks, *here]),
             self.staves,
             self.time,
@@ -137,7 +137,7 @@ class _Walk:
         )
 
     def attributes(self, element: Element) -> None:
-        """Take in divisions, transposition, key and time."""
+        """Read divisions, transposition, key and time."""
         for child in element:
             if child.tag == "divisions":
                 divisions = number((child.text or "").strip())
@@ -161,7 +161,7 @@ class _Walk:
         if fifths.denominator != 1 or not -12 <= fifths <= 12:
             raise NotUnderstood("fifths")
         moved = self._transposition(element.get("number", ""))
-        sounding = (int(fifths) + 7 * round(moved) + 5) % 12 - 5 if moved else int(fifths)
+        sounding = transpose_fifths(int(fifths), round(moved)) if moved else int(fifths)
         mode = text_of(element, "mode").lower()
         self.keys.append(KeyMark(quarters(self.at), sounding, "" if mode == "none" else mode, bool(moved)))
 
@@ -173,7 +173,7 @@ class _Walk:
         self.at = max(self.at - self._units(element), 0)
 
     def forward(self, element: Element) -> None:
-        """Go on in silence."""
+        """Advance in silence."""
         self.at += self._units(element)
         self.reached = max(self.reached, self.at)
 
@@ -181,7 +181,7 @@ class _Walk:
         return grid_units(text_of(element, "duration"), self.divisions)
 
     def note(self, element: Element) -> None:
-        """Take in a note or rest, and go on by its length."""
+        """Read a note or rest, and advance by its length."""
         self._leave_out_of_note(element)
         if element.find("grace") is not None:
             self.left_out["grace notes"] += 1
@@ -204,21 +204,21 @@ class _Walk:
         pitch, unpitched = element.find("pitch"), element.find("unpitched")
         sound = self.sounds.get(_instrument(element), -1)
         if sound >= 0 and (pitch is not None or unpitched is not None):
-            heard, found = self.struck, sound
+            notes, found = self.drums, sound
         elif pitch is not None:
             exact, is_rounded = midi_pitch(pitch)
             self.left_out["microtones, which were rounded"] += is_rounded
-            heard, found = self.notes, exact + round(self._transposition(named))
+            notes, found = self.notes, exact + round(self._transposition(named))
         elif unpitched is not None:
-            heard, found = self.struck, _sound_of_place(element, unpitched)
+            notes, found = self.drums, _sound_of_place(element, unpitched)
         else:
             return
         if 0 <= found <= 127:
             note = Sounding(
                 quarters(start), quarters(length), found, _velocity(element), _is_tied(element), _voice(element)
             )
-            heard.setdefault(staff, []).append(note)
-        elif heard is self.struck:
+            notes.setdefault(staff, []).append(note)
+        elif notes is self.drums:
             self.left_out["notes of percussion that name no sound"] += 1
         else:
             self.left_out["notes beyond the range of MIDI"] += 1
@@ -243,7 +243,7 @@ class _Walk:
         self._leave_out(element)
 
     def direction(self, element: Element) -> None:
-        """Take in tempos, sections, signs and words above a staff."""
+        """Read tempos, sections, signs and words above a staff."""
         at = self._offset(element)
         for child in element.iterfind("direction-type/*"):
             if child.tag in ("segno", "coda"):
@@ -260,7 +260,7 @@ class _Walk:
             self._hear(at, child)
 
     def placed_words(self, at: int, text: str) -> None:
-        """Take in what words say of the playing order; a `Coda` stands where its words do."""
+        """Read words about the playing order; a `Coda` stands where its words do."""
         found = with_words(PLAIN, text)
         if found.signs.coda:
             self.placed.append((at, found))
@@ -268,7 +268,7 @@ class _Walk:
             self.marks = joined([self.marks, found])
 
     def sound(self, element: Element) -> None:
-        """Take in a `<sound>` that stands in the measure itself."""
+        """Read a `<sound>` that stands in the measure itself."""
         self._hear(self.at, element)
 
     def _hear(self, at: int, element: Element) -> None:
@@ -288,13 +288,13 @@ class _Walk:
             self.left_out["metronome marks without a number"] += 1
 
     def _offset(self, element: Element, at: int | None = None) -> int:
-        """Where a direction applies, which may be some divisions after or before it stands."""
+        """Find the time of a direction, which may be some divisions after or before its element."""
         at = self.at if at is None else at
         moved = number(text_of(element, "offset") or "0")
         return max(at + round(moved * GRID / self.divisions), 0) if moved else at
 
     def harmony(self, element: Element) -> None:
-        """Take in a chord symbol."""
+        """Read a chord symbol."""
         text = chord_symbol(element)
         if text:
             self.chords.append((quarters(self._offset(element)), text))
@@ -302,7 +302,7 @@ class _Walk:
             self.left_out["chord symbols without a name"] += 1
 
     def barline(self, element: Element) -> None:
-        """Take in repeats and endings."""
+        """Read repeats and endings."""
         if (
             element.get("location") == "right"
             or element.find("ending") is not None
@@ -325,7 +325,7 @@ _STEPS: Mapping[str, Callable[[_Walk, Element], None]] = {
 
 
 def _staff(text: str) -> int:
-    """The number of a staff, from 1; that of the first where none is named."""
+    """Read the number of a staff, from 1; that of the first where none is named."""
     number = int(text) if text.isdecimal() and len(text) < 3 else 1
     return max(number, 1)
 
@@ -336,7 +336,7 @@ def _instrument(element: Element) -> str:
 
 
 def _sound_of_place(element: Element, unpitched: Element) -> int:
-    """The sound of a drum kit that stands on that line with that note head; -1 for none."""
+    """Find the sound of a drum kit with that line and note head; -1 for none."""
     octave = text_of(unpitched, "display-octave")
     found = sound_of(
         text_of(unpitched, "display-step"),
@@ -348,7 +348,7 @@ def _sound_of_place(element: Element, unpitched: Element) -> int:
 
 def _velocity(element: Element) -> int:
     stated = element.get("dynamics")
-    return VELOCITY if stated is None else max(1, min(127, round(number(stated) * _FORTE / 100)))
+    return VELOCITY if stated is None else max(1, min(127, round(number(stated) * FORTE / 100)))
 
 
 def _is_tied(element: Element) -> bool:

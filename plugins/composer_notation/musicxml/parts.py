@@ -1,4 +1,4 @@
-"""The parts of a score: what its part list says of each, and where its measures are."""
+"""The parts of a score: their entries in the part list, and their measures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DRUMS = 10
 
 
 class Instrument(NamedTuple):
-    """What the part list says of how an instrument is played, as MIDI counts; -1 where it does not say."""
+    """The playback of an instrument in the part list, as MIDI counts; -1 where it is not stated."""
 
     program: int = -1
     channel: int = -1
@@ -28,7 +28,7 @@ class Instrument(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """A part as it is written: its measures, and what it is played on."""
+    """A part as it is written: its measures and its instruments."""
 
     name: str
     instruments: Mapping[str, Instrument]
@@ -43,29 +43,29 @@ class Part:
 
     @property
     def is_drum(self) -> bool:
-        """Whether all that it is played on is on the channel of drums."""
+        """Whether all its instruments are on the channel of drums."""
         return bool(self.instruments) and all(one.channel == DRUMS for one in self.instruments.values())
 
 
 def read_parts(root: Element) -> list[Part]:
-    """Read the parts of a score in the order of its list, and then those that the list forgets. Raises TooLarge."""
+    """Read the parts of a score in the order of its list, and then those missing there. Raises TooLarge."""
     listed = {element.get("id", ""): element for element in root.findall("part-list/score-part")}
     written = _measures_by_part(root)
     if len(written) > MOST_PARTS:
         raise TooLarge(f"has more than {MOST_PARTS:,} parts; split it into pieces")
     if sum(map(len, written.values())) > MOST_MEASURES:
-        raise TooLarge(f"has more than {MOST_MEASURES:,} measures, those of all parts together; split it into pieces")
+        raise TooLarge(f"has more than {MOST_MEASURES:,} measures in all parts; split it into pieces")
     names = [*(name for name in listed if name in written), *(name for name in written if name not in listed)]
     return [_part(listed.get(name), written[name]) for name in names]
 
 
 def _measures_by_part(root: Element) -> dict[str, list[Element]]:
-    """The measures of each part by its id; a time-wise score has the parts in each measure."""
+    """Group the measures by the id of their part; a time-wise score has the parts in each measure."""
     found: dict[str, list[Element]] = {}
     if root.tag == "score-partwise":
-        for place, part in enumerate(root.iterfind("part")):
+        for index, part in enumerate(root.iterfind("part")):
             name = part.get("id", "")
-            found[name if name not in found else f"{name}#{place}"] = part.findall("measure")
+            found[name if name not in found else f"{name}#{index}"] = part.findall("measure")
     else:
         for measure in root.iterfind("measure"):
             for part in measure.iterfind("part"):
@@ -83,7 +83,7 @@ def _part(listed: Element | None, measures: Sequence[Element]) -> Part:
 
 
 def _name(listed: Element) -> str:
-    """The name of a part, or else that of its instrument."""
+    """Read the name of a part, or else that of its instrument."""
     names = (text_of(listed, "part-name"), text_of(listed, "score-instrument/instrument-name"))
     return next((" ".join(name.split()) for name in names if name), "")
 
@@ -97,6 +97,6 @@ def _instruments(listed: Element) -> Iterator[tuple[str, Instrument]]:
 
 
 def _small(text: str) -> int:
-    """A number of MIDI, 1 to 128; 0 for none."""
+    """Read a number of MIDI, 1 to 128; 0 for none."""
     number = int(text) if text.isdecimal() and len(text) < 4 else 0
     return number if number <= 128 else 0

@@ -29,19 +29,19 @@ MOST_NOTES = 300_000
 
 @dataclass(frozen=True)
 class _Played:
-    """The measures of a piece in playing order: which one is played (its index), and where it lies."""
+    """The measures of a piece in playing order: their indices, and their bars in time."""
 
     order: Sequence[int]
     bars: Sequence[Bar]
 
     def places(self, measures: Sequence[Measure]) -> list[tuple[Measure, Fraction]]:
-        """Each measure of a part as played, with its start in quarter notes."""
+        """Return each measure of a part as played, with its start in quarter notes."""
         whole = zip(self.order, self.bars, strict=True)
         return [(measures[index], bar.start) for index, bar in whole if index < len(measures)]
 
 
 def read_score(root: Element, left_out: Counter[str]) -> Score:
-    """Read the Score of a document; what has no place in it is counted in `left_out`, by kind. Raises TooLarge."""
+    """Read the Score of a document, and count in `left_out` what is left out, by kind. Raises TooLarge."""
     parts = read_parts(root)
     for part in parts:
         left_out.update(part.left_out)
@@ -57,7 +57,7 @@ def score_of_parts(parts: Sequence[Part], *, repeats: bool = True, own: Sequence
     that cannot be played.
     """
     count = max((len(part.measures) for part in parts), default=0)
-    columns = [[part.measures[place] for part in parts if place < len(part.measures)] for place in range(count)]
+    columns = [[part.measures[index] for part in parts if index < len(part.measures)] for index in range(count)]
     order = _order(columns) if repeats else list(range(count))
     _check_size(columns, order)
     lengths = [[measure.length for measure in part.measures] for part in parts]
@@ -78,7 +78,7 @@ def score_of_parts(parts: Sequence[Part], *, repeats: bool = True, own: Sequence
 
 
 def _order(columns: Sequence[Sequence[Measure]]) -> list[int]:
-    """The playing order of measures, each given as all parts have it."""
+    """Find the playing order of measures, each given as all parts have it."""
     try:
         return play_order(signs_of([joined(measure.marks for measure in column) for column in columns]))
     except Unplayable as error:
@@ -93,35 +93,35 @@ def _check_size(columns: Sequence[Sequence[Measure]], order: Sequence[int]) -> N
 
 
 def _tracks(part: Part, played: _Played) -> list[Track]:
-    """The tracks of a part: of each staff one, or one for each of its voices, and one of drums."""
+    """Make the tracks of a part: of each staff one, or one for each of its voices, and one of drums."""
     program = _program(part)
     found: list[Track] = []
-    struck = [note for staff in range(1, part.staves + 1) for note in _notes(part, played, staff, is_struck=True)]
+    drums = [note for staff in range(1, part.staves + 1) for note in _notes(part, played, staff, are_drums=True)]
     for staff in range(1, part.staves + 1):
         notes = _notes(part, played, staff)
         if part.is_drum:
-            struck += notes
+            drums += notes
             continue
         groups = voices(notes)
         names = [part.name] if len(groups) == 1 else [f"{part.name} {i}".strip() for i in range(1, len(groups) + 1)]
         found += [Track(make_notes(rows(group)), own, program) for own, group in zip(names, groups, strict=True)]
-    if not struck:
+    if not drums:
         return found
-    drums = Track(make_notes(rows(struck)), part.name, is_drum=True)
-    return [*(track for track in found if len(track.notes)), drums]
+    kit = Track(make_notes(rows(drums)), part.name, is_drum=True)
+    return [*(track for track in found if len(track.notes)), kit]
 
 
-def _notes(part: Part, played: _Played, staff: int, *, is_struck: bool = False) -> list[Sounding]:
-    """The notes of a staff as they are played, counted from the start of the piece."""
+def _notes(part: Part, played: _Played, staff: int, *, are_drums: bool = False) -> list[Sounding]:
+    """List the notes of a staff as they are played, counted from the start of the piece."""
     return [
         replace(note, start=start + note.start)
         for measure, start in played.places(part.measures)
-        for note in (measure.struck if is_struck else measure.notes).get(staff, ())
+        for note in (measure.drums if are_drums else measure.notes).get(staff, ())
     ]
 
 
 def _program(part: Part) -> int:
-    """The General MIDI program of a part: a choir if it is sung, else as the file says, or as its name does."""
+    """Choose the General MIDI program of a part: a choir if it is sung, else as the file says, or as its name does."""
     by_name = program_of(part.name)
     if by_name is not None and (by_name == CHOIR or not part.program):  # programs write a piano where nobody chose
         return by_name
@@ -129,14 +129,14 @@ def _program(part: Part) -> int:
 
 
 def _own(own: Sequence[OwnTrack], parts: Sequence[Part], played: _Played) -> list[Track]:
-    """The tracks that a file of this program says it has; voice 0 is a whole staff."""
+    """Make the tracks that a file of ours lists; voice 0 is a whole staff."""
     staves = [(part, staff) for part in parts for staff in range(1, part.staves + 1)]
     found = []
     for track in own:
         notes = [
             note
-            for place, voice in track.staves
-            for note in _notes(*staves[place][:1], played, staves[place][1], is_struck=track.is_drum)
+            for index, voice in track.staves
+            for note in _notes(*staves[index][:1], played, staves[index][1], are_drums=track.is_drum)
             if not voice or note.voice == str(voice)
         ]
         found.append(Track(make_notes(rows(notes)), track.name, track.program, track.is_drum))
@@ -151,7 +151,7 @@ def _own_tracks(root: Element, parts: Sequence[Part]) -> tuple[OwnTrack, ...]:
 
 
 def _tempos(parts: Sequence[Part], played: _Played) -> tuple[Tempo, ...]:
-    """The tempos of all parts; where two differ, that of the upper one."""
+    """Find the tempos of all parts; where two differ, that of the upper one."""
     found: dict[int, float] = {}
     for part in parts:
         for measure, start in played.places(part.measures):
@@ -163,7 +163,7 @@ def _tempos(parts: Sequence[Part], played: _Played) -> tuple[Tempo, ...]:
 
 
 def _signatures(parts: Sequence[Part], played: _Played) -> list[Signature]:
-    """The key signatures that most parts have: a staff of drums has none, and a horn's are its own."""
+    """Find the key signatures that most parts have: a staff of drums has none, and a horn's are its own."""
     with_keys = [tuple(key for measure in part.measures for key in measure.keys) for part in parts]
     at_pitch = [keys for keys in with_keys if keys and not any(key.is_transposed for key in keys)]
     usual = Counter(at_pitch or filter(None, with_keys)).most_common(1)
@@ -180,7 +180,7 @@ def _signatures(parts: Sequence[Part], played: _Played) -> list[Signature]:
 def _texts(
     parts: Sequence[Part], played: _Played, of: Callable[[Measure], Sequence[tuple[Fraction, str]]]
 ) -> tuple[Text, ...]:
-    """Texts above any of the parts, each once."""
+    """Find the texts above any of the parts, each once."""
     found = {
         Text(ticks(start + at), text)
         for part in parts

@@ -20,9 +20,9 @@ _JUMPS = {"dacapo", "dalsegno", "tocoda", "segno", "coda", "fine", "forward-repe
 
 @dataclass(frozen=True)
 class Marks:
-    """The signs of one measure as they stand in the file, before endings are spread over what is under their bracket.
+    """The signs of one measure as they stand in the file, before endings are spread under their bracket.
 
-    `coda_signs` counts signs of a coda of which nothing says whether they lead there or stand there.
+    `coda_signs` counts coda signs that may either lead to the coda or mark it.
     """
 
     signs: Signs = field(default_factory=Signs)
@@ -31,11 +31,11 @@ class Marks:
 
 
 PLAIN = Marks()
-"""Of a measure without signs."""
+"""The marks of a measure without signs."""
 
 
 def joined(marks: Iterable[Marks]) -> Marks:
-    """The signs of a measure that any part has; each part may repeat them."""
+    """Join the signs of a measure of all parts; each part may repeat them."""
     result = PLAIN
     for mark in marks:
         if mark is PLAIN or result is PLAIN:  # nearly all measures have no sign
@@ -59,7 +59,7 @@ def joined(marks: Iterable[Marks]) -> Marks:
 
 
 def signs_of(marks: Sequence[Marks]) -> list[Signs]:
-    """The signs of each measure, endings on every measure under their bracket, and codas told from the way to them."""
+    """Make the signs of each measure, endings on every measure under their bracket, and coda signs resolved."""
     found: list[Signs] = []
     inside: tuple[int, ...] = ()
     for mark in _with_codas(marks):
@@ -71,24 +71,24 @@ def signs_of(marks: Sequence[Marks]) -> list[Signs]:
 
 
 def _with_codas(marks: Sequence[Marks]) -> Sequence[Marks]:
-    """Of bare coda signs the last is the coda, and those before it lead there, unless something says so itself."""
-    bare = [place for place, mark in enumerate(marks) if mark.coda_signs]
+    """Resolve coda signs: the last is the coda, and those before it lead there, unless something says so itself."""
+    bare = [index for index, mark in enumerate(marks) if mark.coda_signs]
     if not bare:
         return marks
     is_coda_known = any(mark.signs.coda for mark in marks)
     found = list(marks)
-    for place in bare:
-        signs = found[place].signs
+    for index in bare:
+        signs = found[index].signs
         if signs.to_coda or signs.coda:
             continue
-        stands = not is_coda_known and place == bare[-1]
+        stands = not is_coda_known and index == bare[-1]
         signs = replace(signs, coda=_UNNAMED) if stands else replace(signs, to_coda=_UNNAMED)
-        found[place] = replace(found[place], signs=signs)
+        found[index] = replace(found[index], signs=signs)
     return found
 
 
 def with_barline(mark: Marks, element: Element) -> Marks:
-    """`mark` with what a `<barline>` says. Raises NotUnderstood for an ending without a number."""
+    """Add the signs of a `<barline>`. Raises NotUnderstood for an ending without a number."""
     signs, stops = mark.signs, mark.ending_stops
     repeat = element.find("repeat")
     if repeat is not None and repeat.get("direction") == "forward":
@@ -110,19 +110,19 @@ def with_barline(mark: Marks, element: Element) -> Marks:
 
 
 def with_sign(mark: Marks, tag: str) -> Marks:
-    """`mark` with a sign drawn above the staff: `segno` or `coda`."""
+    """Add a sign drawn above the staff: `segno` or `coda`."""
     if tag == "segno":
         return replace(mark, signs=replace(mark.signs, segno=mark.signs.segno or _UNNAMED))
     return replace(mark, coda_signs=mark.coda_signs + 1)
 
 
 def with_way_to_coda(mark: Marks) -> Marks:
-    """`mark` with a coda sign at the end of its measure, which leads to the coda and does not stand there."""
+    """Turn a coda sign at the end of its measure into a jump to the coda."""
     return replace(mark, signs=replace(mark.signs, to_coda=mark.signs.to_coda or _UNNAMED), coda_signs=0)
 
 
 def with_words(mark: Marks, text: str) -> Marks:
-    """`mark` with what words above the staff say, such as `D.C. al Fine`, `To Coda` or `Fine`."""
+    """Add the signs that words above the staff state, such as `D.C. al Fine`, `To Coda` or `Fine`."""
     words, signs = " ".join(text.lower().split()), mark.signs
     if _CAPO.match(words):
         signs = replace(signs, jump=signs.jump or BEGINNING)
@@ -138,7 +138,7 @@ def with_words(mark: Marks, text: str) -> Marks:
 
 
 def with_sound(mark: Marks, element: Element) -> Marks:
-    """`mark` with the jumps and signs that the attributes of a `<sound>` state, which are meant for players."""
+    """Add the jumps and signs in the attributes of a `<sound>`, which are meant for players."""
     if _JUMPS.isdisjoint(element.keys()):
         return mark
     signs = mark.signs

@@ -1,4 +1,4 @@
-"""What elements of MusicXML say in numbers: lengths, pitches, time signatures, tempos."""
+"""Numbers in elements of MusicXML: lengths, pitches, time signatures, tempos."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from fractions import Fraction
 from functools import lru_cache
 from xml.etree.ElementTree import Element
 
+from composer.music.keys import SEMITONES
+
 GRID = 2**10 * 3**2 * 5 * 7 * 11 * 13
-"""The parts of a quarter note in which lengths are counted: what other divisions say is rounded to these."""
+"""Parts of a quarter note in which lengths are counted; other divisions are rounded to these."""
 
 _COARSE = 2**10 * 3**2 * 5 * 7
 
 LONGEST = 2**24
-"""Quarter notes: a longer duration is taken for this one, and the piece is then refused for its length."""
+"""Longest duration in quarter notes; a longer one is cut to it, and the piece then refused for its length."""
 
-_SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _QUARTERS = {
     "maxima": Fraction(32), "long": Fraction(16), "breve": Fraction(8), "whole": Fraction(4), "half": Fraction(2),
     "quarter": Fraction(1), "eighth": Fraction(1, 2), "16th": Fraction(1, 4), "32nd": Fraction(1, 8),
@@ -28,11 +29,11 @@ _UNITS = (1, 2, 4, 8, 16, 32, 64)
 
 
 class NotUnderstood(ValueError):
-    """An element says what no score says."""
+    """An element with an impossible value."""
 
 
 class TooLarge(ValueError):
-    """A score has more of something than any; the text says so, in words that follow a file's name."""
+    """A score that is too large; the text is the reason, in words that follow a file's name."""
 
 
 def text_of(element: Element, tag: str) -> str:
@@ -60,12 +61,12 @@ def grid_units(text: str, divisions: Fraction) -> int:
 
 @lru_cache(maxsize=65_536)
 def quarters(units: int) -> Fraction:
-    """Parts of `GRID` as quarter notes."""
+    """Convert parts of `GRID` to quarter notes."""
     return Fraction(units, GRID)
 
 
 def measure_length(units: int) -> Fraction:
-    """Parts of `GRID` as quarter notes, without the errors of rounding that tuplets of odd divisions add up to."""
+    """Convert parts of `GRID` to quarter notes, without the rounding errors that tuplets of odd divisions add up to."""
     return Fraction(round(Fraction(units * _COARSE, GRID)), _COARSE)
 
 
@@ -77,10 +78,10 @@ def midi_pitch(element: Element) -> tuple[int, bool]:
 
 @lru_cache(maxsize=4096)
 def _pitch(step: str, octave: str, alter: str) -> tuple[int, bool]:
-    if step.strip() not in _SEMITONES:
+    if step.strip() not in SEMITONES:
         raise NotUnderstood(step)
     moved = number(alter.strip())
-    exact = 12 * (number(octave.strip()) + 1) + _SEMITONES[step.strip()] + moved
+    exact = 12 * (number(octave.strip()) + 1) + SEMITONES[step.strip()] + moved
     return round(exact), moved.denominator != 1
 
 
@@ -131,7 +132,7 @@ def metronome_bpm(element: Element) -> float:
 
 
 def _beat_units(element: Iterable[Element]) -> Iterator[Fraction]:
-    """The note values of a metronome mark in quarter notes, dots among them."""
+    """Read the note values of a metronome mark in quarter notes, with their dots."""
     value = dotted = Fraction(0)
     for child in element:
         if child.tag == "beat-unit":

@@ -1,4 +1,4 @@
-"""Pages as a tune in ABC 2.1, one voice or several; it knows no Score and no file."""
+"""Pages as a tune in ABC 2.1, one voice or several."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TypeVar
 
-from composer.music.keys import Key
+from composer.music.keys import LETTERS, Key
 from composer_notation.abc.decorations import chord_of
 from composer_notation.writing.beams import beams
 from composer_notation.writing.musicxml import Heading
 from composer_notation.writing.pages import Pages
 from composer_notation.writing.rhythm import Event, Measure, Symbol, divide, symbols
-from composer_notation.writing.spelling import STEPS, Spelled, altered
+from composer_notation.writing.spelling import Spelled, altered
 from composer_notation.writing.staves import Line, Part, Staff
 from composer_notation.writing.xmltext import clean
 
@@ -24,15 +24,13 @@ _ACCIDENTALS = {-2: "__", -1: "_", 0: "=", 1: "^", 2: "^^"}
 _CLEFS = {"F": "bass", "C": "alto"}
 _BARS_IN_A_LINE = 4
 _ESCAPES = str.maketrans({"\\": "\\\\", "%": "\\%", "&": "\\&", '"': "\\u0022", "[": "\\u005b", "]": "\\u005d"})
-_MAJOR = ("Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#")  # from six flats to six sharps
-_MINOR = ("Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#")
 _T = TypeVar("_T")
-_Marks = Sequence[tuple[int, str]]  # what is written above the music, by tick
+_Marks = Sequence[tuple[int, str]]  # text above the music, by tick
 
 
 @dataclass(frozen=True)
 class _Voice:
-    """A line of a staff as a voice; of the voices of one track the first has its name."""
+    """A line of a staff as a voice; the first voice of a track has its name."""
 
     number: int
     name: str
@@ -42,7 +40,7 @@ class _Voice:
 
 
 def tune(pages: Pages, heading: Heading) -> str:
-    """Write the pages as the text of a file; drums are no part of it."""
+    """Write the pages as the text of a file, without drums."""
     parts = [part for part in pages.parts if not part.is_drum]
     voices = list(_voices(pages, parts))
     first = pages.measures[0]
@@ -65,8 +63,8 @@ def tune(pages: Pages, heading: Heading) -> str:
 
 
 def _key(key: Key) -> str:
-    """The field of a key, by the name that its signature has: six sharps are D#m, and not Ebm."""
-    return f"K:{_MINOR[key.fifths + 6]}m" if key.minor else f"K:{_MAJOR[key.fifths + 6]}"
+    """Format the field of a key, by the name that its signature has: six sharps are D#m, and not Ebm."""
+    return "K:D#m" if key.minor and key.fifths == 6 else f"K:{key}"
 
 
 def _whole(bpm: float) -> int:
@@ -74,7 +72,7 @@ def _whole(bpm: float) -> int:
 
 
 def _escaped(text: str) -> str:
-    """A text that ends no field, no quotation and no line wherever it stands."""
+    """Clean a text, and escape it so that it ends no field, quotation or line."""
     return clean(text).translate(_ESCAPES)
 
 
@@ -84,21 +82,21 @@ def _voices(pages: Pages, parts: Sequence[Part]) -> Iterator[_Voice]:
         names = part.name.split("\n")
         named: set[int] = set()  # tracks
         for staff in part.staves:
-            for place, line in enumerate(staff.lines):
+            for index, line in enumerate(staff.lines):
                 number += 1
-                name = "" if line.track in named else names[place if staff.is_shared else 0]
+                name = "" if line.track in named else names[index if staff.is_shared else 0]
                 named.add(line.track)
                 yield _Voice(number, name, staff, line, pages.tracks[line.track].program)
 
 
 def _score_line(parts: Sequence[Part]) -> Iterator[str]:
-    """Which voices stand on one staff, and which staves belong to one player, where any do."""
+    """Format the line of voices that share a staff, and of staves that belong to one player, if there are any."""
     number = 0
     groups = []
     for part in parts:
         staves = []
         for staff in part.staves:
-            mine = [str(number + place) for place in range(1, len(staff.lines) + 1)]
+            mine = [str(number + index) for index in range(1, len(staff.lines) + 1)]
             staves.append(f"({' '.join(mine)})" if len(mine) > 1 else mine[0])
             number += len(mine)
         groups.append(f"{{{' '.join(staves)}}}" if len(staves) > 1 else staves[0])
@@ -117,13 +115,13 @@ def _instrument(voice: _Voice) -> Iterator[str]:
 
 
 def _marks(pages: Pages) -> _Marks:
-    """Section names, changes of tempo and chord symbols in order; what is no chord symbol is a remark."""
+    """Format section names, tempo changes and chord symbols, in order; a text that is no chord symbol is a remark."""
     found = [(mark.tick, 0, f"[P:{text}]") for mark in pages.markers if (text := _escaped(mark.text))]
     rates = [(tempo.tick, _whole(tempo.bpm)) for tempo in pages.tempos]
     found += [
         (tick, 1, f"[Q:1/4={rate}]")
-        for place, (tick, rate) in enumerate(rates)
-        if tick and (place == 0 or rate != rates[place - 1][1])
+        for index, (tick, rate) in enumerate(rates)
+        if tick and (index == 0 or rate != rates[index - 1][1])
     ]
     for chord in pages.chords:
         remark = "" if chord_of(clean(chord.text)) == clean(chord.text) else "^"
@@ -132,15 +130,15 @@ def _marks(pages: Pages) -> _Marks:
 
 
 def _music(pages: Pages, line: Line, marks: _Marks) -> Iterator[str]:
-    """The lines of music of a voice."""
+    """Write the lines of music of a voice."""
     written: list[str] = []
     first_event = first_mark = 0
-    for place, measure in enumerate(pages.measures):
+    for index, measure in enumerate(pages.measures):
         first_event, events = _from(first_event, line.events, measure, lambda e: (e.start, e.end))
         first_mark, here = _from(first_mark, marks, measure, lambda mark: (mark[0], mark[0] + 1))
-        before = "".join(_changes(pages, place))
-        text = before + _measure(events, measure, pages.keys[place].fifths, here)
-        written.append(text + (" |]" if place + 1 == len(pages.measures) else " |"))
+        before = "".join(_changes(pages, index))
+        text = before + _measure(events, measure, pages.keys[index].fifths, here)
+        written.append(text + (" |]" if index + 1 == len(pages.measures) else " |"))
     first = 1 if pages.measures[0].nominal < pages.measures[0].start else 0
     starts = [0, *range(first + _BARS_IN_A_LINE, len(written), _BARS_IN_A_LINE), len(written)]
     for begin, end in pairwise(starts):
@@ -150,7 +148,7 @@ def _music(pages: Pages, line: Line, marks: _Marks) -> Iterator[str]:
 def _from(
     first: int, things: Sequence[_T], measure: Measure, span: Callable[[_T], tuple[int, int]]
 ) -> tuple[int, Sequence[_T]]:
-    """Of things in order, those that reach into a measure, and the place of the first; those before `first` do not."""
+    """Find the things that reach into a measure, and the index of the first; those before `first` do not."""
     while first < len(things) and span(things[first])[1] <= measure.start:
         first += 1
     last = first
@@ -159,12 +157,12 @@ def _from(
     return first, things[first:last]
 
 
-def _changes(pages: Pages, place: int) -> Iterator[str]:
-    """The key and the metre that begin with a measure."""
-    measure = pages.measures[place]
-    if place and pages.keys[place] != pages.keys[place - 1]:
-        yield f"[{_key(pages.keys[place])}]"
-    before = pages.measures[place - 1] if place else measure
+def _changes(pages: Pages, index: int) -> Iterator[str]:
+    """Format the key and the metre that begin with a measure."""
+    measure = pages.measures[index]
+    if index and pages.keys[index] != pages.keys[index - 1]:
+        yield f"[{_key(pages.keys[index])}]"
+    before = pages.measures[index - 1] if index else measure
     if (measure.numerator, measure.denominator) != (before.numerator, before.denominator):
         yield f"[M:{measure.numerator}/{measure.denominator}]"
 
@@ -176,21 +174,21 @@ def _measure(events: Sequence[Event], measure: Measure, fifths: int, marks: _Mar
     in_force: dict[int, int] = {}
     parts: list[str] = []
     waiting = list(marks)
-    for place, (symbol, beamed) in enumerate(zip(found, beams(found, measure), strict=True)):
+    for index, (symbol, beamed) in enumerate(zip(found, beams(found, measure), strict=True)):
         joins = bool(beamed) and beamed[0] in ("continue", "end")
-        parts.append("" if joins or not place else " ")
+        parts.append("" if joins or not index else " ")
         while waiting and waiting[0][0] <= symbol.start:
             parts.append(waiting.pop(0)[1])
-        parts.append(_tuplet(found, place) + _symbol(symbol, fifths, in_force))
+        parts.append(_tuplet(found, index) + _symbol(symbol, fifths, in_force))
     return "".join([*parts, *(text for _, text in waiting)])
 
 
-def _tuplet(found: Sequence[Symbol], place: int) -> str:
-    its = found[place].tuplet
+def _tuplet(found: Sequence[Symbol], index: int) -> str:
+    its = found[index].tuplet
     if not its or not its.begins:
         return ""
     count = 1
-    for symbol in found[place:]:
+    for symbol in found[index:]:
         if symbol.tuplet and symbol.tuplet.ends:
             break
         count += 1
@@ -202,10 +200,10 @@ def _symbol(symbol: Symbol, fifths: int, in_force: dict[int, int]) -> str:
     length = _length(symbol.duration * stretch / _UNIT)
     if not symbol.pitches:
         return f"z{length}"
-    places = Counter((name.octave, name.step) for name in symbol.pitches)
+    counts = Counter((name.octave, name.step) for name in symbol.pitches)
     notes = []
     for name in symbol.pitches:
-        is_clear = places[name.octave, name.step] == 1
+        is_clear = counts[name.octave, name.step] == 1
         is_known = is_clear and (name in symbol.held_from or _is_in_force(name, fifths, in_force))
         notes.append(("" if is_known else _ACCIDENTALS[name.alter]) + _letter(name))
         if not is_known:
@@ -225,11 +223,11 @@ def _length(units: Fraction) -> str:
 
 
 def _is_in_force(name: Spelled, fifths: int, in_force: dict[int, int]) -> bool:
-    """Whether the signature or the bar says how a note is altered, in whatever octave."""
+    """Tell whether the signature or the bar implies the alteration of a note, in any octave."""
     return in_force.get(name.step, altered(name.step, fifths)) == name.alter
 
 
 def _letter(name: Spelled) -> str:
-    """`C` is C4, `c` C5, `c'` C6, `C,` C3."""
-    letter = STEPS[name.step]
+    """Format the letter of a note: `C` is C4, `c` C5, `c'` C6, `C,` C3."""
+    letter = LETTERS[name.step]
     return letter.lower() + "'" * (name.octave - 5) if name.octave >= 5 else letter + "," * (4 - name.octave)

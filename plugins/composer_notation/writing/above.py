@@ -1,4 +1,4 @@
-"""What stands above a part: section names, tempos and chord symbols as elements of MusicXML; it knows no note."""
+"""Elements of MusicXML above a part: section names, tempos and chord symbols."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _SHOWN_CHANGE = 0.04  # of a tempo, from which on it is printed, once in a bar; 
 
 
 def marks_of(pages: Pages, number: int) -> list[tuple[int, Element]]:
-    """What stands above a part, by tick: sections and tempos over the first, chords over the first with pitches."""
+    """Make the elements above a part, by tick: most over the first part, chords over the first with pitches."""
     found: list[tuple[int, int, Element]] = []
     if number == 1:
         found += [(mark.tick, 0, _rehearsal(clean(mark.text))) for mark in pages.markers if clean(mark.text)]
         found += [(tick, 1, element) for tick, element in _tempos(pages)]
-    if number == next((place for place, part in enumerate(pages.parts, start=1) if not part.is_drum), 1):
+    if number == next((index for index, part in enumerate(pages.parts, start=1) if not part.is_drum), 1):
         found += [(chord.tick, 2, _harmony(chord)) for chord in pages.chords if clean(chord.text)]
     return [(tick, element) for tick, _, element in sorted(found, key=lambda mark: mark[:2])]
 
@@ -40,16 +40,16 @@ def _tempos(pages: Pages) -> Iterator[tuple[int, Element]]:
     shown, last = 0.0, -1
     starts = [measure.start for measure in pages.measures]
     for tempo in pages.tempos:
-        place = max(bisect_right(starts, tempo.tick) - 1, 0)
-        measure = pages.measures[place]
+        index = max(bisect_right(starts, tempo.tick) - 1, 0)
+        measure = pages.measures[index]
         is_compound = measure.denominator >= 8 and measure.numerator % 3 == 0 and measure.numerator > 3
-        if place == last or abs(tempo.bpm - shown) <= _SHOWN_CHANGE * shown:
+        if index == last or abs(tempo.bpm - shown) <= _SHOWN_CHANGE * shown:
             yield tempo.tick, Element("sound", tempo=f"{tempo.bpm:.6g}")
             continue
         element, kind = _direction()
         _metronome(kind, tempo.bpm, is_compound=is_compound)
         SubElement(element, "sound", tempo=f"{tempo.bpm:.6g}")
-        shown, last = tempo.bpm, place
+        shown, last = tempo.bpm, index
         yield tempo.tick, element
 
 
@@ -64,7 +64,7 @@ def _metronome(kind: Element, bpm: float, *, is_compound: bool) -> None:
 
 
 def _harmony(chord: Text) -> Element:
-    """A chord symbol, or the text as it is where it is none."""
+    """Make the element of a chord symbol, or of words if it is none."""
     found = harmony(clean(chord.text))
     if found is None:
         element, kind = _direction()
@@ -86,7 +86,7 @@ def _letter(element: Element, name: str, letter: tuple[str, int]) -> None:
 
 
 def placed(element: Element, offset: int, staff: int) -> Element:
-    """A direction or chord symbol so many ticks after the note that follows begins."""
+    """Place a direction or chord symbol so many ticks after the start of the next note."""
     before = [child.tag for child in element]
     at = before.index("sound") if "sound" in before else len(before)
     if staff and element.tag != "sound":

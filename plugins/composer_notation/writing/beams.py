@@ -1,4 +1,4 @@
-"""Which notes are beamed together, by beats; it knows symbols and no pitch."""
+"""Beams of notes, by beats."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ _FLAGS = {"eighth": 1, "16th": 2, "32nd": 3, "64th": 4}
 
 
 def flags(symbol: Symbol) -> int:
-    """How many flags a note has alone; 0 for a rest."""
+    """Count the flags that a note has alone; 0 for a rest."""
     return _FLAGS.get(symbol.value, 0) if symbol.pitches else 0
 
 
 def beams(found: Sequence[Symbol], measure: Measure) -> list[tuple[str, ...]]:
-    """For each symbol the state of its beams, from the outermost: `begin`, `continue`, `end` or a hook.
+    """Find the state of the beams of each symbol, from the outermost: `begin`, `continue`, `end` or a hook.
 
-    Notes of one beat are beamed; where a half of a bar of four beats, or a bar of three, is all eighths, these are.
+    Notes of one beat are beamed. So are half a bar of four beats, or a bar of three, where they are all eighths.
     """
     result: list[tuple[str, ...]] = [()] * len(found)
     for group in _groups(found, measure):
-        for place, states in zip(group, _states([flags(found[place]) for place in group]), strict=True):
-            result[place] = states
+        for index, states in zip(group, _states([flags(found[index]) for index in group]), strict=True):
+            result[index] = states
     return result
 
 
@@ -31,21 +31,21 @@ def _groups(found: Sequence[Symbol], measure: Measure) -> list[list[int]]:
     groups: list[list[int]] = []
     last: tuple[int, int] | None = None
     plain = _plain_groups(found, measure, wide)
-    for place, symbol in enumerate(found):
+    for index, symbol in enumerate(found):
         offset = symbol.start - measure.nominal
         here = (wide, offset // wide) if offset // wide in plain else (beat, offset // beat)
         if not flags(symbol):
             last = None
         elif last == here:
-            groups[-1].append(place)
+            groups[-1].append(index)
         else:
-            groups.append([place])
+            groups.append([index])
             last = here
     return [group for group in groups if len(group) > 1]
 
 
 def _lengths(measure: Measure) -> tuple[int, int]:
-    """Ticks of the widest group of eighths, and of a beat."""
+    """Return the ticks of the widest group of eighths, and of a beat."""
     unit = 1920 // measure.denominator
     if measure.denominator >= 8:
         beat = 3 * unit if measure.numerator % 3 == 0 else 2 * unit
@@ -57,7 +57,7 @@ def _lengths(measure: Measure) -> tuple[int, int]:
 
 
 def _plain_groups(found: Sequence[Symbol], measure: Measure, wide: int) -> set[int]:
-    """Which of the wide groups hold nothing but eighths."""
+    """Find the wide groups that hold nothing but eighths."""
     other: set[int] = set()
     seen: set[int] = set()
     for symbol in found:
@@ -70,14 +70,14 @@ def _plain_groups(found: Sequence[Symbol], measure: Measure, wide: int) -> set[i
 
 
 def _states(flagged: Sequence[int]) -> list[tuple[str, ...]]:
-    return [tuple(_state(flagged, place, level) for level in range(1, own + 1)) for place, own in enumerate(flagged)]
+    return [tuple(_state(flagged, index, level) for level in range(1, own + 1)) for index, own in enumerate(flagged)]
 
 
-def _state(flagged: Sequence[int], place: int, level: int) -> str:
-    before = place > 0 and flagged[place - 1] >= level
-    after = place + 1 < len(flagged) and flagged[place + 1] >= level
+def _state(flagged: Sequence[int], index: int, level: int) -> str:
+    before = index > 0 and flagged[index - 1] >= level
+    after = index + 1 < len(flagged) and flagged[index + 1] >= level
     if before:
         return "continue" if after else "end"
     if after:
         return "begin"
-    return "backward hook" if place > 0 else "forward hook"
+    return "backward hook" if index > 0 else "forward hook"

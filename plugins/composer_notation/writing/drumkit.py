@@ -1,4 +1,4 @@
-"""Where the sounds of a drum kit stand on its staff, and with which note head; it knows no rhythm.
+"""The lines and note heads of the sounds of a drum kit.
 
 After Weinberg, Guidelines for Drumset Notation (Percussive Notes 32, 1994); the sounds are those of General MIDI.
 """
@@ -48,11 +48,11 @@ _OTHER = ("A", 4, "diamond")
 
 
 def sound(pitch: int) -> Sound:
-    """How the sound of that General MIDI number is written; those without a place of their own share one."""
+    """Find the notation of a General MIDI drum sound; those without a line of their own share one."""
     step, octave, head = _OTHER
     return KIT.get(pitch) or Sound(f"Percussion {pitch}", step, octave, head)
 
 
 def sound_of(step: str, octave: int, head: str) -> int | None:
-    """The sound that is written so; None if none has that place and head."""
+    """Find the number of the drum sound with that line and note head; None if there is none."""
     return next((number for number, its in KIT.items() if its[1:] == (step, octave, head)), None)

@@ -1,4 +1,4 @@
-"""The exporters of MusicXML, plain and packed, and of ABC; they know files, and what stands over the music."""
+"""The exporters of MusicXML, plain and packed, and of ABC."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _LONGEST_TITLE = 200
 class MusicXmlExporter:
     """Writes one piece as a score in MusicXML 4.0, packed where the file is called `.mxl`.
 
-    A four-part chorale stands on two staves, a keyboard on two where it needs them, and everything else on a staff of
-    its own. Notes that lie off the grid of notation (64ths, triplets, quintuplets) are moved to it, with a warning.
+    A four-part chorale has two staves, a keyboard two where it needs them, and any other track one. Notes off the grid
+    of notation (64ths, triplets, quintuplets) are moved to it, with a warning.
     """
 
     title: Annotated[str, "what stands over the music; else the piece's own title, or its model and seed"] = ""
@@ -56,8 +56,8 @@ class MusicXmlExporter:
 class AbcExporter:
     """Writes one piece as a tune in ABC 2.1: a melody, or several voices (`V:`).
 
-    Drums, and how loud notes are, are left out with a warning. Notes that lie off the grid of notation are moved to it,
-    as in MusicXML; tempos are whole numbers, and what stands over the inside of a tuplet is moved to what follows it.
+    Drums and dynamics are left out, with a warning. Notes off the grid of notation are moved to it, as in MusicXML.
+    Tempos are whole numbers, and marks inside a tuplet are moved to the next note.
     """
 
     title: Annotated[str, "the T: line; else the piece's own title, or its model and seed"] = ""
@@ -77,7 +77,7 @@ class AbcExporter:
 
 
 def musicxml(pieces: Sequence[Piece], path: Path, *, title: str = "", composer: str = "") -> bytes:
-    """The one piece as MusicXML, for a file that is to be called `path`. Raises CannotWrite, warns as the exporter."""
+    """Build the MusicXML of the one piece, for a file called `path`. Raises CannotWrite, warns as the exporter."""
     from composer_notation.writing.musicxml import document
 
     return _written(pieces, path, document, title=title, composer=composer)
@@ -103,7 +103,7 @@ def _written(
     drums = [track for track in piece.score.tracks if track.is_drum and len(track.notes)]
     pitched = tuple(track for track in piece.score.tracks if not track.is_drum)
     if drums and not has_drums and not any(len(track.notes) for track in pitched):
-        raise CannotWrite(f"{shown}: has nothing but drums, which ABC does not hold; write it as .musicxml or .mid.")
+        raise CannotWrite(f"{shown}: has only drums, which ABC cannot hold; write it as .musicxml or .mid.")
     try:
         score = piece.score if has_drums else replace(piece.score, tracks=pitched)
         pages = laid_out(score)
@@ -141,7 +141,7 @@ def _changes_of_loudness(track: Track) -> int:
 
 
 def made_by(provenance: Mapping[str, Any]) -> str:
-    """The model and the seed of a piece, for want of a title: `chorales, seed 7`."""
+    """Describe the model and the seed of a piece, for want of a title: `chorales, seed 7`."""
     model, request = provenance.get("model"), provenance.get("request")
     if not isinstance(model, str) or not isinstance(request, Mapping):
         return ""
@@ -151,7 +151,7 @@ def made_by(provenance: Mapping[str, Any]) -> str:
 
 
 def _packed(data: bytes) -> bytes:
-    """A packed score; its bytes are the same whenever it is made."""
+    """Pack a score; its bytes are the same whenever it is made."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in (("META-INF/container.xml", _CONTAINER.encode()), ("score.musicxml", data)):

@@ -1,8 +1,8 @@
-"""Times that notation can write, and notes that lie beside them moved there; it knows no pitch.
+"""The times that notation can write, and moves of the notes beside them.
 
-A beat is a tuplet where all that begins or ends in it lies on thirds or fifths of it. A beat of neither kind is a
-performance: it takes, of four grids, the one that is nearest to its beginnings, the simpler one if they are about as
-near. There a note sounds until the next one begins, if the silence between them is the shorter part.
+A beat is a tuplet where all onsets and ends in it lie on thirds or fifths of it. A beat of neither kind is a
+performance: it takes, of four grids, the one nearest to its onsets, and the simpler of two that are about as near.
+There a note sounds until the next onset, if the silence between them is shorter than the note.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from composer_notation.writing.metre import SHORTEST, grouping
 _TUPLETS = (120, 240, 480, 960)  # ticks that one can last
 _NARROWEST = min(_TUPLETS)
 _GRIDS = ((4, 0.0), (3, 0.02), (8, 0.05), (6, 0.05))
-"""Into how many parts a beat is divided, and by how much nearer, in beats, the notes must be for it."""
+"""Parts of a beat, and by how much nearer to them, in beats, the notes must be."""
 
 _ROUNDS = 3
-"""How often notes are moved; what moves into another beat may not fit there."""
+"""Most rounds of moves; a note that moves into another beat may not fit there."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A tuplet: its place in the bar, and so many parts in the time of fewer."""
+    """A tuplet: its start and end in the bar, and `actual` parts in the time of `normal`."""
 
     start: int
     end: int
@@ -38,7 +38,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class _Span:
-    """A part of a bar as its metre divides it: so many units."""
+    """A part of a bar as its metre divides it, in units."""
 
     start: int
     units: int
@@ -49,26 +49,26 @@ class _Span:
         return self.start + self.units * self.unit
 
     def parts(self) -> Iterator[_Span]:
-        """What it divides into; nothing below the shortest tuplet."""
+        """Divide the span; it yields nothing below the shortest tuplet."""
         if self.units == 1:
             half = self.unit // 2
             if half >= _NARROWEST:
                 yield from (_Span(self.start, 1, half), _Span(self.start + half, 1, half))
             return
-        place = self.start
+        start = self.start
         for group in grouping(self.units):
-            yield _Span(place, group, self.unit)
-            place += group * self.unit
+            yield _Span(start, group, self.unit)
+            start += group * self.unit
 
 
 def cells(numerator: int, denominator: int, points: Sequence[int]) -> tuple[Cell, ...]:
-    """The tuplets in a bar where notes begin and end at `points`, ticks from the bar line."""
+    """Find the tuplets in a bar where notes begin and end at `points`, ticks from the bar line."""
     found, _ = _resolved(_Span(0, numerator, 1920 // denominator), sorted(points))
     return tuple(found)
 
 
 def _resolved(span: _Span, points: Sequence[int]) -> tuple[list[Cell], list[_Span]]:
-    """The tuplets of a span, and the beats that are neither plain nor tuplets."""
+    """Resolve a span into tuplets, and beats that are neither plain nor tuplets."""
     inside = [point for point in points if span.start < point < span.end]
     if all(point % SHORTEST == 0 for point in inside):
         return [], []
@@ -91,18 +91,18 @@ def _tuplet(span: _Span, inside: Sequence[int]) -> Cell | None:
     length = span.end - span.start
     if length not in _TUPLETS:
         return None
-    places = [point - span.start for point in inside]
+    offsets = [point - span.start for point in inside]
     for actual, normal in ((3, 2), (5, 4)):
         unit = length // actual
-        fits = all(place % unit == 0 for place in places)
-        halved = actual == 3 and length > _NARROWEST and length // 2 not in places
-        if fits or (halved and all(place % (unit // 2) == 0 for place in places)):
+        fits = all(offset % unit == 0 for offset in offsets)
+        halved = actual == 3 and length > _NARROWEST and length // 2 not in offsets
+        if fits or (halved and all(offset % (unit // 2) == 0 for offset in offsets)):
             return Cell(span.start, span.end, actual, normal)
     return None
 
 
 def on_grid(notes: Notes, bars: Bars) -> tuple[Notes, int]:
-    """The notes of a track, with those that lie off the grid moved to it, and how far at most, in ticks.
+    """Move the notes of a track that lie off the grid to it; return the notes, and the largest move in ticks.
 
     Every note keeps some length. Notes that fall together are one.
     """
@@ -119,14 +119,14 @@ def on_grid(notes: Notes, bars: Bars) -> tuple[Notes, int]:
 
 @dataclass(frozen=True)
 class _Moves:
-    """Where beginnings and ends go to, and, for each place gone to, the next one on its grid."""
+    """The targets of onsets and ends, and, for each target, the next time on its grid."""
 
     to: dict[int, int] = field(default_factory=dict)
     following: dict[int, int] = field(default_factory=dict)
 
     @property
     def most(self) -> int:
-        """How far, at most."""
+        """The largest move."""
         return max((abs(new - old) for old, new in self.to.items()), default=0)
 
 
@@ -146,53 +146,53 @@ def _moves(notes: Notes, bars: Bars) -> _Moves:
 
 
 def _plain_moves(notes: Notes) -> _Moves:
-    """Moves to 64ths, which stand in every bar: for what has found no place among tuplets."""
+    """Find moves to 64ths, which fit into every bar: for notes that fit no tuplet."""
     found = _Moves()
-    for place in _points(notes).tolist():
-        target = round(place / SHORTEST) * SHORTEST
-        found.to[place] = target
+    for tick in _points(notes).tolist():
+        target = round(tick / SHORTEST) * SHORTEST
+        found.to[tick] = target
         found.following[target] = target + SHORTEST
     return found
 
 
 def _snap_bar(bars: Bars, number: int, starts: NDArray[np.int64], points: NDArray[np.int64], found: _Moves) -> None:
-    """Put down where the points of a bar go to."""
+    """Record the moves of the points of a bar."""
     metre, origin = bars.signatures[number], int(bars.nominal[number])
     begun = set(starts[np.isin(starts, points)].tolist())
     inside = (points - origin).tolist()
     edges = [int(edge) - origin for edge in bars.starts[number : number + 2]]
     _, bad = _resolved(_Span(0, metre.numerator, 1920 // metre.denominator), sorted({*inside, *edges}))
     for span in bad:
-        mine = [place for place in inside if span.start <= place < span.end]
+        mine = [offset for offset in inside if span.start <= offset < span.end]
         is_cut = any(span.start < edge < span.end for edge in edges)
-        grid = SHORTEST if is_cut else _nearest_grid(span, [place for place in mine if place + origin in begun])
-        for place in mine:
-            target = min(span.start + round((place - span.start) / grid) * grid, edges[1])
-            if target + origin == bars.starts[-1] and place + origin in begun:
+        grid = SHORTEST if is_cut else _nearest_grid(span, [offset for offset in mine if offset + origin in begun])
+        for offset in mine:
+            target = min(span.start + round((offset - span.start) / grid) * grid, edges[1])
+            if target + origin == bars.starts[-1] and offset + origin in begun:
                 target -= grid
-            found.to[place + origin] = target + origin
+            found.to[offset + origin] = target + origin
             found.following[target + origin] = min(target + grid, span.end) + origin
             found.following.setdefault(span.end + origin, span.end + origin + grid)
 
 
-def _nearest_grid(span: _Span, places: Sequence[int]) -> int:
+def _nearest_grid(span: _Span, offsets: Sequence[int]) -> int:
     length = span.end - span.start
     choices = [choice for choice in _GRIDS if length // choice[0] >= SHORTEST]
     if not choices:
         return SHORTEST
-    if not places:
+    if not offsets:
         return length // choices[0][0]
 
     def cost(choice: tuple[int, float]) -> float:
         step = length / choice[0]
-        off = [abs((place - span.start) / step - round((place - span.start) / step)) * step for place in places]
+        off = [abs((offset - span.start) / step - round((offset - span.start) / step)) * step for offset in offsets]
         return sum(off) / len(off) / length + choice[1]
 
     return length // min(choices, key=cost)[0]
 
 
 def _moved(notes: Notes, moves: _Moves, last: int) -> Notes:
-    """The notes after these moves; none begins or ends after `last`."""
+    """Apply the moves to notes; none begins or ends after `last`."""
     found: dict[tuple[int, int], tuple[int, int]] = {}
     starts, ends = notes["start"].tolist(), (notes["start"] + notes["duration"]).tolist()
     begun = sorted({moves.to.get(start, start) for start in starts})
@@ -207,13 +207,13 @@ def _moved(notes: Notes, moves: _Moves, last: int) -> Notes:
         found[start, pitch] = max(found.get((start, pitch), (0, 0)), (min(end, last), velocity))
     result = np.empty(len(found), dtype=notes.dtype)
     rows = sorted((start, pitch, end, velocity) for (start, pitch), (end, velocity) in found.items())
-    for place, (start, pitch, end, velocity) in enumerate(rows):
-        result[place] = (start, end - start, pitch, velocity)
+    for index, (start, pitch, end, velocity) in enumerate(rows):
+        result[index] = (start, end - start, pitch, velocity)
     return result
 
 
 def _until_next(start: int, end: int, begun: Sequence[int]) -> int:
-    """The end of a note, or the beginning of the next one where that is near."""
-    place = bisect_left(begun, end)
-    following = begun[place] if place < len(begun) else end
+    """Return the end of a note, or the onset of the next one if that is near."""
+    index = bisect_left(begun, end)
+    following = begun[index] if index < len(begun) else end
     return following if following - end <= min(end - start, 480) else end

@@ -1,4 +1,4 @@
-"""Chord symbols as text, taken apart: root, kind and bass; it knows no file format."""
+"""Chord symbols in text, parsed: root, kind and bass."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Harmony:
 
 
 def harmony(text: str) -> Harmony | None:
-    """A chord symbol such as `Am7b5`, `Bb7` or `D/F#`; None for a text that is none."""
+    """Parse a chord symbol such as `Am7b5`, `Bb7` or `D/F#`; None for a text that is none."""
     found = _NAME.match(text.strip())
     if not found:
         return None

@@ -1,8 +1,10 @@
-"""How a bar divides into beats and these into parts, and which note values may stand where; it knows no pitch.
+"""The division of a bar into beats and their parts, and the note values that fit into it.
 
-A note is one symbol where the beats that it hides can be inferred: it may hide a boundary that is no stronger than its
-beginning, or be a syncopation of one level (a half note on the second of four quarters). Else it is split and tied. A
-rest hides nothing that is as strong as one of its ends. After Gould, Behind Bars (Faber 2011), pages 164 to 170.
+A note is one symbol where the beats that it hides can be inferred. It may hide a boundary that is no stronger than its
+onset. It may also be a syncopation of one level, such as a half note on the second of four quarters. Else it is split
+and tied. A rest hides no boundary that is as strong as one of its ends.
+
+After Gould, Behind Bars (Faber 2011), pages 164 to 170.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 SHORTEST = 30
-"""Ticks of a 64th note, the shortest value that is written."""
+"""Ticks of a 64th note, the shortest value written."""
 
 VALUES = {3840: "breve", 1920: "whole", 960: "half", 480: "quarter", 240: "eighth", 120: "16th", 60: "32nd", 30: "64th"}
 """Note values by their length in ticks."""
@@ -26,7 +28,7 @@ _OUTER = -1
 
 @dataclass(frozen=True)
 class Boundary:
-    """A place inside a span: how deep the division lies that makes it (0: strongest), and into what parts."""
+    """A boundary inside a span: how deep its division lies (0: strongest), and into how many parts it divides."""
 
     level: int
     parts: int
@@ -35,25 +37,25 @@ class Boundary:
 
 @dataclass(frozen=True, eq=False)
 class Division:
-    """A span of time from 0 to `length` ticks, and the boundaries inside it, by place."""
+    """A span of time from 0 to `length` ticks, and the boundaries inside it, by tick."""
 
     length: int
     boundaries: Mapping[int, Boundary]
 
-    def level(self, place: int) -> int:
-        """How strong a place is: the smaller the stronger."""
-        boundary = self.boundaries.get(place)
+    def level(self, tick: int) -> int:
+        """Return the level of a tick: the smaller the stronger."""
+        boundary = self.boundaries.get(tick)
         return _OUTER if boundary is None else boundary.level
 
 
 def value(ticks: int) -> tuple[str, int] | None:
-    """The note value of that length and its number of dots; None if no single one has it."""
+    """Return the note value of that length and its number of dots; None if no single one has it."""
     return _WRITABLE.get(ticks)
 
 
 @lru_cache(maxsize=256)
 def bar(numerator: int, denominator: int) -> Division:
-    """The division of a bar: 4/4 in halves, 3/4 in thirds, 6/8 in halves and these in thirds, 5/4 as 3 + 2."""
+    """Divide a bar: 4/4 in halves, 3/4 in thirds, 6/8 in halves and these in thirds, 5/4 as 3 + 2."""
     unit = 1920 // denominator
     found: dict[int, Boundary] = {}
     _divide(found, 0, numerator, unit, 0)
@@ -62,13 +64,13 @@ def bar(numerator: int, denominator: int) -> Division:
 
 @lru_cache(maxsize=256)
 def cell(length: int, parts: int) -> Division:
-    """The division of a tuplet of that many parts."""
+    """Divide a tuplet of that many parts."""
     unit = length // parts
     found: dict[int, Boundary] = {}
-    for place in range(parts):
-        if place:
-            found[place * unit] = Boundary(0, parts)
-        _halve(found, place * unit, unit, 1)
+    for index in range(parts):
+        if index:
+            found[index * unit] = Boundary(0, parts)
+        _halve(found, index * unit, unit, 1)
     return Division(length, found)
 
 
@@ -76,7 +78,7 @@ def cell(length: int, parts: int) -> Division:
 def pieces(
     division: Division, start: int, end: int, *, is_rest: bool, stretch: float = 1
 ) -> tuple[tuple[int, int], ...]:
-    """The symbols, from place to place, in which a note or rest from `start` to `end` is written.
+    """Split a note or rest from `start` to `end` into the symbols that write it, each as start and end.
 
     In a tuplet a value lasts `stretch` times as long on paper.
     """
@@ -91,27 +93,27 @@ def pieces(
 
 
 def _ends(division: Division, start: int, end: int) -> Iterator[int]:
-    """Places at which a symbol from `start` on could end, the latest first."""
+    """Yield the ticks at which a symbol from `start` on could end, the latest first."""
     yield end
-    yield from sorted((place for place in division.boundaries if start < place < end), reverse=True)
+    yield from sorted((tick for tick in division.boundaries if start < tick < end), reverse=True)
 
 
 def _note_may_stand(division: Division, start: int, end: int) -> bool:
-    inside = [place for place in division.boundaries if start < place < end]
+    inside = [tick for tick in division.boundaries if start < tick < end]
     if not inside:
         return True
-    strongest = min(division.level(place) for place in inside)
+    strongest = min(division.level(tick) for tick in inside)
     begins, ends = division.level(start), division.level(end)
     if begins <= strongest:
-        hidden = [division.boundaries[place] for place in inside if division.level(place) == strongest]
+        hidden = [division.boundaries[tick] for tick in inside if division.level(tick) == strongest]
         return ends <= strongest or (division.boundaries[end].parts == 2 and all(b.is_even for b in hidden))
     is_next_level = begins == strongest + 1 and division.boundaries[start].parts == 2
-    return is_next_level and ends <= begins and [division.level(place) for place in inside].count(strongest) == 1
+    return is_next_level and ends <= begins and [division.level(tick) for tick in inside].count(strongest) == 1
 
 
 def _rest_may_stand(division: Division, start: int, end: int) -> bool:
     ends = max(division.level(start), division.level(end))
-    return all(division.level(place) > ends for place in division.boundaries if start < place < end)
+    return all(division.level(tick) > ends for tick in division.boundaries if start < tick < end)
 
 
 def _divide(found: dict[int, Boundary], start: int, units: int, unit: int, level: int) -> None:
@@ -119,16 +121,16 @@ def _divide(found: dict[int, Boundary], start: int, units: int, unit: int, level
         _halve(found, start, unit, level)
         return
     groups = grouping(units)
-    place = start
+    tick = start
     for group in groups:
-        if place != start:
-            found[place] = Boundary(level, len(groups), is_even=len(set(groups)) == 1)
-        _divide(found, place, group, unit, level + 1)
-        place += group * unit
+        if tick != start:
+            found[tick] = Boundary(level, len(groups), is_even=len(set(groups)) == 1)
+        _divide(found, tick, group, unit, level + 1)
+        tick += group * unit
 
 
 def grouping(units: int) -> Sequence[int]:
-    """Into how many units each a group of units divides: 4 as 2 + 2, 9 as 3 + 3 + 3, 7 as 4 + 3."""
+    """Divide a group of units into smaller groups: 4 as 2 + 2, 9 as 3 + 3 + 3, 7 as 4 + 3."""
     if units % 4 == 0:
         return (units // 2,) * 2
     if units % 3 == 0:

@@ -1,4 +1,4 @@
-"""Pages as a MusicXML 4.0 document: its heading and its list of parts; it knows no Score and no file."""
+"""Pages as a MusicXML 4.0 document: its heading and its list of parts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DOCTYPE = (
 
 @dataclass(frozen=True)
 class Heading:
-    """What stands over the music, and what stands in the file alone."""
+    """The text over the music, and the metadata of the file."""
 
     title: str = ""
     composer: str = ""
@@ -32,7 +32,7 @@ class Heading:
 
 
 def document(pages: Pages, heading: Heading) -> bytes:
-    """The pages as a file."""
+    """Build the bytes of a file."""
     root = Element("score-partwise", version="4.0")
     if heading.title:
         add(SubElement(root, "work"), "work-title", heading.title)
@@ -58,17 +58,17 @@ def _identification(pages: Pages, heading: Heading) -> Element:
 
 
 def _tracks(pages: Pages) -> list[dict[str, Any]]:
-    """Name and instrument of each track, and the staves that hold it, with the voice where it has but one of two."""
-    places: dict[int, list[tuple[int, int]]] = {}
+    """Describe each track: name, instrument, and the staves that hold it, with the voice where two share a staff."""
+    staves: dict[int, list[tuple[int, int]]] = {}
     for number, staff in enumerate(staff for part in pages.parts for staff in part.staves):
         for voice, line in enumerate(staff.lines, start=1):
-            places.setdefault(line.track, []).append((number, voice if staff.is_shared else 0))
+            staves.setdefault(line.track, []).append((number, voice if staff.is_shared else 0))
     return [
         {
             "name": clean(track.name),
             "program": int(track.program),
             "drums": bool(track.is_drum),
-            "staves": sorted(set(places[number])),
+            "staves": sorted(set(staves[number])),
         }
         for number, track in enumerate(pages.tracks)
     ]
@@ -98,11 +98,11 @@ def _score_part(part: Part, number: int, *, is_alone: bool) -> Element:
     instruments = _instruments(part, number)
     for identity, name, _ in instruments:
         add(SubElement(element, "score-instrument", id=identity), "instrument-name", name)
-    for identity, _, heard in instruments:
+    for identity, _, drum in instruments:
         midi = SubElement(element, "midi-instrument", id=identity)
         add(midi, "midi-channel", 10 if part.is_drum else _channel(number))
         if part.is_drum:
-            add(midi, "midi-unpitched", heard + 1)
+            add(midi, "midi-unpitched", drum + 1)
         else:
             add(midi, "midi-program", part.program + 1)
     return element
@@ -113,8 +113,8 @@ def _channel(number: int) -> int:
 
 
 def _instruments(part: Part, number: int) -> list[tuple[str, str, int]]:
-    """Identity and name of each instrument of a part, one for each sound of a drum kit, with the sound's number."""
+    """List id and name of each instrument of a part, one for each sound of a drum kit, with the sound's number."""
     if not part.is_drum:
         return [(f"P{number}-I1", clean(part.name), 0)]
     sounds = sorted({n.pitch for staff in part.staves for line in staff.lines for e in line.events for n in e.pitches})
-    return [(f"P{number}-I{heard + 1}", sound(heard).name, heard) for heard in sounds]
+    return [(f"P{number}-I{drum + 1}", sound(drum).name, drum) for drum in sounds]

@@ -1,4 +1,4 @@
-"""A note, chord or rest as elements of MusicXML; it knows no measure."""
+"""Notes, chords and rests as elements of MusicXML."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from xml.etree.ElementTree import Element, SubElement
 
+from composer.music.keys import LETTERS
+from composer_notation.sounding import FORTE, VELOCITY
 from composer_notation.writing.drumkit import sound
 from composer_notation.writing.rhythm import Symbol
-from composer_notation.writing.spelling import STEPS, Spelled
+from composer_notation.writing.spelling import Spelled
 from composer_notation.writing.xmltext import add
 
-_FORTE = 90  # the velocity that MusicXML's `dynamics` count as 100
-_USUAL = 80  # the velocity of a note of which nothing is said
-
 Accidentals: TypeAlias = Mapping[tuple[int, int, Spelled], str]
-"""The accidentals that are shown, as MusicXML names them, by voice, tick and note."""
+"""The accidentals to show, as MusicXML names them, by voice, tick and note."""
 
 
 @dataclass(frozen=True)
 class Voice:
-    """One voice of a staff in a measure: its number in the part, its symbols, and how it is shown."""
+    """One voice of a staff in a measure: its number in the part, its symbols, and their appearance."""
 
     number: int
     staff: int  # 0 where the part has but one
@@ -29,7 +28,7 @@ class Voice:
     stem: str = ""
     hides: frozenset[int] = frozenset()  # starts of rests that are not shown
     common: frozenset[int] = frozenset()  # starts of rests of both voices, shown once and in the middle
-    middle: tuple[str, int] = ("B", 4)  # what stands on the middle line
+    middle: tuple[str, int] = ("B", 4)  # the pitch on the middle line
 
 
 def notes(
@@ -40,11 +39,11 @@ def notes(
     shown: Accidentals,
     drums: int,
 ) -> None:
-    """The elements of a note, of each note of a chord, or of a rest. `drums`: the number of a part of drums, or 0."""
-    for place, name in enumerate(symbol.pitches or (None,)):
-        loud = symbol.velocities[place] if symbol.velocities else _USUAL
-        element = SubElement(written, "note", {"dynamics": f"{loud * 100 / _FORTE:.2f}"} if loud != _USUAL else {})
-        if place:
+    """Add the elements of a note, of each note of a chord, or of a rest. `drums`: the number of a drum part, or 0."""
+    for index, name in enumerate(symbol.pitches or (None,)):
+        loud = symbol.velocities[index] if symbol.velocities else VELOCITY
+        element = SubElement(written, "note", {"dynamics": f"{loud * 100 / FORTE:.2f}"} if loud != VELOCITY else {})
+        if index:
             SubElement(element, "chord")
         _what(element, symbol, voice, name, drums)
         add(element, "duration", symbol.duration)
@@ -59,10 +58,10 @@ def notes(
             _looks(element, symbol, voice, name, shown, drums)
         if voice.staff:
             add(element, "staff", voice.staff)
-        if not place:
+        if not index:
             for number, state in enumerate(beamed, start=1):
                 add(element, "beam", state, number=str(number))
-        _notations(element, symbol, ties, beamed, is_first=not place)
+        _notations(element, symbol, ties, beamed, is_first=not index)
 
 
 def _what(element: Element, symbol: Symbol, voice: Voice, name: Spelled | None, drums: int) -> None:
@@ -77,7 +76,7 @@ def _what(element: Element, symbol: Symbol, voice: Voice, name: Spelled | None, 
         add(unpitched, "display-octave", its.octave)
     else:
         pitch = SubElement(element, "pitch")
-        add(pitch, "step", STEPS[name.step])
+        add(pitch, "step", LETTERS[name.step])
         if name.alter:
             add(pitch, "alter", name.alter)
         add(pitch, "octave", name.octave)
@@ -143,7 +142,7 @@ def _modification_of_rest(element: Element, symbol: Symbol) -> None:
 
 
 def forward(written: Element, symbol: Symbol, voice: Voice) -> None:
-    """Add time in which nothing is shown, in place of a rest."""
+    """Add hidden time, instead of a rest."""
     element = SubElement(written, "forward")
     add(element, "duration", symbol.duration)
     add(element, "voice", voice.number)

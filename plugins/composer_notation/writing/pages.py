@@ -1,4 +1,4 @@
-"""A Score laid out for paper: measures, staves and what stands above them; it knows no file format."""
+"""A Score laid out for paper: measures, staves and the marks above them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_TRACKS, MOST_BARS, MOST_NOTES, MOST_MEASURES = 100, 5_000, 200_000, 100_000
 
 
 class Unwritable(Exception):
-    """A score that cannot be put on paper; the text says why, in words that follow the file's name."""
+    """A score that cannot be put on paper; the text is the reason, in words that follow the file's name."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,18 @@ class Pages:
 
 
 def laid_out(score: Score) -> Pages:
-    """The score on paper. Raises Unwritable."""
+    """Lay a score out on paper. Raises Unwritable."""
     _check(score)
     found = _with_short_end(_bars(score), score.length)
     if len(found.nominal) * len(score.tracks) > MOST_MEASURES:
-        raise Unwritable(f"has {len(score.tracks)} tracks of {len(found.nominal):,} bars, which no score holds")
+        size = f"{len(score.tracks)} tracks of {len(found.nominal):,} bars"
+        raise Unwritable(f"has {size}; a score holds at most {MOST_MEASURES:,} in all")
     measures = _measures(found)
     tracks, moved = _on_grid(score.tracks, found)
     signatures = score.key_signatures or (KeySignature(0, _key(tracks)),)
     names = _spellings(tracks, signatures)
-    places = [signature.tick for signature in signatures]
-    keys = tuple(signatures[max(bisect_right(places, m.start) - 1, 0)].key for m in measures)
+    ticks = [signature.tick for signature in signatures]
+    keys = tuple(signatures[max(bisect_right(ticks, m.start) - 1, 0)].key for m in measures)
     last = measures[-1].end
     return Pages(
         measures,
@@ -65,17 +66,17 @@ def laid_out(score: Score) -> Pages:
 
 def _check(score: Score) -> None:
     if not score.note_count:
-        raise Unwritable("there are no notes to write")
+        raise Unwritable("contains no notes")
     if len(score.tracks) > MOST_TRACKS:
-        raise Unwritable(f"has {len(score.tracks):,} tracks, and a score holds {MOST_TRACKS} at most")
+        raise Unwritable(f"has {len(score.tracks):,} tracks; a score holds at most {MOST_TRACKS}")
     if score.note_count > MOST_NOTES:
-        raise Unwritable(f"has {score.note_count:,} notes, and a score holds {MOST_NOTES:,} at most")
+        raise Unwritable(f"has {score.note_count:,} notes; a score holds at most {MOST_NOTES:,}")
     for number, track in enumerate(score.tracks, start=1):
         notes = track.notes
         if len(notes) and not (notes["pitch"].min() >= 0 and notes["pitch"].max() <= 127 and notes["start"].min() >= 0):
             raise Unwritable(f"track {number} has a pitch outside 0..127 or a note before the beginning")
         if len(notes) and notes["duration"].min() <= 0:
-            raise Unwritable(f"track {number} has a note of no length")
+            raise Unwritable(f"track {number} has a note without a length")
 
 
 def _bars(score: Score) -> Bars:
@@ -85,7 +86,7 @@ def _bars(score: Score) -> Bars:
         raise Unwritable(f"has more than {MOST_BARS:,} bars; write it as MIDI, or in parts") from None
     for metre in found.metres:
         if metre.denominator not in (1, 2, 4, 8, 16, 32, 64) or not 1 <= metre.numerator <= 64:
-            raise Unwritable(f"there is no time signature {metre}")
+            raise Unwritable(f"has an invalid time signature {metre}")
     odd = np.flatnonzero((found.starts[:-1] - found.nominal) % SHORTEST + np.diff(found.starts) % SHORTEST)
     if len(odd):
         length = int(np.diff(found.starts)[odd[0]])
@@ -102,7 +103,7 @@ def _measures(found: Bars) -> tuple[Measure, ...]:
 
 
 def _with_short_end(found: Bars, end: int) -> Bars:
-    """The bars, the last one without the upbeat's length where the music leaves it: together they are a bar."""
+    """Trim the last bar by the length of the pickup, if the music allows it: together they are a bar."""
     measures = _measures(found)
     first, last = measures[0], measures[-1]
     if len(measures) < 2 or first.is_whole or not last.is_whole or last.numerator < 2:
@@ -133,17 +134,17 @@ def _key(tracks: Sequence[Track]) -> Key:
 
 
 def _spellings(tracks: Sequence[Track], signatures: Sequence[KeySignature]) -> list[list[Spelled]]:
-    """The names of the notes of each track, found in the neighbourhood of all tracks."""
+    """Spell the notes of each track, in the context of all tracks."""
     pitched = [np.zeros(0, dtype=track.notes.dtype) if track.is_drum else track.notes for track in tracks]
     notes = joined(pitched)
     order = np.lexsort((notes["pitch"], notes["start"]))
     fifths = np.array([signature.key.fifths for signature in signatures])
-    places = np.array([signature.tick for signature in signatures])
-    which = np.maximum(np.searchsorted(places, notes["start"][order], side="right") - 1, 0)
+    ticks = np.array([signature.tick for signature in signatures])
+    which = np.maximum(np.searchsorted(ticks, notes["start"][order], side="right") - 1, 0)
     names = spelled(notes["pitch"][order].astype(np.int64), fifths[which])
     back: NDArray[np.int64] = np.empty(len(order), dtype=np.int64)
     back[order] = np.arange(len(order))
-    all_names = [names[place] for place in back.tolist()]
+    all_names = [names[index] for index in back.tolist()]
     result, begin = [], 0
     for track, its in zip(tracks, pitched, strict=True):
         if track.is_drum:
@@ -155,7 +156,7 @@ def _spellings(tracks: Sequence[Track], signatures: Sequence[KeySignature]) -> l
 
 
 def drum_name(sound: int) -> Spelled:
-    """The number of a drum sound in place of a spelling: its pitch is that number."""
+    """Spell the number of a drum sound: the pitch of the spelling is that number."""
     step, alter = ((0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (3, 0), (3, 1), (4, 0), (4, 1), (5, 0), (5, 1), (6, 0))[
         sound % 12
     ]

@@ -1,4 +1,4 @@
-"""A part as an element of MusicXML, measure by measure: signatures, clefs and voices; it knows no heading."""
+"""A part as an element of MusicXML, measure by measure: signatures, clefs and voices."""
 
 from __future__ import annotations
 
@@ -22,43 +22,43 @@ _MIDDLE_LINES = {"G": ("B", 4), "F": ("D", 3), "C": ("C", 4), "percussion": ("B"
 
 
 def part_of(pages: Pages, part: Part, number: int) -> Element:
-    """The element of a part; `number` counts from 1."""
+    """Make the element of a part; `number` counts from 1."""
     element = Element("part", id=f"P{number}")
     staves = [[_by_measure(line, pages.measures) for line in staff.lines] for staff in part.staves]
     marks = marks_of(pages, number)
     first = 0 if pages.measures[0].nominal < pages.measures[0].start else 1
-    for place, measure in enumerate(pages.measures):
-        implicit = {"implicit": "yes"} if place + first == 0 else {}
-        written = SubElement(element, "measure", {"number": str(place + first), **implicit})
-        _attributes(written, pages, part, place)
+    for index, measure in enumerate(pages.measures):
+        implicit = {"implicit": "yes"} if index + first == 0 else {}
+        written = SubElement(element, "measure", {"number": str(index + first), **implicit})
+        _attributes(written, pages, part, index)
         here = [mark for mark in marks if measure.start <= mark[0] < measure.end]
-        in_measure = [[line[place] for line in lines] for lines in staves]
-        _music(written, part, in_measure, measure, pages.keys[place], here, number)
-        if place + 1 == len(pages.measures):
+        in_measure = [[line[index] for line in lines] for lines in staves]
+        _music(written, part, in_measure, measure, pages.keys[index], here, number)
+        if index + 1 == len(pages.measures):
             add(SubElement(written, "barline", location="right"), "bar-style", "light-heavy")
-        elif place + first > 0 and any(mark.tick == measure.end for mark in pages.markers):
+        elif index + first > 0 and any(mark.tick == measure.end for mark in pages.markers):
             add(SubElement(written, "barline", location="right"), "bar-style", "light-light")
     return element
 
 
 def _by_measure(line: Line, measures: Sequence[Measure]) -> list[list[Event]]:
-    """The events that sound in each measure."""
+    """List the events that sound in each measure."""
     found: list[list[Event]] = [[] for _ in measures]
-    place = 0
+    index = 0
     for event in line.events:
-        while measures[place].end <= event.start:
-            place += 1
-        for number in range(place, len(measures)):
+        while measures[index].end <= event.start:
+            index += 1
+        for number in range(index, len(measures)):
             if measures[number].start >= event.end:
                 break
             found[number].append(event)
     return found
 
 
-def _attributes(written: Element, pages: Pages, part: Part, place: int) -> None:
-    measure, is_first = pages.measures[place], place == 0
-    before = None if is_first else pages.measures[place - 1]
-    new_key = not part.is_drum and (is_first or pages.keys[place] != pages.keys[place - 1])
+def _attributes(written: Element, pages: Pages, part: Part, index: int) -> None:
+    measure, is_first = pages.measures[index], index == 0
+    before = None if is_first else pages.measures[index - 1]
+    new_key = not part.is_drum and (is_first or pages.keys[index] != pages.keys[index - 1])
     new_metre = before is None or (measure.numerator, measure.denominator) != (before.numerator, before.denominator)
     if not (is_first or new_key or new_metre):
         return
@@ -67,8 +67,8 @@ def _attributes(written: Element, pages: Pages, part: Part, place: int) -> None:
         add(element, "divisions", TICKS_PER_QUARTER)
     if new_key:
         key = SubElement(element, "key")
-        add(key, "fifths", pages.keys[place].fifths)
-        add(key, "mode", "minor" if pages.keys[place].minor else "major")
+        add(key, "fifths", pages.keys[index].fifths)
+        add(key, "mode", "minor" if pages.keys[index].minor else "major")
     if new_metre:
         time = SubElement(element, "time")
         add(time, "beats", measure.numerator)
@@ -98,15 +98,15 @@ def _music(
     marks: Sequence[tuple[int, Element]],
     number: int,
 ) -> None:
-    place = measure.start
+    tick = measure.start
     for which, (staff, lines) in enumerate(zip(part.staves, staves, strict=True)):
         voices = list(_voices(staff, lines, measure, which, len(part.staves)))
         shown = {} if part.is_drum else _accidentals(voices, key)
         for voice in voices:
-            if place != measure.start:
-                add(SubElement(written, "backup"), "duration", place - measure.start)
+            if tick != measure.start:
+                add(SubElement(written, "backup"), "duration", tick - measure.start)
             _voice(written, voice, measure, marks, shown, number if part.is_drum else 0)
-            place, marks = measure.end, ()
+            tick, marks = measure.end, ()
 
 
 def _voices(
@@ -135,20 +135,20 @@ def _voices(
 
 
 def _common_rests(first: Sequence[Symbol], second: Sequence[Symbol]) -> frozenset[int]:
-    """Where rests begin that two voices have in common."""
+    """Find the starts of rests that two voices have in common."""
     rests = [{(s.start, s.duration) for s in symbols if not s.pitches} for symbols in (first, second)]
     return frozenset(start for start, _ in rests[0] & rests[1])
 
 
 def _is_covered(rest: Symbol, other: Sequence[Event]) -> bool:
-    """Whether another voice sounds for as long as a rest lasts."""
+    """Tell whether another voice sounds for as long as a rest lasts."""
     sounding = [event for event in other if event.start < rest.end and event.end > rest.start]
     covers = all(a.end == b.start for a, b in pairwise(sounding))
     return bool(sounding) and covers and sounding[0].start <= rest.start and sounding[-1].end >= rest.end
 
 
 def _accidentals(voices: Sequence[Voice], key: Key) -> Accidentals:
-    """The accidentals to be shown on a staff, by voice, tick and note: those that neither signature nor bar implies."""
+    """Find the accidentals of a staff, by voice, tick and note: those that neither signature nor bar implies."""
     found: dict[tuple[int, int, Spelled], str] = {}
     in_force: dict[tuple[int, int], int] = {}
     everything = sorted(

@@ -1,4 +1,4 @@
-"""The notes of one voice as symbols on paper: values, dots, ties, tuplets and rests, bar by bar; it knows no staff."""
+"""The notes of one voice as symbols on paper: values, dots, ties, tuplets and rests, bar by bar."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NONE: _Pitches = frozenset()
 
 @dataclass(frozen=True)
 class Event:
-    """A note or chord from `start` to `end`, in ticks; some of its pitches may be held from or into the next event."""
+    """A note or chord from `start` to `end`, in ticks; ties may lead to it or from it for some of its pitches."""
 
     start: int
     end: int
@@ -27,7 +27,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Tuplet:
-    """The tuplet that a symbol belongs to: so many in the time of fewer, and whether it is its first or last."""
+    """The tuplet of a symbol: `actual` parts in the time of `normal`, and whether it is its first or last symbol."""
 
     actual: int
     normal: int
@@ -59,7 +59,7 @@ class Symbol:
 
 @dataclass(frozen=True)
 class Measure:
-    """A bar on paper, in ticks: where it begins and ends, and where it would begin if it were whole."""
+    """A bar on paper, in ticks: its start and end, and its start if it were whole."""
 
     start: int
     end: int
@@ -74,15 +74,15 @@ class Measure:
 
 
 def symbols(events: Sequence[Event], measure: Measure) -> list[Symbol]:
-    """What is written in a measure for the events of one voice that sound in it; silence becomes rests."""
+    """Write the events of one voice in a measure as symbols; silence becomes rests."""
     inside = [_clipped(event, measure) for event in events]
     if not inside:
         return (
             [_bar_rest(measure)] if measure.is_whole else list(_written(_silence(measure.start, measure.end), measure))
         )
     filled = list(_with_rests(inside, measure))
-    places = {place - measure.nominal for event in filled for place in (event.start, event.end)}
-    tuplets = cells(measure.numerator, measure.denominator, sorted(places))
+    offsets = {time - measure.nominal for event in filled for time in (event.start, event.end)}
+    tuplets = cells(measure.numerator, measure.denominator, sorted(offsets))
     found = [symbol for event in filled for symbol in _written(event, measure, tuplets)]
     return _with_brackets(found, tuplets, measure.nominal)
 
@@ -90,20 +90,20 @@ def symbols(events: Sequence[Event], measure: Measure) -> list[Symbol]:
 def divide(events: Sequence[Event], measure: Measure, ticks: Sequence[int]) -> list[Event]:
     """Cut the events of one voice in a measure, rests among them, at those `ticks` at which notation can."""
     filled = list(_with_rests([_clipped(event, measure) for event in events], measure))
-    places = {place - measure.nominal for event in filled for place in (event.start, event.end)}
-    tuplets = cells(measure.numerator, measure.denominator, sorted(places))
+    offsets = {time - measure.nominal for event in filled for time in (event.start, event.end)}
+    tuplets = cells(measure.numerator, measure.denominator, sorted(offsets))
     for tick in ticks:
         if _can_cut(tick - measure.nominal, tuplets):
             filled = [part for event in filled for part in _halves(event, tick)]
     return filled
 
 
-def _can_cut(place: int, tuplets: Sequence[Cell]) -> bool:
-    """Whether a symbol can begin there: on the grid or, in a tuplet, on a part of it."""
+def _can_cut(offset: int, tuplets: Sequence[Cell]) -> bool:
+    """Tell whether a symbol can begin at a tick: on the grid or, in a tuplet, on a part of it."""
     for tuplet in tuplets:
-        if tuplet.start < place < tuplet.end:
-            return (place - tuplet.start) % ((tuplet.end - tuplet.start) // tuplet.actual) == 0
-    return place % SHORTEST == 0
+        if tuplet.start < offset < tuplet.end:
+            return (offset - tuplet.start) % ((tuplet.end - tuplet.start) // tuplet.actual) == 0
+    return offset % SHORTEST == 0
 
 
 def _halves(event: Event, tick: int) -> tuple[Event, ...]:
@@ -114,7 +114,7 @@ def _halves(event: Event, tick: int) -> tuple[Event, ...]:
 
 
 def _clipped(event: Event, measure: Measure) -> Event:
-    """The part of an event in a measure; what sticks out is held."""
+    """Clip an event to a measure; it is tied to its parts outside."""
     everything = frozenset(event.pitches)
     return replace(
         event,
@@ -130,14 +130,14 @@ def _silence(start: int, end: int) -> Event:
 
 
 def _with_rests(events: Sequence[Event], measure: Measure) -> Iterator[Event]:
-    place = measure.start
+    tick = measure.start
     for event in events:
-        if event.start > place:
-            yield _silence(place, event.start)
+        if event.start > tick:
+            yield _silence(tick, event.start)
         yield event
-        place = event.end
-    if place < measure.end:
-        yield _silence(place, measure.end)
+        tick = event.end
+    if tick < measure.end:
+        yield _silence(tick, measure.end)
 
 
 def _bar_rest(measure: Measure) -> Symbol:
@@ -145,10 +145,10 @@ def _bar_rest(measure: Measure) -> Symbol:
 
 
 def _written(event: Event, measure: Measure, tuplets: Sequence[Cell] = ()) -> Iterator[Symbol]:
-    """An event as symbols that are tied to one another."""
-    places = list(_places(event, measure, tuplets))
+    """Write an event as symbols that are tied to one another."""
+    spans = list(_places(event, measure, tuplets))
     everything = frozenset(event.pitches)
-    for number, (start, end, tuplet) in enumerate(places):
+    for number, (start, end, tuplet) in enumerate(spans):
         stretch = tuplet.actual / tuplet.normal if tuplet else 1
         name, dots = value(round((end - start) * stretch)) or ("64th", 0)
         yield Symbol(
@@ -159,14 +159,14 @@ def _written(event: Event, measure: Measure, tuplets: Sequence[Cell] = ()) -> It
             event.pitches,
             event.velocities,
             event.held_from if number == 0 else everything,
-            event.held_to if number == len(places) - 1 else everything,
+            event.held_to if number == len(spans) - 1 else everything,
             Tuplet(tuplet.actual, tuplet.normal) if tuplet else None,
             is_continued=number > 0 or event.held_from == everything,
         )
 
 
 def _places(event: Event, measure: Measure, tuplets: Sequence[Cell]) -> Iterator[tuple[int, int, Cell | None]]:
-    """Where the symbols of an event begin and end, from the bar line, and the tuplet each is in."""
+    """Yield start and end of the symbols of an event, from the bar line, and the tuplet of each."""
     start, end = event.start - measure.nominal, event.end - measure.nominal
     division = bar(measure.numerator, measure.denominator)
     is_rest = not event.pitches
@@ -181,7 +181,7 @@ def _places(event: Event, measure: Measure, tuplets: Sequence[Cell]) -> Iterator
 
 
 def _cut(start: int, end: int, tuplets: Sequence[Cell]) -> Iterator[tuple[int, int, Cell | None]]:
-    """A stretch of time cut where tuplets begin and end."""
+    """Cut a span of time where tuplets begin and end."""
     for tuplet in tuplets:
         if tuplet.end <= start or tuplet.start >= end:
             continue
@@ -194,12 +194,12 @@ def _cut(start: int, end: int, tuplets: Sequence[Cell]) -> Iterator[tuple[int, i
 
 
 def _with_brackets(found: list[Symbol], tuplets: Sequence[Cell], origin: int) -> list[Symbol]:
-    """The symbols, the first and the last of each tuplet marked."""
+    """Mark the first and the last symbol of each tuplet."""
     for tuplet in tuplets:
         begin, end = tuplet.start + origin, tuplet.end + origin
-        mine = [place for place, symbol in enumerate(found) if begin <= symbol.start < end]
-        for place, mark in ((mine[0], "begins"), (mine[-1], "ends")):
-            its = found[place].tuplet
+        mine = [index for index, symbol in enumerate(found) if begin <= symbol.start < end]
+        for index, mark in ((mine[0], "begins"), (mine[-1], "ends")):
+            its = found[index].tuplet
             if its:
-                found[place] = replace(found[place], tuplet=replace(its, **{mark: True}))
+                found[index] = replace(found[index], tuplet=replace(its, **{mark: True}))
     return found

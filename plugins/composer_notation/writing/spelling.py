@@ -1,9 +1,9 @@
-"""How each pitch is spelled: F sharp or G flat; it knows keys and pitches, and no staff.
+"""The spelling of pitches: F sharp or G flat.
 
-The first stage of Meredith's ps13 (Journal of New Music Research 35, 2006): every tone of the neighbourhood is taken
-as a tonic, votes for the letter that the harmonic chromatic scale on it has, and the letter with most votes is taken.
-There the tonics are spelled from the first note on; here the key signature spells them, and its tones vote, too. Of
-15,518 notes of 60 Bach chorales, eight come out otherwise than in the edition.
+The first stage of Meredith's ps13 (Journal of New Music Research 35, 2006). Every tone of the neighbourhood votes, as a
+tonic, for the letter in the harmonic chromatic scale on it; the letter with most votes wins. There the tonics are
+spelled from the first note on. Here the key signature spells them, and its tones vote, too. Of 15,518 notes of 60 Bach
+chorales, eight differ from the edition.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-STEPS = "CDEFGAB"
-_CLASSES = np.array([0, 2, 4, 5, 7, 9, 11])
+from composer.music.keys import LETTERS, MAJOR_SCALE
+from composer_notation.keysignatures import find_alteration
+
+_CLASSES = np.array(MAJOR_SCALE)
 _BEFORE, _AFTER = 10, 42  # notes of the neighbourhood, as in the article
 _SCALE = (0, 1, 1, 2, 2, 3, 3, 4, 5, 5, 6, 6)  # letters above the tonic of each semitone above it, the tritone a fourth
 _SIGNATURE_VOTES = 2  # of each tone of the signature: for pieces of a few notes
@@ -22,7 +24,7 @@ _FLATTEST = -2  # of the twelve tonics, in fifths from the major tonic of the si
 
 
 class Spelled(NamedTuple):
-    """A pitch as it is written: octave as in C4, place in `STEPS`, semitones of its accidental."""
+    """A pitch as it is written: octave as in C4, index in `LETTERS`, semitones of its accidental."""
 
     octave: int
     step: int
@@ -35,13 +37,13 @@ class Spelled(NamedTuple):
 
 
 def spelled(pitches: NDArray[np.int64], fifths: NDArray[np.int64]) -> list[Spelled]:
-    """The pitches of a piece (N,), in order of time, spelled; each under a signature of so many sharps (or flats)."""
+    """Spell the pitches of a piece (N,), in order of time; each under a signature of so many sharps or flats (N,)."""
     classes = pitches % 12
-    heard = np.zeros((len(classes) + 1, 12), dtype=np.int64)
-    heard[np.arange(1, len(classes) + 1), classes] = 1
-    heard = heard.cumsum(axis=0)
-    place = np.arange(len(classes))
-    votes = heard[np.minimum(place + _AFTER, len(classes))] - heard[np.maximum(place - _BEFORE, 0)]
+    seen = np.zeros((len(classes) + 1, 12), dtype=np.int64)
+    seen[np.arange(1, len(classes) + 1), classes] = 1
+    seen = seen.cumsum(axis=0)
+    index = np.arange(len(classes))
+    votes = seen[np.minimum(index + _AFTER, len(classes))] - seen[np.maximum(index - _BEFORE, 0)]
     votes += _SIGNATURE_VOTES * (((np.arange(12)[None, :] * 7 - fifths[:, None] + 1) % 12) < 7)
     letters = _letters(classes, fifths)  # (N, 12)
     counts = np.stack([np.where(letters == letter, votes, 0).sum(axis=1) for letter in range(7)], axis=1)
@@ -51,13 +53,12 @@ def spelled(pitches: NDArray[np.int64], fifths: NDArray[np.int64]) -> list[Spell
 
 
 def altered(step: int, fifths: int) -> int:
-    """Semitones by which a signature alters a letter."""
-    place = "FCGDAEB".index(STEPS[step])
-    return (fifths - place + 6) // 7
+    """Return the semitones by which a signature alters a letter."""
+    return find_alteration(LETTERS[step], fifths)
 
 
 def _letters(classes: NDArray[np.int64], fifths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The letter that each tone has over each of twelve tonics."""
+    """Find the letter (N, 12) of each tone over each of twelve tonics."""
     tonic = np.arange(12)
     line = fifths[:, None] + _FLATTEST + (tonic[None, :] * 7 - (fifths[:, None] + _FLATTEST)) % 12
     above = np.array(_SCALE)[(classes[:, None] - tonic[None, :]) % 12]

@@ -1,4 +1,4 @@
-"""Which tracks stand on which staves, in which clefs and voices; it knows notes and instruments, and no rhythm."""
+"""The staves of tracks: their clefs and voices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from composer_notation.writing.spelling import Spelled
 
 @dataclass(frozen=True)
 class Clef:
-    """A clef: its sign, the line it stands on, and how many octaves it sounds above what it says."""
+    """A clef: its sign, its line, and the octaves that it sounds above the written pitch."""
 
     sign: str
     line: int
@@ -41,7 +41,7 @@ _LOWEST_OF_TREBLE, _HIGHEST_OF_BASS = 53, 67  # F3 and G4, four ledger lines awa
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a staff: the events of one voice, and the place of its track among those of the score."""
+    """A line of a staff: the events of one voice, and the index of its track in the score."""
 
     events: tuple[Event, ...]
     track: int
@@ -69,16 +69,16 @@ class Part:
 
 
 def parts(tracks: Sequence[Track], spellings: Sequence[Sequence[Spelled]]) -> tuple[Part, ...]:
-    """The parts for the tracks. Four voices are written on two staves, keyboards on two where they need them."""
+    """Make the parts of the tracks. Four voices share two staves; keyboards have two where they need them."""
     if _is_choir(tracks):
         upper, lower = _shared(tracks, spellings, 0, TREBLE), _shared(tracks, spellings, 2, BASS)
         if upper and lower:
             return upper, lower
-    return tuple(_part(track, names, place) for place, (track, names) in enumerate(zip(tracks, spellings, strict=True)))
+    return tuple(_part(track, names, index) for index, (track, names) in enumerate(zip(tracks, spellings, strict=True)))
 
 
 def _is_choir(tracks: Sequence[Track]) -> bool:
-    """Whether these are four single lines, from high to low, for voices or one kind of instrument."""
+    """Tell whether these are four single lines, from high to low, for voices or one kind of instrument."""
     if len(tracks) != 4 or any(track.is_drum or not len(track.notes) for track in tracks):
         return False
     if not all(_is_line(track.notes) for track in tracks):
@@ -102,34 +102,34 @@ def _is_line(notes: Notes) -> bool:
 
 def _shared(tracks: Sequence[Track], spellings: Sequence[Sequence[Spelled]], first: int, clef: Clef) -> Part | None:
     both = range(first, first + 2)
-    lines = tuple(Line(tuple(_events(tracks[place].notes, spellings[place])), place) for place in both)
-    names = [tracks[place].name or _CHOIR[place].capitalize() for place in both]
+    lines = tuple(Line(tuple(_events(tracks[index].notes, spellings[index])), index) for index in both)
+    names = [tracks[index].name or _CHOIR[index].capitalize() for index in both]
     short = "\n".join(name[:1] for name in names)
     return Part("\n".join(names), short, tracks[first].program, (Staff(clef, lines, is_shared=True),), is_sung=True)
 
 
-def _part(track: Track, names: Sequence[Spelled], place: int) -> Part:
+def _part(track: Track, names: Sequence[Spelled], index: int) -> Part:
     if track.is_drum:
-        staves: tuple[Staff, ...] = (Staff(PERCUSSION, _lines(_events(track.notes, names), place)),)
+        staves: tuple[Staff, ...] = (Staff(PERCUSSION, _lines(_events(track.notes, names), index)),)
     elif _needs_two_staves(track):
         at = _divide_at(track.notes)
         above, below = track.notes["pitch"] >= at, track.notes["pitch"] < at
         staves = tuple(
             Staff(
                 clef,
-                _lines(_events(track.notes[mask], [n for n, mine in zip(names, mask, strict=True) if mine]), place),
+                _lines(_events(track.notes[mask], [n for n, mine in zip(names, mask, strict=True) if mine]), index),
             )
             for clef, mask in ((TREBLE, above), (BASS, below))
         )
     else:
-        staves = (Staff(_clef(track), _lines(_events(track.notes, names), place)),)
+        staves = (Staff(_clef(track), _lines(_events(track.notes, names), index)),)
     is_sung = _first_word(track.name) in _CHOIR or track.program in (52, 53, 54)
     named = track.name or general_midi.name(track.program, is_drum=track.is_drum)
     return Part(named, "", track.program, staves, track.is_drum, is_sung)
 
 
 def _needs_two_staves(track: Track) -> bool:
-    """Whether it is a keyboard's, and too wide for one clef or with chords on both sides of middle C."""
+    """Tell whether it is a keyboard's, and too wide for one clef or with chords on both sides of middle C."""
     if track.program not in _KEYBOARDS or not len(track.notes):
         return False
     pitches = track.notes["pitch"]
@@ -140,7 +140,7 @@ def _needs_two_staves(track: Track) -> bool:
 
 
 def _divide_at(notes: Notes) -> int:
-    """The pitch near middle C from which on notes stand on the upper staff: where fewest are close to the division."""
+    """Find the pitch near middle C at which the upper staff begins: where fewest notes are close to the division."""
     pitches = notes["pitch"]
     near = {at: int(((pitches >= at - 2) & (pitches < at + 2)).sum()) for at in range(55, 66)}
     return min(near, key=lambda at: (near[at], abs(at - _MIDDLE_C)))
@@ -165,7 +165,7 @@ def _clef(track: Track) -> Clef:
 
 
 def _events(notes: Notes, names: Sequence[Spelled]) -> list[Event]:
-    """Notes that begin and end together as chords, by start; a pitch that is struck twice at once stands in two."""
+    """Group notes that begin and end together into chords, by start; two onsets of a pitch at once are two events."""
     found: dict[tuple[int, int, int], list[tuple[Spelled, int]]] = {}
     for (start, duration, pitch, velocity), name in zip(notes.tolist(), names, strict=True):
         for turn in count():
@@ -180,9 +180,9 @@ def _events(notes: Notes, names: Sequence[Spelled]) -> list[Event]:
 
 
 def _lines(events: Sequence[Event], track: int) -> tuple[Line, ...]:
-    """One line where nothing overlaps, else an upper and a lower one, else one of chords that are tied in part.
+    """Make one line if nothing overlaps, else an upper and a lower one, else lines of chords that are tied in part.
 
-    In these, a pitch that is struck while it sounds goes to another line.
+    In these, a note of a pitch that still sounds goes to another line.
     """
     if all(a.end <= b.start for a, b in pairwise(events)):
         return (Line(tuple(events), track),)
@@ -199,7 +199,7 @@ def _lines(events: Sequence[Event], track: int) -> tuple[Line, ...]:
 
 
 def _overlapping(events: Sequence[Event]) -> Iterable[list[Event]]:
-    """Runs of events each of which overlaps one before it."""
+    """Yield runs of events each of which overlaps one before it."""
     group: list[Event] = []
     until = 0
     for event in events:
@@ -213,7 +213,7 @@ def _overlapping(events: Sequence[Event]) -> Iterable[list[Event]]:
 
 
 def _two_lines(group: Sequence[Event]) -> tuple[list[Event], list[Event]] | None:
-    """The events of a run in an upper and a lower line; None if three overlap."""
+    """Split a run into an upper and a lower line; None if three events overlap."""
     if len(group) == 1:
         return [group[0]], []
     first: list[Event] = []
@@ -229,23 +229,23 @@ def _two_lines(group: Sequence[Event]) -> tuple[list[Event], list[Event]] | None
 
 
 def _layers(group: Sequence[Event]) -> list[list[Event]]:
-    """The events of a run in lines in which no pitch sounds twice at once. Raises ValueError beyond `MOST_LINES`."""
+    """Split a run into lines in which no pitch sounds twice at once. Raises ValueError beyond `MOST_LINES`."""
     layers: list[list[Event]] = []
     until: list[dict[int, int]] = []  # for each line, where each of its pitches ends
     for event in group:
         free = (
-            place
-            for place, ends in enumerate(until)
+            index
+            for index, ends in enumerate(until)
             if not any(ends.get(n.pitch, 0) > event.start for n in event.pitches)
         )
-        place = next(free, len(layers))
-        if place == MOST_LINES:
+        index = next(free, len(layers))
+        if index == MOST_LINES:
             raise ValueError(f"one pitch sounds more than {MOST_LINES} times at once")
-        if place == len(layers):
+        if index == len(layers):
             layers.append([])
             until.append({})
-        layers[place].append(event)
-        until[place].update((name.pitch, event.end) for name in event.pitches)
+        layers[index].append(event)
+        until[index].update((name.pitch, event.end) for name in event.pitches)
     return layers
 
 
@@ -254,10 +254,10 @@ def _height(event: Event) -> float:
 
 
 def _sliced(group: Sequence[Event]) -> list[Event]:
-    """A run as chords that change wherever a note begins or ends, each tone tied as long as it sounds."""
-    places = sorted({place for event in group for place in (event.start, event.end)})
+    """Slice a run into chords that change wherever a note begins or ends, each tone tied as long as it sounds."""
+    ticks = sorted({tick for event in group for tick in (event.start, event.end)})
     found = []
-    for start, end in pairwise(places):
+    for start, end in pairwise(ticks):
         sounding = [event for event in group if event.start <= start < event.end]
         names = {name: event for event in sounding for name in event.pitches}
         if not names:
@@ -277,7 +277,7 @@ def _sliced(group: Sequence[Event]) -> list[Event]:
 
 
 def with_drum_lengths(notes: Notes, beats: NDArray[np.int64]) -> Notes:
-    """Struck sounds, each as long as it is until the next one or until its beat ends: what a player reads.
+    """Set the lengths of drum notes: until the next onset or the end of the beat, as a player reads them.
 
     `beats` are the ticks of all beats, and of the end of the piece.
     """

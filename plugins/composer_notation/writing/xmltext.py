@@ -1,4 +1,4 @@
-"""Elements with a text in them, and texts that XML can hold; it knows no music."""
+"""Text for XML, and elements with text."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from composer.music import texts
 
 
 def clean(text: str) -> str:
-    """A text on one line, without what no XML may hold, and without spaces in a row."""
+    """Clean a text for XML: one line, valid characters, and single spaces."""
     return " ".join(texts.clean(text).split())
 
 
 def add(parent: Element, tag: str, text: object, /, **attributes: str) -> Element:
-    """A new last element in `parent`, with that text."""
+    """Add an element with a text at the end of `parent`."""
     child = SubElement(parent, tag, attributes)
     child.text = str(text)
     return child
