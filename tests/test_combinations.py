@@ -18,6 +18,7 @@ from walks import VOICES, Walks
 from composer.data.corpus import build
 from composer.errors import BadOption, ComposerError, NothingAllowed
 from composer.generation.generator import generate, open_model
+from composer.plugins import offers
 from composer.plugins import registry as plugins
 from composer.plugins.registry import registry
 from composer.request import Link, Request
@@ -116,7 +117,7 @@ def site(tmp_path, monkeypatch):
 def forget():
     importlib.invalidate_caches()
     plugins._registry.cache_clear()
-    plugins._loaded.cache_clear()
+    offers._loaded.cache_clear()
 
 
 def install(folder, module, monkeypatch):

@@ -23,8 +23,8 @@ from typing import Any
 from composer import __version__
 from composer.errors import CannotWrite
 from composer.plugins.discovery import Plugin, disabled, find
+from composer.plugins.offers import KINDS, Later, Offer, Registry
 from composer.plugins.options import Option, choices
-from composer.plugins.registry import KINDS, Later, Offer, Registry
 from composer.storage.atomic import whole_file
 from composer.storage.cache import cache_folder, make
 

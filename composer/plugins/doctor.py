@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from composer.errors import printable
 from composer.plugins import probing
 from composer.plugins.discovery import Cause, Plugin, disabled, find, is_left_out, plugin_of
+from composer.plugins.offers import load
 from composer.plugins.probing import Probe
-from composer.plugins.registry import load
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement

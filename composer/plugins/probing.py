@@ -18,7 +18,7 @@ from typing import Any
 from composer.devices import processors
 from composer.errors import CannotWrite
 from composer.plugins.cache import mark
-from composer.plugins.registry import load
+from composer.plugins.offers import load
 from composer.storage.atomic import whole_file
 from composer.storage.cache import cache_folder, make
 

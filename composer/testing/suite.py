@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 from composer.errors import BadOption, CannotExpress, CannotWrite, RequestWarning, UnknownName, nearest, printable
 from composer.music.score import Score
 from composer.plugins.cache import can_keep
-from composer.plugins.registry import KINDS, Offer, make, registry
+from composer.plugins.offers import KINDS, Offer, make
+from composer.plugins.registry import registry
 from composer.testing.architectures import check_architecture
 from composer.testing.commands import check_command
 from composer.testing.datasets import check_dataset

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from composer import __version__
 from composer.errors import BadOption, CannotWrite, nearest, printable
-from composer.plugins.commands import BUILT_IN
-from composer.plugins.registry import KINDS, registry
+from composer.plugins import BUILT_IN
+from composer.plugins.offers import KINDS
+from composer.plugins.registry import registry
 from composer.plugins.scaffold.usage import command
 
 _HERE = Path(__file__).parent
