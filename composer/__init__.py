@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from composer.generation.generator import Generator, open_model
     from composer.hookspecs import hookimpl
     from composer.io.objects import read, write
+    from composer.io.pieces import Piece
     from composer.music.score import Score
     from composer.request import Request
     from composer.training.asking import evaluate, train
-    from composer.types import Piece
 
 __all__ = [
     "ComposerError",
@@ -40,7 +40,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "ComposerError": "composer.errors",
     "Generator": "composer.generation.generator",
-    "Piece": "composer.types",
+    "Piece": "composer.io.pieces",
     "Request": "composer.request",
     "Score": "composer.music.score",
     "evaluate": "composer.training.asking",

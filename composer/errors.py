@@ -19,7 +19,6 @@ Catch them all with `except ComposerError as error: print(error)`.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 
 __all__ = [
@@ -148,6 +147,8 @@ _LOOKED_AT = 100
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """End of a sentence about an unknown `name`: the closest of `names`, or all of them if none is close."""
+    import difflib  # only once something is wrong
+
     known = sorted(names)
     if close := difflib.get_close_matches(name[:_LOOKED_AT], known, n=1):
         return f"did you mean '{close[0]}'?"

@@ -1,7 +1,8 @@
 """Music files: read and written by suffix, within bounds, and never over another.
 
 formats.py    readers and exporters by suffix
-objects.py    music from bytes and from objects of other libraries, and back
+pieces.py     a score with its provenance, written to files and other libraries
+objects.py    music from bytes and from objects of other libraries
 notebook.py   pieces in a notebook
 outputs.py    what a command may write over
 folders.py    the music files of a folder

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from composer.errors import CannotWrite, ComposerError, ReadingWarning, UnreadableFile, nearest, printable
 from composer.io.bounds import OutOfBounds, bounded
@@ -15,7 +15,10 @@ from composer.io.isolation import Isolated, isolated
 from composer.music.score import Score
 from composer.plugins.registry import registry
 from composer.storage.opening import check_regular, open_regular, read_bytes
-from composer.types import Exporter, HasPieces, HasReading, Piece, Reader, Remembering
+from composer.types.files import Exporter, HasPieces, HasReading, Reader, Remembering
+
+if TYPE_CHECKING:
+    from composer.io.pieces import Piece
 
 LARGEST_SIDECAR = 2**24
 """Bytes of the JSON beside a file."""

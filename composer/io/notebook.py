@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 from html import escape
+from typing import TYPE_CHECKING
 
-from composer.io.objects import bytes_as
-from composer.music.tempo_map import timing
-from composer.types import Piece
+if TYPE_CHECKING:
+    from composer.io.pieces import Piece
 
 LONGEST = 45.0
 """Seconds of a piece that is shown with its sound."""
@@ -27,7 +27,7 @@ def html_of(piece: Piece) -> str:
 
 
 def _heard(piece: Piece) -> str:
-    if not piece.score.note_count or timing(piece.score).second(piece.score.length) > LONGEST:
+    if not piece.score.note_count or piece.seconds > LONGEST:
         return ""
     sound = _made(piece, SOUND)
     if sound is None:
@@ -38,6 +38,6 @@ def _heard(piece: Piece) -> str:
 def _made(piece: Piece, suffix: str) -> bytes | None:
     """Write a piece to bytes, or say None: a piece is shown as well as can be, whatever an exporter raises."""
     try:
-        return bytes_as(piece, suffix)
+        return piece.to_bytes(suffix)
     except Exception:
         return None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import os
 import re
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,14 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from composer.errors import CannotWrite, LeftOutWarning, ReadingWarning, UnreadableFile, printable
+from composer.errors import LeftOutWarning, ReadingWarning, UnreadableFile, printable
 from composer.io import formats
+from composer.io.pieces import UNTITLED, Piece, import_library, scratch_file
 from composer.music.score import Score
 from composer.storage.paths import from_home
-from composer.types import Piece
-
-UNTITLED = "untitled"
-"""What bytes without a name are called while they are read."""
 
 _KERN = re.compile(r"(?:!![^\n]*\n|\s)*\*\*")
 _ABC = re.compile(r"(?:%[^\n]*\n|\s)*[A-Za-z]:", re.ASCII)
@@ -72,9 +67,7 @@ def write(
     """
     many = [pieces] if isinstance(pieces, Piece | Score) else pieces
     found = [read(piece) for piece in many]
-    if title is not None:
-        found = [replace(piece, provenance={**piece.provenance, "title": title}) for piece in found]
-    formats.write(found, from_home(os.fspath(path)), **options)
+    formats.write([piece.with_title(title) for piece in found], from_home(os.fspath(path)), **options)
 
 
 # --- bytes ------------------------------------------------------------------------------------------------------------
@@ -98,17 +91,11 @@ def kind_of(held: bytes) -> str:
 
 
 def _read_bytes(held: bytes, **options: Any) -> Piece:
-    with _scratch(kind_of(held)) as path, _without_path(path):
+    with scratch_file(kind_of(held)) as path, _without_path(path):
         path.write_bytes(held)
         score = formats.read(path, **options)
         title = "" if score.title == UNTITLED else score.title
         return Piece(replace(score, title=title), formats.provenance(path))
-
-
-@contextmanager
-def _scratch(suffix: str) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="composer-") as folder:
-        yield Path(folder, UNTITLED + suffix)
 
 
 @contextmanager
@@ -130,37 +117,7 @@ def _without_path(path: Path) -> Iterator[None]:
         warnings.warn(message, warning.category, stacklevel=5)
 
 
-def bytes_as(piece: Piece, suffix: str, **options: Any) -> bytes:
-    """Write a piece to bytes, in the form of a suffix such as `.mid`. Raises CannotWrite, BadOption."""
-    with _scratch(suffix) as path:
-        formats.write([piece], path, **options)
-        return path.read_bytes()
-
-
 # --- other libraries --------------------------------------------------------------------------------------------------
-
-
-def to_pretty_midi(piece: Piece) -> Any:
-    """Make a `pretty_midi.PrettyMIDI` of a piece. Raises CannotWrite where the library is not installed."""
-    return _library("pretty_midi").PrettyMIDI(io.BytesIO(bytes_as(piece, ".mid")))
-
-
-def to_music21(piece: Piece) -> Any:
-    """Make a `music21.stream.Score` of a piece. Raises CannotWrite where the library is not installed."""
-    return _library("music21.converter").parseData(bytes_as(piece, ".musicxml").decode(), format="musicxml")
-
-
-def to_symusic(piece: Piece) -> Any:
-    """Make a `symusic.Score` of a piece. Raises CannotWrite where the library is not installed."""
-    return _library("symusic").Score.from_midi(bytes_as(piece, ".mid"))
-
-
-def _library(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        package = name.partition(".")[0]
-        raise CannotWrite(f"{package} is not installed; `pip install {package}` installs it.") from None
 
 
 def _from_pretty_midi(midi: Any) -> bytes:
@@ -170,7 +127,7 @@ def _from_pretty_midi(midi: Any) -> bytes:
 
 
 def _from_music21(stream: Any) -> bytes:
-    exporter: Any = _library("music21.musicxml.m21ToXml").GeneralObjectExporter(stream)
+    exporter: Any = import_library("music21.musicxml.m21ToXml").GeneralObjectExporter(stream)
     return bytes(exporter.parse())
 
 
