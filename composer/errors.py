@@ -1,4 +1,4 @@
-"""The errors that a user can act on; it knows no command line, and only `composer.cli` turns them into messages.
+"""The errors that a user can act on. Only `composer.cli` turns them into messages.
 
     ComposerError             what is wrong, and what there is instead; exit status 2
     ├── UnknownName           no plugin offers that name
@@ -53,7 +53,7 @@ class ComposerError(Exception):
 
 
 class UnknownName(ComposerError):
-    """No plugin offers the name that was asked for."""
+    """No plugin offers that name."""
 
 
 class BadOption(ComposerError):
@@ -69,11 +69,11 @@ class BadModelFile(ComposerError):
 
 
 class BadRecipe(ComposerError):
-    """A recipe is no TOML, or holds a key or a value that no recipe has."""
+    """A recipe is not TOML, or holds an unknown key or value."""
 
 
 class BadJobs(ComposerError):
-    """A file of jobs is none, or a job in it asks for what cannot be."""
+    """A file of jobs is malformed, or a job in it asks for something impossible."""
 
 
 class CannotExpress(ComposerError):
@@ -85,7 +85,7 @@ class EmptyDataset(ComposerError):
 
 
 class NothingAllowed(ComposerError):
-    """The constraints and the grammar together leave no token to draw."""
+    """The constraints and the grammar together allow no token: a dead end."""
 
 
 class CannotWrite(ComposerError):
@@ -109,7 +109,7 @@ class BatchFailed(ComposerError):
 
 
 class ReadingWarning(UserWarning):
-    """Something in a music file was dropped or mended; the text says what."""
+    """Something in a music file was dropped or mended; the text names it."""
 
 
 class LeftOutWarning(ReadingWarning):
@@ -130,15 +130,15 @@ class LeftOutWarning(ReadingWarning):
 
 
 class RoundingWarning(ReadingWarning):
-    """Notes in a music file lie between the ticks of a Score, and were moved to the nearest: no fault of the file."""
+    """Notes in a music file lie between the ticks of a Score, and were rounded: no fault of the file."""
 
 
 class RequestWarning(UserWarning):
-    """Something that was asked for can be met in part only, or not by what is given; the text says what."""
+    """A request can be met only in part; the text names the part."""
 
 
 class RunWarning(UserWarning):
-    """Something beside a training run went wrong, and the run goes on; the text says what."""
+    """Something beside a training run went wrong, and the run goes on; the text names it."""
 
 
 _LOOKED_AT = 100
@@ -146,7 +146,7 @@ _LOOKED_AT = 100
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """End of a sentence about an unknown `name`: the closest of `names`, or all of them if none is close."""
+    """End a sentence about an unknown `name`: with the closest of `names`, or with all of them if none is close."""
     import difflib  # only once something is wrong
 
     known = sorted(names)
@@ -156,6 +156,6 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def printable(text: str, limit: int = 80) -> str:
-    """`text` from outside, safe to print: control characters escaped, at most `limit` characters."""
+    """Make text from outside safe to print: control characters escaped, at most `limit` characters."""
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"

@@ -1,4 +1,4 @@
-"""The music files in a folder and the folders in it; it knows suffixes, and no format."""
+"""The music files in a folder and its subfolders, by the suffixes that plugins read."""
 
 from __future__ import annotations
 

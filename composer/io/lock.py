@@ -1,4 +1,4 @@
-"""The lock of a folder: one run at a time works in it; the system frees it when its process ends, however it ends."""
+"""The lock of a folder: one run at a time works in it. The system releases it when its process ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PAUSE = 0.2
 def locked(
     folder: Path, *, wait: bool = False, advice: str = "", pause: Callable[[float], None] = time.sleep
 ) -> Iterator[None]:
-    """The folder for this process alone, waited for if that is wished; `advice` says what else a user may do.
+    """Hold the folder for this process alone; `wait` for it if asked, and `advice` extends the error.
 
     Raises BatchFailed if another run has it, CannotWrite if nothing can be written there.
     """
@@ -41,7 +41,7 @@ def locked(
 
 
 def _take(file: BinaryIO) -> bool:
-    """Whether the lock is ours now."""
+    """Try to take the lock; tells whether it is ours."""
     try:
         if os.name == "nt":
             import msvcrt

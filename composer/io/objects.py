@@ -1,4 +1,4 @@
-"""Music from whatever holds it (paths, bytes, open files, objects of other libraries), and back to these libraries."""
+"""Music from any source: paths, bytes, open files, and objects of other libraries."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def notes_of(source: Any) -> Score:
 def write(
     pieces: Piece | Score | Sequence[Piece | Score], path: str | Path, *, title: str | None = None, **options: Any
 ) -> None:
-    """Write one piece or several to a file, in the form that its suffix says; what is there is replaced.
+    """Write one piece or several to a file, in the format of its suffix; an existing file is replaced.
 
     Options are those of the exporter, such as `soundfont="mine.sf2"`. Raises CannotWrite, BadOption.
     """
@@ -74,7 +74,7 @@ def write(
 
 
 def kind_of(held: bytes) -> str:
-    """Tell by what bytes hold which suffix a file of them has. Raises UnreadableFile."""
+    """Recognise the suffix that a file of these bytes would have. Raises UnreadableFile."""
     if held[:4] == b"PK\x03\x04":
         return ".mxl"
     if b"MThd" in held[:256]:
@@ -100,7 +100,7 @@ def _read_bytes(held: bytes, **options: Any) -> Piece:
 
 @contextmanager
 def _without_path(path: Path) -> Iterator[None]:
-    """Let errors and warnings speak of the music, and not of a file that nobody has named."""
+    """Name the music in errors and warnings, rather than the scratch file."""
     shown = printable(str(path))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -13,7 +13,6 @@ from typing import Any
 
 from composer.errors import CannotWrite, printable
 from composer.music.score import Score
-from composer.music.tempo_map import timing
 from composer.music.texts import clean
 from composer.storage.paths import from_home
 
@@ -43,6 +42,8 @@ class Piece:
     @property
     def seconds(self) -> float:
         """How long it takes to play."""
+        from composer.music.tempo_map import timing
+
         return timing(self.score).second(self.score.length)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Plugins: found, read, listed, checked and begun.
+"""Plugins: discovery, registry, options, cache, the doctor and the scaffold.
 
 discovery.py      installed plugins, from package metadata
 options.py        the options of a callable, converted and described

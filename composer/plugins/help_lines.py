@@ -19,7 +19,7 @@ _SEPARATOR = "\n\n\n"
 
 
 def keep(registry: Registry) -> None:
-    """Keep the help lines, if there is a place; of a plugin that is mended elsewhere, until plugins are read again."""
+    """Cache the help lines, where the cache is writable; `registry` calls it each time that plugins are read again."""
     from composer.errors import CannotWrite
     from composer.plugins.cache import files_of_plugins
     from composer.storage.atomic import whole_file
@@ -60,7 +60,7 @@ def _state(files: Iterable[str]) -> str:
 
 
 def _changed(path: str) -> str:
-    """When a file changed, or a folder, which does when something is installed in it."""
+    """Return the time of change of a file, or of a folder, which changes when something is installed in it."""
     try:
         return str(os.stat(path).st_mtime_ns)  # noqa: PTH116  (hundreds at each start)
     except OSError:

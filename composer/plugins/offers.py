@@ -43,7 +43,7 @@ NAMED = ("architectures", "tokenizers")
 
 @dataclass(frozen=True)
 class Later:
-    """A thing that a plugin offers, imported when it is first called or asked for anything but its options."""
+    """An offer of the cached registry. Its plugin is imported on the first call, or for an attribute."""
 
     point: EntryPoint
     kind: str
@@ -52,7 +52,7 @@ class Later:
     summary: str
 
     def thing(self) -> Any:
-        """The thing itself. Raises UnknownName for a plugin that is broken now."""
+        """Import the thing itself. Raises UnknownName for a plugin that is broken now."""
         found = _loaded(self.point, self.kind)
         if self.name not in found.offers[self.kind]:
             fault = found.plugins[0].fault or "it offers this no more"
@@ -60,11 +60,11 @@ class Later:
         return found.offers[self.kind][self.name].make
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        """What the thing makes."""
+        """Call the thing."""
         return self.thing()(*arguments, **options)
 
     def __getattr__(self, name: str) -> Any:
-        """What the thing has."""
+        """Return an attribute of the thing."""
         if name in Later.__dataclass_fields__:  # of one that is only being made
             raise AttributeError(name)
         return getattr(self.thing(), name)
@@ -102,23 +102,23 @@ class Offer:
         return inspect.cleandoc(thing.help or "") if self.kind == "commands" else inspect.getdoc(thing) or ""
 
     def thing(self) -> Any:
-        """Return what is offered itself, imported now. Raises UnknownName for a plugin that is broken now."""
+        """Return the thing itself, imported now. Raises UnknownName for a plugin that is broken now."""
         return self.make.thing() if isinstance(self.make, Later) else self.make
 
 
 @dataclass(frozen=True)
 class Registry:
-    """Everything that the installed plugins offer, by kind and name, and the plugins themselves."""
+    """The offers of all plugins, by kind and name, and the plugins themselves."""
 
     offers: Mapping[str, Mapping[str, Offer]]
     plugins: tuple[Plugin, ...]
 
     def names(self, kind: str) -> list[str]:
-        """The names offered of one kind, sorted."""
+        """Return the names of one kind, sorted."""
         return sorted(self.offers[kind])
 
     def offer(self, kind: str, name: str) -> Offer:
-        """The offer of that kind and name; UnknownName, with the nearest there is, if none."""
+        """Return the offer of that kind and name. Raises UnknownName, with the nearest name."""
         try:
             return self.offers[kind][name]
         except KeyError:
@@ -128,7 +128,7 @@ class Registry:
             ) from None
 
     def make(self, kind: str, name: str, /, **options: Any) -> Any:
-        """The named thing made from options; values given as text are read as their annotation says.
+        """Make the named thing from options; values given as text are converted by their annotation.
 
         Raises UnknownName for the name, BadOption for an option that is unknown, missing or not what it should be.
         """
@@ -136,7 +136,7 @@ class Registry:
 
 
 def make(offer: Offer, /, **options: Any) -> Any:
-    """What `Registry.make` does, for an offer in hand."""
+    """Make a thing from an offer, as `Registry.make` does."""
     known = {option.name: option for option in offer.options}
     title = f"{offer.kind.removesuffix('s')} '{offer.name}'"
     for name in options:
@@ -164,13 +164,13 @@ def _manager() -> pluggy.PluginManager:
 
 @dataclass
 class _Gathering:
-    """What has been gathered so far; one plugin's offers come in whole or not at all."""
+    """The offers gathered so far; those of one plugin are added whole or not at all."""
 
     offers: dict[str, dict[str, Offer]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     manager: pluggy.PluginManager = field(default_factory=_manager)
 
     def add(self, plugin: Plugin, module: object, kinds: Sequence[str]) -> None:
-        """Take in what one module offers of these kinds; LeftOut, with nothing taken, for a fault in any of it."""
+        """Add a module's offers of these kinds. Raises LeftOut, with nothing added, for a fault in any of them."""
         self.manager.register(module)
         try:
             self.manager.check_pending()
@@ -204,7 +204,7 @@ def _offered(manager: pluggy.PluginManager, kind: str, plugin: Plugin) -> list[O
 
 
 def _check(kind: str, name: str, thing: Callable[..., Any]) -> None:
-    """Raise now for what cannot be used, and not in the middle of somebody's help."""
+    """Raise LeftOut at import for an unusable offer, rather than later in somebody's help."""
     if kind == "commands":
         _check_command(name, thing)
     elif any(option.name == "name" for option in schema(thing)) and kind in NAMED:
@@ -215,7 +215,7 @@ def _check(kind: str, name: str, thing: Callable[..., Any]) -> None:
 
 
 def _check_command(name: str, thing: object) -> None:
-    """Raise LeftOut for what is no command, or has the name of one of ours."""
+    """Raise LeftOut for anything but a click command, and for the name of a command of ours."""
     import click
 
     if not isinstance(thing, click.Command):
@@ -229,7 +229,7 @@ def load(
     kinds: Sequence[str] = KINDS,
     lost: Mapping[EntryPoint, str] = MappingProxyType({}),
 ) -> Registry:
-    """A registry of these entry points and kinds. A plugin with a fault is left out, whole, and keeps its reason.
+    """Import these entry points and register their offers. A plugin with a fault is left out, whole, with its reason.
 
     Those that are `lost`, for this reason, are not even imported.
     """
@@ -253,7 +253,7 @@ def load(
 
 
 class LeftOut(ValueError):
-    """Why a plugin is left out, where we refuse it, or it says so itself: `missing`, where it needs a library."""
+    """The reason why a plugin is left out. A plugin may raise it itself: `missing`, where it needs a library."""
 
     def __init__(self, cause: Cause, text: str) -> None:
         super().__init__(text)

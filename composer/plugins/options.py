@@ -1,4 +1,4 @@
-"""Options of offered things: read from signatures, and values made of text; it knows no plugin and no command line."""
+"""Options of a callable: read from its signature, and converted from text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from composer.errors import BadOption, printable
 
 @dataclass(frozen=True)
 class Option:
-    """One option of an offered thing, read from its signature."""
+    """One option of a callable, from its signature."""
 
     name: str
     type: Any
@@ -29,7 +29,7 @@ class Option:
 
 
 def schema(thing: Callable[..., Any]) -> tuple[Option, ...]:
-    """The options of a callable, from its signature; `Annotated[type, "help", "example"]` has more about one."""
+    """Read the options of a callable from its signature; `Annotated[type, "help", "example"]` describes one."""
     # A dataclass is asked itself: of a field that it inherits, the annotation is read where its base class stands.
     annotated = thing.__init__ if inspect.isclass(thing) and not is_dataclass(thing) else thing
     hints = typing.get_type_hints(annotated, include_extras=True)
@@ -48,7 +48,7 @@ _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no"
 
 
 def convert(value: Any, option: Option, title: str) -> Any:
-    """`value` as the option's annotation asks: text is parsed, lists become tuples. BadOption if it cannot be."""
+    """Convert a value to the option's type: text is parsed, lists become tuples. Raises BadOption."""
     try:
         return _as(value, option.type)
     except (KeyError, TypeError, ValueError, OverflowError):
@@ -64,7 +64,7 @@ def _shown(value: Any) -> str:
 
 
 def choices(annotation: Any) -> tuple[str, ...]:
-    """The words of a `Literal`, which are all that such an option can be; none for other types."""
+    """Return the words of a `Literal`, which are all that such an option can be; none for other types."""
     return typing.get_args(annotation) if typing.get_origin(annotation) is typing.Literal else ()
 
 

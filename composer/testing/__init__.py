@@ -1,4 +1,4 @@
-"""The contracts of `composer.types` as checks, for the plugins here and for anybody's; it knows no plugin.
+"""The contracts of `composer.types` as checks, for all plugins alike.
 
 Each check takes something that a plugin offers. Where a rule is broken it raises BrokenRule, an AssertionError that
 names the rule and gives an example. In a plugin's own tests:

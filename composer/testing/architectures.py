@@ -1,4 +1,4 @@
-"""The contract of an architecture, on a module of it with random weights; it knows no music."""
+"""The contract of an architecture, on a module with random weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CLOSE = 1e-5
 
 
 def check_architecture(architecture: Architecture) -> None:
-    """Whole, in chunks and one by one are equal; rows are alone; all weights learn; what is saved comes back."""
+    """Check that whole, chunks and single steps agree, rows are independent, all weights learn, and saving restores."""
     import torch
 
     rule(rebuilt(architecture) == architecture, "options rebuilt from their fields are equal")
@@ -36,7 +36,7 @@ def check_architecture(architecture: Architecture) -> None:
 
 
 def _check_arrays(architecture: Architecture, module: nn.Module) -> None:
-    """What an architecture says of its arrays is so; or else every file of its models would be refused."""
+    """Check the names and shapes that the architecture lists; otherwise every file of its models would be refused."""
     if not isinstance(architecture, HasShapes):
         return
     said = {name: tuple(shape) for name, shape in architecture.shapes(SIZES, VOCABULARY)}
@@ -71,7 +71,7 @@ def _check_chunks(module: nn.Module, inputs: Tensor, whole: Tensor, chunk: int) 
 
 
 def _check_rows(module: nn.Module, inputs: Tensor, whole: Tensor) -> None:
-    """A row alone, and rows in another order from halfway on."""
+    """Check a row alone, and rows in another order from the middle on."""
     half = PLACES // 2
     alone = module(inputs[1:2])[0]
     off = float((alone - whole[1:2]).abs().max())

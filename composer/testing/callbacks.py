@@ -1,4 +1,4 @@
-"""The contract of a callback: it listens to a small run, which comes to the same weights; it knows no command."""
+"""The contract of a callback: it follows a small run, which reaches the same weights."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ENGINE = ("metrics.jsonl", "*.checkpoint")
 
 @dataclass(frozen=True)
 class Scales:
-    """A few scales, each on other degrees."""
+    """A few scales, each with other steps."""
 
     title: str = "Scales"
     licence: str = "CC0-1.0"
@@ -41,21 +41,21 @@ class Scales:
     suggested: Mapping[str, Any] = field(default_factory=dict)
 
     def sources(self) -> list[str]:
-        """One for each scale."""
+        """List a number for each scale."""
         return [str(number) for number in range(12)]
 
     def fingerprint(self, source: str) -> str:
-        """Its number."""
+        """Return its number."""
         return source
 
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
-        """Sixteen notes that go up and down by steps of its own."""
+        """Make sixteen notes that go up and down by steps of their own."""
         steps = np.random.Generator(np.random.PCG64(int(source))).integers(-2, 3, 16)
         yield source, Score((part([(int(pitch), 1) for pitch in 67 + np.cumsum(steps) % 12]),))
 
 
 def check_callback(callback: Callback, folder: Path) -> None:
-    """It hears of two runs in a folder, the second of which was over, and of one without a folder if it needs none.
+    """Check a callback on two runs in a folder, the second a resumed one, and without a folder if it needs none.
 
     It raises nothing, writes what it says and nowhere else, and the weights are those of a run without it. Files are
     made in `folder`, which is empty.
@@ -83,7 +83,7 @@ def check_callback(callback: Callback, folder: Path) -> None:
 
 
 def _recipe() -> Recipe:
-    """The smallest of everything, of what can be made without options."""
+    """Make the smallest recipe of things without required options."""
     names = {
         kind: [name for name, offer in sorted(registry().offers[kind].items()) if not _required(offer)]
         for kind in ("architectures", "tokenizers")
@@ -104,10 +104,10 @@ def _listener(callback: Callback, recipe: Recipe, corpus: Corpus, folder: Path |
 
 
 class _Thorough(Callbacks):
-    """Callbacks that hear of a step before each validation, whatever the time."""
+    """Callbacks that receive a step before each validation, whatever the time."""
 
     def __call__(self, moment: Moment) -> None:
-        """Tell of a step, too."""
+        """Report a step, too."""
         events: tuple[Event, ...] = ("step", "validation") if moment.event == "validation" else (moment.event,)
         for event in events:
             progress = replace(moment.progress, valid=None, best=None) if event == "step" else moment.progress

@@ -1,4 +1,4 @@
-"""The contract of a command: it has help, its options do not clash, and nothing heavy is imported before it runs."""
+"""The contract of a command: help, distinct options, and no heavy import before it runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ print(json.dumps([name for name in heavy if name in sys.modules]))
 
 
 def check_command(name: str, command: click.Command) -> None:
-    """A command lists itself in one line, shows its help at once, and has no option twice; so do those below it."""
+    """Check that a command has a help line, quick help, and distinct options; so do its subcommands."""
     rule(isinstance(command, click.Command), f"a command is a click.Command, not {type(command).__name__}")
     rule(not name.startswith("-") and name.split() == [name], f"a name is one word, without a dash before it; {name!r}")
     _check_line(command.get_short_help_str(500))
@@ -54,7 +54,7 @@ def _check_line(line: str) -> None:
 
 
 def _all(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
-    """The command, and those below it, with the words that call each."""
+    """Yield the command and its subcommands, with the words that call each."""
     yield name, command
     if isinstance(command, click.Group):
         context = click.Context(command, info_name=name)
@@ -91,7 +91,7 @@ def _check_help(path: str, command: click.Command) -> None:
 
 
 def _check_import(command: click.Command) -> None:
-    """Import the module that the command stands in, elsewhere."""
+    """Import the command's module in another process."""
     module = getattr(command.callback, "__module__", None)
     if module is None:
         return

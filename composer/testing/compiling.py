@@ -1,4 +1,4 @@
-"""A grammar compiled says what the plain one says, along sequences of its own; it knows no music."""
+"""The contract of a compiled grammar: it agrees with the plain one, along random sequences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from composer.types import Array, Facts, Tokenizer, Tokens
 
 
 def check_compiled(tokenizer: Tokenizer, sequences: Sequence[tuple[Request, Tokens]]) -> None:
-    """The same masks, inputs, facts and next states, for sequences side by side; nothing where it is not compiled."""
+    """Check that masks, inputs, musical states and next states agree, in a batch; nothing where it is not compiled."""
     plain, quick = tokenizer.grammar, compiled(tokenizer).grammar
     if plain is quick:
         return

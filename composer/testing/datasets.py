@@ -1,4 +1,4 @@
-"""The contract of a dataset, on its first sources alone; it knows no music but that there is some."""
+"""The contract of a dataset, on its first sources alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from composer.types import Dataset, Divided
 
 
 def check_dataset(dataset: Dataset, sources: int = 2, pieces: int = 5) -> None:
-    """It says where its music comes from; the first `pieces` of the first `sources` are named, the same every time."""
+    """Check that a dataset states its origin, and that the first pieces of the first sources are stable."""
     for name in ("title", "licence", "source", "citation"):
         text = getattr(dataset, name)
         rule(isinstance(text, str) and text.strip(), f"a dataset states its {name}")

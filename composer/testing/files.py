@@ -1,4 +1,4 @@
-"""The contract of a file format: what is written is read back, and files are whole or not there; it knows no format."""
+"""The contract of a file format: written music is read back, and files are whole or absent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOLDS = ("start", "duration", "pitch", "metre", "upbeat", "tempo")
 
 
 def check_exporter(exporter: Exporter, score: Score, folder: Path, *, suffix: str) -> None:
-    """A file is there, whole, and the same for the same piece; or there is none, and CannotWrite says why."""
+    """Check that a file is written, whole and the same for the same piece; or refused with CannotWrite."""
     before = copy.deepcopy(score)
     first, second = (_written(exporter, score, folder / f"{name}{suffix}") for name in ("one", "two"))
     rule(score == before, "the argument of an exporter is unchanged")
@@ -36,7 +36,7 @@ def check_exporter(exporter: Exporter, score: Score, folder: Path, *, suffix: st
 def check_reader(
     reader: Reader, folder: Path, *, suffix: str, examples: Sequence[bytes] = (), seconds: float = SECONDS / 2
 ) -> None:
-    """Whatever is in a file, it is read, or refused with UnreadableFile; the file stays as it is.
+    """Check that any file is read, or refused with UnreadableFile, and stays as it is.
 
     `examples` are read the same with their suffix in capitals. A reader that says it `is_bounded` is given some of them
     damaged at random, and is done with each in so many seconds of a processor.
@@ -66,7 +66,7 @@ _REFUSED = object()
 
 
 def _read(reader: Reader, path: Path) -> tuple[object, float]:
-    """What a reader makes of a file, `_REFUSED` where it takes none, and the seconds that it took of a processor."""
+    """Read a file (`_REFUSED` if it is refused), and measure the processor time."""
     found, began = _REFUSED, thread_time()
     with suppress(UnreadableFile), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -75,7 +75,7 @@ def _read(reader: Reader, path: Path) -> tuple[object, float]:
 
 
 def damaged(examples: Sequence[bytes], count: int = 40, most: int = 2**14) -> Iterator[bytes]:
-    """`count` files of at most `most` bytes, each an example in which parts were repeated, moved or replaced."""
+    """Yield `count` files of at most `most` bytes: examples with parts repeated, moved or replaced."""
     draw = random.Random(0)  # noqa: S311  (the same files each time)
     for number in range(count):
         content = examples[number % len(examples)]
@@ -91,7 +91,7 @@ def damaged(examples: Sequence[bytes], count: int = 40, most: int = 2**14) -> It
 def check_round_trip(
     exporter: Exporter, reader: Reader, score: Score, folder: Path, *, suffix: str, holds: Sequence[str] = HOLDS
 ) -> Score:
-    """`score` written into `folder` and read back: equal in what the format `holds`, and then in all.
+    """Write `score` into `folder` and read it back: equal in what the format `holds`, and then in all.
 
     It may hold fields of notes, `metre`, `upbeat` and `tempo`. Gives back what was read.
     """
@@ -132,7 +132,7 @@ def _metres(score: Score) -> list[tuple[int, str]]:
 
 
 def _tempos(score: Score) -> list[tuple[int, float]]:
-    """To a hundredth: formats count microseconds, or whole numbers. Without one, 120 is meant."""
+    """Round to a hundredth: formats count microseconds, or whole numbers. The default is 120."""
     return [(tempo.tick, round(tempo.bpm, 2)) for tempo in score.tempos] or [(0, 120.0)]
 
 

@@ -1,4 +1,4 @@
-"""The contract of a grammar, on sequences drawn at random under several requests; it knows no music beforehand."""
+"""The contract of a grammar, on random sequences under several requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REPLAYED = 3
 
 
 def check_grammar(tokenizer: Tokenizer, rows: int = 1000, seed: int = 0) -> None:
-    """`rows` random sequences end, decode and keep what was asked; a state says the same alone and in any company."""
+    """Check that random sequences end, decode and meet their request, and that rows are independent of the batch."""
     asked, replayed = requests(tokenizer), []
     for number, request in enumerate(asked):
         sequences = draw(tokenizer, request, -(-rows // len(asked)), seed=seed + number)
@@ -40,7 +40,7 @@ def check_grammar(tokenizer: Tokenizer, rows: int = 1000, seed: int = 0) -> None
 
 
 def requests(tokenizer: Tokenizer) -> list[Request]:
-    """Free, for a number of bars, and with every wish that the vocabulary has a token for."""
+    """Make requests: free, for a number of bars, and with every condition that the vocabulary has a token for."""
     free = [Request(most_bars=12), Request(bars=5)]
     wishes = {
         wish: next((token.partition("_")[2] for token in tokenizer.vocabulary if token.startswith(kind)), None)
@@ -50,7 +50,7 @@ def requests(tokenizer: Tokenizer) -> list[Request]:
 
 
 def check_decodes(tokenizer: Tokenizer, tokens: Tokens) -> None:
-    """A legal sequence decodes, and so does any beginning of it; what it decodes to is encoded and stays as it is."""
+    """Check that a legal sequence decodes, whole or cut short, and that its score encodes to a fixed point."""
     score = tokenizer.decode(tokens)
     tokenizer.decode(tokens[: len(tokens) // 2])
     if not score.note_count:
@@ -64,7 +64,7 @@ def check_decodes(tokenizer: Tokenizer, tokens: Tokens) -> None:
 
 
 def check_wishes(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:
-    """Time signature and key are the ones asked for, from beginning to end."""
+    """Check that time signature and key are those of the request throughout."""
     score = tokenizer.decode(tokens)
     if request.time_signature is not None:
         metres = {str(signature) for signature in score.time_signatures}
@@ -75,7 +75,7 @@ def check_wishes(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None
 
 
 def _check_facts(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:
-    """What is told along a piece is so in its score: notes and where they are struck, the key, and the end."""
+    """Check that the musical states along a piece agree with its score: onsets, key and end."""
     score = tokenizer.decode(tokens)
     rows = replace(begin(tokenizer, [], [request]), struck=none_struck(1, len(tokens)))
     for token in tokens:
@@ -101,12 +101,12 @@ def _check_facts(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None
 
 
 def _origins(score: Score, tick: int) -> list[int]:
-    """Ticks near `tick` at which bars begin, an upbeat where it would if it were whole."""
+    """List the ticks near `tick` at which bars begin; a pickup counts as if it were whole."""
     return [int(nominal) for nominal in bars(score, max(tick, 0) + 1).nominal[-1:]]
 
 
 def _check_bars(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:
-    """There are as many whole bars as were asked for, and without a wish not too many."""
+    """Check the number of whole bars, against the request or its limit."""
     whole = last_bar(tokenizer, tokens) - (tokenizer.decode(tokens).upbeat > 0)
     if request.bars is not None:
         rule(whole == request.bars, f"asked for {request.bars} bars, a piece has {whole}")

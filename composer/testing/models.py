@@ -1,4 +1,4 @@
-"""The contract of a model that a package brings: it loads, writes and says where it comes from; it knows no music."""
+"""The contract of a model in a package: it loads, writes music, and states its origin."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BARS = 2
 
 
 def check_model(offered: ModelFile) -> None:
-    """The file is there and loads, what it needs is installed, its card is complete, and it writes music."""
+    """Check that the file loads, its plugins are installed, its card is complete, and it writes music."""
     path = offered()
     rule(isinstance(path, Path) and path.is_file(), f"a model is offered as the path of its file; {path} is none")
     rule(path.suffix == ".safetensors", f"a model file ends in .safetensors; not so {path.name}")

@@ -1,4 +1,4 @@
-"""The conformance suite: for whatever a plugin offers, the checks of its kind; it knows the contracts and no plugin."""
+"""The conformance suite: the checks for each kind of thing that a plugin offers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Case:
     check: Callable[[Path], None]
 
     def run(self) -> None:
-        """Raise BrokenRule unless the rules hold; whatever else the thing raises is one broken, too."""
+        """Run the check. Raises BrokenRule, also for any other error of the thing."""
         with tempfile.TemporaryDirectory(prefix="composer-") as folder:
             try:
                 with warnings.catch_warnings():
@@ -67,7 +67,7 @@ Checks: TypeAlias = "Iterator[tuple[str, Callable[[Path], None]]]"
 
 
 def cases(plugin: str) -> list[Case]:
-    """The cases of all that a plugin, or a package, offers. Raises UnknownName for one that is not here or left out."""
+    """List the cases of a plugin or a package. Raises UnknownName for one that is not installed, or is left out."""
     found = registry()
     named = [one for one in found.plugins if one.is_called(plugin)]
     if not named:
@@ -80,7 +80,7 @@ def cases(plugin: str) -> list[Case]:
 
 
 def cases_of(offer: Offer, options: Mapping[str, Any] = NOTHING) -> Iterator[Case]:
-    """The cases of one thing, made with the examples that its options state, or with `options`."""
+    """Yield the cases of one thing, made with the examples of its options, or with `options`."""
     title = f"{offer.kind.removesuffix('s')} {offer.name}"
     yield Case(f"{title}: options", lambda _: _check_options(offer, options))
     thing = _Thing(offer.name, offer, partial(make, offer, **(_examples(offer) | dict(options))))
@@ -169,7 +169,7 @@ def _check_steps(thing: _Thing, architecture: str, tokenizer: str, _: Path) -> N
 
 
 def _without_options(kind: str) -> list[str]:
-    """Names of things that can be made as they are."""
+    """List the names of things without required options."""
     return [
         name
         for name, offer in sorted(registry().offers[kind].items())
@@ -183,7 +183,7 @@ def _reader(thing: _Thing) -> Checks:
 
 
 def _examples_of(suffix: str, folder: Path) -> list[bytes]:
-    """Files of the suffix, if there is who writes them."""
+    """Write files of the suffix, if there is an exporter."""
     found = []
     if suffix in registry().offers["exporters"]:
         exporter = registry().make("exporters", suffix)

@@ -1,4 +1,4 @@
-"""The contract of a tokenizer: its vocabulary, and scores to tokens and back; of the grammar it asks only its leave."""
+"""The contract of a tokenizer: its vocabulary, encoding and decoding."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONG = Request(most_bars=100_000)
 
 
 def check_tokenizer(tokenizer: Tokenizer, scores: Sequence[Score]) -> None:
-    """The vocabulary is as agreed, the tokenizer is its fields, and `scores` come back as far as they are kept."""
+    """Check the vocabulary, equality by fields, and that `scores` come back as far as they are represented."""
     _check_vocabulary(tokenizer)
     again = rebuilt(tokenizer)
     rule(again == tokenizer, "a tokenizer rebuilt from its fields is equal")
@@ -52,7 +52,7 @@ def _pitch(tokenizer: Tokenizer, token: str) -> int:
 
 
 def check_encoding(tokenizer: Tokenizer, score: Score) -> None:
-    """What is kept of one score comes back, its tokens are legal, and its open form is the beginning of a piece."""
+    """Check that one score comes back, its tokens are legal, and its open form is the beginning of a piece."""
     tokens = tokenizer.encode(score)
     strange = tokens[(tokens < 0) | (tokens >= len(tokenizer.vocabulary))]
     rule(not len(strange), f"the tokens of a score are in the vocabulary; not so {strange[:3].tolist()}")
@@ -76,7 +76,7 @@ def check_encoding(tokenizer: Tokenizer, score: Score) -> None:
 
 
 def check_frames(tokenizer: Framed, tokens: Tokens) -> None:
-    """Each token is in a frame or in none, and no frame is without one, so that they can be counted."""
+    """Check that each token is in a frame or in none, and that no frame is empty."""
     frames = tokenizer.frames(tokens)
     rule(frames.shape == tokens.shape, "frames has one entry a token")
     found = frames[frames >= 0]
@@ -85,7 +85,7 @@ def check_frames(tokenizer: Framed, tokens: Tokens) -> None:
 
 
 def check_moved(tokenizer: Tokenizer, move: Callable[[Tokens, int], Tokens], tokens: Tokens) -> None:
-    """A piece that a tokenizer moves is legal and has each pitched note so much higher, or is left as it is."""
+    """Check that a transposed piece is legal, with each pitch moved by the interval, or unchanged."""
     rule(np.array_equal(move(tokens, 0), tokens), "a piece moved by 0 semitones is as it was")
     for semitones in (2, -3):
         moved = move(tokens, semitones)
@@ -103,7 +103,7 @@ def _pitched(score: Score) -> list[tuple[int, int]]:
 
 
 def check_continued(tokenizer: Tokenizer, score: Score, *, more: int = 2, rows: int = 8) -> None:
-    """A piece drawn on from a score leaves that as it is, and has so many whole bars more."""
+    """Check that a piece continued from a score keeps it, and has as many whole bars more."""
     kept = tokenizer.decode(tokenizer.encode(score))
     primer = tuple(int(token) for token in tokenizer.encode(kept, ends=False))
     request = Request(bars=more, primer=primer, primer_ticks=kept.end)
