@@ -5,13 +5,13 @@
     ├── BadOption             an option that is unknown, of the wrong type or out of range
     ├── UnreadableFile        a music file that is not what its name says, or is damaged
     ├── BadModelFile          a model file that is truncated, foreign or from a later version
-    ├── BadRecipe             a recipe that is no TOML, or holds what no recipe has
-    ├── BadJobs               a file of jobs that is none, or asks for what cannot be
+    ├── BadRecipe             a recipe that is not TOML, or holds an unknown key or value
+    ├── BadJobs               a malformed file of jobs, or an impossible job in it
     ├── CannotExpress         a score that a tokenizer has no tokens for
     ├── EmptyDataset          a dataset without a single usable piece, or too few to split
-    ├── NothingAllowed        constraints and grammar together leave no token
+    ├── NothingAllowed        constraints and grammar together allow no token: a dead end
     ├── CannotWrite           an output that cannot be written
-    ├── BatchFailed           a batch that cannot go on, or of which pieces are missing; exit status 1
+    ├── BatchFailed           a batch that cannot go on, or misses pieces; exit status 1
     └── TrainingFailed        a run that cannot go on; exit status 1
 
 Catch them all with `except ComposerError as error: print(error)`.
@@ -142,7 +142,7 @@ class RunWarning(UserWarning):
 
 
 _LOOKED_AT = 100
-"""Characters of a name that are held against others: the time grows with the square of them."""
+"""Characters of a name that are compared: the time grows with their square."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -1,8 +1,8 @@
 """Bounds of time and memory for the work of this process on one file from outside.
 
-A reader of a format is linear in the file, so this is for what nobody has thought of: a timer looks every `EVERY`
-seconds at the time and the memory that were taken. It needs the main thread and a system with such timers; elsewhere
-nothing is looked at, and code that does not come back to Python is not stopped.
+Readers are linear in the file; this guards against cases that nobody foresaw. A timer checks time and memory every
+`EVERY` seconds. It needs the main thread and a system with such timers; elsewhere there is no check. Code that does not
+return to Python is not stopped.
 """
 
 from __future__ import annotations
@@ -76,14 +76,14 @@ def _watched(act: Callable[..., T], *arguments: Any) -> T:
 
 
 _JUST_BEGUN = (-1.0, -1)
-"""Time and memory are first asked for when the timer looks: most calls are over before that."""
+"""Time and memory are first read at a tick of the timer: most calls end before that."""
 
 
 class _Watch:
     """The one timer of this process."""
 
-    thread: int | None = None  # where it looks
-    since: tuple[float, int] | None = None  # the time and the memory when a call had begun; None: there is none
+    thread: int | None = None  # the one it watches
+    since: tuple[float, int] | None = None  # time and memory at the start of the call; None without one
 
     def start(self) -> bool:
         """Start the timer, unless there is none or it is in use."""

@@ -29,7 +29,7 @@ T = TypeVar("T")
 def read(path: Path, **options: Any) -> Score:
     """Read the score in a file of any format that a plugin reads, by its suffix.
 
-    Raises UnreadableFile, whatever a reader made of the file. What was dropped or mended comes as `ReadingWarning`.
+    Raises UnreadableFile for any error of the reader. Omissions and repairs come as `ReadingWarning`.
     """
     return read_by(reader(path, **options), path)
 
@@ -70,7 +70,7 @@ def read_by(reader: Reader, path: Path) -> Score:
 def ask(act: Callable[[Path], T], path: Path) -> T:
     """Call a reader, or a method of one, in bounded time and memory; an iterator comes as a list.
 
-    Only a regular file is shown to it. Raises UnreadableFile for whatever it raises, and where it takes too much.
+    Only regular files are passed to it. Raises UnreadableFile for any error, and beyond the bounds.
     """
     with _refusing(path):
         check_regular(path)
@@ -86,8 +86,8 @@ def _whole(act: Callable[[Path], Any], path: Path) -> Any:
 def pieces_by(reader: Reader, path: Path) -> Iterator[tuple[str, Score | Exception]]:
     """Read each piece of a file, with its name in it ("" for a single one); a refused one with its error.
 
-    Each has the time and the memory of a file, where its reader is called in this process, and all of them have it
-    together elsewhere. Raises UnreadableFile for a file that cannot be read, or no further.
+    In this process the bounds apply to each piece, and elsewhere to the whole file. Raises UnreadableFile for a file
+    that cannot be read, or no further.
     """
     if not isinstance(reader, HasPieces):
         yield "", read_by(reader, path)
@@ -109,7 +109,7 @@ def _refusing(path: Path) -> Iterator[None]:
     except (OutOfBounds, MemoryError) as error:
         what = error if isinstance(error, OutOfBounds) else "takes more memory than there is"
         raise UnreadableFile(f"{printable(str(path))}: {what} to be read.") from None
-    except (Exception, SystemExit) as error:  # readers rest on foreign parsers, which raise anything
+    except (Exception, SystemExit) as error:  # foreign parsers raise anything
         shown, detail = printable(str(path)), printable(" ".join(str(error).split()), 160)
         open_regular(path).close()
         if isinstance(error, ComposerError):
@@ -160,8 +160,8 @@ def exporter(path: Path, **options: Any) -> Exporter:
 def write(pieces: Sequence[Piece], path: Path | str, **options: Any) -> None:
     """Write pieces to `path` with the exporter of its suffix; an existing file is replaced.
 
-    Whoever calls it decides what may be replaced; what a command writes is checked by `composer.io.outputs`.
-    Raises CannotWrite, BadOption.
+    The caller decides about existing files; commands check theirs with `composer.io.outputs`. Raises CannotWrite,
+    BadOption.
     """
     out = Path(path)
     exporter(out, **options)(pieces, out)
@@ -170,7 +170,7 @@ def write(pieces: Sequence[Piece], path: Path | str, **options: Any) -> None:
 def provenance(path: Path) -> dict[str, Any]:
     """Read the provenance of the piece in a file, or else in the JSON beside it, which may itself be given.
 
-    `{}` if neither says so. Raises UnreadableFile. The values are a stranger's: check them.
+    `{}` if neither has any. Raises UnreadableFile. The values are untrusted: check them.
     """
     check_regular(path)
     beside = path if path.suffix.lower() == ".json" else path.with_name(path.name + ".json")

@@ -1,7 +1,7 @@
 """Isolation of readers that promise no bounds: each call runs in another process with limits of time and memory.
 
-The process stays for the next file. It is ended, and begun anew, by one that takes too much or ends it: whatever a
-reader does there (waits, crashes, exits, prints) is an error of that one file.
+The process stays for the next file. After a file that takes too much, or ends the process, a new one is started.
+Whatever a reader does there (hangs, crashes, exits, prints) is an error of that one file.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from composer.io.bounds import MEMORY, SECONDS, takes_too_long, takes_too_much
 from composer.plugins import DISABLED
 
 STARTING = 120.0
-"""Seconds for the process to begin and to import the plugin, which do not count for the file."""
+"""Seconds for the process to start and import the plugin, apart from those of the file."""
 
 IDLE = 60.0
-"""Seconds without a file after which the process ends; the next file begins another."""
+"""Seconds without a file after which the process ends; the next file starts another."""
 
 MOST_WARNINGS = 1_000
 """Of one file."""
@@ -52,7 +52,8 @@ class Isolated:
     def __call__(self, path: Path) -> Any:
         """Return the result; an iterator as a list. Raises its error, OutOfBounds, or UnreadableFile if it crashes.
 
-        Errors come as the nearest of Python's own or of `composer.errors`; of its warnings, `ReadingWarning` are kept.
+        Errors come as the nearest class of Python's own or of `composer.errors`; of the warnings, only
+        `ReadingWarning`.
         """
         answer = _asked(self, path)
         for warning in answer.warnings:
@@ -68,7 +69,7 @@ def isolated(reader: Any, suffix: str, options: Mapping[str, Any]) -> Any:
     found = Isolated(suffix, chosen)
     for name in dir(reader):
         if not name.startswith("_") and callable(getattr(reader, name)):
-            object.__setattr__(found, name, Isolated(suffix, chosen, name))  # where a protocol looks for methods
+            object.__setattr__(found, name, Isolated(suffix, chosen, name))  # where `isinstance` of a protocol finds it
     return found
 
 
@@ -102,7 +103,7 @@ class _Process:
     def ask(self, what: Isolated, path: Path) -> _Answer:
         """Call a reader there. Raises OutOfBounds if it takes too long, _Lost if the process ends."""
         try:
-            with suppress(OSError):  # it has ended, as will be seen
+            with suppress(OSError):  # it has ended; receiving reports it
                 pickle.dump((what, path), self._end(self.process.stdin))
                 self._end(self.process.stdin).flush()
             answer: _Answer = self._received(STARTING) or self._received(SECONDS)
@@ -174,7 +175,8 @@ _process: _Process | None = None
 def _asked(what: Isolated, path: Path) -> _Answer:
     """Call a reader in the process, which is started if need be.
 
-    A file that ends it, or for which there is no memory, is tried once more by a new one: others came before it.
+    A file that ends the process, or exhausts its memory, is tried once more in a new one: earlier files may be the
+    cause.
     """
     global _process
     with _lock:
@@ -254,7 +256,7 @@ def _answers(what: Isolated, path: Path, limit: _Limit) -> Iterator[bytes]:
     except Exception as error:
         yield pickle.dumps(_Answer(error=_plain(error)))
         return
-    _end_after(SECONDS + 5)  # should nobody be there any more who ends this process
+    _end_after(SECONDS + 5)  # should the parent be gone
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", ReadingWarning)

@@ -31,8 +31,8 @@ class Checked:
 def check(path: Path) -> Checked:
     """Find the faults of a file; never raises for its content.
 
-    Where its reader cannot look for faults, that it cannot be read is an error, what was mended to read it a warning,
-    and what was left out a hint. Raises UnreadableFile for a suffix that no plugin reads.
+    Without a linting reader, an unreadable file is an error, a repair a warning, and an omission a hint. Raises
+    UnreadableFile for a suffix that no plugin reads.
     """
     reader = formats.reader(path)
     try:
@@ -69,7 +69,7 @@ def _finding(path: Path, remark: Exception) -> Finding:
 def music_files(paths: Sequence[Path]) -> list[Path]:
     """List these files, and all readable files in these folders, sorted; hidden ones are left out.
 
-    Raises UnreadableFile for a path that is not there or of another form, and for a folder without music.
+    Raises UnreadableFile for a missing or unsupported file, and for a folder without music.
     """
     found: list[Path] = []
     for path in paths:

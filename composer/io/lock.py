@@ -15,7 +15,7 @@ from composer.storage.inside import inside, open_inside
 NAME = ".lock"
 
 PAUSE = 0.2
-"""Seconds between two looks at a lock that is waited for."""
+"""Seconds between two attempts to take the lock."""
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def locked(
 ) -> Iterator[None]:
     """Hold the folder for this process alone; `wait` for it if asked, and `advice` extends the error.
 
-    Raises BatchFailed if another run has it, CannotWrite if nothing can be written there.
+    Raises BatchFailed if another run holds it, CannotWrite if the folder is not writable.
     """
     shown = printable(str(folder))
     try:

@@ -25,8 +25,8 @@ _ABC = re.compile(r"(?:%[^\n]*\n|\s)*[A-Za-z]:", re.ASCII)
 def read(source: Any, **options: Any) -> Piece:
     """Read music from a path, bytes, an open file, or an object of pretty_midi, music21 or symusic.
 
-    The kind of a file is told by its suffix, that of bytes by what they hold: MIDI, MusicXML, ABC or kern. Options are
-    those of the reader, such as `pedal="ignore"`. Raises UnreadableFile; warns with ReadingWarning of what was dropped.
+    A file's format follows from its suffix, that of bytes from their content: MIDI, MusicXML, ABC or kern. Options are
+    those of the reader, such as `pedal="ignore"`. Raises UnreadableFile; warns with ReadingWarning of omissions.
     """
     if isinstance(source, Piece):
         return source
@@ -41,7 +41,9 @@ def read(source: Any, **options: Any) -> Piece:
         held = source.read()
         return _read_bytes(held.encode() if isinstance(held, str) else held, **options)
     if (to_bytes := _LIBRARIES.get(type(source).__module__.partition(".")[0])) is not None:
-        return Piece(_read_bytes(to_bytes(source), **options).score)  # it may have been changed since it was made
+        return Piece(
+            _read_bytes(to_bytes(source), **options).score
+        )  # any provenance may be outdated: the object may have been changed
     raise UnreadableFile(
         f"an object of the type '{printable(type(source).__name__)}' holds no music; give a path, bytes, an open file, "
         "or an object of pretty_midi, music21 or symusic."
@@ -54,7 +56,7 @@ def notes_of(source: Any) -> Score:
         return formats.read_notes(from_home(os.fspath(source)))
     score = read(source).score
     if not score.note_count:
-        raise UnreadableFile("there is not a note in the music.")
+        raise UnreadableFile("the music contains no notes.")
     return score
 
 

@@ -1,8 +1,8 @@
 """Outputs: the files that a command writes, checked so that none of the user's files is lost.
 
-Every command that writes goes through here. A file that is there is replaced only where that is asked for (`--force`),
-and one that the command reads never is. Library functions that write (`composer.io.formats.write`,
-`composer.model.save`) replace what is there: whoever calls them decides.
+Every command that writes uses it. An existing file is replaced only with `--force`, and never one that the command
+reads. Library functions (`composer.io.formats.write`, `composer.model.save`) replace existing files: the caller
+decides.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from composer.types import Exporter, Piece
 def guarded(paths: Iterable[Path], *, reads: Iterable[Path] = (), force: bool = False) -> Iterator[None]:
     """Check before the work that files can be written, and replace none within it that appeared after the check.
 
-    `reads` are what the work reads: files, and folders of music. Raises CannotWrite.
+    `reads` are the inputs of the work: files, and folders of music. Raises CannotWrite.
     """
     wanted = list(paths)
     check(wanted, reads=reads, force=force)
@@ -40,7 +40,7 @@ def guarded(paths: Iterable[Path], *, reads: Iterable[Path] = (), force: bool = 
 def check(paths: Sequence[Path], *, reads: Iterable[Path] = (), force: bool = False, hint: str = "") -> None:
     """Raise CannotWrite for places that cannot be written to, for duplicates, and for files that may not be replaced.
 
-    `hint` follows upon the word that a file exists; see `check_kept`.
+    `hint` follows the statement that a file exists; see `check_kept`.
     """
     for path in paths:
         check_place(path)
@@ -76,12 +76,12 @@ def check_kept(
 def named_in(*texts: str | Path | None) -> Iterator[Path]:
     """Find the files and folders in values of the command line: `mine.mid`, `folder:mine/`, `wav.soundfont=my.sf2`.
 
-    Texts that name nothing that is there are passed over.
+    Texts that name no existing file are skipped.
     """
     for text in texts:
         whole = str(text or "")
         for part in (whole, whole.partition(":")[2], whole.partition("=")[2]):
-            if part and os.path.lexists(path := os.path.expanduser(part)):  # noqa: PTH111  (Path raises for a user who is none)
+            if part and os.path.lexists(path := os.path.expanduser(part)):  # noqa: PTH111  (Path raises for an unknown user)
                 yield Path(path)
 
 
@@ -92,7 +92,7 @@ def sidecar(path: Path) -> Path:
 
 def _called(path: Path) -> str:
     shown = printable(str(path))
-    # The user has not named a sidecar.
+    # The user never typed the name of a sidecar.
     its = path.with_suffix("") if path.suffix == ".json" else path
     return shown if not its.suffix or its == path else f"{shown}, which goes with {printable(its.name)},"
 
@@ -103,7 +103,7 @@ def _identities(paths: Iterable[Path]) -> Iterator[tuple[int, int] | None]:
     for path in paths:
         yield from (_identity(path), _identity(sidecar(path)))
         for folder, inside, names in os.walk(path, followlinks=True):
-            if (its := _identity(Path(folder))) in seen:  # it is reached twice, by links
+            if (its := _identity(Path(folder))) in seen:  # reached twice, by links
                 inside.clear()
                 continue
             seen.add(its)
@@ -150,7 +150,7 @@ def _is_one_name(folder: Path, first: str, second: str) -> bool:
 class Outputs:
     """The files of one piece with their exporters, made before the work, so that no work is lost.
 
-    What has come to lie at their places meanwhile is kept, unless `force` is set.
+    Files that appeared meanwhile are kept, unless `force` is set.
     """
 
     paths: tuple[Path, ...]
@@ -163,8 +163,8 @@ class Outputs:
     ) -> Outputs:
         """Make outputs from paths, with options by suffix (without its dot): `{"wav": {"gain": "2"}}`.
 
-        Raises CannotWrite for a format that cannot be written; BadOption for options that their exporter has not, or
-        that are for a suffix that no file has. Places are the matter of `check`.
+        Raises CannotWrite for a format that cannot be written. Raises BadOption for unknown options of an exporter, and
+        for a suffix that no file has. Paths are checked by `check`.
         """
         options = options or {}
         suffixes = [suffix_of(path).removeprefix(".") for path in paths]
@@ -193,7 +193,7 @@ class Outputs:
                 with whole_file(beside) as scratch:
                     scratch.write_text(json.dumps(dict(piece.provenance), indent=1) + "\n", encoding="utf-8")
             elif self.force and _tells_of_a_piece(beside):
-                beside.unlink()  # it would tell of another one
+                beside.unlink()  # it belongs to another piece
 
 
 def _tells_of_a_piece(path: Path) -> bool:

@@ -11,10 +11,10 @@ from typing import Any
 from composer.errors import LeftOutWarning, ReadingWarning, RoundingWarning
 
 SHOWN = 8
-"""Kinds that a report names; of the others it gives the number."""
+"""Kinds that a report names; the others are only counted."""
 
 MOST_KINDS = 1_000
-"""Kinds that are told apart: a stranger's reader may say something else of each file."""
+"""Kinds that are told apart: a foreign reader may word each warning differently."""
 
 _TIMES = re.compile(r" \([\d,]+ times\)")
 _NUMBER = re.compile(r"\d[\d,.]*(?<=\d)")
@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"\d[\d,.]*(?<=\d)")
 class Remarks:
     """Kinds of omissions, with their number and files, and kinds of repairs, with their files.
 
-    What was mended is told apart by its words: the file's name, and its numbers, are left out of them.
+    Kinds of repairs are told apart by their words, without the file's name and without numbers.
     """
 
     left_out: Counter[str] = field(default_factory=Counter)

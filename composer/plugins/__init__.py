@@ -2,19 +2,19 @@
 
 discovery.py      installed plugins, from package metadata
 options.py        the options of a callable, converted and described
-offers.py         what plugins offer, by kind and name, imported and checked
+offers.py         the offers of plugins by kind and name, imported and checked
 cache.py          the registry, kept between runs
 probing.py        a plugin imported in a process of its own
 registry.py       the registry of all enabled plugins
 help_lines.py     the help lines of commands, kept between runs
 commands.py       the commands that plugins offer
-doctor.py         what is wrong with a plugin
+doctor.py         problems of plugins, with advice
 scaffold/         new packages
 pytest_plugin.py  the contracts as tests
 """
 
 DISABLED = "COMPOSER_DISABLE_PLUGINS"
-"""The environment variable that names plugins, or packages of some, to be left out; `all` is all but our own."""
+"""The environment variable with the disabled plugins or packages; `all` is all but our own."""
 
 BUILT_IN = (
     *("generate", "fill", "harmonize", "vary", "regenerate", "export", "check", "train", "evaluate"),

@@ -1,8 +1,7 @@
 """The cached registry, so that each plugin is imported only when something of it is needed.
 
-It is made anew when a plugin's files, a package or Python itself has changed. Where a plugin misses a library, that is
-kept, too, until something is installed. Of one with another fault nothing is kept, and so nothing at all: it may be
-mended by what lies elsewhere.
+It is rebuilt when a plugin's files, a package or Python itself has changed. A missing library is cached as a fault,
+until something is installed. With any other fault nothing is cached: a change elsewhere may mend it.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ def keep(points: Sequence[EntryPoint], registry: Registry) -> None:
         with whole_file(_place()) as scratch:
             scratch.write_text(text, encoding="utf-8")
     except (OSError, CannotWrite, TypeError, ValueError):
-        return  # somebody's options have types or defaults that no file holds, or there is no place
+        return  # types or defaults that JSON cannot hold, or no writable cache
 
 
 def _place() -> Path:
@@ -143,7 +142,7 @@ def _option_to_json(option: Option) -> dict[str, Any]:
         return values
     back = _default_from_json(json.loads(json.dumps(option.default)))
     if back != option.default or type(back) is not type(option.default):
-        raise TypeError("this default is lost in JSON")
+        raise TypeError("JSON cannot hold this default")
     return {**values, "default": option.default}
 
 
@@ -162,7 +161,7 @@ def _spelled(annotation: Any) -> Any:
         return ["one of", *words]
     if origin is tuple and len(arguments) == 2 and arguments[1] is ...:
         return ["tuple", _spelled(arguments[0])]
-    raise TypeError(f"{annotation} is not spelled")
+    raise TypeError(f"JSON cannot hold {annotation}")
 
 
 def _read(spelled: Any) -> Any:
@@ -173,7 +172,7 @@ def _read(spelled: Any) -> Any:
         return tuple[_read(parts[0]), ...]  # type: ignore[misc]
     if kind == "one of":
         return typing.Literal[tuple(parts)]
-    return typing.Union[tuple(map(_read, parts))]  # noqa: UP007  (of types that are not known here)
+    return typing.Union[tuple(map(_read, parts))]  # noqa: UP007  (of types known only at run time)
 
 
 def _default_from_json(value: Any) -> Any:

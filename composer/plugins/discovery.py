@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from composer.errors import UnknownName, nearest, printable
 from composer.plugins import DISABLED
 
-if TYPE_CHECKING:  # help comes at once without it
+if TYPE_CHECKING:  # a fast `--help` does without it
     from importlib.metadata import Distribution, EntryPoint
 
 GROUP = "composer"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 SLOW = 1.0
-"""Seconds from which on importing a plugin is called slow."""
+"""Seconds of an import from which a plugin is reported as slow."""
 
 State = Literal["left out", "disabled", "slow", "missing", "outdated"]
 
@@ -103,7 +103,7 @@ def _needs(distribution: Distribution | None) -> Iterator[Requirement]:
         try:
             need = Requirement(text)
         except InvalidRequirement:
-            continue  # `pip` would not have installed what it needs either
+            continue  # `pip` would not have installed it either
         if need.marker is None or need.marker.evaluate({"extra": ""}):
             yield need
 

@@ -1,7 +1,6 @@
 """What plugins offer, by kind and name: imported, checked against the hooks, and made from options.
 
-A plugin with a fault is left out, whole. Offers recalled from the cache import their plugin when they are first used.
-No plugin is named here.
+A plugin with a fault is left out, whole. Cached offers import their plugin on first use. No plugin is named here.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ KINDS = (
 )
 
 NAMED = ("architectures", "tokenizers")
-"""Kinds of which a recipe holds a name and, in the same table, the options: none of these may be called `name`."""
+"""Kinds whose recipe table holds a name beside the options: no option may be called `name`."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Later:
 
     def __getattr__(self, name: str) -> Any:
         """Return an attribute of the thing."""
-        if name in Later.__dataclass_fields__:  # of one that is only being made
+        if name in Later.__dataclass_fields__:  # during its construction
             raise AttributeError(name)
         return getattr(self.thing(), name)
 
@@ -130,7 +129,7 @@ class Registry:
     def make(self, kind: str, name: str, /, **options: Any) -> Any:
         """Make the named thing from options; values given as text are converted by their annotation.
 
-        Raises UnknownName for the name, BadOption for an option that is unknown, missing or not what it should be.
+        Raises UnknownName for the name, BadOption for an unknown, missing or invalid option.
         """
         return make(self.offer(kind, name), **options)
 
@@ -231,7 +230,7 @@ def load(
 ) -> Registry:
     """Import these entry points and register their offers. A plugin with a fault is left out, whole, with its reason.
 
-    Those that are `lost`, for this reason, are not even imported.
+    Those in `lost`, with their reasons, are not imported.
     """
     gathering = _Gathering()
     plugins = []
@@ -246,7 +245,7 @@ def load(
                 told = printable(str(built_for), 20)
                 raise LeftOut("version", f"was made for version {told} of the hooks; this is {hookspecs.API_VERSION}")
             gathering.add(plugin, module, kinds)
-        except (Exception, SystemExit) as error:  # whatever a stranger's module does at import
+        except (Exception, SystemExit) as error:  # a foreign module may do anything at import
             plugin = replace(plugin, fault=_fault(error), cause=_cause(error))
         plugins.append(plugin)
     return Registry(gathering.offers, tuple(plugins))
@@ -268,6 +267,6 @@ def _fault(error: BaseException) -> str:
 def _cause(error: BaseException) -> Cause:
     if isinstance(error, LeftOut):
         return error.cause
-    if isinstance(error, pluggy.PluginValidationError):  # a hook that is not ours, or no more
+    if isinstance(error, pluggy.PluginValidationError):  # an unknown or former hook
         return "version"
     return "missing" if isinstance(error, ModuleNotFoundError) else "raises"

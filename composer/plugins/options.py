@@ -20,7 +20,7 @@ class Option:
     type: Any
     default: Any = inspect.Parameter.empty
     help: str = ""
-    example: str = ""  # a value that makes sense, as it is typed
+    example: str = ""  # a sensible value, as typed
 
     @property
     def required(self) -> bool:
@@ -30,7 +30,7 @@ class Option:
 
 def schema(thing: Callable[..., Any]) -> tuple[Option, ...]:
     """Read the options of a callable from its signature; `Annotated[type, "help", "example"]` describes one."""
-    # A dataclass is asked itself: of a field that it inherits, the annotation is read where its base class stands.
+    # Of a dataclass itself, so that annotations of inherited fields are resolved in the module of the base class.
     annotated = thing.__init__ if inspect.isclass(thing) and not is_dataclass(thing) else thing
     hints = typing.get_type_hints(annotated, include_extras=True)
     options = []
@@ -59,7 +59,7 @@ def convert(value: Any, option: Option, title: str) -> Any:
 def _shown(value: Any) -> str:
     try:
         return printable(repr(value))
-    except ValueError:  # Python writes no number of thousands of digits
+    except ValueError:  # Python refuses to format thousands of digits
         return "a number of thousands of digits"
 
 

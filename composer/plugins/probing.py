@@ -23,7 +23,7 @@ from composer.storage.atomic import whole_file
 from composer.storage.cache import cache_folder, make
 
 LIMIT = 20.0
-"""Seconds that a plugin may take to be imported and to say what it offers."""
+"""Seconds that a plugin may take to be imported and to answer its hooks."""
 
 _CHILD = """
 import json, sys
@@ -38,7 +38,7 @@ class Probe:
     """The result of importing one plugin and calling its hooks."""
 
     seconds: float = 0.0
-    lost: str = ""  # why its process came to no end, or to a bad one
+    lost: str = ""  # why its process hung or failed
 
 
 def probe(point: EntryPoint, limit: float | None = None) -> Probe:
@@ -47,7 +47,7 @@ def probe(point: EntryPoint, limit: float | None = None) -> Probe:
     with tempfile.TemporaryDirectory(prefix="composer-") as folder:
         out = Path(folder) / "probe.json"
         asked = json.dumps([[point.name, point.value, point.group], sys.path, str(out)])
-        # The result goes to a file: a pipe stays open as long as anything that the plugin has begun.
+        # The result goes to a file: children of the plugin may hold a pipe open.
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         process = subprocess.Popen([sys.executable, "-P", "-c", _CHILD, asked], **quiet)  # type: ignore[call-overload]  # noqa: S603
         try:
@@ -69,7 +69,7 @@ def report(point: Sequence[str], out: str) -> None:
     load([EntryPoint(*point)])
     found = asdict(Probe(perf_counter() - began))
     Path(out).write_text(json.dumps(found), encoding="utf-8")
-    os._exit(0)  # whatever the plugin has begun
+    os._exit(0)  # without waiting for threads of the plugin
 
 
 def probes(points: Sequence[EntryPoint]) -> list[Probe]:

@@ -1,6 +1,6 @@
 """The registry: what the installed and enabled plugins offer, from the cache of an earlier run where that still fits.
 
-It stands on all other modules of plugins, and names no plugin.
+It is the top of this room, and names no plugin.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def _check_arrays(architecture: Architecture, module: nn.Module) -> None:
     said = {name: tuple(shape) for name, shape in architecture.shapes(SIZES, VOCABULARY)}
     found = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     others = sorted(name for name in {*said, *found} if said.get(name) != found.get(name))
-    rule(not others, f"shapes() names the arrays of the module, with their shapes; not so {', '.join(others)}")
+    rule(not others, f"shapes() lists the arrays of the module, with their shapes; not so {', '.join(others)}")
 
 
 def _check_shapes(module: nn.Module, inputs: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ def _check_rows(module: nn.Module, inputs: Tensor, whole: Tensor) -> None:
     order = [2, 0, 2]
     gathered = module(inputs[order, half:], tuple(part[order] for part in state))[0]
     off = float((gathered - whole[order, half:]).abs().max())
-    rule(off <= CLOSE, f"rows gathered out of a state go on as before; they are off by {off:.1e}")
+    rule(off <= CLOSE, f"rows gathered from a state continue as before; they are off by {off:.1e}")
 
 
 def _check_gradient(module: nn.Module, inputs: Tensor) -> None:

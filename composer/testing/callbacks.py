@@ -24,7 +24,7 @@ from composer.types import Callback
 
 SETTINGS = Settings(steps=6, evaluations=3, batch_size=4, chunk=16, transpose=0, device="cpu", precision="float32")
 ENGINE = ("metrics.jsonl", "*.checkpoint")
-"""What stands in the folder of a run without callbacks."""
+"""The files in the folder of a run without callbacks."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class Scales:
 def check_callback(callback: Callback, folder: Path) -> None:
     """Check a callback on two runs in a folder, the second a resumed one, and without a folder if it needs none.
 
-    It raises nothing, writes what it says and nowhere else, and the weights are those of a run without it. Files are
-    made in `folder`, which is empty.
+    It must raise nothing, write only its declared files, and leave the weights unchanged. Files are made in `folder`,
+    which is empty.
     """
     rule(isinstance(callback, Callback), "a callback is a Callback")
     rule(all(isinstance(name, str) for name in callback.writes), "a callback's `writes` are names")
@@ -76,10 +76,12 @@ def check_callback(callback: Callback, folder: Path) -> None:
             faults = "".join(listener.dropped.values())
             rule(not faults, f"a callback raises nothing; here it raised {faults}")
             same = all(np.array_equal(found.weights[name], array) for name, array in alone.weights.items())
-            rule(same, "a run that a callback listens to comes to the same weights")
+            rule(same, "a run with a callback reaches the same weights")
     rule(not any(elsewhere.iterdir()), "a callback writes into the folder of the run, and not where it is called")
     more = [path.name for path in run.iterdir() if not any(path.match(name) for name in (*ENGINE, *callback.writes))]
-    rule(not more, f"what a callback makes in the folder of a run stands in its `writes`; not so {', '.join(more)}")
+    rule(
+        not more, f"the `writes` of a callback list all that it makes in the folder of a run; not so {', '.join(more)}"
+    )
 
 
 def _recipe() -> Recipe:

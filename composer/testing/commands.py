@@ -17,7 +17,7 @@ import click
 from composer.testing.rules import BrokenRule, rule
 
 HEAVY = ("torch", "matplotlib", "music21", "miditok", "pretty_midi", "reportlab", "scipy", "symusic", "verovio")
-"""Libraries that are imported when a command runs, and not to list it or to show its help."""
+"""Libraries that only a running command may import, not its listing or its help."""
 
 LONGEST_LINE = 70
 """Characters of the line that `composer --help` shows."""
@@ -67,7 +67,7 @@ def _check_options(path: str, command: click.Command) -> None:
     context = click.Context(command, info_name=path)
     own = command.get_help_option(context)
     with catch_warnings():
-        simplefilter("ignore", UserWarning)  # click says no more of a name that stands twice
+        simplefilter("ignore", UserWarning)  # click's own warning of duplicates
         options = [one for one in command.get_params(context) if isinstance(one, click.Option) and one is not own]
     flags = Counter(flag for option in options for flag in (*option.opts, *option.secondary_opts))
     twice = sorted(flag for flag, times in flags.items() if times > 1)
@@ -99,4 +99,4 @@ def _check_import(command: click.Command) -> None:
     done = subprocess.run([sys.executable, "-P", "-c", _CHILD, asked], capture_output=True, text=True, check=False)  # noqa: S603
     rule(done.returncode == 0, f"the module of a command can be imported; {done.stderr.strip()[-300:]}")
     found = ", ".join(json.loads(done.stdout.splitlines()[-1]))
-    rule(not found, f"what is heavy is imported in the function that needs it; {module} imports {found}")
+    rule(not found, f"heavy libraries are imported in the function that needs them; {module} imports {found}")

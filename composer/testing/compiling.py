@@ -36,6 +36,4 @@ def check_compiled(tokenizer: Tokenizer, sequences: Sequence[tuple[Request, Toke
 
 def _same(what: str, plain: Array, quick: Array) -> None:
     same = plain.shape == quick.shape and plain.dtype == quick.dtype and np.array_equal(plain, quick)
-    rule(
-        same, f"`{what}` of a grammar treats every row alike, by functions of arrays: compiled, it says something else"
-    )
+    rule(same, f"`{what}` of a grammar treats every row alike, by functions of arrays: the compiled one differs")

@@ -28,9 +28,9 @@ def check_dataset(dataset: Dataset, sources: int = 2, pieces: int = 5) -> None:
     rule(list(copy.sources()) == names, "a dataset can be pickled, and keeps its sources")
     if isinstance(dataset, Divided):
         sides = [dataset.side(name) for name in names]
-        rule(set(sides) <= set(SPLITS), f"a side is one of {', '.join(SPLITS)}")
-        rule(set(sides) == set(SPLITS), "a dataset that gives its sides leaves none of the three empty")
-        rule(isinstance(copy, Divided) and sides == [copy.side(name) for name in names], "a source stays on its side")
+        rule(set(sides) <= set(SPLITS), f"a split is one of {', '.join(SPLITS)}")
+        rule(set(sides) == set(SPLITS), "a predefined split leaves none of the three empty")
+        rule(isinstance(copy, Divided) and sides == [copy.side(name) for name in names], "a source stays in its split")
     read = [_check_source(dataset, copy, name, pieces) for name in names[:sources]]
     everywhere = [name for found in read for name in found]
     rule(len(set(everywhere)) == len(everywhere), "no two pieces have the same name")

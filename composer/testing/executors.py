@@ -18,7 +18,7 @@ def check_executor(executor: Executor) -> None:
     rule(arguments == list(range(8)), f"each argument has one outcome; of 0 to 7 there are {arguments}")
     for outcome in found:
         if outcome.argument % 2:
-            rule("ValueError" in outcome.fault, f"what a stage raises is told in the fault, not '{outcome.fault}'")
+            rule("ValueError" in outcome.fault, f"the fault states the error of a stage, not '{outcome.fault}'")
             rule(outcome.value is None, "where there is a fault, there is no value")
         else:
             wanted = outcome.argument // 2 + 1

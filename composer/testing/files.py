@@ -20,7 +20,7 @@ from composer.testing.rules import rule
 from composer.types import Exporter, Inspecting, Piece, Reader
 
 HOLDS = ("start", "duration", "pitch", "metre", "upbeat", "tempo")
-"""What a file keeps of a score, unless its exporter says by `holds` that the format has no place for all of it."""
+"""The parts of a score that a file keeps, unless its exporter lists others in `holds`."""
 
 
 def check_exporter(exporter: Exporter, score: Score, folder: Path, *, suffix: str) -> None:
@@ -38,8 +38,8 @@ def check_reader(
 ) -> None:
     """Check that any file is read, or refused with UnreadableFile, and stays as it is.
 
-    `examples` are read the same with their suffix in capitals. A reader that says it `is_bounded` is given some of them
-    damaged at random, and is done with each in so many seconds of a processor.
+    `examples` are also read with their suffix in capitals. A reader with `is_bounded` is given damaged examples, and
+    must finish each within `seconds` of processor time.
     """
     noise = np.random.default_rng(0).bytes(512)
     for number, content in enumerate((b"", b"\0", noise, noise.hex().encode(), b"[" * 5000)):
@@ -93,7 +93,7 @@ def check_round_trip(
 ) -> Score:
     """Write `score` into `folder` and read it back: equal in what the format `holds`, and then in all.
 
-    It may hold fields of notes, `metre`, `upbeat` and `tempo`. Gives back what was read.
+    A format may hold fields of notes, `metre`, `upbeat` and `tempo`. Returns the score that was read.
     """
     first = _written_and_read(exporter, reader, score, folder / f"first{suffix}")
     count = len(first.tracks)
@@ -106,7 +106,7 @@ def check_round_trip(
         wanted, found = told(score), told(first)
         rule(name not in holds or wanted == found, f"the {name} is read back; {wanted} is written, {found} is read")
     second = _written_and_read(exporter, reader, first, folder / f"second{suffix}")
-    rule(second == first, "what was read is written and read the same")
+    rule(second == first, "music read back is written and read the same")
     _check_refusal(exporter, score, folder / "no such folder" / f"third{suffix}")
     return first
 
@@ -115,7 +115,7 @@ def _written(exporter: Exporter, score: Score, path: Path) -> bytes:
     exporter([Piece(score)], path)
     rule(path.is_file(), "an exporter writes the file it was asked for")
     leftover = [other.name for other in path.parent.iterdir() if other.name.startswith(".composer-")]
-    rule(not leftover, f"nothing is left beside the file; there is {leftover}")
+    rule(not leftover, f"no scratch file is left beside the file; there is {leftover}")
     return path.read_bytes()
 
 
@@ -123,7 +123,7 @@ def _written_and_read(exporter: Exporter, reader: Reader, score: Score, path: Pa
     _written(exporter, score, path)
     if isinstance(reader, Inspecting):
         errors = [finding.text for finding in reader.inspect(path) if finding.severity == "error"]
-        rule(not errors, f"a reader that inspects files has no errors to tell of what is written; it tells {errors}")
+        rule(not errors, f"a linting reader finds no errors in written files; it finds {errors}")
     return reader(path)
 
 

@@ -20,8 +20,8 @@ def check_given(
 ) -> tuple[Score, list[Score]]:
     """Check that random pieces of the length, time signature and key of `score` have its onsets in `spans`.
 
-    Spans are of the tracks that the tokenizer makes of `score`. At the beginning of a span more may be struck, where a
-    note of `score` is held there. Gives what the tokenizer keeps of `score`, and the pieces.
+    Spans refer to the tracks of the decoded `score`. At the start of a span a note of `score` that sounds there may be
+    struck again. Returns the decoded `score`, and the pieces.
     """
     kept = tokenizer.decode(tokenizer.encode(score))
     mask, request = tokenizer.grammar.given(kept, spans), request_for(kept)
@@ -74,12 +74,12 @@ def check_span(given: Track, found: Track, span: Span) -> None:
     """Check that the onsets of `found` in the span are the fixed ones."""
     wanted, struck = onsets(given, span), onsets(found, span)
     missing, added = sorted(wanted - struck), sorted(struck - wanted)
-    rule(not missing, f"every given note is written; not so (tick, pitch) {missing[:3]} of {span}")
+    rule(not missing, f"every fixed note is written; not so (tick, pitch) {missing[:3]} of {span}")
     held = given.notes[given.notes["start"] < span.start]
     held = held[held["start"] + held["duration"] > span.start]
     taken_up = {int(pitch): next((onset for onset in added if onset[1] == pitch), None) for pitch in held["pitch"]}
     added = [onset for onset in added if onset not in taken_up.values()]
-    rule(not added, f"nothing is added where notes are given; not so (tick, pitch) {added[:3]} of {span}")
+    rule(not added, f"nothing is added to fixed notes; not so (tick, pitch) {added[:3]} of {span}")
 
 
 def onsets(track: Track, span: Span) -> Onsets:

@@ -20,17 +20,17 @@ QUARTER = 480
 def check_metric(metric: Metric) -> None:
     """Check that counts are a row a bar, figures follow from sums, drums are ignored, and silence is no error.
 
-    Unless it says that it follows pitch, music in another key has the same figures.
+    A transposition has the same figures, unless the metric states `follows_pitch`.
     """
     rule(metric.unit.strip(), "a metric has a unit")
     pieces = [_chorale(), _tune(), replace(_tune(), upbeat=0, time_signatures=(TimeSignature(0, 6, 8),))]
     counts = [check_counts(metric, hear(score)) for score in pieces]
     silent = [check_counts(metric, hear(score)) for score in (Score(), Score((Track(make_notes([])),)))]
-    rule(len({found.shape[1] for found in counts + silent}) == 1, "what is counted is of one width in every piece")
+    rule(len({found.shape[1] for found in counts + silent}) == 1, "counts have one width in every piece")
     for score, found in zip(pieces, counts, strict=True):
         drums = Track(make_notes([(tick, 60, 38, 90) for tick in range(0, score.end, 240)]), is_drum=True)
         with_drums = metric.count(hear(replace(score, tracks=(*score.tracks, drums))))
-        rule(np.array_equal(found, with_drums), "drums are not heard")
+        rule(np.array_equal(found, with_drums), "drums are ignored")
         if not metric.follows_pitch:
             higher = metric.count(hear(_transposed(score, 3)))
             rule(np.allclose(found, higher), "music in another key counts alike; else say `follows_pitch`")
@@ -41,7 +41,7 @@ def check_counts(metric: Metric, heard: Heard) -> NDArray[np.float64]:
     """Check the counts of one piece, and return them."""
     before = heard.notes.copy()
     found = metric.count(heard)
-    rule(np.array_equal(before, heard.notes), "what a metric is given is unchanged")
+    rule(np.array_equal(before, heard.notes), "the argument of a metric is unchanged")
     rule(found.ndim == 2 and len(found) == heard.rows, "counts are (rows, W), a row for each bar")
     rule(found.dtype == np.float64 and np.isfinite(found).all(), "counts are finite numbers")
     rule((found >= 0).all(), "counts are 0 or more")
@@ -55,7 +55,7 @@ def _check_value(metric: Metric, sums: NDArray[np.float64]) -> None:
     real = sums.sum(axis=0)
     before = sums.copy()
     figures = judged(metric, sums, real)
-    rule(np.array_equal(before, sums), "what a metric is given is unchanged")
+    rule(np.array_equal(before, sums), "the argument of a metric is unchanged")
     rule(figures.shape == sums.shape[:-1], "sums (..., W) have figures (...)")
     alone = np.array([float(judged(metric, row, real)) for row in sums])
     rule(np.allclose(figures, alone, equal_nan=True), "a figure is the same among others as alone")

@@ -41,7 +41,7 @@ def _check_card(card: Mapping[str, Any]) -> None:
     dataset, test = card.get("dataset", {}), card.get("test", {})
     missing += [f"dataset.{name}" for name in ("name", "source", "citation") if not dataset.get(name)]
     rule(not missing, f"the card of a model is complete; it lacks {', '.join(missing)}")
-    rule(test.get("nats_per_note", 0) > 0, "the card of a model says how well it foretells its test split")
+    rule(test.get("nats_per_note", 0) > 0, "the card of a model states its likelihood on the test split")
     json.dumps(card)
 
 
@@ -53,6 +53,6 @@ def _check_writes(model: Model) -> None:
         request = replace(player.suggested, bars=BARS, seed=1)
         first, again = (generate(player, [request])[0].score for _ in range(2))
     except ComposerError as error:
-        rule(False, f"a model writes what it suggests itself; {error}")
+        rule(False, f"a model can write its own suggested request; {error}")
     rule(first.note_count, "a model writes notes")
     rule(first == again, "the same request makes the same piece")

@@ -45,7 +45,7 @@ def check_unrolled(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> None:
         differ = np.argwhere(found != expected)
         for place, column in differ[:1]:
             where = f"column {column} after {spoken(tokenizer, tokens[:place]) or 'nothing'}"
-            rule(False, f"states() is what advance() makes of the tokens one by one; it is not in {where}")
+            rule(False, f"states() agrees with advance(); not in {where}")
 
 
 def _padded(sequences: Sequence[Tokens], more: int = 0) -> NDArray[np.int64]:
@@ -113,5 +113,5 @@ def _check_torch(grammar: Grammar, start: Array, rows: NDArray[np.int64], togeth
     for tokens, expected in zip(rows.T, together, strict=True):
         found = [state, grammar.allowed(state), grammar.inputs(state)]
         rule(all(isinstance(part, torch.Tensor) for part in found), "a state of torch gives masks and inputs of torch")
-        rule(_equal([part.numpy() for part in found], expected), "a state of torch gives what NumPy's gives")
+        rule(_equal([part.numpy() for part in found], expected), "a state of torch gives the arrays of NumPy's")
         state = grammar.advance(state, torch.asarray(tokens))

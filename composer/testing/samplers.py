@@ -18,13 +18,13 @@ from composer.types import Array, Constraint, Context, Facts, Sampler, Struck, T
 ROWS, STEPS = 6, 120
 
 TRIES = 6
-"""How often all pieces may come to a dead end: whoever draws at random among many tokens finds it sooner or later."""
+"""How often all pieces may reach a dead end: random tokens find one sooner or later."""
 
 
 def check_sampler(sampler: Sampler, tokenizer: Tokenizer, seed: int = 0) -> None:
     """Check that rows are independent, a token stays possible, none becomes so, and arguments are unchanged.
 
-    A constraint may leave a piece nothing: the engine then goes back; here other pieces go on, or begin anew.
+    A constraint may lead to a dead end, where the engine backtracks. Here other pieces continue, or begin anew.
     """
     rule(rebuilt(sampler) == sampler, "a sampler rebuilt from its fields is equal")
     random = np.random.default_rng(seed)
@@ -79,11 +79,11 @@ def check_step(sampler: Sampler, context: Context, logits: Array) -> NDArray[np.
     before = [array.copy() for array in _arrays(logits, context)]
     after = _applied(sampler, logits, context)
     unchanged = (np.array_equal(a, b) for a, b in zip(before, _arrays(logits, context), strict=True))
-    rule(all(unchanged), "what a sampler is given is unchanged")
+    rule(all(unchanged), "the arguments of a sampler are unchanged")
     rule(after.shape == logits.shape, "a sampler gives an array (B, V)")
     rule(not np.isnan(after).any() and not np.isposinf(after).any(), "logits are numbers or -inf")
     possible = after > -np.inf
-    rule(not np.any(possible & ~context.allowed), "what is at -inf stays there")
+    rule(not np.any(possible & ~context.allowed), "tokens at -inf stay there")
     if not isinstance(sampler, Constraint):
         rule(possible.any(axis=1).all(), "at least one token stays possible")
     for row in (0, len(logits) - 1):

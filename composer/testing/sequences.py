@@ -26,8 +26,8 @@ def draw(
 ) -> list[Tokens]:
     """Draw `rows` whole sequences, primer and EOS included. Each allowed kind of token is equally likely.
 
-    `mask` allows less, as `Grammar.given` makes it. A state without a token, or a sequence beyond `most` tokens, breaks
-    a rule.
+    `mask` allows less, as that of `Grammar.fix_notes`. A state without a token, or a sequence beyond `most` tokens,
+    breaks a rule.
     """
     grammar, choose = tokenizer.grammar, chooser(tokenizer, np.random.default_rng(seed))
     state, alive = grammar.start(request, rows), np.arange(rows)
@@ -97,7 +97,7 @@ def check_legal(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:
     for place, token in enumerate(tokens):
         if not grammar.allowed(state)[0, token]:
             raise BrokenRule(
-                f"what is encoded is allowed by the grammar; {tokenizer.vocabulary[token]} is not after "
+                f"the grammar allows encoded tokens; {tokenizer.vocabulary[token]} is not after "
                 f"{spoken(tokenizer, tokens[:place])}"
             )
         state = grammar.advance(state, np.array([token]))

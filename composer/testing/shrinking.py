@@ -40,7 +40,7 @@ def _broken(check: Callable[[Score], object], score: Score) -> BrokenRule | None
         check(score)
     except BrokenRule as broken:
         return broken
-    except ComposerError:  # refused in a sentence, which is no broken rule
+    except ComposerError:  # a refusal is no broken rule
         return None
     return None
 

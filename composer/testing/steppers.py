@@ -39,9 +39,9 @@ def _check_precision(step: Stepper, model: Model, tolerance: float) -> None:
     for rows in BATCHES:
         for threads in (1, 2):
             with _threads(threads):
-                company = _run(step, inputs[:, -rows:])
+                batch = _run(step, inputs[:, -rows:])
             rule(
-                company.tobytes() == found[:, -rows:].tobytes(),
+                batch.tobytes() == found[:, -rows:].tobytes(),
                 f"a row is the same to the bit in a batch of {rows} with {threads} threads",
             )
     _check_gathered(step, inputs, found)
@@ -88,7 +88,7 @@ def _check_gathered(step: Stepper, inputs: NDArray[np.int64], found: NDArray[np.
     rule(all(len(part) == inputs.shape[1] for part in state), "the state's arrays are batch-first")
     order = np.array([5, 0, 5])
     gathered = _run(step, inputs[half:, order], tuple(part[order] for part in state))
-    rule(gathered.tobytes() == found[half:, order].tobytes(), "rows gathered out of a state go on as before")
+    rule(gathered.tobytes() == found[half:, order].tobytes(), "rows gathered from a state continue as before")
 
 
 @contextmanager

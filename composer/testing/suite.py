@@ -57,7 +57,7 @@ class Case:
                 raise
             except Exception as error:
                 text = f"{type(error).__name__}: {printable(str(error), 300)}"
-                raise BrokenRule(f"nothing else is raised than the contract says; {text}") from error
+                raise BrokenRule(f"only the errors of the contract are raised; {text}") from error
 
     def __str__(self) -> str:
         return self.name
@@ -94,7 +94,7 @@ def _examples(offer: Offer) -> dict[str, Any]:
 
 
 def _check_options(offer: Offer, given: Mapping[str, Any]) -> None:
-    rule(offer.summary, "what is offered says what it is, in the first line of its docstring")
+    rule(offer.summary, "an offer has a docstring, whose first line describes it")
     silent = [option.name for option in offer.options if not option.help]
     rule(not silent, f'an option says what it is, by Annotated[type, "what it is"]; not so {", ".join(silent)}')
     wanting = [
@@ -216,8 +216,8 @@ def _check_listening(thing: _Thing, folder: Path) -> None:
 
     try:
         callback = thing.make()
-    except BadOption as error:  # it says what it misses here
-        rule(error.__cause__ is None, f"a callback can be made, or says by BadOption what to install; {error}")
+    except BadOption as error:  # a missing library
+        rule(error.__cause__ is None, f"a callback can be made, or raises BadOption with what to install; {error}")
     else:
         check_callback(callback, folder)
 

@@ -39,12 +39,12 @@ def _check_vocabulary(tokenizer: Tokenizer) -> None:
 def _check_meaning(tokenizer: Tokenizer) -> None:
     meaning, size = tokenizer.meaning, (len(tokenizer.vocabulary),)
     for name in ("kind", "pitch", "ticks"):
-        rule(getattr(meaning, name).shape == size, f"meaning.{name} has one entry a token")
+        rule(getattr(meaning, name).shape == size, f"{name} of the token info has one entry a token")
     kinds = [token.partition("_")[0] for token in tokenizer.vocabulary]
-    rule(meaning.kind.tolist() == kinds, "meaning.kind is the Type of each token")
+    rule(meaning.kind.tolist() == kinds, "kind of the token info is the Type of each token")
     pitched = [token for token, pitch in zip(tokenizer.vocabulary, meaning.pitch, strict=True) if pitch >= 0]
     wrong = [token for token in pitched if token.startswith("Pitch_") and token != f"Pitch_{_pitch(tokenizer, token)}"]
-    rule(not wrong, f"the meaning of Pitch_n is the MIDI pitch n; it is not for {wrong[:3]}")
+    rule(not wrong, f"the token info of Pitch_n has the MIDI pitch n; not so for {wrong[:3]}")
 
 
 def _pitch(tokenizer: Tokenizer, token: str) -> int:
@@ -62,7 +62,7 @@ def check_encoding(tokenizer: Tokenizer, score: Score) -> None:
         np.array_equal(again, tokens),
         f"decode, then encode gives the same tokens; {_difference(tokenizer, tokens, again)}",
     )
-    rule(tokenizer.decode(again) == kept, "what is decoded twice is equal")
+    rule(tokenizer.decode(again) == kept, "music decoded twice is equal")
     rule(tokens[-1] == 1 and np.count_nonzero(tokens <= 1) == 1, "EOS is the last token, and BOS is not encoded")
     check_legal(tokenizer, tokens, LONG)
     if isinstance(tokenizer, Framed):
@@ -86,7 +86,7 @@ def check_frames(tokenizer: Framed, tokens: Tokens) -> None:
 
 def check_moved(tokenizer: Tokenizer, move: Callable[[Tokens, int], Tokens], tokens: Tokens) -> None:
     """Check that a transposed piece is legal, with each pitch moved by the interval, or unchanged."""
-    rule(np.array_equal(move(tokens, 0), tokens), "a piece moved by 0 semitones is as it was")
+    rule(np.array_equal(move(tokens, 0), tokens), "a transposition by 0 semitones changes nothing")
     for semitones in (2, -3):
         moved = move(tokens, semitones)
         if np.array_equal(moved, tokens):
@@ -94,7 +94,10 @@ def check_moved(tokenizer: Tokenizer, move: Callable[[Tokens, int], Tokens], tok
         check_legal(tokenizer, moved, LONG)
         here, there = (_pitched(tokenizer.decode(piece)) for piece in (tokens, moved))
         higher = [(start, pitch + semitones) for start, pitch in here]
-        rule(there == higher, f"a piece moved by {semitones} semitones has its pitched notes so much higher, no more")
+        rule(
+            there == higher,
+            f"a transposition by {semitones} semitones moves every pitched note by that, and changes nothing else",
+        )
 
 
 def _pitched(score: Score) -> list[tuple[int, int]]:

@@ -1,6 +1,6 @@
 """New packages: a plugin with one small thing of a kind, its tests and a README.
 
-It knows no plugin: what it writes are the modules in `packages/` and `tests/`, with another name.
+The modules are those in `packages/` and `tests/`, renamed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def kinds() -> list[str]:
 def begin(name: str, kind: str, folder: Path, model: Path | None = None) -> Path:
     """Make the folder `name` in `folder`, whole or not at all; for a model, `model` is the file to include.
 
-    Raises BadOption for a name that cannot be, or is taken, and for a kind that is none; CannotWrite.
+    Raises BadOption for an invalid or taken name, and for an unknown kind; CannotWrite.
     """
     _check(name, kind, model)
     place = folder / name
