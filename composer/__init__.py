@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from composer.generation.composer import Composer, generate, open_model
     from composer.hookspecs import hookimpl
     from composer.io.objects import read, write
+    from composer.io.pieces import Piece
     from composer.music.score import Score
     from composer.request import Request
     from composer.training.asking import evaluate, train
-    from composer.types import Piece
 
 __all__ = [
     "Composer",
@@ -39,7 +39,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "Composer": "composer.generation.composer",
     "ComposerError": "composer.errors",
-    "Piece": "composer.types",
+    "Piece": "composer.io.pieces",
     "Request": "composer.request",
     "Score": "composer.music.score",
     "evaluate": "composer.training.asking",

@@ -1,17 +1,17 @@
-"""The errors that a user can act on; it knows no command line, and only `composer.cli` turns them into messages.
+"""The errors that a user can act on. Only `composer.cli` turns them into messages.
 
     ComposerError             what is wrong, and what there is instead; exit status 2
     ├── UnknownName           no plugin offers that name
     ├── BadOption             an option that is unknown, of the wrong type or out of range
     ├── UnreadableFile        a music file that is not what its name says, or is damaged
     ├── BadModelFile          a model file that is truncated, foreign or from a later version
-    ├── BadRecipe             a recipe that is no TOML, or holds what no recipe has
-    ├── BadJobs               a file of jobs that is none, or asks for what cannot be
+    ├── BadRecipe             a recipe that is not TOML, or holds an unknown key or value
+    ├── BadJobs               a malformed file of jobs, or an impossible job in it
     ├── CannotExpress         a score that a tokenizer has no tokens for
     ├── EmptyDataset          a dataset without a single usable piece, or too few to split
-    ├── NothingAllowed        constraints and grammar together leave no token
+    ├── NothingAllowed        constraints and grammar together allow no token: a dead end
     ├── CannotWrite           an output that cannot be written
-    ├── BatchFailed           a batch that cannot go on, or of which pieces are missing; exit status 1
+    ├── BatchFailed           a batch that cannot go on, or misses pieces; exit status 1
     └── TrainingFailed        a run that cannot go on; exit status 1
 
 Catch them all with `except ComposerError as error: print(error)`.
@@ -19,7 +19,6 @@ Catch them all with `except ComposerError as error: print(error)`.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 
 __all__ = [
@@ -54,7 +53,7 @@ class ComposerError(Exception):
 
 
 class UnknownName(ComposerError):
-    """No plugin offers the name that was asked for."""
+    """No plugin offers that name."""
 
 
 class BadOption(ComposerError):
@@ -70,11 +69,11 @@ class BadModelFile(ComposerError):
 
 
 class BadRecipe(ComposerError):
-    """A recipe is no TOML, or holds a key or a value that no recipe has."""
+    """A recipe is not TOML, or holds an unknown key or value."""
 
 
 class BadJobs(ComposerError):
-    """A file of jobs is none, or a job in it asks for what cannot be."""
+    """A file of jobs is malformed, or a job in it asks for something impossible."""
 
 
 class CannotExpress(ComposerError):
@@ -86,7 +85,7 @@ class EmptyDataset(ComposerError):
 
 
 class NothingAllowed(ComposerError):
-    """The constraints and the grammar together leave no token to draw."""
+    """The constraints and the grammar together allow no token: a dead end."""
 
 
 class CannotWrite(ComposerError):
@@ -110,7 +109,7 @@ class BatchFailed(ComposerError):
 
 
 class ReadingWarning(UserWarning):
-    """Something in a music file was dropped or mended; the text says what."""
+    """Something in a music file was dropped or mended; the text names it."""
 
 
 class LeftOutWarning(ReadingWarning):
@@ -131,23 +130,25 @@ class LeftOutWarning(ReadingWarning):
 
 
 class RoundingWarning(ReadingWarning):
-    """Notes in a music file lie between the ticks of a Score, and were moved to the nearest: no fault of the file."""
+    """Notes in a music file lie between the ticks of a Score, and were rounded: no fault of the file."""
 
 
 class RequestWarning(UserWarning):
-    """Something that was asked for can be met in part only, or not by what is given; the text says what."""
+    """A request can be met only in part; the text names the part."""
 
 
 class RunWarning(UserWarning):
-    """Something beside a training run went wrong, and the run goes on; the text says what."""
+    """Something beside a training run went wrong, and the run goes on; the text names it."""
 
 
 _LOOKED_AT = 100
-"""Characters of a name that are held against others: the time grows with the square of them."""
+"""Characters of a name that are compared: the time grows with their square."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """End of a sentence about an unknown `name`: the closest of `names`, or all of them if none is close."""
+    """End a sentence about an unknown `name`: with the closest of `names`, or with all of them if none is close."""
+    import difflib  # only once something is wrong
+
     known = sorted(names)
     if close := difflib.get_close_matches(name[:_LOOKED_AT], known, n=1):
         return f"did you mean '{close[0]}'?"
@@ -155,6 +156,6 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def printable(text: str, limit: int = 80) -> str:
-    """`text` from outside, safe to print: control characters escaped, at most `limit` characters."""
+    """Make text from outside safe to print: control characters escaped, at most `limit` characters."""
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"

@@ -1,4 +1,4 @@
-"""The hooks, and nothing else: what a plugin may offer.
+"""The hooks: everything that a plugin may offer.
 
 Every hook takes nothing and returns `{name that a user types: callable}`. The callable is given its options as keyword
 arguments; its signature (annotations, defaults, docstring) is its schema, and the command line is made from it.
@@ -34,22 +34,22 @@ API_VERSION = 1
 
 @hookspec
 def register_architectures() -> Offers:  # type: ignore[empty-body]
-    """Offer recurrent models: name to a frozen dataclass that is an `Architecture`."""
+    """Offer recurrent networks: name to a frozen dataclass that is an `Architecture`."""
 
 
 @hookspec
 def register_tokenizers() -> Offers:  # type: ignore[empty-body]
-    """Offer ways to write music as tokens: name to a frozen dataclass that is a `Tokenizer`."""
+    """Offer tokenizers: name to a frozen dataclass that is a `Tokenizer`."""
 
 
 @hookspec
 def register_samplers() -> Offers:  # type: ignore[empty-body]
-    """Offer links of the sampling chain: name to a frozen dataclass that is a `Constraint` or a `Shaping`."""
+    """Offer samplers: name to a frozen dataclass that is a `Constraint` or a `LogitsProcessor`."""
 
 
 @hookspec
 def register_steppers() -> Offers:  # type: ignore[empty-body]
-    """Offer ways to run the steps of a model: name to a frozen dataclass that is a `StepperMaker`."""
+    """Offer inference backends: name to a frozen dataclass that is a `Backend`."""
 
 
 @hookspec
@@ -64,12 +64,12 @@ def register_exporters() -> Offers:  # type: ignore[empty-body]
 
 @hookspec
 def register_callbacks() -> Offers:  # type: ignore[empty-body]
-    """Offer listeners to training runs: name to a dataclass that is a `Callback`."""
+    """Offer callbacks of training runs: name to a dataclass that is a `Callback`."""
 
 
 @hookspec
 def register_datasets() -> Offers:  # type: ignore[empty-body]
-    """Offer collections of music: name to a frozen dataclass that is a `Dataset`, and may be `Divided`.
+    """Offer datasets: name to a frozen dataclass that is a `Dataset`, and may be a `PredefinedSplit`.
 
     What stands after a colon in `name:argument` becomes the first option.
     """
@@ -82,7 +82,7 @@ def register_models() -> Offers:  # type: ignore[empty-body]
 
 @hookspec
 def register_executors() -> Offers:  # type: ignore[empty-body]
-    """Offer places where batches run: name to a frozen dataclass that is an `Executor`."""
+    """Offer executors for batches: name to a frozen dataclass that is an `Executor`."""
 
 
 @hookspec
@@ -95,4 +95,4 @@ def register_commands() -> Offers:  # type: ignore[empty-body]
 
 @hookspec
 def register_metrics() -> Offers:  # type: ignore[empty-body]
-    """Offer measures of music: name to a callable that makes a `Metric`; its docstring is the definition."""
+    """Offer metrics: name to a callable that makes a `Metric`; its docstring is the definition."""

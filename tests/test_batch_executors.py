@@ -72,7 +72,7 @@ def test_contract(options):
     ("fault", "rule"),
     [
         ("forgets", "each argument has one outcome"),
-        ("silent", "what a stage raises is told in the fault"),
+        ("silent", "the fault states the error of a stage"),
         ("first stage", "stages follow each other"),
         ("greedy", "arguments are taken as workers become free"),
     ],

@@ -20,7 +20,8 @@ from composer.generation.tasks import regenerate
 from composer.io import formats
 from composer.io.lock import locked
 from composer.model import load, save
-from composer.plugins import registry as plugins
+from composer.plugins.discovery import Plugin
+from composer.plugins.offers import Offer
 from composer.plugins.registry import registry
 
 JOBS = """
@@ -386,7 +387,7 @@ def test_the_gallery_is_the_page_of_an_exporter_where_there_is_one(run, here, mo
 
         return write
 
-    offer = plugins.Offer("exporters", ".html", page, plugins.Plugin("pages", "pages", "1"))
+    offer = Offer("exporters", ".html", page, Plugin("pages", "pages", "1"))
     offers = {**found.offers, "exporters": {**found.offers["exporters"], ".html": offer}}
     for module in ("composer_batch.reports", "composer.io.formats"):
         monkeypatch.setattr(f"{module}.registry", lambda: replace(found, offers=offers))

@@ -15,7 +15,7 @@ from composer.data.encoding import encode
 from composer.errors import BadModelFile, LeftOutWarning, UnreadableFile
 from composer.io import bounds, formats, isolation
 from composer.music.score import Score
-from composer.plugins import registry
+from composer.plugins import offers, registry
 from composer.storage.opening import open_regular, read_bytes
 from composer.types import Inspecting, Remembering
 
@@ -283,7 +283,7 @@ def odd(site, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setattr(isolation, "SECONDS", 1.0)
     registry._registry.cache_clear()
-    registry._loaded.cache_clear()
+    offers._loaded.cache_clear()
 
     def put(content, name="x.odd"):
         (tmp_path / name).write_text(content)
@@ -291,7 +291,7 @@ def odd(site, tmp_path, monkeypatch):
 
     yield put
     registry._registry.cache_clear()
-    registry._loaded.cache_clear()
+    offers._loaded.cache_clear()
     sys.modules.pop("stranger", None)
 
 

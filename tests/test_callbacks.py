@@ -346,7 +346,7 @@ class Faulty(Callback):
         ("raises", "a callback raises nothing; here it raised ValueError: no step"),
         ("figures", "a callback raises nothing; here it raised TypeError"),
         ("elsewhere", "a callback writes into the folder of the run, and not where it is called"),
-        ("unnamed", "stands in its `writes`; not so other.txt"),
+        ("unnamed", "in the folder of a run; not so other.txt"),
         ("needs a folder", "a callback raises nothing; here it raised this run is kept in no folder"),
     ],
 )

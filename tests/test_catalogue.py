@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from composer.errors import BadOption, UnknownName
-from composer.plugins import cache, registry
+from composer.plugins import cache, offers
+from composer.plugins.discovery import find
 from composer.storage.cache import cache_folder
 
 TEXT = '''
@@ -38,12 +39,12 @@ def points(tmp_path, monkeypatch):
     (tmp_path / "swing_plugin.py").write_text(TEXT)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "swing_plugin", raising=False)
-    registry._loaded.cache_clear()
+    offers._loaded.cache_clear()
     return [EntryPoint("swing", "swing_plugin", "composer")]
 
 
 def kept(points):
-    cache.keep(points, registry.load(points))
+    cache.keep(points, offers.load(points))
     sys.modules.pop("swing_plugin", None)
     return cache.recall(points)
 
@@ -52,7 +53,7 @@ def test_what_is_recalled_is_what_was_offered_and_nothing_is_imported_for_it(poi
     offer = kept(points).offer("samplers", "swing")
     assert "swing_plugin" not in sys.modules
     assert offer.summary == "Lengthen every other note."
-    assert offer.options == registry.load(points).offer("samplers", "swing").options
+    assert offer.options == offers.load(points).offer("samplers", "swing").options
 
 
 def test_a_thing_is_imported_when_it_is_made(points):
@@ -108,13 +109,13 @@ def test_that_a_plugin_misses_a_library_is_kept(points, tmp_path):
 
 
 def test_our_plugins_are_recalled_as_they_are():
-    points = registry.find()
-    loaded = registry.load(points)
+    points = find()
+    loaded = offers.load(points)
     cache.keep(points, loaded)
     recalled = cache.recall(points)
     assert recalled.plugins == loaded.plugins
-    for kind, offers in loaded.offers.items():
-        for name, offer in offers.items():
+    for kind, of_kind in loaded.offers.items():
+        for name, offer in of_kind.items():
             found = recalled.offer(kind, name)
             assert (found.options, found.summary, found.plugin) == (offer.options, offer.summary, offer.plugin)
 

@@ -17,7 +17,8 @@ from composer.generation.options import links_of
 from composer.io import formats
 from composer.model import load, save
 from composer.music.score import bars
-from composer.plugins import registry as plugins
+from composer.plugins.discovery import Plugin
+from composer.plugins.offers import KINDS, Offer
 from composer.plugins.registry import registry
 from composer.request import Link, Request
 from composer.types import Piece
@@ -121,10 +122,10 @@ class Odd:
 def crowded(monkeypatch):
     """The registry, with names that the commands have themselves."""
     found = registry()
-    plugin = plugins.Plugin("odd", "odd", "1")
+    plugin = Plugin("odd", "odd", "1")
     offers = {kind: dict(there) for kind, there in found.offers.items()}
     for kind, name in (("samplers", "key"), ("samplers", "top"), ("architectures", "odd")):
-        offers[kind][name] = plugins.Offer(kind, name, Odd, plugin)
+        offers[kind][name] = Offer(kind, name, Odd, plugin)
     crowded = replace(found, offers=offers)
     monkeypatch.setattr("composer.cli.options.registry", lambda: crowded)
     monkeypatch.setattr("composer.generation.options.registry", lambda: crowded)
@@ -548,7 +549,7 @@ def test_a_mistake_in_evaluate_is_one_sentence(run, here, music, arguments, said
 def test_plugins_datasets_and_models_are_listed(run):
     shown = {name: run(name) for name in ("plugins", "datasets", "models")}
     assert {ran.status for ran in shown.values()} == {0}
-    assert all(kind in shown["plugins"].out for kind in plugins.KINDS)
+    assert all(kind in shown["plugins"].out for kind in KINDS)
     left_out = [line for line in shown["plugins"].out.splitlines() if "left out:" in line]
     assert all("it needs" in line for line in left_out)  # a library of an extra
     assert "folder:PATH" in shown["datasets"].out
@@ -559,9 +560,9 @@ def test_a_model_that_cannot_be_had_does_not_hide_the_others(run, monkeypatch):
     def fail():
         raise RuntimeError("no network")
 
-    plugin = plugins.Plugin("far", "far", "1")
+    plugin = Plugin("far", "far", "1")
     found = registry()
-    offers = {**found.offers, "models": {"far": plugins.Offer("models", "far", fail, plugin), **found.offers["models"]}}
+    offers = {**found.offers, "models": {"far": Offer("models", "far", fail, plugin), **found.offers["models"]}}
     crowded = replace(found, offers=offers)
     monkeypatch.setattr("composer.cli.models.registry", lambda: crowded)
     monkeypatch.setattr("composer.model.registry", lambda: crowded)

@@ -19,6 +19,7 @@ from composer.data.corpus import build
 from composer.errors import BadOption, ComposerError, NothingAllowed
 from composer.generation.composer import open_model
 from composer.generation.generator import generate
+from composer.plugins import offers
 from composer.plugins import registry as plugins
 from composer.plugins.registry import registry
 from composer.request import Link, Request
@@ -118,7 +119,7 @@ def site(tmp_path, monkeypatch):
 def forget():
     importlib.invalidate_caches()
     plugins._registry.cache_clear()
-    plugins._loaded.cache_clear()
+    offers._loaded.cache_clear()
 
 
 def install(folder, module, monkeypatch):

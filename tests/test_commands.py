@@ -8,7 +8,8 @@ import click
 import pytest
 
 from composer.cli import COMMANDS
-from composer.plugins import DISABLED, commands, registry
+from composer.plugins import BUILT_IN, DISABLED, help_lines
+from composer.plugins.offers import load
 from composer.testing import BrokenRule, check_command
 
 PLUGIN = """
@@ -87,7 +88,7 @@ def test_help_follows_what_is_installed_and_what_is_left_out(site):
 
 def test_a_damaged_list_is_made_anew(site):
     shown = composer("--help")[0]
-    place = commands._place()
+    place = help_lines._place()
     for text in ("", "x", place.read_text().replace("\t", " "), place.read_text()[:-99], "\n" * 9, "\n\n\n" * 2):
         place.write_text(text)
         assert composer("--help")[0] == shown
@@ -112,7 +113,7 @@ def test_without_takes_the_commands_of_a_plugin_away_for_one_run(run):
 
 
 def test_composer_s_own_names_are_those_of_its_commands():
-    assert set(commands.BUILT_IN) == set(COMMANDS)
+    assert set(BUILT_IN) == set(COMMANDS)
 
 
 # --- what is no command -----------------------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ def loaded(monkeypatch, things):
     module = ModuleType("module_of_tools")
     module.register_commands = hookimpl(register_commands)
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    found = registry.load([EntryPoint("tools", module.__name__, "composer")])
+    found = load([EntryPoint("tools", module.__name__, "composer")])
     return found, found.plugins[0].fault
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from composer.plugins import DISABLED, cache, probing, registry
+from composer.plugins import DISABLED, cache, offers, probing, registry
+from composer.plugins.discovery import find
 from composer.plugins.doctor import examine
 
 GOOD = """
@@ -63,7 +64,7 @@ def site(tmp_path, monkeypatch):
     found.install("good", GOOD)
     yield found
     registry._registry.cache_clear()
-    registry._loaded.cache_clear()
+    offers._loaded.cache_clear()
     for name in [name for name in sys.modules if name.startswith("module_of_")]:
         del sys.modules[name]
 
@@ -100,7 +101,7 @@ def test_a_plugin_with_a_fault_hurts_nobody_and_the_doctor_says_what_to_do(fault
     site.install("bad", text)
     assert reason in state("bad").fault
     assert {"good", "top-p"} <= set(registry.registry().names("samplers"))
-    few = [point for point in registry.find() if point.name in ("shaping", "bad")]
+    few = [point for point in find() if point.name in ("shaping", "bad")]
     monkeypatch.setattr("composer.plugins.doctor.find", lambda: few)
     said = run("plugins", "doctor")
     assert said.status == 1
@@ -128,7 +129,7 @@ def test_a_plugin_that_hangs_is_probed_once_and_not_imported_again_until_it_chan
 
 def test_a_slow_plugin_and_a_missing_package_are_named(site):
     site.install("slow", "import time; time.sleep(1.2)\n" + GOOD, "no-such-package>=2")
-    report = examine([point for point in registry.find() if point.name in ("slow", "good")])
+    report = examine([point for point in find() if point.name in ("slow", "good")])
     told = {finding.state: f"{finding.text} {finding.advice}" for finding in report.findings}
     assert set(told) == {"slow", "missing"}
     assert told["slow"].startswith("takes 1.")
@@ -143,7 +144,7 @@ def test_a_package_that_needs_other_versions_than_are_installed_is_named_with_th
     site.install("old", GOOD, *needs, "??")
     site.install("fits", GOOD, *fitting)
     monkeypatch.setattr("composer.plugins.doctor.SLOW", 60.0)
-    few = [point for point in registry.find() if point.name in ("old", "fits", "good")]
+    few = [point for point in find() if point.name in ("old", "fits", "good")]
     monkeypatch.setattr("composer.plugins.doctor.find", lambda: few)
     said = run("plugins", "doctor")
     assert said.status == 1
@@ -164,13 +165,13 @@ def test_what_a_package_of_several_plugins_needs_is_told_once(site):
     site.install("two", GOOD, "no-such-package")
     entries = site.folder / "module_of_two-1.0.dist-info/entry_points.txt"
     entries.write_text(entries.read_text() + "three = module_of_two\n")
-    report = examine([point for point in registry.find() if point.name in ("two", "three")])
+    report = examine([point for point in find() if point.name in ("two", "three")])
     assert [finding.state for finding in report.findings].count("missing") == 1
 
 
 def test_a_disabled_plugin_is_said_to_be_and_is_no_fault(site, run, monkeypatch):
     monkeypatch.setenv(DISABLED, "good")
-    report = examine([point for point in registry.find() if point.name == "good"])
+    report = examine([point for point in find() if point.name == "good"])
     assert [(finding.state, finding.is_fault) for finding in report.findings] == [("disabled", False)]
     assert "good" not in registry.registry().names("samplers")
 
@@ -186,7 +187,7 @@ def test_each_set_of_disabled_plugins_has_a_catalogue(site, monkeypatch):
     monkeypatch.setenv(DISABLED, "good")
     assert "good" not in registry.registry().names("samplers")
     monkeypatch.delenv(DISABLED)
-    points = registry.find()
+    points = find()
     assert cache.recall(points) is not None
 
 

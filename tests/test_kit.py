@@ -103,7 +103,7 @@ class Misnaming(Forgetful):
 def test_an_architecture_with_a_fault_in_what_it_says_of_its_arrays(fault):
     check_architecture(Misnaming("none"))
     broken(
-        "shapes\\(\\) names the arrays of the module, with their shapes; not so head.bias",
+        "shapes\\(\\) lists the arrays of the module, with their shapes; not so head.bias",
         check_architecture,
         Misnaming(fault),
     )
@@ -169,8 +169,8 @@ class Careless:
 @pytest.mark.parametrize(
     ("fault", "rule"),
     [
-        ("in place", "is unchanged"),
-        ("revives", "at -inf stays there"),
+        ("in place", "the arguments of a sampler are unchanged"),
+        ("revives", "at -inf stay there"),
         ("empties", "at least one token stays possible"),
         ("mixes", "the same in a batch as alone"),
     ],
@@ -214,7 +214,7 @@ class Deaf(Voices):
     ("tokenizer", "rule"),
     [
         (Twice, "no token is twice"),
-        (Unmeant, "meaning.kind has one entry a token"),
+        (Unmeant, "kind of the token info has one entry a token"),
         (Deaf, "the same tokens; after .*Position_0: Pitch_60 became Pitch_59"),
     ],
 )
@@ -265,7 +265,7 @@ def by_neighbour(right, state):
         ({"inputs": by_neighbour}, "a row is the same in a batch as alone"),
         ({"inputs": lambda right, state: right(state) * 1000}, "the first column of inputs|inputs are 0..size-1"),
         ({"inputs": lambda right, state: right(state)[:, 1:]}, "one column for each of `columns`"),
-        ({"states": without_upbeats}, r"states\(\) is what advance\(\) makes .* not in column 4 after .* Bar_"),
+        ({"states": without_upbeats}, r"states\(\) agrees with advance\(\); not in column 4 after .* Bar_"),
         ({"states": lambda right, tokens: right(tokens)[1:]}, r"states\(\) is \(T, S\)"),
     ],
 )
@@ -301,7 +301,7 @@ EVEN = of_notes(lambda heard: np.sum(heard.notes["start"] % 960 == 0))
     ("metric", "rule"),
     [
         (Metric("share", HIGH, first), "music in another key counts alike"),
-        (Metric("share", of_notes(lambda heard: heard.score.note_count), first), "drums are not heard"),
+        (Metric("share", of_notes(lambda heard: heard.score.note_count), first), "drums are ignored"),
         (Metric("share", lambda heard: EVEN(heard)[:1], first), "a row for each bar"),
         (Metric("share", lambda heard: EVEN(heard) / len(heard.notes), first), "finite"),
         (Metric("share", as_they_come, first), "unchanged"),
@@ -372,7 +372,7 @@ class Divided(Nameless):
     [
         ("empty", "none of the three empty"),
         ("strange", "is one of train, valid, test"),
-        ("moves", "a source stays on its side"),
+        ("moves", "a source stays in its split"),
     ],
 )
 def test_a_dataset_that_divides_itself_with_a_fault(fault, rule):
@@ -482,8 +482,8 @@ class Moving(Voices):
 @pytest.mark.parametrize(
     ("fault", "rule"),
     [
-        (lambda semitones: 1, "moved by 0 semitones is as it was"),
-        (lambda semitones: int(semitones < 0), "moved by -3 semitones has its pitched notes so much higher"),
+        (lambda semitones: 1, "a transposition by 0 semitones changes nothing"),
+        (lambda semitones: int(semitones < 0), "a transposition by -3 semitones moves every pitched note"),
     ],
     ids=["always", "down"],
 )
@@ -499,7 +499,7 @@ def test_a_tokenizer_with_a_fault_in_what_it_moves(fault, rule, monkeypatch):
     [
         (Lossy, "decode, then encode gives the same tokens"),
         (Beyond, "the tokens of a score are in the vocabulary"),
-        (Illegal, "what is encoded is allowed by the grammar"),
+        (Illegal, "the grammar allows encoded tokens"),
         (Keyless, "a tokenizer rebuilt from its fields is equal"),
     ],
 )
@@ -623,7 +623,7 @@ def writes(fault):
     ("fault", "rule"),
     [
         ("changes", "the argument of an exporter is unchanged"),
-        ("leaves", "nothing is left beside the file"),
+        ("leaves", "no scratch file is left beside the file"),
         ("empty", "a file that is written is not empty"),
         ("random", "the same piece makes the same file"),
         ("silent", "a file that cannot be written raises CannotWrite"),
@@ -690,8 +690,8 @@ def test_a_reader_whose_time_has_no_bound(tmp_path):
     [
         ({"licence": ""}, "the card of a model is complete; it lacks licence"),
         ({"dataset": {}}, "it lacks dataset.name, dataset.source"),
-        ({"test": {}}, "says how well it foretells its test split"),
-        ({"suggested": {"bars": -1}}, "a model writes what it suggests itself"),
+        ({"test": {}}, "states its likelihood on the test split"),
+        ({"suggested": {"bars": -1}}, "a model can write its own suggested request"),
     ],
 )
 def test_a_model_with_a_fault(changes, rule, model_file, tmp_path):

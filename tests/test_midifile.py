@@ -13,7 +13,7 @@ from midibytes import C4, D4, END, header, text_event, track, tune
 from composer.errors import CannotWrite, ReadingWarning, UnreadableFile
 from composer.music.keys import parse_key
 from composer.music.score import KeySignature, Score, Tempo, Text, TimeSignature, Track, make_notes
-from composer.plugins import registry as plugins
+from composer.plugins.offers import load
 from composer.types import Piece
 from composer_midifile.provenance import provenance
 from composer_midifile.reading import MidiReader
@@ -534,7 +534,7 @@ def test_what_cannot_be_written_is_refused_and_leaves_no_file(tmp_path):
 
 
 def test_the_plugin_offers_the_usual_suffixes():
-    registry = plugins.load([EntryPoint(name="midi-file", value="composer_midifile", group="composer")])
+    registry = load([EntryPoint(name="midi-file", value="composer_midifile", group="composer")])
     assert registry.names("readers") == [".kar", ".mid", ".midi"]
     assert registry.names("exporters") == [".mid", ".midi"]
     assert registry.make("readers", ".mid", drums_by_name="yes") == MidiReader(drums_by_name=True)

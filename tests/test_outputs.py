@@ -15,7 +15,9 @@ from composer.errors import BadOption, CannotWrite, RequestWarning
 from composer.io import formats
 from composer.io.outputs import Outputs, parse_options
 from composer.music.general_midi import out_of_range
-from composer.plugins import registry
+from composer.plugins.discovery import Plugin
+from composer.plugins.offers import Offer, Registry
+from composer.plugins.registry import registry
 from composer.types import Piece
 
 
@@ -33,11 +35,11 @@ class Text:
 @pytest.fixture(autouse=True)
 def forms(monkeypatch):
     """Two more forms, one of which has a suffix in two parts."""
-    found = registry.registry()
-    plugin = registry.Plugin("texts", "texts", "1")
-    more = {suffix: registry.Offer("exporters", suffix, Text, plugin) for suffix in (".txt", ".short.txt")}
+    found = registry()
+    plugin = Plugin("texts", "texts", "1")
+    more = {suffix: Offer("exporters", suffix, Text, plugin) for suffix in (".txt", ".short.txt")}
     offers = {**found.offers, "exporters": {**found.offers["exporters"], **more}}
-    monkeypatch.setattr("composer.io.formats.registry", lambda: registry.Registry(offers, found.plugins))
+    monkeypatch.setattr("composer.io.formats.registry", lambda: Registry(offers, found.plugins))
 
 
 def test_one_command_writes_a_piece_in_every_form(run, tmp_path, monkeypatch):

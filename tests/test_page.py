@@ -17,7 +17,9 @@ from music import BAR, QUARTER, drums, line, score
 from composer.errors import CannotWrite
 from composer.io import formats
 from composer.music.score import Score, Tempo, Text, Track, make_notes
-from composer.plugins import registry
+from composer.plugins.discovery import Plugin
+from composer.plugins.offers import Offer, Registry
+from composer.plugins.registry import registry
 from composer.types import Piece
 from composer_page import content, places
 
@@ -55,12 +57,12 @@ def forms(monkeypatch):
     """`forms({".svg": Engraver})`: only these exporters beside `.mid`, whoever is installed."""
 
     def only(exporters, *, mid=True):
-        found = registry.registry()
-        plugin = registry.Plugin("forms", "forms", "1")
-        offers = {suffix: registry.Offer("exporters", suffix, make, plugin) for suffix, make in exporters.items()}
+        found = registry()
+        plugin = Plugin("forms", "forms", "1")
+        offers = {suffix: Offer("exporters", suffix, make, plugin) for suffix, make in exporters.items()}
         if mid:
             offers[".mid"] = found.offers["exporters"][".mid"]
-        made = registry.Registry({**found.offers, "exporters": offers}, found.plugins)
+        made = Registry({**found.offers, "exporters": offers}, found.plugins)
         monkeypatch.setattr("composer_page.forms.registry", lambda: made)
 
     only({})
@@ -202,7 +204,7 @@ def hostile_piece():
 
 
 def test_an_engraved_score_is_on_the_page_with_its_bars(tmp_path):
-    if ".svg" not in registry.registry().offers["exporters"]:
+    if ".svg" not in registry().offers["exporters"]:
         pytest.skip("nobody engraves here")
     (piece,) = written(tmp_path, Piece(TWO, {**MADE_BY, "title": "Under its own title"})).pieces
     assert len(piece["places"]) == 4

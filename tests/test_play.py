@@ -20,7 +20,9 @@ from composer.errors import CannotWrite
 from composer.io import formats
 from composer.music.score import Score, Tempo
 from composer.music.tempo_map import timing
-from composer.plugins import registry
+from composer.plugins.discovery import Plugin
+from composer.plugins.offers import Offer, Registry
+from composer.plugins.registry import registry
 from composer.types import Piece
 from composer_play import audio as sounds
 from composer_play import command
@@ -255,12 +257,12 @@ def exporting(monkeypatch):
     """An exporter of `.wav`, whatever others there are; or none."""
 
     def offer(make):
-        found = registry.registry()
+        found = registry()
         exporters = {name: its for name, its in found.offers["exporters"].items() if name != ".wav"}
         if make:
-            exporters[".wav"] = registry.Offer("exporters", ".wav", make, registry.Plugin("waves", "waves", "1"))
+            exporters[".wav"] = Offer("exporters", ".wav", make, Plugin("waves", "waves", "1"))
         offers = {**found.offers, "exporters": exporters}
-        monkeypatch.setattr("composer.io.formats.registry", lambda: registry.Registry(offers, found.plugins))
+        monkeypatch.setattr("composer.io.formats.registry", lambda: Registry(offers, found.plugins))
 
     return offer
 

@@ -14,7 +14,8 @@ import composer
 from composer import hookimpl, hookspecs
 from composer.errors import BadOption, UnknownName
 from composer.plugins import registry as plugins
-from composer.plugins.registry import KINDS
+from composer.plugins.offers import KINDS, load
+from composer.plugins.options import schema
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def fault(registry, name):
     ],
 )
 def test_a_plugin_that_fails_at_import_is_left_out_and_the_others_work(source, plugin, text, reason):
-    found = plugins.load([source("broken", text), plugin("good", samplers={"swing": Swing})])
+    found = load([source("broken", text), plugin("good", samplers={"swing": Swing})])
     assert re.fullmatch(reason, fault(found, "broken"))
     assert fault(found, "good") == ""
     assert found.names("samplers") == ["swing"]
@@ -99,7 +100,7 @@ def test_a_plugin_that_fails_at_import_is_left_out_and_the_others_work(source, p
 def test_of_two_plugins_with_one_name_the_second_is_left_out_whole_and_both_are_named(plugin):
     first = plugin("first", samplers={"swing": Swing})
     second = plugin("second", samplers={"shuffle": Swing, "swing": Swing}, datasets={"dances": Swing})
-    found = plugins.load([first, second])
+    found = load([first, second])
     assert "'swing'" in fault(found, "second")
     assert "'first'" in fault(found, "second")
     assert (found.names("samplers"), found.names("datasets")) == (["swing"], [])
@@ -107,13 +108,13 @@ def test_of_two_plugins_with_one_name_the_second_is_left_out_whole_and_both_are_
 
 
 def test_one_name_may_stand_for_things_of_two_kinds(plugin):
-    found = plugins.load([plugin("one", samplers={"swing": Swing}), plugin("two", datasets={"swing": Swing})])
+    found = load([plugin("one", samplers={"swing": Swing}), plugin("two", datasets={"swing": Swing})])
     assert not any(entry.fault for entry in found.plugins)
 
 
 def test_two_plugins_may_have_the_same_entry_point_name(plugin, source):
     other = source("good", "from composer import hookimpl\n@hookimpl\ndef register_models(): return {'mine': print}")
-    found = plugins.load([plugin("good", samplers={"swing": Swing}), other])
+    found = load([plugin("good", samplers={"swing": Swing}), other])
     assert [entry.fault for entry in found.plugins] == ["", ""]
     assert (found.names("samplers"), found.names("models")) == (["swing"], ["mine"])
 
@@ -128,7 +129,7 @@ def test_two_plugins_may_have_the_same_entry_point_name(plugin, source):
     ],
 )
 def test_a_hook_that_returns_something_else_leaves_its_plugin_out(plugin, offers, reason):
-    found = plugins.load([plugin("odd", samplers=offers, datasets={"walks": Swing})])
+    found = load([plugin("odd", samplers=offers, datasets={"walks": Swing})])
     assert reason in fault(found, "odd")
     assert not any(found.offers.values())
 
@@ -136,7 +137,7 @@ def test_a_hook_that_returns_something_else_leaves_its_plugin_out(plugin, offers
 def test_a_thing_with_an_option_called_name_which_a_recipe_has_no_place_for_leaves_its_plugin_out(plugin):
     def named(name: str = "x") -> None: ...
 
-    found = plugins.load([plugin("odd", architectures={"wide": named}), plugin("fine", samplers={"wide": named})])
+    found = load([plugin("odd", architectures={"wide": named}), plugin("fine", samplers={"wide": named})])
     assert fault(found, "odd") == (
         "register_architectures offers 'wide' with an option 'name', which stands for 'wide' in recipes"
     )
@@ -145,27 +146,27 @@ def test_a_thing_with_an_option_called_name_which_a_recipe_has_no_place_for_leav
 
 def test_a_thing_whose_signature_cannot_be_read_leaves_its_plugin_out(source):
     text = "from composer import hookimpl\ndef f(x: Nowhere = 1): ...\n@hookimpl\ndef register_samplers():"
-    found = plugins.load([source("odd", f"from __future__ import annotations\n{text} return {{'f': f}}")])
+    found = load([source("odd", f"from __future__ import annotations\n{text} return {{'f': f}}")])
     assert "Nowhere" in fault(found, "odd")
     assert found.names("samplers") == []
 
 
 def test_an_unknown_hook_leaves_its_plugin_out(plugin):
-    found = plugins.load([plugin("future", foo={"x": Swing}, samplers={"swing": Swing})])
+    found = load([plugin("future", foo={"x": Swing}, samplers={"swing": Swing})])
     assert "register_foo" in fault(found, "future")
     assert found.names("samplers") == []
 
 
 @pytest.mark.parametrize(("number", "kept"), [(hookspecs.API_VERSION, True), (hookspecs.API_VERSION + 1, False)])
 def test_a_plugin_for_another_version_of_the_hooks_is_left_out(plugin, number, kept):
-    found = plugins.load([plugin("mine", constants={"COMPOSER_API": number}, samplers={"swing": Swing})])
+    found = load([plugin("mine", constants={"COMPOSER_API": number}, samplers={"swing": Swing})])
     assert (found.names("samplers") == ["swing"]) is kept
     assert (f"version {number} of the hooks; this is {hookspecs.API_VERSION}" in fault(found, "mine")) is not kept
 
 
 def test_the_command_line_shows_what_was_left_out_and_why(source, plugin, run, monkeypatch):
     points = [source("broken", "1 / 0"), plugin("good", samplers={"swing": Swing})]
-    monkeypatch.setattr("composer.plugins.registry.registry", lambda: plugins.load(points))
+    monkeypatch.setattr("composer.plugins.registry.registry", lambda: load(points))
     shown = run("plugins").out
     assert "left out: ZeroDivisionError: division by zero" in shown
     assert "samplers: swing" in shown
@@ -177,7 +178,7 @@ def test_the_command_line_shows_what_was_left_out_and_why(source, plugin, run, m
 
 @pytest.fixture
 def registry(plugin):
-    return plugins.load([plugin("mine", samplers={"swing": Swing})])
+    return load([plugin("mine", samplers={"swing": Swing})])
 
 
 def test_an_unknown_name_gives_the_nearest(registry):
@@ -216,7 +217,7 @@ def test_a_wrong_option_is_one_sentence(registry, options, sentence):
 
 def test_the_summary_is_the_first_line_of_the_docstring(registry):
     assert registry.offers["samplers"]["swing"].summary == "Lengthen every other note."
-    amount = plugins.schema(Swing)[0]
+    amount = schema(Swing)[0]
     assert (amount.name, amount.help, amount.required) == ("amount", "how much", True)
 
 
@@ -238,7 +239,7 @@ def test_options_of_a_base_class_elsewhere_are_read_where_it_stands(monkeypatch)
     class Own(module.Base):
         depth: int = 2
 
-    found = {option.name: (option.type, option.help, option.default) for option in plugins.schema(Own)}
+    found = {option.name: (option.type, option.help, option.default) for option in schema(Own)}
     assert found == {"width": (int, "of it", 3), "depth": (int, "", 2)}
 
 

@@ -326,6 +326,12 @@ def test_a_library_that_is_not_there_is_one_sentence(library, piece, monkeypatch
         getattr(piece, f"to_{library}")()
 
 
+def test_a_piece_is_one_line_at_the_prompt():
+    held = b"X:1\nT:Morning\nM:4/4\nL:1/4\nQ:1/4=120\nK:C\nCDEF|\n"
+    assert repr(composer.read(held)) == "<Piece 'Morning': 1 track, 4 notes, 2.0 seconds>"
+    assert repr(composer.Piece(composer.Score(()))) == "<Piece: 0 tracks, 0 notes, 0.0 seconds>"
+
+
 def test_a_notebook_shows_the_roll_and_lets_it_be_heard(piece):
     shown = piece._repr_html_()
     assert "<svg" in shown

@@ -41,7 +41,9 @@ from composer.cli import cli, run
 from composer.generation import generator
 from composer.generation.composer import open_model
 from composer.io import formats
-from composer.plugins import registry, scaffold
+from composer.plugins import scaffold
+from composer.plugins.discovery import find
+from composer.plugins.offers import load
 from composer.request import Request
 from composer.testing import cases_of
 from composer.types import Piece
@@ -311,7 +313,7 @@ def test_example_of_a_plugin():
 
 
 def test_examples_of_plugins(workplace, capsys, monkeypatch):
-    few = [point for point in registry.find() if point.name == "texture"]
+    few = [point for point in find() if point.name == "texture"]
     monkeypatch.setattr("composer.plugins.doctor.find", lambda: few)  # all of them take a while
     for arguments in commands(GUIDE, "plugins"):
         assert run(arguments) == 0, arguments
@@ -334,7 +336,7 @@ def test_an_example_of_the_guide_is_what_a_new_package_begins_with_and_runs(kind
     module = types.ModuleType(f"example_{kind}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     exec(code, module.__dict__)
-    found = registry.load([EntryPoint(name, module.__name__, "composer")])
+    found = load([EntryPoint(name, module.__name__, "composer")])
     assert [plugin.fault for plugin in found.plugins] == [""]
     (offer,) = found.offers[f"{kind}s"].values()
     next(cases_of(offer)).run()

@@ -9,7 +9,7 @@ import tomllib
 import pytest
 
 from composer.errors import BadOption, CannotWrite
-from composer.plugins.registry import KINDS
+from composer.plugins.offers import KINDS
 from composer.plugins.scaffold import begin, files, kinds, source
 from composer_tunes import model_path
 

@@ -43,14 +43,15 @@ def kinds(_: click.Context, __: click.Parameter, incomplete: str) -> list[Comple
 
 def plugins(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the installed plugins."""
-    from composer.plugins.registry import find
+    from composer.plugins.discovery import find
 
     return _matching((point.name for point in find()), incomplete)
 
 
 def everything(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete everything that plugins offer, and the plugins."""
-    from composer.plugins.registry import KINDS, registry
+    from composer.plugins.offers import KINDS
+    from composer.plugins.registry import registry
 
     offered = {name for kind in KINDS for name in registry().names(kind)}
     return _matching(offered | {plugin.name for plugin in registry().plugins}, incomplete)

@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from composer.errors import BadOption, nearest, printable
+from composer.plugins.offers import Offer
 from composer.plugins.options import Option
-from composer.plugins.registry import Offer, registry
+from composer.plugins.registry import registry
 from composer.request import Link
 
 ALL = "all"

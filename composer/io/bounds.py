@@ -1,8 +1,8 @@
-"""Bounds of time and memory for what this process does with one file from outside.
+"""Bounds of time and memory for the work of this process on one file from outside.
 
-A reader of a format is linear in the file, so this is for what nobody has thought of: a timer looks every `EVERY`
-seconds at the time and the memory that were taken. It needs the main thread and a system with such timers; elsewhere
-nothing is looked at, and code that does not come back to Python is not stopped.
+Readers are linear in the file; this guards against cases that nobody foresaw. A timer checks time and memory every
+`EVERY` seconds. It needs the main thread and a system with such timers; elsewhere there is no check. Code that does not
+return to Python is not stopped.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ T = TypeVar("T")
 
 
 class OutOfBounds(Exception):
-    """Something took more time or memory than it may; the text follows what it is."""
+    """An error of something that took too much time or memory; the text continues a sentence about it."""
 
 
 class _Stop(BaseException):
-    """The same on its way out, which no `except Exception` of a parser keeps."""
+    """Carries OutOfBounds out of a parser, past any `except Exception`."""
 
 
 def takes_too_long(seconds: float) -> OutOfBounds:
@@ -56,7 +56,7 @@ def bounded(act: Callable[..., T], *arguments: Any) -> T:
 
 @contextmanager
 def watching() -> Iterator[bool]:
-    """Keep the timer of `bounded` going for many calls, each of which is then cheap; tell whether there is one."""
+    """Keep the timer of `bounded` running for many calls, each of which is then cheap; yields whether there is one."""
     watches = _watch.thread is None and _watch.start()
     try:
         yield watches
@@ -76,17 +76,17 @@ def _watched(act: Callable[..., T], *arguments: Any) -> T:
 
 
 _JUST_BEGUN = (-1.0, -1)
-"""Time and memory are first asked for when the timer looks: most calls are over before that."""
+"""Time and memory are first read at a tick of the timer: most calls end before that."""
 
 
 class _Watch:
     """The one timer of this process."""
 
-    thread: int | None = None  # where it looks
-    since: tuple[float, int] | None = None  # the time and the memory when a call had begun; None: there is none
+    thread: int | None = None  # the one it watches
+    since: tuple[float, int] | None = None  # time and memory at the start of the call; None without one
 
     def start(self) -> bool:
-        """Start the timer, unless it cannot be had or is somebody else's."""
+        """Start the timer, unless there is none or it is in use."""
         if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
             return False
         if signal.getsignal(signal.SIGALRM) is not signal.SIG_DFL or signal.getitimer(signal.ITIMER_REAL)[0]:
@@ -97,13 +97,13 @@ class _Watch:
         return True
 
     def stop(self) -> None:
-        """Stop it."""
+        """Stop the timer."""
         self.thread = None
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
     def look(self, _: int, __: FrameType | None) -> None:
-        """Stop the call if it has taken too much; if something keeps that back, the next look does it again."""
+        """Stop the call if it has taken too much; if that is suppressed, the next look does it again."""
         if self.since is None:
             return
         if self.since is _JUST_BEGUN:

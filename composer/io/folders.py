@@ -1,4 +1,4 @@
-"""The music files in a folder and the folders in it; it knows suffixes, and no format."""
+"""The music files in a folder and its subfolders, by the suffixes that plugins read."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ MACOS_FOLDER, MACOS_PREFIX = "__MACOSX", "._"
 def music_files(root: Path) -> list[str]:
     """Find every file of a suffix that a plugin reads: paths from `root`, with `/` between names, sorted.
 
-    Links are followed, and a folder that is reached twice, by links, counts once. Hidden files and folders are left
-    out; files that are, and folders that cannot be opened, are told of by LeftOutWarning.
+    Links are followed; a folder reached twice counts once. Hidden files and folders are left out. LeftOutWarning counts
+    the files left out, and the folders that cannot be opened.
     """
     left_out: Counter[str] = Counter()
     found = sorted(_found(root, left_out))
@@ -63,5 +63,5 @@ def _found(root: Path, left_out: Counter[str]) -> Iterator[str]:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link in a circle
+    except OSError:  # a circular link
         return False

@@ -1,4 +1,4 @@
-"""Music files by their suffix, and files that appear whole or not at all; it knows no format."""
+"""Readers and exporters of music files, chosen by suffix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from composer.errors import CannotWrite, ComposerError, ReadingWarning, UnreadableFile, nearest, printable
 from composer.io.bounds import OutOfBounds, bounded
@@ -15,7 +15,10 @@ from composer.io.isolation import Isolated, isolated
 from composer.music.score import Score
 from composer.plugins.registry import registry
 from composer.storage.opening import check_regular, open_regular, read_bytes
-from composer.types import Exporter, HasPieces, HasReading, Piece, Reader, Remembering
+from composer.types.files import Exporter, HasPieces, HasReading, Reader, Remembering
+
+if TYPE_CHECKING:
+    from composer.io.pieces import Piece
 
 LARGEST_SIDECAR = 2**24
 """Bytes of the JSON beside a file."""
@@ -24,15 +27,15 @@ T = TypeVar("T")
 
 
 def read(path: Path, **options: Any) -> Score:
-    """The score in a file of any format that a plugin reads, by its suffix.
+    """Read the score in a file of any format that a plugin reads, by its suffix.
 
-    Raises UnreadableFile, whatever a reader made of the file. What was dropped or mended comes as `ReadingWarning`.
+    Raises UnreadableFile for any error of the reader. Omissions and repairs come as `ReadingWarning`.
     """
     return read_by(reader(path, **options), path)
 
 
 def suited(path: Path, exporter: Exporter) -> dict[str, Any]:
-    """The options with which a file is best read for what `exporter` writes: those that its reader has."""
+    """Return the options with which a file is best read for `exporter`: those that its reader has."""
     if not (isinstance(exporter, HasReading) and is_read(path)):
         return {}
     known = {option.name for option in registry().offer("readers", path.suffix.lower()).options}
@@ -40,12 +43,12 @@ def suited(path: Path, exporter: Exporter) -> dict[str, Any]:
 
 
 def is_read(path: Path) -> bool:
-    """Whether a plugin reads files of the suffix of `path`."""
+    """Tell whether a plugin reads files of the suffix of `path`."""
     return path.suffix.lower() in registry().offers["readers"]
 
 
 def reader(path: Path, **options: Any) -> Reader:
-    """What reads files of the suffix of `path`, made once for many of them. Raises UnreadableFile, BadOption."""
+    """Make the reader for the suffix of `path`, once for many files. Raises UnreadableFile, BadOption."""
     readers = registry().offers["readers"]
     suffix = path.suffix.lower()
     if suffix not in readers:
@@ -56,7 +59,7 @@ def reader(path: Path, **options: Any) -> Reader:
 
 
 def read_by(reader: Reader, path: Path) -> Score:
-    """What `reader` makes of a file. Raises UnreadableFile for whatever it raises."""
+    """Read a file with `reader`. Raises UnreadableFile for any error of it."""
     score = ask(reader, path)
     if not isinstance(score, Score):
         shown = printable(str(path))
@@ -65,9 +68,9 @@ def read_by(reader: Reader, path: Path) -> Score:
 
 
 def ask(act: Callable[[Path], T], path: Path) -> T:
-    """What a reader, or a method of one, makes of a file, in bounded time and memory; an iterator comes as a list.
+    """Call a reader, or a method of one, in bounded time and memory; an iterator comes as a list.
 
-    Only a regular file is shown to it. Raises UnreadableFile for whatever it raises, and where it takes too much.
+    Only regular files are passed to it. Raises UnreadableFile for any error, and beyond the bounds.
     """
     with _refusing(path):
         check_regular(path)
@@ -75,16 +78,16 @@ def ask(act: Callable[[Path], T], path: Path) -> T:
 
 
 def _whole(act: Callable[[Path], Any], path: Path) -> Any:
-    """What it gives, and all of it: what comes bit by bit would come later, when nobody looks at the time."""
+    """Return the whole result: the items of an iterator would come later, when no timer runs."""
     result = act(path)
     return list(result) if hasattr(type(result), "__next__") else result
 
 
 def pieces_by(reader: Reader, path: Path) -> Iterator[tuple[str, Score | Exception]]:
-    """Read each piece of a file, with its name in it ("" where there is one alone); a refused one with its error.
+    """Read each piece of a file, with its name in it ("" for a single one); a refused one with its error.
 
-    Each has the time and the memory of a file, where its reader is called in this process, and all of them have it
-    together elsewhere. Raises UnreadableFile for a file that cannot be read, or no further.
+    In this process the bounds apply to each piece, and elsewhere to the whole file. Raises UnreadableFile for a file
+    that cannot be read, or no further.
     """
     if not isinstance(reader, HasPieces):
         yield "", read_by(reader, path)
@@ -100,13 +103,13 @@ def pieces_by(reader: Reader, path: Path) -> Iterator[tuple[str, Score | Excepti
 
 @contextmanager
 def _refusing(path: Path) -> Iterator[None]:
-    """Raise UnreadableFile for whatever a reader makes of a file, or ComposerError as it is."""
+    """Raise UnreadableFile for any error of a reader, or ComposerError as it is."""
     try:
         yield
     except (OutOfBounds, MemoryError) as error:
         what = error if isinstance(error, OutOfBounds) else "takes more memory than there is"
         raise UnreadableFile(f"{printable(str(path))}: {what} to be read.") from None
-    except (Exception, SystemExit) as error:  # readers rest on foreign parsers, which raise anything
+    except (Exception, SystemExit) as error:  # foreign parsers raise anything
         shown, detail = printable(str(path)), printable(" ".join(str(error).split()), 160)
         open_regular(path).close()
         if isinstance(error, ComposerError):
@@ -117,7 +120,7 @@ def _refusing(path: Path) -> Iterator[None]:
 
 
 def read_notes(path: Path) -> Score:
-    """What `read` gives. Raises UnreadableFile for a file without notes, too, and warns of nothing else then."""
+    """Read a score as `read` does. Raises UnreadableFile for a file without notes, too, without other warnings."""
     score, said = read_with_warnings(path)
     if not score.note_count:
         raise UnreadableFile(f"{printable(str(path))}: contains no notes.")
@@ -127,7 +130,7 @@ def read_notes(path: Path) -> Score:
 
 
 def read_with_warnings(path: Path, **options: Any) -> tuple[Score, list[ReadingWarning]]:
-    """What `read` gives, and what was dropped or mended."""
+    """Read a score as `read` does, and return the warnings with it."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ReadingWarning)
         score = read(path, **options)
@@ -135,7 +138,7 @@ def read_with_warnings(path: Path, **options: Any) -> tuple[Score, list[ReadingW
 
 
 def suffix_of(path: Path) -> str:
-    """The suffix by which `path` is written, in small letters: the longest that there is an exporter of.
+    """Return the suffix by which `path` is written, in small letters: the longest that an exporter has.
 
     Raises CannotWrite if no plugin writes such files.
     """
@@ -149,25 +152,25 @@ def suffix_of(path: Path) -> str:
 
 
 def exporter(path: Path, **options: Any) -> Exporter:
-    """What writes files of the suffix of `path`, made once for many of them. Raises CannotWrite, BadOption."""
+    """Make the exporter for the suffix of `path`, once for many files. Raises CannotWrite, BadOption."""
     made: Exporter = registry().make("exporters", suffix_of(path), **options)
     return made
 
 
 def write(pieces: Sequence[Piece], path: Path | str, **options: Any) -> None:
-    """Write pieces to `path` with the exporter of its suffix, in the place of whatever file is there.
+    """Write pieces to `path` with the exporter of its suffix; an existing file is replaced.
 
-    Whoever calls it decides what may be replaced; what a command writes is checked by `composer.io.outputs`.
-    Raises CannotWrite, BadOption.
+    The caller decides about existing files; commands check theirs with `composer.io.outputs`. Raises CannotWrite,
+    BadOption.
     """
     out = Path(path)
     exporter(out, **options)(pieces, out)
 
 
 def provenance(path: Path) -> dict[str, Any]:
-    """What made the piece in a file: as the file says, or else the JSON beside it, which may itself be asked for.
+    """Read the provenance of the piece in a file, or else in the JSON beside it, which may itself be given.
 
-    `{}` if neither says so. Raises UnreadableFile. The values are a stranger's: check them.
+    `{}` if neither has any. Raises UnreadableFile. The values are untrusted: check them.
     """
     check_regular(path)
     beside = path if path.suffix.lower() == ".json" else path.with_name(path.name + ".json")

@@ -1,7 +1,7 @@
-"""Readers that promise no bounds, each of their calls in a process of its own with limits of time and memory.
+"""Isolation of readers that promise no bounds: each call runs in another process with limits of time and memory.
 
-The process stays for the next file. It is ended, and begun anew, by one that takes too much or ends it: whatever a
-reader does there (waits, crashes, exits, prints) is an error of that one file.
+The process stays for the next file. After a file that takes too much, or ends the process, a new one is started.
+Whatever a reader does there (hangs, crashes, exits, prints) is an error of that one file.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from composer.io.bounds import MEMORY, SECONDS, takes_too_long, takes_too_much
 from composer.plugins import DISABLED
 
 STARTING = 120.0
-"""Seconds for the process to begin and to import the plugin, which do not count for the file."""
+"""Seconds for the process to start and import the plugin, apart from those of the file."""
 
 IDLE = 60.0
-"""Seconds without a file after which the process ends; the next file begins another."""
+"""Seconds without a file after which the process ends; the next file starts another."""
 
 MOST_WARNINGS = 1_000
 """Of one file."""
@@ -43,16 +43,17 @@ serve()
 
 @dataclass(frozen=True)
 class Isolated:
-    """A function of a reader, to be called with a path: the reader itself, or the method of that name."""
+    """A method of a reader, or the reader itself, that runs in the other process when it is called with a path."""
 
     suffix: str
     options: tuple[tuple[str, Any], ...]
     method: str = "__call__"
 
     def __call__(self, path: Path) -> Any:
-        """What it gives; an iterator as a list. Raises what it raises, OutOfBounds, or UnreadableFile if it crashes.
+        """Return the result; an iterator as a list. Raises its error, OutOfBounds, or UnreadableFile if it crashes.
 
-        Errors come as the nearest of Python's own or of `composer.errors`; of its warnings, `ReadingWarning` are kept.
+        Errors come as the nearest class of Python's own or of `composer.errors`; of the warnings, only
+        `ReadingWarning`.
         """
         answer = _asked(self, path)
         for warning in answer.warnings:
@@ -63,18 +64,18 @@ class Isolated:
 
 
 def isolated(reader: Any, suffix: str, options: Mapping[str, Any]) -> Any:
-    """Make a reader that has the methods of `reader`, which `registry().make` gave for suffix and options."""
+    """Make a reader with the methods of `reader`, which `registry().make` made of suffix and options."""
     chosen = tuple(options.items())
     found = Isolated(suffix, chosen)
     for name in dir(reader):
         if not name.startswith("_") and callable(getattr(reader, name)):
-            object.__setattr__(found, name, Isolated(suffix, chosen, name))  # where a protocol looks for methods
+            object.__setattr__(found, name, Isolated(suffix, chosen, name))  # where `isinstance` of a protocol finds it
     return found
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """What came of a call."""
+    """The result of a call."""
 
     result: Any = None
     error: Exception | None = None
@@ -85,7 +86,7 @@ class _Answer:
 
 
 class _Lost(Exception):
-    """The process has ended; the text says how."""
+    """The process has ended; the text states how."""
 
 
 class _Process:
@@ -100,9 +101,9 @@ class _Process:
         self.is_new = True
 
     def ask(self, what: Isolated, path: Path) -> _Answer:
-        """Let it answer. Raises OutOfBounds if it takes too long, _Lost if it ends; it is of no use afterwards."""
+        """Call a reader there. Raises OutOfBounds if it takes too long, _Lost if the process ends."""
         try:
-            with suppress(OSError):  # it has ended, as will be seen
+            with suppress(OSError):  # it has ended; receiving reports it
                 pickle.dump((what, path), self._end(self.process.stdin))
                 self._end(self.process.stdin).flush()
             answer: _Answer = self._received(STARTING) or self._received(SECONDS)
@@ -113,7 +114,7 @@ class _Process:
             raise
 
     def _received(self, seconds: float) -> Any:
-        """The next that it sends."""
+        """Receive the next message."""
         late = threading.Event()
 
         def stop() -> None:
@@ -146,7 +147,7 @@ class _Process:
         return f"signal {-status}" if status < 0 else f"exit status {status}"
 
     def _kill(self) -> None:
-        """End it, and what it has begun."""
+        """Kill it, with its own children."""
         if sys.platform == "win32":
             self.process.kill()
         else:
@@ -154,7 +155,7 @@ class _Process:
                 os.killpg(self.process.pid, signal.SIGKILL)
 
     def end(self) -> None:
-        """End it, and let go of its pipes."""
+        """Kill it, and close its pipes."""
         self._kill()
         for pipe in (self.process.stdin, self.process.stdout):
             with suppress(OSError):
@@ -163,7 +164,7 @@ class _Process:
 
 
 def _surroundings() -> tuple[int, list[str], str | None]:
-    """Where it was begun: after a fork it is another's, and with another path it knows other plugins."""
+    """Describe where the process started: after a fork it is not ours, and another path has other plugins."""
     return os.getpid(), [str(place) for place in sys.path], os.environ.get(DISABLED)
 
 
@@ -172,9 +173,10 @@ _process: _Process | None = None
 
 
 def _asked(what: Isolated, path: Path) -> _Answer:
-    """The answer of the process, which is begun if need be.
+    """Call a reader in the process, which is started if need be.
 
-    A file that ends it, or for which there is no memory, is tried once more by a new one: others came before it.
+    A file that ends the process, or exhausts its memory, is tried once more in a new one: earlier files may be the
+    cause.
     """
     global _process
     with _lock:
@@ -208,7 +210,7 @@ def _crash(what: Isolated, path: Path, how: str) -> UnreadableFile:
 
 
 def serve() -> None:
-    """Answer what is asked on the standard input, on the standard output; a reader finds both empty."""
+    """Serve calls from standard input on standard output; a reader finds both empty."""
     asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
@@ -245,7 +247,7 @@ class _Limit:
 
 
 def _answers(what: Isolated, path: Path, limit: _Limit) -> Iterator[bytes]:
-    """None as soon as the reader is there, and then the answer."""
+    """Yield None as soon as the reader is ready, and then the answer."""
     _end_after(STARTING + 5)
     try:
         act = _function(what)
@@ -254,7 +256,7 @@ def _answers(what: Isolated, path: Path, limit: _Limit) -> Iterator[bytes]:
     except Exception as error:
         yield pickle.dumps(_Answer(error=_plain(error)))
         return
-    _end_after(SECONDS + 5)  # should nobody be there any more who ends this process
+    _end_after(SECONDS + 5)  # should the parent be gone
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", ReadingWarning)
@@ -280,7 +282,7 @@ _last: tuple[Any, Any] = (None, None)
 
 
 def _function(what: Isolated) -> Any:
-    """The reader, or one of its methods; the last one is kept."""
+    """Make the reader, or return one of its methods; the last reader is kept."""
     global _last
     from composer.plugins.registry import registry
 
@@ -290,7 +292,7 @@ def _function(what: Isolated) -> Any:
 
 
 def _plain(error: BaseException) -> Exception:
-    """An error as the nearest class that is known everywhere, with its text."""
+    """Convert an error to the nearest class that every process knows, with its text."""
     try:
         text = str(error)[:2_000]
     except Exception:

@@ -1,4 +1,4 @@
-"""Checks of music files: what other programs would object to in them, as their readers say; it knows no format."""
+"""Checks of music files: faults that other programs would object to, found by their readers."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ SEVERITIES = ("error", "warning", "hint")
 
 @dataclass(frozen=True)
 class Checked:
-    """A file, and what was found in it."""
+    """A file and its findings."""
 
     path: Path
     findings: tuple[Finding, ...] = ()
 
     def count(self, severity: str) -> int:
-        """How many findings there are of a severity."""
+        """Count the findings of a severity."""
         return sum(finding.severity == severity for finding in self.findings)
 
 
 def check(path: Path) -> Checked:
-    """What is wrong with a file; never raises for what is in it.
+    """Find the faults of a file; never raises for its content.
 
-    Where its reader cannot look for faults, that it cannot be read is an error, what was mended to read it a warning,
-    and what was left out a hint. Raises UnreadableFile for a suffix that no plugin reads.
+    Without a linting reader, an unreadable file is an error, a repair a warning, and an omission a hint. Raises
+    UnreadableFile for a suffix that no plugin reads.
     """
     reader = formats.reader(path)
     try:
@@ -44,7 +44,7 @@ def check(path: Path) -> Checked:
 
 
 def _found_by_reading(reader: Reader, path: Path) -> list[Finding]:
-    """What is said of each piece in a file."""
+    """Collect the warnings and errors of each piece in a file."""
     found: list[Finding] = []
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", ReadingWarning)
@@ -67,9 +67,9 @@ def _finding(path: Path, remark: Exception) -> Finding:
 
 
 def music_files(paths: Sequence[Path]) -> list[Path]:
-    """These files, and those of any readable form in these folders, sorted; hidden ones are left out.
+    """List these files, and all readable files in these folders, sorted; hidden ones are left out.
 
-    Raises UnreadableFile for a path that is not there or of another form, and for a folder without music.
+    Raises UnreadableFile for a missing or unsupported file, and for a folder without music.
     """
     found: list[Path] = []
     for path in paths:
@@ -89,6 +89,6 @@ def music_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _without_name(path: Path, text: str) -> str:
-    """The sentence, which stands below the file's name; of a piece in the file it begins with `#` and the piece's."""
+    """Remove the file's name from a sentence; for a piece in a file the rest begins with `#` and its name."""
     rest = text.removeprefix(printable(str(path))).removeprefix(": ")
     return rest[:1].upper() + rest[1:]

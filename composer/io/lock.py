@@ -1,4 +1,4 @@
-"""The lock of a folder: one run at a time works in it; the system frees it when its process ends, however it ends."""
+"""The lock of a folder: one run at a time works in it. The system releases it when its process ends."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from composer.storage.inside import inside, open_inside
 NAME = ".lock"
 
 PAUSE = 0.2
-"""Seconds between two looks at a lock that is waited for."""
+"""Seconds between two attempts to take the lock."""
 
 
 @contextmanager
 def locked(
     folder: Path, *, wait: bool = False, advice: str = "", pause: Callable[[float], None] = time.sleep
 ) -> Iterator[None]:
-    """The folder for this process alone, waited for if that is wished; `advice` says what else a user may do.
+    """Hold the folder for this process alone; `wait` for it if asked, and `advice` extends the error.
 
-    Raises BatchFailed if another run has it, CannotWrite if nothing can be written there.
+    Raises BatchFailed if another run holds it, CannotWrite if the folder is not writable.
     """
     shown = printable(str(folder))
     try:
@@ -41,7 +41,7 @@ def locked(
 
 
 def _take(file: BinaryIO) -> bool:
-    """Whether the lock is ours now."""
+    """Try to take the lock; tells whether it is ours."""
     try:
         if os.name == "nt":
             import msvcrt

@@ -1,13 +1,13 @@
-"""Pieces in a notebook: a piano roll as SVG, and sound where it is small, by the exporters that are installed."""
+"""Pieces in a notebook: a piano roll as SVG, and the sound of short ones, by the installed exporters."""
 
 from __future__ import annotations
 
 import base64
 from html import escape
+from typing import TYPE_CHECKING
 
-from composer.io.objects import bytes_as
-from composer.music.tempo_map import timing
-from composer.types import Piece
+if TYPE_CHECKING:
+    from composer.io.pieces import Piece
 
 LONGEST = 45.0
 """Seconds of a piece that is shown with its sound."""
@@ -16,7 +16,7 @@ ROLL, SOUND = ".roll.svg", ".mp3"
 
 
 def html_of(piece: Piece) -> str:
-    """Draw a piece, and let it be heard if it is short; what cannot be made here is left out."""
+    """Draw a piece, with sound if it is short; parts without an exporter are left out."""
     words = escape(piece.title or "A piece")
     shown = f"<p>{words}: {piece.score.note_count:,} notes.</p>"
     roll = _made(piece, ROLL)
@@ -27,7 +27,7 @@ def html_of(piece: Piece) -> str:
 
 
 def _heard(piece: Piece) -> str:
-    if not piece.score.note_count or timing(piece.score).second(piece.score.length) > LONGEST:
+    if not piece.score.note_count or piece.seconds > LONGEST:
         return ""
     sound = _made(piece, SOUND)
     if sound is None:
@@ -36,8 +36,8 @@ def _heard(piece: Piece) -> str:
 
 
 def _made(piece: Piece, suffix: str) -> bytes | None:
-    """Write a piece to bytes, or say None: a piece is shown as well as can be, whatever an exporter raises."""
+    """Write a piece to bytes; None for any error of an exporter, so that the rest is still shown."""
     try:
-        return bytes_as(piece, suffix)
+        return piece.to_bytes(suffix)
     except Exception:
         return None

@@ -1,12 +1,10 @@
-"""Music from whatever holds it (paths, bytes, open files, objects of other libraries), and back to these libraries."""
+"""Music from any source: paths, bytes, open files, and objects of other libraries."""
 
 from __future__ import annotations
 
-import importlib
 import io
 import os
 import re
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,14 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from composer.errors import CannotWrite, LeftOutWarning, ReadingWarning, UnreadableFile, printable
+from composer.errors import LeftOutWarning, ReadingWarning, UnreadableFile, printable
 from composer.io import formats
+from composer.io.pieces import UNTITLED, Piece, import_library, scratch_file
 from composer.music.score import Score
 from composer.storage.paths import from_home
-from composer.types import Piece
-
-UNTITLED = "untitled"
-"""What bytes without a name are called while they are read."""
 
 _KERN = re.compile(r"(?:!![^\n]*\n|\s)*\*\*")
 _ABC = re.compile(r"(?:%[^\n]*\n|\s)*[A-Za-z]:", re.ASCII)
@@ -30,8 +25,8 @@ _ABC = re.compile(r"(?:%[^\n]*\n|\s)*[A-Za-z]:", re.ASCII)
 def read(source: Any, **options: Any) -> Piece:
     """Read music from a path, bytes, an open file, or an object of pretty_midi, music21 or symusic.
 
-    The kind of a file is told by its suffix, that of bytes by what they hold: MIDI, MusicXML, ABC or kern. Options are
-    those of the reader, such as `pedal="ignore"`. Raises UnreadableFile; warns with ReadingWarning of what was dropped.
+    A file's format follows from its suffix, that of bytes from their content: MIDI, MusicXML, ABC or kern. Options are
+    those of the reader, such as `pedal="ignore"`. Raises UnreadableFile; warns with ReadingWarning of omissions.
     """
     if isinstance(source, Piece):
         return source
@@ -46,7 +41,9 @@ def read(source: Any, **options: Any) -> Piece:
         held = source.read()
         return _read_bytes(held.encode() if isinstance(held, str) else held, **options)
     if (to_bytes := _LIBRARIES.get(type(source).__module__.partition(".")[0])) is not None:
-        return Piece(_read_bytes(to_bytes(source), **options).score)  # it may have been changed since it was made
+        return Piece(
+            _read_bytes(to_bytes(source), **options).score
+        )  # any provenance may be outdated: the object may have been changed
     raise UnreadableFile(
         f"an object of the type '{printable(type(source).__name__)}' holds no music; give a path, bytes, an open file, "
         "or an object of pretty_midi, music21 or symusic."
@@ -59,29 +56,27 @@ def notes_of(source: Any) -> Score:
         return formats.read_notes(from_home(os.fspath(source)))
     score = read(source).score
     if not score.note_count:
-        raise UnreadableFile("there is not a note in the music.")
+        raise UnreadableFile("the music contains no notes.")
     return score
 
 
 def write(
     pieces: Piece | Score | Sequence[Piece | Score], path: str | Path, *, title: str | None = None, **options: Any
 ) -> None:
-    """Write one piece or several to a file, in the form that its suffix says; what is there is replaced.
+    """Write one piece or several to a file, in the format of its suffix; an existing file is replaced.
 
     Options are those of the exporter, such as `soundfont="mine.sf2"`. Raises CannotWrite, BadOption.
     """
     many = [pieces] if isinstance(pieces, Piece | Score) else pieces
     found = [read(piece) for piece in many]
-    if title is not None:
-        found = [replace(piece, provenance={**piece.provenance, "title": title}) for piece in found]
-    formats.write(found, from_home(os.fspath(path)), **options)
+    formats.write([piece.with_title(title) for piece in found], from_home(os.fspath(path)), **options)
 
 
 # --- bytes ------------------------------------------------------------------------------------------------------------
 
 
 def kind_of(held: bytes) -> str:
-    """Tell by what bytes hold which suffix a file of them has. Raises UnreadableFile."""
+    """Recognise the suffix that a file of these bytes would have. Raises UnreadableFile."""
     if held[:4] == b"PK\x03\x04":
         return ".mxl"
     if b"MThd" in held[:256]:
@@ -98,7 +93,7 @@ def kind_of(held: bytes) -> str:
 
 
 def _read_bytes(held: bytes, **options: Any) -> Piece:
-    with _scratch(kind_of(held)) as path, _without_path(path):
+    with scratch_file(kind_of(held)) as path, _without_path(path):
         path.write_bytes(held)
         score = formats.read(path, **options)
         title = "" if score.title == UNTITLED else score.title
@@ -106,14 +101,8 @@ def _read_bytes(held: bytes, **options: Any) -> Piece:
 
 
 @contextmanager
-def _scratch(suffix: str) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="composer-") as folder:
-        yield Path(folder, UNTITLED + suffix)
-
-
-@contextmanager
 def _without_path(path: Path) -> Iterator[None]:
-    """Let errors and warnings speak of the music, and not of a file that nobody has named."""
+    """Name the music in errors and warnings, rather than the scratch file."""
     shown = printable(str(path))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -130,37 +119,7 @@ def _without_path(path: Path) -> Iterator[None]:
         warnings.warn(message, warning.category, stacklevel=5)
 
 
-def bytes_as(piece: Piece, suffix: str, **options: Any) -> bytes:
-    """Write a piece to bytes, in the form of a suffix such as `.mid`. Raises CannotWrite, BadOption."""
-    with _scratch(suffix) as path:
-        formats.write([piece], path, **options)
-        return path.read_bytes()
-
-
 # --- other libraries --------------------------------------------------------------------------------------------------
-
-
-def to_pretty_midi(piece: Piece) -> Any:
-    """Make a `pretty_midi.PrettyMIDI` of a piece. Raises CannotWrite where the library is not installed."""
-    return _library("pretty_midi").PrettyMIDI(io.BytesIO(bytes_as(piece, ".mid")))
-
-
-def to_music21(piece: Piece) -> Any:
-    """Make a `music21.stream.Score` of a piece. Raises CannotWrite where the library is not installed."""
-    return _library("music21.converter").parseData(bytes_as(piece, ".musicxml").decode(), format="musicxml")
-
-
-def to_symusic(piece: Piece) -> Any:
-    """Make a `symusic.Score` of a piece. Raises CannotWrite where the library is not installed."""
-    return _library("symusic").Score.from_midi(bytes_as(piece, ".mid"))
-
-
-def _library(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        package = name.partition(".")[0]
-        raise CannotWrite(f"{package} is not installed; `pip install {package}` installs it.") from None
 
 
 def _from_pretty_midi(midi: Any) -> bytes:
@@ -170,7 +129,7 @@ def _from_pretty_midi(midi: Any) -> bytes:
 
 
 def _from_music21(stream: Any) -> bytes:
-    exporter: Any = _library("music21.musicxml.m21ToXml").GeneralObjectExporter(stream)
+    exporter: Any = import_library("music21.musicxml.m21ToXml").GeneralObjectExporter(stream)
     return bytes(exporter.parse())
 
 

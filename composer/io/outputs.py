@@ -1,8 +1,8 @@
-"""Outputs: the files that a command writes, checked so that nothing of the user's is lost; it knows no format.
+"""Outputs: the files that a command writes, checked so that none of the user's files is lost.
 
-Every command that writes goes through here. A file that is there is replaced only where that is asked for (`--force`),
-and one that the command reads never is. Library functions that write (`composer.io.formats.write`,
-`composer.model.save`) replace what is there: whoever calls them decides.
+Every command that writes uses it. An existing file is replaced only with `--force`, and never one that the command
+reads. Library functions (`composer.io.formats.write`, `composer.model.save`) replace existing files: the caller
+decides.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from composer.types import Exporter, Piece
 
 @contextmanager
 def guarded(paths: Iterable[Path], *, reads: Iterable[Path] = (), force: bool = False) -> Iterator[None]:
-    """Check before the work that files can be written, and replace none within it that was not there to be checked.
+    """Check before the work that files can be written, and replace none within it that appeared after the check.
 
-    `reads` are what the work reads: files, and folders of music. Raises CannotWrite.
+    `reads` are the inputs of the work: files, and folders of music. Raises CannotWrite.
     """
     wanted = list(paths)
     check(wanted, reads=reads, force=force)
@@ -38,9 +38,9 @@ def guarded(paths: Iterable[Path], *, reads: Iterable[Path] = (), force: bool = 
 
 
 def check(paths: Sequence[Path], *, reads: Iterable[Path] = (), force: bool = False, hint: str = "") -> None:
-    """Raise CannotWrite for places that cannot be written to, for two that are one, and for what may not be replaced.
+    """Raise CannotWrite for places that cannot be written to, for duplicates, and for files that may not be replaced.
 
-    `hint` follows upon the word that a file exists; see `check_kept`.
+    `hint` follows the statement that a file exists; see `check_kept`.
     """
     for path in paths:
         check_place(path)
@@ -74,36 +74,36 @@ def check_kept(
 
 
 def named_in(*texts: str | Path | None) -> Iterator[Path]:
-    """The files and folders that values of the command line name: `mine.mid`, `folder:mine/`, `wav.soundfont=my.sf2`.
+    """Find the files and folders in values of the command line: `mine.mid`, `folder:mine/`, `wav.soundfont=my.sf2`.
 
-    Texts that name nothing that is there are passed over.
+    Texts that name no existing file are skipped.
     """
     for text in texts:
         whole = str(text or "")
         for part in (whole, whole.partition(":")[2], whole.partition("=")[2]):
-            if part and os.path.lexists(path := os.path.expanduser(part)):  # noqa: PTH111  (Path raises for a user who is none)
+            if part and os.path.lexists(path := os.path.expanduser(part)):  # noqa: PTH111  (Path raises for an unknown user)
                 yield Path(path)
 
 
 def sidecar(path: Path) -> Path:
-    """The file beside a piece, `piece.mid.json`, that says what made it."""
+    """Return the path of the provenance beside a piece: `piece.mid.json`."""
     return Path(f"{path}.json")
 
 
 def _called(path: Path) -> str:
     shown = printable(str(path))
-    # The user has not named a sidecar.
+    # The user never typed the name of a sidecar.
     its = path.with_suffix("") if path.suffix == ".json" else path
     return shown if not its.suffix or its == path else f"{shown}, which goes with {printable(its.name)},"
 
 
 def _identities(paths: Iterable[Path]) -> Iterator[tuple[int, int] | None]:
-    """Of all files that are read: these, their sidecars, and the music in these folders."""
+    """Yield the identity of all files that are read: these, their sidecars, and the music in these folders."""
     seen = set()
     for path in paths:
         yield from (_identity(path), _identity(sidecar(path)))
         for folder, inside, names in os.walk(path, followlinks=True):
-            if (its := _identity(Path(folder))) in seen:  # it is reached twice, by links
+            if (its := _identity(Path(folder))) in seen:  # reached twice, by links
                 inside.clear()
                 continue
             seen.add(its)
@@ -111,7 +111,7 @@ def _identities(paths: Iterable[Path]) -> Iterator[tuple[int, int] | None]:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What is the same for a file by any of its names; None for a link to nothing."""
+    """Return a key that is the same for all names of a file; None for a broken link."""
     try:
         found = path.stat()
     except OSError:
@@ -137,7 +137,7 @@ def _folded(name: str) -> str:
 
 
 def _is_one_name(folder: Path, first: str, second: str) -> bool:
-    """Whether two names are one file in `folder`, as where case does not count; tried in a folder of its own there."""
+    """Tell whether two names are one file in `folder`, as on file systems without case; tried in a new folder there."""
     with tempfile.TemporaryDirectory(prefix=".composer-", dir=folder) as scratch:
         Path(scratch, first).touch()
         return os.path.lexists(Path(scratch, second))
@@ -148,9 +148,9 @@ def _is_one_name(folder: Path, first: str, second: str) -> bool:
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files of one piece, and what writes each; made before the work, so that nothing is written in vain.
+    """The files of one piece with their exporters, made before the work, so that no work is lost.
 
-    What has come to lie at their places meanwhile is kept, unless `force` is set.
+    Files that appeared meanwhile are kept, unless `force` is set.
     """
 
     paths: tuple[Path, ...]
@@ -161,10 +161,10 @@ class Outputs:
     def of(
         paths: Sequence[Path], options: Mapping[str, Mapping[str, Any]] | None = None, *, force: bool = True
     ) -> Outputs:
-        """Of these files, with options by suffix, which stands without its dot: `{"wav": {"gain": "2"}}`.
+        """Make outputs from paths, with options by suffix (without its dot): `{"wav": {"gain": "2"}}`.
 
-        Raises CannotWrite for a format that cannot be written; BadOption for options that their exporter has not, or
-        that are for a suffix that no file has. Places are the matter of `check`.
+        Raises CannotWrite for a format that cannot be written. Raises BadOption for unknown options of an exporter, and
+        for a suffix that no file has. Paths are checked by `check`.
         """
         options = options or {}
         suffixes = [suffix_of(path).removeprefix(".") for path in paths]
@@ -180,11 +180,11 @@ class Outputs:
         return *self.paths, sidecar(self.paths[0])
 
     def named(self, stem: Path) -> Outputs:
-        """The same forms beside `stem`, a path without a suffix."""
+        """Return outputs of the same formats beside `stem`, a path without a suffix."""
         return replace(self, paths=tuple(stem.with_name(stem.name + suffix_of(path)) for path in self.paths))
 
     def write(self, piece: Piece) -> None:
-        """Write one piece to every file, and beside the first (`piece.mid.json`) what made it. Raises CannotWrite."""
+        """Write one piece to every file, and its provenance beside the first (`piece.mid.json`). Raises CannotWrite."""
         with nullcontext() if self.force else replacing_none(self.files):
             for path, export in zip(self.paths, self.exporters, strict=True):
                 export([piece], path)
@@ -193,11 +193,11 @@ class Outputs:
                 with whole_file(beside) as scratch:
                     scratch.write_text(json.dumps(dict(piece.provenance), indent=1) + "\n", encoding="utf-8")
             elif self.force and _tells_of_a_piece(beside):
-                beside.unlink()  # it would tell of another one
+                beside.unlink()  # it belongs to another piece
 
 
 def _tells_of_a_piece(path: Path) -> bool:
-    """Whether a file is a sidecar, and not something else that has its name."""
+    """Tell whether a file is a sidecar, and not another file of that name."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -206,12 +206,12 @@ def _tells_of_a_piece(path: Path) -> bool:
 
 
 def write_piece(piece: Piece, path: Path) -> None:
-    """Write one piece to one file, and what made it beside it, in the place of what is there. Raises CannotWrite."""
+    """Write one piece to one file, and its provenance beside it; existing files are replaced. Raises CannotWrite."""
     Outputs.of([path]).write(piece)
 
 
 def parse_options(texts: Sequence[str]) -> dict[str, dict[str, str]]:
-    """`wav.soundfont=mine.sf2` as options by suffix. Raises BadOption."""
+    """Parse `wav.soundfont=mine.sf2` as options by suffix. Raises BadOption."""
     found: dict[str, dict[str, str]] = {}
     for text in texts:
         name, equals, value = text.partition("=")

@@ -1,4 +1,4 @@
-"""What readers say of the files of a dataset, added up by kind; it knows no format."""
+"""Remarks: the warnings of readers over a dataset, added up by kind."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 from composer.errors import LeftOutWarning, ReadingWarning, RoundingWarning
 
 SHOWN = 8
-"""Kinds that a report names; of the others it gives the number."""
+"""Kinds that a report names; the others are only counted."""
 
 MOST_KINDS = 1_000
-"""Kinds that are told apart: a stranger's reader may say something else of each file."""
+"""Kinds that are told apart: a foreign reader may word each warning differently."""
 
 _TIMES = re.compile(r" \([\d,]+ times\)")
 _NUMBER = re.compile(r"\d[\d,.]*(?<=\d)")
@@ -22,9 +22,9 @@ _NUMBER = re.compile(r"\d[\d,.]*(?<=\d)")
 
 @dataclass
 class Remarks:
-    """Kinds of what was left out, with how often and in how many files, and of what was mended, in how many files.
+    """Kinds of omissions, with their number and files, and kinds of repairs, with their files.
 
-    What was mended is told apart by its words: the file's name, and its numbers, are left out of them.
+    Kinds of repairs are told apart by their words, without the file's name and without numbers.
     """
 
     left_out: Counter[str] = field(default_factory=Counter)
@@ -33,7 +33,7 @@ class Remarks:
     mended_files: int = 0
 
     def note(self, said: Iterable[Warning | str]) -> None:
-        """Add what a reader said of one file. A note between ticks that was moved is no fault, and does not count."""
+        """Add the warnings of one file. Rounded notes are no fault, and do not count."""
         left_out: Counter[str] = Counter()
         remarks = set()
         for warning in said:
@@ -45,7 +45,7 @@ class Remarks:
             self.add(Remarks(left_out, Counter(left_out.keys()), Counter(remarks), int(bool(remarks))))
 
     def add(self, others: Remarks) -> None:
-        """Add what was said of other files."""
+        """Add the remarks of other files."""
         for name in ("left_out", "left_out_files", "mended"):
             own: Counter[str] = getattr(self, name)
             for kind, times in getattr(others, name).items():
@@ -53,20 +53,20 @@ class Remarks:
         self.mended_files += others.mended_files
 
     def plain(self) -> dict[str, Any]:
-        """As plain values, the most frequent first."""
+        """Convert to plain values, the most frequent first."""
         left_out = {kind: [times, self.left_out_files[kind]] for kind, times in self.left_out.most_common()}
         return {"mended": self.mended_files, "left_out": left_out, "remarks": dict(self.mended.most_common())}
 
 
 def kind_of(text: str) -> str:
-    """What a remark on a file says, but for the file's name, and with `N` for each number."""
+    """Reduce a remark to its kind: without the file's name, and with `N` for each number."""
     _, colon, rest = text.partition(": ")
     words = _TIMES.sub("", rest if colon else text).rstrip(".")
     return _NUMBER.sub("N", words)
 
 
 def lines(plain: Mapping[str, Any]) -> Iterator[str]:
-    """A report in a line or two, of what `Remarks.plain` gave."""
+    """Yield a report of one or two lines, from the values of `Remarks.plain`."""
     left_out = [f"{kind} ({times:,} in {_files(files)})" for kind, (times, files) in plain["left_out"].items()]
     remarks = [f"{kind} ({_files(files)})" for kind, files in plain["remarks"].items()]
     for what, kinds in (("left out", left_out), ("mended", remarks)):

@@ -1,15 +1,23 @@
-"""Plugins: found, read, listed, checked and begun.
+"""Plugins: discovery, registry, options, cache, the doctor and the scaffold.
 
-registry.py       what all plugins offer, by name
-commands.py       the commands that plugins offer, and their help lines
 discovery.py      installed plugins, from package metadata
-cache.py          what they offer, kept between runs
 options.py        the options of a callable, converted and described
-doctor.py         what is wrong with a plugin
+offers.py         the offers of plugins by kind and name, imported and checked
+cache.py          the registry, kept between runs
 probing.py        a plugin imported in a process of its own
+registry.py       the registry of all enabled plugins
+help_lines.py     the help lines of commands, kept between runs
+commands.py       the commands that plugins offer
+doctor.py         problems of plugins, with advice
 scaffold/         new packages
 pytest_plugin.py  the contracts as tests
 """
 
 DISABLED = "COMPOSER_DISABLE_PLUGINS"
-"""The environment variable that names plugins, or packages of some, to be left out; `all` is all but our own."""
+"""The environment variable with the disabled plugins or packages; `all` is all but our own."""
+
+BUILT_IN = (
+    *("generate", "fill", "harmonize", "vary", "regenerate", "export", "check", "train", "evaluate"),
+    *("metrics", "originality", "finetune", "datasets", "models", "plugins", "cache"),
+)
+"""The names of composer's own commands, which no plugin may take."""

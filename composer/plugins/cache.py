@@ -1,8 +1,7 @@
-"""The catalogue: what plugins offer, kept between runs, so that each is imported only when something of it is needed.
+"""The cached registry, so that each plugin is imported only when something of it is needed.
 
-It is made anew when a plugin's files, a package or Python itself has changed. Where a plugin misses a library, that is
-kept, too, until something is installed. Of one with another fault nothing is kept, and so nothing at all: it may be
-mended by what lies elsewhere.
+It is rebuilt when a plugin's files, a package or Python itself has changed. A missing library is cached as a fault,
+until something is installed. With any other fault nothing is cached: a change elsewhere may mend it.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from typing import Any
 from composer import __version__
 from composer.errors import CannotWrite
 from composer.plugins.discovery import Plugin, disabled, find
+from composer.plugins.offers import KINDS, Later, Offer, Registry
 from composer.plugins.options import Option, choices
-from composer.plugins.registry import KINDS, Later, Offer, Registry
 from composer.storage.atomic import whole_file
 from composer.storage.cache import cache_folder, make
 
@@ -32,7 +31,7 @@ PLAIN = {"int": int, "float": float, "bool": bool, "str": str, "None": type(None
 
 
 def recall(points: Sequence[EntryPoint]) -> Registry | None:
-    """The registry of these entry points as it was kept; None where nothing is, or what is no longer fits."""
+    """Return the cached registry of these entry points; None where there is none, or where it no longer fits."""
     try:
         kept = json.loads(_place().read_text(encoding="utf-8"))
         if kept["fingerprint"] != fingerprint(points) or kept["seal"] != _seal(kept["plugins"]):
@@ -43,7 +42,7 @@ def recall(points: Sequence[EntryPoint]) -> Registry | None:
 
 
 def keep(points: Sequence[EntryPoint], registry: Registry) -> None:
-    """Keep a registry for later runs, if there is a place and no plugin has a fault but that it misses a library."""
+    """Cache a registry for later runs, unless a plugin has a fault other than a missing library."""
     if any(plugin.fault and plugin.cause != "missing" for plugin in registry.plugins):
         return
     try:
@@ -53,11 +52,11 @@ def keep(points: Sequence[EntryPoint], registry: Registry) -> None:
         with whole_file(_place()) as scratch:
             scratch.write_text(text, encoding="utf-8")
     except (OSError, CannotWrite, TypeError, ValueError):
-        return  # somebody's options have types or defaults that no file holds, or there is no place
+        return  # types or defaults that JSON cannot hold, or no writable cache
 
 
 def _place() -> Path:
-    """A file for each set of plugins that are disabled."""
+    """Return the path of the cache: a file for each set of disabled plugins."""
     names = disabled()
     return cache_folder() / (f"plugins-{_digest(names)}.json" if names else "plugins.json")
 
@@ -67,7 +66,7 @@ def _digest(values: object) -> str:
 
 
 def _seal(plugins: Any) -> str:
-    """Another one where a disk, or anybody, has changed what was kept."""
+    """Compute the checksum of the cached registry."""
     return _digest(json.dumps(plugins, sort_keys=True))
 
 
@@ -75,13 +74,13 @@ def _seal(plugins: Any) -> str:
 
 
 def fingerprint(points: Sequence[EntryPoint]) -> str:
-    """Another one for other plugins, packages, versions, and files of plugins."""
+    """Compute a digest that changes with plugins, their files, packages and versions."""
     installed = [_changed(Path(path)) for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
     return _digest((sys.version, __version__, installed, [_its_files(point) for point in points]))
 
 
 def mark(point: EntryPoint) -> str:
-    """Another one for another version of Python, of composer, or of the files of one plugin."""
+    """Compute a digest that changes with the files of one plugin, and with the versions of Python and composer."""
     return _digest((sys.version, __version__, _its_files(point)))
 
 
@@ -96,7 +95,7 @@ def _its_files(point: EntryPoint) -> tuple[object, ...]:
 
 
 def _files(module: str) -> Iterator[tuple[str, int]]:
-    """The source files of a top-level module, and when each changed."""
+    """Yield the source files of a top-level module, each with its time of change."""
     spec = find_spec(module)
     folders = list(spec.submodule_search_locations or ()) if spec else []
     paths = [path for folder in folders for path in sorted(Path(folder).rglob("*.py"))]
@@ -129,7 +128,7 @@ def _described(registry: Registry, plugin: Plugin) -> dict[str, Any]:
 
 
 def can_keep(option: Option) -> bool:
-    """Whether a file can hold what an option is; its plugin is imported at every start otherwise, and all others."""
+    """Tell whether an option can be cached. Otherwise its plugin, and all others, are imported at every start."""
     try:
         _option_to_json(option)
     except (TypeError, ValueError):
@@ -143,12 +142,12 @@ def _option_to_json(option: Option) -> dict[str, Any]:
         return values
     back = _default_from_json(json.loads(json.dumps(option.default)))
     if back != option.default or type(back) is not type(option.default):
-        raise TypeError("this default is lost in JSON")
+        raise TypeError("JSON cannot hold this default")
     return {**values, "default": option.default}
 
 
 def _spelled(annotation: Any) -> Any:
-    """`int | None` as ["or", "int", "None"], `tuple[str, ...]` as ["tuple", "str"], `Literal["a"]` as ["one of", "a"].
+    """Spell a type as JSON: `int | None` as ["or", "int", "None"], `tuple[str, ...]` as ["tuple", "str"].
 
     Raises TypeError for others.
     """
@@ -162,7 +161,7 @@ def _spelled(annotation: Any) -> Any:
         return ["one of", *words]
     if origin is tuple and len(arguments) == 2 and arguments[1] is ...:
         return ["tuple", _spelled(arguments[0])]
-    raise TypeError(f"{annotation} is not spelled")
+    raise TypeError(f"JSON cannot hold {annotation}")
 
 
 def _read(spelled: Any) -> Any:
@@ -173,7 +172,7 @@ def _read(spelled: Any) -> Any:
         return tuple[_read(parts[0]), ...]  # type: ignore[misc]
     if kind == "one of":
         return typing.Literal[tuple(parts)]
-    return typing.Union[tuple(map(_read, parts))]  # noqa: UP007  (of types that are not known here)
+    return typing.Union[tuple(map(_read, parts))]  # noqa: UP007  (of types known only at run time)
 
 
 def _default_from_json(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The plugins that are installed, by package metadata alone, and which of them are left out; it imports none."""
+"""The installed plugins, by package metadata alone, and which of them are disabled. None is imported here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from composer.errors import UnknownName, nearest, printable
 from composer.plugins import DISABLED
 
-if TYPE_CHECKING:  # help comes at once without it
+if TYPE_CHECKING:  # a fast `--help` does without it
     from importlib.metadata import Distribution, EntryPoint
 
 GROUP = "composer"
@@ -24,7 +24,7 @@ Cause: TypeAlias = Literal["", "raises", "missing", "version", "malformed", "cla
 
 @dataclass(frozen=True)
 class Plugin:
-    """An installed plugin: who brings it, and, if it was left out, why."""
+    """An installed plugin, its package, and its fault if it was left out."""
 
     name: str
     distribution: str
@@ -33,7 +33,7 @@ class Plugin:
     cause: Cause = ""
 
     def is_called(self, name: str) -> bool:
-        """Whether a user may mean it by `name`: its own, or that of its package."""
+        """Tell whether a name is the plugin's, or that of its package."""
         return name in (self.name, self.distribution)
 
     @property
@@ -43,7 +43,7 @@ class Plugin:
 
 
 def find() -> list[EntryPoint]:
-    """The installed plugins, from metadata alone: this distribution's own first, then by name."""
+    """Find the installed plugins by metadata alone: our own first, then by name."""
     from importlib.metadata import entry_points
 
     unique = {(point.name, point.value): point for point in entry_points(group=GROUP)}
@@ -51,24 +51,24 @@ def find() -> list[EntryPoint]:
 
 
 def plugin_of(point: EntryPoint) -> Plugin:
-    """Whose entry point it is."""
+    """Return the plugin of an entry point."""
     return Plugin(point.name, *(_about(point.dist) if point.dist else ("?", "?")))
 
 
 @lru_cache(maxsize=256)
 def _about(distribution: Distribution) -> tuple[str, str]:
-    """Its name and version; each reading of metadata parses the whole file."""
+    """Return the name and version of a package; each reading of metadata parses the whole file."""
     metadata = distribution.metadata
     return metadata["Name"], metadata["Version"]
 
 
 def disabled() -> tuple[str, ...]:
-    """The names in the environment variable, sorted."""
+    """Return the names in the environment variable, sorted."""
     return tuple(sorted({name for part in os.environ.get(DISABLED, "").split(",") if (name := part.strip())}))
 
 
 def leave_out(names: Iterable[str]) -> None:
-    """Leave plugins out, here and in processes begun from here. Raises UnknownName for one that is not installed."""
+    """Disable plugins, here and in processes started from here. Raises UnknownName for one that is not installed."""
     installed = [plugin_of(point) for point in find()]
     for name in names:
         if name != "all" and not any(plugin.is_called(name) for plugin in installed):
@@ -79,5 +79,5 @@ def leave_out(names: Iterable[str]) -> None:
 
 
 def is_left_out(plugin: Plugin, names: Sequence[str]) -> bool:
-    """Whether one of these names is the plugin's."""
+    """Tell whether one of these names disables the plugin."""
     return any(plugin.is_called(name) for name in names) or ("all" in names and not plugin.ours)

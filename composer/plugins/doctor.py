@@ -1,4 +1,4 @@
-"""The doctor of plugins: what is broken, slow, outdated, clashing or missing, and what to do; it knows no plugin."""
+"""The doctor of plugins: broken, slow, outdated, clashing or missing ones, each with advice."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Literal
 from composer.errors import printable
 from composer.plugins import probing
 from composer.plugins.discovery import Cause, Plugin, disabled, find, is_left_out, plugin_of
+from composer.plugins.offers import load
 from composer.plugins.probing import Probe
-from composer.plugins.registry import load
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 SLOW = 1.0
-"""Seconds from which on importing a plugin is called slow."""
+"""Seconds of an import from which a plugin is reported as slow."""
 
 State = Literal["left out", "disabled", "slow", "missing", "outdated"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about a plugin, and what to do about it, each in a sentence."""
+    """A problem of a plugin and advice, each in a sentence."""
 
     plugin: Plugin
     state: State
@@ -39,14 +39,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found, and how long each plugin takes, in seconds; nothing of those that could not be imported."""
+    """The findings, and the seconds that each plugin takes to import; none for those that could not be imported."""
 
     findings: tuple[Finding, ...]
     seconds: tuple[tuple[Plugin, float], ...]
 
 
 def examine(points: Sequence[EntryPoint] | None = None) -> Report:
-    """Import every plugin that is installed, each in a process of its own, and say what is wrong."""
+    """Import every installed plugin, each in a process of its own, and report the problems."""
     points = find() if points is None else points
     probes = dict(zip(points, probing.probes(points), strict=True))
     probing.remember(probes)
@@ -75,12 +75,12 @@ def _findings(point: EntryPoint, plugin: Plugin | None, probe: Probe) -> Iterato
 
 
 def _one_each(points: Sequence[EntryPoint]) -> list[EntryPoint]:
-    """The first plugin of each package, to speak for it."""
+    """Return the first plugin of each package, to stand for it."""
     return list({plugin_of(point).distribution: point for point in reversed(points)}.values())[::-1]
 
 
 def _unmet(plugin: Plugin, distribution: Distribution | None) -> Iterator[Finding]:
-    """What its package needs and is not here, and what is here in a version that does not suit."""
+    """Find requirements of a package that are missing, or installed in an unsuitable version."""
     needed = {need.name: need for need in _needs(distribution)}
     here = {name: _version(name) for name in needed}
     if missing := [name for name, found in here.items() if not found]:
@@ -96,20 +96,20 @@ def _unmet(plugin: Plugin, distribution: Distribution | None) -> Iterator[Findin
 
 
 def _needs(distribution: Distribution | None) -> Iterator[Requirement]:
-    """What a package declares to need on this machine; extras, of which nobody knows who wants them, are left out."""
+    """Yield the requirements of a package on this machine, without those of extras."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     for text in (distribution.requires or []) if distribution else []:
         try:
             need = Requirement(text)
         except InvalidRequirement:
-            continue  # `pip` would not have installed what it needs either
+            continue  # `pip` would not have installed it either
         if need.marker is None or need.marker.evaluate({"extra": ""}):
             yield need
 
 
 def _version(distribution: str) -> str:
-    """Of an installed package; empty if it is not here."""
+    """Return the version of an installed package; empty if it is missing."""
     try:
         return version(distribution) or ""
     except PackageNotFoundError:
@@ -117,7 +117,7 @@ def _version(distribution: str) -> str:
 
 
 def _suits(need: Requirement, installed: str) -> bool:
-    """Whether a version is among those that are needed; one that is no version may be."""
+    """Tell whether an installed version meets a requirement. A malformed version may."""
     from packaging.version import InvalidVersion, Version
 
     try:
@@ -139,7 +139,7 @@ _ADVICE: dict[Cause, str] = {
 
 
 def _is_extra(plugin: Plugin) -> bool:
-    """Whether it is one of ours that waits for a library of an extra: nobody need have it."""
+    """Tell whether it is one of our plugins whose optional library is missing."""
     return plugin.ours and plugin.cause == "missing"
 
 

@@ -1,4 +1,4 @@
-"""Options of offered things: read from signatures, and values made of text; it knows no plugin and no command line."""
+"""Options of a callable: read from its signature, and converted from text."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from composer.errors import BadOption, printable
 
 @dataclass(frozen=True)
 class Option:
-    """One option of an offered thing, read from its signature."""
+    """One option of a callable, from its signature."""
 
     name: str
     type: Any
     default: Any = inspect.Parameter.empty
     help: str = ""
-    example: str = ""  # a value that makes sense, as it is typed
+    example: str = ""  # a sensible value, as typed
 
     @property
     def required(self) -> bool:
@@ -29,8 +29,8 @@ class Option:
 
 
 def schema(thing: Callable[..., Any]) -> tuple[Option, ...]:
-    """The options of a callable, from its signature; `Annotated[type, "help", "example"]` has more about one."""
-    # A dataclass is asked itself: of a field that it inherits, the annotation is read where its base class stands.
+    """Read the options of a callable from its signature; `Annotated[type, "help", "example"]` describes one."""
+    # Of a dataclass itself, so that annotations of inherited fields are resolved in the module of the base class.
     annotated = thing.__init__ if inspect.isclass(thing) and not is_dataclass(thing) else thing
     hints = typing.get_type_hints(annotated, include_extras=True)
     options = []
@@ -48,7 +48,7 @@ _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no"
 
 
 def convert(value: Any, option: Option, title: str) -> Any:
-    """`value` as the option's annotation asks: text is parsed, lists become tuples. BadOption if it cannot be."""
+    """Convert a value to the option's type: text is parsed, lists become tuples. Raises BadOption."""
     try:
         return _as(value, option.type)
     except (KeyError, TypeError, ValueError, OverflowError):
@@ -59,12 +59,12 @@ def convert(value: Any, option: Option, title: str) -> Any:
 def _shown(value: Any) -> str:
     try:
         return printable(repr(value))
-    except ValueError:  # Python writes no number of thousands of digits
+    except ValueError:  # Python refuses to format thousands of digits
         return "a number of thousands of digits"
 
 
 def choices(annotation: Any) -> tuple[str, ...]:
-    """The words of a `Literal`, which are all that such an option can be; none for other types."""
+    """Return the words of a `Literal`, which are all that such an option can be; none for other types."""
     return typing.get_args(annotation) if typing.get_origin(annotation) is typing.Literal else ()
 
 

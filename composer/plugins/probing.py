@@ -1,4 +1,4 @@
-"""Imports plugins in processes of their own, with a time limit, so that none hangs or ends ours; it knows no plugin."""
+"""Probes: plugins imported in processes of their own, with a time limit, so that none can hang or end ours."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from typing import Any
 from composer.devices import processors
 from composer.errors import CannotWrite
 from composer.plugins.cache import mark
-from composer.plugins.registry import load
+from composer.plugins.offers import load
 from composer.storage.atomic import whole_file
 from composer.storage.cache import cache_folder, make
 
 LIMIT = 20.0
-"""Seconds that a plugin may take to be imported and to say what it offers."""
+"""Seconds that a plugin may take to be imported and to answer its hooks."""
 
 _CHILD = """
 import json, sys
@@ -35,19 +35,19 @@ report(point, out)
 
 @dataclass(frozen=True)
 class Probe:
-    """What came of importing one plugin, and of asking what it offers."""
+    """The result of importing one plugin and calling its hooks."""
 
     seconds: float = 0.0
-    lost: str = ""  # why its process came to no end, or to a bad one
+    lost: str = ""  # why its process hung or failed
 
 
 def probe(point: EntryPoint, limit: float | None = None) -> Probe:
-    """Import one plugin elsewhere; `limit` is in seconds, `LIMIT` unless given."""
+    """Import one plugin in another process; `limit` is in seconds, `LIMIT` unless given."""
     limit = LIMIT if limit is None else limit
     with tempfile.TemporaryDirectory(prefix="composer-") as folder:
         out = Path(folder) / "probe.json"
         asked = json.dumps([[point.name, point.value, point.group], sys.path, str(out)])
-        # The result goes to a file: a pipe stays open as long as anything that the plugin has begun.
+        # The result goes to a file: children of the plugin may hold a pipe open.
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         process = subprocess.Popen([sys.executable, "-P", "-c", _CHILD, asked], **quiet)  # type: ignore[call-overload]  # noqa: S603
         try:
@@ -64,22 +64,22 @@ def probe(point: EntryPoint, limit: float | None = None) -> Probe:
 
 
 def report(point: Sequence[str], out: str) -> None:
-    """In the other process: import the plugin, and write down what came of it."""
+    """Import the plugin and write the result to a file; called in the other process."""
     began = perf_counter()
     load([EntryPoint(*point)])
     found = asdict(Probe(perf_counter() - began))
     Path(out).write_text(json.dumps(found), encoding="utf-8")
-    os._exit(0)  # whatever the plugin has begun
+    os._exit(0)  # without waiting for threads of the plugin
 
 
 def probes(points: Sequence[EntryPoint]) -> list[Probe]:
-    """A probe of each, as many at a time as there are processors."""
+    """Probe each plugin, as many at a time as there are processors."""
     with ThreadPoolExecutor(processors()) as pool:
         return list(pool.map(probe, points))
 
 
 def lost(points: Iterable[EntryPoint]) -> dict[EntryPoint, str]:
-    """Those that cannot even be imported, and why; each is probed once, and again when its files have changed."""
+    """Return the plugins that cannot be imported, with the reason; a probe is repeated only after a change."""
     points = list(points)
     known = {point: probe for point in points if (probe := _recalled(point)) is not None}
     if unknown := [point for point in points if point not in known]:
@@ -90,12 +90,12 @@ def lost(points: Iterable[EntryPoint]) -> dict[EntryPoint, str]:
 
 
 def known() -> dict[str, float]:
-    """The seconds that importing took, by the name of the plugin, as far as it was measured."""
+    """Return the seconds of each import by name of plugin, as far as they were measured."""
     return {name: values["seconds"] for name, values in _kept().items() if not values["lost"]}
 
 
 def remember(found: Mapping[EntryPoint, Probe]) -> None:
-    """Keep what came of probes for later runs, where the cache can be written to."""
+    """Cache probes for later runs, where the cache is writable."""
     kept = _kept() | {point.name: {**asdict(one), "mark": mark(point)} for point, one in found.items()}
     try:
         make(_place().parent)
@@ -113,7 +113,7 @@ def _recalled(point: EntryPoint) -> Probe | None:
 
 
 def _kept() -> dict[str, dict[str, Any]]:
-    """What is kept of each plugin, by name."""
+    """Read the cached probes, by name of plugin."""
     try:
         values = json.loads(_place().read_text(encoding="utf-8"))
         return {name: one for name, one in values.items() if {"mark", "seconds", "lost"} <= set(one)}

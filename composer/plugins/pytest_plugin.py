@@ -1,4 +1,4 @@
-"""`pytest --composer-contracts`: what a package offers against its contracts; without that option it does nothing."""
+"""The contracts as tests: `pytest --composer-contracts` checks the offers of a package; without it nothing happens."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 
 
 def _plugins_of(folder: Path) -> list[str]:
-    """The names of the plugins that the project in a folder declares."""
+    """Read the names of the plugins that the project in a folder declares."""
     path = folder / "pyproject.toml"
     try:
         declared = tomllib.loads(path.read_text(encoding="utf-8"))["project"]["entry-points"]["composer"]
@@ -67,15 +67,15 @@ class Contract(pytest.Item):
         self.case = case
 
     def runtest(self) -> None:
-        """Run it."""
+        """Run the case."""
         self.case.run()
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """The rule and the example, which say more than the lines of the suite do."""
+        """Show the broken rule and its example, rather than lines of the suite."""
         if isinstance(excinfo.value, AssertionError) and excinfo.value.__cause__ is None:
             return f"broken rule: {excinfo.value}"
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        """Where it stands, and what it is."""
+        """Return the location and the name."""
         return self.path, None, self.name

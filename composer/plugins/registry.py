@@ -1,295 +1,30 @@
-"""Finds plugins, keeps the broken ones out, gathers what they offer by name, and makes it from options.
+"""The registry: what the installed and enabled plugins offer, from the cache of an earlier run where that still fits.
 
-It knows the hooks and the entry-point group, and no plugin by name. Plugins are found from package metadata; their
-modules are imported when something of a plugin is first asked for.
+It is the top of this room, and names no plugin.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from importlib.metadata import EntryPoint
-from types import MappingProxyType
-from typing import Any
 
-import pluggy
-
-from composer import hookspecs
-from composer.errors import BadOption, UnknownName, nearest, printable
-from composer.plugins.commands import BUILT_IN
-from composer.plugins.discovery import Cause, Plugin, disabled, find, is_left_out, plugin_of
-from composer.plugins.options import Option, convert, schema
-
-__all__ = ["KINDS", "Later", "Offer", "Option", "Plugin", "Registry", "convert", "find", "load", "registry", "schema"]
-
-KINDS = (
-    "architectures",
-    "tokenizers",
-    "samplers",
-    "steppers",
-    "readers",
-    "exporters",
-    "callbacks",
-    "datasets",
-    "models",
-    "executors",
-    "metrics",
-    "commands",
-)
-
-NAMED = ("architectures", "tokenizers")
-"""Kinds of which a recipe holds a name and, in the same table, the options: none of these may be called `name`."""
-
-
-@dataclass(frozen=True)
-class Later:
-    """A thing that a plugin offers, imported when it is first called or asked for anything but its options."""
-
-    point: EntryPoint
-    kind: str
-    name: str
-    options: tuple[Option, ...]
-    summary: str
-
-    def thing(self) -> Any:
-        """The thing itself. Raises UnknownName for a plugin that is broken now."""
-        found = _loaded(self.point, self.kind)
-        if self.name not in found.offers[self.kind]:
-            fault = found.plugins[0].fault or "it offers this no more"
-            raise UnknownName(f"the plugin '{self.point.name}', which offered '{self.name}', is left out: {fault}")
-        return found.offers[self.kind][self.name].make
-
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
-        """What the thing makes."""
-        return self.thing()(*arguments, **options)
-
-    def __getattr__(self, name: str) -> Any:
-        """What the thing has."""
-        if name in Later.__dataclass_fields__:  # of one that is only being made
-            raise AttributeError(name)
-        return getattr(self.thing(), name)
-
-
-@dataclass(frozen=True)
-class Offer:
-    """One thing that a plugin offers under a name."""
-
-    kind: str
-    name: str
-    make: Callable[..., Any]
-    plugin: Plugin
-
-    @property
-    def options(self) -> tuple[Option, ...]:
-        """Its options, from its signature; those of a command are click's own matter."""
-        if self.kind == "commands":
-            return ()
-        return self.make.options if isinstance(self.make, Later) else schema(self.make)
-
-    @property
-    def summary(self) -> str:
-        """The first line of its docstring, or what a command says in a list of commands."""
-        if isinstance(self.make, Later):
-            return self.make.summary
-        if self.kind == "commands":
-            return str(self.thing().get_short_help_str(100))
-        return self.text.partition("\n")[0]
-
-    @property
-    def text(self) -> str:
-        """Its docstring, whole, as lines without indentation; for one of an unread plugin, that is read now."""
-        thing = self.thing()
-        return inspect.cleandoc(thing.help or "") if self.kind == "commands" else inspect.getdoc(thing) or ""
-
-    def thing(self) -> Any:
-        """Return what is offered itself, imported now. Raises UnknownName for a plugin that is broken now."""
-        return self.make.thing() if isinstance(self.make, Later) else self.make
-
-
-@dataclass(frozen=True)
-class Registry:
-    """Everything that the installed plugins offer, by kind and name, and the plugins themselves."""
-
-    offers: Mapping[str, Mapping[str, Offer]]
-    plugins: tuple[Plugin, ...]
-
-    def names(self, kind: str) -> list[str]:
-        """The names offered of one kind, sorted."""
-        return sorted(self.offers[kind])
-
-    def offer(self, kind: str, name: str) -> Offer:
-        """The offer of that kind and name; UnknownName, with the nearest there is, if none."""
-        try:
-            return self.offers[kind][name]
-        except KeyError:
-            thing = kind.removesuffix("s")
-            raise UnknownName(
-                f"no plugin offers the {thing} '{printable(name)}': {nearest(name, self.offers[kind])}"
-            ) from None
-
-    def make(self, kind: str, name: str, /, **options: Any) -> Any:
-        """The named thing made from options; values given as text are read as their annotation says.
-
-        Raises UnknownName for the name, BadOption for an option that is unknown, missing or not what it should be.
-        """
-        return make(self.offer(kind, name), **options)
-
-
-def make(offer: Offer, /, **options: Any) -> Any:
-    """What `Registry.make` does, for an offer in hand."""
-    known = {option.name: option for option in offer.options}
-    title = f"{offer.kind.removesuffix('s')} '{offer.name}'"
-    for name in options:
-        if name not in known:
-            raise BadOption(f"{title} has no option '{printable(name)}': {nearest(name, known)}")
-    if missing := [name for name, option in known.items() if option.required and name not in options]:
-        raise BadOption(f"{title} needs the option '{missing[0]}'.")
-    values = {name: convert(value, known[name], title) for name, value in options.items()}
-    try:
-        return offer.make(**values)
-    except (TypeError, ValueError) as error:
-        raise BadOption(f"{title}: {printable(str(error), 400).rstrip('.')}.") from error
+from composer.plugins import cache
+from composer.plugins.discovery import disabled, find, is_left_out, plugin_of
+from composer.plugins.offers import Registry, load
 
 
 def registry() -> Registry:
-    """What is installed and not disabled, made once; from the catalogue of an earlier run, where it still fits."""
+    """Return the registry of all plugins that are installed and not disabled; built once for each set of them."""
     return _registry(disabled())
 
 
 @lru_cache(maxsize=8)
 def _registry(names: tuple[str, ...]) -> Registry:
-    from composer.plugins import cache, commands
-
     points = [point for point in find() if not is_left_out(plugin_of(point), names)]
-    if (kept := cache.recall(points)) is not None:
-        return kept
-    from composer.plugins import probing
+    if (recalled := cache.recall(points)) is not None:
+        return recalled
+    from composer.plugins import help_lines, probing  # only where plugins have changed
 
     loaded = load(points, lost=probing.lost(point for point in points if not plugin_of(point).ours))
     cache.keep(points, loaded)
-    commands.keep(loaded)
+    help_lines.keep(loaded)
     return loaded
-
-
-@lru_cache(maxsize=256)
-def _loaded(point: EntryPoint, kind: str) -> Registry:
-    return load([point], (kind,))
-
-
-def _manager() -> pluggy.PluginManager:
-    manager = pluggy.PluginManager("composer")
-    manager.add_hookspecs(hookspecs)
-    return manager
-
-
-@dataclass
-class _Gathering:
-    """What has been gathered so far; one plugin's offers come in whole or not at all."""
-
-    offers: dict[str, dict[str, Offer]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
-    manager: pluggy.PluginManager = field(default_factory=_manager)
-
-    def add(self, plugin: Plugin, module: object, kinds: Sequence[str]) -> None:
-        """Take in what one module offers of these kinds; LeftOut, with nothing taken, for a fault in any of it."""
-        self.manager.register(module)
-        try:
-            self.manager.check_pending()
-            found = [offer for kind in kinds for offer in _offered(self.manager, kind, plugin)]
-        finally:
-            self.manager.unregister(module)
-        for offer in found:
-            if there := self.offers[offer.kind].get(offer.name):
-                raise LeftOut(
-                    "clash",
-                    f"offers the {offer.kind.removesuffix('s')} '{offer.name}', "
-                    f"which the plugin '{there.plugin.name}' ({there.plugin.distribution}) offers already",
-                )
-        for offer in found:
-            self.offers[offer.kind][offer.name] = offer
-
-
-def _offered(manager: pluggy.PluginManager, kind: str, plugin: Plugin) -> list[Offer]:
-    hook = f"register_{kind}"
-    offers = []
-    for implementation in getattr(manager.hook, hook).get_hookimpls():
-        things = implementation.function()
-        if not isinstance(things, Mapping):
-            raise LeftOut("malformed", f"{hook} returned {type(things).__name__} where {{name: callable}} is asked for")
-        for name, thing in things.items():
-            if not isinstance(name, str) or not callable(thing):
-                raise LeftOut("malformed", f"{hook} offers {name!r}, which is not a name with a callable")
-            _check(kind, name, thing)
-            offers.append(Offer(kind, name, thing, plugin))
-    return offers
-
-
-def _check(kind: str, name: str, thing: Callable[..., Any]) -> None:
-    """Raise now for what cannot be used, and not in the middle of somebody's help."""
-    if kind == "commands":
-        _check_command(name, thing)
-    elif any(option.name == "name" for option in schema(thing)) and kind in NAMED:
-        raise LeftOut(
-            "malformed",
-            f"register_{kind} offers {name!r} with an option 'name', which stands for {name!r} in recipes",
-        )
-
-
-def _check_command(name: str, thing: object) -> None:
-    """Raise LeftOut for what is no command, or has the name of one of ours."""
-    import click
-
-    if not isinstance(thing, click.Command):
-        raise LeftOut("malformed", f"register_commands offers {name!r}, which is not a click command")
-    if name in BUILT_IN:
-        raise LeftOut("clash", f"offers the command '{name}', which composer has itself")
-
-
-def load(
-    points: Sequence[EntryPoint],
-    kinds: Sequence[str] = KINDS,
-    lost: Mapping[EntryPoint, str] = MappingProxyType({}),
-) -> Registry:
-    """A registry of these entry points and kinds. A plugin with a fault is left out, whole, and keeps its reason.
-
-    Those that are `lost`, for this reason, are not even imported.
-    """
-    gathering = _Gathering()
-    plugins = []
-    for point in points:
-        plugin = plugin_of(point)
-        try:
-            if point in lost:
-                raise LeftOut("hangs", lost[point])
-            module = point.load()
-            built_for = getattr(module, "COMPOSER_API", hookspecs.API_VERSION)
-            if built_for != hookspecs.API_VERSION:
-                told = printable(str(built_for), 20)
-                raise LeftOut("version", f"was made for version {told} of the hooks; this is {hookspecs.API_VERSION}")
-            gathering.add(plugin, module, kinds)
-        except (Exception, SystemExit) as error:  # whatever a stranger's module does at import
-            plugin = replace(plugin, fault=_fault(error), cause=_cause(error))
-        plugins.append(plugin)
-    return Registry(gathering.offers, tuple(plugins))
-
-
-class LeftOut(ValueError):
-    """Why a plugin is left out, where we refuse it, or it says so itself: `missing`, where it needs a library."""
-
-    def __init__(self, cause: Cause, text: str) -> None:
-        super().__init__(text)
-        self.cause: Cause = cause
-
-
-def _fault(error: BaseException) -> str:
-    text = printable(" ".join(str(error).split()), 300)
-    return text if isinstance(error, LeftOut) or type(error) is ValueError else f"{type(error).__name__}: {text}"
-
-
-def _cause(error: BaseException) -> Cause:
-    if isinstance(error, LeftOut):
-        return error.cause
-    if isinstance(error, pluggy.PluginValidationError):  # a hook that is not ours, or no more
-        return "version"
-    return "missing" if isinstance(error, ModuleNotFoundError) else "raises"

@@ -1,15 +1,15 @@
-"""The contracts of `composer.types` as checks, for the plugins here and for anybody's; it knows no plugin.
+"""The contracts of `composer.types` as checks, for all plugins alike.
 
-Each check takes something that a plugin offers. Where a rule is broken it raises BrokenRule, an AssertionError that
-names the rule and gives an example. In a plugin's own tests:
+Each check takes one thing of a plugin. It raises BrokenRule, an AssertionError with the rule and an example.
+In a plugin's own tests:
 
     from composer.testing import check_tokenizer
 
     def test_contract():
         check_tokenizer(MyTokenizer(), [a_small_score])
 
-`cases("my-plugin")` are the checks of all that a plugin offers, which `pytest --composer-contracts` and
-`composer plugins check my-plugin` run.
+`cases("my-plugin")` lists the checks of a whole plugin. `pytest --composer-contracts` and
+`composer plugins check my-plugin` run them.
 """
 
 from composer.testing.architectures import check_architecture

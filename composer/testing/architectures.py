@@ -1,4 +1,4 @@
-"""The contract of an architecture, on a module of it with random weights; it knows no music."""
+"""The contract of an architecture, on a module with random weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CLOSE = 1e-5
 
 
 def check_architecture(architecture: Architecture) -> None:
-    """Whole, in chunks and one by one are equal; rows are alone; all weights learn; what is saved comes back."""
+    """Check that whole, chunks and single steps agree, rows are independent, all weights learn, and saving restores."""
     import torch
 
     rule(rebuilt(architecture) == architecture, "options rebuilt from their fields are equal")
@@ -36,13 +36,13 @@ def check_architecture(architecture: Architecture) -> None:
 
 
 def _check_arrays(architecture: Architecture, module: nn.Module) -> None:
-    """What an architecture says of its arrays is so; or else every file of its models would be refused."""
+    """Check the names and shapes that the architecture lists; otherwise every file of its models would be refused."""
     if not isinstance(architecture, HasShapes):
         return
     said = {name: tuple(shape) for name, shape in architecture.shapes(SIZES, VOCABULARY)}
     found = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     others = sorted(name for name in {*said, *found} if said.get(name) != found.get(name))
-    rule(not others, f"shapes() names the arrays of the module, with their shapes; not so {', '.join(others)}")
+    rule(not others, f"shapes() lists the arrays of the module, with their shapes; not so {', '.join(others)}")
 
 
 def _check_shapes(module: nn.Module, inputs: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ def _check_chunks(module: nn.Module, inputs: Tensor, whole: Tensor, chunk: int) 
 
 
 def _check_rows(module: nn.Module, inputs: Tensor, whole: Tensor) -> None:
-    """A row alone, and rows in another order from halfway on."""
+    """Check a row alone, and rows in another order from the middle on."""
     half = PLACES // 2
     alone = module(inputs[1:2])[0]
     off = float((alone - whole[1:2]).abs().max())
@@ -80,7 +80,7 @@ def _check_rows(module: nn.Module, inputs: Tensor, whole: Tensor) -> None:
     order = [2, 0, 2]
     gathered = module(inputs[order, half:], tuple(part[order] for part in state))[0]
     off = float((gathered - whole[order, half:]).abs().max())
-    rule(off <= CLOSE, f"rows gathered out of a state go on as before; they are off by {off:.1e}")
+    rule(off <= CLOSE, f"rows gathered from a state continue as before; they are off by {off:.1e}")
 
 
 def _check_gradient(module: nn.Module, inputs: Tensor) -> None:

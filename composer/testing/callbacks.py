@@ -1,4 +1,4 @@
-"""The contract of a callback: it listens to a small run, which comes to the same weights; it knows no command."""
+"""The contract of a callback: it follows a small run, which reaches the same weights."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from composer.types import Callback
 
 SETTINGS = Settings(steps=6, evaluations=3, batch_size=4, chunk=16, transpose=0, device="cpu", precision="float32")
 ENGINE = ("metrics.jsonl", "*.checkpoint")
-"""What stands in the folder of a run without callbacks."""
+"""The files in the folder of a run without callbacks."""
 
 
 @dataclass(frozen=True)
 class Scales:
-    """A few scales, each on other degrees."""
+    """A few scales, each with other steps."""
 
     title: str = "Scales"
     licence: str = "CC0-1.0"
@@ -43,24 +43,24 @@ class Scales:
     suggested: Mapping[str, Any] = field(default_factory=dict)
 
     def sources(self) -> list[str]:
-        """One for each scale."""
+        """List a number for each scale."""
         return [str(number) for number in range(12)]
 
     def fingerprint(self, source: str) -> str:
-        """Its number."""
+        """Return its number."""
         return source
 
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
-        """Sixteen notes that go up and down by steps of its own."""
+        """Make sixteen notes that go up and down by steps of their own."""
         steps = np.random.Generator(np.random.PCG64(int(source))).integers(-2, 3, 16)
         yield source, Score((part([(int(pitch), 1) for pitch in 67 + np.cumsum(steps) % 12]),))
 
 
 def check_callback(callback: Callback, folder: Path) -> None:
-    """It hears of two runs in a folder, the second of which was over, and of one without a folder if it needs none.
+    """Check a callback on two runs in a folder, the second a resumed one, and without a folder if it needs none.
 
-    It raises nothing, writes what it says and nowhere else, and the weights are those of a run without it. Files are
-    made in `folder`, which is empty.
+    It must raise nothing, write only its declared files, and leave the weights unchanged. Files are made in `folder`,
+    which is empty.
     """
     rule(isinstance(callback, Callback), "a callback is a Callback")
     rule(all(isinstance(name, str) for name in callback.writes), "a callback's `writes` are names")
@@ -78,14 +78,16 @@ def check_callback(callback: Callback, folder: Path) -> None:
             faults = "".join(listener.dropped.values())
             rule(not faults, f"a callback raises nothing; here it raised {faults}")
             same = all(np.array_equal(found.weights[name], array) for name, array in alone.weights.items())
-            rule(same, "a run that a callback listens to comes to the same weights")
+            rule(same, "a run with a callback reaches the same weights")
     rule(not any(elsewhere.iterdir()), "a callback writes into the folder of the run, and not where it is called")
     more = [path.name for path in run.iterdir() if not any(path.match(name) for name in (*ENGINE, *callback.writes))]
-    rule(not more, f"what a callback makes in the folder of a run stands in its `writes`; not so {', '.join(more)}")
+    rule(
+        not more, f"the `writes` of a callback list all that it makes in the folder of a run; not so {', '.join(more)}"
+    )
 
 
 def _recipe() -> Recipe:
-    """The smallest of everything, of what can be made without options."""
+    """Make the smallest recipe of things without required options."""
     names = {
         kind: [name for name, offer in sorted(registry().offers[kind].items()) if not _required(offer)]
         for kind in ("architectures", "tokenizers")
@@ -106,10 +108,10 @@ def _listener(callback: Callback, recipe: Recipe, corpus: Corpus, folder: Path |
 
 
 class _Thorough(Callbacks):
-    """Callbacks that hear of a step before each validation, whatever the time."""
+    """Callbacks that receive a step before each validation, whatever the time."""
 
     def __call__(self, moment: Moment) -> None:
-        """Tell of a step, too."""
+        """Report a step, too."""
         events: tuple[Event, ...] = ("step", "validation") if moment.event == "validation" else (moment.event,)
         for event in events:
             progress = replace(moment.progress, valid=None, best=None) if event == "step" else moment.progress

@@ -1,4 +1,4 @@
-"""The contract of a command: it has help, its options do not clash, and nothing heavy is imported before it runs."""
+"""The contract of a command: help, distinct options, and no heavy import before it runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import click
 from composer.testing.rules import BrokenRule, rule
 
 HEAVY = ("torch", "matplotlib", "music21", "miditok", "pretty_midi", "reportlab", "scipy", "symusic", "verovio")
-"""Libraries that are imported when a command runs, and not to list it or to show its help."""
+"""Libraries that only a running command may import, not its listing or its help."""
 
 LONGEST_LINE = 70
 """Characters of the line that `composer --help` shows."""
@@ -31,7 +31,7 @@ print(json.dumps([name for name in heavy if name in sys.modules]))
 
 
 def check_command(name: str, command: click.Command) -> None:
-    """A command lists itself in one line, shows its help at once, and has no option twice; so do those below it."""
+    """Check that a command has a help line, quick help, and distinct options; so do its subcommands."""
     rule(isinstance(command, click.Command), f"a command is a click.Command, not {type(command).__name__}")
     rule(not name.startswith("-") and name.split() == [name], f"a name is one word, without a dash before it; {name!r}")
     _check_line(command.get_short_help_str(500))
@@ -54,7 +54,7 @@ def _check_line(line: str) -> None:
 
 
 def _all(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
-    """The command, and those below it, with the words that call each."""
+    """Yield the command and its subcommands, with the words that call each."""
     yield name, command
     if isinstance(command, click.Group):
         context = click.Context(command, info_name=name)
@@ -67,7 +67,7 @@ def _check_options(path: str, command: click.Command) -> None:
     context = click.Context(command, info_name=path)
     own = command.get_help_option(context)
     with catch_warnings():
-        simplefilter("ignore", UserWarning)  # click says no more of a name that stands twice
+        simplefilter("ignore", UserWarning)  # click's own warning of duplicates
         options = [one for one in command.get_params(context) if isinstance(one, click.Option) and one is not own]
     flags = Counter(flag for option in options for flag in (*option.opts, *option.secondary_opts))
     twice = sorted(flag for flag, times in flags.items() if times > 1)
@@ -91,7 +91,7 @@ def _check_help(path: str, command: click.Command) -> None:
 
 
 def _check_import(command: click.Command) -> None:
-    """Import the module that the command stands in, elsewhere."""
+    """Import the command's module in another process."""
     module = getattr(command.callback, "__module__", None)
     if module is None:
         return
@@ -99,4 +99,4 @@ def _check_import(command: click.Command) -> None:
     done = subprocess.run([sys.executable, "-P", "-c", _CHILD, asked], capture_output=True, text=True, check=False)  # noqa: S603
     rule(done.returncode == 0, f"the module of a command can be imported; {done.stderr.strip()[-300:]}")
     found = ", ".join(json.loads(done.stdout.splitlines()[-1]))
-    rule(not found, f"what is heavy is imported in the function that needs it; {module} imports {found}")
+    rule(not found, f"heavy libraries are imported in the function that needs them; {module} imports {found}")

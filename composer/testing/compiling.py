@@ -1,4 +1,4 @@
-"""A grammar compiled says what the plain one says, along sequences of its own; it knows no music."""
+"""The contract of a compiled grammar: it agrees with the plain one, along random sequences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from composer.types import Array, Facts, Tokenizer, Tokens
 
 
 def check_compiled(tokenizer: Tokenizer, sequences: Sequence[tuple[Request, Tokens]]) -> None:
-    """The same masks, inputs, facts and next states, for sequences side by side; nothing where it is not compiled."""
+    """Check that masks, inputs, musical states and next states agree, in a batch; nothing where it is not compiled."""
     plain, quick = tokenizer.grammar, compiled(tokenizer).grammar
     if plain is quick:
         return
@@ -36,6 +36,4 @@ def check_compiled(tokenizer: Tokenizer, sequences: Sequence[tuple[Request, Toke
 
 def _same(what: str, plain: Array, quick: Array) -> None:
     same = plain.shape == quick.shape and plain.dtype == quick.dtype and np.array_equal(plain, quick)
-    rule(
-        same, f"`{what}` of a grammar treats every row alike, by functions of arrays: compiled, it says something else"
-    )
+    rule(same, f"`{what}` of a grammar treats every row alike, by functions of arrays: the compiled one differs")

@@ -1,4 +1,4 @@
-"""The contract of a dataset, on its first sources alone; it knows no music but that there is some."""
+"""The contract of a dataset, on its first sources alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from composer.types import Dataset, Divided
 
 
 def check_dataset(dataset: Dataset, sources: int = 2, pieces: int = 5) -> None:
-    """It says where its music comes from; the first `pieces` of the first `sources` are named, the same every time."""
+    """Check that a dataset states its origin, and that the first pieces of the first sources are stable."""
     for name in ("title", "licence", "source", "citation"):
         text = getattr(dataset, name)
         rule(isinstance(text, str) and text.strip(), f"a dataset states its {name}")
@@ -28,9 +28,9 @@ def check_dataset(dataset: Dataset, sources: int = 2, pieces: int = 5) -> None:
     rule(list(copy.sources()) == names, "a dataset can be pickled, and keeps its sources")
     if isinstance(dataset, Divided):
         sides = [dataset.side(name) for name in names]
-        rule(set(sides) <= set(SPLITS), f"a side is one of {', '.join(SPLITS)}")
-        rule(set(sides) == set(SPLITS), "a dataset that gives its sides leaves none of the three empty")
-        rule(isinstance(copy, Divided) and sides == [copy.side(name) for name in names], "a source stays on its side")
+        rule(set(sides) <= set(SPLITS), f"a split is one of {', '.join(SPLITS)}")
+        rule(set(sides) == set(SPLITS), "a predefined split leaves none of the three empty")
+        rule(isinstance(copy, Divided) and sides == [copy.side(name) for name in names], "a source stays in its split")
     read = [_check_source(dataset, copy, name, pieces) for name in names[:sources]]
     everywhere = [name for found in read for name in found]
     rule(len(set(everywhere)) == len(everywhere), "no two pieces have the same name")

@@ -1,4 +1,4 @@
-"""The contract of an executor: an outcome for each argument, whatever becomes of the others; it knows no batch."""
+"""The contract of an executor: an outcome for each argument, whatever becomes of the others."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ LIMIT = 120.0
 
 
 def check_executor(executor: Executor) -> None:
-    """Every argument has one outcome, through all stages in turn; a fault is its own argument's alone."""
+    """Check that every argument has one outcome, through all stages in turn, and that faults stay apart."""
     found = list(executor((_halved, _one_more), iter(range(8)), LIMIT))
     arguments = sorted(outcome.argument for outcome in found)
     rule(arguments == list(range(8)), f"each argument has one outcome; of 0 to 7 there are {arguments}")
     for outcome in found:
         if outcome.argument % 2:
-            rule("ValueError" in outcome.fault, f"what a stage raises is told in the fault, not '{outcome.fault}'")
+            rule("ValueError" in outcome.fault, f"the fault states the error of a stage, not '{outcome.fault}'")
             rule(outcome.value is None, "where there is a fault, there is no value")
         else:
             wanted = outcome.argument // 2 + 1
@@ -31,7 +31,7 @@ def check_executor(executor: Executor) -> None:
 
 
 def _check_end(executor: Executor) -> None:
-    """Half of the outcomes are taken, and then no more."""
+    """Check that the iterator can be closed early."""
     taken: list[int] = []
 
     def arguments() -> Iterator[int]:

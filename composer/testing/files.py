@@ -1,4 +1,4 @@
-"""The contract of a file format: what is written is read back, and files are whole or not there; it knows no format."""
+"""The contract of a file format: written music is read back, and files are whole or absent."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from composer.testing.rules import rule
 from composer.types import Exporter, Inspecting, Piece, Reader
 
 HOLDS = ("start", "duration", "pitch", "metre", "upbeat", "tempo")
-"""What a file keeps of a score, unless its exporter says by `holds` that the format has no place for all of it."""
+"""The parts of a score that a file keeps, unless its exporter lists others in `holds`."""
 
 
 def check_exporter(exporter: Exporter, score: Score, folder: Path, *, suffix: str) -> None:
-    """A file is there, whole, and the same for the same piece; or there is none, and CannotWrite says why."""
+    """Check that a file is written, whole and the same for the same piece; or refused with CannotWrite."""
     before = copy.deepcopy(score)
     first, second = (_written(exporter, score, folder / f"{name}{suffix}") for name in ("one", "two"))
     rule(score == before, "the argument of an exporter is unchanged")
@@ -36,10 +36,10 @@ def check_exporter(exporter: Exporter, score: Score, folder: Path, *, suffix: st
 def check_reader(
     reader: Reader, folder: Path, *, suffix: str, examples: Sequence[bytes] = (), seconds: float = SECONDS / 2
 ) -> None:
-    """Whatever is in a file, it is read, or refused with UnreadableFile; the file stays as it is.
+    """Check that any file is read, or refused with UnreadableFile, and stays as it is.
 
-    `examples` are read the same with their suffix in capitals. A reader that says it `is_bounded` is given some of them
-    damaged at random, and is done with each in so many seconds of a processor.
+    `examples` are also read with their suffix in capitals. A reader with `is_bounded` is given damaged examples, and
+    must finish each within `seconds` of processor time.
     """
     noise = np.random.default_rng(0).bytes(512)
     for number, content in enumerate((b"", b"\0", noise, noise.hex().encode(), b"[" * 5000)):
@@ -66,7 +66,7 @@ _REFUSED = object()
 
 
 def _read(reader: Reader, path: Path) -> tuple[object, float]:
-    """What a reader makes of a file, `_REFUSED` where it takes none, and the seconds that it took of a processor."""
+    """Read a file (`_REFUSED` if it is refused), and measure the processor time."""
     found, began = _REFUSED, thread_time()
     with suppress(UnreadableFile), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -75,7 +75,7 @@ def _read(reader: Reader, path: Path) -> tuple[object, float]:
 
 
 def damaged(examples: Sequence[bytes], count: int = 40, most: int = 2**14) -> Iterator[bytes]:
-    """`count` files of at most `most` bytes, each an example in which parts were repeated, moved or replaced."""
+    """Yield `count` files of at most `most` bytes: examples with parts repeated, moved or replaced."""
     draw = random.Random(0)  # noqa: S311  (the same files each time)
     for number in range(count):
         content = examples[number % len(examples)]
@@ -91,9 +91,9 @@ def damaged(examples: Sequence[bytes], count: int = 40, most: int = 2**14) -> It
 def check_round_trip(
     exporter: Exporter, reader: Reader, score: Score, folder: Path, *, suffix: str, holds: Sequence[str] = HOLDS
 ) -> Score:
-    """`score` written into `folder` and read back: equal in what the format `holds`, and then in all.
+    """Write `score` into `folder` and read it back: equal in what the format `holds`, and then in all.
 
-    It may hold fields of notes, `metre`, `upbeat` and `tempo`. Gives back what was read.
+    A format may hold fields of notes, `metre`, `upbeat` and `tempo`. Returns the score that was read.
     """
     first = _written_and_read(exporter, reader, score, folder / f"first{suffix}")
     count = len(first.tracks)
@@ -106,7 +106,7 @@ def check_round_trip(
         wanted, found = told(score), told(first)
         rule(name not in holds or wanted == found, f"the {name} is read back; {wanted} is written, {found} is read")
     second = _written_and_read(exporter, reader, first, folder / f"second{suffix}")
-    rule(second == first, "what was read is written and read the same")
+    rule(second == first, "music read back is written and read the same")
     _check_refusal(exporter, score, folder / "no such folder" / f"third{suffix}")
     return first
 
@@ -115,7 +115,7 @@ def _written(exporter: Exporter, score: Score, path: Path) -> bytes:
     exporter([Piece(score)], path)
     rule(path.is_file(), "an exporter writes the file it was asked for")
     leftover = [other.name for other in path.parent.iterdir() if other.name.startswith(".composer-")]
-    rule(not leftover, f"nothing is left beside the file; there is {leftover}")
+    rule(not leftover, f"no scratch file is left beside the file; there is {leftover}")
     return path.read_bytes()
 
 
@@ -123,7 +123,7 @@ def _written_and_read(exporter: Exporter, reader: Reader, score: Score, path: Pa
     _written(exporter, score, path)
     if isinstance(reader, Inspecting):
         errors = [finding.text for finding in reader.inspect(path) if finding.severity == "error"]
-        rule(not errors, f"a reader that inspects files has no errors to tell of what is written; it tells {errors}")
+        rule(not errors, f"a linting reader finds no errors in written files; it finds {errors}")
     return reader(path)
 
 
@@ -132,7 +132,7 @@ def _metres(score: Score) -> list[tuple[int, str]]:
 
 
 def _tempos(score: Score) -> list[tuple[int, float]]:
-    """To a hundredth: formats count microseconds, or whole numbers. Without one, 120 is meant."""
+    """Round to a hundredth: formats count microseconds, or whole numbers. The default is 120."""
     return [(tempo.tick, round(tempo.bpm, 2)) for tempo in score.tempos] or [(0, 120.0)]
 
 

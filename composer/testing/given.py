@@ -1,4 +1,4 @@
-"""The contract of `Grammar.given`: in the spans the notes of a score, and always a way on; it knows no tokenizer."""
+"""The contract of `Grammar.fix_notes`: fixed notes in the spans, and never a dead end."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Onsets = set[tuple[int, int]]
 def check_given(
     tokenizer: Tokenizer, score: Score, spans: Sequence[Span], rows: int = 50, seed: int = 0
 ) -> tuple[Score, list[Score]]:
-    """Random pieces of the same length, metre and key as `score` strike in `spans` what it strikes there.
+    """Check that random pieces of the length, time signature and key of `score` have its onsets in `spans`.
 
-    Spans are of the tracks that the tokenizer makes of `score`. At the beginning of a span more may be struck, where a
-    note of `score` is held there. Gives what the tokenizer keeps of `score`, and the pieces.
+    Spans refer to the tracks of the decoded `score`. At the start of a span a note of `score` that sounds there may be
+    struck again. Returns the decoded `score`, and the pieces.
     """
     kept = tokenizer.decode(tokenizer.encode(score))
     mask, request = tokenizer.grammar.given(kept, spans), request_for(kept)
@@ -36,7 +36,7 @@ def check_given(
 
 
 def request_for(score: Score) -> Request:
-    """As many bars as `score` has, in its time signature (if it keeps one) and key."""
+    """Make a request for as many bars as `score` has, in its time signature (if it has one alone) and key."""
     found = bars(score)
     metres = {str(signature) for signature in found.signatures}
     return Request(
@@ -47,7 +47,7 @@ def request_for(score: Score) -> Request:
 
 
 def check_same_on_torch(tokenizer: Tokenizer, request: Request, tokens: Tokens, mask: Callable[[Array], Array]) -> None:
-    """The mask of a state of torch is that of NumPy's."""
+    """Check that a state of torch has the mask of NumPy's."""
     import torch
 
     grammar = tokenizer.grammar
@@ -61,7 +61,7 @@ def check_same_on_torch(tokenizer: Tokenizer, request: Request, tokens: Tokens, 
 
 
 def counterpart(score: Score, other: Score, track: int) -> Track:
-    """The track of `other` that is `track` of `score`: of the same sound, or else at the same place."""
+    """Find the track of `other` that is `track` of `score`: by instrument, or else by number."""
     wanted = score.tracks[track]
     sounds = [(t.program, t.is_drum) for t in score.tracks]
     if len(set(sounds)) < len(sounds):
@@ -71,19 +71,19 @@ def counterpart(score: Score, other: Score, track: int) -> Track:
 
 
 def check_span(given: Track, found: Track, span: Span) -> None:
-    """What `found` strikes in the span is what is given."""
+    """Check that the onsets of `found` in the span are the fixed ones."""
     wanted, struck = onsets(given, span), onsets(found, span)
     missing, added = sorted(wanted - struck), sorted(struck - wanted)
-    rule(not missing, f"every given note is written; not so (tick, pitch) {missing[:3]} of {span}")
+    rule(not missing, f"every fixed note is written; not so (tick, pitch) {missing[:3]} of {span}")
     held = given.notes[given.notes["start"] < span.start]
     held = held[held["start"] + held["duration"] > span.start]
     taken_up = {int(pitch): next((onset for onset in added if onset[1] == pitch), None) for pitch in held["pitch"]}
     added = [onset for onset in added if onset not in taken_up.values()]
-    rule(not added, f"nothing is added where notes are given; not so (tick, pitch) {added[:3]} of {span}")
+    rule(not added, f"nothing is added to fixed notes; not so (tick, pitch) {added[:3]} of {span}")
 
 
 def onsets(track: Track, span: Span) -> Onsets:
-    """(tick, pitch) of the notes struck in the span."""
+    """Collect (tick, pitch) of the onsets in the span."""
     notes = track.notes
     inside = notes[(notes["start"] >= span.start) & (notes["start"] < span.end)]
     return {(int(note["start"]), int(note["pitch"])) for note in inside}

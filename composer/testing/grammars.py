@@ -1,4 +1,4 @@
-"""The contract of a grammar, on sequences drawn at random under several requests; it knows no music beforehand."""
+"""The contract of a grammar, on random sequences under several requests."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from composer.testing.sequences import draw, last_bar, spoken
 from composer.types import Tokenizer, Tokens
 
 REPLAYED = 3
-"""So many sequences of each request are looked at step by step."""
+"""Sequences of each request that are checked step by step."""
 
 
 def check_grammar(tokenizer: Tokenizer, rows: int = 1000, seed: int = 0) -> None:
-    """`rows` random sequences end, decode and keep what was asked; a state says the same alone and in any company."""
+    """Check that random sequences end, decode and meet their request, and that rows are independent of the batch."""
     asked, replayed = requests(tokenizer), []
     for number, request in enumerate(asked):
         sequences = draw(tokenizer, request, -(-rows // len(asked)), seed=seed + number)
-        for tokens in sorted(sequences, key=len):  # so that the shortest that breaks a rule is told
+        for tokens in sorted(sequences, key=len):  # to report the shortest that breaks a rule
             check_decodes(tokenizer, tokens)
             check_wishes(tokenizer, tokens, request)
         for tokens in sequences[:REPLAYED]:
@@ -40,7 +40,7 @@ def check_grammar(tokenizer: Tokenizer, rows: int = 1000, seed: int = 0) -> None
 
 
 def requests(tokenizer: Tokenizer) -> list[Request]:
-    """Free, for a number of bars, and with every wish that the vocabulary has a token for."""
+    """Make requests: free, for a number of bars, and with every condition that the vocabulary has a token for."""
     free = [Request(most_bars=12), Request(bars=5)]
     wishes = {
         wish: next((token.partition("_")[2] for token in tokenizer.vocabulary if token.startswith(kind)), None)
@@ -50,7 +50,7 @@ def requests(tokenizer: Tokenizer) -> list[Request]:
 
 
 def check_decodes(tokenizer: Tokenizer, tokens: Tokens) -> None:
-    """A legal sequence decodes, and so does any beginning of it; what it decodes to is encoded and stays as it is."""
+    """Check that a legal sequence decodes, whole or cut short, and that its score encodes to a fixed point."""
     score = tokenizer.decode(tokens)
     tokenizer.decode(tokens[: len(tokens) // 2])
     if not score.note_count:
@@ -59,12 +59,12 @@ def check_decodes(tokenizer: Tokenizer, tokens: Tokens) -> None:
         settled = tokenizer.encode(score)
         again = tokenizer.encode(tokenizer.decode(settled))
     except CannotExpress as error:
-        raise BrokenRule(f"what decodes is encoded again: {error} {spoken(tokenizer, tokens)}") from error
-    rule(np.array_equal(settled, again), f"what was decoded and encoded stays as it is: {spoken(tokenizer, tokens)}")
+        raise BrokenRule(f"decoded music can be encoded: {error} {spoken(tokenizer, tokens)}") from error
+    rule(np.array_equal(settled, again), f"decoded music encodes to the same tokens again: {spoken(tokenizer, tokens)}")
 
 
 def check_wishes(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:
-    """Time signature and key are the ones asked for, from beginning to end."""
+    """Check that time signature and key are those of the request throughout."""
     score = tokenizer.decode(tokens)
     if request.time_signature is not None:
         metres = {str(signature) for signature in score.time_signatures}
@@ -75,38 +75,41 @@ def check_wishes(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None
 
 
 def _check_facts(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:
-    """What is told along a piece is so in its score: notes and where they are struck, the key, and the end."""
+    """Check that the musical states along a piece agree with its score: onsets, key and end."""
     score = tokenizer.decode(tokens)
     rows = replace(begin(tokenizer, [], [request]), struck=none_struck(1, len(tokens)))
     for token in tokens:
         context = context_of(tokenizer, rows)
         facts = context.facts
-        rule(np.all((facts.others >= 0) & (facts.bars_left >= 0)), "what is counted is at least 0")
+        rule(np.all((facts.others >= 0) & (facts.bars_left >= 0)), "counts are at least 0")
         told = pitches(context.meaning, facts)[0, token]
         rows = rows.after(tokenizer, np.array([token]), facts)
         if told >= 0:
-            rule(0 <= facts.place[0] < facts.bar_ticks[0], "the place of a note is within its bar")
-            rule(facts.beat[0] == facts.place[0] // facts.beat_ticks[0], "the beat of a note is that of its place")
+            rule(0 <= facts.place[0] < facts.bar_ticks[0], "the position of a note is within its bar")
+            rule(facts.beat[0] == facts.place[0] // facts.beat_ticks[0], "the beat of a note is that of its position")
             begun = int(facts.tick[0] - facts.place[0])
             rule(begun in _origins(score, begun), f"a bar begins at tick {begun}: {spoken(tokenizer, tokens)}")
     if score.key_signatures:
-        rule(facts.key[0] == score.key_signatures[0].key.place, "facts tell the key that is written")
-    rule(facts.bars_left[0] == 1 or request.bars is None, "of a number of bars that was asked for, the last is told")
+        rule(facts.key[0] == score.key_signatures[0].key.place, "the musical state has the key of the score")
+    rule(facts.bars_left[0] == 1 or request.bars is None, "after the requested number of bars, one bar is left")
     struck = rows.struck
     told_notes = {(int(tick), int(pitch)) for tick, pitch in zip(struck.tick[0], struck.pitch[0], strict=True)}
     written = [track.notes for track in score.tracks if not track.is_drum]
     notes = {(int(note["start"]), int(note["pitch"])) for part in written for note in part}
     off = sorted(notes ^ (told_notes - {(-1, -1)}))
-    rule(not off, f"facts tell (tick, pitch) of every note; not so {off[:3]} of {spoken(tokenizer, tokens)}")
+    rule(
+        not off,
+        f"the musical states have the (tick, pitch) of every note; not so {off[:3]} of {spoken(tokenizer, tokens)}",
+    )
 
 
 def _origins(score: Score, tick: int) -> list[int]:
-    """Ticks near `tick` at which bars begin, an upbeat where it would if it were whole."""
+    """List the ticks near `tick` at which bars begin; a pickup counts as if it were whole."""
     return [int(nominal) for nominal in bars(score, max(tick, 0) + 1).nominal[-1:]]
 
 
 def _check_bars(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:
-    """There are as many whole bars as were asked for, and without a wish not too many."""
+    """Check the number of whole bars, against the request or its limit."""
     whole = last_bar(tokenizer, tokens) - (tokenizer.decode(tokens).upbeat > 0)
     if request.bars is not None:
         rule(whole == request.bars, f"asked for {request.bars} bars, a piece has {whole}")

@@ -1,4 +1,4 @@
-"""The contract of a metric, on pieces that a musician would call simple; it knows no metric."""
+"""The contract of a metric, on pieces that a musician would call simple."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ QUARTER = 480
 
 
 def check_metric(metric: Metric) -> None:
-    """Counts are a row a bar, figures follow from their sums alone, drums are unheard, and silence is no error.
+    """Check that counts are a row a bar, figures follow from sums, drums are ignored, and silence is no error.
 
-    Unless it says that it follows pitch, music in another key has the same figures.
+    A transposition has the same figures, unless the metric states `follows_pitch`.
     """
     rule(metric.unit.strip(), "a metric has a unit")
     pieces = [_chorale(), _tune(), replace(_tune(), upbeat=0, time_signatures=(TimeSignature(0, 6, 8),))]
     counts = [check_counts(metric, hear(score)) for score in pieces]
     silent = [check_counts(metric, hear(score)) for score in (Score(), Score((Track(make_notes([])),)))]
-    rule(len({found.shape[1] for found in counts + silent}) == 1, "what is counted is of one width in every piece")
+    rule(len({found.shape[1] for found in counts + silent}) == 1, "counts have one width in every piece")
     for score, found in zip(pieces, counts, strict=True):
         drums = Track(make_notes([(tick, 60, 38, 90) for tick in range(0, score.end, 240)]), is_drum=True)
         with_drums = metric.count(hear(replace(score, tracks=(*score.tracks, drums))))
-        rule(np.array_equal(found, with_drums), "drums are not heard")
+        rule(np.array_equal(found, with_drums), "drums are ignored")
         if not metric.follows_pitch:
             higher = metric.count(hear(_transposed(score, 3)))
             rule(np.allclose(found, higher), "music in another key counts alike; else say `follows_pitch`")
@@ -38,10 +38,10 @@ def check_metric(metric: Metric) -> None:
 
 
 def check_counts(metric: Metric, heard: Heard) -> NDArray[np.float64]:
-    """The counts of one piece."""
+    """Check the counts of one piece, and return them."""
     before = heard.notes.copy()
     found = metric.count(heard)
-    rule(np.array_equal(before, heard.notes), "what a metric is given is unchanged")
+    rule(np.array_equal(before, heard.notes), "the argument of a metric is unchanged")
     rule(found.ndim == 2 and len(found) == heard.rows, "counts are (rows, W), a row for each bar")
     rule(found.dtype == np.float64 and np.isfinite(found).all(), "counts are finite numbers")
     rule((found >= 0).all(), "counts are 0 or more")
@@ -51,11 +51,11 @@ def check_counts(metric: Metric, heard: Heard) -> NDArray[np.float64]:
 
 
 def _check_value(metric: Metric, sums: NDArray[np.float64]) -> None:
-    """The rules of the figures that follow from sums (pieces, W)."""
+    """Check the figures of sums (pieces, W)."""
     real = sums.sum(axis=0)
     before = sums.copy()
     figures = judged(metric, sums, real)
-    rule(np.array_equal(before, sums), "what a metric is given is unchanged")
+    rule(np.array_equal(before, sums), "the argument of a metric is unchanged")
     rule(figures.shape == sums.shape[:-1], "sums (..., W) have figures (...)")
     alone = np.array([float(judged(metric, row, real)) for row in sums])
     rule(np.allclose(figures, alone, equal_nan=True), "a figure is the same among others as alone")
@@ -65,7 +65,7 @@ def _check_value(metric: Metric, sums: NDArray[np.float64]) -> None:
 
 
 def _line(*notes: tuple[int, float]) -> Notes:
-    """Pitches, each for so many quarters; 0 is a rest."""
+    """Make notes of pitches with quarters; 0 is a rest."""
     rows, tick = [], 0
     for pitch, quarters in notes:
         if pitch:
@@ -75,7 +75,7 @@ def _line(*notes: tuple[int, float]) -> Notes:
 
 
 def _chorale() -> Score:
-    """Five bars in four parts after an upbeat, with a note outside the key."""
+    """Make five bars in four parts after a pickup, with a note outside of the key."""
     soprano = [
         (67, 1),
         *[(pitch, 1) for pitch in (72, 71, 72, 74, 76, 74, 72, 71, 69, 66, 67, 71, 72, 74, 71)],
@@ -90,7 +90,7 @@ def _chorale() -> Score:
 
 
 def _tune() -> Score:
-    """A tune in a minor key, with repeated bars and a silent one."""
+    """Make a tune in a minor key, with repeated bars and a silent one."""
     bar = [(69, 1), (72, 0.5), (71, 0.5), (69, 1)]
     tune = _line(*bar, *bar, (0, 3), (76, 1.5), (74, 0.5), (72, 1), *bar, (68, 1), (69, 2), (69, 3))
     keys = (KeySignature(0, parse_key("Am")),)

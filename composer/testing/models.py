@@ -1,4 +1,4 @@
-"""The contract of a model that a package brings: it loads, writes and says where it comes from; it knows no music."""
+"""The contract of a model in a package: it loads, writes music, and states its origin."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BARS = 2
 
 
 def check_model(offered: ModelFile) -> None:
-    """The file is there and loads, what it needs is installed, its card is complete, and it writes music."""
+    """Check that the file loads, its plugins are installed, its card is complete, and it writes music."""
     path = offered()
     rule(isinstance(path, Path) and path.is_file(), f"a model is offered as the path of its file; {path} is none")
     rule(path.suffix == ".safetensors", f"a model file ends in .safetensors; not so {path.name}")
@@ -41,7 +41,7 @@ def _check_card(card: Mapping[str, Any]) -> None:
     dataset, test = card.get("dataset", {}), card.get("test", {})
     missing += [f"dataset.{name}" for name in ("name", "source", "citation") if not dataset.get(name)]
     rule(not missing, f"the card of a model is complete; it lacks {', '.join(missing)}")
-    rule(test.get("nats_per_note", 0) > 0, "the card of a model says how well it foretells its test split")
+    rule(test.get("nats_per_note", 0) > 0, "the card of a model states its likelihood on the test split")
     json.dumps(card)
 
 
@@ -53,6 +53,6 @@ def _check_writes(model: Model) -> None:
         request = replace(player.suggested, bars=BARS, seed=1)
         first, again = (generate(player, [request])[0].score for _ in range(2))
     except ComposerError as error:
-        rule(False, f"a model writes what it suggests itself; {error}")
+        rule(False, f"a model can write its own suggested request; {error}")
     rule(first.note_count, "a model writes notes")
     rule(first == again, "the same request makes the same piece")

@@ -1,4 +1,4 @@
-"""Small scores that the contracts are checked with; they know no plugin."""
+"""Small scores for the contracts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Line = Sequence[tuple[int, float]]
 
 
 def part(notes: Line, *, name: str = "", program: int = 0) -> Track:
-    """A track of (pitch, quarters) in a row; a pitch of 0 is a rest."""
+    """Make a track of successive (pitch, quarters); a pitch of 0 is a rest."""
     rows, tick = [], 0
     for pitch, quarters in notes:
         ticks = int(quarters * TICKS_PER_QUARTER)

@@ -1,4 +1,4 @@
-"""Sequences through a grammar once more, step by step: what must not change, and what must be equal; it draws none."""
+"""Replays of sequences through a grammar, step by step: invariants and equalities."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from composer.types import Array, Grammar, Tokenizer, Tokens, Unrolled
 
 
 def check_replays(tokenizer: Tokenizer, replayed: Sequence[tuple[Request, Tokens]]) -> None:
-    """All together, one by one, and on torch: the same masks and inputs; and nothing is changed by being looked at."""
+    """Check that masks and inputs agree in a batch, alone and on torch, and that no call changes its argument."""
     grammar = tokenizer.grammar
     rows = _padded([tokens for _, tokens in replayed], 2)
     start = np.concatenate([grammar.start(request, 1) for request, _ in replayed])
@@ -32,7 +32,7 @@ def check_replays(tokenizer: Tokenizer, replayed: Sequence[tuple[Request, Tokens
 
 
 def check_unrolled(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> None:
-    """If the grammar gives all states of a piece at once, they are those that it reaches one by one."""
+    """Check that the states computed at once, if the grammar does that, are those of single steps."""
     grammar = tokenizer.grammar
     if not isinstance(grammar, Unrolled):
         return
@@ -45,17 +45,17 @@ def check_unrolled(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> None:
         differ = np.argwhere(found != expected)
         for place, column in differ[:1]:
             where = f"column {column} after {spoken(tokenizer, tokens[:place]) or 'nothing'}"
-            rule(False, f"states() is what advance() makes of the tokens one by one; it is not in {where}")
+            rule(False, f"states() agrees with advance(); not in {where}")
 
 
 def _padded(sequences: Sequence[Tokens], more: int = 0) -> NDArray[np.int64]:
-    """(B, T) sequences, filled up with EOS to the longest and `more`."""
+    """Pad (B, T) sequences with EOS to the longest and `more`."""
     longest = max(len(tokens) for tokens in sequences) + more
     return np.array([np.pad(tokens, (0, longest - len(tokens)), constant_values=EOS) for tokens in sequences])
 
 
 def _steps(tokenizer: Tokenizer, state: Array, rows: NDArray[np.int64]) -> Iterator[list[Array]]:
-    """State, mask and inputs before each token of `rows` (B, T)."""
+    """Yield state, mask and inputs before each token of `rows` (B, T)."""
     grammar, last = tokenizer.grammar, np.full(len(rows), BOS)
     for tokens in rows.T:
         allowed, inputs = _looked_at(grammar.allowed, state), _looked_at(grammar.inputs, state)
@@ -95,7 +95,7 @@ def _check_shapes(tokenizer: Tokenizer, state: Array, allowed: Array, inputs: Ar
 
 
 def _check_ended(together: list[list[Array]], lengths: NDArray[np.int64]) -> None:
-    """After EOS nothing comes but EOS, and a state stays as it is."""
+    """Check that only EOS follows EOS, and that the state stays as it is."""
     last_state, last_mask, _ = together[-1]
     rule(np.all(last_mask.sum(axis=1) == 1) and np.all(last_mask[:, EOS]), "after EOS comes EOS alone")
     after = np.stack([together[length][0][row] for row, length in enumerate(lengths)])
@@ -113,5 +113,5 @@ def _check_torch(grammar: Grammar, start: Array, rows: NDArray[np.int64], togeth
     for tokens, expected in zip(rows.T, together, strict=True):
         found = [state, grammar.allowed(state), grammar.inputs(state)]
         rule(all(isinstance(part, torch.Tensor) for part in found), "a state of torch gives masks and inputs of torch")
-        rule(_equal([part.numpy() for part in found], expected), "a state of torch gives what NumPy's gives")
+        rule(_equal([part.numpy() for part in found], expected), "a state of torch gives the arrays of NumPy's")
         state = grammar.advance(state, torch.asarray(tokens))

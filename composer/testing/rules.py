@@ -1,4 +1,4 @@
-"""A rule as an assertion that holds under `python -O`, too; it knows none of the rules."""
+"""Rules as assertions that hold under `python -O`, too."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class BrokenRule(AssertionError):
-    """A rule that does not hold: its name is what stands before the first semicolon, and then comes what was found."""
+    """A broken rule: its name, up to the first semicolon, and then the evidence."""
 
     @property
     def name(self) -> str:
@@ -15,7 +15,7 @@ class BrokenRule(AssertionError):
         return str(self).partition(";")[0]
 
     def seen(self, example: str) -> BrokenRule:
-        """The same with an example that shows it."""
+        """Return the same error with an example."""
         return BrokenRule(f"{self}; {example}")
 
 
@@ -26,5 +26,5 @@ def rule(holds: object, text: str) -> None:
 
 
 def rebuilt(thing: Any) -> Any:
-    """A frozen dataclass made anew from the values of its fields."""
+    """Make a frozen dataclass anew from the values of its fields."""
     return type(thing)(**{field.name: getattr(thing, field.name) for field in fields(thing) if field.init})

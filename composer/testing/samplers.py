@@ -1,4 +1,4 @@
-"""The contract of a sampler, on random logits along random pieces; it knows no model."""
+"""The contract of a sampler, on random logits along random pieces."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from composer.types import Array, Constraint, Context, Facts, Sampler, Struck, T
 ROWS, STEPS = 6, 120
 
 TRIES = 6
-"""How often all pieces may come to a dead end: whoever draws at random among many tokens finds it sooner or later."""
+"""How often all pieces may reach a dead end: random tokens find one sooner or later."""
 
 
 def check_sampler(sampler: Sampler, tokenizer: Tokenizer, seed: int = 0) -> None:
-    """A row is the same alone; something stays possible, nothing more becomes so; what comes in is unchanged.
+    """Check that rows are independent, a token stays possible, none becomes so, and arguments are unchanged.
 
-    A constraint may leave a piece nothing: the engine then goes back; here other pieces go on, or begin anew.
+    A constraint may lead to a dead end, where the engine backtracks. Here other pieces continue, or begin anew.
     """
     rule(rebuilt(sampler) == sampler, "a sampler rebuilt from its fields is equal")
     random = np.random.default_rng(seed)
@@ -48,7 +48,7 @@ def check_sampler(sampler: Sampler, tokenizer: Tokenizer, seed: int = 0) -> None
 
 
 def _checked(sampler: Sampler, context: Context, logits: Array, tokenizer: Tokenizer) -> NDArray[np.bool_]:
-    """The rules at one step; a broken one is told with the fewest rows that show it."""
+    """Check one step; a broken rule is reported with the fewest rows that show it."""
     try:
         return check_step(sampler, context, logits)
     except BrokenRule as broken:
@@ -61,7 +61,7 @@ def _checked(sampler: Sampler, context: Context, logits: Array, tokenizer: Token
 def _fewest(
     sampler: Sampler, context: Context, logits: Array, broken: BrokenRule
 ) -> tuple[NDArray[np.int64], BrokenRule]:
-    """One row, or two, that break the same rule; all of them if it takes more."""
+    """Find one row, or two, that break the same rule; all of them if it takes more."""
     count = len(logits)
     few = [[row] for row in range(count)] + [[0, other] for other in range(1, count)]
     for rows in map(np.array, few):
@@ -74,16 +74,16 @@ def _fewest(
 
 
 def check_step(sampler: Sampler, context: Context, logits: Array) -> NDArray[np.bool_]:
-    """The rules at one step; what is possible after it, (B, V)."""
+    """Check one step, and return the possible tokens (B, V)."""
     logits, context = logits.copy(), _copied(context)
     before = [array.copy() for array in _arrays(logits, context)]
     after = _applied(sampler, logits, context)
     unchanged = (np.array_equal(a, b) for a, b in zip(before, _arrays(logits, context), strict=True))
-    rule(all(unchanged), "what a sampler is given is unchanged")
+    rule(all(unchanged), "the arguments of a sampler are unchanged")
     rule(after.shape == logits.shape, "a sampler gives an array (B, V)")
     rule(not np.isnan(after).any() and not np.isposinf(after).any(), "logits are numbers or -inf")
     possible = after > -np.inf
-    rule(not np.any(possible & ~context.allowed), "what is at -inf stays there")
+    rule(not np.any(possible & ~context.allowed), "tokens at -inf stay there")
     if not isinstance(sampler, Constraint):
         rule(possible.any(axis=1).all(), "at least one token stays possible")
     for row in (0, len(logits) - 1):
@@ -93,7 +93,7 @@ def check_step(sampler: Sampler, context: Context, logits: Array) -> NDArray[np.
 
 
 def _applied(sampler: Sampler, logits: Array, context: Context) -> NDArray[Any]:
-    """What a shaping makes of logits; for a constraint, the logits that it leaves."""
+    """Apply a sampler to logits; a constraint masks them."""
     if not isinstance(sampler, Constraint):
         return np.asarray(sampler(logits, context))
     mask = sampler.mask(context)
@@ -107,12 +107,12 @@ def _arrays(logits: Array, context: Context) -> list[NDArray[Any]]:
 
 
 def _copied(context: Context) -> Context:
-    """One that nothing is lost with if a sampler writes into it."""
+    """Copy a context, in case a sampler writes into it."""
     return rows_of(context, np.arange(len(context.step)))
 
 
 def rows_of(context: Context, rows: slice | NDArray[np.int64]) -> Context:
-    """The context of some rows alone."""
+    """Select some rows of a context."""
     facts, struck = Facts(**_rows(context.facts, rows)), Struck(**_rows(context.struck, rows))
     step, history, allowed = (part[rows] for part in (context.step, context.history, context.allowed))
     return Context(step, facts, context.meaning, history, allowed, struck)

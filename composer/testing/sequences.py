@@ -1,4 +1,4 @@
-"""Sequences drawn at random from a grammar, with nothing of a model in them; it knows no tokenizer but by contract."""
+"""Random sequences of a grammar, without a model."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def draw(
     mask: Callable[[Array], Array] | None = None,
     most: int = 20_000,
 ) -> list[Tokens]:
-    """`rows` whole sequences, primer and EOS included. Each kind of token that may come is as likely as another.
+    """Draw `rows` whole sequences, primer and EOS included. Each allowed kind of token is equally likely.
 
-    `mask` allows less, as `Grammar.given` makes it. A state without a token, or a sequence beyond `most` tokens, breaks
-    a rule.
+    `mask` allows less, as that of `Grammar.fix_notes`. A state without a token, or a sequence beyond `most` tokens,
+    breaks a rule.
     """
     grammar, choose = tokenizer.grammar, chooser(tokenizer, np.random.default_rng(seed))
     state, alive = grammar.start(request, rows), np.arange(rows)
@@ -52,7 +52,7 @@ def draw(
 
 
 def chooser(tokenizer: Tokenizer, random: np.random.Generator) -> Callable[[NDArray[np.bool_]], Choice]:
-    """A function from masks (B, V) to tokens (B,) drawn from them, fair between kinds of tokens."""
+    """Make a function from masks (B, V) to random tokens (B,), fair between kinds of tokens."""
     kinds, kind_of = np.unique(tokenizer.meaning.kind, return_inverse=True)
     members = (kind_of[:, None] == np.arange(len(kinds))).astype(np.float32)
 
@@ -67,7 +67,7 @@ def chooser(tokenizer: Tokenizer, random: np.random.Generator) -> Callable[[NDAr
 
 
 def check_not_empty(tokenizer: Tokenizer, allowed: NDArray[np.bool_], sequences: list[list[int]]) -> None:
-    """Every reachable state allows a token; the message shows how a state without one was reached."""
+    """Check that every reachable state allows a token; the message shows the way to one that does not."""
     stuck = np.flatnonzero(~allowed.any(axis=1))
     if len(stuck):
         rule(
@@ -76,13 +76,13 @@ def check_not_empty(tokenizer: Tokenizer, allowed: NDArray[np.bool_], sequences:
 
 
 def spoken(tokenizer: Tokenizer, tokens: list[int] | Tokens, last: int = 24) -> str:
-    """The last tokens of a sequence by name, for a message."""
+    """Name the last tokens of a sequence, for a message."""
     names = [tokenizer.vocabulary[token] for token in tokens[-last:]]
     return " ".join(["…", *names] if len(tokens) > last else names)
 
 
 def last_bar(tokenizer: Tokenizer, tokens: Tokens) -> int:
-    """How many bars a sequence has begun, an upbeat among them."""
+    """Count the bars that a sequence has begun, a pickup included."""
     grammar = tokenizer.grammar
     state = grammar.start(Request(), 1)
     for token in tokens:
@@ -91,13 +91,13 @@ def last_bar(tokenizer: Tokenizer, tokens: Tokens) -> int:
 
 
 def check_legal(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:
-    """Every token of a sequence is allowed where it stands."""
+    """Check that every token of a sequence is allowed at its position."""
     grammar: Grammar = tokenizer.grammar
     state = grammar.start(request, 1)
     for place, token in enumerate(tokens):
         if not grammar.allowed(state)[0, token]:
             raise BrokenRule(
-                f"what is encoded is allowed by the grammar; {tokenizer.vocabulary[token]} is not after "
+                f"the grammar allows encoded tokens; {tokenizer.vocabulary[token]} is not after "
                 f"{spoken(tokenizer, tokens[:place])}"
             )
         state = grammar.advance(state, np.array([token]))

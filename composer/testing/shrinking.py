@@ -1,4 +1,4 @@
-"""The smallest score that still breaks a rule; it knows none of the rules."""
+"""Shrinking: the smallest score that still breaks a rule."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRIES = 300
 
 
 def check_smallest(check: Callable[[Score], object], score: Score) -> None:
-    """Run a check of a score; one that fails is told with the smallest score that fails it by the same rule."""
+    """Run a check of a score; a failure is reported with the smallest score that breaks the same rule."""
     broken = _broken(check, score)
     if broken is None:
         return
@@ -40,13 +40,13 @@ def _broken(check: Callable[[Score], object], score: Score) -> BrokenRule | None
         check(score)
     except BrokenRule as broken:
         return broken
-    except ComposerError:  # refused in a sentence, which is no broken rule
+    except ComposerError:  # a refusal is no broken rule
         return None
     return None
 
 
 def _smaller(score: Score) -> Iterator[Score]:
-    """Scores with less in them, those with the least first."""
+    """Yield smaller scores, the smallest first."""
     if len(score.tracks) > 1:
         for number in range(len(score.tracks)):
             yield replace(score, tracks=score.tracks[:number] + score.tracks[number + 1 :])
@@ -71,7 +71,7 @@ def _fewer(track: Track) -> Iterator[Track]:
 
 
 def described(score: Score, most: int = 6) -> str:
-    """A small score in words, as they could be typed."""
+    """Describe a small score in words."""
     metres = ", ".join(f"{metre} at tick {metre.tick}" for metre in score.time_signatures)
     tempos = ", ".join(f"{tempo.bpm:g} a minute at tick {tempo.tick}" for tempo in score.tempos)
     parts = [f"track {number}: {_notes(track, most)}" for number, track in enumerate(score.tracks)]

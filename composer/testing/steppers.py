@@ -1,4 +1,4 @@
-"""The contract of a stepper, on a model with random weights: it does what the reference does; it knows no music."""
+"""The contract of an inference backend, on a model with random weights: it agrees with the reference."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STEPS = 6
 
 
 def check_stepper(maker: StepperMaker, model: Model, device: str = "cpu") -> None:
-    """Equal to the reference within its tolerances; a row is the same in any batch and with any number of threads."""
+    """Check that logits are within tolerance, and rows the same bits in any batch with any number of threads."""
     rule(rebuilt(maker) == maker, "options rebuilt from their fields are equal")
     rule("float32" in maker.tolerances, "float32 is one of the precisions")
     if maker.suits(model, device):
@@ -39,9 +39,9 @@ def _check_precision(step: Stepper, model: Model, tolerance: float) -> None:
     for rows in BATCHES:
         for threads in (1, 2):
             with _threads(threads):
-                company = _run(step, inputs[:, -rows:])
+                batch = _run(step, inputs[:, -rows:])
             rule(
-                company.tobytes() == found[:, -rows:].tobytes(),
+                batch.tobytes() == found[:, -rows:].tobytes(),
                 f"a row is the same to the bit in a batch of {rows} with {threads} threads",
             )
     _check_gathered(step, inputs, found)
@@ -50,7 +50,7 @@ def _check_precision(step: Stepper, model: Model, tolerance: float) -> None:
 def random_model(
     architecture: str, tokenizer: str, writing: Mapping[str, object] | None = None, **options: object
 ) -> Model:
-    """A model of that architecture, untrained; of the tokenizer with the options of `writing`."""
+    """Make an untrained model of that architecture, and of the tokenizer with the options of `writing`."""
     import torch
 
     layer: Architecture = registry().make("architectures", architecture, **options)
@@ -64,7 +64,7 @@ def random_model(
 
 
 def _run(step: Stepper, inputs: NDArray[np.int64], state: State | None = None) -> NDArray[np.float32]:
-    """(T, B, V) the logits of `inputs` (T, B, C), step by step."""
+    """Compute logits (T, B, V) of `inputs` (T, B, C), step by step."""
     logits = []
     for columns in inputs:
         found, state = step(columns, state)
@@ -78,7 +78,7 @@ def _check_reference(tolerance: float, model: Model, inputs: NDArray[np.int64], 
 
 
 def _check_gathered(step: Stepper, inputs: NDArray[np.int64], found: NDArray[np.float32]) -> None:
-    """Rows out of a state, in another order, go on as before."""
+    """Check that rows gathered from a state, in another order, continue as before."""
     half = STEPS // 2
     state: State | None = None
     for columns in inputs[:half]:
@@ -88,7 +88,7 @@ def _check_gathered(step: Stepper, inputs: NDArray[np.int64], found: NDArray[np.
     rule(all(len(part) == inputs.shape[1] for part in state), "the state's arrays are batch-first")
     order = np.array([5, 0, 5])
     gathered = _run(step, inputs[half:, order], tuple(part[order] for part in state))
-    rule(gathered.tobytes() == found[half:, order].tobytes(), "rows gathered out of a state go on as before")
+    rule(gathered.tobytes() == found[half:, order].tobytes(), "rows gathered from a state continue as before")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The conformance suite: for whatever a plugin offers, the checks of its kind; it knows the contracts and no plugin."""
+"""The conformance suite: the checks for each kind of thing that a plugin offers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 from composer.errors import BadOption, CannotExpress, CannotWrite, RequestWarning, UnknownName, nearest, printable
 from composer.music.score import Score
 from composer.plugins.cache import can_keep
-from composer.plugins.registry import KINDS, Offer, make, registry
+from composer.plugins.offers import KINDS, Offer, make
+from composer.plugins.registry import registry
 from composer.testing.architectures import check_architecture
 from composer.testing.commands import check_command
 from composer.testing.datasets import check_dataset
@@ -46,7 +47,7 @@ class Case:
     check: Callable[[Path], None]
 
     def run(self) -> None:
-        """Raise BrokenRule unless the rules hold; whatever else the thing raises is one broken, too."""
+        """Run the check. Raises BrokenRule, also for any other error of the thing."""
         with tempfile.TemporaryDirectory(prefix="composer-") as folder:
             try:
                 with warnings.catch_warnings():
@@ -56,7 +57,7 @@ class Case:
                 raise
             except Exception as error:
                 text = f"{type(error).__name__}: {printable(str(error), 300)}"
-                raise BrokenRule(f"nothing else is raised than the contract says; {text}") from error
+                raise BrokenRule(f"only the errors of the contract are raised; {text}") from error
 
     def __str__(self) -> str:
         return self.name
@@ -66,7 +67,7 @@ Checks: TypeAlias = "Iterator[tuple[str, Callable[[Path], None]]]"
 
 
 def cases(plugin: str) -> list[Case]:
-    """The cases of all that a plugin, or a package, offers. Raises UnknownName for one that is not here or left out."""
+    """List the cases of a plugin or a package. Raises UnknownName for one that is not installed, or is left out."""
     found = registry()
     named = [one for one in found.plugins if one.is_called(plugin)]
     if not named:
@@ -79,7 +80,7 @@ def cases(plugin: str) -> list[Case]:
 
 
 def cases_of(offer: Offer, options: Mapping[str, Any] = NOTHING) -> Iterator[Case]:
-    """The cases of one thing, made with the examples that its options state, or with `options`."""
+    """Yield the cases of one thing, made with the examples of its options, or with `options`."""
     title = f"{offer.kind.removesuffix('s')} {offer.name}"
     yield Case(f"{title}: options", lambda _: _check_options(offer, options))
     thing = _Thing(offer.name, offer, partial(make, offer, **(_examples(offer) | dict(options))))
@@ -93,7 +94,7 @@ def _examples(offer: Offer) -> dict[str, Any]:
 
 
 def _check_options(offer: Offer, given: Mapping[str, Any]) -> None:
-    rule(offer.summary, "what is offered says what it is, in the first line of its docstring")
+    rule(offer.summary, "an offer has a docstring, whose first line describes it")
     silent = [option.name for option in offer.options if not option.help]
     rule(not silent, f'an option says what it is, by Annotated[type, "what it is"]; not so {", ".join(silent)}')
     wanting = [
@@ -168,7 +169,7 @@ def _check_steps(thing: _Thing, architecture: str, tokenizer: str, _: Path) -> N
 
 
 def _without_options(kind: str) -> list[str]:
-    """Names of things that can be made as they are."""
+    """List the names of things without required options."""
     return [
         name
         for name, offer in sorted(registry().offers[kind].items())
@@ -182,7 +183,7 @@ def _reader(thing: _Thing) -> Checks:
 
 
 def _examples_of(suffix: str, folder: Path) -> list[bytes]:
-    """Files of the suffix, if there is who writes them."""
+    """Write files of the suffix, if there is an exporter."""
     found = []
     if suffix in registry().offers["exporters"]:
         exporter = registry().make("exporters", suffix)
@@ -215,8 +216,8 @@ def _check_listening(thing: _Thing, folder: Path) -> None:
 
     try:
         callback = thing.make()
-    except BadOption as error:  # it says what it misses here
-        rule(error.__cause__ is None, f"a callback can be made, or says by BadOption what to install; {error}")
+    except BadOption as error:  # a missing library
+        rule(error.__cause__ is None, f"a callback can be made, or raises BadOption with what to install; {error}")
     else:
         check_callback(callback, folder)
 

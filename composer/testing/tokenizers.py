@@ -1,4 +1,4 @@
-"""The contract of a tokenizer: its vocabulary, and scores to tokens and back; of the grammar it asks only its leave."""
+"""The contract of a tokenizer: its vocabulary, encoding and decoding."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONG = Request(most_bars=100_000)
 
 
 def check_tokenizer(tokenizer: Tokenizer, scores: Sequence[Score]) -> None:
-    """The vocabulary is as agreed, the tokenizer is its fields, and `scores` come back as far as they are kept."""
+    """Check the vocabulary, equality by fields, and that `scores` come back as far as they are represented."""
     _check_vocabulary(tokenizer)
     again = rebuilt(tokenizer)
     rule(again == tokenizer, "a tokenizer rebuilt from its fields is equal")
@@ -39,12 +39,12 @@ def _check_vocabulary(tokenizer: Tokenizer) -> None:
 def _check_meaning(tokenizer: Tokenizer) -> None:
     meaning, size = tokenizer.meaning, (len(tokenizer.vocabulary),)
     for name in ("kind", "pitch", "ticks"):
-        rule(getattr(meaning, name).shape == size, f"meaning.{name} has one entry a token")
+        rule(getattr(meaning, name).shape == size, f"{name} of the token info has one entry a token")
     kinds = [token.partition("_")[0] for token in tokenizer.vocabulary]
-    rule(meaning.kind.tolist() == kinds, "meaning.kind is the Type of each token")
+    rule(meaning.kind.tolist() == kinds, "kind of the token info is the Type of each token")
     pitched = [token for token, pitch in zip(tokenizer.vocabulary, meaning.pitch, strict=True) if pitch >= 0]
     wrong = [token for token in pitched if token.startswith("Pitch_") and token != f"Pitch_{_pitch(tokenizer, token)}"]
-    rule(not wrong, f"the meaning of Pitch_n is the MIDI pitch n; it is not for {wrong[:3]}")
+    rule(not wrong, f"the token info of Pitch_n has the MIDI pitch n; not so for {wrong[:3]}")
 
 
 def _pitch(tokenizer: Tokenizer, token: str) -> int:
@@ -52,7 +52,7 @@ def _pitch(tokenizer: Tokenizer, token: str) -> int:
 
 
 def check_encoding(tokenizer: Tokenizer, score: Score) -> None:
-    """What is kept of one score comes back, its tokens are legal, and its open form is the beginning of a piece."""
+    """Check that one score comes back, its tokens are legal, and its open form is the beginning of a piece."""
     tokens = tokenizer.encode(score)
     strange = tokens[(tokens < 0) | (tokens >= len(tokenizer.vocabulary))]
     rule(not len(strange), f"the tokens of a score are in the vocabulary; not so {strange[:3].tolist()}")
@@ -62,7 +62,7 @@ def check_encoding(tokenizer: Tokenizer, score: Score) -> None:
         np.array_equal(again, tokens),
         f"decode, then encode gives the same tokens; {_difference(tokenizer, tokens, again)}",
     )
-    rule(tokenizer.decode(again) == kept, "what is decoded twice is equal")
+    rule(tokenizer.decode(again) == kept, "music decoded twice is equal")
     rule(tokens[-1] == 1 and np.count_nonzero(tokens <= 1) == 1, "EOS is the last token, and BOS is not encoded")
     check_legal(tokenizer, tokens, LONG)
     if isinstance(tokenizer, Framed):
@@ -76,7 +76,7 @@ def check_encoding(tokenizer: Tokenizer, score: Score) -> None:
 
 
 def check_frames(tokenizer: Framed, tokens: Tokens) -> None:
-    """Each token is in a frame or in none, and no frame is without one, so that they can be counted."""
+    """Check that each token is in a frame or in none, and that no frame is empty."""
     frames = tokenizer.frames(tokens)
     rule(frames.shape == tokens.shape, "frames has one entry a token")
     found = frames[frames >= 0]
@@ -85,8 +85,8 @@ def check_frames(tokenizer: Framed, tokens: Tokens) -> None:
 
 
 def check_moved(tokenizer: Tokenizer, move: Callable[[Tokens, int], Tokens], tokens: Tokens) -> None:
-    """A piece that a tokenizer moves is legal and has each pitched note so much higher, or is left as it is."""
-    rule(np.array_equal(move(tokens, 0), tokens), "a piece moved by 0 semitones is as it was")
+    """Check that a transposed piece is legal, with each pitch moved by the interval, or unchanged."""
+    rule(np.array_equal(move(tokens, 0), tokens), "a transposition by 0 semitones changes nothing")
     for semitones in (2, -3):
         moved = move(tokens, semitones)
         if np.array_equal(moved, tokens):
@@ -94,7 +94,10 @@ def check_moved(tokenizer: Tokenizer, move: Callable[[Tokens, int], Tokens], tok
         check_legal(tokenizer, moved, LONG)
         here, there = (_pitched(tokenizer.decode(piece)) for piece in (tokens, moved))
         higher = [(start, pitch + semitones) for start, pitch in here]
-        rule(there == higher, f"a piece moved by {semitones} semitones has its pitched notes so much higher, no more")
+        rule(
+            there == higher,
+            f"a transposition by {semitones} semitones moves every pitched note by that, and changes nothing else",
+        )
 
 
 def _pitched(score: Score) -> list[tuple[int, int]]:
@@ -103,7 +106,7 @@ def _pitched(score: Score) -> list[tuple[int, int]]:
 
 
 def check_continued(tokenizer: Tokenizer, score: Score, *, more: int = 2, rows: int = 8) -> None:
-    """A piece drawn on from a score leaves that as it is, and has so many whole bars more."""
+    """Check that a piece continued from a score keeps it, and has as many whole bars more."""
     kept = tokenizer.decode(tokenizer.encode(score))
     primer = tuple(int(token) for token in tokenizer.encode(kept, ends=False))
     request = Request(bars=more, primer=primer, primer_ticks=kept.end)

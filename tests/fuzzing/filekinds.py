@@ -24,7 +24,9 @@ from composer.io import formats
 from composer.model import Made, Model, save
 from composer.model import load as load_model
 from composer.plugins import cache
-from composer.plugins.registry import find, load, registry
+from composer.plugins.discovery import find
+from composer.plugins.offers import load
+from composer.plugins.registry import registry
 from composer.request import Request
 from composer.training import checkpoints, recipe_file, run_folder
 from composer.types import Piece

@@ -17,8 +17,9 @@ def plugins(ctx: click.Context) -> None:
     """List the installed plugins, what each offers, and which were left out and why."""
     if ctx.invoked_subcommand is not None:
         return
+    from composer.plugins.offers import KINDS
     from composer.plugins.probing import known
-    from composer.plugins.registry import KINDS, registry
+    from composer.plugins.registry import registry
 
     found, seconds = registry(), known()
     rows = []

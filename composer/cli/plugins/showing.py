@@ -9,8 +9,9 @@ from typing import Any
 
 from composer.errors import UnknownName, nearest, printable
 from composer.generation.options import sampler_flags
+from composer.plugins.offers import KINDS, Offer
 from composer.plugins.options import Option, choices
-from composer.plugins.registry import KINDS, Offer, registry
+from composer.plugins.registry import registry
 from composer.plugins.scaffold.usage import command
 
 

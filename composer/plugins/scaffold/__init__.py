@@ -1,6 +1,6 @@
-"""A folder to begin a plugin from: a package with one small thing of a kind, its tests and what to do next.
+"""New packages: a plugin with one small thing of a kind, its tests and a README.
 
-It knows no plugin: what it writes are the modules in `packages/` and `tests/`, with another name.
+The modules are those in `packages/` and `tests/`, renamed.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from pathlib import Path
 
 from composer import __version__
 from composer.errors import BadOption, CannotWrite, nearest, printable
-from composer.plugins.commands import BUILT_IN
-from composer.plugins.registry import KINDS, registry
+from composer.plugins import BUILT_IN
+from composer.plugins.offers import KINDS
+from composer.plugins.registry import registry
 from composer.plugins.scaffold.usage import command
 
 _HERE = Path(__file__).parent
@@ -24,14 +25,14 @@ LONGEST_NAME = 50
 
 
 def kinds() -> list[str]:
-    """The kinds of things that there is a beginning of."""
+    """List the kinds that have a template."""
     return [one for kind in KINDS if (_HERE / "packages" / f"{(one := kind.removesuffix('s'))}.py").is_file()]
 
 
 def begin(name: str, kind: str, folder: Path, model: Path | None = None) -> Path:
-    """Make the folder `name` in `folder`, whole or not at all; a package of a model brings `model`, a model file.
+    """Make the folder `name` in `folder`, whole or not at all; for a model, `model` is the file to include.
 
-    Raises BadOption for a name that cannot be, or is taken, and for a kind that is none; CannotWrite.
+    Raises BadOption for an invalid or taken name, and for an unknown kind; CannotWrite.
     """
     _check(name, kind, model)
     place = folder / name
@@ -52,7 +53,7 @@ def begin(name: str, kind: str, folder: Path, model: Path | None = None) -> Path
 
 
 def files(name: str, kind: str) -> Mapping[str, str]:
-    """The files of a package, by their paths in it."""
+    """Render the files of a package, by their paths in it."""
     module = _module(name)
     return {
         "pyproject.toml": _PROJECT.format(name=name, module=module, kind=kind, version=__version__),
@@ -70,7 +71,7 @@ def files(name: str, kind: str) -> Mapping[str, str]:
 
 
 def source(name: str, kind: str) -> str:
-    """The module of the plugin."""
+    """Render the module of the plugin."""
     return _named((_HERE / "packages" / f"{kind}.py").read_text(encoding="utf-8"), name)
 
 

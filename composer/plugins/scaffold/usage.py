@@ -1,4 +1,4 @@
-"""A command that uses a thing of each kind, as text; it runs none."""
+"""Example commands, as text, for each kind of thing."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ COMMANDS: Mapping[str, str] = {
 
 
 def command(kind: str, name: str, options: str = "") -> str:
-    """The command for one thing, or nothing for a kind that no command names."""
+    """Return an example command for one thing; empty for a kind that no command names."""
     return COMMANDS.get(kind, "").format(name=name, options=options)

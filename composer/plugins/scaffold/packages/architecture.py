@@ -12,12 +12,12 @@ COMPOSER_API = 1
 
 @dataclass(frozen=True)
 class MyThing:
-    """Sum what was said, each number fading at a pace of its own, which is learned."""
+    """Sum the inputs in an exponential average, with a decay for each number that is learned."""
 
-    width: Annotated[int, "numbers that are remembered"] = 64
+    width: Annotated[int, "size of the memory"] = 64
 
     def module(self, column_sizes: Sequence[int], vocabulary_size: int) -> Any:
-        """`(inputs (B, T, C), state) -> (logits (B, T, V), state)`; only here is torch imported."""
+        """Build `(inputs (B, T, C), state) -> (logits (B, T, V), state)`; torch is imported only here."""
         import torch
         from torch import nn
 
@@ -25,15 +25,15 @@ class MyThing:
             def __init__(self, width: int) -> None:
                 super().__init__()
                 self.tables = nn.ModuleList(nn.Embedding(size, width) for size in column_sizes)
-                self.pace = nn.Parameter(torch.linspace(-2.0, 4.0, width))
+                self.decay = nn.Parameter(torch.linspace(-2.0, 4.0, width))
                 self.out = nn.Linear(2 * width, vocabulary_size)
 
             def forward(self, inputs: Any, state: Any = None) -> Any:
                 seen = torch.stack([table(inputs[:, :, i]) for i, table in enumerate(self.tables)]).sum(0)
                 memory = torch.zeros_like(seen[:, 0]) if state is None else state[0]
-                left, memories = torch.sigmoid(self.pace), []
-                for place in range(seen.shape[1]):
-                    memory = left * memory + (1 - left) * seen[:, place]
+                keep, memories = torch.sigmoid(self.decay), []
+                for step in range(seen.shape[1]):
+                    memory = keep * memory + (1 - keep) * seen[:, step]
                     memories.append(memory)
                 return self.out(torch.cat([seen, torch.stack(memories, dim=1)], dim=-1)), (memory,)
 

@@ -19,14 +19,14 @@ class MyThing(Callback):
 
     @property
     def writes(self) -> tuple[str, ...]:
-        """What it makes in the run's folder, which it needs then."""
+        """The files that it makes in the run's folder, which it then needs."""
         return (self.path,)
 
     def on_validation(self, run: RunView) -> None:
-        """Add a row; `run.model()` would be the model as it stands."""
+        """Add a row; `run.model()` would be the current model."""
         path, now = run.file(self.path), run.progress
         table = csv.reader(path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else [])
-        # A run that was killed comes to some steps again.
+        # A resumed run repeats some steps.
         rows = [*(row for row in table if int(row[0]) < now.step), (now.step, now.train, now.valid)]
         with whole_file(path) as scratch, scratch.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("step", "train", "valid"), *rows])

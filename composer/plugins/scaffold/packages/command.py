@@ -17,7 +17,7 @@ COMPOSER_API = 1
 def my_thing(piece: Path, drums: bool) -> None:
     """Count the notes of each part of PIECE.
 
-    PIECE is a file in any form that can be read. What is wrong with it is told in one sentence.
+    PIECE is a file in any format that can be read.
     """
     from composer.io.formats import read  # here, so that help comes at once
 
@@ -28,5 +28,5 @@ def my_thing(piece: Path, drums: bool) -> None:
 
 @hookimpl
 def register_commands() -> Offers:
-    """Offer it as `composer my-thing`; no plugin takes the name of a command of composer's own."""
+    """Offer it as `composer my-thing`."""
     return {"my-thing": my_thing}

@@ -27,15 +27,15 @@ class MyThing:
     suggested: ClassVar[dict[str, Any]] = {"tempo": 120.0}
 
     def sources(self) -> Sequence[str]:
-        """What is read one by one, named and in an order that stays."""
+        """List the units that are read one by one, in a stable order."""
         return ["".join(order) for order in permutations("12345")]
 
     def fingerprint(self, source: str) -> str:
-        """Another text when the content changes."""
+        """Return a text that changes with the content."""
         return f"{source} {self.rounds}"
 
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
-        """The pieces of a source, each with its name; one that cannot be used comes as its error."""
+        """Read the pieces of a source, each with its name; an unusable one comes as its error."""
         quarter, bells = TICKS_PER_QUARTER, [BELLS[int(bell) - 1] for bell in source] * self.rounds
         yield source, Score((Track(make_notes((i * quarter, quarter, p, 80) for i, p in enumerate(bells))),))
 

@@ -14,14 +14,14 @@ COMPOSER_API = 1
 
 @dataclass(frozen=True)
 class MyThing:
-    """Threads of this process; what hangs is not stopped."""
+    """Threads of this process; a hanging job is not stopped."""
 
     workers: Annotated[int, "threads"] = 2
 
     def __call__(
         self, stages: Sequence[Callable[[Any], Any]], arguments: Iterable[Any], limit: float
     ) -> Iterator[Outcome]:
-        """An outcome for each argument; only so many are taken ahead as keep the threads busy."""
+        """Yield an outcome for each argument; only as many are taken ahead as keep the threads busy."""
         ahead: deque[Future[Outcome]] = deque()
         with ThreadPoolExecutor(self.workers) as pool:
             for argument in arguments:

@@ -18,10 +18,10 @@ class MyThing:
     """One note a line: start and duration in quarter notes, and the MIDI pitch."""
 
     digits: Annotated[int, "digits after the point"] = 3
-    holds: ClassVar[tuple[str, ...]] = ("start", "duration", "pitch")  # of a score, should a reader read it back
+    holds: ClassVar[tuple[str, ...]] = ("start", "duration", "pitch")  # parts of a score that the format represents
 
     def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
-        """The file appears whole and in the place of no other, or CannotWrite is raised: `whole_file` sees to it."""
+        """Write a file, whole and never over another, by `whole_file`. Raises CannotWrite."""
         lines = [
             f"{note['start'] / TICKS_PER_QUARTER:.{self.digits}f} "
             f"{note['duration'] / TICKS_PER_QUARTER:.{self.digits}f} {note['pitch']}\n"

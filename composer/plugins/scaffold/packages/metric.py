@@ -10,22 +10,22 @@ COMPOSER_API = 1
 
 
 def my_thing() -> Metric:
-    """Notes that are struck off the beat, of all notes; a beat is a dotted value in compound metres.
+    """Measure the onsets off the beat, as a share of all onsets; in compound time a beat is a dotted value.
 
     This text is the definition, with its source where there is one. Options would be parameters.
     """
 
     def count(heard: Heard) -> Array:
-        """(rows, 2) for each bar the notes off the beat, and all notes: what adds up over bars and pieces."""
-        struck = heard.notes["start"].astype(np.int64)
-        row = heard.bar_of(struck)
-        off = (struck - heard.origins[row]) % heard.beat_ticks[row] > 0
+        """Count (rows, 2) the onsets off the beat, and all onsets, of each bar; both add up over bars and pieces."""
+        onsets = heard.notes["start"].astype(np.int64)
+        row = heard.bar_of(onsets)
+        off = (onsets - heard.origins[row]) % heard.beat_ticks[row] > 0
         counts = np.zeros((heard.rows, 2))
         np.add.at(counts, row, np.stack([off, np.ones_like(off)], axis=-1))
         return counts
 
     def value(sums: Array) -> Array:
-        """The figure of summed counts (..., 2), NaN where there is not a note."""
+        """Compute the figure of summed counts (..., 2), NaN where there are no notes."""
         return 100 * sums[..., 0] / np.where(sums[..., 1] > 0, sums[..., 1], np.nan)
 
     return Metric("% of notes", count, value)

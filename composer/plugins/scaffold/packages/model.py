@@ -9,7 +9,7 @@ COMPOSER_API = 1
 
 
 def my_thing() -> Path:
-    """Where the model lies; its card, in the file, says how it came about."""
+    """Return the path of the model; its card, in the file, states its provenance."""
     return Path(__file__).with_name("model.safetensors")
 
 

@@ -17,7 +17,7 @@ class MyThing:
     """One note a line: start and duration in quarter notes, and the MIDI pitch, as in `1.5 0.5 60`."""
 
     def __call__(self, path: Path) -> Score:
-        """The score, or UnreadableFile in a sentence; text from a file is never shown raw."""
+        """Read a score. Raises UnreadableFile with one sentence; text from a file is never shown raw."""
         notes = []
         try:
             for line in path.read_text(encoding="utf-8").splitlines():

@@ -13,18 +13,18 @@ COMPOSER_API = 1
 
 @dataclass(frozen=True)
 class MyThing:
-    """Make a pitch the less likely, the farther it is from the one before."""
+    """Make a pitch less likely, the farther it is from the one before."""
 
     amount: Annotated[float, "taken from the logit for each semitone"] = 0.1
-    lookback: ClassVar[int] = 1  # so many of the last notes are in the context
+    lookback: ClassVar[int] = 1  # number of recent notes in the context
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense; the sentence is shown to the user."""
+        """Refuse impossible values; the sentence is shown to the user."""
         if self.amount < 0:
             raise ValueError("amount must not be below 0")
 
     def __call__(self, logits: Array, context: Context) -> Array:
-        """Logits (B, V), less so much for a leap; -1 stands for no pitch."""
+        """Compute logits (B, V), reduced for each leap; -1 stands for no pitch."""
         xp, pitch, last = namespace(logits), pitches(context.meaning, context.facts), context.struck.pitch
         leap = xp.where((pitch >= 0) & (last >= 0), xp.abs(pitch - last), 0)
         return logits - self.amount * leap

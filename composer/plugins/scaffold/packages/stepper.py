@@ -13,17 +13,17 @@ COMPOSER_API = 1
 
 @dataclass(frozen=True)
 class MyThing:
-    """Every row alone, by torch: a row cannot depend on its neighbours, whatever the architecture does."""
+    """Step each row alone, by torch, so that no row can depend on its neighbours."""
 
-    speed: ClassVar[int] = -1  # never chosen, but by name
-    tolerances: ClassVar[dict[str, float]] = {"float32": 1e-4}  # how far from the reference its logits may be
+    speed: ClassVar[int] = -1  # chosen only by name
+    tolerances: ClassVar[dict[str, float]] = {"float32": 1e-4}  # largest difference of logits from the reference
 
     def suits(self, model: Model, device: str) -> bool:
-        """Any model, on the processor."""
+        """Tell whether it runs on the device: any model, on the processor."""
         return device == "cpu"
 
     def make(self, model: Model, device: str, precision: str = "float32") -> Stepper:
-        """`(inputs (B, C), state) -> (logits (B, V), state)`."""
+        """Make a step: `(inputs (B, C), state) -> (logits (B, V), state)`."""
         import torch
 
         module = model.make_module()

@@ -1,4 +1,4 @@
-"""The top line of any score: a tokenizer for composer, built on one that is there."""
+"""The top line of any score: a tokenizer for composer, built on another."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -17,7 +17,7 @@ voices = lru_cache(lambda steps: registry().make("tokenizers", "voices", names=(
 
 @dataclass(frozen=True)
 class MyThing:
-    """The highest note wherever one is struck, as the tokenizer `voices` writes a single voice."""
+    """The highest note at each onset, as the tokenizer `voices` writes a single voice."""
 
     steps: Annotated[int, "steps of the grid in a quarter note"] = 4
     vocabulary = property(lambda self: voices(self.steps).vocabulary)
@@ -26,7 +26,7 @@ class MyThing:
     decode = property(lambda self: voices(self.steps).decode)
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
-        """Tokens (T,) of the line; the next note ends the one before. With `ends=False` the piece is open."""
+        """Encode the line as tokens (T,); each note ends at the next. With `ends=False` the piece is open."""
         notes = np.sort(joined([track.notes for track in score.tracks if not track.is_drum]), order=["start", "pitch"])
         top = notes[np.append(np.diff(notes["start"]) > 0, True)[: len(notes)]]
         top["duration"][:-1] = np.minimum(top["duration"][:-1], np.diff(top["start"]))

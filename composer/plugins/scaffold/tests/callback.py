@@ -8,7 +8,7 @@ from my_thing import MyThing
 
 
 def at(step: int, folder: Path) -> Any:
-    """A run at its validation after that step."""
+    """Make a run at its validation after that step."""
     return SimpleNamespace(file=folder.joinpath, progress=SimpleNamespace(step=step, train=2.5, valid=2.25))
 
 

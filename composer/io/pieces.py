@@ -1,0 +1,112 @@
+"""Pieces: a score with its provenance, written to files and turned into objects of other libraries."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from composer.errors import CannotWrite, printable
+from composer.music.score import Score
+from composer.music.texts import clean
+from composer.storage.paths import from_home
+
+UNTITLED = "untitled"
+"""The name of a scratch file."""
+
+
+@dataclass(frozen=True, repr=False)
+class Piece:
+    """A score and its provenance: plain values, ready for JSON; empty for a score that was read."""
+
+    score: Score
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Clean the title, wherever it comes from."""
+        title = self.provenance.get("title")
+        if isinstance(title, str) and clean(title) != title:
+            object.__setattr__(self, "provenance", {**self.provenance, "title": clean(title)})
+
+    @property
+    def title(self) -> str:
+        """The title that the user chose, or else that of the file it was read from; empty if it has none."""
+        title = self.provenance.get("title")
+        return (title if isinstance(title, str) and title.strip() else self.score.title).strip()
+
+    @property
+    def seconds(self) -> float:
+        """How long it takes to play."""
+        from composer.music.tempo_map import timing
+
+        return timing(self.score).second(self.score.length)
+
+    def __repr__(self) -> str:
+        title = f" '{printable(self.title)}'" if self.title else ""
+        tracks, notes = len(self.score.tracks), self.score.note_count
+        return (
+            f"<Piece{title}: {tracks:,} track{'s' * (tracks != 1)}, {notes:,} note{'s' * (notes != 1)}, "
+            f"{self.seconds:.1f} seconds>"
+        )
+
+    def with_title(self, title: str | None) -> Piece:
+        """Return the piece with another title; None keeps its own."""
+        return self if title is None else replace(self, provenance={**self.provenance, "title": title})
+
+    def write(self, path: str | Path, *, title: str | None = None, **options: Any) -> None:
+        """Write the piece to a file, in the format of its suffix; an existing file is replaced.
+
+        Options are those of the exporter, such as `soundfont="mine.sf2"`. Raises CannotWrite, BadOption.
+        """
+        from composer.io import formats  # heavy, and exporters import this module
+
+        formats.write([self.with_title(title)], from_home(os.fspath(path)), **options)
+
+    def to_bytes(self, suffix: str, **options: Any) -> bytes:
+        """Write the piece to bytes, in the format of a suffix such as `.mid`. Raises CannotWrite, BadOption."""
+        from composer.io import formats
+
+        with scratch_file(suffix) as path:
+            formats.write([self], path, **options)
+            return path.read_bytes()
+
+    def to_pretty_midi(self) -> Any:
+        """Make a `pretty_midi.PrettyMIDI` of the piece. Raises CannotWrite where the library is not installed."""
+        return import_library("pretty_midi").PrettyMIDI(io.BytesIO(self.to_bytes(".mid")))
+
+    def to_music21(self) -> Any:
+        """Make a `music21.stream.Score` of the piece. Raises CannotWrite where the library is not installed."""
+        return import_library("music21.converter").parseData(self.to_bytes(".musicxml").decode(), format="musicxml")
+
+    def to_symusic(self) -> Any:
+        """Make a `symusic.Score` of the piece. Raises CannotWrite where the library is not installed."""
+        return import_library("symusic").Score.from_midi(self.to_bytes(".mid"))
+
+    def _repr_html_(self) -> str:
+        """Show the piece in a notebook: its roll, and its sound if it is short."""
+        from composer.io.notebook import html_of
+
+        return html_of(self)
+
+
+@contextmanager
+def scratch_file(suffix: str) -> Iterator[Path]:
+    """Make a path for a file of that suffix, in a folder that is removed afterwards."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="composer-") as folder:
+        yield Path(folder, UNTITLED + suffix)
+
+
+def import_library(name: str) -> Any:
+    """Import a module of an optional library. Raises CannotWrite where it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        package = name.partition(".")[0]
+        raise CannotWrite(f"{package} is not installed; `pip install {package}` installs it.") from None

@@ -1,0 +1,101 @@
+"""The protocols of everything that plugins offer.
+
+grammars.py       grammars, their states, and the meaning of tokens
+tokenizers.py     scores to tokens and back
+architectures.py  networks, and the backends that run them
+samplers.py       constraints and logits processors
+files.py          readers and exporters
+datasets.py       datasets, and models trained on them
+executors.py      where the jobs of a batch run
+callbacks.py      listeners to a training run
+metrics.py        measures of music
+arrays.py         arrays, and the shape letters of all docstrings
+
+All names are offered here: `from composer.types import Tokenizer`. No plugin is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from composer.types.architectures import (
+    Architecture,
+    Cell,
+    Described,
+    Explained,
+    HasShapes,
+    Layer,
+    Stepper,
+    StepperMaker,
+)
+from composer.types.arrays import Array, State, Tokens
+from composer.types.callbacks import Callback, RunView
+from composer.types.datasets import Dataset, Divided, ModelFile
+from composer.types.executors import Executor, Outcome
+from composer.types.files import Exporter, Finding, HasPieces, HasReading, Inspecting, Reader, Remembering
+from composer.types.grammars import Column, Facts, Grammar, Meaning, Span, Unrolled
+from composer.types.metrics import Metric
+from composer.types.samplers import Constraint, Context, Sampler, Shaping, Struck
+from composer.types.tokenizers import Framed, Learning, Moving, Tokenizer
+
+if TYPE_CHECKING:
+    from composer.io.pieces import Piece
+
+__all__ = [
+    "Architecture",
+    "Array",
+    "Callback",
+    "Cell",
+    "Column",
+    "Constraint",
+    "Context",
+    "Dataset",
+    "Described",
+    "Divided",
+    "Executor",
+    "Explained",
+    "Exporter",
+    "Facts",
+    "Finding",
+    "Framed",
+    "Grammar",
+    "HasPieces",
+    "HasReading",
+    "HasShapes",
+    "Inspecting",
+    "Layer",
+    "Learning",
+    "Meaning",
+    "Metric",
+    "ModelFile",
+    "Moving",
+    "Offers",
+    "Outcome",
+    "Piece",
+    "Reader",
+    "Remembering",
+    "RunView",
+    "Sampler",
+    "Shaping",
+    "Span",
+    "State",
+    "Stepper",
+    "StepperMaker",
+    "Struck",
+    "Tokenizer",
+    "Tokens",
+    "Unrolled",
+]
+
+Offers: TypeAlias = Mapping[str, Callable[..., Any]]
+"""What every hook returns: the name that a user types, and the callable that makes the thing from its options."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import `Piece` on demand: it writes itself, and so stands above the protocols."""
+    if name != "Piece":
+        raise AttributeError(f"module 'composer.types' has no attribute '{name}'")
+    from composer.io.pieces import Piece
+
+    return Piece

@@ -1,0 +1,117 @@
+"""Architectures, trained networks as arrays, and the backends that run them.
+
+Only `Architecture.build_module`, and what it returns, may import torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.types.arrays import Array, State
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from composer.model import Model
+
+
+class Architecture(Protocol):
+    """A frozen dataclass of options that builds a torch module.
+
+    The module: `model(inputs (B, T, C), state=None) -> (logits (B, T, V), state)`. A row does not depend on its
+    neighbours. A sequence gives equal logits whole, in chunks, and step by step.
+    """
+
+    def module(self, column_sizes: Sequence[int], vocabulary_size: int) -> nn.Module:
+        """Build a module for features 0..size-1 of these sizes, initialised from torch's generator."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One recurrent layer as arrays: G numbers from its input, F from its state, and an update that combines them.
+
+    F is G, or 0 for a layer without a recurrent matrix. All layers of a cell have the same H and `parts`.
+    `update(from_input (B, G), from_state (B, F), state) -> state` uses array functions alone. A state is a tuple of
+    (B, H) arrays, the first of which is the layer's output.
+    """
+
+    inputs: NDArray[np.float32]  # (G, E)
+    input_bias: NDArray[np.float32]  # (G,)
+    recurrent: NDArray[np.float32]  # (F, H)
+    recurrent_bias: NDArray[np.float32]  # (F,)
+    update: Callable[[Array, Array, State], State]
+    parts: int  # arrays in its state
+    gates: str = ""  # the known cell that `update` equals: lstm, gru, rnn (as in torch), mingru, minlstm
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """A trained network as arrays, for backends without torch: embedded features, layers, a linear output.
+
+    The state of its module is a tuple of `parts` tensors (B, layers, H). A layer reads the output of the one below,
+    and the head that of the last. With `residual` they read the normalised sum of the outputs of all layers below:
+    each row (x - mean) / sqrt(variance + 1e-5).
+    """
+
+    columns: tuple[NDArray[np.float32], ...]  # a (size, E) table for each feature; embeddings are added up
+    layers: tuple[Layer, ...]
+    head: NDArray[np.float32]  # (V, H), or (V, H + E) if the output sees the embedded input, too
+    bias: NDArray[np.float32]  # (V,)
+    pointed: tuple[int, ...] = ()  # P features of tokens, each of which (but 0) the output raises or lowers
+    pointer: NDArray[np.float32] | None = None  # (P, as the head) by how much
+    pointer_bias: NDArray[np.float32] | None = None  # (P,)
+    residual: bool = False
+
+
+@runtime_checkable
+class Described(Protocol):
+    """An architecture that describes the computation of its module, so that faster backends can run it."""
+
+    def cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
+        """Build the network of these weights, which have the names and shapes of its module.
+
+        Raises KeyError or ValueError for others.
+        """
+
+
+@runtime_checkable
+class HasShapes(Protocol):
+    """An architecture that lists the arrays of its module, so that wrong weights are refused before use."""
+
+    def shapes(self, column_sizes: Sequence[int], vocabulary_size: int) -> Iterable[tuple[str, tuple[int, ...]]]:
+        """List the name and the shape of every array, one by one; the first mismatch ends the iteration."""
+
+
+@runtime_checkable
+class Explained(Protocol):
+    """An architecture with the equations of its layers; its docstring explains them in words."""
+
+    equations: ClassVar[Sequence[str]]
+    """One a line; x is the input, h (and c) the state, a prime marks the new state, * is element by element."""
+
+
+Stepper: TypeAlias = Callable[[Array, "State | None"], "tuple[Array, State]"]
+"""One step of a model: `(inputs (B, C), state) -> (logits (B, V), state)`. A row is the same bits in any batch."""
+
+
+class StepperMaker(Protocol):
+    """An inference backend: a frozen dataclass of options. All backends agree on a model to within a tolerance."""
+
+    speed: int
+    """The backend with the highest number that supports a model is used, unless the user names another."""
+    tolerances: Mapping[str, float]
+    """Its precisions (float32, int8…), each with the largest difference of logits from the reference."""
+
+    def suits(self, model: Model, device: str) -> bool:
+        """Tell whether it can run this model on that kind of device."""
+
+    def make(self, model: Model, device: str, precision: str = "float32") -> Stepper:
+        """Make the steps of a model, at one of these precisions.
+
+        Raises BadModelFile if the weights do not fit the architecture.
+        """

@@ -1,0 +1,126 @@
+"""Grammars: which tokens may follow which, and what the tokens mean in music."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.music.score import Score
+from composer.types.arrays import Array, Tokens
+
+if TYPE_CHECKING:
+    from composer.request import Request
+
+
+@dataclass(frozen=True, eq=False)
+class Meaning:
+    """What each token of a vocabulary states, for code that does not know the tokenizer. Arrays are (V,).
+
+    Of the kinds without a number, `Hold` sustains the current voice, `Rest` silences it, and `Frame` ends a position.
+    An instance is equal to itself alone.
+    """
+
+    kind: NDArray[np.str_]  # the `Type` of `Type_Value`: Pitch, Hold, Bar…
+    pitch: NDArray[np.int64]  # MIDI pitch, less `MusicalState.shift`; -1 for none (drums have none)
+    ticks: NDArray[np.int64]  # length in ticks, -1 for none
+    place: NDArray[np.int64]  # position in the bar that it moves to, in ticks; -1 for none
+    key: NDArray[np.int64]  # index in `composer.music.keys.ALL_KEYS` of the key that it states, -1 for none
+    voices: tuple[str, ...] = ()  # names of the voices that `MusicalState.voice` numbers
+    sustains: bool = False  # whether a pitch that already sounds is sustained, and not struck again
+
+
+@dataclass(frozen=True)
+class Column:
+    """One categorical feature of a model's input: whole numbers 0..size-1.
+
+    With `tokens` they are token ids, which follow a transposition: the sounding pitch, the key in force. Then 0, the
+    vocabulary's BOS, stands for none.
+    """
+
+    name: str
+    size: int
+    tokens: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The state of each row in musical terms; every array is (B,), `sounding` and `written` are (B, n).
+
+    Its position is that of the next note, if no move comes before it.
+    """
+
+    tick: Array  # of the position, from the start of the piece
+    bar: Array  # 0 for the first bar, pickup or not; -1 before it
+    beat: Array  # 0 for the first of the bar
+    voice: Array  # of the next token, -1 where it belongs to none
+    sounding: Array  # sounding pitches, -1 for silence; one for each voice where voices sustain and rest
+    shift: Array  # semitones that tokens sound above their `TokenInfo.pitch`; 0 unless pitches are relative
+    place: Array  # position in the bar, in ticks; in a pickup, counted from where a whole bar would begin
+    upbeat: Array  # length of the pickup in ticks, 0 for none
+    bar_ticks: Array  # length of a bar in the current time signature, 0 before that is known
+    beat_ticks: Array  # length of a beat, likewise
+    bars_left: Array  # the current bar included, 0 where the end is not announced yet
+    key: Array  # index in `composer.music.keys.ALL_KEYS`, -1 where none is known
+    written: Array  # sounding pitches at this position that are decided already, -1 for none
+    others: Array  # number of pitches that sound at this position beside the next one, as far as is known
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a score: the ticks from `start` up to `end`, of one track or (None) of all."""
+
+    start: int
+    end: int
+    track: int | None = None
+
+
+class Grammar(Protocol):
+    """The tokens that may follow, for each row of a batch, by table look-ups; no loop over rows.
+
+    A state is a (B, S) array of whole numbers. It holds the whole history that matters: rows may be gathered, copied,
+    and joined with rows of other requests.
+    """
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The categorical features that `make_inputs` returns. The first is the last token (BOS at the start)."""
+
+    def start(self, request: Request, rows: int) -> Array:
+        """Make states (B, S) before the first token. Raises BadOption for a condition without tokens for it."""
+
+    def allowed(self, state: Array) -> Array:
+        """Mask (B, V) the tokens that may come next; never empty. EOS is the last token of a piece."""
+
+    def advance(self, state: Array, tokens: Array) -> Array:
+        """Return states (B, S) after `tokens` (B,); the argument is unchanged. After EOS a row stays as it is."""
+
+    def inputs(self, state: Array) -> Array:
+        """Make the model's inputs (B, C) for the prediction of the next token."""
+
+    def facts(self, state: Array) -> Facts:
+        """Interpret a state in musical terms."""
+
+    def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
+        """Build a function from states to masks (B, V), which fixes the notes of `score` in `spans`.
+
+        No other notes are allowed there; outside of `spans` everything is. Intersect its masks with those of `mask`.
+        """
+
+
+@runtime_checkable
+class Unrolled(Protocol):
+    """A grammar that computes all states of a piece at once, which makes building a corpus many times faster.
+
+    It restates `advance` along time: last values, running sums, tables. It needs NumPy alone. A subclass that changes
+    `advance` changes `compute_states` as well; the contracts check that the two agree.
+    """
+
+    def states(self, tokens: Tokens) -> NDArray[np.int64]:
+        """Compute (T, S) states, each before a token of a whole piece (T,) begun from `Request()`.
+
+        They equal those of `advance`. Nothing follows EOS; an open piece has none.
+        """

@@ -1,0 +1,31 @@
+"""Metrics: measures of music."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from composer.metrics.heard import Heard
+
+
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """A measure of music, from counts that add up: bars to pieces, pieces to sets.
+
+    So the figures of a bar, a piece and a set come from one function. The callable that makes a metric has its
+    definition, with the source, as docstring. Counts are not negative; a piece with nothing to count has 0.
+    """
+
+    unit: str
+    count: Callable[[Heard], NDArray[np.float64]]
+    """Counts of each bar of a piece, (rows, W); W is the same for every piece."""
+    value: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+    """The figures (...) of summed counts (..., W), NaN where nothing is counted, and the same for twice the counts.
+    None: counts are a histogram, compared by its distance from that of real pieces."""
+    follows_pitch: bool = False
+    """Whether a transposition changes it."""

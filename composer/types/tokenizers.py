@@ -1,0 +1,73 @@
+"""Tokenizers: scores to tokens and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.music.score import Score
+from composer.types.arrays import Tokens
+from composer.types.grammars import Grammar, Meaning
+
+
+class Tokenizer(Protocol):
+    """Scores to tokens and back: a frozen dataclass of options, equal when rebuilt from its fields.
+
+    `vocabulary` holds `Type_Value` strings, as in MidiTok, in a fixed order. It begins with `BOS_None` and `EOS_None`.
+    A transposition changes the types `Pitch`, `NoteOn`, `NoteOff` (a MIDI pitch), `Tone` (a relative pitch: as it would
+    be in C) and `Key` (as `str(Key)`). A token may state several things, as `Pitch+Duration_60+4`: at most one pitch,
+    and no move before it.
+    """
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Every token, at its id."""
+
+    @property
+    def meaning(self) -> Meaning:
+        """The meaning of each token."""
+
+    @property
+    def grammar(self) -> Grammar:
+        """The tokens that may follow."""
+
+    def encode(self, score: Score, *, ends: bool = True) -> Tokens:
+        """Encode a score as tokens, without BOS. With `ends=False` the piece is open: no end is announced, no EOS.
+
+        Raises CannotExpress, with the reason, where there are no tokens for something. Details that the tokenizer
+        does not represent are dropped.
+        """
+
+    def decode(self, tokens: Tokens) -> Score:
+        """Decode any sequence that the grammar allows, whole or cut short."""
+
+
+@runtime_checkable
+class Learning(Protocol):
+    """A tokenizer that is trained on music before use, such as on which tokens to join; the results are fields."""
+
+    @property
+    def learnt(self) -> bool:
+        """Whether it is trained."""
+
+    def fitted(self, pieces: Iterable[Tokens]) -> Tokenizer:
+        """Return a tokenizer trained on `pieces`, which are in its own tokens; equal for equal pieces."""
+
+
+@runtime_checkable
+class Moving(Protocol):
+    """A tokenizer that transposes a piece itself, since its tokens cannot be transposed one by one."""
+
+    def moved(self, tokens: Tokens, semitones: int) -> Tokens:
+        """Transpose a piece; returns `tokens` where it has no token for a pitch."""
+
+
+@runtime_checkable
+class Framed(Protocol):
+    """A tokenizer that writes music frame by frame, so that likelihoods can be computed per frame."""
+
+    def frames(self, tokens: Tokens) -> NDArray[np.int64]:
+        """Assign a frame to each token of a piece: (T,) from 0 without a gap; -1 for none (heading, EOS)."""
