@@ -197,6 +197,14 @@ class Unmeant(Voices):
         return replace(found, kind=found.kind[:-1])
 
 
+class Unmetred(Voices):
+    """A tokenizer that says nothing of its time signatures."""
+
+    @property
+    def meaning(self):
+        return replace(super().meaning, time_signatures=())
+
+
 class Deaf(Voices):
     """A tokenizer that decodes all a semitone lower."""
 
@@ -215,6 +223,7 @@ class Deaf(Voices):
     [
         (Twice, "no token is twice"),
         (Unmeant, "kind of the token info has one entry a token"),
+        (Unmetred, r"time_signatures are those that tokens state"),
         (Deaf, "the same tokens; after .*Position_0: Pitch_60 became Pitch_59"),
     ],
 )

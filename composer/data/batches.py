@@ -147,7 +147,7 @@ class Stream:
         up = np.minimum(highs.max() - highs[rows], self.transpose)
         moves = rng.integers(-down, up + 1)
         # Pieces of relative pitch are sampled in C alone: half of them stay there; the others prevent overfitting.
-        return moves * rng.integers(0, 2, len(rows)) if "Tone" in self.tokenizer.meaning.kind else moves
+        return moves * rng.integers(0, 2, len(rows)) if self.tokenizer.meaning.is_relative else moves
 
     @cached_property
     def _movable(self) -> bool:
@@ -171,7 +171,7 @@ class Stream:
 
     @cached_property
     def _is_key(self) -> NDArray[np.bool_]:
-        return self.tokenizer.meaning.kind == "Key"
+        return self.tokenizer.meaning.key >= 0
 
 
 def real_share(stream: Stream, batches: int | None = None) -> float:

@@ -14,7 +14,7 @@ from composer.data.splits import content_hash
 from composer.errors import CannotExpress, ComposerError, ReadingWarning, printable
 from composer.io.bounds import OutOfBounds, bounded, watching
 from composer.io.remarks import Remarks
-from composer.music.score import Score, TimeSignature
+from composer.music.score import MOST_BARS, Score, TimeSignature
 from composer.request import Request
 from composer.types import Dataset, Divided, Grammar, Tokenizer, Tokens, Unrolled
 
@@ -23,8 +23,6 @@ LONGEST = 50_000
 
 MOST_NOTES = 4 * LONGEST
 """A piece of more notes is not even encoded."""
-
-MOST_BARS = 100_000
 
 AT_ONCE = 64
 """Pieces read before they are encoded, since a processor is faster at one task at a time…"""

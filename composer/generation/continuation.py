@@ -106,7 +106,7 @@ def with_primer(player: Generator, request: Request, score: Score) -> Request:
     """
     primer, tokenizer = as_asked(score, request), player.tokenizer
     tokens, ticks = primer_of(player, primer)
-    metres = [metre for metre in map(str, primer.time_signatures) if f"TimeSignature_{metre}" in tokenizer.vocabulary]
+    metres = [str(metre) for metre in primer.time_signatures if tokenizer.meaning.states_time_signature(str(metre))]
     metre = metres[-1] if metres else request.time_signature
     request = replace(request, primer=tokens, primer_ticks=ticks, time_signature=metre)
     warn_of_primer(tokenizer, make_samplers(request.samplers), request)

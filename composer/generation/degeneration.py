@@ -20,7 +20,7 @@ from composer.types import Span
 CARD = "repetition"
 """Key of a model's card for the longest runs in the training split, `notes` and `bars`."""
 
-MOST_BARS = 2**31
+UNLIMITED = 2**31
 """Longer than any piece."""
 
 
@@ -71,7 +71,7 @@ def bar_run(score: Score, given: Sequence[Span] = ()) -> int:
     are equal, up to the end that a marker states. A bar with only sustained notes is equal to the one before. Bars in
     which all tracks are `given` at the beginning do not count.
     """
-    found = bars(score, score.length, MOST_BARS)
+    found = bars(score, score.length, UNLIMITED)
     begins, ends = found.starts[:-1].tolist(), found.starts[1:].tolist()
     sounding: list[set[Hashable]] = [set() for _ in begins]
     changing = [False] * len(begins)

@@ -17,7 +17,7 @@ BARS = 8
 
 MOST_SECTIONS = 64
 
-MOST_BARS = 4096
+MOST_FORM_BARS = 4096
 """Bars of all sections together, at most."""
 
 PARTICLES = 32
@@ -50,8 +50,10 @@ class Form:
         count, each = len(self.sections), self.request.bars
         if each is None:
             raise BadOption("a form needs the number of bars of a section.")
-        if count * each > MOST_BARS:
-            raise BadOption(f"{count} sections of {each} bars are {count * each} bars; a form has {MOST_BARS} at most.")
+        if count * each > MOST_FORM_BARS:
+            raise BadOption(
+                f"{count} sections of {each} bars are {count * each} bars; a form has {MOST_FORM_BARS} at most."
+            )
         if each < 2 and (varied := [name for name in self.sections if "'" in name]):
             raise BadOption(f"{varied[0]} keeps the first half of {varied[0][0]}; ask for sections of 2 bars or more.")
         Fill(self.request, Score(), (), self.particles, self.look_ahead)  # checks these two

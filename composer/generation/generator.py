@@ -107,7 +107,7 @@ class Generator:
 
     def _warn_of_metre(self, metre: str | None) -> None:
         known = self.model.card.get("metres")
-        written = f"TimeSignature_{metre}" in self.tokenizer.vocabulary  # otherwise it is refused
+        written = metre is not None and self.tokenizer.meaning.states_time_signature(metre)  # otherwise it is refused
         if not written or not isinstance(known, Mapping) or not known or metre in known:
             return
         shown = printable(", ".join(map(str, known)))

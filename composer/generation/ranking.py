@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import BadModelFile, ComposerError
-from composer.generation.degeneration import MOST_BARS
+from composer.generation.degeneration import UNLIMITED
 from composer.generation.generator import Generator
 from composer.generation.tasks import Asked, each, in_order
 from composer.metrics import counting
@@ -125,7 +125,7 @@ def measures(score: Score) -> dict[str, float]:
 
 def _silent_bars(score: Score) -> float:
     """Compute the share of silent bars."""
-    starts, notes = bars(score, score.length, MOST_BARS).starts, joined([track.notes for track in score.tracks])
+    starts, notes = bars(score, score.length, UNLIMITED).starts, joined([track.notes for track in score.tracks])
     begun, ended = np.sort(notes["start"]), np.sort(notes["start"] + notes["duration"])
     # A bar is silent if all notes that begin before its end have ended by its beginning.
     before, over = np.searchsorted(begun, starts[1:]), np.searchsorted(ended, starts[:-1], side="right")

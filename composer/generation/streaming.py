@@ -113,8 +113,8 @@ class _Listening:
 
     def hear(self, token: int, bar: int, start: int, end: int) -> Iterator[Bar]:
         """Take a token, after which the piece is in `bar`, between two ticks; yield a bar if one is complete."""
-        kind, current = self.tokenizer.meaning.kind[token], self.window[-1] if self.window else self.first
-        if kind == "TimeSignature" and current is not None:
+        meaning, current = self.tokenizer.meaning, self.window[-1] if self.window else self.first
+        if meaning.is_time_signature[token] and current is not None:
             self.metre = [token]
         if current is None:
             if bar < 0:
@@ -123,7 +123,7 @@ class _Listening:
                 self.first = _Written(bar, start, end, [], [token])
             return
         begins = (
-            [token] if bar > current.number and kind != "Frame" else []
+            [token] if bar > current.number and not meaning.is_frame[token] else []
         )  # the end of a frame belongs to the bar before
         current.tokens += [] if begins else [token]
         if bar > current.number or token == EOS:

@@ -19,6 +19,9 @@ from composer.music.texts import clean
 TICKS_PER_QUARTER = 480
 """One resolution for every Score: it divides by 64ths, triplets and quintuplets."""
 
+MOST_BARS = 100_000
+"""Most bars of a score that is counted by bars; a longer one is refused."""
+
 NOTE = np.dtype([("start", "<i8"), ("duration", "<i8"), ("pitch", "<i2"), ("velocity", "<i2")])
 """A note: start and duration in ticks, MIDI pitch 0..127, velocity 1..127."""
 
@@ -175,7 +178,7 @@ class Bars:
         return tuple(self.metres[index] for index in self.which.tolist())
 
 
-def bars(score: Score, end: int | None = None, most: int = 100_000) -> Bars:
+def bars(score: Score, end: int | None = None, most: int = MOST_BARS) -> Bars:
     """Compute the bars of `score` up to `end` (default: the end of its last note).
 
     A time signature in the middle of a bar ends that bar there. Raises ValueError beyond `most` bars.

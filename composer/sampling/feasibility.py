@@ -21,7 +21,7 @@ from composer.music.notes import none_struck, pitches
 from composer.music.score import TimeSignature, parse_time_signature
 from composer.request import Request
 from composer.sampling.naming import culprits, leave, title
-from composer.types import Constraint, Context, Facts, Meaning, Span, Tokenizer
+from composer.types import Constraint, Context, Facts, Span, Tokenizer
 
 Mask = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -60,7 +60,7 @@ def check_gaps(
     if not constraints or request.bars is None:
         return
 
-    spans = given if _hold(tokenizer.meaning) else [span for span in given if span.track is None]
+    spans = given if tokenizer.meaning.has_voices else [span for span in given if span.track is None]
 
     def free(facts: Facts) -> Mask:
         places = zip(facts.voice.tolist(), (facts.tick + upbeat).tolist(), strict=True)
@@ -70,11 +70,6 @@ def check_gaps(
     _left(tokenizer, constraints, request, keys, bars, 0, free)
     _left(tokenizer, constraints, request, keys, np.array([request.bars - 1]), 1, free)
     _audible(tokenizer, constraints, request, keys, free)
-
-
-def _hold(meaning: Meaning) -> bool:
-    """Tell whether tokens hold and rest voices. Then every voice must have notes; an instrument may be silent."""
-    return "Hold" in meaning.kind
 
 
 def _keys(tokenizer: Tokenizer, request: Request) -> Ints:
@@ -94,9 +89,9 @@ def _check(tokenizer: Tokenizer, constraints: Sequence[Constraint], request: Req
     keys, metres = _audible(tokenizer, constraints, request, keys)
     if request.key is not None:
         _warn_of_key(tokenizer, constraints, request)
-    named = np.isin(tokenizer.vocabulary, [f"TimeSignature_{metre}" for metre in metres])
+    named = meaning.mark_time_signatures(metres)
     may = (meaning.key < 0) | np.isin(meaning.key, keys)
-    return may & ((meaning.kind != "TimeSignature") | named | (request.time_signature is not None))
+    return may & (~meaning.is_time_signature | named | (request.time_signature is not None))
 
 
 def _extremes(keys: Ints) -> Ints:
@@ -109,9 +104,8 @@ def _metres(tokenizer: Tokenizer, request: Request) -> tuple[str, ...]:
     """Return the requested time signature, or two: the last strong beat of a bar is its first or its middle."""
     if request.time_signature is not None:
         return (request.time_signature,)
-    kinds = (token.partition("_") for token in tokenizer.vocabulary)
-    known = [value for kind, _, value in kinds if kind == "TimeSignature"]
-    return tuple([metre for metre in ("4/4", "3/4") if metre in known] or known[:2] or ["4/4"])
+    known = tokenizer.meaning.time_signatures
+    return tuple(metre for metre in ("4/4", "3/4") if metre in known) or known[:2] or ("4/4",)
 
 
 def _metre(request: Request) -> TimeSignature:
@@ -165,11 +159,11 @@ def _places(
     """Build the context of every key, bar, position (in ticks) and voice, in this order, with only notes allowed."""
     meaning, begun = tokenizer.meaning, tokenizer.grammar.facts(tokenizer.grammar.start(request, 1))
     metre = _metre(request)
-    voices = np.arange(len(meaning.voices)) if _hold(meaning) else np.array([-1])
+    voices = np.arange(len(meaning.voices)) if meaning.has_voices else np.array([-1])
     key, bar, place, voice = (part.ravel() for part in np.meshgrid(keys, bars, places, voices, indexing="ij"))
     rows, zeros = len(key), np.zeros(len(key), dtype=np.int64)
     homes = np.array([known.home for known in ALL_KEYS])
-    in_key = "Tone" in meaning.kind
+    in_key = meaning.is_relative
     facts = Facts(
         tick=bar * metre.bar_ticks + place,
         bar=bar,
@@ -197,7 +191,7 @@ def _sentence(
     """Name the constraints that together allow nothing, and the beat; two of them if two suffice."""
     titles = [title(constraints[number], request) for number in culprits(masks)]
     facts, meaning = context.facts, context.meaning
-    voice = f" for {meaning.voices[facts.voice[row]]}" if _hold(meaning) and len(meaning.voices) > 1 else ""
+    voice = f" for {meaning.voices[facts.voice[row]]}" if meaning.has_voices and len(meaning.voices) > 1 else ""
     last = "the last bar" if facts.bars_left[row] else f"bar {facts.bar[row] + 1}"
     if facts.bars_left[row] and (request.bars is None or request.primer):
         last = f"bar {facts.bar[row] + 1}, if that is the last; ask for --bars, or loosen one of them"
@@ -215,10 +209,8 @@ def _audible(
 
     Raises BadOption if there is none. Only voices that hold and rest are checked.
     """
-    names = tokenizer.vocabulary
-    written = [name.removeprefix("TimeSignature_") for name in names if name.startswith("TimeSignature_")]
-    metres = [request.time_signature] if request.time_signature else written or ["4/4"]
-    if not np.any(tokenizer.meaning.place >= 0) or not _hold(tokenizer.meaning):
+    metres = [request.time_signature] if request.time_signature else [*tokenizer.meaning.time_signatures] or ["4/4"]
+    if not np.any(tokenizer.meaning.place >= 0) or not tokenizer.meaning.has_voices:
         return keys, metres
     heard = {metre: _heard(tokenizer, constraints, request, _extremes(keys), metre, free) for metre in metres}
     kept = [metre for metre in metres if heard[metre].any()]
@@ -278,7 +270,7 @@ def _of_silence(
     voice = int(np.flatnonzero(~np.any(np.all(masks, axis=0), axis=1))[0])
     titles = [title(constraints[number], request) for number in culprits(list(masks[:, voice]))]
     voices = tokenizer.meaning.voices
-    place = f" in a bar of {request.time_signature}" if "TimeSignature" in tokenizer.meaning.kind else ""
+    place = f" in a bar of {request.time_signature}" if tokenizer.meaning.time_signatures else ""
     return f"{leave(titles)} not a note{f' for {voices[voice]}' if len(voices) > 1 else ''} anywhere{place}."
 
 

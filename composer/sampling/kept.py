@@ -82,6 +82,6 @@ def _forced(tokenizer: Tokenizer, states: NDArray[np.int64], quantised: Score, s
 def _note(context: Context, row: int, token: int) -> str:
     """Format a note, such as `C5 of Soprano on beat 2 of bar 3`."""
     facts, meaning = context.facts, context.meaning
-    voice = f" of {meaning.voices[facts.voice[row]]}" if "Hold" in meaning.kind and len(meaning.voices) > 1 else ""
+    voice = f" of {meaning.voices[facts.voice[row]]}" if meaning.has_voices and len(meaning.voices) > 1 else ""
     pitch = pitch_name(int(meaning.pitch[token] + facts.shift[row]))
     return f"{pitch}{voice} on beat {int(facts.beat[row]) + 1} of bar {bar_of(facts, row)}"

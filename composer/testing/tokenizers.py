@@ -42,6 +42,9 @@ def _check_meaning(tokenizer: Tokenizer) -> None:
         rule(getattr(meaning, name).shape == size, f"{name} of the token info has one entry a token")
     kinds = [token.partition("_")[0] for token in tokenizer.vocabulary]
     rule(meaning.kind.tolist() == kinds, "kind of the token info is the Type of each token")
+    pairs = [token.partition("_") for token in tokenizer.vocabulary]
+    metres = [value for kind, _, value in pairs if kind == "TimeSignature"]
+    rule(list(meaning.time_signatures) == metres, "meaning.time_signatures are those that tokens state")
     pitched = [token for token, pitch in zip(tokenizer.vocabulary, meaning.pitch, strict=True) if pitch >= 0]
     wrong = [token for token in pitched if token.startswith("Pitch_") and token != f"Pitch_{_pitch(tokenizer, token)}"]
     rule(not wrong, f"the token info of Pitch_n has the MIDI pitch n; not so for {wrong[:3]}")

@@ -30,6 +30,7 @@ def meaning(
         key=np.array([ALL_KEYS.index(parse_key(value)) if kind == "Key" else -1 for kind, value in pairs]),
         voices=tuple(voices),
         sustains=sustains,
+        time_signatures=tuple(value for kind, value in pairs if kind == "TimeSignature"),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
@@ -31,6 +32,62 @@ class Meaning:
     key: NDArray[np.int64]  # index in `composer.music.keys.ALL_KEYS` of the key that it states, -1 for none
     voices: tuple[str, ...] = ()  # names of the voices that `MusicalState.voice` numbers
     sustains: bool = False  # whether a pitch that already sounds is sustained, and not struck again
+    time_signatures: tuple[str, ...] = ()  # such as "3/4": of the `TimeSignature` tokens, by id
+
+    @cached_property
+    def is_time_signature(self) -> NDArray[np.bool_]:
+        """(V,) the tokens that state a time signature."""
+        return self.kind == "TimeSignature"
+
+    @cached_property
+    def is_bar(self) -> NDArray[np.bool_]:
+        """(V,) the tokens that begin a bar."""
+        return self.kind == "Bar"
+
+    @cached_property
+    def is_hold(self) -> NDArray[np.bool_]:
+        """(V,) the tokens that sustain the note of a voice."""
+        return self.kind == "Hold"
+
+    @cached_property
+    def is_rest(self) -> NDArray[np.bool_]:
+        """(V,) the tokens that silence a voice."""
+        return self.kind == "Rest"
+
+    @cached_property
+    def is_frame(self) -> NDArray[np.bool_]:
+        """(V,) the tokens that end a frame."""
+        return self.kind == "Frame"
+
+    @cached_property
+    def is_drum(self) -> NDArray[np.bool_]:
+        """(V,) the tokens of drum sounds."""
+        return self.kind == "Drum"
+
+    @cached_property
+    def has_voices(self) -> bool:
+        """Whether each voice is to have notes, since it sustains and rests on its own; instruments need not play."""
+        return bool(self.is_hold.any())
+
+    @cached_property
+    def is_relative(self) -> bool:
+        """Whether pitches are relative to the tonic of the key."""
+        return "Tone" in self.kind
+
+    @cached_property
+    def is_framed(self) -> bool:
+        """Whether music is written frame by frame."""
+        return bool(self.is_frame.any())
+
+    def states_time_signature(self, name: str) -> bool:
+        """Tell whether a token states this time signature."""
+        return name in self.time_signatures
+
+    def mark_time_signatures(self, names: Sequence[str]) -> NDArray[np.bool_]:
+        """Mark (V,) the tokens that state one of these time signatures."""
+        marked = self.is_time_signature.copy()
+        marked[marked] = np.isin(self.time_signatures, names)
+        return marked
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from composer.generation.tasks import Asked, asked_of, request_of, with_request
 from composer_batch.filters import Keep, gates_of
-from composer_batch.jobs import LARGEST, MOST_ATTEMPTS, MOST_BARS, MOST_PIECES
+from composer_batch.jobs import LARGEST, MOST_ATTEMPTS, MOST_PIECE_BARS, MOST_PIECES
 from composer_batch.places import Names, names
 
 MOST_PARTICLES = 256
@@ -117,5 +117,5 @@ def _check(cell: Cell) -> None:
         Keep.of(cell.keep)
     asked = asked_of(cell.asked)
     request = request_of(asked)
-    if max(request.bars or 0, request.most_bars) > MOST_BARS or getattr(asked, "particles", 0) > MOST_PARTICLES:
+    if max(request.bars or 0, request.most_bars) > MOST_PIECE_BARS or getattr(asked, "particles", 0) > MOST_PARTICLES:
         raise ValueError("a job asks for more than a batch allows")

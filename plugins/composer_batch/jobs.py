@@ -23,7 +23,7 @@ MOST_PIECES = 1_000_000
 MOST_CELLS = 10_000
 """Points of all grids of a file together."""
 
-MOST_BARS = 4096
+MOST_PIECE_BARS = 4096
 """Bars of one piece."""
 
 MOST_ATTEMPTS = 100
@@ -60,8 +60,8 @@ class Job:
         """Check the values that no request checks."""
         if not 1 <= self.count <= MOST_PIECES:
             raise BadOption(f"'count' is {self.count:,}, and must be from 1 to {MOST_PIECES:,}.")
-        if self.bars is not None and self.bars > MOST_BARS:
-            raise BadOption(f"'bars' is {self.bars:,}; {MOST_BARS:,} are the most in a batch.")
+        if self.bars is not None and self.bars > MOST_PIECE_BARS:
+            raise BadOption(f"'bars' is {self.bars:,}; {MOST_PIECE_BARS:,} are the most in a batch.")
         for name, value in (("seed", self.seed), ("index", self.index or 0)):
             if not 0 <= value < LARGEST:
                 raise BadOption(f"'{name}' is {printable(str(value))}, and must be from 0 to 2^62-1 in a batch.")

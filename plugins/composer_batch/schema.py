@@ -9,7 +9,7 @@ from typing import Any
 from composer.plugins.options import Option, choices, schema
 from composer_batch.filters import Gates
 from composer_batch.jobfile import DEFAULTS, JOB, LONGEST
-from composer_batch.jobs import GRID, MOST_ATTEMPTS, MOST_BARS, MOST_PIECES, Job, sampler_keys
+from composer_batch.jobs import GRID, MOST_ATTEMPTS, MOST_PIECE_BARS, MOST_PIECES, Job, sampler_keys
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -18,7 +18,7 @@ _NAMES = {int: "integer", float: "number", bool: "boolean", str: "string"}
 _BOUNDS: dict[str, dict[str, Any]] = {
     "count": {"minimum": 1, "maximum": MOST_PIECES},
     "attempts": {"minimum": 1, "maximum": MOST_ATTEMPTS},
-    "bars": {"minimum": 1, "maximum": MOST_BARS},
+    "bars": {"minimum": 1, "maximum": MOST_PIECE_BARS},
     "seed": {"minimum": 0},
     "index": {"minimum": 0},
     "tempo": {"minimum": 5, "maximum": 1000},

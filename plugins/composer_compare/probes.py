@@ -22,7 +22,7 @@ MOST_CONTEXT = 64
 ENOUGH = 0.25
 """The share of the pieces that must exceed the longest context."""
 
-MOST_BARS, AT_ONCE = 240, 48
+MOST_SCORED_BARS, AT_ONCE = 240, 48
 """Bars that are predicted, and windows per batch."""
 
 LAGS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -43,7 +43,7 @@ def contexts(starts: Sequence[NDArray[np.int64]]) -> tuple[int, ...]:
 
 def bar_starts(corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Find the index of each bar line and the end, for each piece. Raises ComposerError without bar lines."""
-    is_bar = tokenizer.meaning.kind == "Bar"
+    is_bar = tokenizer.meaning.is_bar
     if not is_bar.any():
         raise ComposerError("the tokenizer writes no bar lines, so context cannot be measured in bars.")
     tokens = [corpus.piece(int(number)) for number in pieces]
@@ -60,7 +60,9 @@ def gain_from_context(
     starts = bar_starts(corpus, tokenizer, pieces)
     reaches = contexts(starts)
     scored = [(place, bar) for place, begins in enumerate(starts) for bar in range(reaches[-1], len(begins) - 1)]
-    scored = [scored[i] for i in np.unique(np.linspace(0, len(scored) - 1, MOST_BARS).astype(int))] if scored else []
+    scored = (
+        [scored[i] for i in np.unique(np.linspace(0, len(scored) - 1, MOST_SCORED_BARS).astype(int))] if scored else []
+    )
     if not scored:
         raise ComposerError("no piece has two bars, so context cannot be measured in bars.")
     # Each bar counts the mean number of notes per bar of its piece: good in sum, and token kinds need not be known.

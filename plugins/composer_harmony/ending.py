@@ -67,7 +67,7 @@ class Ending:
         may = may & (~at_end | self._at_end(context, chord, tonic))
         may = may & (~after_end | ~strikes(context))
         may = may & self._lengths(context, middle, last)
-        if not np.any(context.meaning.kind == "Frame"):  # a frame cannot announce that it passes the chord by
+        if not context.meaning.is_framed:  # a frame cannot announce that it passes the chord by
             may = may & (~after_end | _is_held(context, chord, tonic, middle))
         return may & self._leaving(context, chord, tonic, last, strong, middle)
 
@@ -88,8 +88,7 @@ class Ending:
             below = xp.min(xp.where(facts.written < 0, 128, facts.written), axis=1)[:, None]
             grounded = _is_tonic(below, tonic) & (below < 128)
             may = may & ((pitch < 0) | xp.where(pitch < below, lowest, grounded))
-        kinds = meaning.kind
-        if not np.any(kinds == "Hold"):
+        if not meaning.has_voices:
             return may
         voice = xp.clip(facts.voice, 0, facts.sounding.shape[1] - 1)[:, None]
         held = xp.take_along_axis(facts.sounding, voice, axis=1)
@@ -98,8 +97,8 @@ class Ending:
         last_voice = (facts.voice == facts.sounding.shape[1] - 1)[:, None]
         may = may & (~last_voice | (pitch < 0) | lowest)
         fits = fits & (~last_voice | (held < 0) | _is_tonic(held, tonic))
-        may = may & (fits | ~like(kinds == "Hold", chord)[None, :])
-        return may & ~like(kinds == "Rest", chord)[None, :]
+        may = may & (fits | ~like(meaning.is_hold, chord)[None, :])
+        return may & ~like(meaning.is_rest, chord)[None, :]
 
     def _lengths(self, context: Context, middle: Array, last: Array) -> Array:
         """Mask durations, (B, V): they end before the final chord, or are its own, the longest."""
@@ -120,18 +119,18 @@ class Ending:
         self, context: Context, chord: Array, tonic: Array, last: Array, strong: Array, middle: Array
     ) -> Array:
         """Mask the end of the piece, and of frames in the last bar, (B, V), until the final chord is right."""
-        xp, facts, kinds = namespace(chord), context.facts, context.meaning.kind
+        xp, facts, meaning = namespace(chord), context.facts, context.meaning
         place = facts.place[:, None]
         after = place > middle
         begins_here = context.struck.tick[:, -1:] == facts.tick[:, None]
         final = strong & begins_here & _final(facts.written, chord, tonic)
         if np.any(context.meaning.ticks >= 0):
             final = final & (place == middle)
-        end = like(kinds == "EOS", chord)[None, :]
-        if not np.any(kinds == "Frame"):
+        end = like(meaning.kind == "EOS", chord)[None, :]
+        if not meaning.is_framed:
             return ~end | ~last | final | after  # once it is sustained; otherwise no token would be left
         held = _count(facts.written) == _count(facts.sounding)
-        frame = like(kinds == "Frame", chord)[None, :]
+        frame = like(meaning.is_frame, chord)[None, :]
         at_frame = xp.where(after, held, (place != middle) | final)
         return (~frame | ~last | at_frame) & (~end | ~last | after)
 

@@ -21,7 +21,7 @@ from composer_miditok import merges
 from composer_miditok.grammar import MidiTokGrammar
 from composer_miditok.scheme import Scheme
 from composer_miditok.sounds import DRUMS
-from composer_miditok.tables import DRUM, Tables, tables, theirs, vocabulary, voice_of
+from composer_miditok.tables import DRUM, METRE, Tables, tables, theirs, vocabulary, voice_of
 
 TIME_SIGNATURES = ("4/4", "1/4", "2/4", "3/4", "5/4", "6/4", "3/8", "6/8", "12/8")
 """The default time signatures of MidiTok."""
@@ -89,13 +89,15 @@ class Structured:
             np.where(times[0] >= 0, times[0] * scheme.tick, -1) for times in (known.length, known.position)
         )
         unknown = np.full_like(known.struck, -1)
+        pairs = [token.partition("_") for token in self.vocabulary]
         return Meaning(
-            kind=np.array([token.partition("_")[0] for token in self.vocabulary]),
+            kind=np.array([kind for kind, _, _ in pairs]),
             pitch=np.where(known.struck < DRUM, known.struck, -1),
             ticks=length if fixed else unknown,
             place=position if fixed else unknown,
             key=unknown,
             voices=tuple(voice_of(program) for program in (*range(128), DRUMS)) if self.programs else (),
+            time_signatures=tuple(value for kind, _, value in pairs if kind == METRE),
         )
 
     @cached_property

@@ -67,7 +67,7 @@ def _limits(wanted: Range, meaning: Meaning) -> NDArray[np.int64]:
     for name in wanted.bounds:
         if name != ALL and name not in names:
             raise BadOption(f"this model has no voice '{printable(name)}' for a range: {nearest(name, [*names, ALL])}")
-    moves = 6 if "Tone" in meaning.kind else 0  # semitones between a key and C
+    moves = 6 if meaning.is_relative else 0  # semitones between a key and C
     written = meaning.pitch[meaning.pitch >= 0]
     reach = max(int(written.min()) - moves, 0), min(int(written.max()) + moves, 127)
     for name, (low, high) in wanted.bounds.items():

@@ -40,7 +40,7 @@ class Polyphony:
 @lru_cache(maxsize=64)
 def _warn_of_voices(name: str, notes: int, when: str, meaning: Meaning) -> None:
     """Warn, once, if the model has more sustaining voices than notes are allowed."""
-    if "Hold" in meaning.kind and notes < len(meaning.voices):
+    if meaning.has_voices and notes < len(meaning.voices):
         text = f"{name} is less than the {len(meaning.voices)} voices of this model: not all have a note {when}."
         warnings.warn(text, RequestWarning, stacklevel=2)
 

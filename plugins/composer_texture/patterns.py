@@ -71,7 +71,7 @@ class Rhythm:
         _check_grid(self, context.meaning)
         length = xp.where(facts.bar_ticks > 0, facts.bar_ticks, 1)
         here = self._begins(facts.place, length)
-        notes = strikes(context) | like(context.meaning.kind == "Drum", here)[None, :]
+        notes = strikes(context) | like(context.meaning.is_drum, here)[None, :]
         places = like(context.meaning.place, here)[None, :]
         off = (places >= 0) & ~self._begins(xp.where(places < 0, 0, places), length[:, None])
         allowed = here[:, None] | ~notes

@@ -17,7 +17,7 @@ from composer_notation.writing.rhythm import Measure
 from composer_notation.writing.spelling import Spelled, spelled
 from composer_notation.writing.staves import Part, parts, with_drum_lengths
 
-MOST_TRACKS, MOST_BARS, MOST_NOTES, MOST_MEASURES = 100, 5_000, 200_000, 100_000
+MOST_TRACKS, MOST_PRINTED_BARS, MOST_NOTES, MOST_MEASURES = 100, 5_000, 200_000, 100_000
 
 
 class Unwritable(Exception):
@@ -81,9 +81,9 @@ def _check(score: Score) -> None:
 
 def _bars(score: Score) -> Bars:
     try:
-        found = bars(score, score.length, MOST_BARS)
+        found = bars(score, score.length, MOST_PRINTED_BARS)
     except ValueError:
-        raise Unwritable(f"has more than {MOST_BARS:,} bars; write it as MIDI, or in parts") from None
+        raise Unwritable(f"has more than {MOST_PRINTED_BARS:,} bars; write it as MIDI, or in parts") from None
     for metre in found.metres:
         if metre.denominator not in (1, 2, 4, 8, 16, 32, 64) or not 1 <= metre.numerator <= 64:
             raise Unwritable(f"has an invalid time signature {metre}")
